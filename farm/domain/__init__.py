@@ -1,0 +1,1 @@
+"""The domain: standard library only, no input or output. Everything else stands on it."""

@@ -1,0 +1,92 @@
+"""Boxes in source pixels: origin at the top left corner of the coded picture, x to the right, y down."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An axis-aligned rectangle in source pixels (floats; may reach outside the picture)."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+
+    @property
+    def area(self) -> float:
+        """Area in square pixels."""
+        return max(0.0, self.w) * max(0.0, self.h)
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """The point in the middle, (x, y)."""
+        return self.x + self.w / 2, self.y + self.h / 2
+
+    def grown(self, margin: float) -> "Box":
+        """The box with ``margin`` times its width (height) added on each side."""
+        dx, dy = self.w * margin, self.h * margin
+        return Box(self.x - dx, self.y - dy, self.w + 2 * dx, self.h + 2 * dy)
+
+    def moved(self, dx: float, dy: float) -> "Box":
+        """The same box, ``dx`` to the right and ``dy`` down."""
+        return Box(self.x + dx, self.y + dy, self.w, self.h)
+
+    def rounded(self) -> "Box":
+        """Coordinates to 1/100 pixel: what is written to an artefact and read back is equal."""
+        return Box(round(self.x, 2), round(self.y, 2), round(self.w, 2), round(self.h, 2))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Region:
+    """Whole pixels ``[x0, x1) × [y0, y1)`` inside a picture."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @property
+    def empty(self) -> bool:
+        """Whether no pixel lies inside."""
+        return self.x1 <= self.x0 or self.y1 <= self.y0
+
+
+def intersection_over_union(a: Box, b: Box) -> float:
+    """Overlap of two boxes, 0 (apart) to 1 (equal); the Jaccard index of their areas."""
+    w = min(a.x + a.w, b.x + b.w) - max(a.x, b.x)
+    h = min(a.y + a.h, b.y + b.h) - max(a.y, b.y)
+    if w <= 0 or h <= 0:
+        return 0.0
+    both = w * h
+    return both / (a.area + b.area - both)
+
+
+def interpolated(a: Box, b: Box, share: float) -> Box:
+    """The box ``share`` (0 to 1) of the way from ``a`` to ``b``, each coordinate linearly."""
+    return Box(
+        a.x + (b.x - a.x) * share,
+        a.y + (b.y - a.y) * share,
+        a.w + (b.w - a.w) * share,
+        a.h + (b.h - a.h) * share,
+    )
+
+
+def covering_region(box: Box, width: int, height: int, align: int = 1) -> Region:
+    """The smallest region of pixels that covers ``box`` inside a ``width`` x ``height`` picture.
+
+    Edges are moved outwards to multiples of ``align``, so that chroma planes cover the same area.
+    """
+
+    def down(v: float) -> int:
+        return math.floor(v / align) * align
+
+    def up(v: float) -> int:
+        return math.ceil(v / align) * align
+
+    return Region(
+        max(0, down(box.x)),
+        max(0, down(box.y)),
+        min(width, up(box.x + box.w)),
+        min(height, up(box.y + box.h)),
+    )

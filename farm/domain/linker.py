@@ -1,0 +1,203 @@
+"""Faces through time: detections, frame by frame, become tracks without holes.
+
+What a track covers in a frame can change for ``max(gap, hold)`` seconds after it: until then the frame waits. All else
+that is remembered is younger than that, so memory does not grow with the video. The result depends on the sequence
+of frames alone, and every detection that may begin a track is covered in its own frame, whatever is made of it.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import takewhile
+from math import floor, sqrt
+from operator import itemgetter
+
+from farm.domain.detection import Detection, FrameDetections
+from farm.domain.geometry import Box, interpolated, intersection_over_union
+from farm.domain.options import LinkOptions
+from farm.domain.track import FrameTracks, TrackedBox
+
+MIN_OVERLAP = 0.2  # intersection over union of an expected and a detected box that are one face
+MAX_DISTANCE = 1.0  # between their centres, in box sizes, where they overlap less: fast motion
+MAX_RATIO = 2.0  # of their sides, where they overlap less
+MOTION_SECONDS = Fraction(1, 4)  # a velocity is measured over this time,
+LEAST_MOTION_SECONDS = Fraction(1, 10)  # taken for at least this (two boxes that jitter are not fast),
+COAST_SECONDS = Fraction(1, 2)  # and believed for this
+
+
+@dataclass(slots=True, eq=False)
+class _Track:
+    """One face. ``number`` is None until a detection was strong enough to begin a track: then nothing is shown."""
+
+    first: int
+    last: int
+    start: Box  # at ``first``
+    box: Box  # at ``last``
+    recent: deque[tuple[int, Box]] = field(default_factory=deque)
+    velocity: tuple[float, float] = (0.0, 0.0)  # of the centre, in pixels a tick
+    number: int | None = None
+    led: bool = False  # whether the hold before ``first`` was drawn
+
+    def moved(self, box: Box, ticks: int) -> Box:
+        """``box``, one of this track's, as it should be ``ticks`` later (or earlier, if negative)."""
+        dx, dy = self.velocity
+        return box.moved(dx * ticks, dy * ticks)
+
+
+@dataclass(slots=True)
+class _Slot:
+    """A frame that waits, and what covers it so far."""
+
+    pts: int
+    boxes: list[tuple[_Track, Box]] = field(default_factory=list)
+
+
+def link(frames: Iterable[FrameDetections], time_base: Fraction, options: LinkOptions) -> Iterator[FrameTracks]:
+    """One :class:`FrameTracks` for each frame, in order; at most ``max(gap, hold)`` seconds behind.
+
+    A track's detections lie at most ``gap`` apart; what lies between is filled linearly. Before its first and after
+    its last detection it is held for ``hold``, moving on as it moved. Nothing crosses a cut. Raises ValueError for
+    frames whose pts do not ascend.
+    """
+    linker = _Linker(time_base, options)
+    for frame in frames:
+        yield from linker.push(frame)
+    yield from linker.finish()
+
+
+class _Linker:
+    def __init__(self, time_base: Fraction, options: LinkOptions) -> None:
+        def ticks(seconds: float | Fraction) -> int:
+            return floor(Fraction(str(seconds)) / time_base)
+
+        self.gap, self.hold, self.birth = ticks(options.gap), ticks(options.hold), options.birth
+        self.motion, self.coast = ticks(MOTION_SECONDS), ticks(COAST_SECONDS)
+        self.least_motion = max(1, ticks(LEAST_MOTION_SECONDS))
+        self.delay = max(self.gap, self.hold)
+        self.settle = min(self.motion, self.delay - self.hold)  # a velocity to hold by is awaited this long
+        self.slots: deque[_Slot] = deque()
+        self.tracks: list[_Track] = []
+        self.numbers = 0
+        self.now: int | None = None
+
+    def push(self, frame: FrameDetections) -> Iterator[FrameTracks]:
+        pts = frame.pts
+        if self.now is not None and pts <= self.now:
+            raise ValueError(f"pts {pts} after {self.now}")
+        self.now = pts
+        if frame.cut:
+            yield from self.finish()
+        self._retire(pts)
+        slot = _Slot(pts)
+        self.slots.append(slot)
+        live = [track for track in self.tracks if pts - track.last <= self.gap]
+        expected = [track.moved(track.box, min(pts - track.last, self.coast)) for track in live]
+        pairs = _pairs(expected, frame.detections, self.birth)
+        for at, detection in enumerate(frame.detections):
+            self._observe(slot, live[pairs[at]] if at in pairs else None, detection)
+        for track in self.tracks:
+            if pts - track.first >= self.settle:
+                self._lead(track)
+        while self.slots and self.slots[0].pts <= pts - self.delay:
+            yield _shown(self.slots.popleft())
+
+    def finish(self) -> Iterator[FrameTracks]:
+        """The end of a shot: no track goes on, no frame waits."""
+        for track in self.tracks:
+            self._trail(track)
+        self.tracks = []
+        while self.slots:
+            yield _shown(self.slots.popleft())
+
+    def _retire(self, pts: int) -> None:
+        """End the tracks that nothing can continue any more, before the frames of their hold are shown."""
+        for track in self.tracks:
+            if pts - track.last > self.delay:
+                self._trail(track)
+        self.tracks = [track for track in self.tracks if pts - track.last <= self.delay]
+
+    def _observe(self, slot: _Slot, track: _Track | None, detection: Detection) -> None:
+        """Continue a track with a detection, or begin one."""
+        pts, box = slot.pts, detection.box
+        if track is None:
+            track = _Track(pts, pts, box, box)
+            self.tracks.append(track)
+        for missed in self._slots_after(track.last):
+            if missed is not slot:
+                share = (missed.pts - track.last) / (pts - track.last)
+                missed.boxes.append((track, interpolated(track.box, box, share)))
+        slot.boxes.append((track, box))
+        track.last, track.box = pts, box
+        track.recent.append((pts, box))
+        while pts - track.recent[0][0] > self.motion:
+            track.recent.popleft()
+        since, (x0, y0), (x, y) = track.recent[0][0], track.recent[0][1].centre, box.centre
+        ticks = max(pts - since, self.least_motion)
+        track.velocity = (x - x0) / ticks, (y - y0) / ticks
+        if track.number is None and detection.score >= self.birth:
+            track.number = self.numbers
+            self.numbers += 1
+
+    def _slots_after(self, pts: int) -> Iterator[_Slot]:
+        return takewhile(lambda slot: slot.pts > pts, reversed(self.slots))
+
+    def _lead(self, track: _Track) -> None:
+        """Hold a track before its first detection, once."""
+        if track.led:
+            return
+        track.led = True
+        for slot in self._slots_after(track.first - self.hold - 1):
+            if slot.pts < track.first:
+                slot.boxes.append((track, track.moved(track.start, slot.pts - track.first)))
+
+    def _trail(self, track: _Track) -> None:
+        """Hold a track after its last detection."""
+        self._lead(track)
+        for slot in self._slots_after(track.last):
+            if slot.pts - track.last <= self.hold:
+                slot.boxes.append((track, track.moved(track.box, slot.pts - track.last)))
+
+
+def _shown(slot: _Slot) -> FrameTracks:
+    boxes = [(track.number, box) for track, box in slot.boxes if track.number is not None]
+    boxes.sort(key=itemgetter(0))
+    return FrameTracks(slot.pts, tuple(TrackedBox(number, box.rounded()) for number, box in boxes))
+
+
+def _pairs(expected: list[Box], detections: Sequence[Detection], birth: float) -> dict[int, int]:
+    """Which expected box each detection continues: the surest pair first, each box in one pair at most.
+
+    Strong detections choose before weak ones, overlap counts before nearness; ties go by order.
+    """
+    found = []
+    rows = [(*d.box.centre, max(d.box.w, d.box.h) / 2, d) for d in detections]
+    for at, box in enumerate(expected):
+        x, y = box.centre
+        reach = max(box.w, box.h) / 2
+        for index, (x1, y1, reach1, detection) in enumerate(rows):
+            if abs(x - x1) > reach + reach1 or abs(y - y1) > reach + reach1:
+                continue  # neither do they overlap nor are they near
+            affinity = _affinity(box, detection.box)
+            if affinity is not None:
+                found.append((detection.score < birth, *affinity, at, index))
+    pairs: dict[int, int] = {}
+    taken: set[int] = set()
+    for *_, at, index in sorted(found):
+        if at not in taken and index not in pairs:
+            taken.add(at)
+            pairs[index] = at
+    return pairs
+
+
+def _affinity(a: Box, b: Box) -> tuple[bool, float] | None:
+    """How surely two boxes are one face, the surest least: those that overlap, then near ones of similar size."""
+    overlap = intersection_over_union(a, b)
+    if overlap >= MIN_OVERLAP:
+        return False, -overlap
+    if max(a.w, b.w) > MAX_RATIO * min(a.w, b.w) or max(a.h, b.h) > MAX_RATIO * min(a.h, b.h):
+        return None
+    (ax, ay), (bx, by) = a.centre, b.centre
+    apart = (ax - bx) ** 2 + (ay - by) ** 2
+    size = sqrt(a.area * b.area)  # squared pixels
+    return (True, apart / size) if apart <= MAX_DISTANCE**2 * size and size > 0 else None

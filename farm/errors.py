@@ -1,0 +1,107 @@
+"""Errors for the person who reads them: what happened, where, what to do.
+
+The first line of an error's docstring is its default message. Every error carries the exit code that the
+command line returns for it; the table in ``docs/exit-codes.md`` is checked against these classes by a test.
+"""
+
+import inspect
+
+
+class FarmError(Exception):
+    """Blur Farm could not do what was asked."""
+
+    exit_code = 1
+    #: True when another attempt on another worker cannot help.
+    permanent = True
+
+    def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
+        """``message`` says what and where, ``hint`` what to do about it."""
+        self.message = message or inspect.cleandoc(type(self).__doc__ or "").splitlines()[0]
+        self.hint = hint
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class JobFailed(FarmError):
+    """The job failed; no output was published."""
+
+    exit_code = 1
+
+
+class SourceError(FarmError):
+    """The source cannot be redacted exactly."""
+
+    exit_code = 3
+
+
+class OutputError(FarmError):
+    """The output cannot be written."""
+
+    exit_code = 4
+
+
+class ModelError(FarmError):
+    """A model is missing or its weights are not the expected ones."""
+
+    exit_code = 5
+
+
+class BrokerError(FarmError):
+    """Redis cannot be reached."""
+
+    exit_code = 6
+    permanent = False
+
+
+class DatabaseError(FarmError):
+    """The database cannot be used."""
+
+    exit_code = 6
+    permanent = False
+
+
+class DeviceError(FarmError):
+    """The device asked for is not there."""
+
+    exit_code = 7
+    permanent = False
+
+
+class StorageError(FarmError):
+    """The store cannot be written or read."""
+
+    exit_code = 8
+    permanent = False
+
+
+class VerificationError(FarmError):
+    """What was written is not what was planned."""
+
+    exit_code = 9
+    permanent = False
+
+
+class SettingsError(FarmError):
+    """A setting has a value that cannot be used."""
+
+    exit_code = 2
+
+
+class NotFound(FarmError):
+    """There is no such job."""
+
+    exit_code = 2
+
+
+class IllegalTransition(FarmError):
+    """The job is not in a state that allows this."""
+
+    exit_code = 2
+
+
+class AttemptStopped(FarmError):
+    """The coordinator told this attempt to stop."""
+
+    permanent = False

@@ -1,0 +1,146 @@
+"""Settings: from ``FARM_*`` in the environment, else ``farm.toml`` here, else ``farm.toml`` in ``FARM_HOME``, else defaults."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from farm.errors import SettingsError
+
+SETTINGS_FILE = "farm.toml"
+_LONGEST_SOCKET_PATH = 100  # unix(7): 108 bytes, 104 on macOS
+
+
+def default_home() -> Path:
+    """``$FARM_HOME``, else ``blurfarm`` in the user's data folder (XDG Base Directory Specification)."""
+    if home := os.environ.get("FARM_HOME"):
+        return Path(home)
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "blurfarm"
+
+
+AbsolutePath = Annotated[Path, AfterValidator(lambda p: p.expanduser().absolute())]
+
+
+class Settings(BaseSettings):
+    """All settings of a farm and the defaults of a job's options."""
+
+    model_config = SettingsConfigDict(env_prefix="FARM_", extra="ignore", env_ignore_empty=True)
+
+    home: AbsolutePath = Field(default_factory=default_home)
+    broker_url: str | None = None
+    database_url: str | None = None
+    store_dir: AbsolutePath | None = None
+    models_dir: AbsolutePath | None = None
+    devices: str = "auto"
+    flower_address: str = "127.0.0.1"
+    flower_port: int = 5555
+    flower_basic_auth: str | None = None
+    keep_segments: bool = False
+
+    # seconds, all by the coordinator's clock
+    lease_seconds: float = 45
+    progress_seconds: float = 2
+    stall_seconds: float = 120
+    heartbeat_seconds: float = 3
+    worker_silence_seconds: float = 30
+    queue_seconds: float = 600
+
+    task_errors: int = 3
+    infrastructure_losses: int = 5
+    worker_failures: int = 3
+    messages_per_worker: int = 2
+
+    # defaults of the options of ``farm submit``
+    model: str | None = None
+    detect_size: int | None = None
+    threshold: float | None = None
+    margin: float | None = None
+    gap: float | None = None
+    hold: float | None = None
+    style: str | None = None
+    shape: str | None = None
+    crf: int | None = None
+    preset: str | None = None
+    chunk_seconds: float | None = None
+
+    @property
+    def sql_url(self) -> str:
+        """The database: ``database_url``, else SQLite in the home."""
+        return self.database_url or f"sqlite:///{self.home / 'farm.db'}"
+
+    @property
+    def redis_socket(self) -> Path:
+        """The unix socket of the embedded Redis; in the temporary folder where the home's path is too long for one."""
+        usual = self.home / "redis" / "redis.sock"
+        if len(os.fsencode(usual)) <= _LONGEST_SOCKET_PATH:
+            return usual
+        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"blurfarm-{os.getuid()}-{digest}" / "redis.sock"
+
+    @property
+    def celery_url(self) -> str:
+        """The broker in Celery's spelling: ``broker_url``, else the embedded Redis."""
+        return self.broker_url or f"redis+socket://{self.redis_socket}"
+
+    @property
+    def redis_url(self) -> str:
+        """The broker in redis-py's spelling."""
+        return self.broker_url or f"unix://{self.redis_socket}"
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this farm brings its own Redis."""
+        return self.broker_url is None
+
+    @property
+    def store_root(self) -> Path:
+        """The folder of the store."""
+        return self.store_dir or self.home / "store"
+
+    @property
+    def models_root(self) -> Path:
+        """The folder that weights are pulled into."""
+        return self.models_dir or self.home / "models"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments before environment before ``farm.toml`` here before ``farm.toml`` at home."""
+        files = (Path(SETTINGS_FILE), default_home() / SETTINGS_FILE)
+        tomls = (TomlConfigSettingsSource(settings_cls, toml_file=f) for f in files if f.is_file())
+        return (init_settings, env_settings, *tomls)
+
+
+def load_settings(**overrides: object) -> Settings:
+    """The settings in force. Raises SettingsError that names the setting and its value."""
+    try:
+        settings = Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks each value
+    except ValidationError as e:
+        first = e.errors()[0]
+        name = "_".join(str(p) for p in first["loc"])
+        raise SettingsError(
+            f"setting {name} = {first.get('input')!r}: {first['msg']}",
+            hint=f"correct FARM_{name.upper()} or {name} in {SETTINGS_FILE}",
+        ) from e
+    except ValueError as e:  # a farm.toml that is not TOML
+        raise SettingsError(f"{SETTINGS_FILE}: {e}", hint="correct the file") from e
+    if settings.broker_url is not None and not settings.broker_url.startswith(("redis://", "rediss://")):
+        raise SettingsError(
+            f"broker_url {settings.broker_url!r} is not a Redis address", hint="use redis://[:password@]host:port/0"
+        )
+    return settings
