@@ -1,0 +1,45 @@
+"""Turns errors of FFmpeg's libraries and of the file system into errors for people."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+
+from farm.errors import FarmError, OutputError, StorageError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, in one line and without the path (``Invalid data found when processing input``)."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(text).splitlines()[0]
+
+
+@contextmanager
+def reading(path: Path, kind: type[FarmError], what: str, hint: str | None = None) -> Iterator[None]:
+    """Errors inside the block become ``kind`` with the message ``what`` + path + reason."""
+    try:
+        yield
+    except (av.error.FFmpegError, OSError, UnicodeDecodeError) as error:
+        raise kind(f"{path}: {what}: {reason(error)}", hint=hint) from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Errors inside the block become StorageError when the disk is full, else OutputError."""
+    try:
+        yield
+    except (av.error.FFmpegError, OSError) as error:
+        raise write_error(path, getattr(error, "errno", None), reason(error)) from error
+
+
+def write_error(path: Path, number: int | None, why: str) -> FarmError:
+    """The error for a failed write to ``path``; ``number`` is an errno where one is known."""
+    if number in _FULL or "No space left" in why or "File too large" in why:
+        return StorageError(
+            f"{path}: no space left in {path.parent}", hint="free some space there, then submit the same video again"
+        )
+    return OutputError(f"{path}: cannot be written: {why}")
