@@ -1,0 +1,1 @@
+"""The only truth: SQLite by default, PostgreSQL by changing one URL."""

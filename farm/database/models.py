@@ -1,0 +1,143 @@
+"""The tables. Times are seconds since the epoch by the coordinator's clock; JSON columns hold what messages hold."""
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from farm.domain.lifecycle import AttemptStatus, ChunkStatus, JobStatus
+
+# SQLite can only drop what has a name, and both databases then agree on the names
+_NAMES = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Base of all tables."""
+
+    metadata = MetaData(naming_convention=_NAMES)
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own spelling
+        dict[str, Any]: JSON,
+        list[str]: JSON,
+        int: BigInteger,
+        float: Double,
+        str: String,
+    }
+
+
+def _serial() -> Mapped[int]:
+    # SQLite numbers rows by itself only where the column is exactly INTEGER
+    return mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+
+
+class Job(Base):
+    """One submitted video and its options. ``interrupted``: the status that resume and retry go back to."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(index=True)
+    status: Mapped[str] = mapped_column(default=JobStatus.PLANNING.value, index=True)
+    interrupted: Mapped[str | None]
+    reason: Mapped[str | None]
+    source: Mapped[str]
+    output: Mapped[str]
+    overwrite: Mapped[bool] = mapped_column(default=False)
+    container: Mapped[str]
+    options: Mapped[dict[str, Any]]
+    plan: Mapped[str]
+    model_sha256: Mapped[str]
+    frames: Mapped[int]
+    seconds: Mapped[float]
+    created_at: Mapped[float]
+    finished_at: Mapped[float | None]
+    notes: Mapped[list[str]] = mapped_column(default=list)
+
+    chunks: Mapped[list["Chunk"]] = relationship(back_populates="job", order_by="Chunk.id")
+
+
+class Chunk(Base):
+    """One chunk in one stage, with the artefact that the stage accepted for it."""
+
+    __tablename__ = "chunks"
+    __table_args__ = (UniqueConstraint("job_id", "stage", "index"), Index("ix_chunks_status_id", "status", "id"))
+
+    id: Mapped[int] = _serial()
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    stage: Mapped[str]
+    index: Mapped[int]
+    frames: Mapped[int]
+    fingerprint: Mapped[str]
+    inputs: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    status: Mapped[str] = mapped_column(default=ChunkStatus.PENDING.value)
+    not_before: Mapped[float] = mapped_column(default=0.0)
+    artefact: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    reused: Mapped[bool] = mapped_column(default=False)
+    spent: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+    job: Mapped[Job] = relationship(back_populates="chunks")
+    attempts: Mapped[list["Attempt"]] = relationship(back_populates="chunk", order_by="Attempt.id")
+
+
+class Attempt(Base):
+    """One try at one chunk. ``token`` names it in every message; ``cause`` says whose fault a failure was."""
+
+    __tablename__ = "attempts"
+
+    id: Mapped[int] = _serial()
+    chunk_id: Mapped[int] = mapped_column(ForeignKey("chunks.id"), index=True)
+    number: Mapped[int]
+    token: Mapped[str] = mapped_column(unique=True)
+    status: Mapped[str] = mapped_column(default=AttemptStatus.QUEUED.value, index=True)
+    worker: Mapped[str | None]
+    cause: Mapped[str | None]
+    reason: Mapped[str | None]
+    created_at: Mapped[float]
+    lease_until: Mapped[float]
+    frames: Mapped[int] = mapped_column(default=0)
+    moved_at: Mapped[float]
+    finished_at: Mapped[float | None]
+    reset: Mapped[bool] = mapped_column(default=False)
+
+    chunk: Mapped[Chunk] = relationship(back_populates="attempts")
+
+
+class Worker(Base):
+    """A consuming process, as its messages describe it."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    incarnation: Mapped[str]
+    host: Mapped[str]
+    device: Mapped[str]
+    pid: Mapped[int]
+    alive: Mapped[bool] = mapped_column(default=True)
+    started_at: Mapped[float]
+    seen_at: Mapped[float]
+
+
+class Event(Base):
+    """What happened, in words, in order."""
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = _serial()
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"), index=True)
+    at: Mapped[float]
+    text: Mapped[str]
+
+
+class Outgoing(Base):
+    """The outbox: an order that is published only after the transaction that wrote it."""
+
+    __tablename__ = "outbox"
+
+    id: Mapped[int] = _serial()
+    token: Mapped[str]
+    queue: Mapped[str]
+    body: Mapped[dict[str, Any]]

@@ -1,0 +1,125 @@
+"""Opening the database and bringing it to the newest migration."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from farm.errors import DatabaseError
+
+MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
+_WRITE = "blurfarm_write"
+
+
+class Database:
+    """Transactions over one engine: :meth:`write` takes SQLite's write lock at once, :meth:`read` never does."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        try:
+            self.engine = _engine(url)
+        except (ArgumentError, NoSuchModuleError, ImportError) as e:
+            raise DatabaseError(
+                f"{_hidden(url)} is not a usable database address: {e}",
+                hint="use sqlite:////path/farm.db or postgresql+psycopg://user@host/name (extra: blurfarm[postgres])",
+            ) from e
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One transaction that may write. Raises DatabaseError."""
+        with self._session({_WRITE: True}) as session:
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """One transaction that only reads. Raises DatabaseError."""
+        with self._session({}) as session:
+            yield session
+
+    @contextmanager
+    def _session(self, options: dict[str, Any]) -> Iterator[Session]:
+        bind = self.engine.execution_options(**options)
+        try:
+            with Session(bind, expire_on_commit=False) as session, session.begin():
+                yield session
+        except (OperationalError, ProgrammingError) as e:
+            raise DatabaseError(
+                f"the database {_hidden(self.url)} refused: {str(e.orig).splitlines()[0]}",
+                hint="run `farm doctor`; for a farm that shares a database, check that it is reachable and not full",
+            ) from e
+
+    def migrate(self) -> None:
+        """Create the tables or bring them to the newest migration. Raises DatabaseError."""
+        try:
+            if self._revision() == newest_revision():
+                return
+            from alembic import command  # noqa: PLC0415 - slow to import, and needed only when tables change
+
+            config = alembic_config(self.url)
+            with self.engine.execution_options(**{_WRITE: True}).begin() as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except SQLAlchemyError as e:
+            raise DatabaseError(
+                f"the database {_hidden(self.url)} cannot be opened: {str(e).splitlines()[0]}",
+                hint="check that it is there, that its folder is writable, and that this version is not older than it",
+            ) from e
+
+    def _revision(self) -> str | None:
+        with self.engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+def newest_revision() -> str:
+    """The newest migration's revision: its file's name up to the first underscore."""
+    return max(f.name for f in (MIGRATIONS / "versions").glob("[0-9]*_*.py")).split("_")[0]
+
+
+def alembic_config(url: str) -> Any:  # noqa: ANN401 - alembic is imported only where it is needed
+    """Alembic's configuration without a file: where the migrations lie, and which database."""
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    return config
+
+
+def _hidden(url: str) -> str:
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return repr(url)
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True)
+    name = make_url(url).database
+    if name and name != ":memory:":
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own class
+        connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy passes any of its connections
+        write = connection.get_execution_options().get(_WRITE)
+        connection.execute(text("BEGIN IMMEDIATE" if write else "BEGIN"))
+
+    return engine
