@@ -1,0 +1,1 @@
+"""What runs where the frames are: detectors, redactors, and the Celery worker around them."""

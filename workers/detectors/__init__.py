@@ -1,0 +1,1 @@
+"""Detectors: a protocol, a registry, and a module for each model."""

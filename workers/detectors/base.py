@@ -1,0 +1,51 @@
+"""What a detector is."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from farm.domain.detection import Detection
+
+Picture = NDArray[np.uint8]
+
+
+class Detector(Protocol):
+    """Finds faces in pictures. Deterministic: equal pictures give equal boxes, whatever else is in the batch."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the registry."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """How many pictures at once are best; any number up to it is accepted."""
+        ...
+
+    def picture_size(self, width: int, height: int) -> tuple[int, int]:
+        """The size (width, height) that a source frame of ``width`` x ``height`` is to be scaled to."""
+        ...
+
+    def detect(self, pictures: Sequence[Picture], source: tuple[int, int]) -> list[list[Detection]]:
+        """For each picture its faces, in pixels of a ``source`` frame (width, height), best first.
+
+        Pictures are BGR uint8 H x W x 3, all of one size, and each shows a whole source frame.
+        Raises ModelError or DeviceError when the model cannot be run.
+        """
+        ...
+
+
+def network_size(width: int, height: int, long_side: int, multiple: int = 32) -> tuple[int, int]:
+    """The size to look at a ``width`` x ``height`` frame in: its long side ``long_side``, never enlarged.
+
+    Both sides are rounded to the nearest multiple that the network takes (at least one), so that the picture is
+    neither padded nor cut; the shapes of its pixels change by a few per cent at most (except in tiny pictures).
+    """
+    scale = min(1.0, long_side / max(width, height))
+
+    def side(length: int) -> int:
+        return max(1, int(length * scale / multiple + 0.5)) * multiple
+
+    return side(width), side(height)

@@ -1,0 +1,53 @@
+"""ONNX graphs made ready to run fast at one fixed size: bytes in, bytes out, nothing else."""
+
+from collections.abc import Sequence
+
+import onnx
+
+from farm.errors import ModelError
+
+
+def with_fixed_shape(
+    model: bytes, *, batch: int, width: int, height: int, stride: int, outputs: Sequence[str]
+) -> bytes:
+    """A fully convolutional model of one input, redeclared for ``batch`` x 3 x ``height`` x ``width``.
+
+    Keeps only the named outputs, whose sides are 1/``stride`` of the input's. Old exporters list every weight among
+    the graph's inputs too; then onnxruntime must take weights for variable, and neither folds batch normalisation
+    nor picks its blocked layout. Taking them off that list halves CenterFace's time (64 to 33 ms, 640x384, 1 thread).
+
+    Raises ModelError when the bytes are no such model.
+    """
+    proto = _load(model)
+    weights = {w.name for w in proto.graph.initializer}
+    inputs = [i for i in proto.graph.input if i.name not in weights]
+    kept = {o.name: o for o in proto.graph.output if o.name in outputs}
+    if len(inputs) != 1 or len(kept) != len(outputs):
+        raise ModelError(f"not the expected model: inputs {[i.name for i in inputs]}, outputs {sorted(kept)}")
+    _declare(inputs[0], batch, height, width)
+    for output in kept.values():
+        _declare(output, batch, height // stride, width // stride)
+    del proto.graph.input[:]
+    proto.graph.input.extend(inputs)
+    del proto.graph.output[:]
+    proto.graph.output.extend(kept[name] for name in outputs)
+    del proto.graph.value_info[:]
+    proto.ir_version = max(4, proto.ir_version)  # below 4 every weight has to be an input
+    rewritten: bytes = proto.SerializeToString()
+    return rewritten
+
+
+def _load(model: bytes) -> onnx.ModelProto:
+    try:
+        return onnx.load_model_from_string(model)
+    except Exception as e:  # protobuf's own errors share no base class across its implementations
+        raise ModelError("the weights are no ONNX model", hint="farm models verify") from e
+
+
+def _declare(value: onnx.ValueInfoProto, batch: int, height: int, width: int) -> None:
+    dims = value.type.tensor_type.shape.dim
+    if len(dims) != 4:
+        raise ModelError(f"not the expected model: {value.name} has {len(dims)} dimensions, not 4")
+    for index, size in ((0, batch), (2, height), (3, width)):
+        dims[index].Clear()
+        dims[index].dim_value = size

@@ -1,0 +1,124 @@
+"""What all stages share: reading an order's plan, and making its artefact exactly once."""
+
+import json
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from farm.domain.manifest import Chunk, Manifest, load_manifest
+from farm.domain.options import DetectOptions, JobOptions, load_options
+from farm.errors import VerificationError
+from farm.messages import Artefact, Order
+from farm.storage.base import Storage
+from workers.detectors.base import Detector
+from workers.frames import check_source
+from workers.spent import Spent
+
+#: Called with the number of frames done so far; raises AttemptStopped when the order is to be dropped.
+Report = Callable[[int], None]
+
+
+class Tools(Protocol):
+    """What a worker's process keeps from one order to the next."""
+
+    @property
+    def threads(self) -> int:
+        """Threads that the decoder and the encoder may use, each."""
+        ...
+
+    def detector(self, options: DetectOptions) -> Detector:
+        """The detector for these options, loaded once. Raises ModelError or DeviceError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An order's artefact. ``reused``: it was in the store already. ``spent``: CPU-seconds by part."""
+
+    artefact: Artefact
+    reused: bool
+    spent: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An order with what it refers to. The source has been checked to be the planned one."""
+
+    order: Order
+    manifest: Manifest
+    options: JobOptions
+    source: Path
+    store: Storage
+
+    @property
+    def chunk(self) -> Chunk:
+        """The order's chunk."""
+        return self.manifest.chunks[self.order.chunk]
+
+    def pts(self, chunk: Chunk) -> "array[int]":
+        """The pts of a chunk's frames, ascending. Raises StorageError or VerificationError."""
+        key = f"{self.order.plan.rpartition('/')[0]}/pts/{chunk.name}.json"
+        with self.store.read(key) as path:
+            pts = array("q", json.loads(path.read_text()))
+        if len(pts) != chunk.frames:
+            raise VerificationError(f"{key} lists {len(pts)} frames, the plan {chunk.frames}")
+        return pts
+
+    def check_source(self) -> None:
+        """Raise SourceError unless the source is still as it was planned."""
+        check_source(self.source, self.manifest.source)
+
+
+def read_plan(order: Order, store: Storage) -> Plan:
+    """The plan of an order. Raises StorageError, SourceError or SettingsError."""
+    with store.read(order.plan) as path:
+        manifest = load_manifest(path.read_text())
+    plan = Plan(order, manifest, load_options(order.options), Path(order.source), store)
+    plan.check_source()
+    return plan
+
+
+def make_once(store: Storage, key: str, frames: int, spent: Spent, write: Callable[[Path], int]) -> Result:
+    """The artefact ``key``: the one in the store if it is whole, else what ``write`` writes to the path it is given.
+
+    ``write`` returns the number of frames, which must be ``frames``; only then the artefact becomes visible. Beside
+    it lies its receipt, an Artefact as JSON: what has none, or another content than it says, is made again.
+    """
+    ready = _whole(store, key, frames)
+    if ready is not None:
+        return Result(ready, reused=True, spent=spent.seconds())
+    store.delete(_receipt(key))
+    store.delete(key)
+    with store.create(key) as path:
+        written = write(path)
+        if written != frames:
+            raise VerificationError(f"{key}: {written} frames were written, {frames} planned")
+    artefact = store.describe(key, written)
+    with store.create(_receipt(key)) as path:
+        path.write_text(artefact.model_dump_json())
+    return Result(artefact, reused=False, spent=spent.seconds())
+
+
+def check_input(store: Storage, artefact: Artefact) -> None:
+    """Raise VerificationError unless the store still holds exactly this artefact, StorageError if it is gone."""
+    if store.describe(artefact.key, artefact.frames) != artefact:
+        raise VerificationError(f"{artefact.key} in the store is not what was made", hint="retry the job")
+
+
+def _receipt(key: str) -> str:
+    return f"{key}.receipt.json"
+
+
+def _whole(store: Storage, key: str, frames: int) -> Artefact | None:
+    if not (store.exists(key) and store.exists(_receipt(key))):
+        return None
+    with store.read(_receipt(key)) as path:
+        try:
+            said = Artefact.model_validate_json(path.read_bytes())
+        except ValidationError:
+            return None
+    return said if said.frames == frames and store.describe(key, frames) == said else None

@@ -1,0 +1,1 @@
+"""Redaction styles: a protocol, a registry, a module for each style, and the painting on planes."""

@@ -1,0 +1,78 @@
+"""``farm worker``: one process a device, each pinned to it before it starts, started again when it dies."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from farm import processes
+from farm.settings import Settings
+from workers.device import Device, environment, parse_devices
+
+log = logging.getLogger(__name__)
+_LONGEST_PAUSE = 30.0
+
+
+class Supervisor:
+    """Keeps one worker process alive for each device until told to stop."""
+
+    def __init__(self, settings: Settings, devices: list[Device]) -> None:
+        self._settings = settings
+        self._devices = devices
+        self._running: dict[Device, subprocess.Popen[bytes]] = {}
+        self._began: dict[Device, float] = {}
+        self._pauses: dict[Device, float] = {}
+        self._stop = threading.Event()
+
+    def run(self) -> int:
+        """Start all, watch all; returns when stopped by SIGTERM or SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        parent = os.getppid()
+        for device in self._devices:
+            self._start(device)
+        while not self._stop.wait(0.2):
+            if os.getppid() != parent:
+                break  # whoever started us is gone
+            for device, process in list(self._running.items()):
+                if process.poll() is not None:
+                    self._restart(device, process.returncode)
+        self._end()
+        return 0
+
+    def _start(self, device: Device) -> None:
+        threads = str(max(1, (os.cpu_count() or 1) // len(self._devices)))
+        env = {
+            **environment(device),
+            "FARM_HOME": str(self._settings.home),
+            "FARM_WORKER_THREADS": "1" if device.kind == "cpu" else threads,
+            "OMP_NUM_THREADS": "1",
+        }
+        path = self._settings.home / "logs" / f"worker-{device.name}.log"
+        self._running[device] = processes.start([sys.executable, "-m", "workers.process", device.name], path, env)
+        self._began[device] = time.monotonic()
+        log.info("worker %s: pid %d, log %s", device.name, self._running[device].pid, path)
+
+    def _restart(self, device: Device, code: int) -> None:
+        lived = time.monotonic() - self._began[device]
+        pause = 0.0 if lived > _LONGEST_PAUSE else min(_LONGEST_PAUSE, self._pauses.get(device, 0.25) * 2)
+        self._pauses[device] = pause
+        log.warning("worker %s ended (%d) after %.0f s; starting it again in %.1f s", device.name, code, lived, pause)
+        del self._running[device]
+        if not self._stop.wait(pause):
+            self._start(device)
+
+    def _end(self) -> None:
+        # a worker that is told to stop ends its chunk first; whoever told us to decides how long that may take
+        for process in self._running.values():
+            process.terminate()
+        for process in self._running.values():
+            process.wait()
+
+
+def main(settings: Settings, words: str) -> int:
+    """Check the devices, then supervise. Raises DeviceError, SettingsError before anything is started."""
+    return Supervisor(settings, parse_devices(words)).run()
