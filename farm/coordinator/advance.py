@@ -1,0 +1,126 @@
+"""From stage to stage: the transaction that sees a stage complete also writes the next stage's rows, once."""
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from farm.coordinator import keys
+from farm.coordinator.context import Context
+from farm.coordinator.linking import Linked, link_job
+from farm.coordinator.outcomes import fail_job
+from farm.coordinator.publishing import publish_output, remove_intermediates
+from farm.database.models import Chunk, Job
+from farm.database.statuses import move_job, note
+from farm.domain.lifecycle import ChunkStatus, JobEvent, JobStatus
+from farm.domain.manifest import Manifest, load_manifest
+from farm.domain.options import load_options
+from farm.errors import FarmError
+from farm.messages import Artefact
+
+_STAGE = {JobStatus.DETECTING: "detect", JobStatus.REDACTING: "redact", JobStatus.COMPOSING: "compose"}
+
+
+def ready(context: Context) -> list[str]:
+    """Jobs that :func:`advance` has something to do for."""
+    with context.database.read() as session:
+        rows = session.scalars(select(Job).where(Job.status.in_([*_STAGE, JobStatus.LINKING])))
+        return [job.id for job in rows if job.status == JobStatus.LINKING or _complete(session, job)]
+
+
+def _complete(session: Session, job: Job) -> bool:
+    stage = _STAGE[JobStatus(job.status)]
+    mine = (Chunk.job_id == job.id, Chunk.stage == stage)
+    left = session.scalar(select(func.count()).where(*mine, Chunk.status != ChunkStatus.DONE.value))
+    return left == 0 and bool(session.scalar(select(func.count()).where(*mine)))
+
+
+def advance(context: Context, job_id: str) -> None:
+    """Take one job one step further; an error fails the job with its reason."""
+    try:
+        _advance(context, job_id)
+    except FarmError as e:
+        with context.database.write() as session:
+            job = session.get_one(Job, job_id)
+            fail_job(session, job, context.clock(), f"{job.status}: {e}")
+
+
+def _advance(context: Context, job_id: str) -> None:
+    with context.database.write() as session:
+        job = session.get_one(Job, job_id)
+        status = JobStatus(job.status)
+        if status is JobStatus.DETECTING and _complete(session, job):
+            move_job(session, job, JobEvent.STAGE_DONE, context.clock())
+        elif status is JobStatus.REDACTING and _complete(session, job):
+            _begin_compose(session, job, context.clock())
+            return
+    if status in (JobStatus.DETECTING, JobStatus.LINKING):
+        _link(context, job)
+    elif status is JobStatus.COMPOSING:
+        _publish(context, job)
+
+
+def _manifest(context: Context, job: Job) -> Manifest:
+    with context.store.read(job.plan) as path:
+        return load_manifest(path.read_text())
+
+
+def artefacts(session: Session, job_id: str, stage: str) -> list[Artefact]:
+    """What a finished stage left, in order of the chunks."""
+    rows = session.scalars(select(Chunk.artefact).where(Chunk.job_id == job_id, Chunk.stage == stage).order_by(Chunk.index))
+    return [Artefact.model_validate(row) for row in rows]
+
+
+def _link(context: Context, job: Job) -> None:
+    manifest, options = _manifest(context, job), load_options(job.options)
+    with context.database.read() as session:
+        detections = artefacts(session, job.id, "detect")
+    detect = keys.detect_fingerprint(manifest.source.digest, job.model_sha256, options)
+    name = keys.link_fingerprint(detect, options)
+    linked = link_job(context.store, manifest, detections, name, options)
+    _begin_redact(context, job.id, linked, keys.redact_fingerprint(name, options))
+
+
+def _begin_redact(context: Context, job_id: str, linked: Linked, name: str) -> None:
+    with context.database.write() as session:
+        now = context.clock()
+        job = session.get_one(Job, job_id)
+        if job.status != JobStatus.LINKING or not move_job(session, job, JobEvent.STAGE_DONE, now):
+            return  # paused or cancelled meanwhile; linking again is cheap
+        session.execute(delete(Chunk).where(Chunk.job_id == job.id, Chunk.stage == "redact"))
+        for index, tracks in enumerate(linked.artefacts):
+            inputs = [tracks.model_dump(mode="json")]
+            row = Chunk(job_id=job.id, stage="redact", index=index, frames=tracks.frames, fingerprint=name)
+            row.inputs = inputs
+            session.add(row)
+        text = f"{linked.tracks} tracks; a face in {linked.frames_with_faces} of {job.frames} frames"
+        job.notes = [*job.notes, text]
+        note(session, now, text, job.id)
+
+
+def _begin_compose(session: Session, job: Job, now: float) -> None:
+    if not move_job(session, job, JobEvent.STAGE_DONE, now):
+        return
+    segments = artefacts(session, job.id, "redact")
+    redact = session.scalar(select(Chunk.fingerprint).where(Chunk.job_id == job.id, Chunk.stage == "redact").limit(1))
+    row = Chunk(
+        job_id=job.id,
+        stage="compose",
+        index=0,
+        frames=job.frames,
+        fingerprint=keys.compose_fingerprint(redact or "", job.plan, job.container),
+    )
+    row.inputs = [s.model_dump(mode="json") for s in segments]
+    session.add(row)
+
+
+def _publish(context: Context, job: Job) -> None:
+    with context.database.read() as session:
+        if not _complete(session, job):
+            return
+        output = artefacts(session, job.id, "compose")[0]
+    publish_output(context.store, job, output)
+    with context.database.write() as session:
+        fresh = session.get_one(Job, job.id)
+        if fresh.status == JobStatus.COMPOSING:
+            move_job(session, fresh, JobEvent.STAGE_DONE, context.clock())
+    if not context.settings.keep_segments:
+        remove_intermediates(context, job.id)

@@ -1,0 +1,27 @@
+"""What the coordinator's parts share: settings, database, store and the one clock that leases are counted by."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from farm.database.session import Database
+from farm.settings import Settings
+from farm.storage.local import LocalStorage
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Passed to every function of the coordinator. ``clock``: seconds since the epoch."""
+
+    settings: Settings
+    database: Database
+    store: LocalStorage
+    clock: Callable[[], float] = field(default=time.time)
+
+
+def open_context(settings: Settings) -> Context:
+    """Open the database, bring its tables up to date, and the store. Raises DatabaseError."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.sql_url)
+    database.migrate()
+    return Context(settings, database, LocalStorage(settings.store_root))

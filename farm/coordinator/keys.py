@@ -1,0 +1,53 @@
+"""What the artefacts of a job are called, and the fingerprints that name them."""
+
+from dataclasses import asdict
+from typing import Any
+
+from farm.domain.fingerprint import fingerprint
+from farm.domain.manifest import Chunk, Manifest, dump_manifest
+from farm.domain.options import JobOptions
+
+
+def detect_fingerprint(source_digest: str, model_sha256: str, options: JobOptions) -> str:
+    """Names the detections of a source."""
+    return fingerprint("detect", source_digest, model_sha256, asdict(options.detect))
+
+
+def link_fingerprint(detect: str, options: JobOptions) -> str:
+    """Names the tracks of a source."""
+    return fingerprint("link", detect, asdict(options.link))
+
+
+def redact_fingerprint(link: str, options: JobOptions) -> str:
+    """Names the segments of a source."""
+    return fingerprint("redact", link, asdict(options.redact))
+
+
+def compose_fingerprint(redact: str, plan: str, container: str) -> str:
+    """Names a composed output: it depends on where the chunks were cut, too."""
+    return fingerprint("compose", redact, plan, container)
+
+
+def job_fingerprint(source_digest: str, model_sha256: str, options: JobOptions, container: str) -> str:
+    """Names the result of a job, however it is cut into chunks: source, options, model, format version."""
+    return fingerprint("job", source_digest, model_sha256, asdict(options), container)
+
+
+def plan_key(manifest: Manifest) -> str:
+    """Where a manifest lies: named by its content."""
+    return f"plans/{fingerprint('plan', dump_manifest(manifest))}/manifest.json"
+
+
+def pts_key(plan: str, chunk: Chunk) -> str:
+    """Where the pts of a chunk's frames lie."""
+    return f"{plan.rpartition('/')[0]}/pts/{chunk.name}.json"
+
+
+def tracks_key(link: str, chunk: Chunk) -> str:
+    """Where a chunk's tracks lie."""
+    return f"tracks/{link}/{chunk.name}.jsonl"
+
+
+def options_row(options: JobOptions) -> dict[str, Any]:
+    """Options as JSON; ``domain.options.load_options`` is the inverse."""
+    return asdict(options)

@@ -1,0 +1,88 @@
+"""The link stage: all detections in order, through the linker, into one tracks artefact a chunk. Boxes only."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from farm.coordinator import keys
+from farm.domain.detection import (
+    ChunkDetections,
+    FrameDetections,
+    load_chunk,
+    load_frame,
+    with_boundary_cuts,
+)
+from farm.domain.linker import link
+from farm.domain.manifest import Manifest
+from farm.domain.options import JobOptions
+from farm.domain.track import dump_frame
+from farm.errors import StorageError, VerificationError
+from farm.messages import Artefact
+from farm.storage.base import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """The tracks of each chunk in order, the number of tracks, and of frames with a face."""
+
+    artefacts: tuple[Artefact, ...]
+    tracks: int
+    frames_with_faces: int
+
+
+def link_job(
+    store: Storage, manifest: Manifest, detections: Iterable[Artefact], name: str, options: JobOptions
+) -> Linked:
+    """Link a video. ``detections``: one artefact a chunk, in order; ``name``: the link fingerprint.
+
+    Memory does not grow with the video. Raises VerificationError when an artefact is not what was reported,
+    StorageError when the store fails.
+    """
+    frames = with_boundary_cuts(_read(store, artefact) for artefact in detections)
+    linked = link(frames, manifest.source.video.time_base, options.link)
+    artefacts, last_track, with_faces = [], -1, 0
+    for chunk in manifest.chunks:
+        key = keys.tracks_key(name, chunk)
+        with store.create(key) as path, path.open("w") as out:
+            count = 0
+            for frame in islice(linked, chunk.frames):
+                if not chunk.pts_start <= frame.pts < chunk.pts_end:
+                    raise VerificationError(f"link: pts {frame.pts} is not of chunk {chunk.index + 1}")
+                count += 1
+                with_faces += bool(frame.boxes)
+                last_track = max(last_track, *(b.track for b in frame.boxes), -1)
+                out.write(dump_frame(frame) + "\n")
+        if count != chunk.frames:
+            raise VerificationError(f"link: chunk {chunk.index + 1} has {count} frames, planned were {chunk.frames}")
+        artefacts.append(store.describe(key, count))
+    if next(linked, None) is not None:
+        raise VerificationError("link: more frames than the source has")
+    return Linked(tuple(artefacts), last_track + 1, with_faces)
+
+
+def _read(store: Storage, artefact: Artefact) -> tuple[ChunkDetections, Iterator[FrameDetections]]:
+    if store.describe(artefact.key, artefact.frames) != artefact:
+        raise VerificationError(f"{artefact.key} in the store is not what was reported")
+    with store.read(artefact.key) as path:
+        chunk = load_chunk(_last_line(path))
+    return chunk, _frames(store, artefact, chunk)
+
+
+def _frames(store: Storage, artefact: Artefact, chunk: ChunkDetections) -> Iterator[FrameDetections]:
+    if chunk.frames != artefact.frames:
+        raise VerificationError(f"{artefact.key}: {chunk.frames} frames, reported were {artefact.frames}")
+    with store.read(artefact.key) as path, path.open() as lines:
+        for line in islice(lines, chunk.frames):
+            yield load_frame(line)
+
+
+def _last_line(path: Path) -> str:
+    with path.open("rb") as f:
+        size = f.seek(0, os.SEEK_END)
+        f.seek(max(0, size - 65536))
+        lines = f.read().splitlines()
+    if not lines:
+        raise StorageError(f"{path} is empty")
+    return lines[-1].decode()

@@ -1,0 +1,147 @@
+"""Facts about jobs for the faces of the farm: plain values, read in one transaction each."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from farm.coordinator.context import Context
+from farm.coordinator.control import find_job
+from farm.database.models import Attempt, Chunk, Event, Job, Worker
+from farm.domain.lifecycle import AttemptStatus, ChunkStatus, JobStatus
+from farm.messages import STAGES
+
+
+@dataclass(frozen=True, slots=True)
+class StageFacts:
+    """How far one stage of a job is. Frames count whole chunks, and those that are under way as far as reported."""
+
+    stage: str
+    chunks: int
+    chunks_done: int
+    chunks_reused: int
+    frames: int
+    frames_done: int
+    spent: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """One job as people see it. Times in seconds since the epoch."""
+
+    id: str
+    status: str
+    reason: str | None
+    source: str
+    output: str
+    frames: int
+    seconds: float
+    created_at: float
+    finished_at: float | None
+    notes: tuple[str, ...]
+    failures: int
+    stages: tuple[StageFacts, ...]
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return JobStatus(self.status).over
+
+    @property
+    def reused(self) -> int:
+        """Chunks whose result was in the store already."""
+        return sum(s.chunks_reused for s in self.stages)
+
+    def row(self) -> dict[str, Any]:
+        """All facts as JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFacts:
+    """One worker."""
+
+    name: str
+    device: str
+    host: str
+    pid: int
+    alive: bool
+    seen_at: float
+
+
+def job_facts(context: Context, job_id: str) -> JobFacts:
+    """Facts about the job whose id begins so. Raises NotFound."""
+    with context.database.read() as session:
+        return _facts(session, find_job(session, job_id))
+
+
+def list_jobs(context: Context, limit: int = 100) -> list[JobFacts]:
+    """The newest jobs, newest first."""
+    with context.database.read() as session:
+        jobs = session.scalars(select(Job).order_by(Job.created_at.desc()).limit(limit))
+        return [_facts(session, job) for job in jobs]
+
+
+def list_workers(context: Context) -> list[WorkerFacts]:
+    """All workers that ever said hello."""
+    with context.database.read() as session:
+        rows = session.scalars(select(Worker).order_by(Worker.name))
+        return [WorkerFacts(w.name, w.device, w.host, w.pid, w.alive, w.seen_at) for w in rows]
+
+
+def live_workers(context: Context) -> int:
+    """How many workers are alive."""
+    with context.database.read() as session:
+        return session.scalar(select(func.count()).select_from(Worker).where(Worker.alive)) or 0
+
+
+def job_events(context: Context, job_id: str) -> list[tuple[float, str]]:
+    """What happened to a job, in order. Raises NotFound."""
+    with context.database.read() as session:
+        job = find_job(session, job_id)
+        rows = session.scalars(select(Event).where(Event.job_id == job.id).order_by(Event.id))
+        return [(row.at, row.text) for row in rows]
+
+
+def _facts(session: Session, job: Job) -> JobFacts:
+    failures = session.scalar(
+        select(func.count()).select_from(Attempt).join(Chunk).where(Chunk.job_id == job.id, Attempt.cause.is_not(None))
+    )
+    return JobFacts(
+        id=job.id,
+        status=job.status,
+        reason=job.reason,
+        source=job.source,
+        output=job.output,
+        frames=job.frames,
+        seconds=job.seconds,
+        created_at=job.created_at,
+        finished_at=job.finished_at,
+        notes=tuple(job.notes),
+        failures=failures or 0,
+        stages=tuple(_stage(session, job, stage) for stage in STAGES),
+    )
+
+
+def _stage(session: Session, job: Job, stage: str) -> StageFacts:
+    chunks = list(session.scalars(select(Chunk).where(Chunk.job_id == job.id, Chunk.stage == stage)))
+    done = [c for c in chunks if c.status == ChunkStatus.DONE]
+    under_way = session.scalar(
+        select(func.coalesce(func.sum(Attempt.frames), 0))
+        .join(Chunk)
+        .where(Chunk.job_id == job.id, Chunk.stage == stage, Attempt.status == AttemptStatus.LEASED.value)
+    )
+    spent: Counter[str] = Counter()
+    for chunk in done:
+        spent.update(chunk.spent)
+    return StageFacts(
+        stage=stage,
+        chunks=len(chunks),
+        chunks_done=len(done),
+        chunks_reused=sum(c.reused for c in done),
+        frames=job.frames,
+        frames_done=sum(c.frames for c in done) + int(under_way or 0),
+        spent={k: round(v, 3) for k, v in spent.items()},
+    )

@@ -1,0 +1,85 @@
+"""The coordinator's loop: take outcomes, move jobs on, hand work out, sweep. One thread decides, one does slow steps."""
+
+import logging
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from pydantic import ValidationError
+
+from farm.broker import BROKER_ERRORS, Broker
+from farm.coordinator.advance import advance, ready
+from farm.coordinator.context import Context
+from farm.coordinator.dispatch import dispatch, publish
+from farm.coordinator.outcomes import accept
+from farm.coordinator.sweep import sweep
+from farm.errors import FarmError
+from farm.messages import load_outcome
+
+log = logging.getLogger(__name__)
+
+_IDLE_SECONDS = 0.1
+_SWEEP_SECONDS = 1.0
+
+
+class Coordinator:
+    """Runs until its event is set; a Redis or a database that is away for a while only makes it wait."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._broker = Broker(context.settings)
+        self._slow = ThreadPoolExecutor(1, thread_name_prefix="advance")
+        self._advancing: dict[str, Future[None]] = {}
+        self._swept = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """The loop."""
+        while not stop.is_set():
+            try:
+                self.step()
+            except BROKER_ERRORS as e:
+                log.warning("Redis: %s; trying again", e)
+                self._broker.reset()
+                stop.wait(1)
+            except FarmError as e:
+                log.error("%s; trying again", e)
+                stop.wait(1)
+            except Exception:
+                log.exception("a defect; trying again")  # one bad turn must not stop all jobs
+                stop.wait(1)
+        self.close()
+
+    def step(self) -> None:
+        """One turn. Outcomes come first: the sweep must not call silent a worker whose words still wait here."""
+        self._broker.receive(self._handle, _IDLE_SECONDS)
+        self._advance()
+        dispatch(self._context)
+        publish(self._context, self._broker)
+        if time.monotonic() - self._swept >= _SWEEP_SECONDS:
+            sweep(self._context, self._broker)
+            self._swept = time.monotonic()
+
+    def _handle(self, body: object) -> None:
+        try:
+            outcome = load_outcome(body)
+        except ValidationError as e:
+            log.error("an outcome that is none was dropped: %s", e)
+            return
+        log.debug("%s", outcome)
+        for token, worker in accept(self._context, outcome):
+            self._broker.stop(token, worker)
+
+    def _advance(self) -> None:
+        for job, future in list(self._advancing.items()):
+            if future.done():
+                del self._advancing[job]
+                if error := future.exception():
+                    log.error("job %s: %s", job, error, exc_info=error)
+        for job in ready(self._context):
+            if job not in self._advancing:
+                self._advancing[job] = self._slow.submit(advance, self._context, job)
+
+    def close(self) -> None:
+        """Let the slow step under way end, then let go of Redis."""
+        self._slow.shutdown(wait=True, cancel_futures=True)
+        self._broker.close()

@@ -1,0 +1,112 @@
+"""A farm on this machine for the duration of a command: Redis, coordinator and workers, under one lock a home."""
+
+import fcntl
+import logging
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from farm import processes
+from farm.coordinator.context import Context, open_context
+from farm.coordinator.outcomes import give_all_back
+from farm.coordinator.service import Coordinator
+from farm.embedded_redis import EmbeddedRedis
+from farm.errors import DeviceError, FarmError
+from farm.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def lock_home(settings: Settings) -> IO[str] | None:
+    """Become the one who runs the farm of this home; None if somebody runs it already. Held until closed."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    held = Path(settings.home / "farm.lock").open("a")  # noqa: SIM115 - open for as long as the farm runs
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        held.close()
+        return None
+    return held
+
+
+def is_running(settings: Settings) -> bool:
+    """Whether somebody runs the farm of this home."""
+    held = lock_home(settings)
+    if held is not None:
+        held.close()
+    return held is None
+
+
+class EmbeddedFarm:
+    """Context manager: all parts are up or starting inside, and gone after. Needs the lock of the home."""
+
+    def __init__(self, settings: Settings, lock: IO[str], *, grace: float = 2.0, flower: bool = False) -> None:
+        self.settings = settings
+        self._lock = lock
+        self._grace = grace
+        self._flower = flower
+        self._redis: EmbeddedRedis | None = None
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.context: Context | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            if self.settings.embedded:
+                self._redis = EmbeddedRedis(self.settings)
+                self._redis.start()
+            self._start("workers", [sys.executable, "-m", "workers", self.settings.devices])
+            if self._flower:
+                self._start("flower", [sys.executable, "-m", "farm.flower"])
+            self.context = open_context(self.settings)
+            self._thread = threading.Thread(target=self._coordinate, name="coordinator", daemon=True)
+            self._thread.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _start(self, name: str, command: list[str]) -> None:
+        self._children[name] = processes.start(command, self.log(name), {"FARM_HOME": str(self.settings.home)})
+
+    def log(self, name: str) -> Path:
+        """The log of one part."""
+        return self.settings.home / "logs" / f"{name}.log"
+
+    def _coordinate(self) -> None:
+        assert self.context is not None  # noqa: S101 - set before the thread starts
+        Coordinator(self.context).run(self._stop)
+
+    def check(self) -> None:
+        """Raises DeviceError when the workers could not be started, FarmError when another part is gone."""
+        for name, process in self._children.items():
+            code = process.poll()
+            if code is None:
+                continue
+            said = processes.tail(self.log(name), 1).removeprefix("error: ")
+            if name == "workers" and code in (DeviceError.exit_code, 2):
+                raise DeviceError(said or "the workers did not start", hint=f"see {self.log(name)}")
+            raise FarmError(f"{name} ended ({code}): {said}", hint=f"see {self.log(name)}")
+        if self._thread is not None and not self._thread.is_alive():
+            raise FarmError("the coordinator ended", hint=f"see {self.log('coordinator')}")
+
+    def close(self) -> None:
+        """Stop all parts; what workers had under way goes back, so that it counts as nobody's failure."""
+        processes.stop(self._children.values(), self._grace)
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=30)
+        if self.context is not None and self.settings.embedded:
+            give_all_back(self.context, "the farm was stopped")
+        if self._redis is not None:
+            self._redis.stop()
+        self._lock.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

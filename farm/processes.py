@@ -1,0 +1,63 @@
+"""Child processes of the farm: each with a log of its own, each ending with the process that started it."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def _die_with_parent() -> None:
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def start(
+    command: Sequence[str], log: Path, env: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
+    """Start a command in a session of its own (Ctrl-C reaches only us), its output appended to ``log``.
+
+    On Linux it is killed when this process ends, however that ends: what it was doing is done again, and nothing lives
+    on unseen. Call from the main thread: the kernel watches the thread that started it.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock is taken
+        )
+
+
+def stop(processes: Iterable["subprocess.Popen[bytes]"], grace: float) -> None:
+    """End processes: politely, and after ``grace`` seconds in all without asking, with their whole session."""
+    running = [p for p in processes if p.poll() is None]
+    for process in running:
+        process.terminate()
+    until = time.monotonic() + grace
+    for process in running:
+        try:
+            process.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def tail(log: Path, lines: int = 5) -> str:
+    """The last lines of a log, for an error message."""
+    try:
+        return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""
