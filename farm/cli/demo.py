@@ -1,0 +1,35 @@
+"""``farm demo``: the whole way on a clip of its own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from farm.cli.submit import How, run_submit
+from farm.settings import load_settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    video: Annotated[Path | None, typer.Argument(help="A video; default: a clip is made.")] = None,
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Where the results go.")] = Path("demo"),
+) -> None:
+    """Redact a clip with a face and show frames before and after, side by side."""
+    from farm.cli.display import output  # noqa: PLC0415 - `farm --help` should not wait for it
+    from farm.coordinator.submit import Request, check_output  # noqa: PLC0415
+    from farm.demo.clip import render_demo_clip  # noqa: PLC0415
+    from farm.demo.sheet import contact_sheet  # noqa: PLC0415
+    from farm.domain.options import JobOptions  # noqa: PLC0415
+
+    folder.mkdir(parents=True, exist_ok=True)
+    source = video or render_demo_clip(folder / "astronaut.mp4")
+    redacted, _ = check_output(Request(source, folder, True, JobOptions()))
+    run_submit(load_settings(), [source], folder, How(overwrite=True))
+    sheet = contact_sheet(source, redacted, folder / f"{source.stem}.sheet.png")
+    output.print(f"source:  {source}", soft_wrap=True)
+    output.print(f"result:  {redacted}", soft_wrap=True)
+    output.print(f"before above, after below: {sheet}", soft_wrap=True)

@@ -1,0 +1,131 @@
+"""What people see of a job: a bar per stage while it runs, one line at its end, tables."""
+
+import sys
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from farm.coordinator.context import Context
+from farm.coordinator.queries import JobFacts, job_facts, live_workers
+from farm.errors import JobFailed
+
+errors = Console(stderr=True, highlight=False)
+output = Console(highlight=False)
+_POLL_SECONDS = 0.15
+_SAY_SECONDS = 10.0
+
+
+class _Speed(ProgressColumn):
+    """Frames a second."""
+
+    def render(self, task: Task) -> Text:
+        """See ProgressColumn."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:6.1f} frames/s" if speed else " " * 15)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description:8}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+        _Speed(),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        console=errors,
+        transient=True,
+    )
+
+
+class Watcher:
+    """Follows one job until it is over, calling ``tend`` in between (to keep an embedded farm up)."""
+
+    def __init__(self, context: Context, job: str, tend: Callable[[], None], *, quiet: bool) -> None:
+        self._context, self._job, self._tend = context, job, tend
+        self._bars = errors.is_terminal and not quiet
+        self._quiet = quiet
+        self._said = ""
+        self._said_at = time.monotonic()
+
+    def follow(self) -> JobFacts:
+        """Returns the facts of the job when it is over."""
+        if not self._bars:
+            return self._follow(lambda facts: self._say(facts))
+        with _progress() as progress:
+            bars: dict[str, TaskID] = {}
+
+            def draw(facts: JobFacts) -> None:
+                for stage in facts.stages:
+                    if stage.chunks and stage.stage not in bars:
+                        bars[stage.stage] = progress.add_task(stage.stage, total=stage.frames)
+                    if stage.stage in bars:
+                        progress.update(bars[stage.stage], completed=stage.frames_done)
+                self._say_waiting(facts)
+
+            return self._follow(draw)
+
+    def _follow(self, draw: Callable[[JobFacts], None]) -> JobFacts:
+        while True:
+            facts = job_facts(self._context, self._job)
+            draw(facts)
+            if facts.over:
+                return facts
+            self._tend()
+            time.sleep(_POLL_SECONDS)
+
+    def _say(self, facts: JobFacts) -> None:
+        if facts.status != self._said and not self._quiet:
+            self._said = facts.status
+            errors.print(f"job {facts.id}: {facts.status}")
+        self._say_waiting(facts)
+
+    def _say_waiting(self, facts: JobFacts) -> None:
+        if self._quiet or facts.over or time.monotonic() - self._said_at < _SAY_SECONDS:
+            return
+        self._said_at = time.monotonic()
+        if facts.status == "paused":
+            errors.print(f"job {facts.id} is paused: farm resume {facts.id}")
+        elif not live_workers(self._context):
+            errors.print("waiting for a worker: start one with `farm up` or `farm worker`")
+
+
+def summary(facts: JobFacts, seconds: float) -> str:
+    """One line about a job that is done. ``seconds``: how long it took as the user saw it."""
+    rate = facts.frames / seconds if seconds else 0.0
+    parts = [f"{facts.output}: {facts.frames} frames ({facts.seconds:.1f} s of video) in {seconds:.1f} s, {rate:.1f} frames/s"]
+    parts.extend(facts.notes)
+    chunks = sum(s.chunks for s in facts.stages)
+    if facts.reused:
+        parts.append(f"{facts.reused} of {chunks} chunks were finished before and not done again")
+    if facts.failures:
+        parts.append(f"{facts.failures} attempts failed and were repeated")
+    return "; ".join(parts)
+
+
+def check_done(facts: JobFacts) -> None:
+    """Raises JobFailed unless the job is done."""
+    if facts.status == "failed":
+        raise JobFailed(f"job {facts.id} failed: {facts.reason}", hint=f"no output was published; farm retry {facts.id}")
+    if facts.status != "done":
+        raise JobFailed(f"job {facts.id} was {facts.status}", hint=f"go on with: farm retry {facts.id}")
+
+
+def jobs_table(jobs: list[JobFacts]) -> Table:
+    """All jobs, one a line."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("job", "status", "frames", "done", "source", "output"):
+        table.add_column(column, justify="right" if column in ("frames", "done") else "left", overflow="fold")
+    for job in jobs:
+        total = 3 * job.frames
+        share = 100 if job.status == "done" else 100 * sum(s.frames_done for s in job.stages) // max(1, total)
+        table.add_row(job.id, job.status, str(job.frames), f"{share} %", job.source, job.output)
+    return table
+
+
+def print_json_line(text: str) -> None:
+    """Facts for programs: to standard output, untouched by rich."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

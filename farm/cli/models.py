@@ -1,0 +1,62 @@
+"""``farm models``: the weights that detectors need."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from farm.settings import load_settings
+
+app = typer.Typer(help="The models that find faces: list, pull, verify.", no_args_is_help=True)
+NameArgument = Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
+
+
+@app.command("list")
+def list_models(as_json: JsonOption = False) -> None:
+    """Show all models, their licences, and whether their weights are here."""
+    from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
+    from farm.models.store import ModelStore  # noqa: PLC0415
+
+    rows = [
+        {
+            "name": s.model.name,
+            "title": s.model.title,
+            "licence": s.model.licence,
+            "sha256": s.model.sha256,
+            "state": s.state,
+            "path": str(s.path) if s.path else None,
+            "problem": s.problem,
+        }
+        for s in ModelStore(load_settings()).status()
+    ]
+    if as_json:
+        display.print_json_line(json.dumps(rows))
+        return
+    for row in rows:
+        text = f"{row['name']}  {row['state']}  {row['licence']}  {row['title']}  {row['path'] or row['problem'] or ''}"
+        display.output.print(text.rstrip(), soft_wrap=True)
+
+
+@app.command("pull")
+def pull(names: NameArgument = None) -> None:
+    """Fetch weights; afterwards no network is needed."""
+    from farm.cli.display import output  # noqa: PLC0415 - `farm --help` should not wait for it
+    from farm.cli.model_progress import ensure_model  # noqa: PLC0415
+    from farm.models.catalog import MODELS  # noqa: PLC0415
+
+    for name in names or list(MODELS):
+        located = ensure_model(load_settings(), name, quiet=False, pull=True)
+        output.print(f"{name}: {located.path}", soft_wrap=True)
+
+
+@app.command("verify")
+def verify(names: NameArgument = None) -> None:
+    """Compare weights with their SHA-256."""
+    from farm.cli.display import output  # noqa: PLC0415 - `farm --help` should not wait for it
+    from farm.models.catalog import MODELS  # noqa: PLC0415
+    from farm.models.store import ModelStore  # noqa: PLC0415
+
+    for name in names or list(MODELS):
+        located = ModelStore(load_settings()).verify(name)
+        output.print(f"{name}: {located.sha256}, as expected", soft_wrap=True)

