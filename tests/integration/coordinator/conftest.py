@@ -1,0 +1,155 @@
+"""A coordinator over a real SQLite file and a real store, with a clock that tests move."""
+
+import json
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from farm.coordinator import keys
+from farm.coordinator.context import Context
+from farm.coordinator.dispatch import dispatch
+from farm.coordinator.outcomes import accept
+from farm.database.models import Chunk, Job, Outgoing
+from farm.database.session import Database
+from farm.database.statuses import move_job
+from farm.domain.detection import (
+    SIGNATURE_SIZE,
+    ChunkDetections,
+    Detection,
+    FrameDetections,
+    dump_chunk,
+    dump_frame,
+)
+from farm.domain.geometry import Box
+from farm.domain.lifecycle import JobEvent
+from farm.domain.manifest import Chunk as PlannedChunk
+from farm.domain.manifest import Manifest, Source, VideoStream, dump_manifest
+from farm.domain.options import JobOptions
+from farm.messages import Artefact, Completed, Hello, Order, Started
+from farm.settings import Settings, load_settings
+from farm.storage.local import LocalStorage
+
+CHUNK_FRAMES = 5
+
+
+class Clock:
+    """Seconds that pass only when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Bench:
+    """What a test needs to play the workers' part."""
+
+    def __init__(self, context: Context, clock: Clock) -> None:
+        self.context, self.clock = context, clock
+
+    def hello(self, worker: str = "w0", incarnation: str = "a") -> None:
+        """A worker's heartbeat."""
+        accept(self.context, Hello(worker=worker, incarnation=incarnation, host="h", device="cpu0", pid=1))
+
+    def orders(self) -> list[Order]:
+        """Dispatch, and take what the outbox holds, as a publisher would."""
+        dispatch(self.context)
+        with self.context.database.write() as session:
+            rows = session.query(Outgoing).order_by(Outgoing.id).all()
+            found = [Order.model_validate(r.body) for r in rows]
+            for row in rows:
+                session.delete(row)
+        return found
+
+    def start(self, order: Order, worker: str = "w0") -> list[tuple[str, str]]:
+        """The worker takes an order."""
+        return accept(self.context, Started(token=order.token, worker=worker))
+
+    def complete(self, order: Order, worker: str = "w0", frames: int = CHUNK_FRAMES, key: str = "") -> None:
+        """The worker reports a result, without having made one unless ``key`` names it."""
+        artefact = (
+            self.context.store.describe(key, frames)
+            if key
+            else Artefact(key="none/at-all", size=1, sha256="0" * 64, frames=frames)
+        )
+        accept(self.context, Completed(token=order.token, worker=worker, artefact=artefact))
+
+    def detect(self, order: Order, worker: str = "w0") -> None:
+        """Do a detect order: one face that stands still, and report it."""
+        key = f"detections/{order.fingerprint}/{order.chunk}.jsonl"
+        flat = bytes(SIGNATURE_SIZE[0] * SIGNATURE_SIZE[1])
+        with self.context.store.create(key) as path, path.open("w") as out:
+            for n in range(CHUNK_FRAMES):
+                face = Detection(Box(10, 10, 20, 20), 0.9)
+                out.write(dump_frame(FrameDetections(order.chunk * CHUNK_FRAMES + n, False, (face,))) + "\n")
+            out.write(dump_chunk(ChunkDetections(CHUNK_FRAMES, flat, flat)) + "\n")
+        self.start(order, worker)
+        self.complete(order, worker, key=key)
+
+    def job(self, job_id: str = "job") -> Job:
+        """The job's row."""
+        with self.context.database.read() as session:
+            return session.get_one(Job, job_id)
+
+    def chunk(self, index: int = 0, stage: str = "detect", job: str = "job") -> Chunk:
+        """A chunk's row, with its attempts."""
+        with self.context.database.read() as session:
+            found = session.query(Chunk).filter_by(job_id=job, stage=stage, index=index).one()
+            assert found.attempts is not None
+            return found
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load_settings(home=tmp_path / "home", worker_silence_seconds=30, lease_seconds=45, stall_seconds=120)
+
+
+@pytest.fixture
+def bench(settings: Settings) -> Iterator[Bench]:
+    settings.home.mkdir(parents=True)
+    clock = Clock()
+    database = Database(settings.sql_url)
+    database.migrate()
+    yield Bench(Context(settings, database, LocalStorage(settings.store_root), clock), clock)
+    database.close()
+
+
+@pytest.fixture
+def add_job(bench: Bench, tmp_path: Path) -> Callable[..., Manifest]:
+    """Write a job of some chunks down, as ``submit`` does, without a video behind it."""
+
+    def add(job_id: str = "job", chunks: int = 2, output: str = "out.mp4") -> Manifest:
+        video = VideoStream(0, "h264", 64, 48, "yuv420p", Fraction(1, 25), Fraction(25), None, 0, 2, 2, 2, 2)
+        source = Source(str(tmp_path / "in.mp4"), 1, 1, "0" * 64, "mp4", video, ())
+        n = CHUNK_FRAMES
+        cut = tuple(PlannedChunk(i, i * n, i * n + n, n, i * n) for i in range(chunks))
+        manifest = Manifest(source, cut)
+        context, options = bench.context, JobOptions()
+        plan = keys.plan_key(manifest)
+        for chunk in cut:
+            with context.store.create(keys.pts_key(plan, chunk)) as path:
+                path.write_text(json.dumps(list(range(chunk.pts_start, chunk.pts_end))))
+        with context.store.create(plan) as path:
+            path.write_text(dump_manifest(manifest))
+        now = context.clock()
+        with context.database.write() as session:
+            job = Job(
+                id=job_id, fingerprint=job_id, status="planning", source=source.path, output=str(tmp_path / output),
+                container="mp4", options=keys.options_row(options), plan=plan, model_sha256="1" * 64,
+                frames=manifest.frames, seconds=manifest.seconds, created_at=now, notes=[],
+            )  # fmt: skip
+            session.add(job)
+            session.flush()
+            detect = keys.detect_fingerprint(source.digest, job.model_sha256, options)
+            for chunk in cut:
+                session.add(Chunk(job_id=job_id, stage="detect", index=chunk.index, frames=n, fingerprint=detect))
+            move_job(session, job, JobEvent.STAGE_DONE, now)
+        return manifest
+
+    return add

@@ -1,0 +1,157 @@
+"""From stage to stage, once; cancel, pause, resume, retry; publishing by one step."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from farm.coordinator.advance import advance, ready
+from farm.coordinator.control import control
+from farm.domain.lifecycle import JobEvent
+from farm.domain.manifest import Manifest
+from farm.domain.track import load_frame
+from farm.errors import IllegalTransition, NotFound
+from farm.messages import Order
+from tests.integration.coordinator.conftest import Bench
+
+AddJob = Callable[..., Manifest]
+
+
+def step(bench: Bench) -> None:
+    for job in ready(bench.context):
+        advance(bench.context, job)
+
+
+def write_output(bench: Bench, order: Order, content: bytes = b"the video") -> str:
+    key = f"outputs/{order.fingerprint}/output.mp4"
+    with bench.context.store.create(key) as path:
+        path.write_bytes(content)
+    return key
+
+
+def detected(bench: Bench, add_job: AddJob) -> None:
+    add_job()
+    bench.hello()
+    for order in bench.orders():
+        bench.detect(order)
+
+
+def redacted(bench: Bench) -> Order:
+    step(bench)
+    for order in bench.orders():
+        bench.start(order)
+        bench.complete(order)
+    step(bench)
+    return bench.orders()[0]
+
+
+def test_link_writes_one_line_of_tracks_a_frame(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    step(bench)
+    assert bench.job().status == "redacting"
+    orders = bench.orders()
+    assert [o.stage for o in orders] == ["redact", "redact"]
+    with bench.context.store.read(orders[1].inputs[0].key) as path:
+        frames = [load_frame(line) for line in path.read_text().splitlines()]
+    assert [f.pts for f in frames] == [5, 6, 7, 8, 9]
+    assert all(len(f.boxes) == 1 for f in frames)
+
+
+def test_advancing_twice_makes_no_second_stage(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    advance(bench.context, "job")
+    advance(bench.context, "job")
+    assert len(bench.orders()) == 2
+
+
+def test_detections_that_are_not_what_was_reported_fail_the_job(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    artefact = bench.chunk().artefact
+    assert artefact is not None
+    bench.context.store.local_path(artefact["key"]).write_text("tampered\n")
+    step(bench)
+    assert bench.job().status == "failed"
+    assert "is not what was reported" in (bench.job().reason or "")
+
+
+def test_done_only_after_the_output_has_its_name(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    order = redacted(bench)
+    assert order.stage == "compose"
+    final = Path(bench.job().output)
+    bench.start(order)
+    bench.complete(order, frames=10, key=write_output(bench, order))
+    assert bench.job().status == "composing"
+    assert not final.exists()
+    step(bench)
+    assert bench.job().status == "done"
+    assert final.read_bytes() == b"the video"
+    assert [p.name for p in final.parent.iterdir() if "part" in p.name] == []
+
+
+def test_a_crash_between_publishing_and_its_record_is_harmless(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    order = redacted(bench)
+    bench.complete(order, frames=10, key=write_output(bench, order))
+    Path(bench.job().output).write_bytes(b"the video")
+    step(bench)
+    assert bench.job().status == "done"
+
+
+def test_an_output_that_appeared_meanwhile_is_not_replaced(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    order = redacted(bench)
+    bench.complete(order, frames=10, key=write_output(bench, order))
+    Path(bench.job().output).write_bytes(b"somebody's own")
+    step(bench)
+    assert bench.job().status == "failed"
+    assert "exists by now" in (bench.job().reason or "")
+    assert Path(bench.job().output).read_bytes() == b"somebody's own"
+
+
+def test_cancel_takes_everything_back_and_retry_goes_on(bench: Bench, add_job: AddJob) -> None:
+    add_job()
+    bench.hello()
+    orders = bench.orders()
+    bench.detect(orders[0])
+    bench.start(orders[1])
+    control(bench.context, "job", JobEvent.CANCEL)
+    bench.complete(orders[1])
+    assert [bench.chunk(i).status for i in (0, 1)] == ["done", "cancelled"]
+    assert bench.orders() == []
+    control(bench.context, "jo", JobEvent.RETRY)
+    assert [o.chunk for o in bench.orders()] == [1]
+
+
+def test_pause_hands_out_no_more_and_resume_goes_on(bench: Bench, add_job: AddJob) -> None:
+    add_job(chunks=3)
+    bench.hello()
+    orders = bench.orders()
+    control(bench.context, "job", JobEvent.PAUSE)
+    for order in orders:
+        bench.detect(order)
+    assert bench.orders() == []
+    step(bench)
+    assert bench.job().status == "paused"
+    control(bench.context, "job", JobEvent.RESUME)
+    assert [o.chunk for o in bench.orders()] == [2]
+
+
+def test_retry_forgets_failures(bench: Bench, add_job: AddJob) -> None:
+    from tests.integration.coordinator.test_outcomes import fail
+
+    add_job(chunks=1)
+    bench.hello()
+    fail(bench, bench.orders()[0].token, permanent=True)
+    control(bench.context, "job", JobEvent.RETRY)
+    bench.clock.pass_(1)
+    fail(bench, bench.orders()[0].token)
+    assert bench.job().status == "detecting"
+
+
+def test_what_cannot_be_done_is_said(bench: Bench, add_job: AddJob) -> None:
+    add_job()
+    with pytest.raises(IllegalTransition, match="cannot resume a job that is detecting"):
+        control(bench.context, "job", JobEvent.RESUME)
+    with pytest.raises(NotFound, match="no job 'x'"):
+        control(bench.context, "x", JobEvent.CANCEL)
