@@ -2,6 +2,7 @@
 
 import fcntl
 import logging
+import re
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from farm.coordinator.context import Context, open_context
 from farm.coordinator.outcomes import give_all_back
 from farm.coordinator.service import Coordinator
 from farm.embedded_redis import EmbeddedRedis
-from farm.errors import DeviceError, FarmError
+from farm.errors import DeviceError, FarmError, SettingsError
 from farm.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,18 @@ def is_running(settings: Settings) -> bool:
     return held is None
 
 
+def check_devices(settings: Settings) -> None:
+    """Ask the workers' side whether the devices are there, before anything is begun. Raises DeviceError, SettingsError."""
+    if re.fullmatch(r"auto|cpu:[1-9]\d*", settings.devices):
+        return  # always there, and not worth the start of a process
+    asked = [sys.executable, "-m", "workers", settings.devices, "--check"]
+    answer = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        lines = answer.stderr.strip().splitlines() or ["the workers cannot run here"]
+        kind = SettingsError if answer.returncode == SettingsError.exit_code else DeviceError
+        raise kind(lines[-1].removeprefix("error: "))
+
+
 class EmbeddedFarm:
     """Context manager: all parts are up or starting inside, and gone after. Needs the lock of the home."""
 
@@ -56,6 +69,7 @@ class EmbeddedFarm:
 
     def __enter__(self) -> Self:
         try:
+            check_devices(self.settings)
             if self.settings.embedded:
                 self._redis = EmbeddedRedis(self.settings)
                 self._redis.start()
@@ -82,14 +96,12 @@ class EmbeddedFarm:
         Coordinator(self.context).run(self._stop)
 
     def check(self) -> None:
-        """Raises DeviceError when the workers could not be started, FarmError when another part is gone."""
+        """Raises FarmError when a part of the farm is gone."""
         for name, process in self._children.items():
             code = process.poll()
             if code is None:
                 continue
             said = processes.tail(self.log(name), 1).removeprefix("error: ")
-            if name == "workers" and code in (DeviceError.exit_code, 2):
-                raise DeviceError(said or "the workers did not start", hint=f"see {self.log(name)}")
             raise FarmError(f"{name} ended ({code}): {said}", hint=f"see {self.log(name)}")
         if self._thread is not None and not self._thread.is_alive():
             raise FarmError("the coordinator ended", hint=f"see {self.log('coordinator')}")

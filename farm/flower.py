@@ -17,6 +17,7 @@ def arguments(settings: Settings) -> list[str]:
         f"--address={settings.flower_address}",
         f"--port={settings.flower_port}",
         f"--tasks_columns={COLUMNS}",
+        "--read_only=True",
         "--persistent=False",
         "--inspect_timeout=3000",
     ]
@@ -25,11 +26,12 @@ def arguments(settings: Settings) -> list[str]:
     return words
 
 
-def main() -> None:
+def main() -> int:
     """Run Flower until told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = load_settings()
     celery_app(settings).start(arguments(settings))
+    return 0
 
 
 if __name__ == "__main__":

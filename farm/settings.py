@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     flower_port: int = 5555
     flower_basic_auth: str | None = None
     keep_segments: bool = False
+    testing: bool = False
 
     # seconds, all by the coordinator's clock
     lease_seconds: float = 45

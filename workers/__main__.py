@@ -5,11 +5,17 @@ import sys
 
 from farm.errors import FarmError
 from farm.settings import load_settings
+from workers.device import parse_devices
 from workers.supervisor import main
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 try:
-    code = main(load_settings(), sys.argv[1] if len(sys.argv) > 1 else "auto")
+    words = [w for w in sys.argv[1:] if w != "--check"] or ["auto"]
+    code = 0
+    if "--check" in sys.argv:  # only whether the devices are there
+        parse_devices(words[0])
+    else:
+        code = main(load_settings(), words[0])
 except FarmError as e:
     print(f"error: {e}", file=sys.stderr)
     code = e.exit_code

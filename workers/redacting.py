@@ -51,7 +51,7 @@ def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
             _encode(ready, SegmentWriter(path, settings, tools.threads), report, spent)
     plan.check_source()
     with spent.part("verify"):
-        return verify_segment(path, pts)
+        return verify_segment(path, pts, video.time_base)
 
 
 def _encode(frames: Iterator[av.VideoFrame], writer: SegmentWriter, report: Report, spent: Spent) -> None:

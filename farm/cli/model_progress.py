@@ -3,8 +3,22 @@
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from farm.cli.display import errors
+from farm.domain.fingerprint import fingerprint
+from farm.errors import ModelError
 from farm.models.store import LocatedModel, ModelStore
 from farm.settings import Settings
+
+#: The detector that tests use: it has no weights.
+STUB = "stub"
+
+
+def model_digest(settings: Settings, name: str, *, quiet: bool) -> str:
+    """The SHA-256 of a model's weights, fetched if need be. Raises ModelError, also for the tests' stub outside tests."""
+    if name == STUB:
+        if not settings.testing:
+            raise ModelError("the stub finds no faces: it is there for tests", hint="leave --model out")
+        return fingerprint(STUB)
+    return ensure_model(settings, name, quiet=quiet).sha256
 
 
 def ensure_model(settings: Settings, name: str, *, quiet: bool, pull: bool = False) -> LocatedModel:

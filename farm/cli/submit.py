@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,7 +90,7 @@ def job_options(settings: Settings) -> JobOptions:
 def run_submit(settings: Settings, videos: list[Path], output: Path | None, how: How) -> None:
     """Submit all videos, one after the other; the first error decides the exit code, the others still run."""
     from farm.cli.attach import FarmAtHand  # noqa: PLC0415 - `farm --help` should not wait for it
-    from farm.cli.model_progress import ensure_model  # noqa: PLC0415
+    from farm.cli.model_progress import model_digest  # noqa: PLC0415
     from farm.coordinator.submit import Request, check_output  # noqa: PLC0415
 
     options = job_options(settings)
@@ -107,11 +107,11 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
             if len(videos) > 1:
                 print(f"error: {e}", file=sys.stderr)
     if requests:
-        located = ensure_model(settings, options.detect.model, quiet=how.as_json)
+        model = model_digest(settings, options.detect.model, quiet=how.as_json)
         with FarmAtHand(settings, start=not how.detach) as farm:
             for request in requests:
                 try:
-                    _one(farm, settings, replace(request), located.sha256, how)
+                    _one(farm, settings, request, model, how)
                 except FarmError as e:
                     first = first or e
                     if len(videos) > 1:

@@ -1,5 +1,6 @@
 """The last step: a verified output gets its final name by one atomic step, and what led to it is removed."""
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -37,7 +38,8 @@ def publish_output(store: LocalStorage, job: Job, output: Artefact) -> None:
     except OSError as e:
         raise storage_error(e, final) from e
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the error above says more
+            temporary.unlink()
 
 
 def _bring(made: Path, temporary: Path, output: Artefact) -> None:

@@ -58,7 +58,7 @@ def check_output(request: Request) -> tuple[Path, str]:
         output = request.source.with_name(f"{request.source.stem}.blurred{suffix}")
     elif output.is_dir():
         output = output / f"{request.source.stem}.blurred{suffix}"
-    output = output.absolute()
+    output = Path(os.path.abspath(output))  # noqa: PTH100 - without the dots, but with the user's own links
     container = container_for(name, codec, output.suffix, video.time_base)
     folder = output.parent
     if not folder.is_dir():
@@ -81,7 +81,7 @@ def submit(context: Context, request: Request, model_sha256: str, workers: int) 
     ``workers``: how many will work on it, which the number of chunks is fitted to.
     Raises SourceError, OutputError, StorageError, DatabaseError.
     """
-    source = request.source.absolute()
+    source = request.source.resolve()
     output, container = check_output(request)
     manifest, pts = plan_manifest(source, request.chunk_seconds, workers)
     name = keys.job_fingerprint(manifest.source.digest, model_sha256, request.options, container)

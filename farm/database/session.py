@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from farm.errors import DatabaseError
@@ -47,7 +47,7 @@ class Database:
         try:
             with Session(bind, expire_on_commit=False) as session, session.begin():
                 yield session
-        except (OperationalError, ProgrammingError) as e:
+        except DBAPIError as e:
             raise DatabaseError(
                 f"the database {_hidden(self.url)} refused: {str(e.orig).splitlines()[0]}",
                 hint="run `farm doctor`; for a farm that shares a database, check that it is reachable and not full",

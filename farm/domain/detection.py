@@ -56,9 +56,9 @@ def is_cut(before: bytes, after: bytes) -> bool:
     if n != len(after) or n == 0:
         raise ValueError("signatures of different sizes")
     sa, sb = sum(before), sum(after)
-    va = n * sum(map(mul, before, before)) - sa * sa
-    vb = n * sum(map(mul, after, after)) - sb * sb
-    cov = n * sum(map(mul, before, after)) - sa * sb
+    va: int = n * sum(map(mul, before, before)) - sa * sa
+    vb: int = n * sum(map(mul, after, after)) - sb * sb
+    cov: int = n * sum(map(mul, before, after)) - sa * sb
     flat = n * n * 4  # variance below 4 grey levels squared
     if va < flat or vb < flat:
         return False

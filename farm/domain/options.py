@@ -22,7 +22,7 @@ class DetectOptions:
 
     model: str = "centerface"
     size: int = 640
-    threshold: float = 0.2
+    threshold: float = 0.12
 
     def __post_init__(self) -> None:
         _require(64 <= self.size <= 8192, "--detect-size", self.size, "64 to 8192 pixels")
@@ -38,7 +38,7 @@ class LinkOptions:
 
     gap: float = 1.0
     hold: float = 0.25
-    birth: float = 0.3
+    birth: float = 0.24
 
     def __post_init__(self) -> None:
         _require(0 <= self.gap <= 10, "--gap", self.gap, "0 to 10 seconds")

@@ -61,9 +61,8 @@ def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[
         "map_chapters": str(number) if inputs.chapters else "-1",
         "avoid_negative_ts": "disabled",
         "strict": "experimental",
-        "max_muxing_queue_size": "9999",
     }
-    settings |= _stream_settings(inputs, order, number)
+    settings |= _stream_settings(inputs, order, number, container)
     settings |= _muxer_settings(inputs, container)
     node = ffmpeg.output(*streams, _file(out), **settings)
     *arguments, target = node.get_args()
@@ -79,7 +78,9 @@ def _order(inputs: ComposeInputs) -> list[OtherStream | None]:
     return order
 
 
-def _stream_settings(inputs: ComposeInputs, order: Sequence[OtherStream | None], number: int) -> dict[str, object]:
+def _stream_settings(
+    inputs: ComposeInputs, order: Sequence[OtherStream | None], number: int, container: str
+) -> dict[str, object]:
     """Metadata and dispositions of each stream; ``number`` is the source's among ffmpeg's inputs."""
     settings: dict[str, object] = {}
     flags = dict(inputs.dispositions)
@@ -87,6 +88,8 @@ def _stream_settings(inputs: ComposeInputs, order: Sequence[OtherStream | None],
         index = inputs.source.video.index if other is None else other.index
         settings[f"map_metadata:s:{place}"] = f"{number}:s:{index}"
         settings[f"disposition:{place}"] = flags.get(index) or "0"
+        if other is None and inputs.source.video.codec == "hevc" and container in ("mp4", "mov"):
+            settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other
     return settings
 
 

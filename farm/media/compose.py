@@ -30,7 +30,7 @@ class ComposeReport:
     notes: tuple[str, ...]
 
 
-def compose(  # noqa: PLR0917 - what an output is made of
+def compose(
     source: Path,
     manifest: Manifest,
     chunk_pts: ChunkPts,
@@ -48,8 +48,7 @@ def compose(  # noqa: PLR0917 - what an output is made of
     """
     if settings.time_base != manifest.source.video.time_base:
         raise VerificationError("the segments' time base is not the source's")
-    with _workspace(out) as folder:
-        joined = folder / "video.mp4"
+    with _workspace(out) as (joined, folder):
         join_segments(manifest, chunk_pts, segments, joined)
         inputs, notes = _inputs(source, manifest, joined, container, folder)
         _run_ffmpeg(compose_arguments(inputs, container, out), out)
@@ -57,12 +56,16 @@ def compose(  # noqa: PLR0917 - what an output is made of
 
 
 @contextmanager
-def _workspace(out: Path) -> Iterator[Path]:
-    """A folder beside the output, on the same disk, removed at the end."""
+def _workspace(out: Path) -> Iterator[tuple[Path, Path]]:
+    """Where the joined video goes, beside the output on the same disk, and a folder for covers; removed at the end."""
+    joined = out.with_name(f".{out.name}.video")
     with writing(out):
-        folder = tempfile.TemporaryDirectory(prefix=".compose-", dir=out.parent)
-    with folder as name:
-        yield Path(name)
+        folder = tempfile.TemporaryDirectory(prefix="blurfarm-")
+    try:
+        with folder as name:
+            yield joined, Path(name)
+    finally:
+        joined.unlink(missing_ok=True)
 
 
 def _inputs(

@@ -54,7 +54,8 @@ def container_for(source_container: str, codec: str, path_suffix: str, time_base
 
     MP4, QuickTime, Matroska and transport streams stay what they are, all others become Matroska; or QuickTime where
     ``time_base`` (seconds a tick) is not in whole milliseconds, the only times that Matroska files keep.
-    ``path_suffix`` is the output's; ``""`` leaves the choice. Raises OutputError for a suffix that cannot hold the video exactly.
+    ``path_suffix`` is the output's; ``""`` leaves the choice.
+    Raises OutputError for a suffix that cannot hold the video exactly.
     """
     wanted = default_container(source_container, path_suffix, time_base)
     if codec not in _CODECS:
@@ -83,7 +84,8 @@ def default_container(source_container: str, path_suffix: str, time_base: Fracti
 def default_suffix(source_container: str, time_base: Fraction = _MILLISECOND, source_suffix: str = "") -> str:
     """The suffix (``.mp4``) of an output that nobody named: the source's own where it says the right container."""
     container = default_container(source_container, "", time_base)
-    if MUXERS.get(source_suffix.lower()) == container:
+    named = MUXERS.get(source_suffix.lower())
+    if named == container or (named == "mov" and source_container.startswith("mov")):
         return source_suffix
     return _SUFFIXES[container]
 

@@ -17,7 +17,7 @@ from farm.domain.planner import plan_chunks
 from farm.errors import SourceError
 from farm.media.failing import reading
 from farm.media.integrity import check_complete
-from farm.media.opening import open_source
+from farm.media.opening import check_readable, open_source
 from farm.media.probe import digest_file, probe
 
 #: A file whose packets end this much (seconds, and share) before the duration in its header was cut off.
@@ -162,6 +162,7 @@ def plan_manifest(path: Path, chunk_seconds: float | None, workers: int) -> tupl
 
     ``chunk_seconds``: see :func:`farm.domain.planner.plan_chunks`. A file that changes meanwhile is an error.
     """
+    check_readable(path)
     before = _identity(path)
     container, video, others = probe(path)
     frames = index_frames(path, video)

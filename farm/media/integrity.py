@@ -31,6 +31,14 @@ def check_complete(path: Path, container: str) -> None:
         raise SourceError(f"{path}: is cut off: it ends {missing}", hint=_HINT)
 
 
+def check_begun(path: Path) -> None:
+    """Raises SourceError for an MP4 file that cannot be opened because it is cut off: its index lies at the end."""
+    with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
+        begins = file.read(8)[4:]
+    if begins == b"ftyp":
+        check_complete(path, "mov")
+
+
 def _boxes(file: BinaryIO, size: int) -> str | None:
     """MP4 and QuickTime: every top-level box ends inside the file."""
     at = 0

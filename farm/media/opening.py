@@ -9,6 +9,7 @@ from av.container import InputContainer
 
 from farm.errors import SourceError
 from farm.media.failing import reason
+from farm.media.integrity import check_begun
 
 #: Demuxers that read one file and nothing else. hls, dash, concat, image2, lavfi and the like are not among them:
 #: a playlist could name any file of this machine. (mov's external references are off by default in libavformat.)
@@ -54,6 +55,7 @@ def open_source(path: Path) -> InputContainer:
         # an absolute path is never taken for a protocol (`concat:`, `http:`)
         return av.open(str(path.absolute()), "r", container_options=input_options(), metadata_errors="replace")
     except (av.error.FFmpegError, OSError, UnicodeDecodeError) as error:
+        check_begun(path)
         raise SourceError(
             f"{path}: is not a video that can be read ({reason(error)})",
             hint="is it complete, and does a player open it?",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import av
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream as AvVideoStream
 
@@ -25,11 +25,16 @@ from farm.media.failing import reading, writing
 ChunkPts = Callable[[Chunk], "array[int]"]
 
 
+def open_segment(path: Path) -> InputContainer:
+    """A segment opened as what it is, MP4: what another worker wrote cannot name further files either."""
+    return av.open(str(path.absolute()), "r", format="mp4", container_options={"protocol_whitelist": "file"})
+
+
 def segment_packets(path: Path) -> Iterator["Packet[AvVideoStream]"]:
     """A segment's packets in decoding order; their times count ticks from the chunk's first frame."""
     with (
         reading(path, VerificationError, "this segment cannot be read", "it will be made again"),
-        av.open(str(path)) as container,
+        open_segment(path) as container,
     ):
         for packet in container.demux(container.streams.video[0]):
             if packet.pts is not None:
@@ -79,10 +84,10 @@ def join_segments(manifest: Manifest, chunk_pts: ChunkPts, segments: Sequence[Pa
     joiner: _Joiner | None = None
     with writing(out), closing(container):
         for chunk, segment in zip(manifest.chunks, segments, strict=True):
-            with reading(segment, VerificationError, "this segment cannot be read"), av.open(str(segment)) as opened:
+            with reading(segment, VerificationError, "this segment cannot be read"), open_segment(segment) as opened:
                 template = opened.streams.video[0]
                 if joiner is None:
-                    joiner = _Joiner(container, template, manifest, times)
+                    joiner = _Joiner(container, out, template, manifest, times)
                 joiner.check_same(template, segment)
                 joiner.add(chunk, chunk_pts(chunk), opened.demux(template), segment)
 
@@ -91,9 +96,15 @@ class _Joiner:
     """The one track that packets are appended to."""
 
     def __init__(
-        self, container: OutputContainer, template: AvVideoStream, manifest: Manifest, times: Iterator[int]
+        self,
+        container: OutputContainer,
+        out: Path,
+        template: AvVideoStream,
+        manifest: Manifest,
+        times: Iterator[int],
     ) -> None:
         self._container = container
+        self._out = out
         self._time_base = manifest.source.video.time_base
         self._times = times
         self._extradata = template.codec_context.extradata
@@ -122,7 +133,8 @@ class _Joiner:
             packet.pts, packet.dts, packet.duration = shown, next(self._times), following - shown
             packet.time_base = self._time_base
             packet.stream = self._stream
-            self._container.mux(packet)
+            with writing(self._out):  # here, so that a full disk is not taken for a bad segment
+                self._container.mux(packet)
             written += 1
         if written != len(pts):
             raise VerificationError(f"{segment}: holds {written} frames, chunk {chunk.index} has {len(pts)}")

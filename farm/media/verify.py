@@ -49,7 +49,8 @@ def verify_segment(path: Path, expected_pts: Sequence[int], time_base: Fraction)
         raise VerificationError(f"{path}: holds {len(found)} frames, {len(expected_pts)} were planned")
     for number, (got, want) in enumerate(zip(sorted(found), expected_pts, strict=True)):
         if got != want - expected_pts[0]:
-            raise VerificationError(f"{path}: frame {number} is at {got}, planned at {want - expected_pts[0]} ticks")
+            off = got - (want - expected_pts[0])
+            raise VerificationError(f"{path}: frame {number}, of {_seconds(want * time_base)}, is {off} ticks off")
     return len(found)
 
 

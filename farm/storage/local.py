@@ -1,5 +1,6 @@
 """A store in a folder: on one machine, or on a file system that all machines mount."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -64,7 +65,8 @@ class LocalStorage:
         except OSError as e:
             raise storage_error(e, final) from e
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the error above says more
+                temporary.unlink()
 
     @contextmanager
     def read(self, key: str) -> Iterator[Path]:

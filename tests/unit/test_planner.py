@@ -133,8 +133,8 @@ def test_without_key_frames_there_is_one_chunk() -> None:
 
 
 def test_frames_before_the_first_key_frame_belong_to_the_first_chunk() -> None:
-    chunks = plan_chunks([0, 1, 2, 3], [(2, True)], 4, Fraction(1), 1.0, 1)
-    assert chunks == (Chunk(0, 0, 2, 2, 0), Chunk(1, 2, 4, 2, 2))
+    chunks = plan_chunks([0, 1, 2, 3], [(2, True), (3, True)], 4, Fraction(1), 1.0, 1)
+    assert chunks == (Chunk(0, 0, 2, 2, 0), Chunk(1, 2, 3, 1, 2), Chunk(2, 3, 4, 1, 2))
 
 
 def test_an_open_group_is_decoded_from_the_key_frame_before_even_where_no_frame_is_shown_there() -> None:

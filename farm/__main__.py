@@ -1,0 +1,5 @@
+"""``python -m farm``: the same as ``farm``."""
+
+from farm.cli.main import run
+
+run()

@@ -1,0 +1,150 @@
+"""A farm as its user has it: a home of its own, the installed command, the real model."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import psutil
+import pytest
+
+from farm.embedded import is_running
+from farm.errors import ModelError
+from farm.models.store import ModelStore
+from farm.settings import load_settings
+from tests.conftest import PROJECT, Require
+
+WEIGHTS = PROJECT / ".cache" / "models"
+
+
+class Farm:
+    """One home, and the processes started for it."""
+
+    def __init__(self, home: Path, weights: Path) -> None:
+        self.home = home
+        self.env = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("FARM_")},
+            "FARM_HOME": str(home),
+            "FARM_MODELS_DIR": str(weights),
+            "FARM_DEVICES": "cpu:2",
+        }
+        self._spawned: list[subprocess.Popen[str]] = []
+
+    def run(self, *words: object, code: int | None = 0, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        """Run ``farm`` to its end, and check its exit code."""
+        done = subprocess.run(
+            [sys.executable, "-m", "farm", *map(str, words)],
+            env=self.env, capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+        assert code is None or done.returncode == code, done.stderr + done.stdout + self.logs()
+        assert "Traceback" not in done.stderr + done.stdout
+        return done
+
+    def json(self, *words: object, code: int | None = 0) -> Any:
+        """The facts that a command prints with --json."""
+        return json.loads(self.run(*words, "--json", code=code).stdout)
+
+    def spawn(self, *words: object) -> subprocess.Popen[str]:
+        """Start ``farm`` and go on."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "farm", *map(str, words)],
+            env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+        self._spawned.append(process)
+        return process
+
+    def up(self, *words: object) -> "subprocess.Popen[str]":
+        """``farm up``, until its workers are alive."""
+        process = self.spawn("up", "--no-flower", *words)
+        self.wait_until(lambda: sum(w["alive"] for w in self.json("status")["workers"]) == 2, "two workers", process)
+        return process
+
+    def wait_until(self, holds: Callable[[], bool], what: str, process: Any = None, seconds: float = 120) -> None:
+        """Poll until something holds."""
+        until = time.monotonic() + seconds
+        while not holds():
+            assert time.monotonic() < until, f"not within {seconds} s: {what}\n{self.logs()}"
+            assert process is None or process.poll() is None, f"ended before: {what}\n{process.stdout.read()}"
+            time.sleep(0.1)
+
+    def job(self) -> Any:
+        """The newest job, with its events."""
+        jobs = self.json("list")
+        return self.json("status", jobs[0]["id"]) if jobs else None
+
+    def chunks_done(self, stage: str) -> int:
+        """Chunks that a stage of the newest job has finished."""
+        job = self.job()
+        return next(s["chunks_done"] for s in job["stages"] if s["stage"] == stage) if job else 0
+
+    def worker_pids(self) -> list[int]:
+        """The Celery processes of the live workers."""
+        return [w["pid"] for w in self.json("status")["workers"] if w["alive"]]
+
+    def logs(self) -> str:
+        """The ends of all logs, for a failing test."""
+        parts = [f"--- {p.name}\n{p.read_text()[-1500:]}" for p in sorted((self.home / "logs").glob("*.log"))]
+        return "\n".join(parts)
+
+    def kill_all(self, process: "subprocess.Popen[str]") -> None:
+        """``kill -9`` of the command and of everything that belongs to it, at once."""
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        for member in family:
+            member.kill()
+        process.wait()
+        psutil.wait_procs(family, timeout=10)
+
+    def close(self) -> None:
+        """End what is left."""
+        for process in self._spawned:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(40)
+                except subprocess.TimeoutExpired:
+                    self.kill_all(process)
+            if process.stdout:
+                process.stdout.close()
+        assert not is_running(load_settings(home=self.home))
+
+
+@pytest.fixture(scope="session")
+def weights(require: Require) -> Path:
+    """CenterFace, fetched once for this checkout."""
+    try:
+        return ModelStore(load_settings(models_dir=WEIGHTS)).ensure("centerface").path.parent
+    except ModelError as e:
+        require(None, str(e))
+        raise
+
+
+@pytest.fixture
+def farm(tmp_path: Path, weights: Path, redis_server: Path) -> Iterator[Farm]:
+    farm = Farm(tmp_path / "home", weights)
+    yield farm
+    farm.close()
+
+
+def frames_of(path: Path) -> list[tuple[float, bool]]:
+    """Every frame of a video, decoded: its time in seconds."""
+    with av.open(str(path)) as container:
+        return [(float(f.pts * f.time_base), f.is_corrupt) for f in container.decode(video=0)]  # type: ignore[operator]
+
+
+def audio_of(path: Path) -> list[tuple[float, bytes]]:
+    """Every audio packet: its time in seconds and its bytes."""
+    with av.open(str(path)) as container:
+        packets = container.demux(audio=0)
+        return [(float(p.pts * p.time_base), bytes(p)) for p in packets if p.size and p.pts is not None]  # type: ignore[operator]
+
+
+def assert_exact(source: Path, redacted: Path) -> None:
+    """The same frames at the same times, the same audio."""
+    assert frames_of(redacted) == frames_of(source)
+    assert audio_of(redacted) == audio_of(source)

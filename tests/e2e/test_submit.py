@@ -1,0 +1,137 @@
+"""``farm submit`` as its user runs it: video in, video out, nothing else changed; rubbish in, one line out."""
+
+import hashlib
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ClipMaker
+from tests.e2e.conftest import Farm, assert_exact
+
+pytestmark = pytest.mark.e2e
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_redacts_and_leaves_everything_else(farm: Farm, clip: Path, tmp_path: Path) -> None:
+    before = digest(clip)
+    out = tmp_path / "out.mp4"
+    done = farm.run("submit", clip, "-o", out)
+    assert "a face in 50 of 50 frames" in done.stdout
+    assert_exact(clip, out)
+    assert digest(clip) == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["home", "out.mp4"]
+
+
+def test_the_same_again_is_refused_then_redone_from_what_is_there(farm: Farm, clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    farm.run("submit", clip, "-o", out, "--chunk-seconds", 1)
+    assert "exists" in farm.run("submit", clip, "-o", out, code=4).stderr
+    row = farm.json("submit", clip, "-o", out, "--overwrite", "--chunk-seconds", 1)
+    detect = row["stages"][0]
+    assert detect["chunks_reused"] == detect["chunks"] == 2
+
+
+def test_ctrl_c_at_half_then_again(farm: Farm, make_clip: ClipMaker, tmp_path: Path) -> None:
+    source, out = make_clip(seconds=12, size=(640, 360), fps=25, gop=25), tmp_path / "out.mp4"
+    words = ("submit", source, "-o", out, "--chunk-seconds", 1)
+    first = farm.spawn(*words)
+    farm.wait_until(lambda: farm.chunks_done("detect") >= 4, "four chunks", first)
+    first.send_signal(signal.SIGINT)
+    said, _ = first.communicate(timeout=60)
+    assert first.returncode == 130
+    assert "Finished chunks are kept" in said
+    assert not out.exists()
+    done = farm.chunks_done("detect")
+    attempts = {e["text"] for e in farm.job()["events"]}
+    assert done >= 4
+    again = farm.run(*words)
+    assert "goes on where it stopped" in again.stderr
+    assert_exact(source, out)
+    assert len(farm.json("list")) == 1
+    assert not any("attempt" in e for e in attempts)
+
+
+def test_two_jobs_at_once_share_one_embedded_farm(farm: Farm, clip: Path, tmp_path: Path) -> None:
+    first = farm.spawn("submit", clip, "-o", tmp_path / "a.mp4")
+    second = farm.spawn("submit", clip, "-o", tmp_path / "b.mp4", "--style", "solid")
+    assert (first.wait(120), second.wait(120)) == (0, 0), farm.logs()
+    assert_exact(clip, tmp_path / "a.mp4")
+    assert_exact(clip, tmp_path / "b.mp4")
+
+
+def bad(tmp_path: Path, kind: str, clip: Path) -> tuple[Path, list[object], int, str]:
+    """A bad input: the video, more arguments, the exit code, and a word that the one line has to say."""
+    video = tmp_path / "in.mp4"
+    content = clip.read_bytes()
+    table: dict[str, tuple[bytes | None, list[object], int, str]] = {
+        "missing": (None, [], 3, "in.mp4"),
+        "empty": (b"", [], 3, "empty"),
+        "text": (b"this is not a video\n" * 50, [], 3, "in.mp4"),
+        "truncated": (content[: len(content) // 2], [], 3, "in.mp4"),
+        "no output folder": (content, ["-o", tmp_path / "nowhere" / "out.mp4"], 4, "no such folder"),
+        "output is the source": (content, ["-o", video, "--overwrite"], 4, "source"),
+        "bad style": (content, ["--style", "sepia"], 2, "blur, pixelate, solid"),
+        "bad number": (content, ["--crf", "99"], 2, "0 to 51"),
+        "unknown model": (content, ["--model", "none"], 2, "centerface"),
+        "stub": (content, ["--model", "stub"], 5, "tests"),
+        "bad device": (content, ["--devices", "cuda:7"], 7, "cuda:7"),
+        "bad suffix": (content, ["-o", tmp_path / "out.txt"], 4, ".txt"),
+    }
+    written, words, code, says = table[kind]
+    if written is not None:
+        video.write_bytes(written)
+    return video, words, code, says
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["missing", "empty", "text", "truncated", "no output folder", "output is the source", "bad style", "bad number",
+     "unknown model", "stub", "bad device", "bad suffix"],
+)  # fmt: skip
+def test_bad_input_is_one_clear_line(farm: Farm, clip: Path, tmp_path: Path, kind: str) -> None:
+    video, words, code, says = bad(tmp_path, kind, clip)
+    before = digest(video) if video.exists() else None
+    done = farm.run("submit", video, *words, code=code)
+    line = done.stderr.strip().splitlines()
+    assert len(line) == 1, done.stderr
+    assert line[0].startswith("error: ")
+    assert says in line[0]
+    assert before == (digest(video) if video.exists() else None)
+    assert {p.name for p in tmp_path.iterdir()} <= {"home", "in.mp4"}
+
+
+def test_a_folder_and_a_file_nobody_may_read(farm: Farm, clip: Path, tmp_path: Path) -> None:
+    assert "folder" in farm.run("submit", tmp_path, code=3).stderr
+    video = Path(shutil.copy(clip, tmp_path / "in.mp4"))
+    video.chmod(0)
+    if os.access(video, os.R_OK):
+        pytest.skip("this user may read every file")
+    assert "in.mp4" in farm.run("submit", video, code=3).stderr
+
+
+def test_no_weights_and_no_network(farm: Farm, clip: Path, tmp_path: Path) -> None:
+    farm.env |= {"FARM_MODELS_DIR": str(tmp_path / "none"), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
+    farm.env |= {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+    done = farm.run("submit", clip, "-o", tmp_path / "out.mp4", code=5)
+    assert "farm models pull centerface" in done.stderr
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_redis_that_does_not_answer(farm: Farm, clip: Path, tmp_path: Path) -> None:
+    farm.env["FARM_BROKER_URL"] = "redis://:secret@127.0.0.1:9/0"
+    done = farm.run("submit", clip, "-o", tmp_path / "out.mp4", code=6)
+    assert "127.0.0.1:9" in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_several_videos_one_of_them_bad(farm: Farm, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"rubbish")
+    done = farm.run("submit", tmp_path / "bad.mp4", clip, "-o", tmp_path, code=3)
+    assert "bad.mp4" in done.stderr
+    assert_exact(clip, tmp_path / f"{clip.stem}.blurred.mp4")

@@ -1,0 +1,254 @@
+"""Cut, decoded, encoded and composed: what comes out has the source's frames, times and other streams."""
+
+import shutil
+import subprocess
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from farm.domain.manifest import Chunk, Manifest
+from farm.domain.options import RedactOptions
+from farm.errors import VerificationError
+from farm.media.compose import ComposeReport, compose
+from farm.media.containers import container_for, default_suffix
+from farm.media.encode import EncoderSettings, SegmentWriter, encoder_settings
+from farm.media.ffmpeg import ffmpeg_binary
+from farm.media.index import plan_manifest
+from farm.media.opening import open_source
+from farm.media.probe import probe
+from farm.media.verify import verify_output, verify_segment
+
+Rendered = Callable[..., Path]
+PICTURE = "testsrc2=size=160x120:rate=30:duration=3"
+X264 = ["-c:v", "libx264", "-preset", "veryfast", "-g", "20", "-keyint_min", "20", "-bf", "3"]
+VFR = "setpts='N*3000+mod(N*N,7)*211'"
+
+
+@pytest.fixture(scope="module")
+def render(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """``render(name, *ffmpeg arguments)``: a clip, made once."""
+    folder = tmp_path_factory.mktemp("clips")
+
+    def make(name: str, *arguments: str) -> Path:
+        path = folder / name
+        if not path.exists():
+            command = [str(ffmpeg_binary()), "-nostdin", "-v", "error", *arguments, str(path)]
+            subprocess.run(command, check=True, capture_output=True)
+        return path
+
+    return make
+
+
+def with_sound(codec: str = "aac", rate: int = 44100) -> list[str]:
+    return ["-f", "lavfi", "-i", PICTURE, "-f", "lavfi", "-i", f"sine=sample_rate={rate}:duration=3", "-c:a", codec]
+
+
+CLIPS: dict[str, list[str]] = {
+    "cfr.mp4": [*with_sound(), *X264],
+    "late.mp4": [*with_sound("aac", 48000), *X264, "-output_ts_offset", "7.3", "-movflags", "+frag_keyframe"],
+    "vfr.mp4": ["-f", "lavfi", "-i", PICTURE, "-vf", f"settb=1/90000,{VFR}", *X264, "-fps_mode", "passthrough",
+                "-enc_time_base", "1/90000", "-video_track_timescale", "90000"],
+    "open_gop.mp4": [*with_sound(), *X264, "-x264-params", "open-gop=1:b-pyramid=normal:scenecut=0"],
+    "hour.ts": [*with_sound(), *X264, "-output_ts_offset", "3600"],
+    "zero.ts": [*with_sound("ac3"), *X264, "-muxdelay", "0", "-muxpreload", "0"],
+    "colour.mkv": [*with_sound("libopus", 48000), *X264, "-pix_fmt", "yuvj420p", "-vf",
+                   "setsar=4/3,setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709"],
+    "hevc.mp4": ["-f", "lavfi", "-i", PICTURE, "-c:v", "libx265", "-preset", "ultrafast", "-x265-params",
+                 "log-level=error:keyint=20", "-tag:v", "hvc1"],
+    "motion.avi": ["-f", "lavfi", "-i", "testsrc2=size=160x120:rate=24000/1001:duration=2", "-f", "lavfi", "-i",
+                   "sine=duration=2", "-c:v", "mjpeg", "-c:a", "pcm_s16le"],
+}  # fmt: skip
+
+
+@dataclass
+class Trip:
+    """One source, its plan, and its segments."""
+
+    source: Path
+    manifest: Manifest
+    pts: list["array[int]"]
+    settings: EncoderSettings
+    segments: list[Path]
+    out: Path
+
+    def chunk_pts(self, chunk: Chunk) -> "array[int]":
+        return self.pts[chunk.index]
+
+    def compose(self) -> ComposeReport:
+        video = self.manifest.source.video
+        container = container_for(self.manifest.source.container, self.settings.codec, self.out.suffix, video.time_base)
+        return compose(self.source, self.manifest, self.chunk_pts, self.segments, self.settings, self.out, container)
+
+    def verify(self) -> int:
+        return verify_output(self.source, self.manifest, self.chunk_pts, self.out).frames
+
+
+def decoded(trip: Manifest, path: Path, chunk: Chunk) -> Iterator[av.VideoFrame]:
+    """From the beginning: slow, and free of any seeking that these tests are not about."""
+    with open_source(path) as container:
+        for frame in container.decode(container.streams[trip.source.video.index]):
+            assert isinstance(frame, av.VideoFrame)
+            if frame.pts is not None and chunk.pts_start <= frame.pts < chunk.pts_end:
+                yield frame
+
+
+def start(source: Path, folder: Path, threads: tuple[int, ...] = (1, 2)) -> Trip:
+    """Plans a source in chunks of about 0.7 s and encodes each, with different numbers of threads."""
+    manifest, pts = plan_manifest(source, 0.7, 2)
+    video = manifest.source.video
+    settings = encoder_settings(video, RedactOptions(preset="ultrafast" if video.codec == "hevc" else "veryfast"))
+    segments = []
+    for chunk in manifest.chunks:
+        path = folder / f"{chunk.name}.seg"
+        with SegmentWriter(path, settings, threads[chunk.index % len(threads)]) as writer:
+            for frame in decoded(manifest, source, chunk):
+                writer.write(frame)
+        assert verify_segment(path, pts[chunk.index], video.time_base) == chunk.frames
+        segments.append(path)
+    out = folder / f"out{default_suffix(manifest.source.container, video.time_base, source.suffix)}"
+    return Trip(source, manifest, list(pts), settings, segments, out)
+
+
+def times(path: Path) -> list[Fraction]:
+    """Read without any of the code under test."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        return sorted(p.pts * p.time_base for p in container.demux(stream) if p.pts is not None)
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_round_trip_is_exact(name: str, render: Rendered, tmp_path: Path) -> None:
+    source = render(name, *CLIPS[name])
+    trip = start(source, tmp_path)
+    assert len(trip.manifest.chunks) > 1
+    trip.compose()
+    assert trip.verify() == trip.manifest.frames
+    assert times(trip.out) == times(source)
+    assert {p.suffix for p in tmp_path.iterdir()} == {".seg", trip.out.suffix}  # nothing else is left
+
+
+def test_everything_else_is_kept(render: Rendered, tmp_path: Path) -> None:
+    chapters = tmp_path / "chapters.txt"
+    chapters.write_text(
+        ";FFMETADATA1\ntitle=A title\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1500\ntitle=One\n"
+        "[CHAPTER]\nTIMEBASE=1/1000\nSTART=1500\nEND=3000\ntitle=Two\n"
+    )
+    words = tmp_path / "words.srt"
+    words.write_text("1\n00:00:00,500 --> 00:00:01,250\nHello\n\n2\n00:00:02,000 --> 00:00:02,500\nthere\n")
+    cover = render("cover.png", "-f", "lavfi", "-i", "color=red:size=32x32", "-frames:v", "1")
+    source = render(
+        "all.mkv", *with_sound(), "-f", "srt", "-i", str(words), "-i", str(chapters), *X264,
+        "-map", "1", "-map", "0", "-map", "2", "-map_metadata", "3", "-map_chapters", "3", "-c:s", "srt",
+        "-metadata:s:0", "language=fra", "-disposition:2", "forced", "-attach", str(cover),
+        "-metadata:s:3", "mimetype=image/png", "-attach", str(words), "-metadata:s:4", "mimetype=text/plain",
+    )  # fmt: skip
+    trip = start(source, tmp_path)
+    assert trip.compose().notes == ()
+    trip.verify()
+    with av.open(str(source)) as ours, av.open(str(trip.out)) as copy:
+        assert [s.type for s in copy.streams] == ["audio", "video", "subtitle", "attachment", "video"]
+        assert [s.type for s in ours.streams] == ["audio", "video", "subtitle", "video", "attachment"]
+        assert [(c["start"], c["end"], c["metadata"]) for c in copy.chapters()] == [
+            (c["start"], c["end"], c["metadata"]) for c in ours.chapters()
+        ]
+        assert copy.metadata["title"] == "A title"
+        assert copy.streams[0].metadata["language"] == "fra"
+        for index in range(3):
+            assert copy.streams[index].disposition == ours.streams[index].disposition
+        packets = [bytes(next(c.demux(s))) for c, s in ((ours, ours.streams[3]), (copy, copy.streams[4]))]
+        assert packets[0] == packets[1] == cover.read_bytes()
+
+
+def test_colour_and_aspect_come_out_as_they_went_in(render: Rendered, tmp_path: Path) -> None:
+    source = render("colour.mkv", *CLIPS["colour.mkv"])
+    trip = start(source, tmp_path)
+    trip.compose()
+    _, video, _ = probe(trip.out)
+    assert (video.color_range, video.color_primaries, video.color_transfer, video.color_space) == (2, 1, 1, 1)
+    assert video.sample_aspect == Fraction(4, 3)
+    assert video.pix_fmt == "yuvj420p"
+
+
+@pytest.fixture(scope="module")
+def trip(render: Rendered, tmp_path_factory: pytest.TempPathFactory) -> Trip:
+    """A composed, good output; tests change a copy of it or of what it is compared with."""
+    made = start(render("cfr.mp4", *CLIPS["cfr.mp4"]), tmp_path_factory.mktemp("trip"))
+    made.compose()
+    made.verify()
+    return made
+
+
+def test_one_tick_off_is_noticed(trip: Trip) -> None:
+    last = trip.pts[-1]
+    moved = array("q", [*last[:-1], last[-1] + 1])
+    with pytest.raises(VerificationError, match=r"frame 89: is at 2\.9666"):
+        replace(trip, pts=[*trip.pts[:-1], moved]).verify()
+
+
+def test_missing_and_additional_frames_are_noticed(trip: Trip) -> None:
+    with pytest.raises(VerificationError, match="more frames"):
+        replace(trip, pts=[*trip.pts[:-1], trip.pts[-1][:-1]]).verify()
+    with pytest.raises(VerificationError, match="ends after 90 frames"):
+        replace(trip, pts=[*trip.pts[:-1], array("q", [*trip.pts[-1], 10**7])]).verify()
+
+
+def test_sound_of_another_file_or_none_is_noticed(trip: Trip, render: Rendered) -> None:
+    other = render("other.mp4", *with_sound("aac", 48000), *X264)
+    with pytest.raises(VerificationError, match=r"stream 1 \(audio, aac\), packet 0.*bytes"):
+        replace(trip, source=other).verify()
+    silent = trip.out.with_name("silent.mp4")
+    ffmpeg(trip.out, "-map", "0:v", silent)
+    with pytest.raises(VerificationError, match="0 other streams, 1"):
+        replace(trip, out=silent).verify()
+
+
+def test_sound_that_begins_later_or_ends_earlier_is_noticed(trip: Trip) -> None:
+    late, short = trip.out.with_name("late.mp4"), trip.out.with_name("short.mp4")
+    ffmpeg(trip.out, "-itsoffset", "0.001", "-i", trip.out, "-map", "0:v", "-map", "1:a", "-copyts", late)
+    with pytest.raises(VerificationError, match=r"packet 0: is at .*, the source's at"):
+        replace(trip, out=late).verify()
+    ffmpeg(trip.out, "-map", "0", "-bsf:a", "noise=drop='gt(n,100)'", short)
+    with pytest.raises(VerificationError, match="packets are missing, from"):
+        replace(trip, out=short).verify()
+
+
+def test_damage_in_the_picture_is_noticed(trip: Trip) -> None:
+    broken = trip.out.with_name("broken.mp4")
+    shutil.copy(trip.out, broken)
+    with av.open(str(broken)) as container:
+        places = [(p.pos, p.size) for p in container.demux(video=0) if p.pos and p.size > 400]
+    with broken.open("r+b") as file:
+        file.seek(places[3][0])  # the length of a NAL unit; damage further inside may decode to something
+        file.write(b"\xff" * 200)
+    with pytest.raises(VerificationError):
+        replace(trip, out=broken).verify()
+
+
+def test_segments_that_do_not_fit_are_refused(trip: Trip, tmp_path: Path) -> None:
+    first, *rest = trip.segments
+    with pytest.raises(VerificationError, match="segments for"):
+        replace(trip, segments=rest, out=tmp_path / "a.mp4").compose()
+    with pytest.raises(VerificationError, match="which is not in chunk"):
+        replace(trip, segments=[first, *rest[:-1], first], out=tmp_path / "b.mp4").compose()
+    with pytest.raises(VerificationError, match="were planned"):
+        verify_segment(first, trip.pts[-1], trip.settings.time_base)
+
+
+def test_a_segment_of_other_settings_is_refused(trip: Trip, tmp_path: Path) -> None:
+    odd = tmp_path / "odd.seg"
+    settings = replace(trip.settings, sample_aspect=Fraction(2, 1))
+    with SegmentWriter(odd, settings, 1) as writer:
+        for frame in decoded(trip.manifest, trip.source, trip.manifest.chunks[-1]):
+            writer.write(frame)
+    with pytest.raises(VerificationError, match="other parameters"):
+        replace(trip, segments=[*trip.segments[:-1], odd], out=tmp_path / "c.mp4").compose()
+
+
+def ffmpeg(first: Path, *arguments: str | Path) -> None:
+    command = [ffmpeg_binary(), "-nostdin", "-y", "-v", "error", "-i", first, *arguments[:-1], "-c", "copy"]
+    subprocess.run([str(word) for word in (*command, arguments[-1])], check=True)

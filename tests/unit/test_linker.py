@@ -1,0 +1,280 @@
+"""Tracks: nothing strong is left uncovered, nothing crosses a cut, and chunks leave no trace."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from farm.domain.detection import (
+    SIGNATURE_SIZE,
+    ChunkDetections,
+    Detection,
+    FrameDetections,
+    is_cut,
+    with_boundary_cuts,
+)
+from farm.domain.geometry import Box
+from farm.domain.linker import link
+from farm.domain.options import LinkOptions
+from farm.domain.track import FrameTracks
+
+TB = Fraction(1, 1000)  # a tick is a millisecond
+OPTIONS = LinkOptions(gap=1.0, hold=0.25, birth=0.3)
+FACE = Box(100.0, 100.0, 40.0, 50.0)
+STRONG, WEAK = 0.9, 0.15
+
+
+def frame(pts: int, *boxes: Box, score: float = STRONG, cut: bool = False) -> FrameDetections:
+    return FrameDetections(pts, cut, tuple(Detection(box, score) for box in boxes))
+
+
+def linked(frames: Iterable[FrameDetections], options: LinkOptions = OPTIONS) -> list[FrameTracks]:
+    return list(link(iter(frames), TB, options))
+
+
+def shown(tracks: Sequence[FrameTracks]) -> list[int]:
+    """The pts of the frames that are covered."""
+    return [f.pts for f in tracks if f.boxes]
+
+
+def covers(outer: Box, inner: Box) -> bool:
+    """Whether one box lies in the other, to the rounding of an artefact."""
+    e = 0.02
+    return (
+        outer.x <= inner.x + e
+        and outer.y <= inner.y + e
+        and outer.x + outer.w >= inner.x + inner.w - e
+        and outer.y + outer.h >= inner.y + inner.h - e
+    )
+
+
+boxes = st.builds(
+    Box,
+    x=st.floats(-20, 200, width=16),
+    y=st.floats(-20, 100, width=16),
+    w=st.floats(1, 60, width=16),
+    h=st.floats(1, 60, width=16),
+)
+detections = st.builds(Detection, box=boxes, score=st.floats(0.0625, 1, width=16))
+link_options = st.builds(
+    LinkOptions,
+    gap=st.sampled_from([0.0, 0.1, 0.25, 1.0]),
+    hold=st.sampled_from([0.0, 0.1, 0.25, 1.0]),
+    birth=st.sampled_from([0.1, 0.3, 0.6]),
+)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[FrameDetections]:
+    """Frames at irregular times, some of them the first of a shot."""
+    pts = draw(st.integers(-1000, 1000))
+    frames = []
+    for _ in range(draw(st.integers(0, 40))):
+        found = draw(st.lists(detections, max_size=3))
+        frames.append(FrameDetections(pts, draw(st.integers(0, 9)) == 0, tuple(found)))
+        pts += draw(st.sampled_from([1, 17, 33, 34, 120, 700, 1500]))
+    return frames
+
+
+def shots(frames: Sequence[FrameDetections]) -> list[list[FrameDetections]]:
+    parts: list[list[FrameDetections]] = []
+    for f in frames:
+        if f.cut or not parts:
+            parts.append([])
+        parts[-1].append(f)
+    return parts
+
+
+@given(streams(), link_options)
+def test_one_output_a_frame_in_order_and_every_strong_detection_covered(
+    frames: list[FrameDetections], options: LinkOptions
+) -> None:
+    tracks = linked(frames, options)
+    assert [t.pts for t in tracks] == [f.pts for f in frames]
+    for found, covered in zip(frames, tracks, strict=True):
+        for d in found.detections:
+            if d.score >= options.birth:
+                assert any(covers(b.box, d.box) for b in covered.boxes)
+
+
+@given(streams(), link_options)
+def test_a_track_is_in_a_frame_once_and_numbers_follow_their_births(
+    frames: list[FrameDetections], options: LinkOptions
+) -> None:
+    for t in linked(frames, options):
+        numbers = [b.track for b in t.boxes]
+        assert numbers == sorted(set(numbers))
+    births = sum(d.score >= options.birth for f in frames for d in f.detections)
+    assert {b.track for t in linked(frames, options) for b in t.boxes} <= set(range(births))
+
+
+@given(streams(), link_options)
+def test_a_shot_does_not_know_its_neighbours(frames: list[FrameDetections], options: LinkOptions) -> None:
+    alone = [t for shot in shots(frames) for t in linked(shot, options)]
+    together = linked(frames, options)
+    assert [[b.box for b in t.boxes] for t in alone] == [[b.box for b in t.boxes] for t in together]
+
+
+@given(streams(), link_options)
+def test_weak_detections_alone_cover_nothing(frames: list[FrameDetections], options: LinkOptions) -> None:
+    weak = [FrameDetections(f.pts, f.cut, tuple(d for d in f.detections if d.score < options.birth)) for f in frames]
+    assert shown(linked(weak, options)) == []
+
+
+@given(streams(), link_options)
+def test_frames_wait_no_longer_than_gap_or_hold(frames: list[FrameDetections], options: LinkOptions) -> None:
+    delay = round(max(options.gap, options.hold) * 1000)
+    done = 0
+
+    def source() -> Iterator[FrameDetections]:
+        for k, f in enumerate(frames):
+            due = sum(frames[k - 1].pts - earlier.pts >= delay for earlier in frames[:k])
+            assert done >= due
+            yield f
+
+    for _ in link(source(), TB, options):
+        done += 1
+    assert done == len(frames)
+
+
+STRIPES = ((0, 200), (200, 0), (9, 90), (50, 50))
+pictures = st.sampled_from([bytes(pair * (SIGNATURE_SIZE[0] * SIGNATURE_SIZE[1] // 2)) for pair in STRIPES])
+
+
+@given(streams(), st.lists(pictures, min_size=40, max_size=40), st.sets(st.integers(1, 39)), link_options)
+@settings(max_examples=60)
+def test_masks_do_not_depend_on_where_chunks_are_cut(
+    frames: list[FrameDetections], signatures: list[bytes], places: set[int], options: LinkOptions
+) -> None:
+    """As detect does it: cuts inside a chunk are seen from its own frames, those between chunks when linking."""
+
+    def chunked(bounds: list[int]) -> Iterator[FrameDetections]:
+        chunks = []
+        for start, stop in pairwise(bounds):
+            rows = [
+                FrameDetections(f.pts, k > start and is_cut(signatures[k - 1], signatures[k]), f.detections)
+                for k, f in enumerate(frames[start:stop], start)
+            ]
+            chunks.append((ChunkDetections(len(rows), signatures[start], signatures[stop - 1]), rows))
+        return with_boundary_cuts(chunks)
+
+    n = len(frames)
+    whole = linked(chunked([0, n]) if n else [], options)
+    parts = linked(chunked(sorted({0, n, *(p for p in places if p < n)})) if n else [], options)
+    assert whole == parts
+
+
+def test_a_gap_is_filled_along_the_line_between_its_ends() -> None:
+    ends = {0: FACE, 400: FACE.moved(40, -20)}
+    tracks = linked(frame(p, *[ends[p]] if p in ends else []) for p in range(0, 500, 100))
+    assert [t.boxes[0].box for t in tracks] == [FACE.moved(10.0 * k, -5.0 * k) for k in range(5)]
+    assert {b.track for t in tracks for b in t.boxes} == {0}
+
+
+def test_filling_goes_by_time_not_by_frames() -> None:
+    ends = {0: FACE, 400: FACE.moved(40, 0)}
+    tracks = linked(frame(p, *[ends[p]] if p in ends else []) for p in (0, 10, 300, 400))
+    assert [t.boxes[0].box.x for t in tracks] == [100, 101, 130, 140]
+
+
+@pytest.mark.parametrize(("length", "filled"), [(1000, True), (1001, False)])
+def test_a_gap_is_filled_up_to_its_limit(length: int, filled: bool) -> None:
+    tracks = linked([frame(0, FACE), frame(500), frame(length, FACE)])
+    assert shown(tracks) == ([0, 500, length] if filled else [0, length])
+
+
+def test_a_track_is_held_before_and_after() -> None:
+    tracks = linked(frame(p, *[FACE] if 1000 <= p <= 1100 else []) for p in range(0, 3000, 50))
+    assert shown(tracks) == list(range(750, 1351, 50))
+
+
+def test_a_hold_longer_than_the_gap() -> None:
+    options = LinkOptions(gap=0.1, hold=0.5, birth=0.3)
+    tracks = linked((frame(p, *[FACE] if p == 1000 else []) for p in range(0, 3000, 100)), options)
+    assert shown(tracks) == list(range(500, 1501, 100))
+
+
+def test_what_is_held_longer_than_the_gap_is_not_continued() -> None:
+    options = LinkOptions(gap=0.1, hold=0.5, birth=0.3)
+    tracks = linked([frame(0, FACE), frame(300, FACE)], options)
+    assert {b.track for t in tracks for b in t.boxes} == {0, 1}
+
+
+def test_the_surest_pair_is_made_first() -> None:
+    """Two tracks, then the second one's face alone: named first or not, the first track does not take it."""
+    near, far = FACE, FACE.moved(25, 0)
+    for second in (far.moved(-5, 0), far):
+        tracks = linked([frame(0, near, far), frame(40, second)])
+        assert tracks[1].boxes[-1].track == 1
+        assert tracks[1].boxes[-1].box == second
+
+
+def test_a_strong_detection_chooses_before_a_weak_one() -> None:
+    weak, strong = Detection(FACE.moved(1, 0), WEAK), Detection(FACE.moved(15, 0), STRONG)
+    tracks = linked([frame(0, FACE), FrameDetections(40, False, (weak, strong))])
+    assert [(b.track, b.box) for b in tracks[1].boxes] == [(0, strong.box)]
+
+
+def test_a_held_box_moves_on_as_the_face_moved() -> None:
+    tracks = linked(frame(p, *[FACE.moved(p / 10, 0)] if 500 <= p <= 900 else []) for p in range(0, 2000, 50))
+    assert [t.boxes[0].box.x for t in tracks if t.boxes] == [
+        pytest.approx(100 + p / 10, abs=0.01) for p in range(250, 1151, 50)
+    ]
+
+
+def test_neither_fill_nor_hold_crosses_a_cut() -> None:
+    times = range(0, 2000, 50)
+    tracks = linked(frame(p, *[FACE] if p in (900, 1200) else [], cut=p == 1000) for p in times)
+    assert shown(tracks) == [*range(650, 1000, 50), *range(1000, 1451, 50)]
+    before = {b.track for t in tracks if t.pts < 1000 for b in t.boxes}
+    after = {b.track for t in tracks if t.pts >= 1000 for b in t.boxes}
+    assert (before, after) == ({0}, {1})
+
+
+def test_a_cut_on_the_frame_of_a_face_keeps_the_face() -> None:
+    assert shown(linked([frame(0), frame(40, FACE, cut=True), frame(80, cut=True)])) == [40]
+
+
+def test_weak_detections_continue_a_track_on_both_sides_of_a_strong_one() -> None:
+    scores = {400: WEAK, 500: STRONG, 600: WEAK, 700: WEAK}
+    tracks = linked(frame(p, *[FACE] if p in scores else [], score=scores.get(p, 0)) for p in range(0, 1500, 50))
+    assert shown(tracks) == list(range(150, 951, 50))
+    assert {b.track for t in tracks for b in t.boxes} == {0}
+
+
+def test_a_fast_face_is_one_track() -> None:
+    """It moves by eight tenths of its width a frame: the boxes hardly overlap."""
+    tracks = linked(frame(p, FACE.moved(32 * k, 0)) for k, p in enumerate(range(0, 400, 40)))
+    assert {b.track for t in tracks for b in t.boxes} == {0}
+
+
+def test_two_faces_that_cross_keep_their_tracks() -> None:
+    def at(k: int) -> list[Box]:
+        return [Box(10.0 * k, 0, 30, 30), Box(300 - 10.0 * k, 0, 30, 30)]
+
+    tracks = linked(frame(40 * k, *([] if 13 <= k <= 16 else at(k))) for k in range(31))
+    assert [[b.box.x for b in t.boxes] for t in tracks] == [[10.0 * k, 300 - 10.0 * k] for k in range(31)]
+
+
+def test_frames_that_go_back_in_time_are_refused() -> None:
+    with pytest.raises(ValueError, match="pts 0 after 0"):
+        linked([frame(0), frame(0)])
+
+
+def test_memory_is_bounded_by_the_delay() -> None:
+    """An endless video: what is remembered after a long time is what was remembered after a short one."""
+    taken = 0
+
+    def endless() -> Iterator[FrameDetections]:
+        nonlocal taken
+        while True:
+            yield frame(taken * 40, FACE, FACE.moved(200, 0), cut=taken % 1000 == 999)
+            taken += 1
+
+    outputs = link(endless(), TB, OPTIONS)
+    for done in range(1, 5000):
+        next(outputs)
+        assert taken - done <= 26  # a second and one frame

@@ -1,0 +1,79 @@
+"""The manifest: equal after it was written and read, equal texts for equal manifests."""
+
+import json
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from farm.domain.manifest import Chunk, Manifest, OtherStream, Source, VideoStream, dump_manifest, load_manifest
+
+counts = st.integers(0, 10**12)
+words = st.text(max_size=12)
+fractions = st.fractions(min_value=Fraction(1, 10**6), max_value=10**6)
+videos = st.builds(
+    VideoStream,
+    index=counts,
+    codec=words,
+    width=counts,
+    height=counts,
+    pix_fmt=words,
+    time_base=fractions,
+    average_rate=st.none() | fractions,
+    sample_aspect=st.none() | fractions,
+    rotation=st.sampled_from([0, 90, 180, 270]),
+    color_range=counts,
+    color_primaries=counts,
+    color_transfer=counts,
+    color_space=counts,
+    profile=st.none() | words,
+)
+sources = st.builds(
+    Source,
+    path=words,
+    size=counts,
+    mtime_ns=counts,
+    digest=words,
+    container=words,
+    video=videos,
+    others=st.lists(st.builds(OtherStream, counts, words, words), max_size=3).map(tuple),
+)
+chunks = st.builds(Chunk, counts, st.integers(), st.integers(), counts, st.integers())
+manifests = st.builds(Manifest, source=sources, chunks=st.lists(chunks, min_size=1, max_size=4).map(tuple))
+
+
+@given(manifests)
+def test_a_manifest_is_equal_after_it_was_written_and_read(manifest: Manifest) -> None:
+    text = dump_manifest(manifest)
+    assert load_manifest(text) == manifest
+    assert dump_manifest(load_manifest(text)) == text
+
+
+@given(manifests)
+def test_its_frames_are_those_of_its_chunks(manifest: Manifest) -> None:
+    assert manifest.frames == sum(c.frames for c in manifest.chunks)
+
+
+@given(manifests)
+def test_another_format_is_refused(manifest: Manifest) -> None:
+    row = json.loads(dump_manifest(manifest))
+    row["format"] += 1
+    with pytest.raises(ValueError, match="format"):
+        load_manifest(json.dumps(row))
+
+
+@given(sources)
+def test_it_lasts_from_the_first_pts_to_the_end_of_the_last_chunk(source: Source) -> None:
+    manifest = Manifest(source, (Chunk(0, -90, 10, 1, -90), Chunk(1, 10, 110, 2, 10)))
+    assert manifest.seconds == float(200 * source.video.time_base)
+
+
+def test_an_artefacts_name_says_which_frames_it_holds() -> None:
+    assert Chunk(3, -90, 512, 7, -100).name == "-90_512"
+
+
+def test_what_is_no_plain_value_is_not_written() -> None:
+    source = Source("a", 1, 1, "d", "mov", object(), ())  # type: ignore[arg-type]  # that is the point
+    with pytest.raises(TypeError, match="object in a manifest"):
+        dump_manifest(Manifest(source, ()))

@@ -1,0 +1,150 @@
+"""ffmpeg's command line, the encoder's settings and the choice of container: nothing is run."""
+
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from farm.domain.manifest import OtherStream, Source, VideoStream
+from farm.domain.options import RedactOptions
+from farm.errors import OutputError
+from farm.media.arguments import ComposeInputs, Cover, compose_arguments
+from farm.media.containers import container_for, default_suffix, plan_streams
+from farm.media.encode import encoder_settings
+
+AAC = OtherStream(1, "audio", "aac")
+TEXT = OtherStream(2, "subtitle", "mov_text")
+
+
+def video(index: int = 0, codec: str = "h264", pix_fmt: str = "yuv420p") -> VideoStream:
+    return VideoStream(
+        index=index, codec=codec, width=320, height=240, pix_fmt=pix_fmt, time_base=Fraction(1, 15360),
+        average_rate=Fraction(30), sample_aspect=Fraction(4, 3), rotation=0, color_range=1, color_primaries=9,
+        color_transfer=16, color_space=9,
+    )  # fmt: skip
+
+
+def inputs(*kept: OtherStream, index: int = 0, covers: tuple[Cover, ...] = ()) -> ComposeInputs:
+    source = Source("/there/in.mp4", 1, 1, "d", "mov", video(index), kept)
+    return ComposeInputs(
+        Path("/w/video.mp4"), Path("/here/in.mp4"), source, kept, covers, ((0, "default"), (1, "forced")), (48000,)
+    )
+
+
+def pairs(words: list[str]) -> list[tuple[str, str]]:
+    return list(pairwise(words))
+
+
+def test_everything_is_copied_at_its_own_time() -> None:
+    words = compose_arguments(inputs(AAC, TEXT), "mp4", Path("/w/out.mp4"))
+    for pair in (
+        ("-c", "copy"), ("-avoid_negative_ts", "disabled"), ("-i", "file:/w/video.mp4"), ("-i", "file:/here/in.mp4"),
+        ("-map_metadata", "1"), ("-map_chapters", "1"), ("-disposition:0", "default"), ("-disposition:1", "forced"),
+        ("-map_metadata:s:1", "1:s:1"), ("-v", "error"), ("-protocol_whitelist", "file"),
+    ):  # fmt: skip
+        assert pair in pairs(words), pair
+    assert [b for a, b in pairs(words) if a == "-map"] == ["0:v:0", "1:1", "1:2"]
+    assert {"-copyts", "-nostdin"} <= set(words)
+    assert words[-1] == "file:/w/out.mp4"
+
+
+def test_the_video_keeps_its_place_among_the_streams() -> None:
+    words = compose_arguments(inputs(OtherStream(0, "audio", "aac"), index=1), "mp4", Path("out.mp4"))
+    maps = [b for a, b in pairs(words) if a == "-map"]
+    assert maps == ["0:0", "1:v:0"]  # ffmpeg-python numbers inputs by first use: the source is 0 here
+    assert ("-map_metadata:s:1", "0:s:1") in pairs(words)
+    assert [b for a, b in pairs(words) if a == "-i"] == ["file:/here/in.mp4", "file:/w/video.mp4"]
+
+
+def test_the_source_is_an_input_even_when_no_stream_of_it_is_kept() -> None:
+    words = compose_arguments(inputs(), "matroska", Path("out.mkv"))
+    assert ("-i", "file:/here/in.mp4") in pairs(words)
+
+
+@pytest.mark.parametrize(
+    ("container", "pair"),
+    [
+        ("mp4", ("-video_track_timescale", "15360")),
+        ("mp4", ("-movie_timescale", "384000")),  # edit lists exact for 15360 and 48000
+        ("mpegts", ("-mpegts_copyts", "1")),
+        ("mpegts", ("-pes_payload_size", "0")),
+    ],
+)
+def test_each_container_is_told_to_keep_times(container: str, pair: tuple[str, str]) -> None:
+    assert pair in pairs(compose_arguments(inputs(AAC), container, Path("out")))
+
+
+def test_covers_are_attached_with_their_names() -> None:
+    covers = (Cover(Path("/w/a.png"), "a b.png", "image/png"),)
+    words = compose_arguments(inputs(AAC, covers=covers), "matroska", Path("out.mkv"))
+    assert ("-attach", "/w/a.png") in pairs(words)
+    assert ("-metadata:s:2", "filename=a b.png") in pairs(words)
+    assert ("-metadata:s:2", "mimetype=image/png") in pairs(words)
+
+
+@pytest.mark.parametrize(
+    ("codec", "encoder"), [("h264", "libx264"), ("hevc", "libx265"), ("vp9", "libx264"), ("mjpeg", "libx264")]
+)
+def test_h264_and_hevc_stay_and_others_become_h264(codec: str, encoder: str) -> None:
+    assert encoder_settings(video(codec=codec), RedactOptions()).encoder == encoder
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_settings_close_gops_and_keep_the_picture(codec: str) -> None:
+    settings = encoder_settings(video(codec=codec, pix_fmt="yuv444p"), RedactOptions(crf=21, preset="fast"))
+    assert settings.codec == codec
+    assert (settings.options["crf"], settings.options["preset"]) == ("21", "fast")
+    assert any("open-gop=0" in value for value in settings.options.values())
+    assert (settings.pix_fmt, settings.width, settings.height) == ("yuv444p", 320, 240)
+    assert (settings.time_base, settings.sample_aspect) == (Fraction(1, 15360), Fraction(4, 3))
+    colours = (settings.color_range, settings.color_primaries, settings.color_transfer, settings.color_space)
+    assert colours == (1, 9, 16, 9)
+
+
+@pytest.mark.parametrize(
+    ("source", "suffix", "time_base", "container", "default"),
+    [
+        ("mov,mp4,m4a,3gp,3g2,mj2", ".mp4", Fraction(1, 15360), "mp4", ".mp4"),
+        ("mov,mp4,m4a,3gp,3g2,mj2", ".mov", Fraction(1, 600), "mov", ".mp4"),
+        ("matroska,webm", ".mkv", Fraction(1, 1000), "matroska", ".mkv"),
+        ("matroska,webm", "", Fraction(1, 1000), "matroska", ".mkv"),
+        ("mpegts", "", Fraction(1, 90000), "mpegts", ".ts"),
+        ("avi", "", Fraction(1, 25), "matroska", ".mkv"),  # 40 ms
+        ("avi", "", Fraction(1001, 24000), "mov", ".mov"),  # no whole milliseconds: Matroska would round
+        ("flv", "", Fraction(1, 1000), "matroska", ".mkv"),
+    ],
+)
+def test_containers(source: str, suffix: str, time_base: Fraction, container: str, default: str) -> None:
+    assert container_for(source, "h264", suffix, time_base) == container
+    assert default_suffix(source, time_base) == default
+
+
+def test_a_source_s_own_suffix_is_kept_where_it_fits() -> None:
+    assert default_suffix("mov,mp4,m4a,3gp,3g2,mj2", Fraction(1, 600), ".MOV") == ".MOV"
+    assert default_suffix("matroska,webm", Fraction(1, 1000), ".webm") == ".mkv"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "time_base"),
+    [
+        (".webm", Fraction(1, 1000)),
+        (".txt", Fraction(1, 1000)),
+        (".mkv", Fraction(1, 15360)),
+        (".ts", Fraction(1, 1000001)),
+    ],
+)
+def test_a_suffix_that_cannot_hold_the_video_is_refused_with_one_that_can(suffix: str, time_base: Fraction) -> None:
+    with pytest.raises(OutputError) as caught:
+        container_for("mov,mp4", "h264", suffix, time_base)
+    assert ".mp4" in (caught.value.hint or "")
+
+
+def test_streams_a_container_cannot_hold_are_noted() -> None:
+    font, cover = OtherStream(1, "attachment", "unknown"), OtherStream(2, "cover", "png")
+    others = (font, cover, OtherStream(3, "audio", "aac"), OtherStream(4, "data", "bin_data"))
+    plan = plan_streams(others, "matroska", chapters=False)
+    assert [o.index for o in plan.kept] == [3, 1, 2]  # tracks, attachments, covers: the order in a file
+    assert len(plan.notes) == 1
+    assert "stream 4 (data, bin_data)" in plan.notes[0]
+    assert not plan_streams(others, "matroska", chapters=True).notes  # the chapters' own text track
