@@ -1,7 +1,7 @@
 """Alembic's entry: over a connection that the farm hands in, else over the address in the configuration."""
 
 from alembic import context
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, NullPool, create_engine
 
 from farm.database.models import Base
 
@@ -17,5 +17,5 @@ handed_in = context.config.attributes.get("connection")
 if handed_in is not None:
     _run(handed_in)
 else:
-    with create_engine(context.config.get_main_option("sqlalchemy.url") or "").begin() as opened:
+    with create_engine(context.config.get_main_option("sqlalchemy.url") or "", poolclass=NullPool).begin() as opened:
         _run(opened)

@@ -23,6 +23,8 @@ class Database:
         self.url = url
         try:
             self.engine = _engine(url)
+        except OSError as e:
+            raise DatabaseError(f"cannot make the folder of {_hidden(url)}: {e.strerror}", hint="set FARM_HOME") from e
         except (ArgumentError, NoSuchModuleError, ImportError) as e:
             raise DatabaseError(
                 f"{_hidden(url)} is not a usable database address: {e}",

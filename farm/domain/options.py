@@ -81,6 +81,6 @@ def load_options(row: dict[str, dict[str, object]]) -> JobOptions:
         values = row.get(part, {})
         unknown = set(values) - {f.name for f in fields(kind)}
         if unknown:
-            raise SettingsError(f"unknown option {part}.{sorted(unknown)[0]}")
+            raise SettingsError(f"unknown option {part}.{min(unknown)}")
         parts[part] = kind(**values)
     return JobOptions(**parts)  # type: ignore[arg-type]  # each part was made by its own kind

@@ -80,8 +80,8 @@ def test_a_covering_region_lies_in_the_picture_and_covers_what_is_in_it(
     box: Box, width: int, height: int, align: int
 ) -> None:
     region = covering_region(box, width, height, align)
-    assert 0 <= region.x0
-    assert 0 <= region.y0
+    assert region.x0 >= 0
+    assert region.y0 >= 0
     assert region.x1 <= width
     assert region.y1 <= height
     assert region.x0 <= max(0, box.x)

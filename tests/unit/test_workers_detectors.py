@@ -62,7 +62,11 @@ def test_the_stub_finds_green_rectangles_in_source_pixels() -> None:
 
 
 def test_decode_finds_a_planted_face() -> None:
-    heat, scale, offset = np.zeros((20, 30), np.float32), np.zeros((2, 20, 30), np.float32), np.zeros((2, 20, 30), np.float32)
+    heat, scale, offset = (
+        np.zeros((20, 30), np.float32),
+        np.zeros((2, 20, 30), np.float32),
+        np.zeros((2, 20, 30), np.float32),
+    )
     heat[5, 7] = 0.9
     scale[:, 5, 7] = np.log(10), np.log(6)  # height, width in cells of 4
     offset[:, 5, 7] = 0.25, -0.25  # y, x
@@ -72,7 +76,8 @@ def test_decode_finds_a_planted_face() -> None:
 
 
 def test_decode_of_nothing() -> None:
-    assert decode(np.zeros((4, 4), np.float32), *np.zeros((2, 2, 4, 4), np.float32), 0.2).shape == (0, 5)
+    nothing = np.zeros((2, 4, 4), np.float32)
+    assert decode(np.zeros((4, 4), np.float32), nothing, nothing, 0.2).shape == (0, 5)
 
 
 boxes = st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(4, 40)] * 2, st.integers(1, 9)), max_size=25)
@@ -103,7 +108,8 @@ def tiny_model(ir_version: int = 3) -> bytes:
     inputs = [shape("in", TensorProto.FLOAT, [10, 3, 32, 32]), shape("weights", TensorProto.FLOAT, [1, 3, 4, 4])]
     outputs = [shape(name, TensorProto.FLOAT, [10, 1, 8, 8]) for name in ("sum", "unused")]
     graph = helper.make_graph(nodes, "tiny", inputs, outputs, [weights])
-    return helper.make_model(graph, ir_version=ir_version, opset_imports=[helper.make_opsetid("", 9)]).SerializeToString()
+    opset = [helper.make_opsetid("", 9)]
+    return bytes(helper.make_model(graph, ir_version=ir_version, opset_imports=opset).SerializeToString())
 
 
 def test_a_graph_is_redeclared_for_a_size() -> None:

@@ -30,7 +30,9 @@ def test_lists() -> None:
     assert parse(" cuda:1, cuda:0,cpu:1 ", gpus=2) == ["cuda1", "cuda0", "cpu0"]
 
 
-@pytest.mark.parametrize("text", ["", "gpu", "cpu:0", "cpu:x", "cuda", "cuda:", "cuda:0,", "cpu:1,cpu:1", "cuda:0,cuda:0"])
+@pytest.mark.parametrize(
+    "text", ["", "gpu", "cpu:0", "cpu:x", "cuda", "cuda:", "cuda:0,", "cpu:1,cpu:1", "cuda:0,cuda:0"]
+)
 def test_words_that_mean_nothing(text: str) -> None:
     with pytest.raises(SettingsError, match="--devices"):
         parse(text, gpus=1)

@@ -1,0 +1,98 @@
+"""What the benchmarks measure against: ``deface`` in an environment of its own, and plain ``ffmpeg``."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from farm.media.ffmpeg import ffmpeg_binary
+from tests.conftest import PROJECT, ClipMaker
+from tests.e2e.conftest import Farm, weights
+
+__all__ = ["weights"]  # the fixture
+
+RIVAL = PROJECT / ".cache" / "deface"
+RIVAL_PACKAGES = ("deface==1.5.0", "onnxruntime", "opencv-python-headless")
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """How long a command took, in seconds: by the clock, and of all processors."""
+
+    wall: float
+    cpu: float
+
+
+def timed(command: Sequence[object], env: dict[str, str] | None = None) -> Timed:
+    """Run a command to its end; everything that it started is counted."""
+    before, began = os.times(), time.monotonic()
+    subprocess.run([str(w) for w in command], env=env, check=True, capture_output=True)
+    after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return Timed(time.monotonic() - began, cpu)
+
+
+@pytest.fixture(scope="session")
+def deface() -> Path:
+    """``deface`` 1.5.0 with onnxruntime, its faster backend, in an environment of its own."""
+    binary = RIVAL / "bin" / "deface"
+    if not binary.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(RIVAL)], check=True)
+        pip = [str(RIVAL / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+        subprocess.run([*pip, *RIVAL_PACKAGES], check=True)
+        # deface asks for opencv-python, which wants libraries of a desktop: leave the headless one
+        subprocess.run([*pip[:3], "uninstall", "--quiet", "--yes", "opencv-python"], check=True)
+        subprocess.run([*pip, "--force-reinstall", "--no-deps", "opencv-python-headless"], check=True)
+    return binary
+
+
+@pytest.fixture(scope="session")
+def ffmpeg() -> Path:
+    """The ``ffmpeg`` that the farm itself uses."""
+    return ffmpeg_binary()
+
+
+@pytest.fixture(scope="session")
+def street_1080p(ffmpeg: Path, make_clip: ClipMaker, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A minute of 1080p: the crowd of the footage, repeated; without footage the demo's own clip. (name, path)"""
+    folder = Path(os.environ.get("FARM_TEST_DATA") or PROJECT.parent / "shared" / "data")
+    crowd = folder / "truth" / "crowd1080.mp4"
+    if crowd.is_file():
+        name, source, times = "crowd1080 × 4", crowd, 4
+    else:
+        name, source, times = "demo 1080p × 4", make_clip(seconds=15, size=(1920, 1080), fps=30, gop=60), 4
+    return name, repeated(ffmpeg, source, times, tmp_path_factory.mktemp("street") / "minute.mp4")
+
+
+def repeated(ffmpeg: Path, source: Path, times: int, out: Path) -> Path:
+    """A video several times over, its packets untouched."""
+    loop = ["-stream_loop", times - 1, "-i", source, "-c", "copy", "-video_track_timescale", 90000, out]
+    subprocess.run([str(w) for w in (ffmpeg, "-v", "error", "-y", *loop)], check=True)
+    return out
+
+
+@pytest.fixture
+def bench_farm(tmp_path: Path, weights: Path, redis_server: Path) -> Iterator[Farm]:
+    """A farm of two CPU workers."""
+    farm = Farm(tmp_path / "home", weights)
+    yield farm
+    farm.close()
+
+
+def report(title: str, rows: Sequence[Sequence[object]]) -> None:
+    """Print a Markdown table, as docs/benchmarks.md has it."""
+    lines = ["| " + " | ".join(str(c) for c in row) + " |" for row in rows]
+    lines.insert(1, "|" + "---|" * len(rows[0]))
+    print(f"\n\n{title}\n\n" + "\n".join(lines))
+
+
+def tool(folder: Path, *words: object) -> dict[str, object]:
+    """The JSON that a tool of the footage's folder prints."""
+    found = subprocess.run([sys.executable, *map(str, (folder, *words))], check=True, capture_output=True, text=True)
+    return dict(json.loads(found.stdout))

@@ -1,0 +1,98 @@
+"""What every detector keeps to: the stub always, CenterFace where its weights are."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from farm.domain.detection import Detection
+from farm.domain.geometry import intersection_over_union
+from farm.domain.options import DetectOptions
+from farm.errors import ModelError
+from farm.models.store import ModelStore
+from farm.settings import load_settings
+from workers.detectors.base import Detector
+from workers.detectors.registry import DETECTORS, create_detector
+from workers.device import Device
+
+SOURCE = 960, 720
+
+
+def weights(name: str) -> Path:
+    """Weights that are on this machine; a test fetches none."""
+    located = ModelStore(load_settings()).locate(name)
+    if located is not None:
+        return located.path
+    folder = os.environ.get("FARM_TEST_MODELS")
+    path = Path(folder or "/nonexistent") / f"{name}.onnx"
+    if not path.is_file():
+        pytest.skip(f"no weights of {name}: farm models pull {name}, or set FARM_TEST_MODELS to a folder with them")
+    return path
+
+
+@pytest.fixture(scope="module", params=sorted(DETECTORS))
+def detector(request: pytest.FixtureRequest) -> Detector:
+    return create_detector(DetectOptions(model=request.param), Device("cpu", 0), threads=1, weights=weights)
+
+
+@pytest.fixture(scope="module")
+def face() -> NDArray[np.uint8]:
+    """A photograph with one face in it, and a green rectangle around it for the stub; BGR."""
+    photograph = pytest.importorskip("skimage.data").astronaut()[:, :, ::-1]
+    scene = np.full((720, 960, 3), 90, np.uint8)
+    scene[100:612, 200:712] = photograph
+    return scene
+
+
+def show(detector: Detector, scene: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    scene = scene.copy()
+    if detector.name == "stub":
+        scene[160:310, 372:492] = (0, 255, 0)
+    return cv2.resize(scene, detector.picture_size(*SOURCE), interpolation=cv2.INTER_AREA).astype(np.uint8)
+
+
+def test_boxes_are_in_source_pixels(detector: Detector, face: NDArray[np.uint8]) -> None:
+    (found,) = detector.detect([show(detector, face)], SOURCE)
+    assert len(found) == 1
+    box = found[0].box
+    assert box.centre == pytest.approx((432, 235), abs=30)
+    assert 80 < box.w < 160
+    (double,) = detector.detect([show(detector, face)], (2 * SOURCE[0], 2 * SOURCE[1]))
+    assert double[0].box.w == pytest.approx(2 * box.w, abs=0.02)
+    assert intersection_over_union(double[0].box, box) < 0.5
+
+
+def test_scores_are_between_0_and_1_and_what_is_written_is_what_was_found(
+    detector: Detector, face: NDArray[np.uint8]
+) -> None:
+    for found in detector.detect([show(detector, face)], SOURCE)[0]:
+        assert 0 < found.score <= 1
+        assert found == Detection(found.box.rounded(), round(found.score, 4))
+
+
+def test_the_other_pictures_of_a_batch_change_nothing(detector: Detector, face: NDArray[np.uint8]) -> None:
+    rng = np.random.default_rng(3)
+    pictures = [show(detector, np.roll(face, 40 * k, axis=1)) for k in range(5)]
+    pictures.insert(2, rng.integers(0, 256, pictures[0].shape, np.uint8))
+    alone = [detector.detect([picture], SOURCE)[0] for picture in pictures]
+    for size in (2, 3, 6):
+        together = [d for k in range(0, 6, size) for d in detector.detect(pictures[k : k + size], SOURCE)]
+        assert together == alone
+
+
+def test_nothing_is_found_in_nothing(detector: Detector) -> None:
+    width, height = detector.picture_size(*SOURCE)
+    assert detector.detect([np.full((height, width, 3), 128, np.uint8)], SOURCE) == [[]]
+
+
+def test_weights_that_are_not_these(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.onnx"
+    wrong.write_bytes(b"not a model")
+    for name, entry in DETECTORS.items():
+        if entry.needs_weights:
+            made = create_detector(DetectOptions(model=name), Device("cpu", 0), threads=1, weights=lambda _: wrong)
+            with pytest.raises(ModelError):
+                made.detect([np.zeros((64, 64, 3), np.uint8)], SOURCE)

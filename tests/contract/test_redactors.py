@@ -1,0 +1,44 @@
+"""What every redaction style keeps to."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from workers.redactors.base import Patch, Redactor
+from workers.redactors.registry import REDACTORS, redactor_named
+
+
+@pytest.fixture(params=sorted(REDACTORS))
+def redactor(request: pytest.FixtureRequest) -> Redactor:
+    return redactor_named(request.param)
+
+
+def plane(rows: int, columns: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(5).integers(0, 256, (rows + 4, columns + 4), np.uint8)[2:-2, 2:-2]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 2), (33, 64), (400, 300)])
+@pytest.mark.parametrize("cells", [(1, 1), (6, 9)])
+def test_shape_type_and_source_untouched(redactor: Redactor, shape: tuple[int, int], cells: tuple[int, int]) -> None:
+    pixels = plane(*shape)
+    before = pixels.copy()
+    within = min(cells[0], shape[1]), min(cells[1], shape[0])
+    content = redactor.content(Patch(pixels, within, 16))
+    assert content.shape == shape
+    assert content.dtype == np.uint8
+    assert (pixels == before).all()
+    assert not np.shares_memory(content, pixels)
+
+
+def test_equal_patches_give_equal_contents(redactor: Redactor) -> None:
+    first, second = (redactor.content(Patch(plane(50, 40), (6, 8), 16)) for _ in range(2))
+    assert (first == second).all()
+
+
+def test_fine_structure_is_gone(redactor: Redactor) -> None:
+    content = redactor.content(Patch(plane(120, 120), (8, 8), 16)).astype(float)
+    assert content.std() < 12  # of 74
+
+
+def test_its_name_is_its_style(redactor: Redactor) -> None:
+    assert REDACTORS[redactor.name] is redactor

@@ -1,0 +1,138 @@
+"""Clips with bright green patches on a busy background, and the plan of a source in a store."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from farm.domain.detection import FrameDetections, load_frame
+from farm.domain.manifest import Manifest, dump_manifest
+from farm.domain.options import DetectOptions, JobOptions
+from farm.domain.track import FrameTracks, TrackedBox, dump_frame
+from farm.media.index import plan_manifest
+from farm.messages import Artefact, Order, Stage
+from farm.storage.local import LocalStorage
+from workers.detectors.base import Detector
+from workers.detectors.registry import create_detector
+from workers.device import Device
+from workers.orders import Result
+from workers.pipeline import run_detect
+
+GreenClip = Callable[..., Path]
+OPTIONS = JobOptions(detect=DetectOptions(model="stub", size=320))
+
+
+def write_green_clip(path: Path, frames: int = 50, gop: int = 10, size: tuple[int, int] = (320, 192)) -> Path:
+    """H.264 with B-frames, 25 frames/s but every seventh frame 10 ms late; two patches move, one comes and goes."""
+    background = np.random.default_rng(2).integers(60, 110, (size[1] // 8, size[0] // 8), np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "veryfast", "crf": "16"})
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        stream.codec_context.gop_size = gop
+        stream.codec_context.time_base = Fraction(1, 1000)
+        stream.codec_context.options = {"x264-params": f"keyint={gop}:min-keyint={gop}:scenecut=0:bframes=3"}
+        for k in range(frames):
+            picture = np.repeat(np.kron(background, np.ones((8, 8), np.uint8))[:, :, None], 3, axis=2)
+            picture[40:80, 20 + 2 * k : 50 + 2 * k] = (0, 255, 0)
+            if k % 20 < 15:
+                picture[120:150, 250 - 3 * k : 275 - 3 * k] = (0, 255, 0)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+            frame.pts, frame.time_base = 40 * k + (10 if k % 7 == 6 else 0), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture(scope="session")
+def green_clip(tmp_path_factory: pytest.TempPathFactory) -> GreenClip:
+    """``green_clip(suffix=".mp4", frames=…, gop=…)``: a clip, made once. Read only."""
+    folder, made = tmp_path_factory.mktemp("green"), dict[str, Path]()
+
+    def make(suffix: str = ".mp4", **options: int) -> Path:
+        key = f"{suffix}{sorted(options.items())}"
+        if key not in made:
+            made[key] = write_green_clip(folder / f"green{len(made)}{suffix}", **options)  # type: ignore[arg-type]
+        return made[key]
+
+    return make
+
+
+class StubTools:
+    """Tools of a worker that has the stub detector."""
+
+    threads = 1
+
+    def detector(self, options: DetectOptions) -> Detector:
+        def weights(name: str) -> Path:
+            raise AssertionError(name)
+
+        return create_detector(options, Device("cpu", 0), threads=1, weights=weights)
+
+
+@dataclass
+class Bench:
+    """A planned source in a store, without a coordinator."""
+
+    source: Path
+    store: LocalStorage
+    manifest: Manifest
+    pts: list[list[int]]
+    options: JobOptions = OPTIONS
+
+    def order(self, stage: Stage, chunk: int = 0, inputs: tuple[Artefact, ...] = (), container: str = "") -> Order:
+        return Order(
+            job="job",
+            stage=stage,
+            chunk=chunk,
+            chunks=len(self.manifest.chunks),
+            attempt=1,
+            token="token",
+            fingerprint=f"fp-{stage}",
+            plan="plans/p/manifest.json",
+            source=str(self.source),
+            inputs=inputs,
+            options=asdict(self.options),
+            container=container,
+        )
+
+    def detect(self, chunk: int) -> Result:
+        return run_detect(self.order("detect", chunk), self.store, StubTools(), lambda _: None)
+
+    def detections(self, result: Result) -> list[FrameDetections]:
+        with self.store.read(result.artefact.key) as path:
+            return [load_frame(line) for line in path.read_text().splitlines()[:-1]]
+
+    def tracks(self, chunk: int, frames: list[FrameDetections]) -> Artefact:
+        """Each detection a track of its own frame: what linking has to leave out is another test's."""
+        key = f"tracks/t/{self.manifest.chunks[chunk].name}.jsonl"
+        rows = [FrameTracks(f.pts, tuple(TrackedBox(i, d.box) for i, d in enumerate(f.detections))) for f in frames]
+        with self.store.create(key) as path:
+            path.write_text("".join(dump_frame(row) + "\n" for row in rows))
+        return self.store.describe(key, len(rows))
+
+
+MakeBench = Callable[..., Bench]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> MakeBench:
+    """``bench(source, chunk_seconds)``: the source planned in a new store."""
+
+    def make(source: Path, chunk_seconds: float | None = 0.8) -> Bench:
+        store = LocalStorage(tmp_path / f"store{len(list(tmp_path.iterdir()))}")
+        manifest, slices = plan_manifest(source, chunk_seconds, 1)
+        pts = [list(part) for part in slices]
+        with store.create("plans/p/manifest.json") as path:
+            path.write_text(dump_manifest(manifest))
+        for chunk, part in zip(manifest.chunks, pts, strict=True):
+            with store.create(f"plans/p/pts/{chunk.name}.json") as path:
+                path.write_text(json.dumps(part))
+        return Bench(source, store, manifest, pts)
+
+    return make

@@ -1,0 +1,154 @@
+"""A chunk's frames: exactly the planned ones, or an error that says which is not."""
+
+import shutil
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import av
+import pytest
+
+from farm.domain.geometry import Box
+from farm.domain.manifest import Chunk, Manifest
+from farm.domain.options import RedactOptions
+from farm.errors import SourceError
+from farm.media.index import plan_manifest
+from tests.integration.workers.conftest import GreenClip
+from workers.frames import check_source, decode_chunk
+from workers.planes import planes_of
+from workers.redactors.painting import paint
+from workers.redactors.registry import redactor_named
+
+
+def decoded(path: Path) -> list[tuple[int | None, bytes]]:
+    with av.open(str(path)) as container:
+        return [(frame.pts, planes_of(frame)[0].tobytes()) for frame in container.decode(video=0)]
+
+
+def planned(path: Path, seconds: float) -> tuple[Manifest, list[list[int]]]:
+    manifest, slices = plan_manifest(path, seconds, 1)
+    return manifest, [list(part) for part in slices]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize("seconds", [0.4, 0.9, 100])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_chunks_together_are_the_video(green_clip: GreenClip, suffix: str, seconds: float, threads: int) -> None:
+    source = green_clip(suffix)
+    manifest, pts = planned(source, seconds)
+    found = [
+        (frame.pts, planes_of(frame)[0].tobytes())
+        for chunk, part in zip(manifest.chunks, pts, strict=True)
+        for frame in decode_chunk(source, manifest.source.video, chunk, part, threads=threads, thread_type="AUTO")
+    ]
+    assert found == decoded(source)
+    assert seconds == 100 or len(manifest.chunks) > 1
+
+
+def test_a_seek_that_lands_too_late_is_repeated_from_earlier(green_clip: GreenClip) -> None:
+    source = green_clip()
+    manifest, pts = planned(source, 0.4)
+    chunk = manifest.chunks[1]
+    late = replace(chunk, seek_pts=manifest.chunks[2].pts_start)  # as a coarse index would have it
+    assert [f.pts for f in decode_chunk(source, manifest.source.video, late, pts[1])] == pts[1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ([400, 440, 480, 531, 560, 600, 640, 680, 720, 760], "unplanned"),
+        ([400, 440, 480, 560, 600, 640, 680, 720, 760], "unplanned"),
+        ([400, 440, 480, 530, 560, 561, 600, 640, 680, 720, 760], "missing"),
+        ([399, 440, 480, 530, 560, 600, 640, 680, 720, 760], "missing"),
+        ([400, 440, 480, 530, 560, 600, 640, 680, 720, 759], "missing"),
+    ],
+)
+def test_a_plan_that_is_not_the_video(green_clip: GreenClip, wrong: list[int], says: str) -> None:
+    source = green_clip(".mkv")
+    manifest, pts = planned(source, 0.4)
+    assert pts[1] == [400, 440, 480, 530, 560, 600, 640, 680, 720, 760]
+    chunk = replace(manifest.chunks[1], frames=len(wrong), pts_start=min(wrong), pts_end=max(wrong) + 1)
+    with pytest.raises(SourceError, match=rf"green.*{says}") as caught:
+        list(decode_chunk(source, manifest.source.video, chunk, wrong))
+    assert caught.value.permanent
+    with pytest.raises(SourceError, match="lists"):
+        list(decode_chunk(source, manifest.source.video, replace(chunk, frames=3), wrong))
+
+
+def test_more_frames_than_the_source_has(green_clip: GreenClip) -> None:
+    source = green_clip()
+    manifest, pts = planned(source, 100)
+    more = [*pts[0], pts[0][-1] + 500]
+    chunk = replace(manifest.chunks[0], frames=len(more), pts_end=more[-1] + 1)
+    with pytest.raises(SourceError, match="missing"):
+        list(decode_chunk(source, manifest.source.video, chunk, more))
+
+
+def damaged(source: Path, to: Path, packet: int, at: float) -> Path:
+    """A copy with 200 bytes of one packet's picture overwritten."""
+    with av.open(str(source)) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+        position, size = packets[packet].pos or 0, packets[packet].size
+    content = bytearray(source.read_bytes())
+    start = position + int(size * at)
+    content[start : start + 200] = bytes(b ^ 0x5A for b in content[start : start + 200])
+    to.write_bytes(content)
+    return to
+
+
+def test_damage_is_an_error_in_its_chunk_and_nowhere_else(green_clip: GreenClip, tmp_path: Path) -> None:
+    source = damaged(green_clip(), tmp_path / "damaged.mp4", packet=14, at=0.5)
+    manifest, pts = planned(source, 0.4)
+
+    def read(index: int) -> list[int | None]:
+        return [f.pts for f in decode_chunk(source, manifest.source.video, manifest.chunks[index], pts[index])]
+
+    assert read(0) == pts[0]
+    assert read(2) == pts[2]
+    with pytest.raises(SourceError, match=r"damaged\.mp4: .*(damaged|cannot be decoded|missing)"):
+        read(1)
+
+
+def test_another_size_or_format_than_planned(green_clip: GreenClip) -> None:
+    source = green_clip()
+    manifest, pts = planned(source, 100)
+    video, chunk = manifest.source.video, manifest.chunks[0]
+    with pytest.raises(SourceError, match="is 320x192, not 640x192"):
+        next(decode_chunk(source, replace(video, width=640), chunk, pts[0]))
+    with pytest.raises(SourceError, match="is yuv420p, not yuv444p"):
+        next(decode_chunk(source, replace(video, pix_fmt="yuv444p"), chunk, pts[0]))
+    assert next(decode_chunk(source, replace(video, pix_fmt="yuvj420p"), chunk, pts[0])).pts == pts[0][0]
+
+
+def test_a_source_that_changed(green_clip: GreenClip, tmp_path: Path) -> None:
+    source = Path(shutil.copy(green_clip(), tmp_path / "source.mp4"))
+    manifest, _ = planned(source, 100)
+    check_source(source, manifest.source)
+    with source.open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(SourceError, match="changed since"):
+        check_source(source, manifest.source)
+    with pytest.raises(SourceError, match="No such file"):
+        check_source(tmp_path / "gone.mp4", manifest.source)
+
+
+def test_painting_does_not_reach_later_frames(green_clip: GreenClip) -> None:
+    """The decoder predicts later frames from those it gave out: painting works on a copy."""
+    source = green_clip()
+    manifest, pts = planned(source, 100)
+    expected = [luma for _, luma in decoded(source)]
+    options, redactor = RedactOptions(style="solid"), redactor_named("solid")
+    frames = decode_chunk(source, manifest.source.video, manifest.chunks[0], pts[0])
+    for index, frame in enumerate(frames):
+        before = planes_of(frame)[0].tobytes()
+        assert before == expected[index]
+        paint(frame, [Box(100, 50, 80, 80)], redactor, options)
+        assert planes_of(frame)[0].tobytes() != before
+
+
+def test_reading_ends_with_the_chunk(green_clip: GreenClip) -> None:
+    source = green_clip()
+    manifest, pts = planned(source, 0.4)
+    short = Chunk(0, pts[0][0], pts[0][3], 3, pts[0][0])
+    frames = decode_chunk(source, manifest.source.video, short, pts[0][:3])
+    assert [f.pts for f in islice(frames, 10)] == pts[0][:3]

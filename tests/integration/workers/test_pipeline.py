@@ -1,0 +1,188 @@
+"""The stages over a real store and real files, with the stub detector: detect, redact, compose."""
+
+import threading
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from farm.domain.detection import load_chunk
+from farm.domain.geometry import Box, intersection_over_union
+from farm.domain.options import RedactOptions
+from farm.errors import AttemptStopped, SourceError, VerificationError
+from farm.messages import Artefact
+from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
+from workers.orders import Result
+from workers.pipeline import run_compose, run_detect, run_redact
+from workers.planes import LAYOUTS
+from workers.redactors.covers import mask_of
+
+
+def no_report(_: int) -> None:
+    """Nobody listens."""
+
+
+def redact(made: Bench, chunk: int) -> Result:
+    tracks = made.tracks(chunk, made.detections(made.detect(chunk)))
+    return run_redact(made.order("redact", chunk, (tracks,)), made.store, StubTools(), no_report)
+
+
+def green_pixels(path: Path) -> list[int]:
+    with av.open(str(path)) as container:
+        pictures = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+    bounds = np.array([0, 170, 0]), np.array([90, 255, 90])
+    return [int((cv2.inRange(picture, *bounds) > 0).sum()) for picture in pictures]
+
+
+def test_detect_finds_every_patch_in_every_frame(bench: MakeBench, green_clip: GreenClip) -> None:
+    made = bench(green_clip())
+    frames = [f for k in range(len(made.manifest.chunks)) for f in made.detections(made.detect(k))]
+    assert [f.pts for f in frames] == [pts for part in made.pts for pts in part]
+    for k, frame in enumerate(frames):
+        expected = [Box(20 + 2 * k, 40, 30, 40)] + [Box(250 - 3 * k, 120, 25, 30)] * (k % 20 < 15)
+        assert len(frame.detections) == len(expected), k
+        for box in expected:
+            assert max(intersection_over_union(box, d.box) for d in frame.detections) > 0.8
+
+
+def test_the_masks_are_the_same_however_the_video_is_cut(bench: MakeBench, green_clip: GreenClip) -> None:
+    def masks(seconds: float) -> list[NDArray[np.uint8]]:
+        made = bench(green_clip(), seconds)
+        frames = [f for k in range(len(made.manifest.chunks)) for f in made.detections(made.detect(k))]
+        return [mask_of([d.box for d in f.detections], 320, 192, RedactOptions(), LAYOUTS["yuv420p"]) for f in frames]
+
+    whole = masks(100)
+    for seconds in (0.4, 1.2):
+        assert all((a == b).all() for a, b in zip(masks(seconds), whole, strict=True))
+
+
+def test_the_signatures_at_a_boundary_are_those_of_its_frames(bench: MakeBench, green_clip: GreenClip) -> None:
+    def ends(made: Bench, chunk: int) -> tuple[bytes, bytes]:
+        with made.store.read(made.detect(chunk).artefact.key) as path:
+            last = load_chunk(path.read_text().splitlines()[-1])
+        return last.first_signature, last.last_signature
+
+    cut, whole = bench(green_clip(), 0.4), bench(green_clip(), 100)
+    first, last = ends(whole, 0)
+    assert ends(cut, 0)[0] == first
+    assert ends(cut, len(cut.manifest.chunks) - 1)[1] == last
+
+
+def test_from_source_to_verified_output(bench: MakeBench, green_clip: GreenClip) -> None:
+    made = bench(green_clip())
+    made.options = replace(made.options, redact=RedactOptions(style="solid"))
+    reported: list[int] = []
+    segments = tuple(redact(made, k).artefact for k in range(len(made.manifest.chunks)))
+    order = made.order("compose", 0, segments, "mp4")
+    result = run_compose(order, made.store, StubTools(), reported.append)
+    assert result.artefact.key == "outputs/fp-compose/output.mp4"
+    assert result.artefact.frames == made.manifest.frames
+    assert reported == sorted(reported)
+    assert reported[-1] <= made.manifest.frames
+    with made.store.read(result.artefact.key) as path:
+        assert max(green_pixels(path)) < 10
+    assert min(green_pixels(made.source)) > 800
+    assert {"detect", "decode", "scale", "write"} <= set(made.detect(0).spent) or made.detect(0).reused
+
+
+def test_what_is_in_the_store_is_not_made_again(bench: MakeBench, green_clip: GreenClip) -> None:
+    made = bench(green_clip())
+    first, again = made.detect(0), made.detect(0)
+    assert (first.reused, again.reused) == (False, True)
+    assert first.artefact == again.artefact
+    assert redact(made, 0).artefact == redact(made, 0).artefact
+
+
+@pytest.mark.parametrize("harm", ["content", "receipt", "no receipt", "no content"])
+def test_what_is_not_whole_is_made_again(bench: MakeBench, green_clip: GreenClip, harm: str) -> None:
+    made = bench(green_clip())
+    first = made.detect(0)
+    path = made.store.local_path(first.artefact.key)
+    receipt = path.with_name(path.name + ".receipt.json")
+    if harm == "content":
+        path.write_bytes(path.read_bytes()[:-1])
+    elif harm == "receipt":
+        receipt.write_text("{")
+    elif harm == "no receipt":
+        receipt.unlink()
+    else:
+        path.unlink()
+    again = made.detect(0)
+    assert not again.reused
+    assert again.artefact == first.artefact
+    assert made.detect(0).reused
+
+
+@pytest.mark.parametrize("stage", ["detect", "redact"])
+def test_stopping_leaves_no_thread_and_no_file(bench: MakeBench, green_clip: GreenClip, stage: str) -> None:
+    made = bench(green_clip(), 100)
+    tracks = made.tracks(0, made.detections(made.detect(0)))
+    made.store.delete("detections")
+    files = sorted(p for p in made.store.root.rglob("*") if p.is_file())
+    threads = threading.enumerate()
+
+    def stop(frames: int) -> None:
+        if frames >= 5:
+            raise AttemptStopped
+
+    run, order = (run_detect, made.order("detect"))
+    if stage == "redact":
+        run, order = run_redact, made.order("redact", 0, (tracks,))
+    with pytest.raises(AttemptStopped):
+        run(order, made.store, StubTools(), stop)
+    assert threading.enumerate() == threads
+    assert sorted(p for p in made.store.root.rglob("*") if p.is_file()) == files
+
+
+def test_tracks_that_do_not_fit_the_frames(bench: MakeBench, green_clip: GreenClip) -> None:
+    made = bench(green_clip())
+    frames = made.detections(made.detect(1))
+    for name, wrong in (
+        ("no line", frames[:-1]),
+        ("more lines", [*frames, frames[-1]]),
+        ("no line", made.detections(made.detect(0))),
+    ):
+        made.store.delete("tracks")
+        tracks = made.tracks(1, wrong)
+        with pytest.raises(VerificationError, match=name):
+            run_redact(made.order("redact", 1, (tracks,)), made.store, StubTools(), no_report)
+    assert not list(made.store.keys("segments"))
+
+
+def test_an_input_that_is_not_what_was_made(bench: MakeBench, green_clip: GreenClip) -> None:
+    made = bench(green_clip())
+    tracks = made.tracks(0, made.detections(made.detect(0)))
+    other = Artefact(key=tracks.key, size=tracks.size, sha256="0" * 64, frames=tracks.frames)
+    with pytest.raises(VerificationError, match="not what was made"):
+        run_redact(made.order("redact", 0, (other,)), made.store, StubTools(), no_report)
+    with pytest.raises(VerificationError, match="0 segments"):
+        run_compose(made.order("compose", 0, (), "mp4"), made.store, StubTools(), no_report)
+
+
+def test_a_source_that_changed_since_it_was_planned(bench: MakeBench, green_clip: GreenClip, tmp_path: Path) -> None:
+    source = tmp_path / "source.mp4"
+    source.write_bytes(green_clip().read_bytes())
+    made = bench(source)
+    with source.open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(SourceError, match="changed since"):
+        made.detect(0)
+
+
+def test_memory_does_not_grow_with_the_chunk(bench: MakeBench, green_clip: GreenClip) -> None:
+    def peak(frames: int) -> int:
+        made = bench(green_clip(frames=frames), 1000)
+        tracemalloc.start()
+        try:
+            redact(made, 0)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    short, long = peak(20), peak(200)
+    assert long < 1.3 * short
