@@ -13,6 +13,8 @@ import kombu
 import redis
 from celery import Celery
 from kombu.exceptions import KombuError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from farm.errors import BrokerError
 from farm.messages import OUTCOMES, STAGES, Order, stop_key
@@ -71,7 +73,11 @@ def celery_app(settings: Settings, name: str = "blurfarm") -> Celery:
 def redis_client(settings: Settings) -> redis.Redis:
     """A redis-py client of the broker."""
     return redis.Redis.from_url(
-        settings.redis_url, socket_timeout=30, socket_connect_timeout=10, health_check_interval=10
+        settings.redis_url,
+        socket_timeout=30,
+        socket_connect_timeout=10,
+        health_check_interval=10,
+        retry=Retry(NoBackoff(), 0),  # whoever calls decides how often and when again
     )
 
 

@@ -56,7 +56,7 @@ def check_devices(settings: Settings) -> None:
 class EmbeddedFarm:
     """Context manager: all parts are up or starting inside, and gone after. Needs the lock of the home."""
 
-    def __init__(self, settings: Settings, lock: IO[str], *, grace: float = 2.0, flower: bool = False) -> None:
+    def __init__(self, settings: Settings, lock: IO[str], *, grace: float = 0.0, flower: bool = False) -> None:
         self.settings = settings
         self._lock = lock
         self._grace = grace
@@ -65,6 +65,7 @@ class EmbeddedFarm:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._coordinator: Coordinator | None = None
         self.context: Context | None = None
 
     def __enter__(self) -> Self:
@@ -77,7 +78,12 @@ class EmbeddedFarm:
             if self._flower:
                 self._start("flower", [sys.executable, "-m", "farm.flower"])
             self.context = open_context(self.settings)
-            self._thread = threading.Thread(target=self._coordinate, name="coordinator", daemon=True)
+            if self.settings.embedded:
+                self.context.store.remove_unfinished()
+            self._coordinator = Coordinator(self.context)
+            self._thread = threading.Thread(
+                target=self._coordinator.run, args=[self._stop], name="coordinator", daemon=True
+            )
             self._thread.start()
         except BaseException:
             self.close()
@@ -91,10 +97,6 @@ class EmbeddedFarm:
         """The log of one part."""
         return self.settings.home / "logs" / f"{name}.log"
 
-    def _coordinate(self) -> None:
-        assert self.context is not None  # noqa: S101 - set before the thread starts
-        Coordinator(self.context).run(self._stop)
-
     def check(self) -> None:
         """Raises FarmError when a part of the farm is gone."""
         for name, process in self._children.items():
@@ -107,11 +109,14 @@ class EmbeddedFarm:
             raise FarmError("the coordinator ended", hint=f"see {self.log('coordinator')}")
 
     def close(self) -> None:
-        """Stop all parts; what workers had under way goes back, so that it counts as nobody's failure."""
+        """Stop all parts; what workers had under way goes back, so that it counts as nobody's failure.
+
+        Nothing is lost by not waiting for them: what is not finished is not in the store.
+        """
         processes.stop(self._children.values(), self._grace)
         self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout=30)
+        if self._coordinator is not None and self._thread is not None and self._thread.is_alive():
+            self._coordinator.ended.wait(60)
         if self.context is not None and self.settings.embedded:
             give_all_back(self.context, "the farm was stopped")
         if self._redis is not None:

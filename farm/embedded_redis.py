@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from farm import processes
 from farm.errors import BrokerError
@@ -14,6 +16,7 @@ from farm.executables import redis_server
 from farm.settings import Settings
 
 _START_SECONDS = 15.0
+NO_RETRY = Retry(NoBackoff(), 0)  # by itself the client would wait for seconds before it says no
 
 
 class EmbeddedRedis:
@@ -23,7 +26,7 @@ class EmbeddedRedis:
         self.socket = settings.redis_socket
         self.log = settings.home / "logs" / "redis.log"
         self._process: subprocess.Popen[bytes] | None = None
-        self._client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
+        self._client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5, retry=NO_RETRY)
 
     def start(self) -> None:
         """Returns when Redis answers. Raises BrokerError."""

@@ -15,7 +15,7 @@ from farm.errors import JobFailed
 
 errors = Console(stderr=True, highlight=False)
 output = Console(highlight=False)
-_POLL_SECONDS = 0.15
+_POLL_SECONDS = 0.25
 _SAY_SECONDS = 10.0
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from farm.coordinator.context import Context
@@ -126,22 +126,31 @@ def _facts(session: Session, job: Job) -> JobFacts:
 
 
 def _stage(session: Session, job: Job, stage: str) -> StageFacts:
-    chunks = list(session.scalars(select(Chunk).where(Chunk.job_id == job.id, Chunk.stage == stage)))
-    done = [c for c in chunks if c.status == ChunkStatus.DONE]
+    mine = (Chunk.job_id == job.id, Chunk.stage == stage)
+    is_done = Chunk.status == ChunkStatus.DONE.value
+    done = case((is_done, 1), else_=0)
+    counts = select(
+        func.count(),
+        func.coalesce(func.sum(done), 0),
+        func.coalesce(func.sum(case((is_done & Chunk.reused, 1), else_=0)), 0),
+        func.coalesce(func.sum(done * Chunk.frames), 0),
+    ).where(*mine)
+    chunks, chunks_done, reused, frames_done = (int(n) for n in session.execute(counts).one())
     under_way = session.scalar(
         select(func.coalesce(func.sum(Attempt.frames), 0))
         .join(Chunk)
-        .where(Chunk.job_id == job.id, Chunk.stage == stage, Attempt.status == AttemptStatus.LEASED.value)
+        .where(*mine, Attempt.status == AttemptStatus.LEASED.value)
     )
     spent: Counter[str] = Counter()
-    for chunk in done:
-        spent.update(chunk.spent)
+    if JobStatus(job.status).over:  # the sums are of interest at the end, and cost more than the rest
+        for row in session.scalars(select(Chunk.spent).where(*mine, is_done)):
+            spent.update(row)
     return StageFacts(
         stage=stage,
-        chunks=len(chunks),
-        chunks_done=len(done),
-        chunks_reused=sum(c.reused for c in done),
+        chunks=chunks,
+        chunks_done=chunks_done,
+        chunks_reused=reused,
         frames=job.frames,
-        frames_done=sum(c.frames for c in done) + int(under_way or 0),
+        frames_done=frames_done + int(under_way or 0),
         spent={k: round(v, 3) for k, v in spent.items()},
     )

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from pydantic import ValidationError
 
@@ -18,7 +18,8 @@ from farm.messages import load_outcome
 
 log = logging.getLogger(__name__)
 
-_IDLE_SECONDS = 0.1
+_IDLE_SECONDS = 0.25
+_QUICK_SECONDS = 0.5  # a step that is done within this time is waited for: what follows begins at once
 _SWEEP_SECONDS = 1.0
 
 
@@ -31,9 +32,10 @@ class Coordinator:
         self._slow = ThreadPoolExecutor(1, thread_name_prefix="advance")
         self._advancing: dict[str, Future[None]] = {}
         self._swept = 0.0
+        self.ended = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
-        """The loop."""
+        """The loop. ``self.ended`` is set when nothing is written any more; letting go of Redis may take longer."""
         while not stop.is_set():
             try:
                 self.step()
@@ -47,7 +49,9 @@ class Coordinator:
             except Exception:
                 log.exception("a defect; trying again")  # one bad turn must not stop all jobs
                 stop.wait(1)
-        self.close()
+        self._slow.shutdown(wait=True, cancel_futures=True)
+        self.ended.set()
+        self._broker.close()
 
     def step(self) -> None:
         """One turn. Outcomes come first: the sweep must not call silent a worker whose words still wait here."""
@@ -78,8 +82,4 @@ class Coordinator:
         for job in ready(self._context):
             if job not in self._advancing:
                 self._advancing[job] = self._slow.submit(advance, self._context, job)
-
-    def close(self) -> None:
-        """Let the slow step under way end, then let go of Redis."""
-        self._slow.shutdown(wait=True, cancel_futures=True)
-        self._broker.close()
+                wait([self._advancing[job]], timeout=_QUICK_SECONDS)

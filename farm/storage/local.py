@@ -99,6 +99,11 @@ class LocalStorage:
             if path.is_file() and not path.name.startswith(_TEMPORARY):
                 yield path.relative_to(self.root).as_posix()
 
+    def remove_unfinished(self) -> None:
+        """Delete what killed writers left. Only while nobody writes."""
+        for path in self.root.rglob(f"{_TEMPORARY}*"):
+            path.unlink(missing_ok=True)
+
     def local_path(self, key: str) -> Path:
         """Where a key lies, for the one rename that publishes an output."""
         return self._path(key)

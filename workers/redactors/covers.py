@@ -6,7 +6,7 @@ margin of 0.3 the corners of the face's own box lie at 0.884 of the way: all of 
 margin below 0.28 the ellipse leaves the corners of the box less than fully covered (choose the rectangle then).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +16,13 @@ from farm.domain.geometry import Box, Region, covering_region
 from farm.domain.options import RedactOptions
 from workers.planes import Layout
 
-Weights = NDArray[np.float32]
+Weights = NDArray[np.int16]
 
+#: The weight of a sample that shows nothing of the original. A power of two: blending is a product and a shift.
+FULL = 128
 _SOLID_SHARE = 0.9
+_FADED = int(FULL / (1 - _SOLID_SHARE**2))
+_FAR = 10_000  # beyond any cover; twice it fits 16 bits
 #: Cells across the short side of a face, and the fewest pixels in a cell.
 _CELLS = 6
 _SMALLEST_CELL = 2.0
@@ -26,12 +30,15 @@ _SMALLEST_CELL = 2.0
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cover:
-    """One face's cover: whole pixels ``region`` of the luma plane, the shape's ``centre`` and ``radii`` in them."""
+    """One face's cover: whole pixels ``region`` of the luma plane, the shape's ``centre`` and ``radii`` in them.
 
+    Covers are in order of ``cell``, the side in pixels of what is left of the face: the coarsest is painted last.
+    """
+
+    cell: float
     region: Region
     centre: tuple[float, float]
     radii: tuple[float, float]
-    cell: float
     ellipse: bool
 
     def region_in(self, across: int, down: int) -> Region:
@@ -40,21 +47,18 @@ class Cover:
         return Region(r.x0 // across, r.y0 // down, -(-r.x1 // across), -(-r.y1 // down))
 
     def weights(self, across: int, down: int) -> Weights:
-        """How strongly each sample of :meth:`region_in` is covered, 0 to 1: float32, rows x columns.
+        """How strongly each sample of :meth:`region_in` is covered, 0 to FULL: int16, rows x columns.
 
         A sample counts with the point of its area that is nearest to the centre: what is partly inside is inside.
         """
         r = self.region_in(across, down)
-        dx = _squared_distance(r.x0, r.x1, self.centre[0] / across, self.radii[0] / across)
-        dy = _squared_distance(r.y0, r.y1, self.centre[1] / down, self.radii[1] / down)
-        # (1 - dx - dy) / fade for the ellipse, the lesser of (1 - dx) / fade and (1 - dy) / fade for the rectangle
-        fade = np.float32(1 - _SOLID_SHARE**2)
-        inside = (1 - dx) / fade
-        if self.ellipse:
-            strength: Weights = np.subtract(inside[None, :], (dy / fade)[:, None])
-        else:
-            strength = np.minimum(inside[None, :], ((1 - dy) / fade)[:, None])
-        return np.clip(strength, 0, 1, out=strength)
+        dx = _fading(r.x0, r.x1, self.centre[0] / across, self.radii[0] / across)
+        dy = _fading(r.y0, r.y1, self.centre[1] / down, self.radii[1] / down)
+        # an ellipse: the squares of both distances add up; a rectangle: the greater one counts
+        combine = np.add if self.ellipse else np.maximum
+        weights: Weights = combine(dx[None, :], dy[:, None])
+        np.subtract(_FADED, weights, out=weights)
+        return np.clip(weights, 0, FULL, out=weights)
 
     def cells(self, across: int, down: int) -> tuple[int, int]:
         """How many cells the region holds in such a plane (the same in every plane), at most one a sample."""
@@ -65,7 +69,7 @@ class Cover:
 
 
 def covers_of(boxes: Iterable[Box], width: int, height: int, options: RedactOptions, layout: Layout) -> list[Cover]:
-    """The covers of a frame's face boxes inside a ``width`` x ``height`` picture; their order is not the boxes'."""
+    """The covers of a frame's face boxes inside a ``width`` x ``height`` picture, each once, in their own order."""
     align = max(layout.across, layout.down)
     found = set()
     for box in boxes:
@@ -74,7 +78,7 @@ def covers_of(boxes: Iterable[Box], width: int, height: int, options: RedactOpti
         if not region.empty:
             radii = max(grown.w / 2, 0.5), max(grown.h / 2, 0.5)
             cell = max(min(box.w, box.h) / _CELLS, _SMALLEST_CELL)
-            found.add(Cover(region, grown.centre, radii, cell, options.shape == "ellipse"))
+            found.add(Cover(cell, region, grown.centre, radii, options.shape == "ellipse"))
     return sorted(found)
 
 
@@ -83,34 +87,25 @@ def common(a: Region, b: Region) -> Region:
     return Region(max(a.x0, b.x0), max(a.y0, b.y0), min(a.x1, b.x1), min(a.y1, b.y1))
 
 
-def overlapping(regions: Sequence[Region]) -> list[list[int]]:
-    """For each region the indices of the others that share pixels with it, in order."""
-    x0, y0, x1, y1 = np.array([(r.x0, r.y0, r.x1, r.y1) for r in regions]).T
-    apart = (x1 <= x0[:, None]) | (y1 <= y0[:, None])
-    both = ~(apart | apart.T)
-    np.fill_diagonal(both, val=False)
-    return [np.flatnonzero(row).tolist() for row in both]
-
-
-def bounds_of(regions: Iterable[Region]) -> Region:
-    """The smallest region around all of them."""
-    x0, y0, x1, y1 = zip(*((r.x0, r.y0, r.x1, r.y1) for r in regions), strict=True)
-    return Region(min(x0), min(y0), max(x1), max(y1))
-
-
 def mask_of(boxes: Iterable[Box], width: int, height: int, options: RedactOptions, layout: Layout) -> NDArray[np.uint8]:
-    """The union of all covers on the luma plane: uint8, ``height`` x ``width``, 0 (untouched) to 255 (covered)."""
-    mask = np.zeros((height, width), np.uint8)
+    """The union of all covers on the luma plane: uint8, ``height`` x ``width``, 0 (untouched) to 255 (covered).
+
+    Where covers overlap, what one lets through the next covers in turn: the share left of the original is the
+    product of what each would leave.
+    """
+    left = np.ones((height, width), np.float32)
     for cover in covers_of(boxes, width, height, options, layout):
         r = cover.region
-        part = mask[r.y0 : r.y1, r.x0 : r.x1]
-        np.maximum(part, np.rint(cover.weights(1, 1) * 255).astype(np.uint8), out=part)
-    return mask
+        left[r.y0 : r.y1, r.x0 : r.x1] *= 1 - cover.weights(1, 1) / np.float32(FULL)
+    return np.rint(255 * (1 - left)).astype(np.uint8)
 
 
-def _squared_distance(start: int, stop: int, centre: float, radius: float) -> Weights:
-    """For samples ``start`` to ``stop``: the square of their nearest point's distance from ``centre``, in radii."""
+def _fading(start: int, stop: int, centre: float, radius: float) -> Weights:
+    """For samples ``start`` to ``stop``: the square of their nearest point's distance from ``centre``.
+
+    In steps of which the square of ``radius`` has _FADED, and the fading rim of a cover FULL.
+    """
     middle = np.arange(start, stop, dtype=np.float32) + np.float32(0.5 - centre)
-    away = np.maximum(np.abs(middle) - np.float32(0.5), 0) * np.float32(1 / radius)
-    square: Weights = away * away
-    return square
+    away = np.maximum(np.abs(middle) - np.float32(0.5), 0) * np.float32(_FADED**0.5 / radius)
+    squares: Weights = np.minimum(away * away, _FAR).astype(np.int16)
+    return squares

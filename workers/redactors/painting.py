@@ -1,44 +1,27 @@
 """Painting covers on a decoded frame's own planes."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
 
 import av
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from farm.domain.geometry import Box, Region
+from farm.domain.geometry import Box
 from farm.domain.options import RedactOptions
 from workers.planes import Plane, is_full_range, layout_of, planes_of
 from workers.redactors.base import Patch, Redactor
-from workers.redactors.covers import Cover, Weights, bounds_of, common, covers_of, overlapping
-
-Sample = TypeVar("Sample", np.uint8, np.float32)
+from workers.redactors.covers import FULL, Cover, Weights, covers_of
 
 _NEUTRAL = 128  # chroma of grey
 _LIMITED_BLACK = 16
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A cover on planes of one sampling. ``strength``: its own weights, where others overlap the strongest."""
-
-    region: Region
-    cells: tuple[int, int]
-    weights: Weights
-    strength: Weights
-    rest: Weights
-    overlapping: tuple[int, ...]
+_SHIFT = FULL.bit_length() - 1
 
 
 def paint(frame: av.VideoFrame, boxes: Iterable[Box], redactor: Redactor, options: RedactOptions) -> None:
     """Cover the faces ``boxes`` (source pixels, without the margin) in ``frame``.
 
-    The decoder still refers to the frame, so it is copied first, unless there is nothing to cover. What is shown is
-    made from the frame's original pixels alone, and every pixel is painted once, with the strength of its strongest
-    cover: the result does not depend on the order of the boxes, and what is below does not shine through twice.
+    The decoder still refers to the frame, so it is copied first, unless there is nothing to cover. All that is shown
+    is made from the frame's original pixels, before any is painted: nothing is redacted twice. Covers are laid over
+    each other in an order of their own, whatever the order of the boxes.
 
     Raises SourceError for a pixel format that is not 8-bit planar YUV.
     """
@@ -48,63 +31,35 @@ def paint(frame: av.VideoFrame, boxes: Iterable[Box], redactor: Redactor, option
         return
     frame.make_writable()
     luma, *chroma = planes_of(frame)
-    _paint_plane(luma, _parts_of(covers, 1, 1), redactor, 0 if is_full_range(frame) else _LIMITED_BLACK)
-    if chroma:
-        parts = _parts_of(covers, layout.across, layout.down)
-        for plane in chroma:
-            _paint_plane(plane, parts, redactor, _NEUTRAL)
+    _paint_planes([luma], covers, redactor, (1, 1), 0 if is_full_range(frame) else _LIMITED_BLACK)
+    _paint_planes(chroma, covers, redactor, (layout.across, layout.down), _NEUTRAL)
 
 
-def _parts_of(covers: Sequence[Cover], across: int, down: int) -> list[_Part]:
-    regions = [cover.region_in(across, down) for cover in covers]
-    weights = [cover.weights(across, down) for cover in covers]
-    parts = []
-    for i, (cover, others) in enumerate(zip(covers, overlapping(regions), strict=True)):
-        strength = weights[i].copy() if others else weights[i]
-        for j in others:
-            both = common(regions[i], regions[j])
-            shared = _within(strength, both, regions[i])
-            np.maximum(shared, _within(weights[j], both, regions[j]), out=shared)
-        cells = cover.cells(across, down)
-        parts.append(_Part(regions[i], cells, weights[i], strength, 1 - strength, tuple(others)))
-    return parts
+def _paint_planes(
+    planes: Sequence[Plane], covers: Sequence[Cover], redactor: Redactor, sampling: tuple[int, int], black: int
+) -> None:
+    """Paint the covers on planes with one sample for ``sampling`` pixels (across, down)."""
+    contents = [[_content(plane, cover, redactor, sampling, black) for cover in covers] for plane in planes]
+    for index, cover in enumerate(covers if planes else ()):
+        weights = cover.weights(*sampling)
+        for plane, shown in zip(planes, contents, strict=True):
+            _blend(_cut(plane, cover, sampling), shown[index], weights)
 
 
-def _paint_plane(plane: Plane, parts: Sequence[_Part], redactor: Redactor, black: int) -> None:
-    """Make all that is shown from the untouched plane, and only then write it."""
-    contents = [redactor.content(Patch(_cut(plane, part.region), part.cells, black)) for part in parts]
-    results = []
-    for i, part in enumerate(parts):
-        shown = _mixed(i, parts, contents) if part.overlapping else contents[i]
-        # a sum of two products with weights that add up to one
-        results.append(cv2.blendLinear(shown, _cut(plane, part.region), part.strength, part.rest))
-    for part, result in zip(parts, results, strict=True):
-        _cut(plane, part.region)[...] = result
+def _blend(target: Plane, shown: Plane, weights: Weights) -> None:
+    """``target`` goes as far towards ``shown`` as the weights say, in place; at FULL it is ``shown`` exactly."""
+    change = np.subtract(shown, target, dtype=np.int16)
+    change *= weights  # at most 255 x 128: fits
+    change += FULL // 2
+    change >>= _SHIFT
+    change += target
+    target[...] = change
 
 
-def _mixed(index: int, parts: Sequence[_Part], contents: Sequence[Plane]) -> Plane:
-    """What a cover shows: where others overlap it, the mean of all contents, weighted by their covers' strengths."""
-    part = parts[index]
-    around = bounds_of(common(part.region, parts[j].region) for j in part.overlapping)
-    shape = around.y1 - around.y0, around.x1 - around.x0
-    total, weight = np.zeros(shape, np.float32), np.full(shape, 1e-6, np.float32)
-    for j in sorted((index, *part.overlapping)):
-        both = common(around, parts[j].region)
-        if both.empty:
-            continue
-        weights = _within(parts[j].weights, both, parts[j].region)
-        _within(total, both, around)[...] += _within(contents[j], both, parts[j].region) * weights
-        _within(weight, both, around)[...] += weights
-    shown = contents[index].copy()
-    np.divide(total, weight, out=total)
-    _within(shown, around, part.region)[...] = np.rint(total, out=total)
-    return shown
+def _content(plane: Plane, cover: Cover, redactor: Redactor, sampling: tuple[int, int], black: int) -> Plane:
+    return redactor.content(Patch(_cut(plane, cover, sampling), cover.cells(*sampling), black))
 
 
-def _cut(plane: Plane, region: Region) -> Plane:
+def _cut(plane: Plane, cover: Cover, sampling: tuple[int, int]) -> Plane:
+    region = cover.region_in(*sampling)
     return plane[region.y0 : region.y1, region.x0 : region.x1]
-
-
-def _within(array: NDArray[Sample], region: Region, bounds: Region) -> NDArray[Sample]:
-    """The part of ``array``, which holds ``bounds``, that holds ``region``."""
-    return array[region.y0 - bounds.y0 : region.y1 - bounds.y0, region.x0 - bounds.x0 : region.x1 - bounds.x0]
