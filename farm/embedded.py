@@ -42,7 +42,10 @@ def is_running(settings: Settings) -> bool:
 
 
 def check_devices(settings: Settings) -> None:
-    """Ask the workers' side whether the devices are there, before anything is begun. Raises DeviceError, SettingsError."""
+    """Ask the workers' side whether the devices are there, before anything is begun.
+
+    Raises DeviceError, SettingsError.
+    """
     if re.fullmatch(r"auto|cpu:[1-9]\d*", settings.devices):
         return  # always there, and not worth the start of a process
     asked = [sys.executable, "-m", "workers", settings.devices, "--check"]

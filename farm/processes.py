@@ -19,9 +19,7 @@ def _die_with_parent() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def start(
-    command: Sequence[str], log: Path, env: Mapping[str, str] | None = None
-) -> "subprocess.Popen[bytes]":
+def start(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
     """Start a command in a session of its own (Ctrl-C reaches only us), its output appended to ``log``.
 
     On Linux it is killed when this process ends, however that ends: what it was doing is done again, and nothing lives

@@ -1,10 +1,10 @@
-"""Settings: from ``FARM_*`` in the environment, else ``farm.toml`` here, else ``farm.toml`` in ``FARM_HOME``, else defaults."""
+"""Settings: ``FARM_*`` in the environment, else ``farm.toml`` here, else the one in ``FARM_HOME``, else defaults."""
 
 import hashlib
 import os
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import (
@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     store_dir: AbsolutePath | None = None
     models_dir: AbsolutePath | None = None
     devices: str = "auto"
+    cpu_runtime: Literal["auto", "openvino", "onnxruntime"] = "auto"
     flower_address: str = "127.0.0.1"
     flower_port: int = 5555
     flower_basic_auth: str | None = None

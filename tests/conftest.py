@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 
 from farm.demo import render_demo_clip
+from farm.errors import ModelError
 from farm.executables import redis_server as find_redis_server
+from farm.models.store import ModelStore
+from farm.settings import load_settings
 
 PROJECT = Path(__file__).parent.parent
+WEIGHTS = PROJECT / ".cache" / "models"
 
 Require = Callable[[object, str], None]
 
@@ -78,3 +82,13 @@ def make_clip(tmp_path_factory: pytest.TempPathFactory) -> ClipMaker:
 def clip(make_clip: ClipMaker) -> Path:
     """Two seconds of 320x180 H.264 at 25 frames/s, a key frame every 10, one face, AAC. Read only."""
     return make_clip(seconds=2, size=(320, 180), fps=25, gop=10)
+
+
+@pytest.fixture(scope="session")
+def weights(require: Require) -> Path:
+    """CenterFace, fetched once for this checkout."""
+    try:
+        return ModelStore(load_settings(models_dir=WEIGHTS)).ensure("centerface").path.parent
+    except ModelError as e:
+        require(None, str(e))
+        raise  # not reached

@@ -2,6 +2,7 @@
 
 import fcntl
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -25,7 +26,9 @@ def hold_device(settings: Settings, device: str) -> object:
 
 def main(device: str) -> int:
     """Run the worker of ``device`` until it is told to stop."""
-    held = hold_device(load_settings(), device)
+    settings = load_settings()
+    held = hold_device(settings, device)
+    os.environ["FARM_CPU_RUNTIME"] = settings.cpu_runtime
     name = identity.assume(device)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     from workers.app import app  # noqa: PLC0415 - it connects signal handlers, for this process only

@@ -47,7 +47,9 @@ def run_order(body: dict[str, Any]) -> None:
         reporter.send(GivenBack(token=order.token, worker=worker, reason="failed here before"))
         return
     reporter.send(Started(token=order.token, worker=worker))
-    log.info("job %s, %s, chunk %d/%d, attempt %d", order.job, order.stage, order.chunk + 1, order.chunks, order.attempt)
+    log.info(
+        "job %s, %s, chunk %d/%d, attempt %d", order.job, order.stage, order.chunk + 1, order.chunks, order.attempt
+    )
     try:
         completed = _do(order, ProgressReporter(reporter, order, _settings()))
     except AttemptStopped:
@@ -56,9 +58,7 @@ def run_order(body: dict[str, Any]) -> None:
     except FarmError as e:
         cause = "infrastructure" if isinstance(e, StorageError) else "task"
         log.error("%s", e)
-        reporter.send(
-            Failed(token=order.token, worker=worker, cause=cause, reason=str(e), permanent=e.permanent)
-        )
+        reporter.send(Failed(token=order.token, worker=worker, cause=cause, reason=str(e), permanent=e.permanent))
     except BROKER_ERRORS as e:  # an OSError: the machine's fault, not the chunk's
         log.exception("the machine failed")
         reason = f"{type(e).__name__}: {e}"

@@ -10,12 +10,14 @@ from rich.table import Table
 from rich.text import Text
 
 from farm.coordinator.context import Context
-from farm.coordinator.queries import JobFacts, job_facts, live_workers
+from farm.coordinator.queries import JobFacts, job_facts, job_status, live_workers
+from farm.domain.lifecycle import JobStatus
 from farm.errors import JobFailed
 
 errors = Console(stderr=True, highlight=False)
 output = Console(highlight=False)
-_POLL_SECONDS = 0.25
+_POLL_SECONDS = 0.2
+_DRAW_SECONDS = 1.0
 _SAY_SECONDS = 10.0
 
 
@@ -47,47 +49,46 @@ class Watcher:
         self._context, self._job, self._tend = context, job, tend
         self._bars = errors.is_terminal and not quiet
         self._quiet = quiet
-        self._said = ""
         self._said_at = time.monotonic()
 
     def follow(self) -> JobFacts:
         """Returns the facts of the job when it is over."""
         if not self._bars:
-            return self._follow(lambda facts: self._say(facts))
+            return self._follow(self._say_waiting)
         with _progress() as progress:
             bars: dict[str, TaskID] = {}
 
-            def draw(facts: JobFacts) -> None:
-                for stage in facts.stages:
+            def draw(status: JobStatus) -> None:
+                for stage in job_facts(self._context, self._job).stages:
                     if stage.chunks and stage.stage not in bars:
                         bars[stage.stage] = progress.add_task(stage.stage, total=stage.frames)
                     if stage.stage in bars:
                         progress.update(bars[stage.stage], completed=stage.frames_done)
-                self._say_waiting(facts)
+                self._say_waiting(status)
 
             return self._follow(draw)
 
-    def _follow(self, draw: Callable[[JobFacts], None]) -> JobFacts:
+    def _follow(self, draw: Callable[[JobStatus], None]) -> JobFacts:
+        """Asks often whether it is over, which costs little, and now and then how far it is."""
+        drawn, last = 0.0, None
         while True:
-            facts = job_facts(self._context, self._job)
-            draw(facts)
-            if facts.over:
-                return facts
+            status = job_status(self._context, self._job)
+            if status is not last or time.monotonic() - drawn >= _DRAW_SECONDS:
+                if status is not last and not self._bars and not self._quiet:
+                    errors.print(f"job {self._job}: {status}")
+                draw(status)
+                drawn, last = time.monotonic(), status
+            if status.over:
+                return job_facts(self._context, self._job)
             self._tend()
             time.sleep(_POLL_SECONDS)
 
-    def _say(self, facts: JobFacts) -> None:
-        if facts.status != self._said and not self._quiet:
-            self._said = facts.status
-            errors.print(f"job {facts.id}: {facts.status}")
-        self._say_waiting(facts)
-
-    def _say_waiting(self, facts: JobFacts) -> None:
-        if self._quiet or facts.over or time.monotonic() - self._said_at < _SAY_SECONDS:
+    def _say_waiting(self, status: JobStatus) -> None:
+        if self._quiet or status.over or time.monotonic() - self._said_at < _SAY_SECONDS:
             return
         self._said_at = time.monotonic()
-        if facts.status == "paused":
-            errors.print(f"job {facts.id} is paused: farm resume {facts.id}")
+        if status is JobStatus.PAUSED:
+            errors.print(f"job {self._job} is paused: farm resume {self._job}")
         elif not live_workers(self._context):
             errors.print("waiting for a worker: start one with `farm up` or `farm worker`")
 
@@ -95,7 +96,8 @@ class Watcher:
 def summary(facts: JobFacts, seconds: float) -> str:
     """One line about a job that is done. ``seconds``: how long it took as the user saw it."""
     rate = facts.frames / seconds if seconds else 0.0
-    parts = [f"{facts.output}: {facts.frames} frames ({facts.seconds:.1f} s of video) in {seconds:.1f} s, {rate:.1f} frames/s"]
+    length = f"{facts.frames} frames ({facts.seconds:.1f} s of video)"
+    parts = [f"{facts.output}: {length} in {seconds:.1f} s, {rate:.1f} frames/s"]
     parts.extend(facts.notes)
     chunks = sum(s.chunks for s in facts.stages)
     if facts.reused:
@@ -108,7 +110,9 @@ def summary(facts: JobFacts, seconds: float) -> str:
 def check_done(facts: JobFacts) -> None:
     """Raises JobFailed unless the job is done."""
     if facts.status == "failed":
-        raise JobFailed(f"job {facts.id} failed: {facts.reason}", hint=f"no output was published; farm retry {facts.id}")
+        raise JobFailed(
+            f"job {facts.id} failed: {facts.reason}", hint=f"no output was published; farm retry {facts.id}"
+        )
     if facts.status != "done":
         raise JobFailed(f"job {facts.id} was {facts.status}", hint=f"go on with: farm retry {facts.id}")
 

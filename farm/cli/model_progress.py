@@ -13,7 +13,10 @@ STUB = "stub"
 
 
 def model_digest(settings: Settings, name: str, *, quiet: bool) -> str:
-    """The SHA-256 of a model's weights, fetched if need be. Raises ModelError, also for the tests' stub outside tests."""
+    """The SHA-256 of a model's weights, fetched if need be.
+
+    Raises ModelError, also for the tests' stub outside tests.
+    """
     if name == STUB:
         if not settings.testing:
             raise ModelError("the stub finds no faces: it is there for tests", hint="leave --model out")

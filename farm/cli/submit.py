@@ -31,7 +31,9 @@ HoldOption = Annotated[float | None, typer.Option(help="Seconds covered before a
 CrfOption = Annotated[int | None, typer.Option(help="Quality of the encoder, 0 (best) to 51. Default: 18.")]
 PresetOption = Annotated[str | None, typer.Option(help="Preset of the encoder. Default: veryfast.")]
 ModelOption = Annotated[str | None, typer.Option(help="The detector's model. Default: centerface.")]
-ChunkOption = Annotated[float | None, typer.Option(help="Length of a chunk in seconds. Default: fitted to the workers.")]
+ChunkOption = Annotated[
+    float | None, typer.Option(help="Length of a chunk in seconds. Default: fitted to the workers.")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command("submit")
-    def submit(  # noqa: PLR0913 - one parameter an option
+    def submit(
         videos: SourceArgument,
         output: OutputOption = None,
         overwrite: OverwriteOption = False,

@@ -1,5 +1,7 @@
 """From stage to stage: the transaction that sees a stage complete also writes the next stage's rows, once."""
 
+import logging
+
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
@@ -15,6 +17,8 @@ from farm.domain.manifest import Manifest, load_manifest
 from farm.domain.options import load_options
 from farm.errors import FarmError
 from farm.messages import Artefact
+
+log = logging.getLogger(__name__)
 
 _STAGE = {JobStatus.DETECTING: "detect", JobStatus.REDACTING: "redact", JobStatus.COMPOSING: "compose"}
 
@@ -37,7 +41,9 @@ def advance(context: Context, job_id: str) -> None:
     """Take one job one step further; an error fails the job with its reason."""
     try:
         _advance(context, job_id)
-    except FarmError as e:
+    except Exception as e:
+        if not isinstance(e, FarmError | OSError):
+            log.exception("a defect")  # the traceback is for the log, the job gets one line
         with context.database.write() as session:
             job = session.get_one(Job, job_id)
             fail_job(session, job, context.clock(), f"{job.status}: {e}")
@@ -65,7 +71,9 @@ def _manifest(context: Context, job: Job) -> Manifest:
 
 def artefacts(session: Session, job_id: str, stage: str) -> list[Artefact]:
     """What a finished stage left, in order of the chunks."""
-    rows = session.scalars(select(Chunk.artefact).where(Chunk.job_id == job_id, Chunk.stage == stage).order_by(Chunk.index))
+    rows = session.scalars(
+        select(Chunk.artefact).where(Chunk.job_id == job_id, Chunk.stage == stage).order_by(Chunk.index)
+    )
     return [Artefact.model_validate(row) for row in rows]
 
 

@@ -31,10 +31,19 @@ def dispatch(context: Context) -> int:
         return len(chunks)
 
 
+def under_way(context: Context) -> bool:
+    """Whether workers have anything to do: then their outcomes tell when to look again."""
+    with context.database.read() as session:
+        return _out(session) > 0
+
+
+def _out(session: Session) -> int:
+    return session.scalar(select(func.count()).select_from(Chunk).where(Chunk.status.in_(_OUT))) or 0
+
+
 def _room(session: Session, settings: Settings) -> int:
     workers = session.scalar(select(func.count()).select_from(Worker).where(Worker.alive)) or 0
-    out = session.scalar(select(func.count()).select_from(Chunk).where(Chunk.status.in_(_OUT))) or 0
-    return max(0, workers * settings.messages_per_worker - out)
+    return max(0, workers * settings.messages_per_worker - _out(session))
 
 
 def _due(session: Session, now: float, room: int) -> list[Chunk]:

@@ -6,7 +6,15 @@ from sqlalchemy.orm import Session
 from farm.coordinator.context import Context
 from farm.database.models import Attempt, Chunk, Job, Worker
 from farm.database.statuses import end_attempt, lease_attempt, move_chunk, move_job, note
-from farm.domain.lifecycle import AttemptStatus, ChunkEvent, ChunkStatus, JobEvent, JobStatus, RetryLimits, after_failure
+from farm.domain.lifecycle import (
+    AttemptStatus,
+    ChunkEvent,
+    ChunkStatus,
+    JobEvent,
+    JobStatus,
+    RetryLimits,
+    after_failure,
+)
 from farm.messages import (
     Completed,
     Failed,

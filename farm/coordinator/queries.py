@@ -11,6 +11,7 @@ from farm.coordinator.context import Context
 from farm.coordinator.control import find_job
 from farm.database.models import Attempt, Chunk, Event, Job, Worker
 from farm.domain.lifecycle import AttemptStatus, ChunkStatus, JobStatus
+from farm.errors import NotFound
 from farm.messages import STAGES
 
 
@@ -75,6 +76,15 @@ def job_facts(context: Context, job_id: str) -> JobFacts:
     """Facts about the job whose id begins so. Raises NotFound."""
     with context.database.read() as session:
         return _facts(session, find_job(session, job_id))
+
+
+def job_status(context: Context, job_id: str) -> JobStatus:
+    """The status of the job with exactly this id: the cheapest question there is. Raises NotFound."""
+    with context.database.read() as session:
+        found = session.scalar(select(Job.status).where(Job.id == job_id))
+    if found is None:
+        raise NotFound(f"no job {job_id!r}")
+    return JobStatus(found)
 
 
 def list_jobs(context: Context, limit: int = 100) -> list[JobFacts]:

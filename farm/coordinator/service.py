@@ -1,4 +1,7 @@
-"""The coordinator's loop: take outcomes, move jobs on, hand work out, sweep. One thread decides, one does slow steps."""
+"""The coordinator's loop: take outcomes, move jobs on, hand work out, sweep.
+
+One thread decides, one does slow steps.
+"""
 
 import logging
 import threading
@@ -10,7 +13,7 @@ from pydantic import ValidationError
 from farm.broker import BROKER_ERRORS, Broker
 from farm.coordinator.advance import advance, ready
 from farm.coordinator.context import Context
-from farm.coordinator.dispatch import dispatch, publish
+from farm.coordinator.dispatch import dispatch, publish, under_way
 from farm.coordinator.outcomes import accept
 from farm.coordinator.sweep import sweep
 from farm.errors import FarmError
@@ -18,7 +21,8 @@ from farm.messages import load_outcome
 
 log = logging.getLogger(__name__)
 
-_IDLE_SECONDS = 0.25
+# outcomes are answered at once; this is how long a job that another process wrote down may wait
+_IDLE_SECONDS, _BUSY_SECONDS = 0.15, 0.5
 _QUICK_SECONDS = 0.5  # a step that is done within this time is waited for: what follows begins at once
 _SWEEP_SECONDS = 1.0
 
@@ -32,6 +36,7 @@ class Coordinator:
         self._slow = ThreadPoolExecutor(1, thread_name_prefix="advance")
         self._advancing: dict[str, Future[None]] = {}
         self._swept = 0.0
+        self._wait = _IDLE_SECONDS
         self.ended = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
@@ -55,9 +60,10 @@ class Coordinator:
 
     def step(self) -> None:
         """One turn. Outcomes come first: the sweep must not call silent a worker whose words still wait here."""
-        self._broker.receive(self._handle, _IDLE_SECONDS)
+        self._broker.receive(self._handle, self._wait)
         self._advance()
         dispatch(self._context)
+        self._wait = _BUSY_SECONDS if not self._advancing and under_way(self._context) else _IDLE_SECONDS
         publish(self._context, self._broker)
         if time.monotonic() - self._swept >= _SWEEP_SECONDS:
             sweep(self._context, self._broker)

@@ -68,7 +68,7 @@ def check_output(request: Request) -> tuple[Path, str]:
     except OSError as e:
         raise OutputError(f"cannot write into {folder}: {e.strerror}", hint="choose another folder with -o") from e
     if output.exists():
-        if output.is_dir() or os.path.samefile(output, request.source):
+        if output.is_dir() or output.samefile(request.source):
             raise OutputError(f"{output} is the source or a folder", hint="choose another name with -o")
         if not request.overwrite:
             raise OutputError(f"{output} exists", hint="use --overwrite, or another name with -o")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 from farm.errors import IllegalTransition
 
@@ -76,7 +77,7 @@ _OVER = frozenset({_J.DONE, _J.FAILED, _J.CANCELLED})
 _STAGES = (_J.PLANNING, _J.DETECTING, _J.LINKING, _J.REDACTING, _J.COMPOSING, _J.DONE)
 
 _JOB: dict[tuple[JobStatus, JobEvent], JobStatus] = {
-    **{(a, _JE.STAGE_DONE): b for a, b in zip(_STAGES, _STAGES[1:], strict=False)},
+    **{(a, _JE.STAGE_DONE): b for a, b in pairwise(_STAGES)},
     **{(s, e): to for s in _STAGES[:-1] for e, to in ((_JE.FAIL, _J.FAILED), (_JE.CANCEL, _J.CANCELLED),
                                                       (_JE.PAUSE, _J.PAUSED))},
     (_J.PAUSED, _JE.CANCEL): _J.CANCELLED,

@@ -13,9 +13,7 @@ import pytest
 
 from farm.media.ffmpeg import ffmpeg_binary
 from tests.conftest import PROJECT, ClipMaker
-from tests.e2e.conftest import Farm, weights
-
-__all__ = ["weights"]  # the fixture
+from tests.e2e.conftest import Farm
 
 RIVAL = PROJECT / ".cache" / "deface"
 RIVAL_PACKAGES = ("deface==1.5.0", "onnxruntime", "opencv-python-headless")

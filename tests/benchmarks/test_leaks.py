@@ -24,7 +24,16 @@ def leaks(footage: Path, redacted: Path) -> dict[str, Any]:
 def test_leaks_beside_deface(bench_farm: Farm, footage: Path, deface: Path, tmp_path: Path) -> None:
     source = footage / "truth" / "crowd720.mp4"
     rows: list[list[object]] = [
-        ["", "leaked %", "12–24 px", "24–48 px", "48+ px", "longest exposed, frames", "outside changed %", "outside PSNR, dB"]
+        [
+            "",
+            "leaked %",
+            "12–24 px",
+            "24–48 px",
+            "48+ px",
+            "longest exposed, frames",
+            "outside changed %",
+            "outside PSNR, dB",
+        ]
     ]
     found = {}
     for name, words in (("deface --scale 640x360", ["--scale", "640x360"]), ("deface", [])):
@@ -37,7 +46,9 @@ def test_leaks_beside_deface(bench_farm: Farm, footage: Path, deface: Path, tmp_
         found[name] = leaks(footage, out)
     for name, r in found.items():
         sizes = [share for _, share in r["by_size"].values()]
-        rows.append([name, r["leaked_pct"], *sizes, r["longest_exposed_frames"], r["outside_changed_pct"], r["outside_psnr"]])
+        rows.append(
+            [name, r["leaked_pct"], *sizes, r["longest_exposed_frames"], r["outside_changed_pct"], r["outside_psnr"]]
+        )
     report("Faces that still show, crowd720", rows)
     for ours, theirs in (("farm submit", "deface --scale 640x360"), ("farm submit --detect-size 1280", "deface")):
         assert found[ours]["leaked_pct"] < found[theirs]["leaked_pct"]

@@ -3,7 +3,9 @@
 import os
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -25,7 +27,10 @@ def test_whole_job_beside_ffmpeg_and_deface(
     encode = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-c:a", "copy"]
     short = tmp_path / "short.mp4"
     timed([ffmpeg, "-v", "error", "-y", "-i", source, "-t", _RIVAL_SECONDS, "-c", "copy", short])
-    plain, job = [], []
+    plain: list[Timed] = []
+    job: list[Timed] = []
+    row: dict[str, Any] = {}
+    spent: list[tuple[str, str, float]] = []
     for _ in range(2):  # in turn, so that a machine that slows down slows both
         plain.append(timed([ffmpeg, "-v", "error", "-y", "-i", source, *encode, tmp_path / "plain.mp4"]))
         began, row = time.monotonic(), bench_farm.json("submit", source, "-o", out, "--overwrite")
@@ -60,7 +65,7 @@ def test_one_second(bench_farm: Farm, make_clip: ClipMaker, tmp_path: Path) -> N
     start = time.time() - (time.monotonic() - began)
     steps = [("start-up, probe, plan", at["detecting"] - start)]
     names = ("detecting", "linking", "redacting", "composing", "done")
-    steps += [(a, at[b] - at[a]) for a, b in zip(names, names[1:], strict=False)]
+    steps += [(a, at[b] - at[a]) for a, b in pairwise(names)]
     steps.append(("stopping", wall - (at["done"] - start)))
     report(f"A clip of 1 s: {wall:.1f} s", [["step", "s"], *[[n, f"{s:.2f}"] for n, s in steps]])
 
@@ -90,7 +95,9 @@ def _kind(command: list[str]) -> str:
     return next((kind for word, kind in kinds.items() if word in line), "other")
 
 
-def test_memory_of_a_ten_times_longer_clip(bench_farm: Farm, ffmpeg: Path, make_clip: ClipMaker, tmp_path: Path) -> None:
+def test_memory_of_a_ten_times_longer_clip(
+    bench_farm: Farm, ffmpeg: Path, make_clip: ClipMaker, tmp_path: Path
+) -> None:
     once = make_clip(seconds=12, size=(1280, 720), fps=25, gop=50)
     peaks = {}
     for times in (1, 10):
@@ -103,7 +110,12 @@ def test_memory_of_a_ten_times_longer_clip(bench_farm: Farm, ffmpeg: Path, make_
         peaks[times] = watch.peaks
     mib = 1 << 20
     rows = [
-        [kind, f"{peaks[1].get(kind, 0) / mib:.0f}", f"{peak / mib:.0f}", f"{peak / max(1, peaks[1].get(kind, 0)):.2f}×"]
+        [
+            kind,
+            f"{peaks[1].get(kind, 0) / mib:.0f}",
+            f"{peak / mib:.0f}",
+            f"{peak / max(1, peaks[1].get(kind, 0)):.2f}×",
+        ]
         for kind, peak in sorted(peaks[10].items())
     ]
     report("Peak memory, MiB (resident)", [["process", "12 s", "120 s", "ratio"], *rows])

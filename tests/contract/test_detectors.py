@@ -1,6 +1,5 @@
 """What every detector keeps to: the stub always, CenterFace where its weights are."""
 
-import os
 from pathlib import Path
 
 import cv2
@@ -12,8 +11,6 @@ from farm.domain.detection import Detection
 from farm.domain.geometry import intersection_over_union
 from farm.domain.options import DetectOptions
 from farm.errors import ModelError
-from farm.models.store import ModelStore
-from farm.settings import load_settings
 from workers.detectors.base import Detector
 from workers.detectors.registry import DETECTORS, create_detector
 from workers.device import Device
@@ -21,21 +18,12 @@ from workers.device import Device
 SOURCE = 960, 720
 
 
-def weights(name: str) -> Path:
-    """Weights that are on this machine; a test fetches none."""
-    located = ModelStore(load_settings()).locate(name)
-    if located is not None:
-        return located.path
-    folder = os.environ.get("FARM_TEST_MODELS")
-    path = Path(folder or "/nonexistent") / f"{name}.onnx"
-    if not path.is_file():
-        pytest.skip(f"no weights of {name}: farm models pull {name}, or set FARM_TEST_MODELS to a folder with them")
-    return path
-
-
 @pytest.fixture(scope="module", params=sorted(DETECTORS))
 def detector(request: pytest.FixtureRequest) -> Detector:
-    return create_detector(DetectOptions(model=request.param), Device("cpu", 0), threads=1, weights=weights)
+    def find(name: str) -> Path:
+        return Path(request.getfixturevalue("weights")) / f"{name}.onnx"
+
+    return create_detector(DetectOptions(model=request.param), Device("cpu", 0), threads=1, weights=find)
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,7 @@ import psutil
 import pytest
 
 from farm.embedded import is_running
-from farm.errors import ModelError
-from farm.models.store import ModelStore
 from farm.settings import load_settings
-from tests.conftest import PROJECT, Require
-
-WEIGHTS = PROJECT / ".cache" / "models"
 
 
 class Farm:
@@ -114,16 +109,6 @@ class Farm:
         assert not is_running(load_settings(home=self.home))
 
 
-@pytest.fixture(scope="session")
-def weights(require: Require) -> Path:
-    """CenterFace, fetched once for this checkout."""
-    try:
-        return ModelStore(load_settings(models_dir=WEIGHTS)).ensure("centerface").path.parent
-    except ModelError as e:
-        require(None, str(e))
-        raise
-
-
 @pytest.fixture
 def farm(tmp_path: Path, weights: Path, redis_server: Path) -> Iterator[Farm]:
     farm = Farm(tmp_path / "home", weights)
@@ -141,7 +126,7 @@ def audio_of(path: Path) -> list[tuple[float, bytes]]:
     """Every audio packet: its time in seconds and its bytes."""
     with av.open(str(path)) as container:
         packets = container.demux(audio=0)
-        return [(float(p.pts * p.time_base), bytes(p)) for p in packets if p.size and p.pts is not None]  # type: ignore[operator]
+        return [(float(p.pts * p.time_base), bytes(p)) for p in packets if p.size and p.pts is not None]
 
 
 def assert_exact(source: Path, redacted: Path) -> None:

@@ -116,7 +116,12 @@ def test_a_folder_and_a_file_nobody_may_read(farm: Farm, clip: Path, tmp_path: P
 
 
 def test_no_weights_and_no_network(farm: Farm, clip: Path, tmp_path: Path) -> None:
-    farm.env |= {"FARM_MODELS_DIR": str(tmp_path / "none"), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
+    farm.env |= {
+        "FARM_MODELS_DIR": str(tmp_path / "none"),
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": "",
+        "PIP_EXTRA_INDEX_URL": "",
+    }
     farm.env |= {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
     done = farm.run("submit", clip, "-o", tmp_path / "out.mp4", code=5)
     assert "farm models pull centerface" in done.stderr

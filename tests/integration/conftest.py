@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from tests.conftest import Require
+from sqlalchemy import create_engine, text
 
 
 def _binaries() -> Path | None:
@@ -55,13 +54,11 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def fresh_postgres(postgres_url: str, require: Require) -> Iterator[str]:
+def fresh_postgres(postgres_url: str) -> str:
     """An empty database on that server."""
-    from sqlalchemy import create_engine, text
-
     engine = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text("DROP DATABASE IF EXISTS farm WITH (FORCE)"))
         connection.execute(text("CREATE DATABASE farm"))
     engine.dispose()
-    yield postgres_url.rsplit("/", 1)[0] + "/farm"
+    return postgres_url.rsplit("/", 1)[0] + "/farm"

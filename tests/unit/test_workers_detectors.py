@@ -10,12 +10,13 @@ from onnx import TensorProto, helper, numpy_helper
 from farm.domain.detection import Detection
 from farm.domain.geometry import Box, intersection_over_union
 from farm.domain.options import DetectOptions
-from farm.errors import DeviceError, ModelError
+from farm.errors import DeviceError, ModelError, SettingsError
 from workers.detectors.base import network_size
 from workers.detectors.centerface import decode, without_doubles
 from workers.detectors.graph import with_fixed_shape
+from workers.detectors.onnxruntime_session import OnnxRuntimeSession
 from workers.detectors.registry import create_detector
-from workers.detectors.session import Session
+from workers.detectors.session import RUNTIME, open_session
 from workers.device import Device
 
 CPU = Device("cpu", 0)
@@ -28,11 +29,11 @@ def no_weights(name: str) -> Path:
 @pytest.mark.parametrize(
     ("source", "long_side", "size"),
     [
-        ((1920, 1080), 640, (640, 352)),
+        ((1920, 1080), 640, (640, 384)),
         ((1280, 720), 1280, (1280, 736)),
-        ((1080, 1920), 640, (352, 640)),
+        ((1080, 1920), 640, (384, 640)),
         ((640, 480), 640, (640, 480)),
-        ((340, 256), 640, (640, 480)),
+        ((340, 256), 640, (640, 512)),
         ((64, 48), 640, (128, 96)),
         ((8, 4000), 640, (32, 640)),
     ],
@@ -45,7 +46,7 @@ def test_network_size(source: tuple[int, int], long_side: int, size: tuple[int, 
 def test_network_size_is_always_usable(width: int, height: int, long_side: int) -> None:
     for side in network_size(width, height, long_side):
         assert side % 32 == 0
-        assert 32 <= side <= long_side + 16
+        assert 32 <= side < long_side + 32
 
 
 def test_an_unknown_detector_is_named_with_the_known_ones() -> None:
@@ -112,12 +113,20 @@ def tiny_model(ir_version: int = 3) -> bytes:
     return bytes(helper.make_model(graph, ir_version=ir_version, opset_imports=opset).SerializeToString())
 
 
-def test_a_graph_is_redeclared_for_a_size() -> None:
+@pytest.fixture(params=["onnxruntime", "openvino"])
+def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "openvino":
+        pytest.importorskip("openvino", reason="the extra blurfarm[openvino] is not installed")
+    monkeypatch.setenv(RUNTIME, request.param)
+    return str(request.param)
+
+
+def test_a_graph_is_redeclared_for_a_size(runtime: str) -> None:
     model = with_fixed_shape(tiny_model(), batch=2, width=64, height=32, stride=4, outputs=["sum"])
     graph = onnx.load_model_from_string(model).graph
     assert [i.name for i in graph.input] == ["in"]
     assert [o.name for o in graph.output] == ["sum"]
-    (total,) = Session(model, CPU, 1).run(np.ones((2, 3, 32, 64), np.float32))
+    (total,) = open_session(model, CPU, 1).run(np.ones((2, 3, 32, 64), np.float32))
     assert total.shape == (2, 1, 8, 16)
     assert (total == 48).all()
 
@@ -126,14 +135,23 @@ def test_what_is_no_model_is_a_model_error() -> None:
     for model, outputs in ((b"no model at all", ["sum"]), (tiny_model(), ["other"]), (b"", ["sum"])):
         with pytest.raises(ModelError):
             with_fixed_shape(model, batch=1, width=32, height=32, stride=4, outputs=outputs)
+
+
+def test_a_session_does_not_begin_with_what_is_no_model(runtime: str) -> None:
     with pytest.raises(ModelError, match="cannot be loaded"):
-        Session(b"no model at all", CPU, 1)
+        open_session(b"no model at all", CPU, 1)
+
+
+def test_an_unknown_runtime_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(RUNTIME, "abacus")
+    with pytest.raises(SettingsError, match="abacus"):
+        open_session(tiny_model(4), CPU, 1)
 
 
 def test_a_gpu_is_never_silently_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(DeviceError, match="CUDAExecutionProvider"):
-        Session(tiny_model(4), Device("cuda", 0), 1)
+        open_session(tiny_model(4), Device("cuda", 0), 1)
 
 
 def test_a_gpu_that_does_not_come_up_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +166,7 @@ def test_a_gpu_that_does_not_come_up_is_an_error(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("onnxruntime.InferenceSession", OnTheCpu)
     with pytest.raises(DeviceError, match="did not come up"):
-        Session(b"", Device("cuda", 0), 1)
+        OnnxRuntimeSession(b"", Device("cuda", 0), 1)
 
 
 def test_centerface_needs_a_readable_file(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What a detector is."""
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -45,12 +46,12 @@ _LARGEST_SCALE = 2.0
 def network_size(width: int, height: int, long_side: int, multiple: int = 32) -> tuple[int, int]:
     """The size to look at a ``width`` x ``height`` frame in: its long side ``long_side``, at most twice its own.
 
-    Both sides are rounded to the nearest multiple that the network takes (at least one), so that the picture is
-    neither padded nor cut; the shapes of its pixels change by a few per cent at most (except in tiny pictures).
+    Both sides are rounded up to a multiple that the network takes, so that the picture is neither padded nor cut and
+    no face gets smaller; the shapes of its pixels change by a few per cent at most (except in tiny pictures).
     """
     scale = min(_LARGEST_SCALE, long_side / max(width, height))
 
     def side(length: int) -> int:
-        return max(1, int(length * scale / multiple + 0.5)) * multiple
+        return max(1, math.ceil(length * scale / multiple - 1e-6)) * multiple
 
     return side(width), side(height)

@@ -17,7 +17,7 @@ from farm.domain.options import DetectOptions
 from farm.errors import ModelError
 from workers.detectors.base import Picture, network_size
 from workers.detectors.graph import with_fixed_shape
-from workers.detectors.session import Session
+from workers.detectors.session import Session, open_session
 from workers.device import Device
 
 _OUTPUTS = ("537", "538", "539")  # heat, scale, offset; the landmarks (540) are not computed
@@ -74,7 +74,7 @@ class CenterFace:
                 self._model, batch=self.batch_size, width=width, height=height, stride=_STRIDE, outputs=_OUTPUTS
             )
             blob = np.zeros((self.batch_size, 3, height, width), np.float32)
-            self._session = (width, height), Session(model, self._device, self._threads), blob
+            self._session = (width, height), open_session(model, self._device, self._threads), blob
         return self._session[1:]
 
 

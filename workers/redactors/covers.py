@@ -58,7 +58,8 @@ class Cover:
         combine = np.add if self.ellipse else np.maximum
         weights: Weights = combine(dx[None, :], dy[:, None])
         np.subtract(_FADED, weights, out=weights)
-        return np.clip(weights, 0, FULL, out=weights)
+        np.maximum(weights, 0, out=weights)
+        return np.minimum(weights, FULL, out=weights)
 
     def cells(self, across: int, down: int) -> tuple[int, int]:
         """How many cells the region holds in such a plane (the same in every plane), at most one a sample."""

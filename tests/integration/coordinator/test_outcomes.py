@@ -11,7 +11,7 @@ AddJob = Callable[..., Manifest]
 
 
 def fail(bench: Bench, token: str, worker: str = "w0", **more: object) -> None:
-    accept(bench.context, Failed(token=token, worker=worker, reason="broken", **more))  # type: ignore[arg-type]
+    accept(bench.context, Failed(token=token, worker=worker, reason="broken", **more))
 
 
 def test_nothing_is_handed_out_without_a_worker(bench: Bench, add_job: AddJob) -> None:

@@ -13,6 +13,7 @@ from farm.domain.track import load_frame
 from farm.errors import IllegalTransition, NotFound
 from farm.messages import Order
 from tests.integration.coordinator.conftest import Bench
+from tests.integration.coordinator.test_outcomes import fail
 
 AddJob = Callable[..., Manifest]
 
@@ -138,8 +139,6 @@ def test_pause_hands_out_no_more_and_resume_goes_on(bench: Bench, add_job: AddJo
 
 
 def test_retry_forgets_failures(bench: Bench, add_job: AddJob) -> None:
-    from tests.integration.coordinator.test_outcomes import fail
-
     add_job(chunks=1)
     bench.hello()
     fail(bench, bench.orders()[0].token, permanent=True)
