@@ -96,7 +96,10 @@ class Progress(Message):
 
 
 class Completed(Message):
-    """The result is in the store. ``reused``: it was there already. ``spent``: CPU-seconds by part."""
+    """The result is in the store. ``reused``: it was there already. ``spent``: CPU-seconds by part.
+
+    ``notes``: what the person who submitted the job should know of it.
+    """
 
     kind: Literal["completed"] = "completed"
     token: str
@@ -104,6 +107,7 @@ class Completed(Message):
     artefact: Artefact
     reused: bool = False
     spent: dict[str, float] = {}
+    notes: tuple[str, ...] = ()
 
 
 class Failed(Message):

@@ -3,19 +3,20 @@
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Literal
 
 import av
 import av.error
 
 from farm.domain.manifest import Chunk, Source, VideoStream
 from farm.errors import SourceError
+from farm.media.decoding import STRICT, set_up_decoder
 from farm.media.opening import open_source
 
-ThreadType = Literal["NONE", "FRAME", "SLICE", "AUTO"]
-
-#: How many seconds before the planned key frame decoding starts when it turned out to be too late.
-_EARLIER = (0.0, 2.0, 20.0)
+#: How many seconds before the planned key frame decoding starts when it turned out to be too late; at last the start.
+_EARLIER = (0.0, 2.0, 20.0, None)
+#: H.264's decoder flags whatever damage it notices. To make it raise as well would find nothing more (measured), but
+#: also make an error of the frames that a seek into an open GOP leaves without their references.
+_FLAGGING = frozenset({"h264"})
 
 
 class _TooLate(Exception):
@@ -33,13 +34,7 @@ def check_source(path: Path, source: Source) -> None:
 
 
 def decode_chunk(
-    path: Path,
-    video: VideoStream,
-    chunk: Chunk,
-    pts: Sequence[int],
-    *,
-    threads: int = 1,
-    thread_type: ThreadType = "SLICE",
+    path: Path, video: VideoStream, chunk: Chunk, pts: Sequence[int], *, threads: int = 1
 ) -> Generator[av.VideoFrame, None, None]:
     """Yield the chunk's frames in order of their pts, which are exactly ``pts``.
 
@@ -52,8 +47,8 @@ def decode_chunk(
     """
     if len(pts) != chunk.frames or not pts:
         raise SourceError(f"{path}: the plan of chunk {chunk.name} lists {len(pts)} frames, not {chunk.frames}")
-    for earlier in (*_EARLIER, None):
-        frames = _from(path, video, chunk, pts[0], earlier=earlier, threads=threads, thread_type=thread_type)
+    for earlier in _EARLIER:
+        frames = _from(path, video, chunk, pts[0], earlier=earlier, threads=threads)
         with closing(frames):
             try:
                 first = next(frames, None)
@@ -64,14 +59,7 @@ def decode_chunk(
 
 
 def _from(
-    path: Path,
-    video: VideoStream,
-    chunk: Chunk,
-    wanted: int,
-    *,
-    earlier: float | None,
-    threads: int,
-    thread_type: ThreadType,
+    path: Path, video: VideoStream, chunk: Chunk, wanted: int, *, earlier: float | None, threads: int
 ) -> Generator[av.VideoFrame, None, None]:
     """Frames of the chunk's range, decoded from ``earlier`` seconds before its key frame (None: from the start).
 
@@ -80,8 +68,7 @@ def _from(
     with open_source(path) as container:
         stream = container.streams[video.index]
         assert isinstance(stream, av.VideoStream)
-        stream.codec_context.thread_count = threads
-        stream.thread_type = thread_type
+        set_up_decoder(stream, threads, {} if video.codec in _FLAGGING else STRICT)
         begun = False
         try:
             if earlier is not None:

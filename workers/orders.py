@@ -3,6 +3,7 @@
 import json
 from array import array
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -37,11 +38,15 @@ class Tools(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An order's artefact. ``reused``: it was in the store already. ``spent``: CPU-seconds by part."""
+    """An order's artefact. ``reused``: it was in the store already. ``spent``: CPU-seconds by part.
+
+    ``notes``: what a person should know of it, a line each.
+    """
 
     artefact: Artefact
     reused: bool
     spent: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +91,13 @@ def make_once(store: Storage, key: str, frames: int, spent: Spent, write: Callab
     """The artefact ``key``: the one in the store if it is whole, else what ``write`` writes to the path it is given.
 
     ``write`` returns the number of frames, which must be ``frames``; only then the artefact becomes visible. Beside
-    it lies its receipt, an Artefact as JSON: what has none, or another content than it says, is made again.
+    it lies its receipt, an Artefact as JSON: what is not what its receipt says is deleted and made again. What has no
+    receipt is made again, too, but left where it is: another worker may be about to write the receipt. The store
+    keeps the first content; whatever is visible is what both report.
     """
     ready = _whole(store, key, frames)
     if ready is not None:
         return Result(ready, reused=True, spent=spent.seconds())
-    store.delete(_receipt(key))
-    store.delete(key)
     with store.create(key) as path:
         written = write(path)
         if written != frames:
@@ -114,11 +119,14 @@ def _receipt(key: str) -> str:
 
 
 def _whole(store: Storage, key: str, frames: int) -> Artefact | None:
-    if not (store.exists(key) and store.exists(_receipt(key))):
+    """The artefact that key and receipt agree on. Deletes both where there is a receipt that they do not."""
+    if not store.exists(_receipt(key)):
         return None
-    with store.read(_receipt(key)) as path:
-        try:
-            said = Artefact.model_validate_json(path.read_bytes())
-        except ValidationError:
-            return None
-    return said if said.frames == frames and store.describe(key, frames) == said else None
+    said: Artefact | None = None
+    with store.read(_receipt(key)) as path, suppress(ValidationError):
+        said = Artefact.model_validate_json(path.read_bytes())
+    if said is not None and said.frames == frames and store.exists(key) and store.describe(key, frames) == said:
+        return said
+    store.delete(_receipt(key))
+    store.delete(key)
+    return None

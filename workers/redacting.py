@@ -10,6 +10,7 @@ from farm.domain.options import RedactOptions
 from farm.domain.track import FrameTracks, load_frame
 from farm.errors import VerificationError
 from farm.media.encode import SegmentWriter, encoder_settings
+from farm.media.progress import part
 from farm.media.verify import verify_segment
 from farm.messages import Order
 from farm.storage.base import Storage
@@ -22,6 +23,7 @@ from workers.redactors.registry import redactor_named
 from workers.spent import Spent
 
 _AHEAD = 4  # frames that one step may be ahead of the next
+_PARTS = 8  # of what is reported, the last is for verifying
 
 
 def run_redact(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
@@ -43,15 +45,17 @@ def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
     check_input(plan.store, tracks)
     pts = plan.pts(chunk)
     settings = encoder_settings(video, plan.options.redact)
+    encoding = part(report, chunk.frames, 0, _PARTS, width=_PARTS - 1)
+    verifying = part(report, chunk.frames, _PARTS - 1, _PARTS)
     frames = decode_chunk(plan.source, video, chunk, pts, threads=tools.threads)
     with plan.store.read(tracks.key) as lines, lines.open(encoding="ascii") as rows:
         decoded = prefetch(spent.each("decode", frames), _AHEAD, "decode")
         painted = spent.each("paint", _painted(decoded, map(load_frame, rows), plan.options.redact))
         with closing(prefetch(painted, _AHEAD, "paint")) as ready:
-            _encode(ready, SegmentWriter(path, settings, tools.threads), report, spent)
+            _encode(ready, SegmentWriter(path, settings, tools.threads), encoding, spent)
     plan.check_source()
     with spent.part("verify"):
-        return verify_segment(path, pts, video.time_base)
+        return verify_segment(path, pts, settings, threads=tools.threads, progress=verifying)
 
 
 def _encode(frames: Iterator[av.VideoFrame], writer: SegmentWriter, report: Report, spent: Spent) -> None:

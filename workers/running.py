@@ -82,4 +82,5 @@ def _do(order: Order, report: Callable[[int], None]) -> Completed:
         artefact=result.artefact,
         reused=result.reused,
         spent={part: round(seconds, 3) for part, seconds in result.spent.items()},
+        notes=result.notes,
     )

@@ -117,14 +117,21 @@ def _completed(session: Session, context: Context, attempt: Attempt, outcome: Co
         return
     if not end_attempt(session, attempt, AttemptStatus.DONE, now, worker=outcome.worker, frames=chunk.frames):
         return
-    move_chunk(
+    if not move_chunk(
         session,
         chunk,
         ChunkEvent.COMPLETE,
         artefact=outcome.artefact.model_dump(mode="json"),
         reused=outcome.reused,
         spent=outcome.spent,
-    )
+    ):
+        return
+    job = chunk.job
+    fresh = [text for text in outcome.notes if text not in job.notes]
+    if fresh:  # a list that is changed in place would not be written
+        job.notes = [*job.notes, *fresh]
+    for text in fresh:
+        note(session, now, text, job.id)
 
 
 def fail_attempt(

@@ -9,18 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from farm.coordinator import keys
 from farm.coordinator.context import Context
 from farm.coordinator.control import intact, retry_job
 from farm.database.models import Chunk, Job
 from farm.database.statuses import move_job, note
-from farm.domain.lifecycle import JobEvent, JobStatus
+from farm.domain.lifecycle import ChunkStatus, JobEvent, JobStatus
 from farm.domain.manifest import Manifest, dump_manifest, load_manifest
 from farm.domain.options import JobOptions
 from farm.errors import OutputError
-from farm.media.containers import container_for, default_suffix
+from farm.media.containers import container_for, default_suffix, refuse_loss
 from farm.media.encode import encoder_settings
 from farm.media.index import plan_manifest
 from farm.media.opening import check_readable
@@ -50,7 +50,7 @@ class Submitted:
 def check_output(request: Request) -> tuple[Path, str]:
     """Where the output goes and in which container. Raises SourceError, OutputError."""
     check_readable(request.source)
-    name, video, _ = probe(request.source)
+    name, video, others = probe(request.source)
     codec = encoder_settings(video, request.options.redact).codec
     suffix = default_suffix(name, video.time_base, request.source.suffix)
     output = request.output
@@ -60,6 +60,7 @@ def check_output(request: Request) -> tuple[Path, str]:
         output = output / f"{request.source.stem}.blurred{suffix}"
     output = Path(os.path.abspath(output))  # noqa: PTH100 - without the dots, but with the user's own links
     container = container_for(name, codec, output.suffix, video.time_base)
+    refuse_loss(others, container, video.time_base)
     folder = output.parent
     if not folder.is_dir():
         raise OutputError(f"{folder}: no such folder", hint="make it first, or choose another with -o")
@@ -138,6 +139,8 @@ def _go_on(context: Context, job_id: str, output: Path, overwrite: bool) -> Subm
             move_job(session, job, JobEvent.RESUME, now)
         elif job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
             retry_job(session, job, now)
+        done = (Chunk.job_id == job.id, Chunk.status == ChunkStatus.DONE.value)
+        session.execute(update(Chunk).where(*done).values(reused=True))  # for the summary: not done for this submission
         note(session, now, "submitted again: goes on", job.id)
     return Submitted(job_id, output, resumed=True)
 

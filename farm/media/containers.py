@@ -34,6 +34,8 @@ _HELD: dict[str, dict[str, frozenset[str]]] = {
         "data": frozenset({"klv", "timed_id3"}),
     },
 }
+#: MPEG-TS: start codes instead of lengths, parameter sets in the stream.
+_REWRITING = frozenset({"mpegts"})
 #: Where in a file streams come that are no tracks of their own, whatever the order they were asked for in.
 _LAST = {"attachment": 1, "cover": 2}
 _MATROSKA_NOT = frozenset({"mov_text", "dvb_teletext", "eia_608", "unknown"})
@@ -90,6 +92,11 @@ def default_suffix(source_container: str, time_base: Fraction = _MILLISECOND, so
     return _SUFFIXES[container]
 
 
+def keeps_packets(container: str) -> bool:
+    """Whether a muxer writes H.264 and HEVC packets byte by byte as a segment has them, and its header as one."""
+    return container not in _REWRITING
+
+
 def _own_container(source_container: str) -> str:
     """The muxer for a demuxer's name. MP4 and QuickTime share a demuxer: MP4 unless the caller names a suffix."""
     first = source_container.split(",", maxsplit=1)[0]
@@ -117,6 +124,29 @@ def plan_streams(others: Sequence[OtherStream], container: str, *, chapters: boo
             )
     kept.sort(key=lambda other: _LAST.get(other.kind, 0))
     return StreamPlan(tuple(kept), tuple(notes))
+
+
+def refuse_loss(others: Sequence[OtherStream], container: str, time_base: Fraction) -> None:
+    """Raises OutputError, with a way out, where an output would lack an audio or subtitle stream of the source.
+
+    ``time_base`` is the video's. What else is left out (data, covers, attachments) :func:`plan_streams` notes.
+    """
+    lost = _lost(others, container)
+    if not lost:
+        return
+    able = [c for c in ("matroska", "mp4", "mov", "mpegts") if _holds_times(c, time_base) and not _lost(others, c)]
+    without = " ".join(f"-map -0:{other.index}" for other in lost)
+    names = ", ".join(f"stream {other.index} ({other.kind}, {other.codec})" for other in lost)
+    raise OutputError(
+        f"an output named *{_SUFFIXES[container]} cannot hold {names} of the source",
+        hint=f"use -o NAME{_SUFFIXES[able[0]]}"
+        if able
+        else f"convert or remove it first, for example: ffmpeg -i IN -map 0 {without} -c copy OUT",
+    )
+
+
+def _lost(others: Sequence[OtherStream], container: str) -> list[OtherStream]:
+    return [other for other in others if other.kind in ("audio", "subtitle") and not holds(container, other)]
 
 
 def holds(container: str, other: OtherStream) -> bool:

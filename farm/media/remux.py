@@ -21,6 +21,7 @@ from farm.domain.manifest import Chunk, Manifest
 from farm.errors import VerificationError
 from farm.media.encode import muxer_options
 from farm.media.failing import reading, writing
+from farm.media.progress import Progress, nobody, part
 
 ChunkPts = Callable[[Chunk], "array[int]"]
 
@@ -50,9 +51,17 @@ def reorder_depth(pts: Sequence[int]) -> int:
     return max((at - rank[value] for at, value in enumerate(pts)), default=0)
 
 
-def video_reorder_depth(segments: Sequence[Path]) -> int:
+def video_reorder_depth(segments: Sequence[Path], progress: Progress = nobody) -> int:
     """The reorder depth that all segments of a video need."""
-    return max((reorder_depth([p.pts or 0 for p in segment_packets(s)]) for s in segments), default=0)
+    depth = done = 0
+    for segment in segments:
+        pts = array("q")
+        for packet in segment_packets(segment):
+            pts.append(packet.pts or 0)
+            progress(done + len(pts))
+        done += len(pts)
+        depth = max(depth, reorder_depth(pts))
+    return depth
 
 
 def decode_times(pts: Iterator[int], depth: int) -> Iterator[int]:
@@ -68,17 +77,20 @@ def decode_times(pts: Iterator[int], depth: int) -> Iterator[int]:
     return chain(before, head, pts)
 
 
-def join_segments(manifest: Manifest, chunk_pts: ChunkPts, segments: Sequence[Path], out: Path) -> None:
+def join_segments(
+    manifest: Manifest, chunk_pts: ChunkPts, segments: Sequence[Path], out: Path, progress: Progress = nobody
+) -> None:
     """Writes all segments' packets into an MP4 file with one track, in the source's time base.
 
     ``segments`` one a chunk, in order. Raises VerificationError when a segment does not hold exactly the planned
-    frames, or its parameter sets differ from the first one's; StorageError when the disk is full.
+    frames, or its parameter sets differ from the first one's; StorageError when the disk is full; and whatever
+    ``progress`` raises.
     """
     if len(segments) != len(manifest.chunks):
         raise VerificationError(f"{len(segments)} segments for {len(manifest.chunks)} chunks")
     time_base = manifest.source.video.time_base
     all_pts = (value for chunk in manifest.chunks for value in chunk_pts(chunk))
-    times = decode_times(all_pts, video_reorder_depth(segments))
+    times = decode_times(all_pts, video_reorder_depth(segments, part(progress, manifest.frames, 0, 2)))
     with writing(out):
         container = av.open(str(out), "w", format="mp4", container_options=muxer_options(time_base))
     joiner: _Joiner | None = None
@@ -87,7 +99,8 @@ def join_segments(manifest: Manifest, chunk_pts: ChunkPts, segments: Sequence[Pa
             with reading(segment, VerificationError, "this segment cannot be read"), open_segment(segment) as opened:
                 template = opened.streams.video[0]
                 if joiner is None:
-                    joiner = _Joiner(container, out, template, manifest, times)
+                    joining = part(progress, manifest.frames, 1, 2)
+                    joiner = _Joiner(container, out, template, manifest, times, joining)
                 joiner.check_same(template, segment)
                 joiner.add(chunk, chunk_pts(chunk), opened.demux(template), segment)
 
@@ -102,7 +115,10 @@ class _Joiner:
         template: AvVideoStream,
         manifest: Manifest,
         times: Iterator[int],
+        progress: Progress,
     ) -> None:
+        self._progress = progress
+        self._frames = 0
         self._container = container
         self._out = out
         self._time_base = manifest.source.video.time_base
@@ -136,5 +152,7 @@ class _Joiner:
             with writing(self._out):  # here, so that a full disk is not taken for a bad segment
                 self._container.mux(packet)
             written += 1
+            self._progress(self._frames + written)
+        self._frames += written
         if written != len(pts):
             raise VerificationError(f"{segment}: holds {written} frames, chunk {chunk.index} has {len(pts)}")

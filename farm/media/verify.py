@@ -5,23 +5,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from av.container import InputContainer
-from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.manifest import Manifest, VideoStream
 from farm.errors import SourceError, VerificationError
+from farm.media.containers import keeps_packets
+from farm.media.decoding import set_up_decoder
+from farm.media.encode import EncoderSettings
 from farm.media.failing import reading
 from farm.media.opening import open_source
 from farm.media.probe import probe
-from farm.media.remux import ChunkPts, segment_packets
-from farm.media.verify_streams import open_checks
-
-# every bit is read and every frame rebuilt; only the smoothing of block edges, which cannot fail, is left out
-_UNDAMAGED = {"err_detect": "explode", "skip_loop_filter": "all"}
+from farm.media.progress import Progress, nobody
+from farm.media.remux import ChunkPts, open_segment
+from farm.media.verify_streams import container_of, open_checks
+from farm.media.verify_video import UNDAMAGED, CopiedVideo, DecodedVideo, Video, seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,35 +33,74 @@ class VerifyReport:
     other_packets: int
 
 
-def verify_segment(path: Path, expected_pts: Sequence[int], time_base: Fraction) -> int:
-    """The number of frames in a segment that holds exactly ``expected_pts``, by demuxing only.
+def verify_segment(
+    path: Path, expected_pts: Sequence[int], settings: EncoderSettings, *, threads: int = 1, progress: Progress = nobody
+) -> int:
+    """The number of frames in a segment that holds exactly ``expected_pts``, all of which were decoded.
 
-    ``expected_pts`` in ticks of ``time_base`` seconds, ascending. Raises VerificationError naming what differs and
+    ``expected_pts`` in ticks of the settings' time base, ascending. Raises VerificationError naming what differs and
     where in the source. The segment's times count from its first frame, which is a key frame.
     """
-    found = array("q")
-    for number, packet in enumerate(segment_packets(path)):
-        if number == 0 and not packet.is_keyframe:
-            raise VerificationError(f"{path}: does not begin with a key frame")
-        if packet.is_corrupt:
-            raise VerificationError(f"{path}: packet {number} is damaged")
-        found.append(packet.pts or 0)
-    if len(found) != len(expected_pts):
-        raise VerificationError(f"{path}: holds {len(found)} frames, {len(expected_pts)} were planned")
-    for number, (got, want) in enumerate(zip(sorted(found), expected_pts, strict=True)):
-        if got != want - expected_pts[0]:
-            off = got - (want - expected_pts[0])
-            raise VerificationError(f"{path}: frame {number}, of {_seconds(want * time_base)}, is {off} ticks off")
-    return len(found)
+    shown = array("q")
+    frames = 0
+    with reading(path, VerificationError, "this segment cannot be decoded"), open_segment(path) as container:
+        stream = container.streams.video[0]
+        set_up_decoder(stream, threads, UNDAMAGED)
+        for number, packet in enumerate(container.demux(stream)):
+            if number == 0 and not packet.is_keyframe:
+                raise VerificationError(f"{path}: does not begin with a key frame")
+            if packet.is_corrupt:
+                raise VerificationError(f"{path}: packet {number} is damaged")
+            if packet.pts is not None:
+                shown.append(packet.pts)
+            for frame in packet.decode():
+                _check_segment_frame(path, frame, frames, expected_pts, settings)
+                frames += 1
+                progress(frames)
+    if not len(shown) == frames == len(expected_pts):
+        raise VerificationError(
+            f"{path}: holds {len(shown)} frames, {frames} could be decoded, {len(expected_pts)} were planned"
+        )
+    return frames
 
 
-def verify_output(source_path: Path, manifest: Manifest, chunk_pts: ChunkPts, output_path: Path) -> VerifyReport:
-    """Reads an output once, decoding its video, beside the source's other streams. Memory does not grow with length.
+def _check_segment_frame(
+    path: Path, frame: VideoFrame, number: int, expected_pts: Sequence[int], settings: EncoderSettings
+) -> None:
+    if number == len(expected_pts):
+        raise VerificationError(f"{path}: holds more than the {number} frames that were planned")
+    want = expected_pts[number]
+    where = f"{path}: frame {number}, of {seconds(want * settings.time_base)},"
+    off = None if frame.pts is None else frame.pts - (want - expected_pts[0])
+    if off != 0:
+        raise VerificationError(f"{where} is {'without a time' if off is None else f'{off} ticks off'}")
+    if frame.is_corrupt:
+        raise VerificationError(f"{where} is decoded with errors")
+    planned = (settings.width, settings.height, _plain(settings.pix_fmt))
+    found = (frame.width, frame.height, _plain(frame.format.name))
+    if found != planned:
+        raise VerificationError(
+            f"{where} is {found[0]}x{found[1]} {found[2]}, not {planned[0]}x{planned[1]} {planned[2]}"
+        )
 
-    Raises VerificationError naming the property and the place: frame count, every pts, dts (strictly rising, not
-    after pts), size, pixel format, colour, sample aspect, damage, and each packet of every stream that was copied.
+
+def verify_output(
+    source_path: Path,
+    manifest: Manifest,
+    chunk_pts: ChunkPts,
+    output_path: Path,
+    segments: Sequence[Path],
+    *,
+    threads: int = 1,
+    progress: Progress = nobody,
+) -> VerifyReport:
+    """Reads an output once, beside its segments and the source's other streams. Memory does not grow with length.
+
+    The segments are those that :func:`verify_segment` decoded. Where the container rewrites packets, the output's
+    video is decoded whole, with ``threads``. Raises VerificationError naming the property and the place: frame count,
+    every pts, dts (strictly rising, not after pts), size, pixel format, colour, sample aspect, damage, each packet
+    of the video and of every stream that was copied; and whatever ``progress`` raises.
     """
-    planned = _planned_times(manifest, chunk_pts)
     try:
         _, video, _ = probe(output_path)
     except SourceError as error:
@@ -69,14 +108,19 @@ def verify_output(source_path: Path, manifest: Manifest, chunk_pts: ChunkPts, ou
     _check_picture(manifest.source.video, video, output_path)
     with open_source(output_path) as output, open_source(source_path) as source:
         checks = open_checks(source, output, manifest)
-        checker = _VideoCheck(output_path, video, planned)
-        _set_up_decoder(output, video)
+        stream = _stream(output, video)
+        checker: Video
+        if keeps_packets(container_of(output)):
+            checker = CopiedVideo(output_path, video, stream, manifest, chunk_pts, segments)
+        else:
+            checker = DecodedVideo(output_path, video, stream, _planned_times(manifest, chunk_pts), threads)
         with reading(output_path, VerificationError, "the output cannot be decoded"):
             for packet in output.demux():
                 if packet.stream.index == video.index:  # an end-of-stream packet's own index is not set
-                    checker.packet(packet)
+                    checker.take(packet)
                 else:
                     checks.take(packet)
+                progress(checker.frames)
         checker.end()
         checks.end()
     return VerifyReport(checker.frames, checks.streams, checks.packets)
@@ -88,11 +132,10 @@ def _planned_times(manifest: Manifest, chunk_pts: ChunkPts) -> Iterator[Fraction
     return (pts * time_base for chunk in manifest.chunks for pts in chunk_pts(chunk))
 
 
-def _set_up_decoder(output: InputContainer, video: VideoStream) -> None:
+def _stream(output: InputContainer, video: VideoStream) -> AvVideoStream:
     stream = output.streams[video.index]
     assert isinstance(stream, AvVideoStream)
-    stream.thread_type = "AUTO"
-    stream.codec_context.options = dict(_UNDAMAGED)
+    return stream
 
 
 def _check_picture(want: VideoStream, got: VideoStream, path: Path) -> None:
@@ -110,70 +153,11 @@ def _check_picture(want: VideoStream, got: VideoStream, path: Path) -> None:
 
 
 def _plain_format(video: VideoStream) -> tuple[str, bool]:
-    """Pixel format and whether it is full range: yuvj420p is FFmpeg's older name for a full-range yuv420p."""
+    """Pixel format and whether it is full range."""
     full = video.color_range == 2 or video.pix_fmt.startswith("yuvj")
-    return video.pix_fmt.replace("yuvj", "yuv"), full
+    return _plain(video.pix_fmt), full
 
 
-class _VideoCheck:
-    """Follows the output's video packet by packet and frame by frame."""
-
-    def __init__(self, path: Path, video: VideoStream, planned: Iterator[Fraction]) -> None:
-        self.frames = 0
-        self._path = path
-        self._video = video
-        self._planned = planned
-        self._dts: int | None = None
-        self._packets = 0
-
-    def packet(self, packet: "Packet[Any]") -> None:
-        """Checks one packet (the empty one at the end flushes the decoder) and the frames that it gives."""
-        if packet.size:
-            self._check_packet(packet)
-        for frame in packet.decode():
-            self._check_frame(frame)
-
-    def _check_packet(self, packet: "Packet[Any]") -> None:
-        where = f"{self._path}: video packet {self._packets}"
-        if packet.is_corrupt:
-            raise VerificationError(f"{where}: is damaged")
-        if packet.is_discard:
-            raise VerificationError(f"{where}: is hidden by an edit list")
-        if packet.pts is None:
-            raise VerificationError(f"{where}: has no pts")
-        if packet.dts is not None:  # Matroska stores none, libavformat cannot compute the first
-            if packet.dts > packet.pts:
-                raise VerificationError(f"{where}: its dts {packet.dts} is after its pts {packet.pts}")
-            if self._dts is not None and packet.dts <= self._dts:
-                raise VerificationError(f"{where}: its dts {packet.dts} is not after the one before, {self._dts}")
-            self._dts = packet.dts
-        self._packets += 1
-
-    def _check_frame(self, frame: VideoFrame) -> None:
-        where = f"{self._path}: frame {self.frames}"
-        want = next(self._planned, None)
-        if want is None:
-            raise VerificationError(f"{where}: there are more frames than the source's {self.frames}")
-        got = None if frame.pts is None else frame.pts * self._video.time_base
-        if got != want:
-            raise VerificationError(f"{where}: is at {_seconds(got)}, the source's is at {_seconds(want)}")
-        if frame.is_corrupt:
-            raise VerificationError(f"{where} ({_seconds(got)}): is decoded with errors")
-        video = self._video
-        if (frame.width, frame.height, frame.format.name) != (video.width, video.height, video.pix_fmt):
-            raise VerificationError(f"{where} ({_seconds(got)}): changes size or pixel format")
-        self.frames += 1
-
-    def end(self) -> None:
-        """Raises VerificationError when planned frames are missing."""
-        missing = next(self._planned, None)
-        if missing is not None:
-            raise VerificationError(
-                f"{self._path}: ends after {self.frames} frames, the source has one at {_seconds(missing)}"
-            )
-        if self._packets != self.frames:
-            raise VerificationError(f"{self._path}: {self._packets} video packets gave {self.frames} frames")
-
-
-def _seconds(value: Fraction | None) -> str:
-    return "no time" if value is None else f"{float(value):.6f} s"
+def _plain(pix_fmt: str) -> str:
+    """A pixel format without FFmpeg's older mark of the full range: yuvj420p is a full-range yuv420p."""
+    return pix_fmt.replace("yuvj", "yuv")

@@ -122,7 +122,7 @@ class StreamCheck:
 
 def open_checks(source: InputContainer, output: InputContainer, manifest: Manifest) -> StreamCheck:
     """Pairs each copied stream of the source with the output's. Raises VerificationError when one is missing."""
-    container = _container(output)
+    container = container_of(output)
     plan = plan_streams(manifest.source.others, container, chapters=bool(source.chapters()))
     videos = [s for s in output.streams.video if not is_cover(s)]
     chapters = [s for s in output.streams if s.type == "data"] if output.chapters() else []
@@ -148,7 +148,7 @@ def _check_attachment(ours: Stream, copy: Stream, other: OtherStream) -> None:
         raise VerificationError(f"stream {other.index} (attachment): its bytes are not the source's")
 
 
-def _container(output: InputContainer) -> str:
+def container_of(output: InputContainer) -> str:
     """The muxer that wrote an output: MP4 and QuickTime have one demuxer and differ in the brand."""
     name = output.format.name.split(",")[0]
     if name == "mov":

@@ -1,4 +1,4 @@
-"""Real servers for the tests: PostgreSQL from the machine's own binaries."""
+"""Real servers for the tests: PostgreSQL from the machine's own binaries. And clips on their way to an output."""
 
 import os
 import pwd
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
+
+from tests.integration.trips import CLIPS, Rendered, Trip, rendered, start
 
 
 def _binaries() -> Path | None:
@@ -62,3 +64,19 @@ def fresh_postgres(postgres_url: str) -> str:
         connection.execute(text("CREATE DATABASE farm"))
     engine.dispose()
     return postgres_url.rsplit("/", 1)[0] + "/farm"
+
+
+@pytest.fixture(scope="session")
+def render(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """``render(name, *ffmpeg arguments)``: a clip, made once. Read only."""
+    folder = tmp_path_factory.mktemp("clips")
+    return lambda name, *arguments: rendered(folder / name, *arguments)
+
+
+@pytest.fixture(scope="session")
+def trip(render: Rendered, tmp_path_factory: pytest.TempPathFactory) -> Trip:
+    """A composed, good output; tests change a copy of it or of what it is compared with."""
+    made = start(render("cfr.mp4", *CLIPS["cfr.mp4"]), tmp_path_factory.mktemp("trip"))
+    made.compose()
+    made.verify()
+    return made

@@ -10,7 +10,7 @@ from farm.domain.manifest import OtherStream, Source, VideoStream
 from farm.domain.options import RedactOptions
 from farm.errors import OutputError
 from farm.media.arguments import ComposeInputs, Cover, compose_arguments
-from farm.media.containers import container_for, default_suffix, plan_streams
+from farm.media.containers import container_for, default_suffix, plan_streams, refuse_loss
 from farm.media.encode import encoder_settings
 
 AAC = OtherStream(1, "audio", "aac")
@@ -148,3 +148,27 @@ def test_streams_a_container_cannot_hold_are_noted() -> None:
     assert len(plan.notes) == 1
     assert "stream 4 (data, bin_data)" in plan.notes[0]
     assert not plan_streams(others, "matroska", chapters=True).notes  # the chapters' own text track
+
+
+MS, TICK = Fraction(1, 1000), Fraction(1, 15360)
+
+
+@pytest.mark.parametrize(
+    ("other", "container", "time_base", "hint"),
+    [
+        (OtherStream(2, "subtitle", "ass"), "mp4", MS, "use -o NAME.mkv"),
+        (OtherStream(2, "audio", "pcm_s16le"), "mp4", TICK, "use -o NAME.mov"),  # Matroska would round the times
+        (OtherStream(2, "audio", "amr_nb"), "mp4", TICK, "use -o NAME.mov"),
+        (OtherStream(2, "subtitle", "eia_608"), "mov", TICK, "ffmpeg -i IN -map 0 -map -0:2 -c copy OUT"),
+    ],
+)
+def test_sound_and_subtitles_are_never_lost(other: OtherStream, container: str, time_base: Fraction, hint: str) -> None:
+    with pytest.raises(OutputError, match=rf"stream 2 \({other.kind}, {other.codec}\)") as caught:
+        refuse_loss((AAC, other), container, time_base)
+    assert hint in (caught.value.hint or "")
+
+
+def test_streams_of_other_kinds_may_be_left_out() -> None:
+    others = (AAC, OtherStream(2, "data", "gpmd"), OtherStream(3, "attachment", "ttf"), OtherStream(4, "cover", "gif"))
+    refuse_loss(others, "mp4", TICK)
+    assert len(plan_streams(others, "mp4", chapters=False).notes) == 3

@@ -1,12 +1,16 @@
 """OpenVINO sessions on the CPU: twice as fast as onnxruntime's where the CPU has bfloat16, else about equal."""
 
 import io
+import sys
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from farm.errors import DeviceError, ModelError
+
+# importing OpenVINO reports that to its makers, unless this module is missing: nothing leaves a farm unasked
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # Python's own way to say that it is missing
+import openvino as ov  # noqa: E402 - after the line above
 
 
 class OpenVinoSession:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from farm.coordinator.outcomes import accept, give_all_back
 from farm.domain.manifest import Manifest
-from farm.messages import Failed, GivenBack, Goodbye, Progress
+from farm.messages import Artefact, Completed, Failed, GivenBack, Goodbye, Progress
 from tests.integration.coordinator.conftest import Bench
 
 AddJob = Callable[..., Manifest]
@@ -187,3 +187,18 @@ def test_stopping_the_farm_blames_nobody(bench: Bench, add_job: AddJob) -> None:
 
 def test_an_unknown_token_is_told_to_stop(bench: Bench) -> None:
     assert accept(bench.context, Progress(token="nothing", worker="w0", frames=1)) == [("nothing", "w0")]
+
+
+def test_notes_of_a_result_reach_the_job_once(bench: Bench, add_job: AddJob) -> None:
+    add_job()
+    bench.hello()
+    orders = bench.orders()
+
+    def complete(order: int, *notes: str) -> None:
+        artefact = Artefact(key="none/at-all", size=1, sha256="0" * 64, frames=5)
+        accept(bench.context, Completed(token=orders[order].token, worker="w0", artefact=artefact, notes=notes))
+
+    complete(0, "stream 2 was left out", "another")
+    complete(0, "late")
+    complete(1, "stream 2 was left out")
+    assert bench.job().notes == ["stream 2 was left out", "another"]

@@ -39,7 +39,7 @@ def test_the_chunks_together_are_the_video(green_clip: GreenClip, suffix: str, s
     found = [
         (frame.pts, planes_of(frame)[0].tobytes())
         for chunk, part in zip(manifest.chunks, pts, strict=True)
-        for frame in decode_chunk(source, manifest.source.video, chunk, part, threads=threads, thread_type="AUTO")
+        for frame in decode_chunk(source, manifest.source.video, chunk, part, threads=threads)
     ]
     assert found == decoded(source)
     assert seconds == 100 or len(manifest.chunks) > 1
@@ -84,14 +84,14 @@ def test_more_frames_than_the_source_has(green_clip: GreenClip) -> None:
         list(decode_chunk(source, manifest.source.video, chunk, more))
 
 
-def damaged(source: Path, to: Path, packet: int, at: float) -> Path:
-    """A copy with 200 bytes of one packet's picture overwritten."""
+def damaged(source: Path, to: Path, packet: int, at: float, length: int = 200) -> Path:
+    """A copy with some bytes of one packet's picture overwritten."""
     with av.open(str(source)) as container:
         packets = [p for p in container.demux(video=0) if p.size]
         position, size = packets[packet].pos or 0, packets[packet].size
     content = bytearray(source.read_bytes())
     start = position + int(size * at)
-    content[start : start + 200] = bytes(b ^ 0x5A for b in content[start : start + 200])
+    content[start : start + length] = bytes(b ^ 0x5A for b in content[start : start + length])
     to.write_bytes(content)
     return to
 
@@ -107,6 +107,48 @@ def test_damage_is_an_error_in_its_chunk_and_nowhere_else(green_clip: GreenClip,
     assert read(2) == pts[2]
     with pytest.raises(SourceError, match=r"damaged\.mp4: .*(damaged|cannot be decoded|missing)"):
         read(1)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("packet", [11, 15, 22, 37])
+def test_damage_that_the_decoder_conceals_is_noticed(
+    green_clip: GreenClip, tmp_path: Path, packet: int, threads: int
+) -> None:
+    """Few bytes inside a frame: the decoder goes on, and shows something else. Slice threads would not say so."""
+    source = damaged(green_clip(), tmp_path / "damaged.mp4", packet=packet, at=0.3, length=1)
+    assert len(decoded(source)) == len(decoded(green_clip()))  # no frame is missing
+    assert decoded(source) != decoded(green_clip())
+    manifest, pts = planned(source, 100)
+    with pytest.raises(SourceError, match=r"damaged\.mp4: the frame at .* is damaged"):
+        list(decode_chunk(source, manifest.source.video, manifest.chunks[0], pts[0], threads=threads))
+
+
+@pytest.mark.footage
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("name", ["derived/bad_midfile_garbage.mp4", "androidx/sample_with_invalid_nalu.mp4"])
+def test_damaged_footage_is_refused(footage: Path, name: str, threads: int) -> None:
+    source = footage / "videos" / name
+    manifest, pts = planned(source, 100)
+    with pytest.raises(SourceError, match=r"damaged|cannot be decoded|missing"):
+        list(decode_chunk(source, manifest.source.video, manifest.chunks[0], pts[0], threads=threads))
+
+
+@pytest.mark.footage
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize(
+    "name",
+    ["derived/vfr.mp4", "derived/opengop_bpyramid.mp4", "derived/ts_offset_1h.ts", "derived/fps59.94.mp4",
+     "derived/mjpeg_pcm.avi", "real/asl_night.mkv", "real/asl_walk.mkv"],
+)  # fmt: skip
+def test_healthy_footage_is_decoded_exactly(footage: Path, name: str, threads: int) -> None:
+    source = footage / "videos" / name
+    manifest, pts = planned(source, 0.5)
+    found = [
+        (frame.pts, planes_of(frame)[0].tobytes())
+        for chunk, part in zip(manifest.chunks, pts, strict=True)
+        for frame in decode_chunk(source, manifest.source.video, chunk, part, threads=threads)
+    ]
+    assert found == decoded(source)
 
 
 def test_another_size_or_format_than_planned(green_clip: GreenClip) -> None:

@@ -1,5 +1,6 @@
 """The stages over a real store and real files, with the stub detector: detect, redact, compose."""
 
+import subprocess
 import threading
 import tracemalloc
 from dataclasses import replace
@@ -15,6 +16,7 @@ from farm.domain.detection import load_chunk
 from farm.domain.geometry import Box, intersection_over_union
 from farm.domain.options import RedactOptions
 from farm.errors import AttemptStopped, SourceError, VerificationError
+from farm.media.ffmpeg import ffmpeg_binary
 from farm.messages import Artefact
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
 from workers.orders import Result
@@ -83,11 +85,33 @@ def test_from_source_to_verified_output(bench: MakeBench, green_clip: GreenClip)
     assert result.artefact.key == "outputs/fp-compose/output.mp4"
     assert result.artefact.frames == made.manifest.frames
     assert reported == sorted(reported)
-    assert reported[-1] <= made.manifest.frames
+    assert reported[-1] == made.manifest.frames
     with made.store.read(result.artefact.key) as path:
         assert max(green_pixels(path)) < 10
     assert min(green_pixels(made.source)) > 800
     assert {"detect", "decode", "scale", "write"} <= set(made.detect(0).spent) or made.detect(0).reused
+
+
+def test_segments_in_another_order_are_refused(bench: MakeBench, green_clip: GreenClip) -> None:
+    made = bench(green_clip())
+    first, second, *rest = (redact(made, k).artefact for k in range(len(made.manifest.chunks)))
+    with pytest.raises(VerificationError, match="is not the segment of chunk"):
+        run_compose(made.order("compose", 0, (second, first, *rest), "mp4"), made.store, StubTools(), no_report)
+
+
+def test_what_is_left_out_is_told_each_time(bench: MakeBench, green_clip: GreenClip, tmp_path: Path) -> None:
+    source = tmp_path / "attached.mkv"
+    note = tmp_path / "a.txt"
+    note.write_text("text")
+    words = ["-c", "copy", "-attach", str(note), "-metadata:s:t", "mimetype=text/plain", str(source)]
+    subprocess.run([str(ffmpeg_binary()), "-v", "error", "-i", str(green_clip(".mkv")), *words], check=True)
+    made = bench(source)
+    segments = tuple(redact(made, k).artefact for k in range(len(made.manifest.chunks)))
+    for again in (False, True):
+        result = run_compose(made.order("compose", 0, segments, "mp4"), made.store, StubTools(), no_report)
+        assert result.reused == again
+        assert len(result.notes) == 1
+        assert "stream 1 (attachment" in result.notes[0]
 
 
 def test_what_is_in_the_store_is_not_made_again(bench: MakeBench, green_clip: GreenClip) -> None:

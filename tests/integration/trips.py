@@ -1,0 +1,110 @@
+"""One source on its way through planning, encoding, composing and verifying, for the tests of these."""
+
+import subprocess
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+
+from farm.domain.manifest import Chunk, Manifest
+from farm.domain.options import RedactOptions
+from farm.media.compose import ComposeReport, compose
+from farm.media.containers import container_for, default_suffix
+from farm.media.encode import EncoderSettings, SegmentWriter, encoder_settings
+from farm.media.ffmpeg import ffmpeg_binary
+from farm.media.index import plan_manifest
+from farm.media.opening import open_source
+from farm.media.progress import Progress, nobody
+from farm.media.verify import verify_output, verify_segment
+
+Rendered = Callable[..., Path]
+PICTURE = "testsrc2=size=160x120:rate=30:duration=3"
+X264 = ["-c:v", "libx264", "-preset", "veryfast", "-g", "20", "-keyint_min", "20", "-bf", "3"]
+VFR = "setpts='N*3000+mod(N*N,7)*211'"
+
+
+def with_sound(codec: str = "aac", rate: int = 44100) -> list[str]:
+    return ["-f", "lavfi", "-i", PICTURE, "-f", "lavfi", "-i", f"sine=sample_rate={rate}:duration=3", "-c:a", codec]
+
+
+CLIPS: dict[str, list[str]] = {
+    "cfr.mp4": [*with_sound(), *X264],
+    "late.mp4": [*with_sound("aac", 48000), *X264, "-output_ts_offset", "7.3", "-movflags", "+frag_keyframe"],
+    "vfr.mp4": ["-f", "lavfi", "-i", PICTURE, "-vf", f"settb=1/90000,{VFR}", *X264, "-fps_mode", "passthrough",
+                "-enc_time_base", "1/90000", "-video_track_timescale", "90000"],
+    "open_gop.mp4": [*with_sound(), *X264, "-x264-params", "open-gop=1:b-pyramid=normal:scenecut=0"],
+    "hour.ts": [*with_sound(), *X264, "-output_ts_offset", "3600"],
+    "zero.ts": [*with_sound("ac3"), *X264, "-muxdelay", "0", "-muxpreload", "0"],
+    "colour.mkv": [*with_sound("libopus", 48000), *X264, "-pix_fmt", "yuvj420p", "-vf",
+                   "setsar=4/3,setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709"],
+    "hevc.mp4": ["-f", "lavfi", "-i", PICTURE, "-c:v", "libx265", "-preset", "ultrafast", "-x265-params",
+                 "log-level=error:keyint=20", "-tag:v", "hvc1"],
+    "motion.avi": ["-f", "lavfi", "-i", "testsrc2=size=160x120:rate=24000/1001:duration=2", "-f", "lavfi", "-i",
+                   "sine=duration=2", "-c:v", "mjpeg", "-c:a", "pcm_s16le"],
+}  # fmt: skip
+
+
+@dataclass
+class Trip:
+    """One source, its plan, and its segments."""
+
+    source: Path
+    manifest: Manifest
+    pts: list["array[int]"]
+    settings: EncoderSettings
+    segments: list[Path]
+    out: Path
+
+    def chunk_pts(self, chunk: Chunk) -> "array[int]":
+        return self.pts[chunk.index]
+
+    def compose(self, progress: Progress = nobody) -> ComposeReport:
+        video = self.manifest.source.video
+        container = container_for(self.manifest.source.container, self.settings.codec, self.out.suffix, video.time_base)
+        parts = (self.source, self.manifest, self.chunk_pts, self.segments, self.settings)
+        return compose(*parts, self.out, container, progress=progress)
+
+    def verify(self, progress: Progress = nobody) -> int:
+        parts = (self.source, self.manifest, self.chunk_pts, self.out, self.segments)
+        return verify_output(*parts, threads=2, progress=progress).frames
+
+
+def rendered(path: Path, *arguments: str) -> Path:
+    """A clip that ffmpeg makes, once."""
+    if not path.exists():
+        command = [str(ffmpeg_binary()), "-nostdin", "-v", "error", *arguments, str(path)]
+        subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+def decoded(trip: Manifest, path: Path, chunk: Chunk) -> Iterator[av.VideoFrame]:
+    """From the beginning: slow, and free of any seeking that these tests are not about."""
+    with open_source(path) as container:
+        for frame in container.decode(container.streams[trip.source.video.index]):
+            assert isinstance(frame, av.VideoFrame)
+            if frame.pts is not None and chunk.pts_start <= frame.pts < chunk.pts_end:
+                yield frame
+
+
+def start(source: Path, folder: Path, threads: tuple[int, ...] = (1, 2)) -> Trip:
+    """Plans a source in chunks of about 0.7 s and encodes each, with different numbers of threads."""
+    manifest, pts = plan_manifest(source, 0.7, 2)
+    video = manifest.source.video
+    settings = encoder_settings(video, RedactOptions(preset="ultrafast" if video.codec == "hevc" else "veryfast"))
+    segments = []
+    for chunk in manifest.chunks:
+        path = folder / f"{chunk.name}.seg"
+        with SegmentWriter(path, settings, threads[chunk.index % len(threads)]) as writer:
+            for frame in decoded(manifest, source, chunk):
+                writer.write(frame)
+        assert verify_segment(path, pts[chunk.index], settings, threads=2) == chunk.frames
+        segments.append(path)
+    out = folder / f"out{default_suffix(manifest.source.container, video.time_base, source.suffix)}"
+    return Trip(source, manifest, list(pts), settings, segments, out)
+
+
+def ffmpeg(first: Path, *arguments: str | Path) -> None:
+    command = [ffmpeg_binary(), "-nostdin", "-y", "-v", "error", "-i", first, *arguments[:-1], "-c", "copy"]
+    subprocess.run([str(word) for word in (*command, arguments[-1])], check=True)
