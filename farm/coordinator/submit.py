@@ -60,7 +60,10 @@ def check_output(request: Request) -> tuple[Path, str]:
         output = output / f"{request.source.stem}.blurred{suffix}"
     output = Path(os.path.abspath(output))  # noqa: PTH100 - without the dots, but with the user's own links
     container = container_for(name, codec, output.suffix, video.time_base)
-    refuse_loss(others, container, video.time_base)
+    try:
+        refuse_loss(others, container, video.time_base)
+    except OutputError as e:
+        raise OutputError(f"{request.source}: {e.message}", hint=e.hint) from None
     folder = output.parent
     if not folder.is_dir():
         raise OutputError(f"{folder}: no such folder", hint="make it first, or choose another with -o")
