@@ -5,9 +5,6 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Farm, assert_exact
-from tests.integration.conftest import fresh_postgres, postgres_url
-
-__all__ = ["fresh_postgres", "postgres_url"]  # fixtures
 
 pytestmark = [pytest.mark.e2e, pytest.mark.postgres]
 
