@@ -5,6 +5,7 @@ somebody emptied it.
 """
 
 import contextlib
+import logging
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,8 @@ from redis.retry import Retry
 from farm.errors import BrokerError
 from farm.messages import OUTCOMES, STAGES, Order, stop_key
 from farm.settings import Settings
+
+log = logging.getLogger(__name__)
 
 VISIBILITY_SECONDS = 2 * 3600
 _STOP_SECONDS = 24 * 3600
@@ -101,6 +104,12 @@ def _without_password(url: str) -> str:
     return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
+def _drop(message: kombu.Message, error: Exception) -> None:
+    """What cannot be read is gone: left unacknowledged it would come back first, before every outcome, for ever."""
+    log.error("a message that cannot be read was dropped: %s", error)
+    message.ack()
+
+
 class Broker:
     """The coordinator's side of Redis."""
 
@@ -155,7 +164,7 @@ class Broker:
         if self._connection is None:
             self._connection = self._app.connection_for_read()
             queue = kombu.Queue(OUTCOMES, kombu.Exchange(""), routing_key=OUTCOMES)
-            self._consumer = kombu.Consumer(self._connection.channel(), [queue], accept=["json"])
+            self._consumer = kombu.Consumer(self._connection.channel(), [queue], accept=["json"], on_decode_error=_drop)
             self._consumer.consume()
         return self._connection
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from farm import processes
+from farm import flower, processes
 from farm.coordinator.context import Context, open_context
 from farm.coordinator.outcomes import give_all_back
 from farm.coordinator.service import Coordinator
@@ -74,6 +74,8 @@ class EmbeddedFarm:
     def __enter__(self) -> Self:
         try:
             check_devices(self.settings)
+            if self._flower:
+                flower.arguments(self.settings)  # refuses an address that is open to everybody
             if self.settings.embedded:
                 self._redis = EmbeddedRedis(self.settings)
                 self._redis.start()

@@ -4,14 +4,24 @@ import logging
 import sys
 
 from farm.broker import celery_app
+from farm.errors import SettingsError
 from farm.settings import Settings, load_settings
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 #: What a person wants to see of a task first.
 COLUMNS = "name,kwargs,worker,state,received,started,runtime,uuid"
 
 
 def arguments(settings: Settings) -> list[str]:
-    """Flower's command line: bound to where the settings say (loopback), read-only, with basic auth if any is set."""
+    """Flower's command line: bound to where the settings say (loopback), read-only, with basic auth if any is set.
+
+    Raises SettingsError for an address that others reach without a password.
+    """
+    if not settings.flower_basic_auth and settings.flower_address not in _LOOPBACK:
+        raise SettingsError(
+            f"Flower on {settings.flower_address} would be open to everybody who reaches it",
+            hint="set FARM_FLOWER_BASIC_AUTH=user:password",
+        )
     words = [
         "flower",
         f"--address={settings.flower_address}",

@@ -14,6 +14,8 @@ from farm.errors import DeviceError, SettingsError
 
 log = logging.getLogger(__name__)
 
+#: The setting ``cpu_runtime`` as a worker's process finds it: auto is OpenVINO where that is installed.
+RUNTIME = "FARM_CPU_RUNTIME"
 _WORDS = "auto, cpu:N, or a list such as cuda:0,cuda:1"
 
 

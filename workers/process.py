@@ -6,9 +6,10 @@ import os
 import sys
 from pathlib import Path
 
-from farm.errors import DeviceError
+from farm.errors import DeviceError, FarmError
 from farm.settings import Settings, load_settings
 from workers import identity
+from workers.device import RUNTIME
 
 
 def hold_device(settings: Settings, device: str) -> object:
@@ -28,7 +29,7 @@ def main(device: str) -> int:
     """Run the worker of ``device`` until it is told to stop."""
     settings = load_settings()
     held = hold_device(settings, device)
-    os.environ["FARM_CPU_RUNTIME"] = settings.cpu_runtime
+    os.environ[RUNTIME] = settings.cpu_runtime
     name = identity.assume(device)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     from workers.app import app  # noqa: PLC0415 - it connects signal handlers, for this process only
@@ -42,4 +43,9 @@ def main(device: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    try:
+        code = main(sys.argv[1])
+    except FarmError as e:  # the supervisor tells by the code that another start would not help
+        sys.stderr.write(f"error: {e}\n")
+        code = e.exit_code
+    sys.exit(code)

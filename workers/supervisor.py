@@ -7,8 +7,10 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 from farm import processes
+from farm.errors import DeviceError
 from farm.settings import Settings
 from workers.device import Device, environment, parse_devices
 
@@ -28,7 +30,10 @@ class Supervisor:
         self._stop = threading.Event()
 
     def run(self) -> int:
-        """Start all, watch all; returns when stopped by SIGTERM or SIGINT."""
+        """Start all, watch all; returns when stopped by SIGTERM or SIGINT.
+
+        Raises DeviceError when a worker says that it cannot have its device: starting it again would not help.
+        """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         parent = os.getppid()
@@ -38,20 +43,25 @@ class Supervisor:
             if os.getppid() != parent:
                 break  # whoever started us is gone
             for device, process in list(self._running.items()):
+                if process.poll() == DeviceError.exit_code:
+                    said = processes.tail(self._log(device), 1)
+                    self._end()
+                    raise DeviceError(said.removeprefix("error: "))
                 if process.poll() is not None:
                     self._restart(device, process.returncode)
         self._end()
         return 0
 
+    def _log(self, device: Device) -> Path:
+        return self._settings.home / "logs" / f"worker-{device.name}.log"
+
     def _start(self, device: Device) -> None:
-        threads = str(max(1, (os.cpu_count() or 1) // len(self._devices)))
         env = {
             **environment(device),
             "FARM_HOME": str(self._settings.home),
-            "FARM_WORKER_THREADS": "1" if device.kind == "cpu" else threads,
             "OMP_NUM_THREADS": "1",
         }
-        path = self._settings.home / "logs" / f"worker-{device.name}.log"
+        path = self._log(device)
         self._running[device] = processes.start([sys.executable, "-m", "workers.process", device.name], path, env)
         self._began[device] = time.monotonic()
         log.info("worker %s: pid %d, log %s", device.name, self._running[device].pid, path)

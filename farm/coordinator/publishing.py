@@ -10,10 +10,11 @@ from sqlalchemy import select
 
 from farm.coordinator.context import Context
 from farm.database.models import Chunk, Job
+from farm.digests import file_digest
 from farm.domain.lifecycle import JobStatus
 from farm.errors import OutputError, VerificationError
 from farm.messages import Artefact
-from farm.storage.local import LocalStorage, file_digest, storage_error
+from farm.storage.local import LocalStorage, storage_error
 
 
 def publish_output(store: LocalStorage, job: Job, output: Artefact) -> None:

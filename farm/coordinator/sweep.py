@@ -26,12 +26,12 @@ def sweep(context: Context, broker: Broker) -> None:
         if not emptied and not _silent(session, context, now) and not any(_overdue(session, context, now, waiting)):
             return
     with context.database.write() as session:
+        if emptied:  # first: what is missing now is missing for that reason, and counts as no loss
+            _hand_out_again(session, now, waiting)
         for worker in _silent(session, context, now):
             lose_worker(session, context, worker, now, "fell silent")
         for attempt, why in list(_overdue(session, context, now, waiting)):
             fail_attempt(session, context, attempt, AttemptStatus.LOST, "infrastructure", why, now)
-        if emptied:
-            _hand_out_again(session, now, waiting)
 
 
 def _silent(session: Session, context: Context, now: float) -> list[Worker]:

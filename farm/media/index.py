@@ -12,13 +12,14 @@ from typing import Any
 from av.container import InputContainer
 from av.packet import Packet
 
+from farm.digests import file_digest
 from farm.domain.manifest import Chunk, Manifest, Source, VideoStream
 from farm.domain.planner import plan_chunks
 from farm.errors import SourceError
 from farm.media.failing import reading
 from farm.media.integrity import check_complete
 from farm.media.opening import check_readable, open_source
-from farm.media.probe import digest_file, probe
+from farm.media.probe import probe
 
 #: A file whose packets end this much (seconds, and share) before the duration in its header was cut off.
 _SHORT_SECONDS = 1.0
@@ -166,7 +167,8 @@ def plan_manifest(path: Path, chunk_seconds: float | None, workers: int) -> tupl
     before = _identity(path)
     container, video, others = probe(path)
     frames = index_frames(path, video)
-    digest = digest_file(path)
+    with reading(path, SourceError, "cannot be read"):
+        digest = file_digest(path)
     if _identity(path) != before:
         raise SourceError(f"{path}: changed while it was read", hint="wait until it is written, then submit it again")
     keys = [(k, bool(o)) for k, o in zip(frames.keys, frames.open_gop, strict=True)]

@@ -1,6 +1,5 @@
 """What a source is: its container, the one video stream that is redacted, and the streams that are copied."""
 
-import hashlib
 import struct
 from itertools import islice, pairwise
 from pathlib import Path
@@ -21,12 +20,6 @@ PIXEL_FORMATS = frozenset({"yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422
 _NO_TIMESTAMPS = frozenset({"h264", "hevc", "vvc", "m4v", "mpegvideo", "obu", "mjpeg"})
 _LOOK = 8  # frames decoded to learn what only frames tell
 _PROGRESSIVE = (0, 1)  # AV_FIELD_UNKNOWN, AV_FIELD_PROGRESSIVE
-
-
-def digest_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal. Raises SourceError when it cannot be read."""
-    with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def probe(path: Path) -> tuple[str, VideoStream, tuple[OtherStream, ...]]:

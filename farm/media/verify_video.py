@@ -1,5 +1,6 @@
 """Checks of an output's video, packet by packet: that it is the segments, or that all of it can be decoded."""
 
+from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ UNDAMAGED = {**STRICT, "skip_loop_filter": "all"}
 _HVCC_ARRAYS = 22  # bytes before the number of arrays in an HEVCDecoderConfigurationRecord
 
 
-class Video:
+class Video(ABC):
     """What both ways to check a video share: its packets' times, and that nothing is hidden or damaged."""
 
     def __init__(self, path: Path, video: VideoStream) -> None:
@@ -32,13 +33,13 @@ class Video:
         self.packets = 0
         self._dts: int | None = None
 
+    @abstractmethod
     def take(self, packet: "Packet[Any]") -> None:
         """Checks one packet; the empty one at the end of the stream, too, has to be given."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self) -> None:
         """Raises VerificationError when planned frames are missing."""
-        raise NotImplementedError
 
     def check_packet(self, packet: "Packet[Any]") -> None:
         """Raises VerificationError for damage, an edit list that hides the packet, and times that cannot be."""

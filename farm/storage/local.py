@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import hashlib
 import os
 import re
 import secrets
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from farm.digests import file_digest
 from farm.errors import StorageError
 from farm.messages import Artefact
 
@@ -28,12 +28,6 @@ def storage_error(e: OSError, where: Path) -> StorageError:
     """The error for a person: what the file system refused, where, and what to do."""
     hint = _HINTS.get(e.errno or 0, "check the disk that holds it")
     return StorageError(f"cannot write to {where}: {os.strerror(e.errno or errno.EIO)}", hint=hint)
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 class LocalStorage:
@@ -91,7 +85,8 @@ class LocalStorage:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                path.unlink()
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See :meth:`farm.storage.base.Storage.keys`."""

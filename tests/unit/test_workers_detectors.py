@@ -19,8 +19,8 @@ from workers.detectors.centerface import decode, without_doubles
 from workers.detectors.graph import with_fixed_shape
 from workers.detectors.onnxruntime_session import OnnxRuntimeSession
 from workers.detectors.registry import create_detector
-from workers.detectors.session import RUNTIME, open_session
-from workers.device import Device
+from workers.detectors.session import open_session
+from workers.device import RUNTIME, Device
 
 CPU = Device("cpu", 0)
 

@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.errors import SettingsError
-from workers.device import Device
+from workers.device import RUNTIME, Device
 
 log = logging.getLogger(__name__)
-#: The setting ``cpu_runtime`` as a worker's process finds it: auto is OpenVINO where that is installed.
-RUNTIME = "FARM_CPU_RUNTIME"
 
 
 class Session(Protocol):
