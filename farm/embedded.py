@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 def lock_home(settings: Settings) -> IO[str] | None:
     """Become the one who runs the farm of this home; None if somebody runs it already. Held until closed."""
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.make_home()
     held = Path(settings.home / "farm.lock").open("a")  # noqa: SIM115 - open for as long as the farm runs
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -58,9 +58,11 @@ class EmbeddedRedis:
     def _own_folder(self) -> None:
         folder = self.socket.parent
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = folder.stat()
-        if found.st_uid != os.getuid():
-            raise BrokerError(f"{folder} belongs to somebody else", hint="remove it, or choose another FARM_HOME")
+        found = folder.lstat()
+        if stat.S_ISLNK(found.st_mode) or found.st_uid != os.getuid():
+            raise BrokerError(
+                f"{folder} is a link or belongs to somebody else", hint="remove it, or choose another FARM_HOME"
+            )
         if stat.S_IMODE(found.st_mode) != 0o700:
             folder.chmod(0o700)
 

@@ -5,6 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import (
@@ -74,6 +75,17 @@ class Settings(BaseSettings):
     preset: str | None = None
     chunk_seconds: float | None = None
 
+    def make_home(self) -> None:
+        """Create the home's folder unless it is there, and see that it can be written. Raises SettingsError."""
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            (self.home / "farm.lock").open("a").close()
+        except OSError as e:
+            raise SettingsError(
+                f"cannot write into the folder {self.home}: {e.strerror}",
+                hint="set FARM_HOME to one that can be written",
+            ) from e
+
     @property
     def sql_url(self) -> str:
         """The database: ``database_url``, else SQLite in the home."""
@@ -128,6 +140,13 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, *tomls)
 
 
+def _names_redis(url: str) -> bool:
+    try:
+        return urlsplit(url).scheme in ("redis", "rediss") and "://" in url and urlsplit(url).port != 0
+    except ValueError:  # a port that is no number
+        return False
+
+
 def load_settings(**overrides: object) -> Settings:
     """The settings in force. Raises SettingsError that names the setting and its value."""
     try:
@@ -141,8 +160,7 @@ def load_settings(**overrides: object) -> Settings:
         ) from e
     except ValueError as e:  # a farm.toml that is not TOML
         raise SettingsError(f"{SETTINGS_FILE}: {e}", hint="correct the file") from e
-    if settings.broker_url is not None and not settings.broker_url.startswith(("redis://", "rediss://")):
-        raise SettingsError(
-            f"broker_url {settings.broker_url!r} is not a Redis address", hint="use redis://[:password@]host:port/0"
-        )
+    if settings.broker_url is not None and not _names_redis(settings.broker_url):
+        shown = settings.broker_url.rpartition("@")[2]  # no password in a message
+        raise SettingsError(f"broker_url {shown!r} is not a Redis address", hint="use redis://[:password@]host:port/0")
     return settings

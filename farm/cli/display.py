@@ -14,8 +14,9 @@ from farm.coordinator.queries import JobFacts, job_facts, job_status, live_worke
 from farm.domain.lifecycle import JobStatus
 from farm.errors import JobFailed
 
-errors = Console(stderr=True, highlight=False)
-output = Console(highlight=False)
+# names of files are text: what looks like rich's markup in one is not
+errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
+output = Console(highlight=False, markup=False, emoji=False)
 _POLL_SECONDS = 0.2
 _DRAW_SECONDS = 1.0
 _SAY_SECONDS = 10.0

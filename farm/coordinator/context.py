@@ -21,7 +21,7 @@ class Context:
 
 def open_context(settings: Settings) -> Context:
     """Open the database, bring its tables up to date, and the store. Raises DatabaseError."""
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.make_home()
     database = Database(settings.sql_url)
     database.migrate()
     return Context(settings, database, LocalStorage(settings.store_root))

@@ -1,0 +1,204 @@
+"""What every store has to do, and does in the same way. A new implementation is one more line in STORES."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from farm.errors import StorageError
+from farm.storage.base import Storage
+from farm.storage.local import LocalStorage
+
+STORES: dict[str, Callable[[Path], Storage]] = {"local": LocalStorage}
+BAD_KEYS = [
+    "", ".", "..", "../a", "a/..", "a/../b", "/a", "/etc/passwd", "a//b", "a/", ".hidden", "a/.hidden", "a b", "a\nb",
+    "a\n", "a\\b", "ä", "~", "a/\0",
+]  # fmt: skip
+
+
+@pytest.fixture(params=sorted(STORES))
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    return STORES[request.param](tmp_path / "store")
+
+
+def put(store: Storage, key: str, content: bytes = b"content") -> None:
+    with store.create(key) as path:
+        path.write_bytes(content)
+
+
+def get(store: Storage, key: str) -> bytes:
+    with store.read(key) as path:
+        return path.read_bytes()
+
+
+def interrupt(store: Storage, key: str, error: BaseException) -> None:
+    with store.create(key) as path:
+        path.write_bytes(b"half of")
+        raise error
+
+
+def test_what_is_created_can_be_read(store: Storage) -> None:
+    put(store, "a/b/c-1_2.json", b"\0\xff")
+    assert store.exists("a/b/c-1_2.json")
+    assert get(store, "a/b/c-1_2.json") == b"\0\xff"
+
+
+def test_an_artefact_is_invisible_until_it_is_whole(store: Storage) -> None:
+    with store.create("a/b") as path:
+        path.write_bytes(b"half of")
+        assert not store.exists("a/b")
+        assert list(store.keys("a")) == []
+        with pytest.raises(StorageError), store.read("a/b"):
+            pass
+        path.write_bytes(b"the whole")
+    assert get(store, "a/b") == b"the whole"
+    assert list(store.keys("a")) == ["a/b"]
+
+
+@pytest.mark.parametrize("error", [ValueError("a defect"), OSError(28, "full"), KeyboardInterrupt()], ids=repr)
+def test_after_an_error_nothing_is_there(store: Storage, tmp_path: Path, error: BaseException) -> None:
+    with pytest.raises((StorageError, type(error))):
+        interrupt(store, "a/b", error)
+    assert not store.exists("a/b")
+    assert list(store.keys("a")) == []
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+    put(store, "a/b", b"again")
+    assert get(store, "a/b") == b"again"
+
+
+def test_a_full_disk_says_what_to_do(store: Storage) -> None:
+    with pytest.raises(StorageError, match=r"No space left.*free some space"):
+        interrupt(store, "a/b", OSError(28, "full"))
+
+
+def test_a_writer_that_wrote_nothing_made_nothing(store: Storage) -> None:
+    with pytest.raises(StorageError), store.create("a/b"):
+        pass
+    assert not store.exists("a/b")
+
+
+def test_the_first_creator_wins_and_the_second_sees_no_error(store: Storage, tmp_path: Path) -> None:
+    with store.create("a/b") as late:
+        late.write_bytes(b"late")
+        put(store, "a/b", b"first")
+    put(store, "a/b", b"third")
+    assert get(store, "a/b") == b"first"
+    assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 1
+
+
+def test_two_writers_at_once_do_not_share_a_file(store: Storage) -> None:
+    with store.create("a/b") as one, store.create("a/b") as two:
+        assert one != two
+        one.write_bytes(b"one")
+        two.write_bytes(b"two")
+    assert get(store, "a/b") in {b"one", b"two"}
+
+
+def test_the_path_to_write_keeps_the_suffix(store: Storage) -> None:
+    with store.create("a/video.mp4") as path:
+        assert path.suffix == ".mp4"
+        path.write_bytes(b"")
+
+
+def test_describe_tells_real_size_and_digest(store: Storage) -> None:
+    content = b"0123456789" * 1000
+    put(store, "a/b", content)
+    found = store.describe("a/b", frames=7)
+    assert (found.key, found.size, found.frames) == ("a/b", 10_000, 7)
+    assert found.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_describe_reads_anew(store: Storage) -> None:
+    put(store, "a/b", b"content")
+    before = store.describe("a/b", frames=1)
+    with store.read("a/b") as path:
+        path.write_bytes(b"changed")
+    assert store.describe("a/b", frames=1).sha256 != before.sha256
+
+
+def test_absent_keys_are_a_storage_error_that_names_them(store: Storage) -> None:
+    with pytest.raises(StorageError, match="a/absent"), store.read("a/absent"):
+        pass
+    with pytest.raises(StorageError, match="a/absent"):
+        store.describe("a/absent", frames=1)
+    assert not store.exists("a/absent")
+
+
+def test_a_folder_of_keys_is_no_artefact(store: Storage) -> None:
+    put(store, "a/b/c")
+    assert not store.exists("a/b")
+    with pytest.raises(StorageError), store.read("a/b"):
+        pass
+
+
+@pytest.mark.parametrize("key", BAD_KEYS, ids=repr)
+def test_bad_keys_are_refused_by_everything(store: Storage, tmp_path: Path, key: str) -> None:
+    (tmp_path / "a").write_bytes(b"outside the store")
+    put(store, "a/b")
+    with pytest.raises(StorageError, match="cannot be a key"), store.create(key):
+        pass
+    with pytest.raises(StorageError, match="cannot be a key"), store.read(key):
+        pass
+    for call in (store.exists, store.delete, lambda k: store.describe(k, 1), lambda k: list(store.keys(k))):
+        with pytest.raises(StorageError, match="cannot be a key"):
+            call(key)
+    assert store.exists("a/b")
+    assert (tmp_path / "a").read_bytes() == b"outside the store"
+
+
+def test_delete_removes_one_key_or_all_below_a_prefix(store: Storage) -> None:
+    for key in ("a/b/1", "a/b/2", "a/bc/1", "a/c"):
+        put(store, key)
+    store.delete("a/b")
+    assert list(store.keys("a")) == ["a/bc/1", "a/c"]
+    store.delete("a/c")
+    assert list(store.keys("a")) == ["a/bc/1"]
+
+
+def test_deleting_what_is_not_there_is_no_error(store: Storage) -> None:
+    store.delete("a/b")
+    put(store, "a/b")
+    store.delete("a/c")
+    store.delete("a/b/below/a/key")
+    store.delete("a/b")
+    store.delete("a/b")
+    assert not store.exists("a/b")
+
+
+def test_keys_are_sorted_and_only_those_below(store: Storage) -> None:
+    assert list(store.keys("a")) == []
+    for key in ("a/2", "a/10", "a/b/1", "ab/1", "b"):
+        put(store, key)
+    assert list(store.keys("a")) == ["a/10", "a/2", "a/b/1"]
+
+
+class TestLocalFolder:
+    """What only a store in a folder can do."""
+
+    def test_remove_unfinished_takes_only_what_killed_writers_left(self, tmp_path: Path) -> None:
+        store = LocalStorage(tmp_path / "store")
+        put(store, "a/whole")
+        writer = store.create("a/b/half")
+        writer.__enter__().write_bytes(b"half of")  # and never ends, as if it were killed
+        assert list(store.keys("a")) == ["a/whole"]
+        assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 2
+        store.remove_unfinished()
+        assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["whole"]
+
+    def test_remove_unfinished_without_a_folder_is_no_error(self, tmp_path: Path) -> None:
+        LocalStorage(tmp_path / "store").remove_unfinished()
+
+    def test_a_folder_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_bytes(b"")
+        store = LocalStorage(tmp_path / "file" / "store")
+        with pytest.raises(StorageError, match="cannot write to") as caught:
+            put(store, "a/b")
+        assert str(tmp_path / "file" / "store" / "a" / "b") in str(caught.value)
+        assert caught.value.hint
+        assert not store.exists("a/b")
+
+    def test_local_path_is_where_the_artefact_lies(self, tmp_path: Path) -> None:
+        store = LocalStorage(tmp_path / "store")
+        put(store, "a/b", b"content")
+        assert store.local_path("a/b").read_bytes() == b"content"

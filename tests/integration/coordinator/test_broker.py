@@ -1,0 +1,224 @@
+"""Orders go out as a person and Celery can read them, outcomes come in, and rubbish does no harm."""
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import kombu
+import pytest
+import redis
+
+from farm.broker import Broker, celery_app, check_broker, redis_client
+from farm.coordinator.service import Coordinator
+from farm.database.models import Worker
+from farm.embedded_redis import EmbeddedRedis
+from farm.errors import AttemptStopped, BrokerError
+from farm.messages import (
+    OUTCOMES,
+    Artefact,
+    Completed,
+    Failed,
+    GivenBack,
+    Goodbye,
+    Hello,
+    Message,
+    Order,
+    Progress,
+    Started,
+    load_outcome,
+    stop_key,
+)
+from farm.settings import Settings
+from tests.integration.coordinator.conftest import Bench
+from workers import identity
+from workers.reporting import ProgressReporter, Reporter
+
+pytestmark = pytest.mark.integration
+
+ARTEFACT = Artefact(key="a/b", size=3, sha256="0" * 64, frames=5)
+OUTCOMES_OF_ALL_KINDS: list[Message] = [
+    Hello(worker="w0", incarnation="a", host="h", device="cpu0", pid=1),
+    Started(token="t", worker="w0"),
+    Progress(token="t", worker="w0", frames=3),
+    Completed(token="t", worker="w0", artefact=ARTEFACT, spent={"decode": 0.5}, notes=("a → b",)),
+    Failed(token="t", worker="w0", cause="infrastructure", reason="killed\n", permanent=True),
+    GivenBack(token="t", worker="w0", reason="told to stop"),
+    Goodbye(worker="w0", incarnation="a"),
+]
+
+
+def order(stage: str = "detect") -> Order:
+    return Order.model_validate(
+        {
+            "job": "abc", "stage": stage, "chunk": 2, "chunks": 12, "attempt": 1, "token": "feed" * 6,
+            "fingerprint": "f", "plan": "plans/p", "source": "/in.mp4", "inputs": [ARTEFACT], "options": {},
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture
+def here(bench: Bench, redis_server: object) -> Iterator[Settings]:
+    """The settings of a farm whose Redis runs."""
+    settings = bench.context.settings.model_copy(update={"progress_seconds": 0.0})
+    server = EmbeddedRedis(settings)
+    server.start()
+    yield settings
+    server.stop()
+
+
+@pytest.fixture
+def client(here: Settings) -> Iterator[redis.Redis]:
+    with redis_client(here) as client:
+        yield client
+
+
+@pytest.fixture
+def broker(here: Settings) -> Iterator[Broker]:
+    broker = Broker(here)
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def reporter(here: Settings) -> Iterator[Reporter]:
+    reporter = Reporter(here)
+    yield reporter
+    reporter.close()
+
+
+def nothing_expected(body: object) -> None:
+    pytest.fail(f"nobody sent {body!r}")
+
+
+def lying_in(client: redis.Redis, queue: str) -> Any:
+    (message,) = client.lrange(queue, 0, -1)
+    return json.loads(message)
+
+
+@pytest.mark.parametrize("stage", ["detect", "redact", "compose"])
+def test_an_order_lies_in_its_stages_queue(broker: Broker, client: redis.Redis, stage: str) -> None:
+    broker.publish(order(stage))
+    message = lying_in(client, stage)
+    headers = message["headers"]
+    assert headers["task"] == stage
+    assert headers["id"] == order().token
+    assert (headers["argsrepr"], headers["kwargsrepr"]) == ("()", f"job=abc, stage={stage}, chunk=3/12")
+    assert message["content-type"] == "application/json"
+    _, kwargs, _ = json.loads(base64.b64decode(message["body"]))
+    assert {k: kwargs[k] for k in ("job", "stage", "chunk")} == {"job": "abc", "stage": stage, "chunk": "3/12"}
+    assert Order.model_validate(kwargs["order"]) == order(stage)
+    assert order().token.encode() in broker.waiting()
+
+
+def test_outcomes_of_all_kinds_arrive_in_order_once(broker: Broker, reporter: Reporter, client: redis.Redis) -> None:
+    for outcome in OUTCOMES_OF_ALL_KINDS:
+        reporter.send(outcome)
+    found: list[Message] = []
+    broker.receive(lambda body: found.append(load_outcome(body)), wait=2)
+    assert found == OUTCOMES_OF_ALL_KINDS
+    assert broker.receive(nothing_expected, wait=0.01) == 0
+    assert client.llen(OUTCOMES) == client.hlen("unacked") == 0
+
+
+def test_waiting_for_outcomes_ends(broker: Broker) -> None:
+    began = time.monotonic()
+    assert broker.receive(nothing_expected, wait=0.2) == 0
+    assert 0.1 < time.monotonic() - began < 2
+
+
+def test_an_outcome_that_could_not_be_handled_comes_again(broker: Broker, reporter: Reporter) -> None:
+    reporter.send(OUTCOMES_OF_ALL_KINDS[1])
+
+    def refuse(_: object) -> None:
+        raise LookupError("the database is away")
+
+    with pytest.raises(LookupError):
+        broker.receive(refuse, wait=2)
+    found: list[object] = []
+    assert broker.receive(found.append, wait=2) == 1
+    assert load_outcome(found[0]) == OUTCOMES_OF_ALL_KINDS[1]
+
+
+def as_json(connection: kombu.Connection, body: object, **how: Any) -> None:
+    kombu.Producer(connection).publish(body, exchange="", routing_key=OUTCOMES, **how)
+
+
+RUBBISH: dict[str, Callable[[kombu.Connection, redis.Redis], object]] = {
+    "no outcome": lambda c, _: as_json(c, {"kind": "nonsense"}),
+    "an unknown field": lambda c, _: as_json(c, {"kind": "started", "token": "t", "worker": "w", "x": 1}),
+    "a number": lambda c, _: as_json(c, 7),
+    "nothing": lambda c, _: as_json(c, None),
+    "not a message": lambda _, r: r.lpush(OUTCOMES, b"rubbish"),
+    "not text": lambda _, r: r.lpush(OUTCOMES, b"\xff\x00"),
+    "an empty message": lambda _, r: r.lpush(OUTCOMES, b"{}"),
+    "a pickle": lambda c, _: as_json(c, {"kind": "started"}, serializer="pickle"),
+    "JSON that is none": lambda c, _: as_json(c, b"{", content_type="application/json", content_encoding="utf-8"),
+    "an encoding that is none": lambda c, _: as_json(
+        c, b"{}", content_type="application/json", content_encoding="nonsense"
+    ),
+}
+
+
+def test_rubbish_is_dropped_and_the_loop_goes_on(bench: Bench, here: Settings, client: redis.Redis) -> None:
+    """All of it in one queue, before a word that counts; and none of it comes again."""
+    stop, coordinator = threading.Event(), Coordinator(bench.context)
+    with celery_app(here, "rubbish").connection_for_write() as connection:
+        for put in RUBBISH.values():
+            put(connection, client)
+        as_json(connection, OUTCOMES_OF_ALL_KINDS[0].model_dump(mode="json"))
+    stop.wait = lambda timeout=None: False  # type: ignore[method-assign]  # no pause after a defect
+    loop = threading.Thread(target=coordinator.run, args=[stop])
+    loop.start()
+    try:
+        until = time.monotonic() + 10
+        while not coordinator.ended.is_set() and time.monotonic() < until:
+            with bench.context.database.read() as session:
+                if session.get(Worker, "w0"):
+                    break
+            time.sleep(0.02)
+    finally:
+        stop.set()
+        loop.join()
+    with bench.context.database.read() as session:
+        assert session.get(Worker, "w0") is not None
+    assert client.llen(OUTCOMES) == client.hlen("unacked") == 0
+
+
+def test_a_stop_key_reaches_its_worker_only(
+    broker: Broker, reporter: Reporter, here: Settings, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identity, "name", lambda: "w0")
+    report = ProgressReporter(reporter, order(), here)
+    report(1)
+    broker.stop(order().token, "w1")
+    report(2)
+    broker.stop(order().token, "w0")
+    with pytest.raises(AttemptStopped):
+        report(3)
+    assert 0 < client.ttl(stop_key(order().token, "w0")) <= 24 * 3600
+    found: list[Any] = []
+    broker.receive(found.append, wait=2)
+    assert [body["frames"] for body in found] == [1, 2, 3]
+
+
+def test_emptied_is_said_once_for_every_time(broker: Broker, client: redis.Redis) -> None:
+    assert broker.emptied()
+    assert not broker.emptied()
+    client.flushall()
+    assert broker.emptied()
+    assert not broker.emptied()
+
+
+def test_a_password_is_in_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(broker_url="redis://user:s3cret@127.0.0.1:1/0")
+    with pytest.raises(BrokerError, match=r"redis://127\.0\.0\.1:1/0 does not answer") as caught:
+        check_broker(settings)
+    assert "s3cret" not in str(caught.value)
+    assert "FARM_BROKER_URL" in str(caught.value)
+
+
+def test_a_broker_that_answers_is_no_error(here: Settings) -> None:
+    check_broker(here)

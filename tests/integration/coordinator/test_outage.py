@@ -1,0 +1,99 @@
+"""A Redis that goes away and comes back only makes the coordinator wait."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from celery import Celery
+
+from farm.broker import BROKER_ERRORS, Broker, celery_app, redis_client
+from farm.coordinator.dispatch import dispatch, publish
+from farm.coordinator.service import Coordinator
+from farm.database.models import Attempt
+from farm.domain.manifest import Manifest
+from farm.embedded_redis import EmbeddedRedis
+from farm.messages import Artefact, Completed
+from farm.settings import Settings
+from tests.integration.coordinator.conftest import Bench
+from workers.reporting import Reporter
+
+pytestmark = pytest.mark.integration
+AddJob = Callable[..., Manifest]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kombu tries for seconds before it says that there is no Redis."""
+
+    def impatient_app(settings: Settings, name: str = "blurfarm") -> Celery:
+        app = celery_app(settings, name)
+        app.conf.broker_connection_timeout = 0.3
+        return app
+
+    monkeypatch.setattr("farm.broker.celery_app", impatient_app)
+
+
+@pytest.fixture
+def server(bench: Bench, redis_server: object) -> Iterator[EmbeddedRedis]:
+    server = EmbeddedRedis(bench.context.settings)
+    server.start()
+    yield server
+    server.stop()
+
+
+def tokens(bench: Bench, index: int = 0) -> list[str]:
+    return [a.token for a in bench.chunk(index).attempts]
+
+
+def ends(bench: Bench, index: int = 0) -> list[tuple[str, str | None]]:
+    return [(a.status, a.cause) for a in bench.chunk(index).attempts]
+
+
+def test_publishing_goes_on_with_a_redis_that_came_back(bench: Bench, server: EmbeddedRedis, add_job: AddJob) -> None:
+    add_job(chunks=1)
+    bench.hello()
+    dispatch(bench.context)
+    with contextlib.closing(Broker(bench.context.settings)) as broker:
+        assert broker.emptied()
+        server.stop()
+        with pytest.raises(BROKER_ERRORS):
+            publish(bench.context, broker)
+        server.start()
+        assert publish(bench.context, broker) == 1
+        assert tokens(bench)[0].encode() in broker.waiting()
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 15
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_the_loop_outlives_its_redis(bench: Bench, server: EmbeddedRedis, add_job: AddJob) -> None:
+    add_job(chunks=1)
+    bench.hello()
+    stop, coordinator = threading.Event(), Coordinator(bench.context)
+    loop = threading.Thread(target=coordinator.run, args=[stop])
+    loop.start()
+    reporter = Reporter(bench.context.settings)
+    try:
+        with redis_client(bench.context.settings) as client:
+            wait_until(lambda: client.llen("detect") == 1)
+        server.stop()
+        server.start()
+        with redis_client(bench.context.settings) as client:
+            wait_until(lambda: client.llen("detect") == 1)
+        assert ends(bench) == [("lost", None), ("queued", None)]
+        artefact = Artefact(key="none/at-all", size=1, sha256="0" * 64, frames=5)
+        reporter.send(Completed(token=tokens(bench)[1], worker="w0", artefact=artefact))
+        wait_until(lambda: bench.chunk().status == "done")
+    finally:
+        reporter.close()
+        stop.set()
+        loop.join()
+    assert coordinator.ended.is_set()
+    with bench.context.database.read() as session:
+        assert session.query(Attempt).count() == 2

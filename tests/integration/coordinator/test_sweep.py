@@ -1,0 +1,245 @@
+"""What Redis, workers and time take away comes back, and nobody pays for what was not their fault."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from farm.broker import BROKER_ERRORS, Broker, redis_client
+from farm.coordinator.dispatch import dispatch, publish
+from farm.coordinator.outcomes import accept
+from farm.coordinator.sweep import sweep
+from farm.database.models import Outgoing, Worker
+from farm.domain.manifest import Manifest
+from farm.embedded_redis import EmbeddedRedis
+from farm.messages import Order, Progress
+from tests.integration.coordinator.conftest import Bench
+
+pytestmark = pytest.mark.integration
+AddJob = Callable[..., Manifest]
+
+
+@pytest.fixture
+def server(bench: Bench, redis_server: object) -> Iterator[EmbeddedRedis]:
+    server = EmbeddedRedis(bench.context.settings)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def client(bench: Bench, server: EmbeddedRedis) -> Iterator[redis.Redis]:
+    with redis_client(bench.context.settings) as client:
+        yield client
+
+
+@pytest.fixture
+def broker(bench: Bench, server: EmbeddedRedis) -> Iterator[Broker]:
+    """The coordinator's broker, which has seen this Redis before."""
+    broker = Broker(bench.context.settings)
+    sweep(bench.context, broker)
+    yield broker
+    broker.close()
+
+
+def tokens(bench: Bench, index: int = 0) -> list[str]:
+    return [a.token for a in bench.chunk(index).attempts]
+
+
+def ends(bench: Bench, index: int = 0) -> list[tuple[str, str | None]]:
+    return [(a.status, a.cause) for a in bench.chunk(index).attempts]
+
+
+def send_out(bench: Bench, broker: Broker, add_job: AddJob, chunks: int = 1) -> None:
+    add_job(chunks=chunks)
+    bench.hello()
+    dispatch(bench.context)
+    publish(bench.context, broker)
+
+
+def test_a_lease_that_ran_out_is_lost_and_handed_out_again(bench: Bench, broker: Broker, add_job: AddJob) -> None:
+    add_job(chunks=1)
+    bench.hello()
+    order = bench.orders()[0]
+    bench.start(order)
+    bench.clock.pass_(44)
+    bench.hello()
+    sweep(bench.context, broker)
+    assert bench.chunk().status == "leased"
+    bench.clock.pass_(2)
+    sweep(bench.context, broker)
+    assert ends(bench) == [("lost", "infrastructure")]
+    assert "no word from w0 for 45 s" in (bench.chunk().attempts[0].reason or "")
+    bench.clock.pass_(1)
+    bench.hello()
+    assert [(o.chunk, o.attempt) for o in bench.orders()] == [(0, 2)]
+
+
+def test_progress_without_a_new_frame_is_no_progress(bench: Bench, broker: Broker, add_job: AddJob) -> None:
+    add_job(chunks=1)
+    bench.hello()
+    order = bench.orders()[0]
+    bench.start(order)
+
+    def minutes(count: int, frames: Callable[[int], int]) -> None:
+        for n in range(count * 6):
+            bench.clock.pass_(10)
+            bench.hello()
+            accept(bench.context, Progress(token=order.token, worker="w0", frames=frames(n)))
+            sweep(bench.context, broker)
+
+    minutes(3, lambda n: n + 1)  # slow, but it moves
+    assert bench.chunk().status == "leased"
+    minutes(2, lambda _: 18)
+    assert bench.chunk().status == "leased"
+    bench.clock.pass_(1)
+    sweep(bench.context, broker)
+    assert ends(bench) == [("lost", "infrastructure")]
+    assert "no new frame from w0 for 120 s" in (bench.chunk().attempts[0].reason or "")
+
+
+def test_a_silent_workers_attempts_are_lost_and_it_counts_no_more(
+    bench: Bench, broker: Broker, add_job: AddJob
+) -> None:
+    add_job(chunks=6)
+    bench.hello("w0")
+    bench.hello("w1")
+    orders = bench.orders()
+    assert len(orders) == 4
+    bench.start(orders[0], "w0")
+    bench.start(orders[1], "w1")
+    for order in orders[2:]:
+        bench.complete(order, "w1")
+    bench.clock.pass_(31)
+    bench.hello("w1")
+    sweep(bench.context, broker)
+    assert [bench.chunk(i).status for i in (0, 1)] == ["pending", "leased"]
+    with bench.context.database.read() as session:
+        assert {w.name: w.alive for w in session.query(Worker)} == {"w0": False, "w1": True}
+    bench.clock.pass_(1)
+    assert len(bench.orders()) == 1  # w1 has room for two, and works on one
+    bench.hello("w0")
+    assert len(bench.orders()) == 2  # back again, it counts again
+
+
+@pytest.mark.parametrize("seconds_before", [1, 40], ids=["soon", "after the time a taken order is waited for"])
+def test_an_emptied_redis_is_filled_again_once_and_nobody_is_to_blame(
+    bench: Bench, broker: Broker, client: redis.Redis, add_job: AddJob, seconds_before: float
+) -> None:
+    send_out(bench, broker, add_job, chunks=2)
+    bench.clock.pass_(seconds_before)
+    bench.hello()
+    client.flushall()
+    sweep(bench.context, broker)
+    assert [ends(bench, i) for i in (0, 1)] == [[("lost", None)]] * 2
+    dispatch(bench.context)
+    publish(bench.context, broker)
+    again = {tokens(bench, i)[1] for i in (0, 1)}
+    sweep(bench.context, broker)
+    dispatch(bench.context)
+    assert publish(bench.context, broker) == 0
+    assert {tokens(bench, i)[-1] for i in (0, 1)} == again
+    waiting = broker.waiting()
+    assert all(token.encode() in waiting for token in again)
+    assert client.llen("detect") == 2
+
+
+def test_redis_may_be_emptied_more_often_than_a_chunk_may_be_lost(
+    bench: Bench, broker: Broker, client: redis.Redis, add_job: AddJob
+) -> None:
+    send_out(bench, broker, add_job)
+    for _ in range(7):
+        bench.clock.pass_(40)
+        bench.hello()
+        client.flushall()
+        sweep(bench.context, broker)
+        assert dispatch(bench.context) == 1
+        publish(bench.context, broker)
+    assert bench.job().status == "detecting"
+    assert len(tokens(bench)) == 8
+
+
+def test_what_a_worker_holds_survives_an_emptied_redis(
+    bench: Bench, broker: Broker, client: redis.Redis, add_job: AddJob
+) -> None:
+    add_job(chunks=1)
+    bench.hello()
+    bench.start(bench.orders()[0])
+    client.flushall()
+    sweep(bench.context, broker)
+    assert bench.chunk().status == "leased"
+
+
+def test_what_was_not_published_yet_is_not_handed_out_twice(
+    bench: Bench, broker: Broker, client: redis.Redis, add_job: AddJob
+) -> None:
+    add_job(chunks=1)
+    bench.hello()
+    dispatch(bench.context)
+    client.flushall()
+    bench.clock.pass_(31)
+    bench.hello()
+    sweep(bench.context, broker)
+    assert ends(bench) == [("queued", None)]
+
+
+def test_one_order_that_vanished_is_found_and_one_that_waits_is_left_alone(
+    bench: Bench, broker: Broker, client: redis.Redis, add_job: AddJob
+) -> None:
+    send_out(bench, broker, add_job, chunks=2)
+    (gone,) = tokens(bench, 0)
+    for message in client.lrange("detect", 0, -1):
+        assert isinstance(message, bytes)
+        if gone.encode() in message:
+            client.lrem("detect", 1, message)  # type: ignore[arg-type]  # bytes are what it holds
+    bench.clock.pass_(29)
+    sweep(bench.context, broker)
+    assert ends(bench, 0) == [("queued", None)]
+    bench.hello()
+    bench.clock.pass_(2)
+    sweep(bench.context, broker)
+    assert ends(bench, 0) == [("lost", "infrastructure")]
+    assert ends(bench, 1) == [("queued", None)]
+
+
+def test_an_order_that_nobody_takes_is_not_waited_for_without_end(
+    bench: Bench, broker: Broker, add_job: AddJob
+) -> None:
+    send_out(bench, broker, add_job)
+    bench.clock.pass_(599)
+    bench.hello()
+    sweep(bench.context, broker)
+    assert ends(bench) == [("queued", None)]
+    bench.clock.pass_(2)
+    sweep(bench.context, broker)
+    assert "no worker took it for 600 s" in (bench.chunk().attempts[0].reason or "")
+
+
+def outbox(bench: Bench) -> int:
+    with bench.context.database.read() as session:
+        return session.query(Outgoing).count()
+
+
+def test_after_a_broker_error_the_rest_is_sent_later(
+    bench: Bench, broker: Broker, client: redis.Redis, add_job: AddJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_job(chunks=3)
+    for worker in ("w0", "w1"):
+        bench.hello(worker)
+    dispatch(bench.context)
+    sent: list[int] = []
+
+    def break_at_the_second(order: Order) -> None:
+        if len(sent) == 1:
+            raise redis.ConnectionError("gone")
+        sent.append(order.chunk)
+        Broker.publish(broker, order)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(broker, "publish", break_at_the_second)
+        with pytest.raises(BROKER_ERRORS):
+            publish(bench.context, broker)
+    assert outbox(bench) == 2
+    assert publish(bench.context, broker) == 2
+    assert outbox(bench) == 0
+    assert client.llen("detect") == 3

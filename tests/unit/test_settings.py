@@ -1,0 +1,167 @@
+"""Where a setting comes from, and what a person reads who got one wrong."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from farm.broker import check_broker
+from farm.errors import BrokerError, SettingsError
+from farm.settings import load_settings
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty FARM_HOME, and an empty folder to stand in."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("FARM_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+SOURCES = ["argument", "environment", "here", "home", "default"]
+
+
+@pytest.mark.parametrize("winner", SOURCES)
+def test_the_nearest_source_wins(home: Path, monkeypatch: pytest.MonkeyPatch, winner: str) -> None:
+    given = SOURCES[SOURCES.index(winner) :]
+    if "environment" in given:
+        monkeypatch.setenv("FARM_DEVICES", "environment")
+    if "here" in given:
+        Path("farm.toml").write_text('devices = "here"\n')
+    if "home" in given:
+        (home / "farm.toml").write_text('devices = "home"\n')
+    settings = load_settings(**({"devices": "argument"} if "argument" in given else {}))
+    assert settings.devices == ("auto" if winner == "default" else winner)
+
+
+def test_sources_are_joined_setting_by_setting(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "farm.toml").write_text('devices = "cpu:9"\ncrf = 30\nstyle = "solid"\n')
+    Path("farm.toml").write_text("crf = 20\n")
+    monkeypatch.setenv("FARM_STYLE", "pixelate")
+    settings = load_settings()
+    assert (settings.devices, settings.crf, settings.style) == ("cpu:9", 20, "pixelate")
+
+
+def test_an_empty_variable_is_none_at_all(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARM_BROKER_URL", "")
+    monkeypatch.setenv("FARM_CRF", "")
+    settings = load_settings()
+    assert settings.embedded
+    assert settings.crf is None
+
+
+def test_without_a_home_the_data_folder_of_the_user_is_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FARM_HOME", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
+    assert load_settings().home == tmp_path / "xdg" / "blurfarm"
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load_settings().home == tmp_path / ".local" / "share" / "blurfarm"
+
+
+def test_paths_become_absolute(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARM_STORE_DIR", "store")
+    monkeypatch.setenv("FARM_MODELS_DIR", "~/models")
+    monkeypatch.setenv("HOME", "/somebody")
+    settings = load_settings()
+    assert settings.store_root == Path.cwd() / "store"
+    assert settings.models_root == Path("/somebody/models")
+
+
+def test_everything_hangs_on_the_home(home: Path) -> None:
+    settings = load_settings()
+    assert settings.store_root == home / "store"
+    assert settings.models_root == home / "models"
+    assert settings.sql_url == f"sqlite:///{home}/farm.db"
+    assert settings.redis_socket.name == "redis.sock"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("crf", "fine"), ("lease_seconds", "soon"), ("cpu_runtime", "gpu"), ("keep_segments", "maybe")]
+)
+def test_a_wrong_value_in_the_environment_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"FARM_{name.upper()}", value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert f"setting {name} = '{value}'" in str(caught.value)
+    assert f"FARM_{name.upper()}" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_of_several_wrong_values_one_is_said(home: Path) -> None:
+    Path("farm.toml").write_text('crf = "fine"\nlease_seconds = "soon"\n')
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value).count("setting ") == 1
+    assert "farm.toml" in str(caught.value)
+
+
+def test_a_file_that_is_not_toml_is_said(home: Path) -> None:
+    Path("farm.toml").write_text("crf: 20\n")
+    with pytest.raises(SettingsError, match=r"^farm\.toml: "):
+        load_settings()
+
+
+def test_settings_of_another_version_do_no_harm(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("farm.toml").write_text("from_the_future = 1\ncrf = 20\n")
+    monkeypatch.setenv("FARM_FROM_THE_PAST", "1")
+    assert load_settings().crf == 20
+
+
+def test_a_short_home_has_its_socket_inside(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARM_HOME", "/srv/farm")
+    settings = load_settings()
+    assert settings.redis_socket == Path("/srv/farm/redis/redis.sock")
+    assert settings.celery_url == "redis+socket:///srv/farm/redis/redis.sock"
+    assert settings.redis_url == "unix:///srv/farm/redis/redis.sock"
+
+
+@pytest.mark.parametrize("letter", ["x", "ü"])
+def test_a_long_home_has_a_short_socket_of_its_own(letter: str) -> None:
+    homes = [Path("/srv") / (letter * 90 + str(n)) for n in (1, 2)]
+    sockets = [load_settings(home=home).redis_socket for home in homes]
+    assert all(len(os.fsencode(s)) <= 100 for s in sockets)
+    assert len(set(sockets)) == 2
+    assert load_settings(home=homes[0]).redis_socket == sockets[0]
+    assert str(os.getuid()) in sockets[0].parent.name
+
+
+@pytest.mark.parametrize("length", range(80, 90))
+def test_no_socket_is_longer_than_the_system_allows(length: int) -> None:
+    assert len(os.fsencode(load_settings(home=Path("/" + "x" * length)).redis_socket)) <= 100
+
+
+def test_a_broker_elsewhere_is_taken_as_it_is() -> None:
+    settings = load_settings(broker_url="rediss://:word@queue:6380/1")
+    assert not settings.embedded
+    assert settings.celery_url == settings.redis_url == "rediss://:word@queue:6380/1"
+
+
+@pytest.mark.parametrize(
+    "url", ["amqp://user:s3cret@queue/", "redis:s3cret@queue", "redis://:s3cret@queue:port/0", "queue:6379"]
+)
+def test_an_address_that_is_none_is_said_without_its_password(url: str) -> None:
+    with pytest.raises(SettingsError, match="broker_url") as caught:
+        load_settings(broker_url=url)
+    assert "s3cret" not in str(caught.value)
+    assert "redis://[:password@]host:port/0" in str(caught.value)
+
+
+@pytest.mark.parametrize("address", [":s3cret@127.0.0.1:1/0", "user:s3@cret@127.0.0.1:1/0"])
+def test_a_broker_that_is_away_is_named_without_its_password(address: str) -> None:
+    with pytest.raises(BrokerError, match=r"Redis at redis://127\.0\.0\.1:1/0 does not answer") as caught:
+        check_broker(load_settings(broker_url=f"redis://{address}"))
+    assert "s3" not in str(caught.value)
+    assert "cret" not in str(caught.value)
+    assert "FARM_BROKER_URL" in str(caught.value)
+
+
+def test_an_embedded_broker_that_is_away_says_how_to_start_it(tmp_path: Path) -> None:
+    with pytest.raises(BrokerError, match="farm up"):
+        check_broker(load_settings(home=tmp_path / "h"))
