@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+#: No child of the farm opens the database, and its address holds a password.
+DATABASE_ADDRESS = "FARM_DATABASE_URL"
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -20,7 +22,8 @@ def _die_with_parent() -> None:
 
 
 def start(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
-    """Start a command in a session of its own (Ctrl-C reaches only us), its output appended to ``log``.
+    """Start a command in a session of its own (Ctrl-C reaches only us), its output appended to ``log``, without the
+    database's address in its environment.
 
     On Linux it is killed when this process ends, however that ends: what it was doing is done again, and nothing lives
     on unseen. Call from the main thread: the kernel watches the thread that started it.
@@ -32,7 +35,7 @@ def start(command: Sequence[str], log: Path, env: Mapping[str, str] | None = Non
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(env or {})},
+            env={**{k: v for k, v in os.environ.items() if k != DATABASE_ADDRESS}, **(env or {})},
             start_new_session=True,
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock is taken
         )

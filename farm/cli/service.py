@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from farm.errors import FarmError
+from farm.processes import DATABASE_ADDRESS
 from farm.settings import Settings, load_settings
 
 DevicesOption = Annotated[str | None, typer.Option(help="auto, cpu:N or cuda:0,cuda:1. Default: auto.")]
@@ -63,6 +64,7 @@ def worker(devices: DevicesOption = None) -> None:
     from farm.broker import check_broker  # noqa: PLC0415 - `farm --help` should not wait for it
 
     check_broker(settings)
+    os.environ.pop(DATABASE_ADDRESS, None)
     # the floor above never imports the workers: it starts them
     os.execv(sys.executable, [sys.executable, "-m", "workers", settings.devices])  # noqa: S606 - our own program
 

@@ -14,6 +14,7 @@ from farm.errors import DatabaseError
 
 MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
 _WRITE = "blurfarm_write"
+_MIGRATION_LOCK = 0x626C7572  # any number that all processes of the farm agree on
 
 
 class Database:
@@ -64,6 +65,8 @@ class Database:
 
             config = alembic_config(self.url)
             with self.engine.execution_options(**{_WRITE: True}).begin() as connection:
+                if connection.dialect.name == "postgresql":  # two processes that start at once: one after the other
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
         except SQLAlchemyError as e:

@@ -1,6 +1,7 @@
 """SQLite and PostgreSQL alike: migrations up and down, and none forgotten."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,16 @@ def test_migrations_up_down_and_up_again(database: Database) -> None:
     database.migrate()
     assert tables(database) == {*Base.metadata.tables, "alembic_version"}
     database.migrate()
+
+
+def test_many_processes_may_migrate_at_once(url: str) -> None:
+    databases = [Database(url) for _ in range(6)]
+    with ThreadPoolExecutor(len(databases)) as pool:
+        for done in [pool.submit(database.migrate) for database in databases]:
+            done.result()
+    assert tables(databases[0]) == {*Base.metadata.tables, "alembic_version"}
+    for database in databases:
+        database.close()
 
 
 def test_no_migration_is_forgotten(database: Database) -> None:
