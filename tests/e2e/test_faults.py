@@ -24,7 +24,8 @@ def long_clip(make_clip: ClipMaker) -> Path:
 def begin(farm: Farm, source: Path, out: Path) -> "subprocess.Popen[str]":
     """A farm with a job that has finished some chunks."""
     up = farm.up()
-    farm.run("submit", source, "-o", out, "--chunk-seconds", 1, "--detach")
+    # sought at double size: the job has to last long enough to be disturbed
+    farm.run("submit", source, "-o", out, "--chunk-seconds", 1, "--detect-size", 1280, "--detach")
     farm.wait_until(lambda: farm.chunks_done("detect") >= 3, "three chunks", up)
     return up
 
