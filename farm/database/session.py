@@ -1,5 +1,7 @@
 """Opening the database and bringing it to the newest migration."""
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ from farm.errors import DatabaseError
 
 MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
 _WRITE = "blurfarm_write"
+_PATIENCE_SECONDS = 30.0  # for another process that is writing
 _MIGRATION_LOCK = 0x626C7572  # any number that all processes of the farm agree on
 
 
@@ -114,12 +117,13 @@ def _engine(url: str) -> Engine:
     name = make_url(url).database
     if name and name != ":memory:":
         Path(name).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": 30})
+    engine = create_engine(url, connect_args={"timeout": _PATIENCE_SECONDS})
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own class
         connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        _use_wal(connection)
+        for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -128,3 +132,17 @@ def _engine(url: str) -> Engine:
         connection.execute(text("BEGIN IMMEDIATE" if write else "BEGIN"))
 
     return engine
+
+
+def _use_wal(connection: Any) -> None:  # noqa: ANN401 - the driver's own class
+    """Switch the file to write-ahead logging, once; SQLite does not wait for others there, so this does."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+        else:
+            return  # done, or the file system cannot: then SQLite stays with its journal
