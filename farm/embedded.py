@@ -1,7 +1,6 @@
 """A farm on this machine for the duration of a command: Redis, coordinator and workers, under one lock a home."""
 
 import fcntl
-import logging
 import re
 import subprocess
 import sys
@@ -17,8 +16,6 @@ from farm.coordinator.service import Coordinator
 from farm.embedded_redis import EmbeddedRedis
 from farm.errors import DeviceError, FarmError, SettingsError
 from farm.settings import Settings
-
-log = logging.getLogger(__name__)
 
 
 def lock_home(settings: Settings) -> IO[str] | None:

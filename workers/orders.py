@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from farm.domain.manifest import Chunk, Manifest, load_manifest
+from farm.domain.manifest import Chunk, Manifest, load_manifest, pts_key
 from farm.domain.options import DetectOptions, JobOptions, load_options
 from farm.errors import VerificationError
 from farm.messages import Artefact, Order
@@ -66,7 +66,7 @@ class Plan:
 
     def pts(self, chunk: Chunk) -> "array[int]":
         """The pts of a chunk's frames, ascending. Raises StorageError or VerificationError."""
-        key = f"{self.order.plan.rpartition('/')[0]}/pts/{chunk.name}.json"
+        key = pts_key(self.order.plan, chunk)
         with self.store.read(key) as path:
             pts = array("q", json.loads(path.read_text()))
         if len(pts) != chunk.frames:

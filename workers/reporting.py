@@ -19,8 +19,8 @@ class Reporter:
     """Sends outcomes over a connection of its own. Not to be shared between threads."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
         self._connection: kombu.Connection = celery_app(settings, "reporter").connection_for_write()
+        self._redis = redis_client(settings)
         self._producer: Any = None
 
     def send(self, outcome: Message, *, patient: bool = True) -> None:
@@ -36,9 +36,14 @@ class Reporter:
             retry_policy=_RETRY if patient else None,
         )
 
+    def is_unwanted(self, token: str, worker: str) -> bool:
+        """Whether the coordinator told ``worker`` to stop this attempt. Raises one of BROKER_ERRORS."""
+        return bool(self._redis.exists(stop_key(token, worker)))
+
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
         self._connection.release()
+        self._redis.close()
 
 
 class ProgressReporter:
@@ -46,7 +51,6 @@ class ProgressReporter:
 
     def __init__(self, reporter: Reporter, order: Order, settings: Settings) -> None:
         self._reporter, self._order, self._interval = reporter, order, settings.progress_seconds
-        self._redis = redis_client(settings)
         self._due = time.monotonic() + self._interval
 
     def __call__(self, frames: int) -> None:
@@ -57,7 +61,7 @@ class ProgressReporter:
         worker = identity.name()
         try:
             self._reporter.send(Progress(token=self._order.token, worker=worker, frames=frames), patient=False)
-            stopped = self._redis.exists(stop_key(self._order.token, worker))
+            stopped = self._reporter.is_unwanted(self._order.token, worker)
         except BROKER_ERRORS:
             return  # Redis is away: the work goes on, the lease is the coordinator's care
         if stopped:

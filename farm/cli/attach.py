@@ -25,11 +25,6 @@ class FarmAtHand:
         self.context = open_context(self._settings)
         return self
 
-    @property
-    def running_elsewhere(self) -> bool:
-        """Whether another process runs the farm."""
-        return self._farm is None
-
     def tend(self) -> None:
         """Keep the farm up. Raises FarmError when one of its parts could not be started or ended."""
         if self._farm is not None:

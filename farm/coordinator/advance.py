@@ -95,9 +95,8 @@ def _begin_redact(context: Context, job_id: str, linked: Linked, name: str) -> N
             return  # paused or cancelled meanwhile; linking again is cheap
         session.execute(delete(Chunk).where(Chunk.job_id == job.id, Chunk.stage == "redact"))
         for index, tracks in enumerate(linked.artefacts):
-            inputs = [tracks.model_dump(mode="json")]
             row = Chunk(job_id=job.id, stage="redact", index=index, frames=tracks.frames, fingerprint=name)
-            row.inputs = inputs
+            row.inputs = [tracks.model_dump(mode="json")]
             session.add(row)
         text = f"{linked.tracks} tracks; a face in {linked.frames_with_faces} of {job.frames} frames"
         job.notes = [*job.notes, text]

@@ -9,12 +9,11 @@ from farm.broker import Broker
 from farm.coordinator.context import Context
 from farm.database.models import Attempt, Chunk, Job, Outgoing, Worker
 from farm.database.statuses import move_chunk
-from farm.domain.lifecycle import AttemptStatus, ChunkEvent, ChunkStatus, JobStatus
+from farm.domain.lifecycle import CHUNKS_OUT, AttemptStatus, ChunkEvent, ChunkStatus, JobStatus
 from farm.messages import Artefact, Order
 from farm.settings import Settings
 
 _WORKING = (JobStatus.DETECTING.value, JobStatus.REDACTING.value, JobStatus.COMPOSING.value)
-_OUT = (ChunkStatus.QUEUED.value, ChunkStatus.LEASED.value)
 
 
 def dispatch(context: Context) -> int:
@@ -38,7 +37,7 @@ def under_way(context: Context) -> bool:
 
 
 def _out(session: Session) -> int:
-    return session.scalar(select(func.count()).select_from(Chunk).where(Chunk.status.in_(_OUT))) or 0
+    return session.scalar(select(func.count()).select_from(Chunk).where(Chunk.status.in_(CHUNKS_OUT))) or 0
 
 
 def _room(session: Session, settings: Settings) -> int:

@@ -38,11 +38,6 @@ def plan_key(manifest: Manifest) -> str:
     return f"plans/{fingerprint('plan', dump_manifest(manifest))}/manifest.json"
 
 
-def pts_key(plan: str, chunk: Chunk) -> str:
-    """Where the pts of a chunk's frames lie."""
-    return f"{plan.rpartition('/')[0]}/pts/{chunk.name}.json"
-
-
 def tracks_key(link: str, chunk: Chunk) -> str:
     """Where a chunk's tracks lie."""
     return f"tracks/{link}/{chunk.name}.jsonl"

@@ -7,9 +7,10 @@ from farm.coordinator.context import Context
 from farm.database.models import Attempt, Chunk, Job, Worker
 from farm.database.statuses import end_attempt, lease_attempt, move_chunk, move_job, note
 from farm.domain.lifecycle import (
+    OPEN_ATTEMPTS,
+    OPEN_CHUNKS,
     AttemptStatus,
     ChunkEvent,
-    ChunkStatus,
     JobEvent,
     JobStatus,
     RetryLimits,
@@ -179,8 +180,7 @@ def fail_job(session: Session, job: Job, now: float, reason: str) -> None:
 
 def withdraw(session: Session, job: Job, now: float) -> None:
     """Take back everything of a job that is out. Workers learn of it from the answer to their next progress."""
-    open_chunks = (ChunkStatus.PENDING.value, ChunkStatus.QUEUED.value, ChunkStatus.LEASED.value)
-    for chunk in session.scalars(select(Chunk).where(Chunk.job_id == job.id, Chunk.status.in_(open_chunks))):
+    for chunk in session.scalars(select(Chunk).where(Chunk.job_id == job.id, Chunk.status.in_(OPEN_CHUNKS))):
         for attempt in chunk.attempts:
             end_attempt(session, attempt, AttemptStatus.CANCELLED, now)
         move_chunk(session, chunk, ChunkEvent.CANCEL)
@@ -204,7 +204,6 @@ def give_all_back(context: Context, reason: str) -> None:
         now = context.clock()
         for worker in session.scalars(select(Worker).where(Worker.alive)):
             worker.alive = False
-        out = (AttemptStatus.QUEUED.value, AttemptStatus.LEASED.value)
-        for attempt in session.scalars(select(Attempt).where(Attempt.status.in_(out))):
+        for attempt in session.scalars(select(Attempt).where(Attempt.status.in_(OPEN_ATTEMPTS))):
             if end_attempt(session, attempt, AttemptStatus.GIVEN_BACK, now, reason=reason):
                 move_chunk(session, attempt.chunk, ChunkEvent.RELEASE)

@@ -17,7 +17,7 @@ from farm.coordinator.control import intact, retry_job
 from farm.database.models import Chunk, Job
 from farm.database.statuses import move_job, note
 from farm.domain.lifecycle import ChunkStatus, JobEvent, JobStatus
-from farm.domain.manifest import Manifest, dump_manifest, load_manifest
+from farm.domain.manifest import Manifest, dump_manifest, load_manifest, pts_key
 from farm.domain.options import JobOptions
 from farm.errors import OutputError
 from farm.media.containers import container_for, default_suffix, refuse_loss
@@ -126,7 +126,7 @@ def _store_plan(context: Context, plan: str, manifest: Manifest, pts: Sequence["
     if context.store.exists(plan):  # the manifest is written last: with it, all is there
         return
     for chunk, part in zip(manifest.chunks, pts, strict=True):
-        with context.store.create(keys.pts_key(plan, chunk)) as path:
+        with context.store.create(pts_key(plan, chunk)) as path:
             path.write_text(json.dumps(part.tolist()))
     with context.store.create(plan) as path:
         path.write_text(dump_manifest(manifest))

@@ -10,11 +10,10 @@ from farm.coordinator.context import Context
 from farm.coordinator.outcomes import fail_attempt, lose_worker
 from farm.database.models import Attempt, Outgoing, Worker
 from farm.database.statuses import end_attempt, move_chunk, note
-from farm.domain.lifecycle import AttemptStatus, ChunkEvent
+from farm.domain.lifecycle import OPEN_ATTEMPTS, AttemptStatus, ChunkEvent
 
 #: An order that is not in Redis any more was taken; its worker says so within this time, or the message was lost.
 _TAKEN_SECONDS = 30
-_OPEN = Attempt.status.in_((AttemptStatus.QUEUED.value, AttemptStatus.LEASED.value))
 
 
 def sweep(context: Context, broker: Broker) -> None:
@@ -42,7 +41,7 @@ def _silent(session: Session, context: Context, now: float) -> list[Worker]:
 def _overdue(session: Session, context: Context, now: float, waiting: bytes) -> Iterator[tuple[Attempt, str]]:
     settings = context.settings
     unsent = set(session.scalars(select(Outgoing.token)))
-    open_attempts: Iterable[Attempt] = session.scalars(select(Attempt).where(_OPEN))
+    open_attempts: Iterable[Attempt] = session.scalars(select(Attempt).where(Attempt.status.in_(OPEN_ATTEMPTS)))
     for attempt in open_attempts:
         if attempt.status == AttemptStatus.LEASED:
             if now > attempt.lease_until:

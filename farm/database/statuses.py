@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from farm.database.models import Attempt, Chunk, Event, Job
 from farm.domain.lifecycle import (
+    OPEN_ATTEMPTS,
     AttemptStatus,
     ChunkEvent,
     JobEvent,
@@ -15,8 +16,6 @@ from farm.domain.lifecycle import (
     chunk_before,
     job_after,
 )
-
-_OPEN_ATTEMPTS = (AttemptStatus.QUEUED.value, AttemptStatus.LEASED.value)
 
 
 def _changed(session: Session, statement: Any) -> bool:  # noqa: ANN401 - any UPDATE
@@ -59,7 +58,7 @@ def end_attempt(session: Session, attempt: Attempt, status: AttemptStatus, now: 
     done = _changed(
         session,
         update(Attempt)
-        .where(Attempt.id == attempt.id, Attempt.status.in_(_OPEN_ATTEMPTS))
+        .where(Attempt.id == attempt.id, Attempt.status.in_(OPEN_ATTEMPTS))
         .values(status=status.value, finished_at=now, **values),
     )
     if done:

@@ -49,6 +49,12 @@ class AttemptStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+#: Attempts that may still end, chunks that are with a worker or on their way, and chunks that may still be done.
+OPEN_ATTEMPTS = (AttemptStatus.QUEUED, AttemptStatus.LEASED)
+CHUNKS_OUT = (ChunkStatus.QUEUED, ChunkStatus.LEASED)
+OPEN_CHUNKS = (ChunkStatus.PENDING, *CHUNKS_OUT)
+
+
 class JobEvent(StrEnum):
     """What can happen to a job."""
 

@@ -1,6 +1,5 @@
 """What the benchmarks measure against: ``deface`` in an environment of its own, and plain ``ffmpeg``."""
 
-import json
 import os
 import subprocess
 import sys
@@ -88,9 +87,3 @@ def report(title: str, rows: Sequence[Sequence[object]]) -> None:
     lines = ["| " + " | ".join(str(c) for c in row) + " |" for row in rows]
     lines.insert(1, "|" + "---|" * len(rows[0]))
     print(f"\n\n{title}\n\n" + "\n".join(lines))
-
-
-def tool(folder: Path, *words: object) -> dict[str, object]:
-    """The JSON that a tool of the footage's folder prints."""
-    found = subprocess.run([sys.executable, *map(str, (folder, *words))], check=True, capture_output=True, text=True)
-    return dict(json.loads(found.stdout))

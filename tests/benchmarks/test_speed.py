@@ -16,7 +16,6 @@ from tests.e2e.conftest import Farm
 
 pytestmark = pytest.mark.benchmarks
 _RIVAL_SECONDS = 5
-_STAGES = {"detect": "detect", "redact": "redact", "compose": "compose"}
 
 
 def test_whole_job_beside_ffmpeg_and_deface(

@@ -25,8 +25,9 @@ from farm.domain.detection import (
 from farm.domain.geometry import Box
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Chunk as PlannedChunk
-from farm.domain.manifest import Manifest, Source, VideoStream, dump_manifest
+from farm.domain.manifest import Manifest, Source, VideoStream, dump_manifest, pts_key
 from farm.domain.options import JobOptions
+from farm.embedded_redis import EmbeddedRedis
 from farm.messages import Artefact, Completed, Hello, Order, Started
 from farm.settings import Settings, load_settings
 from farm.storage.local import LocalStorage
@@ -133,7 +134,7 @@ def add_job(bench: Bench, tmp_path: Path) -> Callable[..., Manifest]:
         context, options = bench.context, JobOptions()
         plan = keys.plan_key(manifest)
         for chunk in cut:
-            with context.store.create(keys.pts_key(plan, chunk)) as path:
+            with context.store.create(pts_key(plan, chunk)) as path:
                 path.write_text(json.dumps(list(range(chunk.pts_start, chunk.pts_end))))
         with context.store.create(plan) as path:
             path.write_text(dump_manifest(manifest))
@@ -153,3 +154,20 @@ def add_job(bench: Bench, tmp_path: Path) -> Callable[..., Manifest]:
         return manifest
 
     return add
+
+
+@pytest.fixture
+def server(bench: Bench, redis_server: object) -> Iterator[EmbeddedRedis]:
+    """An embedded Redis for the settings of ``bench``."""
+    server = EmbeddedRedis(bench.context.settings)
+    server.start()
+    yield server
+    server.stop()
+
+
+def tokens(bench: Bench, index: int = 0) -> list[str]:
+    return [a.token for a in bench.chunk(index).attempts]
+
+
+def ends(bench: Bench, index: int = 0) -> list[tuple[str, str | None]]:
+    return [(a.status, a.cause) for a in bench.chunk(index).attempts]

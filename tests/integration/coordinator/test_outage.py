@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from celery import Celery
@@ -16,7 +16,7 @@ from farm.domain.manifest import Manifest
 from farm.embedded_redis import EmbeddedRedis
 from farm.messages import Artefact, Completed
 from farm.settings import Settings
-from tests.integration.coordinator.conftest import Bench
+from tests.integration.coordinator.conftest import Bench, ends, tokens
 from workers.reporting import Reporter
 
 pytestmark = pytest.mark.integration
@@ -33,22 +33,6 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         return app
 
     monkeypatch.setattr("farm.broker.celery_app", impatient_app)
-
-
-@pytest.fixture
-def server(bench: Bench, redis_server: object) -> Iterator[EmbeddedRedis]:
-    server = EmbeddedRedis(bench.context.settings)
-    server.start()
-    yield server
-    server.stop()
-
-
-def tokens(bench: Bench, index: int = 0) -> list[str]:
-    return [a.token for a in bench.chunk(index).attempts]
-
-
-def ends(bench: Bench, index: int = 0) -> list[tuple[str, str | None]]:
-    return [(a.status, a.cause) for a in bench.chunk(index).attempts]
 
 
 def test_publishing_goes_on_with_a_redis_that_came_back(bench: Bench, server: EmbeddedRedis, add_job: AddJob) -> None:

@@ -13,18 +13,10 @@ from farm.database.models import Outgoing, Worker
 from farm.domain.manifest import Manifest
 from farm.embedded_redis import EmbeddedRedis
 from farm.messages import Order, Progress
-from tests.integration.coordinator.conftest import Bench
+from tests.integration.coordinator.conftest import Bench, ends, tokens
 
 pytestmark = pytest.mark.integration
 AddJob = Callable[..., Manifest]
-
-
-@pytest.fixture
-def server(bench: Bench, redis_server: object) -> Iterator[EmbeddedRedis]:
-    server = EmbeddedRedis(bench.context.settings)
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
@@ -40,14 +32,6 @@ def broker(bench: Bench, server: EmbeddedRedis) -> Iterator[Broker]:
     sweep(bench.context, broker)
     yield broker
     broker.close()
-
-
-def tokens(bench: Bench, index: int = 0) -> list[str]:
-    return [a.token for a in bench.chunk(index).attempts]
-
-
-def ends(bench: Bench, index: int = 0) -> list[tuple[str, str | None]]:
-    return [(a.status, a.cause) for a in bench.chunk(index).attempts]
 
 
 def send_out(bench: Bench, broker: Broker, add_job: AddJob, chunks: int = 1) -> None:
