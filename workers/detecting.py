@@ -6,8 +6,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-import av
-
 from farm.domain.detection import (
     ChunkDetections,
     Detection,
@@ -18,7 +16,7 @@ from farm.domain.detection import (
 )
 from farm.messages import Order
 from farm.storage.base import Storage
-from workers.frames import decode_chunk
+from workers.frames import Decoded, decode_chunk
 from workers.orders import Plan, Report, Result, Tools, make_once, read_plan
 from workers.planes import layout_of
 from workers.prefetch import prefetch
@@ -61,10 +59,10 @@ def _detect(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
     return lines.frames
 
 
-def _scaled(frames: Generator[av.VideoFrame, None, None], size: tuple[int, int]) -> Generator[Small, None, None]:
+def _scaled(frames: Generator[Decoded, None, None], size: tuple[int, int]) -> Generator[Small, None, None]:
     with closing(frames):
-        for frame in frames:
-            yield small_picture(frame, *size)
+        for decoded in frames:
+            yield small_picture(decoded.frame, *size)
 
 
 def _batches(pictures: Iterator[Small], size: int) -> Iterator[list[Small]]:

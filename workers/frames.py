@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -17,6 +18,14 @@ _EARLIER = (0.0, 2.0, 20.0, None)
 #: H.264's decoder flags whatever damage it notices. To make it raise as well would find nothing more (measured), but
 #: also make an error of the frames that a seek into an open GOP leaves without their references.
 _FLAGGING = frozenset({"h264"})
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A frame of the source. ``black``: it could not be decoded, and stands for it as a wholly black one."""
+
+    frame: av.VideoFrame
+    black: bool = False
 
 
 class _TooLate(Exception):
@@ -35,7 +44,7 @@ def check_source(path: Path, source: Source) -> None:
 
 def decode_chunk(
     path: Path, video: VideoStream, chunk: Chunk, pts: Sequence[int], *, threads: int = 1
-) -> Generator[av.VideoFrame, None, None]:
+) -> Generator[Decoded, None, None]:
     """Yield the chunk's frames in order of their pts, which are exactly ``pts``.
 
     Decoding starts at the key frame at or before ``chunk.seek_pts``, and earlier where that turns out to be too
@@ -54,7 +63,7 @@ def decode_chunk(
                 first = next(frames, None)
             except _TooLate:
                 continue
-            yield from _checked(path, video, pts, first, frames)
+            yield from map(Decoded, _checked(path, video, pts, first, frames))
             return
 
 

@@ -14,7 +14,7 @@ from farm.media.progress import part
 from farm.media.verify import verify_segment
 from farm.messages import Order
 from farm.storage.base import Storage
-from workers.frames import decode_chunk
+from workers.frames import Decoded, decode_chunk
 from workers.orders import Plan, Report, Result, Tools, check_input, make_once, read_plan
 from workers.planes import layout_of
 from workers.prefetch import prefetch
@@ -69,12 +69,13 @@ def _encode(frames: Iterator[av.VideoFrame], writer: SegmentWriter, report: Repo
 
 
 def _painted(
-    frames: Generator[av.VideoFrame, None, None], tracks: Iterator[FrameTracks], options: RedactOptions
+    frames: Generator[Decoded, None, None], tracks: Iterator[FrameTracks], options: RedactOptions
 ) -> Generator[av.VideoFrame, None, None]:
     """Each frame covered as its line of tracks says. Raises VerificationError unless lines and frames match."""
     redactor = redactor_named(options.style)
     with closing(frames):
-        for frame in frames:
+        for decoded in frames:
+            frame = decoded.frame
             row = next(tracks, None)
             if row is None or row.pts != frame.pts:
                 raise VerificationError(f"the tracks have no line for the frame of pts {frame.pts}")

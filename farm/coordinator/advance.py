@@ -113,7 +113,7 @@ def _begin_compose(session: Session, job: Job, now: float) -> None:
         stage="compose",
         index=0,
         frames=job.frames,
-        fingerprint=keys.compose_fingerprint(redact or "", job.plan, job.container),
+        fingerprint=keys.compose_fingerprint(redact or "", job.plan, job.container, load_options(job.options)),
     )
     row.inputs = [s.model_dump(mode="json") for s in segments]
     session.add(row)

@@ -10,7 +10,7 @@ from farm.domain.options import JobOptions
 
 def detect_fingerprint(source_digest: str, model_sha256: str, options: JobOptions) -> str:
     """Names the detections of a source."""
-    return fingerprint("detect", source_digest, model_sha256, asdict(options.detect))
+    return fingerprint("detect", source_digest, model_sha256, asdict(options.detect), asdict(options.source))
 
 
 def link_fingerprint(detect: str, options: JobOptions) -> str:
@@ -23,9 +23,9 @@ def redact_fingerprint(link: str, options: JobOptions) -> str:
     return fingerprint("redact", link, asdict(options.redact))
 
 
-def compose_fingerprint(redact: str, plan: str, container: str) -> str:
+def compose_fingerprint(redact: str, plan: str, container: str, options: JobOptions) -> str:
     """Names a composed output: it depends on where the chunks were cut, too."""
-    return fingerprint("compose", redact, plan, container)
+    return fingerprint("compose", redact, plan, container, asdict(options.compose))
 
 
 def job_fingerprint(source_digest: str, model_sha256: str, options: JobOptions, container: str) -> str:

@@ -7,7 +7,7 @@ a chunk boundary while linking, by the same integer arithmetic: a cut does not d
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import mul
 
 from farm.domain.geometry import Box
@@ -30,11 +30,15 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class FrameDetections:
-    """All detections of one frame. ``cut``: the frame is the first of a shot."""
+    """All detections of one frame. ``cut``: the frame is the first of a shot.
+
+    ``black``: it cannot be decoded and nobody looked at it: all of it has to be covered.
+    """
 
     pts: int
     cut: bool
     detections: tuple[Detection, ...]
+    black: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +70,15 @@ def is_cut(before: bytes, after: bytes) -> bool:
 
 
 def dump_frame(frame: FrameDetections) -> str:
-    """One line of JSON: ``[pts, cut, [[x, y, w, h, score], ...]]``."""
+    """One line of JSON: ``[pts, cut, [[x, y, w, h, score], ...]]``, and a 1 behind it for a black frame."""
     rows = [[d.box.x, d.box.y, d.box.w, d.box.h, d.score] for d in frame.detections]
-    return json.dumps([frame.pts, int(frame.cut), rows], separators=(",", ":"))
+    return json.dumps([frame.pts, int(frame.cut), rows, *[1] * frame.black], separators=(",", ":"))
 
 
 def load_frame(line: str) -> FrameDetections:
     """The inverse of :func:`dump_frame`."""
-    pts, cut, rows = json.loads(line)
-    return FrameDetections(pts, bool(cut), tuple(Detection(Box(*r[:4]), r[4]) for r in rows))
+    pts, cut, rows, *black = json.loads(line)
+    return FrameDetections(pts, bool(cut), tuple(Detection(Box(*r[:4]), r[4]) for r in rows), bool(black))
 
 
 def dump_chunk(chunk: ChunkDetections) -> str:
@@ -106,7 +110,7 @@ def with_boundary_cuts(
         first = True
         for frame in frames:
             if first and last is not None and is_cut(last, chunk.first_signature):
-                frame = FrameDetections(frame.pts, True, frame.detections)  # noqa: PLW2901 - the frame, marked
+                frame = replace(frame, cut=True)  # noqa: PLW2901 - the frame, marked
             first = False
             yield frame
         last = chunk.last_signature

@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
-FORMAT_VERSION = 1
+from farm.domain.orientation import Matrix, orientation_of
+
+FORMAT_VERSION = 2
 
 
 def _fraction(text: str | None) -> Fraction | None:
@@ -13,11 +15,28 @@ def _fraction(text: str | None) -> Fraction | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Mastering:
+    """The display that a video was graded on (SMPTE ST 2086).
+
+    ``primaries``: x and y of red, green and blue, and ``white``: of the white point, in units of 0.00002;
+    ``luminance``: greatest and least in units of 0.0001 cd/m2. None where the source says only the other.
+    """
+
+    primaries: tuple[int, int, int, int, int, int] | None
+    white: tuple[int, int] | None
+    luminance: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
 class VideoStream:
     """The stream whose faces are redacted.
 
-    Colour fields are FFmpeg's (H.273) code points, 2 where the source says nothing. ``rotation`` in degrees is what
-    the display matrix asks of a player. ``time_base`` in seconds a tick: every pts of the project is in it.
+    Colour fields are FFmpeg's (H.273) code points, 2 where the source says nothing. ``time_base`` in seconds a tick:
+    every pts of the project is in it. ``matrix``: the display matrix, where there is one. ``fields``: ``progressive``,
+    or which field of an interlaced frame is first in time, ``tff`` or ``bff``. ``mastering``: SMPTE ST 2086, the
+    numbers of :class:`Mastering`; ``light``: MaxCLL and MaxFALL in cd/m2 (CTA-861.3). ``chroma_location``: FFmpeg's
+    number, 0 where nothing is said. ``timing``: ``stamped``; ``counted`` where the container has no time of showing,
+    and the n-th decoded frame has the n-th time of the plan, counted from the file's beginning.
     """
 
     index: int
@@ -28,12 +47,27 @@ class VideoStream:
     time_base: Fraction
     average_rate: Fraction | None
     sample_aspect: Fraction | None
-    rotation: int
     color_range: int
     color_primaries: int
     color_transfer: int
     color_space: int
     profile: str | None = None
+    matrix: Matrix | None = None
+    fields: str = "progressive"
+    mastering: Mastering | None = None
+    light: tuple[int, int] | None = None
+    chroma_location: int = 0
+    timing: str = "stamped"
+
+    @property
+    def orientation(self) -> int:
+        """EXIF's number of how the picture is shown, 1 to 8."""
+        return orientation_of(self.matrix)
+
+    @property
+    def interlaced(self) -> bool:
+        """Whether a frame holds two fields of different times."""
+        return self.fields != "progressive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +110,20 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A source and its chunks, in order. Each chunk's list of pts is an artefact of its own."""
+    """A source and its chunks, in order. Each chunk's list of pts is an artefact of its own.
+
+    ``picked``: a part or a sample of the source was asked for, so that frames lie between or around the planned ones
+    that are decoded and left out. ``shift``: ticks by which the output begins earlier than the source's part did.
+    ``until``: where that part ends, in the source's ticks (None: at its end). ``notes``: what the person who submitted
+    the job should know of the plan, a line each.
+    """
 
     source: Source
     chunks: tuple[Chunk, ...]
+    picked: bool = False
+    shift: int = 0
+    until: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -117,6 +161,25 @@ def load_manifest(text: str) -> Manifest:
     video = source["video"]
     for name in ("time_base", "average_rate", "sample_aspect"):
         video[name] = _fraction(video[name])
-    source["video"] = VideoStream(**video)
+    source["video"] = VideoStream(**{**video, **_loaded(video)})
     source["others"] = tuple(OtherStream(**o) for o in source["others"])
-    return Manifest(Source(**source), tuple(Chunk(**c) for c in row["chunks"]))
+    return Manifest(
+        Source(**source),
+        tuple(Chunk(**c) for c in row["chunks"]),
+        row["picked"],
+        row["shift"],
+        row["until"],
+        tuple(row["notes"]),
+    )
+
+
+def _loaded(video: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a video that JSON has other types for."""
+    mastering = video["mastering"]
+    if mastering is not None:
+        mastering = Mastering(**{name: value and tuple(value) for name, value in mastering.items()})
+    return {
+        "matrix": video["matrix"] and tuple(video["matrix"]),
+        "mastering": mastering,
+        "light": video["light"] and tuple(video["light"]),
+    }

@@ -1,11 +1,18 @@
 """What a user may ask of a job. Every field that changes the output is part of the job's fingerprint."""
 
 from dataclasses import dataclass, fields
+from fractions import Fraction
+from math import inf
 
 from farm.errors import SettingsError
 
 STYLES = ("blur", "pixelate", "solid")
 SHAPES = ("ellipse", "rectangle")
+CODECS = ("h264", "hevc", "av1", "vp8", "vp9", "mpeg2video", "mpeg4", "prores", "ffv1", "mjpeg")
+UNDETECTABLE = ("fail", "blackout")
+METADATA = ("keep", "strip-private", "strip")
+AUDIO = ("keep", "drop")
+PICTURES = ("png", "jpeg")
 PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
 )  # fmt: skip
@@ -14,6 +21,40 @@ PRESETS = (
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:
     if not holds:
         raise SettingsError(f"{name} {value}: not a usable value", hint=f"use {allowed}")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """Which frames of a source are redacted, and what becomes of those that cannot be.
+
+    ``start`` and ``end`` in seconds on the source's own clock, counted from its first frame: frames from ``start`` on
+    and before ``end``. At most one of ``fps`` (frames a second) and ``every`` (seconds) samples: the first frame in
+    each such interval is kept. ``on_undetectable``: a frame that cannot be decoded fails the job, or is black.
+    """
+
+    start: float | None = None
+    end: float | None = None
+    fps: float | None = None
+    every: float | None = None
+    on_undetectable: str = "fail"
+
+    def __post_init__(self) -> None:
+        _require(self.start is None or 0 <= self.start < inf, "--start", self.start, "seconds from the beginning")
+        after = self.start or 0
+        _require(self.end is None or after < self.end < inf, "--end", self.end, "seconds, after --start")
+        _require(self.fps is None or 0 < self.fps <= 1000, "--fps", self.fps, "above 0 to 1000 frames a second")
+        _require(self.every is None or 0 < self.every < inf, "--every", self.every, "seconds above 0")
+        _require(self.fps is None or self.every is None, "--every", self.every, "it or --fps, not both")
+        _require(
+            self.on_undetectable in UNDETECTABLE, "--on-undetectable", self.on_undetectable, " or ".join(UNDETECTABLE)
+        )
+
+    @property
+    def interval(self) -> Fraction | None:
+        """Seconds of which one frame is kept; None where all are."""
+        if self.fps is not None:
+            return 1 / Fraction(str(self.fps))
+        return None if self.every is None else Fraction(str(self.every))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +89,20 @@ class LinkOptions:
 
 @dataclass(frozen=True, slots=True)
 class RedactOptions:
-    """How a face is covered and how the video is encoded. ``margin``: share of the box added on each side."""
+    """How a face is covered and how the video is encoded. ``margin``: share of the box added on each side.
+
+    ``codec``: None keeps the source's family. ``encoder``: FFmpeg's name of one (``hevc_nvenc``), None for the
+    codec's usual one. ``scale``: the output's width in pixels where it is to be smaller than the source.
+    """
 
     style: str = "blur"
     shape: str = "ellipse"
     margin: float = 0.3
     crf: int = 18
     preset: str = "veryfast"
+    codec: str | None = None
+    encoder: str | None = None
+    scale: int | None = None
 
     def __post_init__(self) -> None:
         _require(self.style in STYLES, "--style", self.style, ", ".join(STYLES))
@@ -62,6 +110,22 @@ class RedactOptions:
         _require(0 <= self.margin <= 5, "--margin", self.margin, "0 to 5")
         _require(0 <= self.crf <= 51, "--crf", self.crf, "0 to 51")
         _require(self.preset in PRESETS, "--preset", self.preset, ", ".join(PRESETS))
+        _require(self.codec is None or self.codec in CODECS, "--codec", self.codec, ", ".join(CODECS))
+        _require(self.scale is None or 16 <= self.scale <= 16384, "--scale", self.scale, "16 to 16384 pixels")
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeOptions:
+    """What of the source comes with its video. ``pictures``: frames as pictures instead of a video, and their kind."""
+
+    metadata: str = "strip-private"
+    audio: str = "keep"
+    pictures: str | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.metadata in METADATA, "--metadata", self.metadata, ", ".join(METADATA))
+        _require(self.audio in AUDIO, "--audio", self.audio, " or ".join(AUDIO))
+        _require(self.pictures in (None, *PICTURES), "--frames-as", self.pictures, " or ".join(PICTURES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +135,19 @@ class JobOptions:
     detect: DetectOptions = DetectOptions()
     link: LinkOptions = LinkOptions()
     redact: RedactOptions = RedactOptions()
+    source: SourceOptions = SourceOptions()
+    compose: ComposeOptions = ComposeOptions()
 
 
 def load_options(row: dict[str, dict[str, object]]) -> JobOptions:
     """Options from ``dataclasses.asdict``. Raises SettingsError for a name that is not one."""
-    kinds = {"detect": DetectOptions, "link": LinkOptions, "redact": RedactOptions}
+    kinds = {
+        "detect": DetectOptions,
+        "link": LinkOptions,
+        "redact": RedactOptions,
+        "source": SourceOptions,
+        "compose": ComposeOptions,
+    }
     parts: dict[str, object] = {}
     for part, kind in kinds.items():
         values = row.get(part, {})

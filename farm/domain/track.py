@@ -16,19 +16,20 @@ class TrackedBox:
 
 @dataclass(frozen=True, slots=True)
 class FrameTracks:
-    """All tracked boxes of one frame, in order of their track."""
+    """All tracked boxes of one frame, in order of their track. ``black``: all of the frame has to be covered."""
 
     pts: int
     boxes: tuple[TrackedBox, ...]
+    black: bool = False
 
 
 def dump_frame(frame: FrameTracks) -> str:
-    """One line of JSON: ``[pts, [[track, x, y, w, h], ...]]``."""
+    """One line of JSON: ``[pts, [[track, x, y, w, h], ...]]``, and a 1 behind it for a black frame."""
     rows = [[b.track, b.box.x, b.box.y, b.box.w, b.box.h] for b in frame.boxes]
-    return json.dumps([frame.pts, rows], separators=(",", ":"))
+    return json.dumps([frame.pts, rows, *[1] * frame.black], separators=(",", ":"))
 
 
 def load_frame(line: str) -> FrameTracks:
     """The inverse of :func:`dump_frame`."""
-    pts, rows = json.loads(line)
-    return FrameTracks(pts, tuple(TrackedBox(r[0], Box(*r[1:])) for r in rows))
+    pts, rows, *black = json.loads(line)
+    return FrameTracks(pts, tuple(TrackedBox(r[0], Box(*r[1:])) for r in rows), bool(black))

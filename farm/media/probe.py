@@ -126,7 +126,6 @@ def _described(stream: AvVideoStream) -> VideoStream:
         time_base=stream.time_base,
         average_rate=stream.average_rate or stream.guessed_rate or None,
         sample_aspect=stream.sample_aspect_ratio or None,
-        rotation=0,
         color_range=int(context.color_range),
         color_primaries=int(context.color_primaries),
         color_transfer=int(context.color_trc),

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.domain.manifest import Chunk, Manifest, OtherStream, Source, VideoStream, dump_manifest, load_manifest
+from farm.domain.manifest import (
+    Chunk,
+    Manifest,
+    Mastering,
+    OtherStream,
+    Source,
+    VideoStream,
+    dump_manifest,
+    load_manifest,
+)
 
 counts = st.integers(0, 10**12)
 words = st.text(max_size=12)
@@ -22,12 +31,23 @@ videos = st.builds(
     time_base=fractions,
     average_rate=st.none() | fractions,
     sample_aspect=st.none() | fractions,
-    rotation=st.sampled_from([0, 90, 180, 270]),
     color_range=counts,
     color_primaries=counts,
     color_transfer=counts,
     color_space=counts,
     profile=st.none() | words,
+    matrix=st.none() | st.tuples(*[counts] * 9),
+    fields=st.sampled_from(["progressive", "tff", "bff"]),
+    mastering=st.none()
+    | st.builds(
+        Mastering,
+        st.none() | st.tuples(*[counts] * 6),
+        st.none() | st.tuples(counts, counts),
+        st.none() | st.tuples(counts, counts),
+    ),
+    light=st.none() | st.tuples(counts, counts),
+    chroma_location=st.integers(0, 6),
+    timing=st.sampled_from(["stamped", "counted"]),
 )
 sources = st.builds(
     Source,
@@ -40,7 +60,15 @@ sources = st.builds(
     others=st.lists(st.builds(OtherStream, counts, words, words), max_size=3).map(tuple),
 )
 chunks = st.builds(Chunk, counts, st.integers(), st.integers(), counts, st.integers())
-manifests = st.builds(Manifest, source=sources, chunks=st.lists(chunks, min_size=1, max_size=4).map(tuple))
+manifests = st.builds(
+    Manifest,
+    source=sources,
+    chunks=st.lists(chunks, min_size=1, max_size=4).map(tuple),
+    picked=st.booleans(),
+    shift=st.integers(),
+    until=st.none() | st.integers(),
+    notes=st.lists(words, max_size=2).map(tuple),
+)
 
 
 @given(manifests)

@@ -20,7 +20,7 @@ TEXT = OtherStream(2, "subtitle", "mov_text")
 def video(index: int = 0, codec: str = "h264", pix_fmt: str = "yuv420p") -> VideoStream:
     return VideoStream(
         index=index, codec=codec, width=320, height=240, pix_fmt=pix_fmt, time_base=Fraction(1, 15360),
-        average_rate=Fraction(30), sample_aspect=Fraction(4, 3), rotation=0, color_range=1, color_primaries=9,
+        average_rate=Fraction(30), sample_aspect=Fraction(4, 3), color_range=1, color_primaries=9,
         color_transfer=16, color_space=9,
     )  # fmt: skip
 

@@ -126,7 +126,7 @@ def add_job(bench: Bench, tmp_path: Path) -> Callable[..., Manifest]:
     """Write a job of some chunks down, as ``submit`` does, without a video behind it."""
 
     def add(job_id: str = "job", chunks: int = 2, output: str = "out.mp4") -> Manifest:
-        video = VideoStream(0, "h264", 64, 48, "yuv420p", Fraction(1, 25), Fraction(25), None, 0, 2, 2, 2, 2)
+        video = VideoStream(0, "h264", 64, 48, "yuv420p", Fraction(1, 25), Fraction(25), None, 2, 2, 2, 2)
         source = Source(str(tmp_path / "in.mp4"), 1, 1, "0" * 64, "mp4", video, ())
         n = CHUNK_FRAMES
         cut = tuple(PlannedChunk(i, i * n, i * n + n, n, i * n) for i in range(chunks))

@@ -37,9 +37,9 @@ def test_the_chunks_together_are_the_video(green_clip: GreenClip, suffix: str, s
     source = green_clip(suffix)
     manifest, pts = planned(source, seconds)
     found = [
-        (frame.pts, planes_of(frame)[0].tobytes())
+        (one.frame.pts, planes_of(one.frame)[0].tobytes())
         for chunk, part in zip(manifest.chunks, pts, strict=True)
-        for frame in decode_chunk(source, manifest.source.video, chunk, part, threads=threads)
+        for one in decode_chunk(source, manifest.source.video, chunk, part, threads=threads)
     ]
     assert found == decoded(source)
     assert seconds == 100 or len(manifest.chunks) > 1
@@ -50,7 +50,7 @@ def test_a_seek_that_lands_too_late_is_repeated_from_earlier(green_clip: GreenCl
     manifest, pts = planned(source, 0.4)
     chunk = manifest.chunks[1]
     late = replace(chunk, seek_pts=manifest.chunks[2].pts_start)  # as a coarse index would have it
-    assert [f.pts for f in decode_chunk(source, manifest.source.video, late, pts[1])] == pts[1]
+    assert [d.frame.pts for d in decode_chunk(source, manifest.source.video, late, pts[1])] == pts[1]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_damage_is_an_error_in_its_chunk_and_nowhere_else(green_clip: GreenClip,
     manifest, pts = planned(source, 0.4)
 
     def read(index: int) -> list[int | None]:
-        return [f.pts for f in decode_chunk(source, manifest.source.video, manifest.chunks[index], pts[index])]
+        return [d.frame.pts for d in decode_chunk(source, manifest.source.video, manifest.chunks[index], pts[index])]
 
     assert read(0) == pts[0]
     assert read(2) == pts[2]
@@ -144,9 +144,9 @@ def test_healthy_footage_is_decoded_exactly(footage: Path, name: str, threads: i
     source = footage / "videos" / name
     manifest, pts = planned(source, 0.5)
     found = [
-        (frame.pts, planes_of(frame)[0].tobytes())
+        (one.frame.pts, planes_of(one.frame)[0].tobytes())
         for chunk, part in zip(manifest.chunks, pts, strict=True)
-        for frame in decode_chunk(source, manifest.source.video, chunk, part, threads=threads)
+        for one in decode_chunk(source, manifest.source.video, chunk, part, threads=threads)
     ]
     assert found == decoded(source)
 
@@ -159,7 +159,7 @@ def test_another_size_or_format_than_planned(green_clip: GreenClip) -> None:
         next(decode_chunk(source, replace(video, width=640), chunk, pts[0]))
     with pytest.raises(SourceError, match="is yuv420p, not yuv444p"):
         next(decode_chunk(source, replace(video, pix_fmt="yuv444p"), chunk, pts[0]))
-    assert next(decode_chunk(source, replace(video, pix_fmt="yuvj420p"), chunk, pts[0])).pts == pts[0][0]
+    assert next(decode_chunk(source, replace(video, pix_fmt="yuvj420p"), chunk, pts[0])).frame.pts == pts[0][0]
 
 
 def test_a_source_that_changed(green_clip: GreenClip, tmp_path: Path) -> None:
@@ -181,7 +181,8 @@ def test_painting_does_not_reach_later_frames(green_clip: GreenClip) -> None:
     expected = [luma for _, luma in decoded(source)]
     options, redactor = RedactOptions(style="solid"), redactor_named("solid")
     frames = decode_chunk(source, manifest.source.video, manifest.chunks[0], pts[0])
-    for index, frame in enumerate(frames):
+    for index, decoded_frame in enumerate(frames):
+        frame = decoded_frame.frame
         before = planes_of(frame)[0].tobytes()
         assert before == expected[index]
         paint(frame, [Box(100, 50, 80, 80)], redactor, options)
@@ -193,4 +194,4 @@ def test_reading_ends_with_the_chunk(green_clip: GreenClip) -> None:
     manifest, pts = planned(source, 0.4)
     short = Chunk(0, pts[0][0], pts[0][3], 3, pts[0][0])
     frames = decode_chunk(source, manifest.source.video, short, pts[0][:3])
-    assert [f.pts for f in islice(frames, 10)] == pts[0][:3]
+    assert [d.frame.pts for d in islice(frames, 10)] == pts[0][:3]

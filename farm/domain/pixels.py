@@ -1,0 +1,56 @@
+"""What a pixel format's name says: FFmpeg's names, for the formats whose planes the farm paints on."""
+
+import re
+from dataclasses import dataclass
+
+_SUBSAMPLING = {"410": (4, 4), "411": (4, 1), "420": (2, 2), "422": (2, 1), "440": (1, 2), "444": (1, 1)}
+_YUV = re.compile(r"yuv(?P<alpha>a?)(?P<full>j?)(?P<chroma>4[1-4][0-4])p(?P<bits>9|1[0-6])?(?P<order>le|be)?")
+_GRAY = re.compile(r"gray(?P<bits>9|1[0-6])?(?P<order>le|be)?")
+_GBR = re.compile(r"gbr(?P<alpha>a?)p(?P<bits>9|1[0-6])?(?P<order>le|be)?")
+#: Packed formats: the letters are the samples of a pixel in memory, ``0`` is unused.
+_PACKED = re.compile(r"(?P<samples>rgb|bgr|rgba|bgra|argb|abgr|rgb0|bgr0|0rgb|0bgr)(24)?")
+
+
+@dataclass(frozen=True, slots=True)
+class PixelFormat:
+    """A pixel format. ``across`` and ``down``: luma samples a chroma sample covers; ``bits`` of a sample.
+
+    ``family``: ``yuv``, ``gray`` or ``rgb``. ``samples``: the names of a pixel's samples in memory where they are
+    packed into one plane (``bgra``), else empty. Samples above 8 bits are little-endian 16-bit words.
+    """
+
+    name: str
+    family: str
+    bits: int = 8
+    across: int = 1
+    down: int = 1
+    alpha: bool = False
+    samples: str = ""
+
+    @property
+    def neutral(self) -> int:
+        """The chroma value of grey."""
+        return 1 << (self.bits - 1)
+
+
+def pixel_format(name: str) -> PixelFormat | None:
+    """The format called ``name``; None for one whose samples cannot be painted on as they lie in memory."""
+    if match := _YUV.fullmatch(name):
+        if match["chroma"] not in _SUBSAMPLING or match["order"] == "be":
+            return None
+        across, down = _SUBSAMPLING[match["chroma"]]
+        return PixelFormat(name, "yuv", int(match["bits"] or 8), across, down, bool(match["alpha"]))
+    if match := _GRAY.fullmatch(name):
+        return None if match["order"] == "be" else PixelFormat(name, "gray", int(match["bits"] or 8))
+    if match := _GBR.fullmatch(name):
+        if match["order"] == "be":
+            return None
+        return PixelFormat(name, "rgb", int(match["bits"] or 8), alpha=bool(match["alpha"]))
+    if match := _PACKED.fullmatch(name):
+        return PixelFormat(name, "rgb", alpha="a" in match["samples"], samples=match["samples"])
+    return None
+
+
+def plain_format(name: str) -> str:
+    """A pixel format's name without FFmpeg's deprecated mark of the full range (``yuvj420p`` is ``yuv420p``)."""
+    return name.replace("yuvj", "yuv")
