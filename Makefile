@@ -33,7 +33,7 @@ demo: $(READY)  ## Blur a clip with a real face, or yours: make demo VIDEO=video
 
 .PHONY: test
 test: lint types contracts  ## Everything that has to pass: lint, types, import contracts, tests
-	$(BIN)/pytest -m "not faults and not benchmarks" $(PYTEST_ARGS)
+	$(BIN)/pytest -m "not faults and not benchmarks and not fuzz and not matrix" $(PYTEST_ARGS)
 
 .PHONY: check
 check: lint types contracts  ## Lint, types and import contracts, without the tests
@@ -59,6 +59,16 @@ format: $(READY)  ## Put the code into its format and repair what ruff can
 .PHONY: faults
 faults: $(READY)  ## Kill workers, kill the farm and empty Redis in the middle of jobs
 	$(BIN)/pytest -m faults $(PYTEST_ARGS)
+
+.PHONY: matrix
+matrix: $(READY)  ## Every clip and every file of the footage against every property; writes build/matrix.md
+	rm -f build/matrix.md
+	FARM_MATRIX_REPORT=build/matrix.md $(BIN)/pytest -o timeout=900 tests/matrix/test_matrix.py $(PYTEST_ARGS); \
+	  status=$$?; cat build/matrix.md; exit $$status
+
+.PHONY: fuzz-media
+fuzz-media: $(READY)  ## 300 damaged files (FARM_FUZZ_SEED, FARM_FUZZ_COUNT): each ends in a verified output or one line
+	$(BIN)/pytest -m fuzz -s -o timeout=0 tests/matrix/test_fuzz.py $(PYTEST_ARGS)
 
 .PHONY: bench
 bench: $(READY)  ## Measure speed and memory; prints the tables of docs/benchmarks.md

@@ -21,12 +21,20 @@ class Message(BaseModel):
 
 
 class Artefact(Message):
-    """Something immutable in the store: its key, size in bytes, SHA-256 and number of frames."""
+    """Something immutable in the store: its key, size in bytes, SHA-256 and number of frames.
+
+    ``psnr``: of a segment, decibels between what went into the encoder and what comes out, where nothing is covered.
+    """
 
     key: str
     size: int
     sha256: str
     frames: int
+    psnr: float | None = None
+
+    def is_whole(self, found: "Artefact") -> bool:
+        """Whether what the store holds, ``found``, is this artefact."""
+        return (self.key, self.size, self.sha256) == (found.key, found.size, found.sha256)
 
 
 class Order(Message):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -15,6 +15,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from farm.domain.duration import seconds_of
 from farm.errors import SettingsError
 
 SETTINGS_FILE = "farm.toml"
@@ -28,6 +29,8 @@ def default_home() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "blurfarm"
 
 
+#: Seconds, also written as ``5s``, ``250ms``, ``2m`` or ``1:02:03.5``.
+Seconds = Annotated[float, BeforeValidator(lambda v: seconds_of(v) if isinstance(v, str) else v)]
 AbsolutePath = Annotated[Path, AfterValidator(lambda p: p.expanduser().absolute())]
 
 
@@ -48,6 +51,10 @@ class Settings(BaseSettings):
     flower_basic_auth: str | None = None
     keep_segments: bool = False
     testing: bool = False
+
+    # what is opened at most: a file that claims more is refused before anything is allocated for it
+    max_pixels: int = Field(default=2 * 8192 * 8192, gt=0)
+    max_hours: float = Field(default=48, gt=0)
 
     # seconds, all by the coordinator's clock
     lease_seconds: float = 45
@@ -73,6 +80,17 @@ class Settings(BaseSettings):
     shape: str | None = None
     crf: int | None = None
     preset: str | None = None
+    codec: str | None = None
+    encoder: str | None = None
+    scale: int | None = None
+    start: Seconds | None = None
+    end: Seconds | None = None
+    fps: float | None = None
+    every: Seconds | None = None
+    on_undetectable: str | None = None
+    metadata: str | None = None
+    audio: str | None = None
+    frames_as: str | None = None
     chunk_seconds: float | None = None
 
     def make_home(self) -> None:

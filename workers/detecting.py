@@ -1,7 +1,11 @@
-"""Stage detect: every frame of a chunk is looked at; what is found is written line by line."""
+"""Stage detect: every frame of a chunk is looked at, upright; what is found is written line by line.
+
+The detector sees a frame as a player shows it; boxes are written in coded pixels, as all that follows works on them.
+"""
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -14,13 +18,16 @@ from farm.domain.detection import (
     dump_frame,
     is_cut,
 )
+from farm.domain.manifest import VideoStream
+from farm.domain.orientation import UPRIGHT, coded_box, upright_size
 from farm.messages import Order
 from farm.storage.base import Storage
+from workers.detectors.base import Detector
 from workers.frames import Decoded, decode_chunk
 from workers.orders import Plan, Report, Result, Tools, make_once, read_plan
-from workers.planes import layout_of
+from workers.planes import format_of
 from workers.prefetch import prefetch
-from workers.scaling import Small, small_picture
+from workers.scaling import Small, shown_size, small_picture, unseen
 from workers.spent import Spent
 
 _AHEAD = 4  # frames that one step may be ahead of the next
@@ -39,17 +46,25 @@ def run_detect(order: Order, store: Storage, tools: Tools, report: Report) -> Re
 
 def _detect(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) -> int:
     video, chunk = plan.manifest.source.video, plan.chunk
-    layout_of(video.pix_fmt)
+    format_of(video.pix_fmt)
     detector = tools.detector(plan.options.detect)
-    size = detector.picture_size(video.width, video.height)
-    frames = decode_chunk(plan.source, video, chunk, plan.pts(chunk), threads=tools.threads)
+    size = detector.picture_size(*shown_size(video))
+    frames = decode_chunk(
+        plan.source,
+        video,
+        chunk,
+        plan.pts(chunk),
+        threads=tools.threads,
+        picked=plan.manifest.picked,
+        blackout=plan.options.source.on_undetectable == "blackout",
+    )
     decoded = prefetch(spent.each("decode", frames), _AHEAD, "decode")
-    smalls = spent.each("scale", _scaled(decoded, size))
+    smalls = spent.each("scale", _scaled(decoded, video, size))
     with path.open("w", encoding="ascii") as out, closing(prefetch(smalls, _AHEAD, "scale")) as pictures:
         lines = _Lines(out)
         for batch in _batches(pictures, detector.batch_size):
             with spent.part("detect"):
-                found = detector.detect([small.bgr for small in batch], (video.width, video.height))
+                found = _found(detector, batch, video)
             with spent.part("write"):
                 for small, detections in zip(batch, found, strict=True):
                     lines.add(small, detections)
@@ -59,10 +74,31 @@ def _detect(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
     return lines.frames
 
 
-def _scaled(frames: Generator[Decoded, None, None], size: tuple[int, int]) -> Generator[Small, None, None]:
+def _scaled(
+    frames: Generator[Decoded, None, None], video: VideoStream, size: tuple[int, int]
+) -> Generator[Small, None, None]:
     with closing(frames):
         for decoded in frames:
-            yield small_picture(decoded.frame, *size)
+            frame = decoded.frame
+            assert frame.pts is not None
+            if decoded.black:
+                yield unseen(frame.pts)
+            else:
+                yield small_picture(frame, *size, video.orientation, video.color_transfer)
+
+
+def _found(detector: Detector, batch: list[Small], video: VideoStream) -> list[list[Detection]]:
+    """The faces of each frame, in pixels of the coded picture; none for what there is nothing to see of."""
+    pictures = [small.bgr for small in batch if small.bgr is not None]
+    upright = upright_size(video.width, video.height, video.orientation)
+    found = iter(detector.detect(pictures, upright) if pictures else [])
+    return [[] if small.bgr is None else [_coded(face, video) for face in next(found)] for small in batch]
+
+
+def _coded(face: Detection, video: VideoStream) -> Detection:
+    if video.orientation == UPRIGHT:
+        return face
+    return replace(face, box=coded_box(face.box, video.width, video.height, video.orientation).rounded())
 
 
 def _batches(pictures: Iterator[Small], size: int) -> Iterator[list[Small]]:
@@ -85,7 +121,7 @@ class _Lines:
         self._first = self._first or small.signature
         self._last = small.signature
         self.frames += 1
-        self._out.write(dump_frame(FrameDetections(small.pts, cut, tuple(detections))) + "\n")
+        self._out.write(dump_frame(FrameDetections(small.pts, cut, tuple(detections), black=small.bgr is None)) + "\n")
 
     def end(self) -> None:
         """The last line."""

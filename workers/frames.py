@@ -9,15 +9,14 @@ import av
 import av.error
 
 from farm.domain.manifest import Chunk, Source, VideoStream
+from farm.domain.pixels import plain_format
 from farm.errors import SourceError
-from farm.media.decoding import STRICT, set_up_decoder
+from farm.media.counting import counted_frames
+from farm.media.decoding import decoded, set_up_decoder, strictness
 from farm.media.opening import open_source
+from workers.sound import EARLIER, Scout, black_frame, fits, seek
 
-#: How many seconds before the planned key frame decoding starts when it turned out to be too late; at last the start.
-_EARLIER = (0.0, 2.0, 20.0, None)
-#: H.264's decoder flags whatever damage it notices. To make it raise as well would find nothing more (measured), but
-#: also make an error of the frames that a seek into an open GOP leaves without their references.
-_FLAGGING = frozenset({"h264"})
+_REPAIR = "the source is damaged there; repair or cut it, then submit it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +42,42 @@ def check_source(path: Path, source: Source) -> None:
 
 
 def decode_chunk(
-    path: Path, video: VideoStream, chunk: Chunk, pts: Sequence[int], *, threads: int = 1
+    path: Path,
+    video: VideoStream,
+    chunk: Chunk,
+    pts: Sequence[int],
+    *,
+    threads: int = 1,
+    picked: bool = False,
+    blackout: bool = False,
 ) -> Generator[Decoded, None, None]:
     """Yield the chunk's frames in order of their pts, which are exactly ``pts``.
 
     Decoding starts at the key frame at or before ``chunk.seek_pts``, and earlier where that turns out to be too
     late (containers with a coarse index), finally at the start of the file. It ends with the chunk's last frame.
-    The planes belong to the decoder: make a frame writable before painting on it.
+    The planes belong to the decoder: make a frame writable before painting on it. ``picked``: frames that are not
+    planned lie between the planned ones, and are passed over.
 
     Raises SourceError, which names file and time, when a frame is missing, unplanned, damaged, cannot be decoded or
-    has another size or pixel format than planned. Nothing is ever skipped.
+    has another size or pixel format than planned. With ``blackout`` such a frame, and every one behind it up to the
+    next key frame, is a black one instead. Of a ``counted`` video nothing may be missing either way.
     """
     if len(pts) != chunk.frames or not pts:
         raise SourceError(f"{path}: the plan of chunk {chunk.name} lists {len(pts)} frames, not {chunk.frames}")
-    for earlier in _EARLIER:
+    if video.timing == "counted":
+        yield from map(Decoded, _counted(path, video, chunk, pts, threads=threads, picked=picked))
+        return
+    if blackout:
+        yield from _sound_or_black(path, video, chunk, pts)
+        return
+    for earlier in EARLIER:
         frames = _from(path, video, chunk, pts[0], earlier=earlier, threads=threads)
         with closing(frames):
             try:
                 first = next(frames, None)
             except _TooLate:
                 continue
-            yield from map(Decoded, _checked(path, video, pts, first, frames))
+            yield from map(Decoded, _checked(path, video, pts, first, frames, picked=picked))
             return
 
 
@@ -72,19 +86,19 @@ def _from(
 ) -> Generator[av.VideoFrame, None, None]:
     """Frames of the chunk's range, decoded from ``earlier`` seconds before its key frame (None: from the start).
 
-    Raises _TooLate, as long as an earlier start may help, when the first of them has not the pts ``wanted``.
+    Raises _TooLate, as long as an earlier start may help, when the first of them has not the pts ``wanted``, or one
+    that it may depend on is damaged.
     """
     with open_source(path) as container:
         stream = container.streams[video.index]
         assert isinstance(stream, av.VideoStream)
-        set_up_decoder(stream, threads, {} if video.codec in _FLAGGING else STRICT)
+        set_up_decoder(stream, threads, strictness(video.codec))
         begun = False
         try:
-            if earlier is not None:
-                back = chunk.seek_pts - int(earlier / video.time_base)
-                container.seek(back, stream=stream, backward=True, any_frame=False)
-            for frame in container.decode(stream):
+            seek(container, stream, video, chunk, earlier)
+            for frame in decoded(container, stream):
                 if frame.pts is not None and frame.pts < chunk.pts_start:
+                    _check_before(path, video, frame, chunk, earlier)
                     continue
                 late = frame.pts is None or frame.pts != wanted or frame.is_corrupt
                 if not begun and late and earlier is not None:
@@ -101,36 +115,89 @@ def _from(
             raise _TooLate
 
 
+def _check_before(path: Path, video: VideoStream, frame: av.VideoFrame, chunk: Chunk, earlier: float | None) -> None:
+    """Damage from the key frame on reaches a chunk that begins behind one, as those of a part or a sample do."""
+    assert frame.pts is not None
+    if not frame.is_corrupt or frame.pts < chunk.seek_pts or chunk.seek_pts == chunk.pts_start:
+        return
+    if earlier is not None:
+        raise _TooLate
+    raise SourceError(f"{path}: the frame {_at(frame.pts, video)} is damaged", hint=_REPAIR)
+
+
 def _checked(
-    path: Path, video: VideoStream, pts: Sequence[int], first: av.VideoFrame | None, rest: Iterator[av.VideoFrame]
+    path: Path,
+    video: VideoStream,
+    pts: Sequence[int],
+    first: av.VideoFrame | None,
+    rest: Iterator[av.VideoFrame],
+    *,
+    picked: bool,
 ) -> Iterator[av.VideoFrame]:
     frame = first
     last = len(pts) - 1
     for index, planned in enumerate(pts):
-        at = f"at {float(planned * video.time_base):.3f} s (pts {planned})"
+        while picked and frame is not None and frame.pts is not None and frame.pts < planned:
+            _check_whole(path, video, frame, frame.pts)
+            frame = next(rest, None)
         if frame is None or frame.pts is None or frame.pts > planned:
-            raise SourceError(f"{path}: the frame {at} is missing", hint=_REPAIR)
+            raise SourceError(f"{path}: the frame {_at(planned, video)} is missing", hint=_REPAIR)
         if frame.pts != planned:
-            raise SourceError(f"{path}: there is an unplanned frame of pts {frame.pts} before the one {at}")
-        if frame.is_corrupt:
-            raise SourceError(f"{path}: the frame {at} is damaged", hint=_REPAIR)
-        if (frame.width, frame.height) != (video.width, video.height):
             raise SourceError(
-                f"{path}: the frame {at} is {frame.width}x{frame.height}, not {video.width}x{video.height}",
-                hint="a video that changes its size cannot be redacted",
+                f"{path}: there is an unplanned frame of pts {frame.pts} before the one {_at(planned, video)}"
             )
-        if plain_format(frame.format.name) != plain_format(video.pix_fmt):
-            raise SourceError(f"{path}: the frame {at} is {frame.format.name}, not {video.pix_fmt}")
+        _check_whole(path, video, frame, planned)
         yield frame
         frame = None if index == last else next(rest, None)
 
 
-_REPAIR = "the source is damaged there; repair or cut it, then submit it again"
+def _check_whole(path: Path, video: VideoStream, frame: av.VideoFrame, pts: int) -> None:
+    if fits(frame, video):
+        return
+    at = _at(pts, video)
+    if frame.is_corrupt:
+        raise SourceError(f"{path}: the frame {at} is damaged", hint=_REPAIR)
+    if (frame.width, frame.height) != (video.width, video.height):
+        raise SourceError(
+            f"{path}: the frame {at} is {frame.width}x{frame.height}, not {video.width}x{video.height}",
+            hint="a video that changes its size cannot be redacted",
+        )
+    raise SourceError(f"{path}: the frame {at} is {frame.format.name}, not {plain_format(video.pix_fmt)}")
 
 
-def plain_format(name: str) -> str:
-    """A pixel format's name without FFmpeg's deprecated mark of the full range (``yuvj420p`` is ``yuv420p``)."""
-    return name.replace("yuvj", "yuv")
+def _counted(
+    path: Path, video: VideoStream, chunk: Chunk, pts: Sequence[int], *, threads: int, picked: bool
+) -> Iterator[av.VideoFrame]:
+    frames = counted_frames(path, video, threads)
+    try:
+        first = next((frame for frame in frames if frame.pts is None or frame.pts >= pts[0]), None)
+        yield from _checked(path, video, pts, first, frames, picked=picked)
+    except av.error.FFmpegError as e:
+        raise SourceError(f"{path}: cannot be decoded {_when(chunk, video)}: {e.strerror}") from e
+
+
+def _sound_or_black(path: Path, video: VideoStream, chunk: Chunk, pts: Sequence[int]) -> Generator[Decoded, None, None]:
+    """The planned frames; black ones for those that a scout, who reads ahead, does not find sound."""
+    scout = Scout(path, video, chunk, pts[0])
+    with closing(scout), open_source(path) as container:
+        stream = container.streams[video.index]
+        assert isinstance(stream, av.VideoStream)
+        set_up_decoder(stream, 1, strictness(video.codec))
+        seek(container, stream, video, chunk, scout.earlier)
+        frames = decoded(container, stream, damage=lambda *_: None)
+        frame = next(frames, None)
+        for planned in pts:
+            if scout.is_sound(planned):
+                while frame is not None and (frame.pts is None or frame.pts < planned):
+                    frame = next(frames, None)
+                if frame is not None and frame.pts == planned and fits(frame, video):
+                    yield Decoded(frame)
+                    continue
+            yield Decoded(black_frame(video, planned), black=True)
+
+
+def _at(pts: int, video: VideoStream) -> str:
+    return f"at {float(pts * video.time_base):.3f} s (pts {pts})"
 
 
 def _when(chunk: Chunk, video: VideoStream) -> str:

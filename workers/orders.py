@@ -87,22 +87,32 @@ def read_plan(order: Order, store: Storage) -> Plan:
     return plan
 
 
-def make_once(store: Storage, key: str, frames: int, spent: Spent, write: Callable[[Path], int]) -> Result:
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written: the number of frames, and a segment's PSNR (see :class:`farm.messages.Artefact`)."""
+
+    frames: int
+    psnr: float | None = None
+
+
+def make_once(store: Storage, key: str, frames: int, spent: Spent, write: Callable[[Path], int | Written]) -> Result:
     """The artefact ``key``: the one in the store if it is whole, else what ``write`` writes to the path it is given.
 
-    ``write`` returns the number of frames, which must be ``frames``; only then the artefact becomes visible. Beside
-    it lies its receipt, an Artefact as JSON: what is not what its receipt says is deleted and made again. What has no
-    receipt is made again, too, but left where it is: another worker may be about to write the receipt. The store
-    keeps the first content; whatever is visible is what both report.
+    ``write`` returns the number of frames, which must be ``frames``, or more of what it wrote; only then the artefact
+    becomes visible. Beside it lies its receipt, an Artefact as JSON: what is not what its receipt says is deleted and
+    made again. What has no receipt is made again, too, but left where it is: another worker may be about to write the
+    receipt. The store keeps the first content; whatever is visible is what both report.
     """
     ready = _whole(store, key, frames)
     if ready is not None:
         return Result(ready, reused=True, spent=spent.seconds())
     with store.create(key) as path:
         written = write(path)
-        if written != frames:
-            raise VerificationError(f"{key}: {written} frames were written, {frames} planned")
-    artefact = store.describe(key, written)
+        if isinstance(written, int):
+            written = Written(written)
+        if written.frames != frames:
+            raise VerificationError(f"{key}: {written.frames} frames were written, {frames} planned")
+    artefact = store.describe(key, frames).model_copy(update={"psnr": written.psnr})
     with store.create(_receipt(key)) as path:
         path.write_text(artefact.model_dump_json())
     return Result(artefact, reused=False, spent=spent.seconds())
@@ -110,7 +120,7 @@ def make_once(store: Storage, key: str, frames: int, spent: Spent, write: Callab
 
 def check_input(store: Storage, artefact: Artefact) -> None:
     """Raise VerificationError unless the store still holds exactly this artefact, StorageError if it is gone."""
-    if store.describe(artefact.key, artefact.frames) != artefact:
+    if not artefact.is_whole(store.describe(artefact.key, artefact.frames)):
         raise VerificationError(f"{artefact.key} in the store is not what was made", hint="retry the job")
 
 
@@ -125,7 +135,7 @@ def _whole(store: Storage, key: str, frames: int) -> Artefact | None:
     said: Artefact | None = None
     with store.read(_receipt(key)) as path, suppress(ValidationError):
         said = Artefact.model_validate_json(path.read_bytes())
-    if said is not None and said.frames == frames and store.exists(key) and store.describe(key, frames) == said:
+    if said is not None and said.frames == frames and store.exists(key) and said.is_whole(store.describe(key, frames)):
         return said
     store.delete(_receipt(key))
     store.delete(key)

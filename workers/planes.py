@@ -1,63 +1,102 @@
-"""A decoded frame's planes as arrays. Only 8-bit planar YUV and grey: everything else is refused where it is met."""
+"""A decoded frame's planes as arrays: planar and packed, 8 to 16 bits a sample, YUV, grey and RGB, alpha left out."""
 
-from dataclasses import dataclass
+import ctypes
+from typing import Any
 
 import av
+import av.video.plane
 import numpy as np
 from numpy.typing import NDArray
 
+from farm.domain.pixels import PixelFormat, pixel_format
 from farm.errors import SourceError
 
-Plane = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How many luma samples one chroma sample covers, across and down; ``chroma`` False for grey."""
-
-    across: int
-    down: int
-    chroma: bool = True
-
-
-LAYOUTS = {
-    "yuv420p": Layout(2, 2),
-    "yuv422p": Layout(2, 1),
-    "yuv444p": Layout(1, 1),
-    "yuv440p": Layout(1, 2),
-    "yuv411p": Layout(4, 1),
-    "yuvj420p": Layout(2, 2),
-    "yuvj422p": Layout(2, 1),
-    "yuvj444p": Layout(1, 1),
-    "yuvj440p": Layout(1, 2),
-    "yuvj411p": Layout(4, 1),
-    "gray": Layout(1, 1, chroma=False),
-}
+#: Rows x columns: uint8, or uint16 where a sample has more than 8 bits.
+Plane = NDArray[np.unsignedinteger[Any]]
 
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_LIMITED_BLACK = 16
+#: In which order the planes of RGB are given: as FFmpeg's planar formats lie, the one that is most like luma first.
+_COLOURS = "gbr"
 
 
-def layout_of(pix_fmt: str) -> Layout:
-    """The layout of a pixel format. Raises SourceError for one whose planes cannot be painted yet."""
-    if pix_fmt not in LAYOUTS:
-        raise SourceError(f"pixel format {pix_fmt} cannot be redacted", hint="8-bit planar YUV can: yuv420p, yuv444p")
-    return LAYOUTS[pix_fmt]
+def format_of(pix_fmt: str) -> PixelFormat:
+    """What FFmpeg's pixel format ``pix_fmt`` is. Raises SourceError for one whose samples cannot be painted on."""
+    known = pixel_format(pix_fmt)
+    if known is None:
+        hint = "convert the video to a planar YUV or an RGB format first, such as yuv420p or gbrp"
+        raise SourceError(f"pixel format {pix_fmt} cannot be redacted", hint=hint)
+    return known
 
 
 def planes_of(frame: av.VideoFrame) -> tuple[Plane, ...]:
-    """Views (no copies) of the luma plane and, unless grey, the two chroma planes: uint8, rows x columns.
+    """Views (no copies) of luma and, unless grey, the two chroma planes; of RGB green, blue and red. No alpha.
 
-    They are valid as long as ``frame`` lives and is not made writable; writing to them writes to the frame.
+    They are valid as long as ``frame`` lives and is not made writable; writing to them writes to the frame. The
+    colours of packed RGB are views with gaps. Raises SourceError for an unknown pixel format.
     """
-    layout_of(frame.format.name)
-    views = []
-    for plane in frame.planes:
-        stride = plane.line_size
-        whole = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]  # a plane is a buffer
-        views.append(whole[: stride * plane.height].reshape(plane.height, stride)[:, : plane.width])
-    return tuple(views)
+    pixels = format_of(frame.format.name)
+    if pixels.samples:
+        rows = _rows(frame.planes[0], np.uint8)
+        samples = rows[:, : frame.width * len(pixels.samples)].reshape(frame.height, frame.width, -1)
+        return tuple(samples[:, :, pixels.samples.index(colour)] for colour in _COLOURS)
+    kind = np.uint8 if pixels.bits == 8 else np.uint16
+    shown = frame.planes[:1] if pixels.family == "gray" else frame.planes[:3]
+    return tuple(_rows(plane, kind)[:, : plane.width] for plane in shown)
+
+
+def _rows(plane: av.video.plane.VideoPlane, kind: type[np.unsignedinteger[Any]]) -> Plane:
+    """A plane's lines in full, with their padding."""
+    stride, height = plane.line_size, plane.height
+    if stride < 0:
+        return _rows_from_below(plane, kind)
+    # uint16 is little-endian on every machine that the farm runs on
+    whole: Plane = np.frombuffer(plane, kind)  # type: ignore[call-overload]  # a plane is a buffer
+    step = stride // whole.itemsize
+    return whole[: step * height].reshape(height, step)
+
+
+def _rows_from_below(plane: av.video.plane.VideoPlane, kind: type[np.unsignedinteger[Any]]) -> Plane:
+    """As :func:`_rows`, where the lines lie from the last to the first (raw RGB of AVI files).
+
+    PyAV's buffer begins at the first line and goes the wrong way from there.
+    """
+    stride, height = -plane.line_size, plane.height
+    lowest = plane.buffer_ptr - stride * (height - 1)
+    memory = (ctypes.c_uint8 * (stride * height)).from_address(lowest)
+    whole: Plane = np.frombuffer(memory, kind)  # type: ignore[call-overload]  # ctypes arrays are buffers
+    return whole.reshape(height, -1)[::-1]
+
+
+def from_above(frame: av.VideoFrame) -> av.VideoFrame:
+    """The frame with its lines from the first to the last: itself, or a copy where they lie the other way round.
+
+    Encoders take both; what reads a frame through PyAV's buffers takes the first only.
+    """
+    if frame.planes[0].line_size >= 0:
+        return frame
+    copy = av.VideoFrame(frame.width, frame.height, frame.format.name)
+    for source, target in zip(frame.planes, copy.planes, strict=True):
+        lines, room = _rows(source, np.uint8), _rows(target, np.uint8)
+        width = min(lines.shape[1], room.shape[1])
+        room[:, :width] = lines[:, :width]
+    copy.pts, copy.time_base = frame.pts, frame.time_base
+    copy.color_range, copy.colorspace = frame.color_range, frame.colorspace
+    copy.color_primaries, copy.color_trc = frame.color_primaries, frame.color_trc
+    return copy
 
 
 def is_full_range(frame: av.VideoFrame) -> bool:
-    """Whether the frame's luma goes from 0 to 255; unmarked YUV goes from 16 to 235."""
-    return frame.format.name.startswith("yuvj") or frame.color_range == _FULL_RANGE
+    """Whether the frame's samples use all their values; unmarked YUV and grey go from 16 to 235 (of 8 bits)."""
+    pixels = format_of(frame.format.name)
+    return pixels.family == "rgb" or frame.format.name.startswith("yuvj") or frame.color_range == _FULL_RANGE
+
+
+def groups_of(frame: av.VideoFrame) -> list[tuple[tuple[Plane, ...], tuple[int, int], int]]:
+    """The planes that are alike: with the pixels (across, down) that a sample covers, and their value for black."""
+    pixels = format_of(frame.format.name)
+    planes = planes_of(frame)
+    black = 0 if is_full_range(frame) else _LIMITED_BLACK << (pixels.bits - 8)
+    if pixels.family != "yuv":
+        return [(planes, (1, 1), black)]
+    return [(planes[:1], (1, 1), black), (planes[1:], (pixels.across, pixels.down), pixels.neutral)]

@@ -3,14 +3,14 @@
 import json
 import sys
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from farm.domain.options import DetectOptions, JobOptions, LinkOptions, RedactOptions
-from farm.errors import FarmError, OutputError
+from farm.cli.job_options import job_options
+from farm.errors import FarmError, OutputError, SettingsError
 from farm.settings import Settings, load_settings
 
 SourceArgument = Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="The videos. They are never changed.")]
@@ -31,6 +31,24 @@ HoldOption = Annotated[float | None, typer.Option(help="Seconds covered before a
 CrfOption = Annotated[int | None, typer.Option(help="Quality of the encoder, 0 (best) to 51. Default: 18.")]
 PresetOption = Annotated[str | None, typer.Option(help="Preset of the encoder. Default: veryfast.")]
 ModelOption = Annotated[str | None, typer.Option(help="The detector's model. Default: centerface.")]
+CodecOption = Annotated[str | None, typer.Option(help="h264, hevc, av1, vp9, prores, ffv1, ... Default: the source's.")]
+EncoderOption = Annotated[str | None, typer.Option(help="FFmpeg's name of an encoder, as hevc_nvenc.")]
+ScaleOption = Annotated[int | None, typer.Option(metavar="WIDTH", help="Shrink the picture to this width.")]
+StartOption = Annotated[str | None, typer.Option(metavar="TIME", help="Begin here: 90, 5s, 1:02:03.5.")]
+EndOption = Annotated[str | None, typer.Option(metavar="TIME", help="End before this time of the source.")]
+FpsOption = Annotated[float | None, typer.Option(help="Keep at most so many frames a second.")]
+EveryOption = Annotated[str | None, typer.Option(metavar="TIME", help="Keep one frame in each such interval, as 5s.")]
+UndetectableOption = Annotated[
+    str | None, typer.Option(help="Frames that cannot be decoded: fail, or blackout. Default: fail.")
+]
+MetadataOption = Annotated[
+    str | None, typer.Option(help="keep, strip-private (no places, no names) or strip. Default: strip-private.")
+]
+AudioOption = Annotated[str | None, typer.Option(help="keep or drop. Default: keep.")]
+FramesOption = Annotated[
+    Path | None, typer.Option("--frames", metavar="FOLDER", help="Write the frames as pictures, and no video.")
+]
+FramesAsOption = Annotated[str | None, typer.Option(help="png or jpeg. Default: png.")]
 ChunkOption = Annotated[
     float | None, typer.Option(help="Length of a chunk in seconds. Default: fitted to the workers.")
 ]
@@ -43,6 +61,7 @@ class How:
     overwrite: bool = False
     detach: bool = False
     as_json: bool = False
+    pictures: bool = False
 
 
 def register(app: typer.Typer) -> None:
@@ -65,44 +84,54 @@ def register(app: typer.Typer) -> None:
         hold: HoldOption = None,
         crf: CrfOption = None,
         preset: PresetOption = None,
+        codec: CodecOption = None,
+        encoder: EncoderOption = None,
+        scale: ScaleOption = None,
+        start: StartOption = None,
+        end: EndOption = None,
+        fps: FpsOption = None,
+        every: EveryOption = None,
+        on_undetectable: UndetectableOption = None,
+        metadata: MetadataOption = None,
+        audio: AudioOption = None,
+        frames: FramesOption = None,
+        frames_as: FramesAsOption = None,
         model: ModelOption = None,
         chunk_seconds: ChunkOption = None,
     ) -> None:
         """Redact every face in VIDEO and write the result beside it (or to -o)."""
         given = {
             "devices": devices, "style": style, "shape": shape, "margin": margin, "detect_size": detect_size,
-            "threshold": threshold, "gap": gap, "hold": hold, "crf": crf, "preset": preset, "model": model,
-            "chunk_seconds": chunk_seconds,
+            "threshold": threshold, "gap": gap, "hold": hold, "crf": crf, "preset": preset, "codec": codec,
+            "encoder": encoder, "scale": scale, "start": start, "end": end, "fps": fps, "every": every,
+            "on_undetectable": on_undetectable, "metadata": metadata, "audio": audio, "frames_as": frames_as,
+            "model": model, "chunk_seconds": chunk_seconds,
         }  # fmt: skip
         settings = load_settings(**{k: v for k, v in given.items() if v is not None})
-        run_submit(settings, videos, output, How(overwrite, detach, as_json))
-
-
-def job_options(settings: Settings) -> JobOptions:
-    """A job's options from the settings in force. Raises SettingsError for a value that cannot be used."""
-
-    def part(kind: type[Any], names: dict[str, str]) -> Any:  # noqa: ANN401 - one of three option classes
-        values = {f.name: getattr(settings, names.get(f.name, f.name), None) for f in fields(kind)}
-        return kind(**{k: v for k, v in values.items() if v is not None})
-
-    detect = part(DetectOptions, {"size": "detect_size"})
-    return JobOptions(detect, part(LinkOptions, {}), part(RedactOptions, {}))
+        if frames is not None and output is not None:
+            raise SettingsError("--frames and -o: one of them", hint="frames are pictures in a folder, not a video")
+        how = How(overwrite, detach, as_json, pictures=frames is not None)
+        run_submit(settings, videos, output if frames is None else frames, how)
 
 
 def run_submit(settings: Settings, videos: list[Path], output: Path | None, how: How) -> None:
     """Submit all videos, one after the other; the first error decides the exit code, the others still run."""
     from farm.cli.attach import FarmAtHand  # noqa: PLC0415 - `farm --help` should not wait for it
     from farm.cli.model_progress import model_digest  # noqa: PLC0415
-    from farm.coordinator.submit import Request, check_output  # noqa: PLC0415
+    from farm.coordinator.placing import Request, place_output  # noqa: PLC0415
+    from farm.media.limits import Limits  # noqa: PLC0415
 
-    options = job_options(settings)
+    options = job_options(settings, pictures=how.pictures)
+    if len(videos) > 1 and how.pictures:
+        raise OutputError(f"{output}: one folder for the frames of {len(videos)} videos", hint="submit one at a time")
     if len(videos) > 1 and output is not None and not output.is_dir():
         raise OutputError(f"{output} is not a folder", hint="several videos need an existing folder after -o")
+    limits = Limits(settings.max_pixels, settings.max_hours * 3600)
     requests, first = [], None
     for video in videos:  # all are looked at before the first is begun
         try:
-            request = Request(video, output, how.overwrite, options, settings.chunk_seconds)
-            check_output(request)
+            request = Request(video, output, how.overwrite, options, settings.chunk_seconds, limits)
+            place_output(request)
             requests.append(request)
         except FarmError as e:
             first = first or e

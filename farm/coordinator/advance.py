@@ -1,6 +1,7 @@
 """From stage to stage: the transaction that sees a stage complete also writes the next stage's rows, once."""
 
 import logging
+from math import isfinite
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
@@ -84,10 +85,19 @@ def _link(context: Context, job: Job) -> None:
     detect = keys.detect_fingerprint(manifest.source.digest, job.model_sha256, options)
     name = keys.link_fingerprint(detect, options)
     linked = link_job(context.store, manifest, detections, name, options)
-    _begin_redact(context, job.id, linked, keys.redact_fingerprint(name, options))
+    _begin_redact(context, job.id, linked, _found(linked, manifest), keys.redact_fingerprint(name, options))
 
 
-def _begin_redact(context: Context, job_id: str, linked: Linked, name: str) -> None:
+def _found(linked: Linked, manifest: Manifest) -> str:
+    """What was found, for the person."""
+    text = f"{linked.tracks} tracks; a face in {linked.frames_with_faces} of {manifest.frames} frames"
+    if linked.first_black is not None:
+        first = float(linked.first_black * manifest.source.video.time_base)
+        text += f"; frames that cannot be decoded and are black: {linked.black}, the first at {first:.3f} s"
+    return text
+
+
+def _begin_redact(context: Context, job_id: str, linked: Linked, text: str, name: str) -> None:
     with context.database.write() as session:
         now = context.clock()
         job = session.get_one(Job, job_id)
@@ -98,7 +108,6 @@ def _begin_redact(context: Context, job_id: str, linked: Linked, name: str) -> N
             row = Chunk(job_id=job.id, stage="redact", index=index, frames=tracks.frames, fingerprint=name)
             row.inputs = [tracks.model_dump(mode="json")]
             session.add(row)
-        text = f"{linked.tracks} tracks; a face in {linked.frames_with_faces} of {job.frames} frames"
         job.notes = [*job.notes, text]
         note(session, now, text, job.id)
 
@@ -117,6 +126,9 @@ def _begin_compose(session: Session, job: Job, now: float) -> None:
     )
     row.inputs = [s.model_dump(mode="json") for s in segments]
     session.add(row)
+    measured = [s.psnr for s in segments if s.psnr is not None]
+    if measured and isfinite(min(measured)):
+        job.notes = [*job.notes, f"away from the faces at least {min(measured):.1f} dB PSNR"]
 
 
 def _publish(context: Context, job: Job) -> None:

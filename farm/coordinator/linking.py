@@ -25,11 +25,16 @@ from farm.storage.base import Storage
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """The tracks of each chunk in order, the number of tracks, and of frames with a face."""
+    """The tracks of each chunk in order, the number of tracks, of frames with a face, and of black ones.
+
+    ``first_black``: the pts of the first black frame.
+    """
 
     artefacts: tuple[Artefact, ...]
     tracks: int
     frames_with_faces: int
+    black: int = 0
+    first_black: int | None = None
 
 
 def link_job(
@@ -42,7 +47,7 @@ def link_job(
     """
     frames = with_boundary_cuts(_read(store, artefact) for artefact in detections)
     linked = link(frames, manifest.source.video.time_base, options.link)
-    artefacts, last_track, with_faces = [], -1, 0
+    artefacts, last_track, with_faces, black, first_black = [], -1, 0, 0, None
     for chunk in manifest.chunks:
         key = keys.tracks_key(name, chunk)
         with store.create(key) as path, path.open("w") as out:
@@ -52,6 +57,9 @@ def link_job(
                     raise VerificationError(f"link: pts {frame.pts} is not of chunk {chunk.index + 1}")
                 count += 1
                 with_faces += bool(frame.boxes)
+                if frame.black:
+                    black += 1
+                    first_black = frame.pts if first_black is None else first_black
                 last_track = max(last_track, *(b.track for b in frame.boxes), -1)
                 out.write(dump_frame(frame) + "\n")
         if count != chunk.frames:
@@ -59,11 +67,11 @@ def link_job(
         artefacts.append(store.describe(key, count))
     if next(linked, None) is not None:
         raise VerificationError("link: more frames than the source has")
-    return Linked(tuple(artefacts), last_track + 1, with_faces)
+    return Linked(tuple(artefacts), last_track + 1, with_faces, black, first_black)
 
 
 def _read(store: Storage, artefact: Artefact) -> tuple[ChunkDetections, Iterator[FrameDetections]]:
-    if store.describe(artefact.key, artefact.frames) != artefact:
+    if not artefact.is_whole(store.describe(artefact.key, artefact.frames)):
         raise VerificationError(f"{artefact.key} in the store is not what was reported")
     with store.read(artefact.key) as path:
         chunk = load_chunk(_last_line(path))

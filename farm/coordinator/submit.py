@@ -1,9 +1,7 @@
 """``farm submit`` up to the first row in the database: look at the source, plan it, write the job down."""
 
 import json
-import os
 import secrets
-import tempfile
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,28 +12,12 @@ from sqlalchemy import select, update
 from farm.coordinator import keys
 from farm.coordinator.context import Context
 from farm.coordinator.control import intact, retry_job
+from farm.coordinator.placing import Place, Request, place_output
 from farm.database.models import Chunk, Job
 from farm.database.statuses import move_job, note
 from farm.domain.lifecycle import ChunkStatus, JobEvent, JobStatus
 from farm.domain.manifest import Manifest, dump_manifest, load_manifest, pts_key
-from farm.domain.options import JobOptions
-from farm.errors import OutputError
-from farm.media.containers import container_for, default_suffix, refuse_loss
-from farm.media.encode import encoder_settings
 from farm.media.index import plan_manifest
-from farm.media.opening import check_readable
-from farm.media.probe import probe
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the user asks: one video, where its redacted copy goes, and how."""
-
-    source: Path
-    output: Path | None
-    overwrite: bool
-    options: JobOptions
-    chunk_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,38 +29,6 @@ class Submitted:
     resumed: bool
 
 
-def check_output(request: Request) -> tuple[Path, str]:
-    """Where the output goes and in which container. Raises SourceError, OutputError."""
-    check_readable(request.source)
-    name, video, others = probe(request.source)
-    codec = encoder_settings(video, request.options.redact).codec
-    suffix = default_suffix(name, video.time_base, request.source.suffix)
-    output = request.output
-    if output is None:
-        output = request.source.with_name(f"{request.source.stem}.blurred{suffix}")
-    elif output.is_dir():
-        output = output / f"{request.source.stem}.blurred{suffix}"
-    output = Path(os.path.abspath(output))  # noqa: PTH100 - without the dots, but with the user's own links
-    container = container_for(name, codec, output.suffix, video.time_base)
-    try:
-        refuse_loss(others, container, video.time_base)
-    except OutputError as e:
-        raise OutputError(f"{request.source}: {e.message}", hint=e.hint) from None
-    folder = output.parent
-    if not folder.is_dir():
-        raise OutputError(f"{folder}: no such folder", hint="make it first, or choose another with -o")
-    try:  # asking the file system is not enough: root may write everywhere, a full or read-only disk refuses
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as e:
-        raise OutputError(f"cannot write into {folder}: {e.strerror}", hint="choose another folder with -o") from e
-    if output.exists():
-        if output.is_dir() or output.samefile(request.source):
-            raise OutputError(f"{output} is the source or a folder", hint="choose another name with -o")
-        if not request.overwrite:
-            raise OutputError(f"{output} exists", hint="use --overwrite, or another name with -o")
-    return output, container
-
-
 def submit(context: Context, request: Request, model_sha256: str, workers: int) -> Submitted:
     """Write the job down, or find the same job unfinished and let it go on.
 
@@ -86,8 +36,9 @@ def submit(context: Context, request: Request, model_sha256: str, workers: int) 
     Raises SourceError, OutputError, StorageError, DatabaseError.
     """
     source = request.source.resolve()
-    output, container = check_output(request)
-    manifest, pts = plan_manifest(source, request.chunk_seconds, workers)
+    place = place_output(request)
+    manifest, pts = plan_manifest(source, request.chunk_seconds, workers, request.options.source, request.limits)
+    output, container = place.output, place.container
     name = keys.job_fingerprint(manifest.source.digest, model_sha256, request.options, container)
     with context.database.read() as session:
         same = select(Job).where(Job.fingerprint == name).order_by(Job.created_at.desc())
@@ -99,7 +50,7 @@ def submit(context: Context, request: Request, model_sha256: str, workers: int) 
     unfinished = next((j for j in earlier if j.output == str(output) and j.status != JobStatus.DONE), None)
     if unfinished is not None and unfinished.plan == plan and intact(context, unfinished.id):
         return _go_on(context, unfinished.id, output, request.overwrite)
-    return _write_down(context, request, manifest, plan, model_sha256, name, output, container)
+    return _write_down(context, request, manifest, plan, model_sha256, name, place)
 
 
 def _as_before(
@@ -155,8 +106,7 @@ def _write_down(
     plan: str,
     model_sha256: str,
     name: str,
-    output: Path,
-    container: str,
+    place: Place,
 ) -> Submitted:
     now = context.clock()
     job = Job(
@@ -164,16 +114,16 @@ def _write_down(
         fingerprint=name,
         status=JobStatus.PLANNING.value,
         source=manifest.source.path,
-        output=str(output),
+        output=str(place.output),
         overwrite=request.overwrite,
-        container=container,
+        container=place.container,
         options=keys.options_row(request.options),
         plan=plan,
         model_sha256=model_sha256,
         frames=manifest.frames,
         seconds=manifest.seconds,
         created_at=now,
-        notes=[],
+        notes=list(dict.fromkeys((*place.notes, *manifest.notes))),
     )
     detect = keys.detect_fingerprint(manifest.source.digest, model_sha256, request.options)
     with context.database.write() as session:
@@ -184,4 +134,4 @@ def _write_down(
             session.add(row)
         note(session, now, f"submitted: {manifest.frames} frames in {len(manifest.chunks)} chunks", job.id)
         move_job(session, job, JobEvent.STAGE_DONE, now)
-    return Submitted(job.id, output, resumed=False)
+    return Submitted(job.id, place.output, resumed=False)

@@ -22,6 +22,7 @@ def plan_chunks(
     time_base: Fraction,
     chunk_seconds: float | None,
     workers: int,
+    shown: Sequence[int] | None = None,
 ) -> tuple[Chunk, ...]:
     """Every frame of a source in exactly one chunk, the chunks in order.
 
@@ -29,10 +30,13 @@ def plan_chunks(
     where the last frame ends. With ``chunk_seconds``, a chunk ends at the first key frame at or after that length.
     Without, chunks of at most about 10 s whose number is a multiple of ``workers`` where the key frames allow it,
     the longest as short as possible. Frames before the first key frame belong to the first chunk.
+    ``shown``: the pts of the source's frames where ``pts`` are some of them only: a chunk then begins at the first
+    of ``pts`` at or after a key frame.
     Raises ValueError for what cannot be planned.
     """
     _check(pts, keys, end, time_base, workers)
-    cuts = array("q", (key for key, _ in keys if key > pts[0] and _holds(pts, key)))
+    shown = pts if shown is None else shown
+    cuts = _cuts(pts, keys, shown)
     if chunk_seconds is None:
         bounds = _balanced(pts[0], cuts, end, time_base, workers)
     else:
@@ -42,8 +46,18 @@ def plan_chunks(
     chunks = []
     for index, (start, stop) in enumerate(pairwise([*bounds, end])):
         frames = bisect_left(pts, stop) - bisect_left(pts, start)
-        chunks.append(Chunk(index, start, stop, frames, _seek(start, keys) if index else start))
+        chunks.append(Chunk(index, start, stop, frames, _seek(start, keys) if start > shown[0] else start))
     return tuple(chunks)
+
+
+def _cuts(pts: Sequence[int], keys: Sequence[tuple[int, bool]], shown: Sequence[int]) -> "array[int]":
+    """Where a chunk may begin: at the first of ``pts`` at or after each key frame that is shown."""
+    cuts = array("q")
+    for key, _ in keys:
+        at = bisect_left(pts, key)
+        if 0 < at < len(pts) and _holds(shown, key) and (not cuts or cuts[-1] < pts[at]):
+            cuts.append(pts[at])
+    return cuts
 
 
 def _check(pts: Sequence[int], keys: Sequence[tuple[int, bool]], end: int, time_base: Fraction, workers: int) -> None:
@@ -72,9 +86,11 @@ def _holds(pts: Sequence[int], value: int) -> bool:
 
 
 def _seek(start: int, keys: Sequence[tuple[int, bool]]) -> int:
-    """The key frame that the chunk from ``start`` is decoded from: one earlier where leading pictures follow."""
-    at = bisect_left(keys, (start, False))
-    return keys[at - 1][0] if keys[at][1] and at else start
+    """The key frame that the frame of pts ``start`` is decoded from: one earlier where leading pictures follow it."""
+    at = bisect_right(keys, start, key=lambda key: key[0]) - 1
+    if at < 0:
+        return start
+    return keys[at - 1][0] if keys[at][1] and at else keys[at][0]
 
 
 def _by_length(start: int, cuts: Sequence[int], length: int) -> list[int]:

@@ -1,7 +1,8 @@
 """The command line with which ffmpeg muxes the joined video and the source's other streams. Pure: runs nothing."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
 from math import lcm
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import ffmpeg
 
 from farm.domain.manifest import OtherStream, Source
 from farm.media.opening import input_options
+from farm.media.window import Window
 
 _LARGEST_TIMESCALE = 2**31 - 1
 _NOTHING = "t:9999?"
+_WHOLE = Window()
+_MOVABLE = ("audio", "subtitle", "data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +28,24 @@ class Cover:
 
 
 @dataclass(frozen=True, slots=True)
+class Tags:
+    """The metadata of the source, of one of its streams: what the output gets, and the keys that it does not get."""
+
+    kept: Mapping[str, str]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ComposeInputs:
     """What goes into an output.
 
-    ``path``: where the source lies here. ``kept``: the other streams in the output's order, without the ``covers``
-    that are attached as files. ``dispositions``: FFmpeg's flags (``default+forced``) by the stream's index in the
-    source. ``rates``: ticks a second of the source's other streams.
+    ``path``: where the source lies here. ``codec``: of the joined video. ``kept``: the other streams in the output's
+    order, without the ``covers`` that are attached as files. ``dispositions``: FFmpeg's flags (``default+forced``) by
+    the stream's index in the source. ``rates``: ticks a second of the source's other streams. ``chapters``: whether
+    the source's are copied, or else the file with those that come instead. ``ticks``: seconds a tick, by index.
+    ``tags``: metadata by index, None for the file's own; what has none there is copied whole. ``reserved``: bytes left
+    free at an MP4's front for its index; 0 where it is not known what the index takes. ``last``: the time of the frame
+    shown last, and for how long, in the joined video's ticks.
     """
 
     video: Path
@@ -39,13 +55,21 @@ class ComposeInputs:
     covers: tuple[Cover, ...] = ()
     dispositions: tuple[tuple[int, str], ...] = ()
     rates: tuple[int, ...] = ()
-    chapters: bool = True
+    chapters: bool | Path = True
+    codec: str = "h264"
+    window: Window = _WHOLE
+    ticks: Mapping[int, Fraction] = field(default_factory=dict)
+    tags: Mapping[int | None, Tags] = field(default_factory=dict)
+    reserved: int = 0
+    last: tuple[int, int] | None = None
 
 
 def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[str]:
-    """Ffmpeg's arguments (without the program): copies everything, at the times it has, moves and drops nothing."""
-    options = {"protocol_whitelist": input_options()["protocol_whitelist"]}
-    joined = ffmpeg.input(_file(inputs.video), format="mp4", **options)
+    """Ffmpeg's arguments (without the program): copies everything, at the times it has, moves and drops nothing.
+
+    A part of the source is cut and moved by bitstream filters, in whole ticks of each stream.
+    """
+    joined = ffmpeg.input(_file(inputs.video), **input_options())
     original = ffmpeg.input(_file(inputs.path), **input_options())
     order = _order(inputs)
     streams = [joined["v:0"] if o is None else original[str(o.index)] for o in order]
@@ -54,20 +78,59 @@ def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[
         streams.append(original[_NOTHING])
     # ffmpeg-python numbers its inputs in the order that the streams first name them
     number = 1 if order[0] is None else 0
+    chapters = str(number) if inputs.chapters else "-1"
+    if isinstance(inputs.chapters, Path):
+        streams.append(ffmpeg.input(_file(inputs.chapters), format="ffmetadata", protocol_whitelist="file")[_NOTHING])
+        chapters = "2"
     settings: dict[str, object] = {
         "format": container,
         "c": "copy",
-        "map_metadata": str(number),
-        "map_chapters": str(number) if inputs.chapters else "-1",
+        "map_chapters": chapters,
         "avoid_negative_ts": "disabled",
         "strict": "experimental",
     }
+    settings |= _metadata("", str(number), inputs.tags.get(None))
     settings |= _stream_settings(inputs, order, number, container)
     settings |= _muxer_settings(inputs, container)
     node = ffmpeg.output(*streams, _file(out), **settings)
     *arguments, target = node.get_args()
-    attached = _attachments(inputs, first=len(order))
-    return ["-nostdin", "-y", "-v", "error", "-copyts", *arguments, *attached, target]
+    # options that ffmpeg-python cannot write, as they are repeated
+    repeated = _without("", inputs.tags.get(None))
+    for place, other in enumerate(order):
+        index = inputs.source.video.index if other is None else other.index
+        repeated += _without(f":s:{place}", inputs.tags.get(index))
+    repeated += _attachments(inputs, first=len(order))
+    return ["-nostdin", "-y", "-v", "error", "-copyts", *arguments, *repeated, target]
+
+
+def keeps_any_key(container: str, tags: Mapping[str, str]) -> bool:
+    """Whether MP4's second way to write metadata is taken, which keeps keys of any name (``com.apple.quicktime.make``).
+
+    Only where one of them asks for it: more players show a title that is written in the first way.
+    """
+    if container not in ("mp4", "mov"):
+        return False
+    names = {key.partition("-")[0].lower() for key in tags}
+    return any(n.startswith("com.") for n in names) or (container == "mp4" and bool(names & {"make", "model"}))
+
+
+def _metadata(specifier: str, origin: str, tags: Tags | None) -> dict[str, object]:
+    """The option that copies metadata from ``origin``; to the file itself, or to ``:s:0``."""
+    return {f"map_metadata{specifier}": "-1" if tags is not None and _unnameable(tags) else origin}
+
+
+def _without(specifier: str, tags: Tags | None) -> list[str]:
+    """Options that take out of copied metadata what is removed."""
+    if tags is None:
+        return []
+    # a key that cannot be named cannot be removed: then nothing is copied, and what remains is named instead
+    named = [f"{k}={v}" for k, v in tags.kept.items() if "=" not in k] if _unnameable(tags) else None
+    words = [f"{key}=" for key in tags.removed] if named is None else named
+    return [word for about in words for word in (f"-metadata{specifier}", about)]
+
+
+def _unnameable(tags: Tags) -> bool:
+    return any("=" in key for key in tags.removed)
 
 
 def _order(inputs: ComposeInputs) -> list[OtherStream | None]:
@@ -81,20 +144,27 @@ def _order(inputs: ComposeInputs) -> list[OtherStream | None]:
 def _stream_settings(
     inputs: ComposeInputs, order: Sequence[OtherStream | None], number: int, container: str
 ) -> dict[str, object]:
-    """Metadata and dispositions of each stream; ``number`` is the source's among ffmpeg's inputs."""
+    """Metadata, dispositions and times of each stream; ``number`` is the source's among ffmpeg's inputs."""
     settings: dict[str, object] = {}
     flags = dict(inputs.dispositions)
     for place, other in enumerate(order):
         index = inputs.source.video.index if other is None else other.index
-        settings[f"map_metadata:s:{place}"] = f"{number}:s:{index}"
+        settings |= _metadata(f":s:{place}", f"{number}:s:{index}", inputs.tags.get(index))
         settings[f"disposition:{place}"] = flags.get(index) or "0"
-        if other is None and inputs.source.video.codec == "hevc" and container in ("mp4", "mov"):
+        if other is None and inputs.codec == "hevc" and container in ("mp4", "mov"):
             settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other
+        if other is None and inputs.last is not None:
+            # ffmpeg takes a packet to last until the next one in decoding order, and loses the end of B-frames and VP9
+            settings[f"bsf:{place}"] = "setts=pts=PTS:dts=DTS:duration='if(eq(PTS,{}),{},DURATION)'".format(
+                *inputs.last
+            )
+        if other is not None and other.kind in _MOVABLE and not inputs.window.whole:
+            settings[f"bsf:{place}"] = inputs.window.bitstream_filter(inputs.ticks[index])
     return settings
 
 
 def _attachments(inputs: ComposeInputs, first: int) -> list[str]:
-    """Options that ffmpeg-python cannot write, as they are repeated: covers, attached behind ``first`` streams."""
+    """Options that attach covers behind ``first`` streams."""
     words: list[str] = []
     for place, cover in enumerate(inputs.covers, start=first):
         about = f"-metadata:s:{place}"
@@ -107,15 +177,25 @@ def _muxer_settings(inputs: ComposeInputs, container: str) -> dict[str, object]:
     if container in ("mp4", "mov"):
         # edit lists, which carry the times that streams begin at, count in the movie's timescale
         common = lcm(ticks, *inputs.rates)
+        # the index comes first, for those who play while they load: into space that was kept free, else by moving all
+        flags = ("" if inputs.reserved else "+faststart") + (
+            "+use_metadata_tags" if _any_key(inputs, container) else ""
+        )
         return {
             "video_track_timescale": str(ticks),
             "movie_timescale": str(common if common <= _LARGEST_TIMESCALE else ticks),
-            "movflags": "+faststart",
+            **({"movflags": flags} if flags else {}),
+            **({"moov_size": str(inputs.reserved)} if inputs.reserved else {}),
         }
     if container == "mpegts":
         # each audio frame in a packet of its own: its time is written, not computed from the one before
         return {"muxdelay": "0", "muxpreload": "0", "mpegts_copyts": "1", "pes_payload_size": "0"}
     return {"default_mode": "passthrough"}
+
+
+def _any_key(inputs: ComposeInputs, container: str) -> bool:
+    tags = inputs.tags.get(None)
+    return tags is not None and keeps_any_key(container, tags.kept)
 
 
 def _file(path: Path) -> str:

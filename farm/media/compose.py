@@ -1,37 +1,38 @@
 """Builds the output: the segments' video, and everything else of the source as it is."""
 
-import contextlib
-import os
-import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
-import psutil
 from av.container import InputContainer
 from av.stream import Disposition
 
 from farm.domain.manifest import Manifest, OtherStream
-from farm.errors import FarmError, SourceError, VerificationError
-from farm.media.arguments import ComposeInputs, Cover, compose_arguments
-from farm.media.containers import plan_streams
+from farm.domain.options import ComposeOptions
+from farm.errors import OutputError, SourceError, VerificationError
+from farm.media.arguments import ComposeInputs, Cover, Tags, compose_arguments
+from farm.media.chapters import ffmetadata
+from farm.media.copying import TOO_SMALL, Copying
 from farm.media.encode import EncoderSettings
-from farm.media.failing import reading, write_error, writing
-from farm.media.ffmpeg import ffmpeg_binary
+from farm.media.failing import reading, writing
 from farm.media.opening import open_source
 from farm.media.progress import Progress, nobody, part
 from farm.media.remux import ChunkPts, join_segments
+from farm.media.rest import Rest, rest_of
+from farm.media.streams import USUAL
+from farm.media.window import Window
 
+_WORTH_IT = 64 * 2**20  # bytes of video from which on space for an MP4's index is kept free, instead of moving all
+_A_FRAME, _A_PACKET, _A_CHAPTER, _FILE = 48, 32, 512, 65_536  # bytes at most of an MP4's index
 _PICTURES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
-_POLL = 1.0  # seconds between two looks at how far ffmpeg is
-_SAID = 65_536  # bytes of ffmpeg's last words
 
 
 @dataclass(frozen=True, slots=True)
 class ComposeReport:
-    """``notes``: what a person should know of the output, a line each (streams that were left out)."""
+    """``notes``: what a person should know of the output, a line each (streams and metadata that were left out)."""
 
     notes: tuple[str, ...]
 
@@ -46,6 +47,7 @@ def compose(
     container: str,
     *,
     progress: Progress = nobody,
+    options: ComposeOptions = USUAL,
 ) -> ComposeReport:
     """Writes ``out`` (a temporary path; never the final name) from segments, one a chunk in order, and the source.
 
@@ -61,16 +63,39 @@ def compose(
     frames = manifest.frames
     with _workspace(out) as (joined, folder):
         join_segments(manifest, chunk_pts, segments, joined, part(progress, frames, 0, 2))
-        inputs, notes = _inputs(source, manifest, joined, container, folder)
-        copying = _Copying(out, _to_write(joined, source, container), frames, part(progress, frames, 1, 2))
-        copying.run(compose_arguments(inputs, container, out))
+        inputs, notes = _inputs(source, manifest, settings.codec, joined, container, options, folder)
+        inputs = replace(inputs, last=_last_frame(joined, manifest, chunk_pts(manifest.chunks[-1])[-1]))
+        _copy(inputs, container, out, frames, part(progress, frames, 1, 2))
     return ComposeReport(notes)
 
 
-def left_out(source: Path, manifest: Manifest, container: str) -> tuple[str, ...]:
-    """A line for each stream of a source that an output in ``container`` lacks. Raises SourceError."""
-    with open_source(source) as opened:
-        return plan_streams(manifest.source.others, container, chapters=bool(opened.chapters())).notes
+def _copy(inputs: ComposeInputs, container: str, out: Path, frames: int, progress: Progress) -> None:
+    if inputs.reserved:
+        try:
+            Copying(out, _to_write(inputs, container), frames, progress).run(compose_arguments(inputs, container, out))
+            return
+        except OutputError as error:
+            if TOO_SMALL not in error.message:
+                raise
+        inputs = replace(inputs, reserved=0)
+    Copying(out, _to_write(inputs, container), frames, progress).run(compose_arguments(inputs, container, out))
+
+
+def _last_frame(joined: Path, manifest: Manifest, pts: int) -> tuple[int, int] | None:
+    """When the frame of ``pts``, the last, is shown in the joined video, and how long: in that file's ticks."""
+    with open_source(joined) as opened:
+        tick = opened.streams.video[0].time_base
+    if tick is None:
+        return None
+    scale = manifest.source.video.time_base / tick
+    begins, lasts = (pts - manifest.shift) * scale, (manifest.chunks[-1].pts_end - pts) * scale
+    return (int(begins), int(lasts)) if begins.denominator == lasts.denominator == 1 else None
+
+
+def left_out(source: Path, manifest: Manifest, container: str, options: ComposeOptions = USUAL) -> tuple[str, ...]:
+    """A line for all of a source that an output in ``container`` lacks, or has as it is. Raises SourceError."""
+    with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
+        return rest_of(opened, source, manifest, container, options).notes
 
 
 @contextmanager
@@ -87,23 +112,41 @@ def _workspace(out: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _inputs(
-    source: Path, manifest: Manifest, joined: Path, container: str, folder: Path
+    source: Path,
+    manifest: Manifest,
+    codec: str,
+    joined: Path,
+    container: str,
+    options: ComposeOptions,
+    folder: Path,
 ) -> tuple[ComposeInputs, tuple[str, ...]]:
     with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
-        chapters = bool(opened.chapters())
-        plan = plan_streams(manifest.source.others, container, chapters=chapters)
-        attached = [o for o in plan.kept if container == "matroska" and o.kind == "cover"]
+        rest = rest_of(opened, source, manifest, container, options)
+        attached = [o for o in rest.plan.kept if container == "matroska" and o.kind == "cover"]
         inputs = ComposeInputs(
             video=joined,
             path=source,
             source=manifest.source,
-            kept=tuple(o for o in plan.kept if o not in attached),
-            covers=tuple(_covers(opened, attached, folder)),
+            kept=tuple(o for o in rest.plan.kept if o not in attached),
+            covers=tuple(_covers(opened, attached, rest.tags, folder)),
             dispositions=tuple((s.index, _flags(s.disposition)) for s in opened.streams),
             rates=tuple(s.time_base.denominator for s in opened.streams.audio if s.time_base),
-            chapters=chapters,
+            chapters=_chapters(rest, folder),
+            codec=codec,
+            window=Window.of(manifest),
+            ticks={s.index: s.time_base or Fraction(1) for s in opened.streams},
+            tags=rest.tags,
+            reserved=_reserved(rest, opened, manifest.frames, joined) if container in ("mp4", "mov") else 0,
         )
-    return inputs, plan.notes
+    return inputs, rest.notes
+
+
+def _chapters(rest: Rest, folder: Path) -> bool | Path:
+    if not rest.chapters or not rest.changed:
+        return bool(rest.chapters)
+    path = folder / "chapters.txt"
+    path.write_text(ffmetadata(rest.chapters), encoding="utf-8")
+    return path
 
 
 def _flags(disposition: Disposition) -> str:
@@ -111,69 +154,35 @@ def _flags(disposition: Disposition) -> str:
     return "+".join(flag.name or "" for flag in Disposition if flag in disposition)
 
 
-def _covers(container: InputContainer, covers: Sequence[OtherStream], folder: Path) -> Iterator[Cover]:
+def _covers(
+    container: InputContainer, covers: Sequence[OtherStream], tags: Mapping[int | None, Tags], folder: Path
+) -> Iterator[Cover]:
     """Writes each cover's picture to a file, which ffmpeg attaches."""
     for number, other in enumerate(covers, start=1):
         stream = container.streams[other.index]
         container.seek(0)
         for packet in container.demux(stream):
             suffix, mimetype = _PICTURES.get(other.codec, (other.codec, f"image/{other.codec}"))
-            names = {key.lower(): value for key, value in stream.metadata.items()}
+            about = {key.lower(): value for key, value in tags[other.index].kept.items()}
             path = folder / f"cover{number}.{suffix}"
             path.write_bytes(bytes(packet))
-            yield Cover(path, names.get("filename") or f"cover.{suffix}", names.get("mimetype") or mimetype)
+            yield Cover(path, about.get("filename") or f"cover.{suffix}", about.get("mimetype") or mimetype)
             break
 
 
-def _to_write(joined: Path, source: Path, container: str) -> int:
-    """About how many bytes ffmpeg will write, rather too many: in MP4 it moves everything once more at the end."""
-    with reading(source, SourceError, "cannot be read"):
-        both = joined.stat().st_size + source.stat().st_size
-    return both * 2 if container in ("mp4", "mov") else both
+def _to_write(inputs: ComposeInputs, container: str) -> int:
+    """About how many bytes ffmpeg will write, rather too many; in MP4 it may move everything once more at the end."""
+    with reading(inputs.path, SourceError, "cannot be read"):
+        both = inputs.video.stat().st_size + inputs.path.stat().st_size
+    return both * 2 if container in ("mp4", "mov") and not inputs.reserved else both
 
 
-class _Copying:
-    """One run of ffmpeg, watched: it says nothing itself while it moves an MP4 file's index to the front."""
-
-    def __init__(self, out: Path, expected: int, frames: int, progress: Progress) -> None:
-        self._out = out
-        self._expected = max(expected, 1)
-        self._frames = frames
-        self._progress = progress
-
-    def run(self, arguments: Sequence[str]) -> None:
-        """Runs it to its end. Raises StorageError when the disk is full, else OutputError with its last line."""
-        command = [str(ffmpeg_binary()), *arguments]
-        with writing(self._out), tempfile.TemporaryFile() as said:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
-            try:
-                self._watch(process)
-            except BaseException:
-                process.kill()
-                process.wait()
-                self._out.unlink(missing_ok=True)
-                raise
-            if process.returncode:
-                said.seek(max(0, said.seek(0, os.SEEK_END) - _SAID))
-                raise self._error(process.returncode, said.read().decode(errors="replace"))
-
-    def _watch(self, process: "subprocess.Popen[bytes]") -> None:
-        while True:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_POLL)
-                return
-            self._progress(min(self._frames, self._frames * self._written(process.pid) // self._expected))
-
-    def _written(self, pid: int) -> int:
-        """Bytes written so far; the output's size where the system does not count them for us."""
-        try:
-            return int(psutil.Process(pid).io_counters().write_chars)
-        except (psutil.Error, AttributeError):
-            return self._out.stat().st_size if self._out.exists() else 0
-
-    def _error(self, status: int, said: str) -> FarmError:
-        text = [line.strip() for line in said.split("\n") if line.strip()]
-        full = next((line for line in text if "No space left" in line or "File too large" in line), None)
-        last = text[-1] if text else f"it ended with status {status} and said nothing"
-        self._out.unlink(missing_ok=True)
-        return write_error(self._out, None, full or f"ffmpeg: {last}")
+def _reserved(rest: Rest, opened: InputContainer, frames: int, joined: Path) -> int:
+    """Bytes that the index of an MP4 takes at most; 0 where that is not known, or not small beside the video."""
+    size = joined.stat().st_size
+    packets = [opened.streams[o.index].frames for o in rest.plan.kept]
+    if size < _WORTH_IT or not all(packets) or any(o.kind == "cover" for o in rest.plan.kept):
+        return 0
+    tags = sum(len(key) + 4 * len(value) for tags in rest.tags.values() for key, value in tags.kept.items())
+    needed = _FILE + 8 * tags + _A_FRAME * frames + _A_PACKET * sum(packets) + _A_CHAPTER * len(rest.chapters)
+    return needed if needed < max(size // 50, _FILE * 2) else 0

@@ -1,11 +1,14 @@
-"""Which container an output gets, and which of a source's streams that container can hold."""
+"""Which container an output gets: the source's own, or the next that can hold everything exactly."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from farm.domain.manifest import OtherStream
+from farm.domain.manifest import OtherStream, VideoStream
+from farm.domain.options import ComposeOptions
+from farm.domain.orientation import Matrix
 from farm.errors import OutputError
+from farm.media.streams import USUAL, holds
 
 #: FFmpeg's muxer for each suffix that an output may have.
 MUXERS = {
@@ -13,148 +16,209 @@ MUXERS = {
     ".m4v": "mp4",
     ".mov": "mov",
     ".mkv": "matroska",
+    ".webm": "webm",
     ".ts": "mpegts",
 }
-_SUFFIXES = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv", "mpegts": ".ts"}
+_SUFFIXES = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv", "webm": ".webm", "mpegts": ".ts"}
 _MILLISECOND = Fraction(1, 1000)
-_CODECS = ("h264", "hevc")
-
-_MP4_AUDIO = frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "dts", "truehd", "vorbis"})
-_MOV_AUDIO = frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "alac", "amr_nb", "amr_wb", "adpcm_ima_qt", "adpcm_ms"})
-_HELD: dict[str, dict[str, frozenset[str]]] = {
-    "mp4": {
-        "audio": _MP4_AUDIO,
-        "subtitle": frozenset({"mov_text", "dvd_subtitle"}),
-        "cover": frozenset({"mjpeg", "png", "bmp"}),
-    },
-    "mov": {"audio": _MOV_AUDIO, "subtitle": frozenset({"mov_text"}), "cover": frozenset({"mjpeg", "png", "bmp"})},
-    "mpegts": {
-        "audio": frozenset({"aac", "aac_latm", "mp3", "mp2", "ac3", "eac3", "dts", "truehd", "opus", "s302m"}),
-        "subtitle": frozenset({"dvb_subtitle", "dvb_teletext"}),
-        "data": frozenset({"klv", "timed_id3"}),
-    },
+_ONE = 65536  # of a display matrix, whose numbers have 16 bits behind the point
+#: Measured with FFmpeg: what each muxer takes and gives back with every pts, its header, aspect and colours.
+_VIDEO: dict[str, frozenset[str]] = {
+    "mp4": frozenset({"h264", "hevc", "av1", "vp9", "mpeg1video", "mpeg2video", "mpeg4", "mjpeg"}),
+    "mov": frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "prores", "ffv1", "mjpeg"}),
+    "matroska": frozenset(
+        {"h264", "hevc", "av1", "vp8", "vp9", "mpeg1video", "mpeg2video", "mpeg4", "prores", "ffv1", "mjpeg"}
+    ),
+    "webm": frozenset({"av1", "vp8", "vp9"}),
+    "mpegts": frozenset({"h264", "hevc", "mpeg2video"}),
 }
 #: MPEG-TS: start codes instead of lengths, parameter sets in the stream.
 _REWRITING = frozenset({"mpegts"})
-#: Where in a file streams come that are no tracks of their own, whatever the order they were asked for in.
-_LAST = {"attachment": 1, "cover": 2}
-_MATROSKA_NOT = frozenset({"mov_text", "dvb_teletext", "eia_608", "unknown"})
+_MOV = ("mp4", "mov", "matroska")
+_OTHERS = ("matroska", "mov", "mp4")
+_LOSABLE = ("audio", "subtitle")
 
 
 @dataclass(frozen=True, slots=True)
-class StreamPlan:
-    """The other streams of an output, in its order (the source's, attachments and covers last), and a line for each
-    stream of the source that it leaves out.
+class Needs:
+    """What an output has to hold beside the codec and its times. ``width`` in pixels."""
+
+    others: tuple[OtherStream, ...] = ()
+    matrix: Matrix | None = None
+    sample_aspect: Fraction | None = None
+    width: int = 0
+
+    @classmethod
+    def of(cls, video: VideoStream, others: Sequence[OtherStream] = (), options: ComposeOptions = USUAL) -> "Needs":
+        """The needs of an output whose video is to be ``video``, with the streams of the source that are asked for."""
+        kept = tuple(o for o in others if not (options.audio == "drop" and o.kind == "audio"))
+        return cls(kept, video.matrix, video.sample_aspect, video.width)
+
+
+NO_NEEDS = Needs()
+
+
+def container_for(
+    source_container: str,
+    codec: str,
+    path_suffix: str,
+    time_base: Fraction = _MILLISECOND,
+    needs: Needs = NO_NEEDS,
+    source_suffix: str = "",
+) -> str:
+    """FFmpeg's muxer for an output: ``mp4``, ``mov``, ``matroska``, ``webm`` or ``mpegts``.
+
+    ``codec``: FFmpeg's name of the output's; ``time_base`` its seconds a tick. ``path_suffix`` is the output's; ``""``
+    leaves the choice: the source's own container where it holds everything, else the next that does, and where none
+    does, one that holds the video, the audio and the subtitles. ``source_suffix`` tells QuickTime from MP4.
+    Raises OutputError for a suffix that cannot hold the video exactly, and where no container can.
     """
-
-    kept: tuple[OtherStream, ...]
-    notes: tuple[str, ...]
-
-
-def container_for(source_container: str, codec: str, path_suffix: str, time_base: Fraction = _MILLISECOND) -> str:
-    """FFmpeg's muxer for an output: ``mp4``, ``mov``, ``matroska`` or ``mpegts``.
-
-    MP4, QuickTime, Matroska and transport streams stay what they are, all others become Matroska; or QuickTime where
-    ``time_base`` (seconds a tick) is not in whole milliseconds, the only times that Matroska files keep.
-    ``path_suffix`` is the output's; ``""`` leaves the choice.
-    Raises OutputError for a suffix that cannot hold the video exactly.
-    """
-    wanted = default_container(source_container, path_suffix, time_base)
-    if codec not in _CODECS:
-        raise OutputError(f"{codec} video cannot be written")
-    if wanted not in _SUFFIXES:
-        raise OutputError(
-            f"an output named *{path_suffix} cannot hold {codec.upper()} video here",
-            hint=f"use the suffix {default_suffix(source_container, time_base)}",
-        )
-    if not _holds_times(wanted, time_base):
-        raise OutputError(
-            f"an output named *{_SUFFIXES[wanted]} cannot keep this video's times (ticks of {time_base} s) exactly",
-            hint=f"use the suffix {default_suffix(source_container, time_base)}",
-        )
+    if not path_suffix:
+        return _chosen(source_container, codec, time_base, needs, source_suffix)
+    wanted = MUXERS.get(path_suffix.lower())
+    why = f"cannot hold {codec} video here" if wanted is None else _why_not(wanted, codec, time_base, needs)
+    if wanted is None or why:
+        other = _chosen(source_container, codec, time_base, needs, source_suffix)
+        raise OutputError(f"an output named *{path_suffix} {why}", hint=f"use the suffix {_SUFFIXES[other]}")
     return wanted
 
 
-def default_container(source_container: str, path_suffix: str, time_base: Fraction) -> str:
-    """The muxer that the suffix names, or the source's own; an unknown suffix is returned as it is."""
-    if path_suffix:
-        return MUXERS.get(path_suffix.lower(), path_suffix)
-    own = _own_container(source_container)
-    return own if _holds_times(own, time_base) else "mov"
-
-
-def default_suffix(source_container: str, time_base: Fraction = _MILLISECOND, source_suffix: str = "") -> str:
+def default_suffix(
+    source_container: str,
+    time_base: Fraction = _MILLISECOND,
+    source_suffix: str = "",
+    codec: str = "h264",
+    needs: Needs = NO_NEEDS,
+) -> str:
     """The suffix (``.mp4``) of an output that nobody named: the source's own where it says the right container."""
-    container = default_container(source_container, "", time_base)
-    named = MUXERS.get(source_suffix.lower())
-    if named == container or (named == "mov" and source_container.startswith("mov")):
-        return source_suffix
-    return _SUFFIXES[container]
+    container = container_for(source_container, codec, "", time_base, needs, source_suffix)
+    return source_suffix if MUXERS.get(source_suffix.lower()) == container else _SUFFIXES[container]
+
+
+def container_note(
+    source_container: str,
+    codec: str,
+    time_base: Fraction,
+    needs: Needs,
+    source_suffix: str,
+    container: str,
+) -> str | None:
+    """A line that says why an output is not in the source's container; None where it is, or where a person chose it.
+
+    ``container``: what :func:`container_for` chose when no suffix was given.
+    """
+    own = _own_container(source_container, source_suffix)
+    if own == container:
+        return None
+    named = source_suffix.lower() or source_container.split(",", maxsplit=1)[0]
+    suffix = _SUFFIXES[container]
+    if own is None:
+        return f"the source is {named}, which is not written here; the output is {suffix}, which keeps it exactly"
+    why = _why_not(own, codec, time_base, needs) or _why_not_streams(own, needs)
+    return f"the source is {named}; the output is {suffix}: {named} {why}"
 
 
 def keeps_packets(container: str) -> bool:
-    """Whether a muxer writes H.264 and HEVC packets byte by byte as a segment has them, and its header as one."""
+    """Whether a muxer writes video packets byte by byte as a segment has them, and its header as one."""
     return container not in _REWRITING
 
 
-def _own_container(source_container: str) -> str:
-    """The muxer for a demuxer's name. MP4 and QuickTime share a demuxer: MP4 unless the caller names a suffix."""
-    first = source_container.split(",", maxsplit=1)[0]
-    return {"mov": "mp4", "matroska": "matroska", "mpegts": "mpegts"}.get(first, "matroska")
+def refuse_loss(
+    others: Sequence[OtherStream],
+    container: str,
+    time_base: Fraction,
+    options: ComposeOptions = USUAL,
+    codec: str = "h264",
+) -> None:
+    """Raises OutputError, with a way out, where an output would lack an audio or subtitle stream of the source.
+
+    ``time_base`` and ``codec`` are the video's. What else is left out (data, covers, attachments)
+    :func:`farm.media.streams.plan_streams` notes.
+    """
+    wanted = [o for o in others if not (options.audio == "drop" and o.kind == "audio")]
+    lost = _lost(wanted, container)
+    if not lost:
+        return
+    able = [c for c in (*_OTHERS, "mpegts") if not _why_not(c, codec, time_base, NO_NEEDS) and not _lost(wanted, c)]
+    without = " ".join(f"-map -0:{other.index}" for other in lost)
+    names = ", ".join(f"stream {other.index} ({other.kind}, {other.codec})" for other in lost)
+    hint = f"convert or remove it first, for example: ffmpeg -i IN -map 0 {without} -c copy OUT"
+    if able:
+        hint = f"use -o NAME{_SUFFIXES[able[0]]}"
+    elif all(other.kind == "audio" for other in lost):
+        hint += "; or leave all audio out with --audio drop"
+    raise OutputError(
+        f"an output named *{_SUFFIXES[container]} cannot hold {names} of the source",
+        hint=hint,
+    )
+
+
+def _chosen(source_container: str, codec: str, time_base: Fraction, needs: Needs, source_suffix: str) -> str:
+    own = _own_container(source_container, source_suffix)
+    order = dict.fromkeys(((own,) if own else ()) + (_MOV if own in _MOV[:2] else _OTHERS))
+    able = [c for c in order if not _why_not(c, codec, time_base, needs)]
+    if not able:
+        raise OutputError(
+            f"no container keeps this video's times (ticks of {time_base} s) and picture exactly as {codec}",
+            hint="choose another codec, for example --codec h264",
+        )
+    whole = [c for c in able if not _why_not_streams(c, needs)]
+    audible = [c for c in able if not _lost(needs.others, c)]
+    return (whole or audible or able)[0]
+
+
+def _own_container(source_container: str, source_suffix: str = "") -> str | None:
+    """The muxer for a demuxer's name; the suffix tells those apart that share one. None where there is none here."""
+    named = MUXERS.get(source_suffix.lower())
+    family = source_container.split(",", maxsplit=1)[0]
+    if family == "mov":
+        return named if named in ("mp4", "mov") else "mp4"
+    if family == "matroska":
+        return "webm" if named == "webm" else "matroska"
+    return "mpegts" if family == "mpegts" else None
+
+
+def _why_not(container: str, codec: str, time_base: Fraction, needs: Needs) -> str | None:
+    """Why a container cannot hold the video exactly, for a person, behind the container's name; None where it can."""
+    if codec not in _VIDEO[container]:
+        return f"cannot hold {codec} video here"
+    if not _holds_times(container, time_base):
+        return f"cannot keep this video's times (ticks of {time_base} s) exactly"
+    if not _holds_matrix(container, needs.matrix):
+        return "cannot keep which way up this video is shown"
+    if not _holds_aspect(container, needs):
+        return f"cannot keep this video's sample aspect ({needs.sample_aspect}) exactly"
+    return None
+
+
+def _why_not_streams(container: str, needs: Needs) -> str | None:
+    for other in needs.others:
+        if other.kind in (*_LOSABLE, "attachment", "cover") and not holds(container, other):
+            return f"cannot hold stream {other.index} ({other.kind}, {other.codec})"
+    return None
 
 
 def _holds_times(container: str, time_base: Fraction) -> bool:
-    if container == "matroska":
+    if container in ("matroska", "webm"):
         return (time_base / _MILLISECOND).denominator == 1
     if container == "mpegts":
         return (time_base * 90_000).denominator == 1
     return time_base.denominator < 2**31
 
 
-def plan_streams(others: Sequence[OtherStream], container: str, *, chapters: bool) -> StreamPlan:
-    """Which streams a container takes as they are. ``chapters``: whether the source has any."""
-    kept: list[OtherStream] = []
-    notes: list[str] = []
-    for other in others:
-        if holds(container, other):
-            kept.append(other)
-        elif not (chapters and other.kind == "data" and other.codec == "bin_data"):  # else the chapters' own track
-            notes.append(
-                f"stream {other.index} ({other.kind}, {other.codec}) was left out: {container} files cannot hold it"
-            )
-    kept.sort(key=lambda other: _LAST.get(other.kind, 0))
-    return StreamPlan(tuple(kept), tuple(notes))
+def _holds_matrix(container: str, matrix: Matrix | None) -> bool:
+    """Matroska keeps quarter turns and mirrors (as angles), a transport stream none at all."""
+    if matrix is None or container in ("mp4", "mov"):
+        return True
+    a, b, _, c, d = matrix[:5]
+    turned = sorted((abs(a), abs(b))) == [0, _ONE] and (abs(c), abs(d)) == (abs(b), abs(a))
+    return (container != "mpegts" and turned) or (a, b, c, d) == (_ONE, 0, 0, _ONE)
 
 
-def refuse_loss(others: Sequence[OtherStream], container: str, time_base: Fraction) -> None:
-    """Raises OutputError, with a way out, where an output would lack an audio or subtitle stream of the source.
-
-    ``time_base`` is the video's. What else is left out (data, covers, attachments) :func:`plan_streams` notes.
-    """
-    lost = _lost(others, container)
-    if not lost:
-        return
-    able = [c for c in ("matroska", "mp4", "mov", "mpegts") if _holds_times(c, time_base) and not _lost(others, c)]
-    without = " ".join(f"-map -0:{other.index}" for other in lost)
-    names = ", ".join(f"stream {other.index} ({other.kind}, {other.codec})" for other in lost)
-    raise OutputError(
-        f"an output named *{_SUFFIXES[container]} cannot hold {names} of the source",
-        hint=f"use -o NAME{_SUFFIXES[able[0]]}"
-        if able
-        else f"convert or remove it first, for example: ffmpeg -i IN -map 0 {without} -c copy OUT",
-    )
+def _holds_aspect(container: str, needs: Needs) -> bool:
+    """WebM has the width of the shown picture in whole pixels; the others have a ratio."""
+    return container != "webm" or ((needs.sample_aspect or 1) * needs.width).denominator == 1
 
 
 def _lost(others: Sequence[OtherStream], container: str) -> list[OtherStream]:
-    return [other for other in others if other.kind in ("audio", "subtitle") and not holds(container, other)]
-
-
-def holds(container: str, other: OtherStream) -> bool:
-    """Whether a container can hold a stream without changing it."""
-    if container == "matroska":
-        return other.kind in ("attachment", "cover") or (
-            other.kind in ("audio", "subtitle") and other.codec not in _MATROSKA_NOT
-        )
-    if container == "mov" and other.kind == "audio" and other.codec.startswith("pcm_"):
-        return True
-    return other.codec in _HELD[container].get(other.kind, frozenset())
+    return [other for other in others if other.kind in _LOSABLE and not holds(container, other)]

@@ -21,14 +21,19 @@ _UNKNOWN = -1
 
 def check_complete(path: Path, container: str) -> None:
     """Raises SourceError, with the place, for a file that evidently ends early. ``container``: FFmpeg's name."""
+    if missing := cut_off(path, container):
+        raise SourceError(f"{path}: {missing}", hint=_HINT)
+
+
+def cut_off(path: Path, container: str) -> str | None:
+    """Where a file evidently ends early, for a person; None where it does not. ``container``: FFmpeg's name."""
     check = _CHECKS.get(container.split(",", maxsplit=1)[0])
     if check is None:
-        return
+        return None
     with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         missing = check(file, size)
-    if missing:
-        raise SourceError(f"{path}: is cut off: it ends {missing}", hint=_HINT)
+    return missing and f"is cut off: it ends {missing}"
 
 
 def check_begun(path: Path) -> None:
@@ -63,8 +68,8 @@ def _elements(file: BinaryIO, size: int) -> str | None:
     while at < size:
         file.seek(at)
         head = file.read(12)
-        element, id_length = _vint(head, keep_marker=True)
-        length, size_length = _vint(head[id_length:], keep_marker=False)
+        element, id_length = vint(head, keep_marker=True)
+        length, size_length = vint(head[id_length:], keep_marker=False)
         if not id_length or not size_length:
             return "inside an element's header" if len(head) < 12 else None
         body = at + id_length + size_length
@@ -82,8 +87,8 @@ def _elements(file: BinaryIO, size: int) -> str | None:
     return None
 
 
-def _vint(head: bytes, *, keep_marker: bool) -> tuple[int, int]:
-    """An EBML variable-size integer and the bytes it takes; 0 bytes when there is none."""
+def vint(head: bytes, *, keep_marker: bool) -> tuple[int, int]:
+    """An EBML variable-size integer and the bytes it takes; 0 bytes when there is none, -1 for an unknown size."""
     if not head or not head[0]:
         return 0, 0
     length = 9 - head[0].bit_length()

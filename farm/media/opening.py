@@ -15,7 +15,7 @@ from farm.media.integrity import check_begun
 #: a playlist could name any file of this machine. (mov's external references are off by default in libavformat.)
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,avi,flv,mpeg,mpegvideo,asf,ogg,mxf,nut,ivf,gif,apng,wtv,dv,"
-    "h264,hevc,vvc,m4v,av1,obu,mjpeg,yuv4mpegpipe,rm,wav,mp3,aac,flac,ac3,aiff,caf"
+    "h264,hevc,vvc,m4v,av1,obu,mjpeg,jpeg_pipe,yuv4mpegpipe,rm,wav,mp3,aac,flac,ac3,aiff,caf"
 )
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
 

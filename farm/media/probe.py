@@ -1,38 +1,75 @@
 """What a source is: its container, the one video stream that is redacted, and the streams that are copied."""
 
-import struct
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
 
 from av.container import InputContainer
-from av.sidedata.sidedata import SideData, Type
 from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.manifest import OtherStream, VideoStream
+from farm.domain.pixels import pixel_format
 from farm.errors import SourceError
-from farm.media.failing import reading
+from farm.media.decoding import decoded, set_up_decoder
+from farm.media.failing import reading, reason
+from farm.media.limits import Limits
 from farm.media.opening import open_source
+from farm.media.picture import picture_of
 
-#: 8-bit planar YUV, whose planes can be painted on and encoded as they are.
-PIXEL_FORMATS = frozenset({"yuv420p", "yuv422p", "yuv444p", "yuvj420p", "yuvj422p", "yuvj444p"})
-_NO_TIMESTAMPS = frozenset({"h264", "hevc", "vvc", "m4v", "mpegvideo", "obu", "mjpeg"})
-_LOOK = 8  # frames decoded to learn what only frames tell
-_PROGRESSIVE = (0, 1)  # AV_FIELD_UNKNOWN, AV_FIELD_PROGRESSIVE
+#: Bare streams, without times of showing: FFmpeg's names.
+BARE = frozenset({"h264", "hevc", "vvc", "m4v", "mpegvideo", "obu", "mjpeg", "jpeg_pipe"})
+#: FFmpeg's rate for a bare stream whose header says none.
+_DEFAULT_RATE = Fraction(25)
+_LOOK = 16  # frames decoded to learn what only frames tell
+_LOOK_PACKETS = 1000  # among at most so many packets
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A source as its header and its first frames show it.
+
+    ``first``: the first decoded frame's pts, None where frames have none. ``empty``: indices of video streams that hold
+    nothing, ``notes``: lines for the person.
+    """
+
+    container: str
+    video: VideoStream
+    others: tuple[OtherStream, ...]
+    first: int | None
+    empty: frozenset[int]
+    notes: tuple[str, ...]
 
 
 def probe(path: Path) -> tuple[str, VideoStream, tuple[OtherStream, ...]]:
-    """Container name (FFmpeg's), the video stream and the other streams of a source; decodes its first frames.
+    """Container name (FFmpeg's), the video stream and the other streams of a source: see :func:`look`."""
+    seen = look(path)
+    return seen.container, seen.video, seen.others
 
-    Raises SourceError with one reason for what cannot be redacted exactly (yet).
+
+def look(path: Path, limits: Limits | None = None) -> Look:
+    """Reads a source's header and decodes its first frames; damage is not looked for.
+
+    Raises SourceError with one reason for what cannot be redacted exactly, and for what exceeds ``limits``.
     """
+    limits = limits or Limits()
     with open_source(path) as container, reading(path, SourceError, "cannot be decoded"):
-        stream = video_stream(container, path)
-        _refuse_stream(container, stream, path)
-        _refuse_frame(_first_frame(container, stream, path), path)
-        others = tuple(_other(s) for s in container.streams if s.index != stream.index)
-        return container.format.name, _described(stream), others
+        stream, empty = video_stream(container, path)
+        _refuse_stream(container, stream, path, limits)
+        frames, whole = _first_frames(container, stream, path)
+        _refuse_picture(stream, frames, path, limits)
+        others = tuple(_other(s) for s in container.streams if s.index != stream.index and s.index not in empty)
+        name = container.format.name
+        counted = name in BARE or (whole and not _in_order(frames))
+        video, notes = _described(stream, frames)
+        if counted:
+            video, more = _counted(stream, video, bare=name in BARE)
+            notes = (*more, *notes)
+        if empty:
+            notes = (*notes, "an empty video track in it is left out")
+        return Look(name, video, others, None if counted else frames[0].pts, empty, notes)
 
 
 def is_cover(stream: Stream) -> bool:
@@ -40,89 +77,98 @@ def is_cover(stream: Stream) -> bool:
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
-def video_stream(container: InputContainer, path: Path) -> AvVideoStream:
-    """The stream to redact. Raises SourceError when there is none, or more than one."""
-    videos = [s for s in container.streams.video if not is_cover(s)]
-    if not videos:
+def video_stream(container: InputContainer, path: Path) -> tuple[AvVideoStream, frozenset[int]]:
+    """The stream to redact, and the indices of video streams in which nothing was found.
+
+    Raises SourceError when there is none to redact, or more than one.
+    """
+    all_videos = [s for s in container.streams.video if not is_cover(s)]
+    videos = [s for s in all_videos if not _is_empty(s)]
+    if not all_videos:
         what = "holds audio only" if container.streams.audio else "holds no video stream"
         raise SourceError(f"{path}: {what}", hint="there is nothing to redact in it")
+    if not videos:
+        raise SourceError(f"{path}: its video stream is empty", hint="is it complete?")
     if len(videos) > 1:
-        raise SourceError(
-            f"{path}: holds {len(videos)} video streams, and only files with one are redacted so far",
-            hint="extract one, for example: ffmpeg -i IN -map 0:v:0 -map 0:a -c copy OUT",
-        )
-    return videos[0]
+        raise several(path, len(videos))
+    return videos[0], frozenset(s.index for s in all_videos if s is not videos[0])
 
 
-def _refuse_stream(container: InputContainer, stream: AvVideoStream, path: Path) -> None:
-    context = stream.codec_context
-    if getattr(stream, "codec_context", None) is None or not context.pix_fmt or not context.width:
+def several(path: Path, count: int) -> SourceError:
+    """The error for a file with ``count`` videos."""
+    return SourceError(
+        f"{path}: holds {count} video streams, and only files with one are redacted so far",
+        hint="extract one, for example: ffmpeg -i IN -map 0:v:0 -map 0:a -c copy OUT",
+    )
+
+
+def _is_empty(stream: AvVideoStream) -> bool:
+    """Whether nothing of a stream was found at the file's beginning or in its index; reading it all makes sure."""
+    context = getattr(stream, "codec_context", None)
+    known = context is not None and context.pix_fmt is not None
+    return not known and not len(stream.index_entries) and not stream.frames
+
+
+def _refuse_stream(container: InputContainer, stream: AvVideoStream, path: Path, limits: Limits) -> None:
+    context = getattr(stream, "codec_context", None)
+    if context is None or not context.pix_fmt or not context.width:
         raise SourceError(f"{path}: its video cannot be decoded: no decoder for it, or no picture in it")
-    if container.format.name in _NO_TIMESTAMPS:
-        raise SourceError(
-            f"{path}: is a bare {container.format.name} stream without timestamps",
-            hint="put it into a container, for example: ffmpeg -framerate 25 -i IN -c copy OUT.mp4",
-        )
-    if context.pix_fmt not in PIXEL_FORMATS:
-        raise SourceError(
-            f"{path}: has pixel format {context.pix_fmt}; "
-            "only 8-bit planar YUV (4:2:0, 4:2:2, 4:4:4) is redacted so far"
-        )
-    if context.field_order not in _PROGRESSIVE:
-        raise SourceError(f"{path}: is interlaced; only progressive video is redacted so far")
+    limits.check_size(path, max(context.width, context.coded_width), max(context.height, context.coded_height))
+    limits.check_length(path, (container.duration or 0) / 1_000_000)
     if stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1":
-        raise SourceError(f"{path}: is partly transparent, and the output's codec cannot hold that")
-    odd = (context.width % 2 and "444" not in context.pix_fmt) or (context.height % 2 and "420" in context.pix_fmt)
-    if odd:
         raise SourceError(
-            f"{path}: is {context.width}x{context.height} pixels; "
-            f"H.264 and HEVC cannot hold odd sizes in {context.pix_fmt}"
+            f"{path}: is partly transparent, in a second stream that its decoder does not read",
+            hint="make it opaque first, for example: ffmpeg -i IN -c:a copy OUT.webm",
         )
 
 
-def _first_frame(container: InputContainer, stream: AvVideoStream, path: Path) -> VideoFrame:
-    """The first frame, after a look at a few more: in some files the times contradict the order of the pictures."""
-    frames = list(islice(container.decode(stream), _LOOK))
+def _first_frames(container: InputContainer, stream: AvVideoStream, path: Path) -> tuple[list[VideoFrame], bool]:
+    """The first frames, and whether they were decoded without an error."""
+    errors: list[Exception] = []
+
+    def tell(_: int | None, error: Exception) -> None:
+        errors.append(error)
+
+    set_up_decoder(stream, 1, {})
+    frames = list(islice(decoded(container, stream, damage=tell, most=_LOOK_PACKETS), _LOOK))
     if not frames:
-        raise SourceError(f"{path}: no frame of it can be decoded", hint="is it complete?")
-    times = [f.pts for f in frames if f.pts is not None]
-    if any(b <= a for a, b in pairwise(times)):
+        why = f": {reason(errors[0])}" if errors else ""
+        raise SourceError(f"{path}: no frame of it can be decoded{why}", hint="is it complete?")
+    return frames, not errors and not any(frame.is_corrupt for frame in frames)
+
+
+def _refuse_picture(stream: AvVideoStream, frames: list[VideoFrame], path: Path, limits: Limits) -> None:
+    context, frame = stream.codec_context, frames[0]
+    limits.check_size(path, frame.width, frame.height)
+    if pixel_format(frame.format.name) is None:
         raise SourceError(
-            f"{path}: its frames' times are not in the order of its pictures",
-            hint="encode it anew first, for example: ffmpeg -i IN -c:a copy OUT.mp4",
+            f"{path}: has pixel format {frame.format.name}, which cannot be painted on",
+            hint="convert it first, for example: ffmpeg -i IN -pix_fmt yuv444p -c:a copy OUT.mkv",
         )
-    return frames[0]
-
-
-def _refuse_frame(frame: VideoFrame, path: Path) -> None:
-    if _turned(frame):
+    if context.codec.canonical_name == "hevc" and any(f.interlaced_frame for f in islice(frames, _LOOK)):
         raise SourceError(
-            f"{path}: its display matrix turns or mirrors the picture, which is not followed so far",
-            hint="turn it for good first, for example: ffmpeg -i IN -c:a copy OUT.mp4",
+            f"{path}: is interlaced HEVC, one field a picture, which FFmpeg does not put together",
+            hint="convert it with the recorder's own software first",
         )
-    if frame.interlaced_frame:
-        raise SourceError(f"{path}: is interlaced; only progressive video is redacted so far")
 
 
-def _turned(frame: VideoFrame) -> bool:
-    """Whether the display matrix does more than scale: nine little-endian 16.16 numbers, row by row."""
-    for side in frame.side_data:
-        if isinstance(side, SideData) and side.type == Type.DISPLAYMATRIX:
-            a, b, _, c, d = struct.unpack("<9i", bytes(side))[:5]
-            return bool(b or c or a <= 0 or d <= 0)
-    return False
+def _in_order(frames: list[VideoFrame]) -> bool:
+    """Whether the frames' times are there and in the order of the pictures: in some files they contradict it."""
+    times = [f.pts for f in frames]
+    return all(a is not None and b is not None and a < b for a, b in pairwise(times)) and times[0] is not None
 
 
-def _described(stream: AvVideoStream) -> VideoStream:
-    context = stream.codec_context
+def _described(stream: AvVideoStream, frames: list[VideoFrame]) -> tuple[VideoStream, tuple[str, ...]]:
+    context, frame = stream.codec_context, frames[0]
     if stream.time_base is None:
         raise SourceError("the video stream has no time base")
-    return VideoStream(
+    picture = picture_of(frames, context.field_order)
+    video = VideoStream(
         index=stream.index,
         codec=context.codec.canonical_name,
-        width=context.width,
-        height=context.height,
-        pix_fmt=context.pix_fmt or "",
+        width=frame.width,
+        height=frame.height,
+        pix_fmt=frame.format.name,
         time_base=stream.time_base,
         average_rate=stream.average_rate or stream.guessed_rate or None,
         sample_aspect=stream.sample_aspect_ratio or None,
@@ -131,7 +177,24 @@ def _described(stream: AvVideoStream) -> VideoStream:
         color_transfer=int(context.color_trc),
         color_space=int(context.colorspace),
         profile=stream.profile,
+        matrix=picture.matrix,
+        fields=picture.fields,
+        mastering=picture.mastering,
+        light=picture.light,
     )
+    return video, picture.notes
+
+
+def _counted(stream: AvVideoStream, video: VideoStream, *, bare: bool) -> tuple[VideoStream, tuple[str, ...]]:
+    """The video as one whose frames are counted: of a bare stream, tick n is the time of frame n."""
+    if not bare:
+        note = "its frames' times contradict the order of its pictures: the times are kept, in the pictures' order"
+        return replace(video, timing="counted"), (note,)
+    rate = stream.guessed_rate or stream.average_rate or _DEFAULT_RATE
+    stated = bool(stream.codec_context.framerate)
+    source = "as its header says" if stated else "FFmpeg's default, as it does not say"
+    note = f"it has no timestamps: taken to be {float(rate):.6g} frames a second, {source}"
+    return replace(video, timing="counted", time_base=1 / rate, average_rate=rate), (note,)
 
 
 def _other(stream: Stream) -> OtherStream:

@@ -9,7 +9,7 @@ from farm.domain.options import RedactOptions
 from farm.domain.track import load_frame
 from tests.conftest import ClipMaker
 from tests.e2e.conftest import Farm
-from workers.planes import layout_of
+from workers.planes import format_of
 from workers.redactors.covers import mask_of
 
 pytestmark = pytest.mark.e2e
@@ -27,8 +27,8 @@ def masks(farm: Farm, source: Path, out: Path, chunk: int, workers: int, size: t
     frames = [load_frame(line) for path in ordered for line in path.read_text().splitlines()]
     assert len(frames) == row["frames"]
     assert any(frame.boxes for frame in frames)
-    options, layout = RedactOptions(), layout_of("yuv420p")
-    pictures = (mask_of((b.box for b in frame.boxes), *size, options, layout) for frame in frames)
+    options, pixels = RedactOptions(), format_of("yuv420p")
+    pictures = (mask_of((b.box for b in frame.boxes), *size, options, pixels) for frame in frames)
     return [hashlib.sha256(picture.tobytes()).hexdigest() for picture in pictures]
 
 

@@ -50,7 +50,7 @@ def test_everything_else_is_kept(render: Rendered, tmp_path: Path) -> None:
         "-metadata:s:3", "mimetype=image/png", "-attach", str(words), "-metadata:s:4", "mimetype=text/plain",
     )  # fmt: skip
     trip = start(source, tmp_path)
-    assert trip.compose().notes == ()
+    assert trip.compose().notes == ("stream 3 (cover) is the source's own picture: a face in it is not covered",)
     trip.verify()
     with av.open(str(source)) as ours, av.open(str(trip.out)) as copy:
         assert [s.type for s in copy.streams] == ["audio", "video", "subtitle", "attachment", "video"]
@@ -140,3 +140,21 @@ def test_a_segment_of_other_settings_is_refused(trip: Trip, tmp_path: Path) -> N
             writer.write(frame)
     with pytest.raises(VerificationError, match="other parameters"):
         replace(trip, segments=[*trip.segments[:-1], odd], out=tmp_path / "c.mp4").compose()
+
+
+def test_a_last_frame_that_is_not_decoded_last_is_shown_as_long_as_the_sources(
+    render: Rendered, tmp_path: Path
+) -> None:
+    source = render("half.mp4", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=30:duration=0.5", *X264)
+    trip = start(source, tmp_path)
+    with av.open(str(trip.segments[-1])) as segment:
+        shown = [p.pts for p in segment.demux(video=0) if p.pts is not None]
+    assert shown[-1] != max(shown)  # else this test shows nothing
+    *chunks, last = trip.manifest.chunks
+    longer = replace(trip.manifest, chunks=(*chunks, replace(last, pts_end=last.pts_end + 5000)))
+    trip = replace(trip, manifest=longer)
+    trip.compose()
+    assert trip.verify() == 15
+    with av.open(str(trip.out)) as container:
+        stream = container.streams.video[0]
+        assert stream.duration == last.pts_end + 5000

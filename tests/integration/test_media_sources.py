@@ -1,6 +1,7 @@
 """Sources that cannot be redacted exactly are refused in one line that says why."""
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -8,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from farm.domain.options import SourceOptions
 from farm.errors import SourceError
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.index import plan_manifest
+from farm.media.limits import Limits
 from farm.media.opening import open_source
 
 PICTURE = ["-f", "lavfi", "-i", "testsrc2=size=96x64:rate=25:duration=2"]
@@ -84,18 +87,43 @@ def test_a_live_matroska_without_sizes(good: Path, tmp_path: Path) -> None:
     assert "cut off" in refusal(whole)
 
 
-def test_what_is_not_followed_yet(good: Path, tmp_path: Path) -> None:
+def test_a_flipped_bit_in_a_matroska_cluster_is_noticed(good: Path, tmp_path: Path) -> None:
+    """FFmpeg's muxer writes a checksum of each cluster, which shows what hardly any decoder notices."""
+    whole = make(tmp_path / "whole.mkv", "-i", str(good), "-c", "copy")
+    assert plan_manifest(whole, 1.0, 1)[0].frames == 50
+    content = bytearray(whole.read_bytes())
+    content[len(content) // 2] ^= 4
+    whole.write_bytes(content)
+    assert re.search(r"is damaged behind byte \d+: a checksum in it does not match", refusal(whole))
+    manifest, _ = plan_manifest(whole, 1.0, 1, SourceOptions(on_undetectable="blackout"))
+    assert manifest.frames == 50
+    assert "checksum" in manifest.notes[0]
+
+
+def test_what_cannot_be_redacted(good: Path, tmp_path: Path) -> None:
     def clip(name: str, *arguments: str) -> str:
         return refusal(make(tmp_path / name, *arguments))
 
     assert "audio only" in clip("sound.mp4", *SOUND)
-    assert "yuv420p10le" in clip("ten.mkv", *PICTURE, "-c:v", "ffv1", "-pix_fmt", "yuv420p10le")
-    assert "pixel format gray" in clip("gray.mkv", *PICTURE, "-c:v", "ffv1", "-pix_fmt", "gray")
-    assert "display matrix" in clip("turned.mp4", "-display_rotation", "90", "-i", str(good), "-c", "copy")
-    assert "display matrix" in clip("mirror.mp4", "-display_hflip", "-i", str(good), "-c", "copy")
-    assert "interlaced" in clip("tff.mp4", *PICTURE, "-vf", "setfield=tff", *H264, "-flags", "+ildct")
     assert "2 video streams" in clip("two.mp4", *PICTURE, *PICTURE, "-map", "0", "-map", "1", *H264)
-    assert "without timestamps" in clip("raw.h264", *PICTURE, *H264)
+    assert "pixel format pal8" in clip("pal8.avi", *PICTURE, "-c:v", "rawvideo", "-pix_fmt", "pal8")
+    alpha = ["-vf", "format=yuva420p", "-c:v", "libvpx", "-pix_fmt", "yuva420p", "-auto-alt-ref", "0", "-t", "0.2"]
+    assert "partly transparent" in clip("alpha.webm", *PICTURE, *alpha)
+    hevc = ["-c:v", "libx265", "-x265-params", "interlace=tff:log-level=none", "-t", "0.4", "-pix_fmt", "yuv420p"]
+    assert "interlaced HEVC" in clip("fields.mkv", *PICTURE, *hevc)
+
+
+def test_limits(good: Path) -> None:
+    with pytest.raises(SourceError, match=r"good.mp4: its pictures are 96x64 pixels; at most 6000 pixels"):
+        plan_manifest(good, 1.0, 1, limits=Limits(pixels=6000))
+    with pytest.raises(SourceError, match=r"good.mp4: is 2 s long; at most 1 s"):
+        plan_manifest(good, 1.0, 1, limits=Limits(seconds=1.0))
+
+
+def test_a_picture_larger_than_its_header_is_not_allocated(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decoder is told what was planned, and refuses before it allocates more."""
+    monkeypatch.setattr("farm.media.decoding._MARGIN", -60)
+    assert "no frame of it can be decoded" in refusal(good)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,8 @@ import av
 import pytest
 
 from farm.errors import AttemptStopped, VerificationError
-from farm.media import compose as composing
+from farm.media import copying
+from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.remux import segment_packets
 from farm.media.verify import verify_segment
 from tests.integration.trips import CLIPS, Rendered, Trip, ffmpeg, start
@@ -40,7 +42,7 @@ def scribbled(at: int, length: int = 40) -> Callable[[bytearray], None]:
 
 
 def check(trip: Trip, segment: Path, chunk: int = 0) -> int:
-    return verify_segment(segment, trip.pts[chunk], trip.settings)
+    return verify_segment(segment, trip.pts[chunk], trip.settings).frames
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -193,11 +195,9 @@ def test_ffmpeg_is_watched_and_ended(trip: Trip, tmp_path: Path, monkeypatch: py
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     folder = tmp_path / "out"
     folder.mkdir()
-    monkeypatch.setattr(composing, "ffmpeg_binary", lambda: program)
-    monkeypatch.setattr(composing, "_POLL", 0.05)
-    monkeypatch.setattr(
-        composing._Copying, "_written", lambda self, _: self._out.stat().st_size if said.exists() else 0
-    )
+    monkeypatch.setattr(copying, "ffmpeg_binary", lambda: program)
+    monkeypatch.setattr(copying, "_POLL", 0.05)
+    monkeypatch.setattr(copying.Copying, "_written", lambda self, _: self._out.stat().st_size if said.exists() else 0)
     seen: list[int] = []
     begun = time.monotonic()
 
@@ -215,3 +215,40 @@ def test_ffmpeg_is_watched_and_ended(trip: Trip, tmp_path: Path, monkeypatch: py
     assert not list(folder.iterdir())
     with pytest.raises(ProcessLookupError):
         os.kill(int(said.read_text()), 0)
+
+
+TAMPERED = {
+    "rotation": (("-display_rotation", "180"), (), "its orientation is 3, the source's is 1"),
+    "aspect": ((), ("-aspect", "16:9"), "its sample aspect is 4:3, the source's is 1:1"),
+    "primaries": ((), ("-bsf:v", "h264_metadata=colour_primaries=9"), "its colour primaries is 9, the source's is 2"),
+    "range": ((), ("-bsf:v", "h264_metadata=video_full_range_flag=1"), "its colour range is full"),
+    "hidden": (("-ss", "0.1"), (), "is hidden by an edit list"),
+}
+
+
+@pytest.mark.parametrize("case", TAMPERED)
+def test_what_is_said_of_the_video_is_the_sources(trip: Trip, tmp_path: Path, case: str) -> None:
+    before, after, text = TAMPERED[case]
+    out = tmp_path / "out.mp4"
+    words = ("-map", "0", "-c", "copy", "-video_track_timescale", "15360", "-movie_timescale", "15360", *after)
+    command = [str(ffmpeg_binary()), "-nostdin", "-v", "error", *before, "-i", str(trip.out), *words, str(out)]
+    subprocess.run(command, check=True)
+    with pytest.raises(VerificationError, match=text):
+        replace(trip, out=out).verify()
+
+
+def test_a_last_frame_that_is_shown_longer(trip: Trip) -> None:
+    *chunks, last = trip.manifest.chunks
+    longer = replace(trip.manifest, chunks=(*chunks, replace(last, pts_end=last.pts_end + 7)))
+    with pytest.raises(VerificationError, match=r"its last frame is shown until 3\.000000 s, not 3\.000456 s"):
+        replace(trip, manifest=longer).verify()
+
+
+def test_frames_of_a_part_are_where_it_begins(trip: Trip) -> None:
+    """The plan of a part that begins two ticks later than the output's: each time is checked less the shift."""
+    with pytest.raises(VerificationError, match="is shown at another time"):
+        replace(trip, manifest=replace(trip.manifest, shift=2)).verify()
+    moved = [type(pts)("q", [p + 512 for p in pts]) for pts in trip.pts]
+    chunks = tuple(replace(c, pts_start=c.pts_start + 512, pts_end=c.pts_end + 512) for c in trip.manifest.chunks)
+    with pytest.raises(VerificationError, match=r"stream 1 \(audio"):  # the sound was not cut with it
+        replace(trip, pts=moved, manifest=replace(trip.manifest, chunks=chunks, shift=512)).verify()

@@ -9,14 +9,16 @@ from pathlib import Path
 import av
 
 from farm.domain.manifest import Chunk, Manifest
-from farm.domain.options import RedactOptions
+from farm.domain.options import ComposeOptions, RedactOptions
 from farm.media.compose import ComposeReport, compose
 from farm.media.containers import container_for, default_suffix
 from farm.media.encode import EncoderSettings, SegmentWriter, encoder_settings
 from farm.media.ffmpeg import ffmpeg_binary
+from farm.media.fidelity import Samples
 from farm.media.index import plan_manifest
 from farm.media.opening import open_source
 from farm.media.progress import Progress, nobody
+from farm.media.streams import USUAL
 from farm.media.verify import verify_output, verify_segment
 
 Rendered = Callable[..., Path]
@@ -56,6 +58,7 @@ class Trip:
     settings: EncoderSettings
     segments: list[Path]
     out: Path
+    options: ComposeOptions = USUAL
 
     def chunk_pts(self, chunk: Chunk) -> "array[int]":
         return self.pts[chunk.index]
@@ -64,11 +67,11 @@ class Trip:
         video = self.manifest.source.video
         container = container_for(self.manifest.source.container, self.settings.codec, self.out.suffix, video.time_base)
         parts = (self.source, self.manifest, self.chunk_pts, self.segments, self.settings)
-        return compose(*parts, self.out, container, progress=progress)
+        return compose(*parts, self.out, container, progress=progress, options=self.options)
 
     def verify(self, progress: Progress = nobody) -> int:
-        parts = (self.source, self.manifest, self.chunk_pts, self.out, self.segments)
-        return verify_output(*parts, threads=2, progress=progress).frames
+        parts = (self.source, self.manifest, self.chunk_pts, self.out, self.segments, self.settings)
+        return verify_output(*parts, self.options, threads=2, progress=progress).frames
 
 
 def rendered(path: Path, *arguments: str) -> Path:
@@ -88,18 +91,22 @@ def decoded(trip: Manifest, path: Path, chunk: Chunk) -> Iterator[av.VideoFrame]
                 yield frame
 
 
-def start(source: Path, folder: Path, threads: tuple[int, ...] = (1, 2)) -> Trip:
+def start(source: Path, folder: Path, threads: tuple[int, ...] = (1, 2), redact: RedactOptions | None = None) -> Trip:
     """Plans a source in chunks of about 0.7 s and encodes each, with different numbers of threads."""
     manifest, pts = plan_manifest(source, 0.7, 2)
     video = manifest.source.video
-    settings = encoder_settings(video, RedactOptions(preset="ultrafast" if video.codec == "hevc" else "veryfast"))
+    usual = RedactOptions(preset="ultrafast" if video.codec == "hevc" else "veryfast")
+    settings = encoder_settings(video, redact or usual)
     segments = []
     for chunk in manifest.chunks:
         path = folder / f"{chunk.name}.seg"
         with SegmentWriter(path, settings, threads[chunk.index % len(threads)]) as writer:
-            for frame in decoded(manifest, source, chunk):
+            samples = Samples(chunk.frames, settings)
+            for number, frame in enumerate(decoded(manifest, source, chunk)):
+                samples.offer(number, frame, ())
                 writer.write(frame)
-        assert verify_segment(path, pts[chunk.index], settings, threads=2) == chunk.frames
+        report = verify_segment(path, pts[chunk.index], settings, threads=2, samples=samples)
+        assert report.frames == chunk.frames
         segments.append(path)
     out = folder / f"out{default_suffix(manifest.source.container, video.time_base, source.suffix)}"
     return Trip(source, manifest, list(pts), settings, segments, out)

@@ -1,5 +1,6 @@
 """ffmpeg's command line, the encoder's settings and the choice of container: nothing is run."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -7,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from farm.domain.manifest import OtherStream, Source, VideoStream
-from farm.domain.options import RedactOptions
+from farm.domain.options import ComposeOptions, RedactOptions
 from farm.errors import OutputError
-from farm.media.arguments import ComposeInputs, Cover, compose_arguments
-from farm.media.containers import container_for, default_suffix, plan_streams, refuse_loss
+from farm.media.arguments import ComposeInputs, Cover, Tags, compose_arguments
+from farm.media.containers import MUXERS, Needs, container_for, container_note, default_suffix, refuse_loss
 from farm.media.encode import encoder_settings
+from farm.media.streams import plan_streams
+from farm.media.tracks import Seen
+from farm.media.window import Window
 
 AAC = OtherStream(1, "audio", "aac")
 TEXT = OtherStream(2, "subtitle", "mov_text")
@@ -83,13 +87,6 @@ def test_covers_are_attached_with_their_names() -> None:
     assert ("-metadata:s:2", "mimetype=image/png") in pairs(words)
 
 
-@pytest.mark.parametrize(
-    ("codec", "encoder"), [("h264", "libx264"), ("hevc", "libx265"), ("vp9", "libx264"), ("mjpeg", "libx264")]
-)
-def test_h264_and_hevc_stay_and_others_become_h264(codec: str, encoder: str) -> None:
-    assert encoder_settings(video(codec=codec), RedactOptions()).encoder == encoder
-
-
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
 def test_settings_close_gops_and_keep_the_picture(codec: str) -> None:
     settings = encoder_settings(video(codec=codec, pix_fmt="yuv444p"), RedactOptions(crf=21, preset="fast"))
@@ -143,11 +140,53 @@ def test_a_suffix_that_cannot_hold_the_video_is_refused_with_one_that_can(suffix
 def test_streams_a_container_cannot_hold_are_noted() -> None:
     font, cover = OtherStream(1, "attachment", "unknown"), OtherStream(2, "cover", "png")
     others = (font, cover, OtherStream(3, "audio", "aac"), OtherStream(4, "data", "bin_data"))
-    plan = plan_streams(others, "matroska", chapters=False)
+    plan = plan_streams(others, "matroska")
     assert [o.index for o in plan.kept] == [3, 1, 2]  # tracks, attachments, covers: the order in a file
-    assert len(plan.notes) == 1
-    assert "stream 4 (data, bin_data)" in plan.notes[0]
-    assert not plan_streams(others, "matroska", chapters=True).notes  # the chapters' own text track
+    assert [note.split(":")[0] for note in plan.notes] == [
+        "stream 4 (data, bin_data) was left out",
+        "stream 2 (cover) is the source's own picture",
+    ]
+    chaptered = plan_streams(others, "matroska", seen=Seen(chapters=True))
+    assert not any("stream 4" in note for note in chaptered.notes)  # the chapters' own text track
+
+
+def test_audio_that_is_not_wanted_is_counted() -> None:
+    others = (AAC, OtherStream(2, "audio", "pcm_s16le"), OtherStream(3, "subtitle", "mov_text"))
+    plan = plan_streams(others, "mp4", ComposeOptions(audio="drop"))
+    assert [o.index for o in plan.kept] == [3]
+    assert plan.notes == ("2 audio streams were left out, as asked",)
+    refuse_loss(others, "mp4", TICK, ComposeOptions(audio="drop"))
+
+
+@pytest.mark.parametrize(
+    ("letters", "policy", "kept", "why"),
+    [
+        ("gpmd", "strip-private", False, "where and with what"),
+        ("gpmd", "keep", True, ""),
+        ("mebx", "strip-private", False, "where and with what"),
+        ("mebx", "keep", False, "describes it"),
+        ("rtp ", "keep", False, "packets that are no longer there"),
+        ("mp4s", "strip", False, "describes it"),
+        ("tmcd", "strip-private", False, ""),  # written anew from its tag
+    ],
+)
+def test_tracks_of_measurements_are_private(letters: str, policy: str, kept: bool, why: str) -> None:
+    data = OtherStream(1, "data", "bin_data")
+    plan = plan_streams((data,), "mp4", ComposeOptions(metadata=policy), Seen(letters={1: letters}))
+    assert (data in plan.kept) is kept
+    assert len(plan.notes) == bool(why)
+    assert why in "".join(plan.notes)
+
+
+def test_thumbnails_of_the_video_and_texts_with_places_are_left_out() -> None:
+    others = (TEXT, OtherStream(3, "cover", "mjpeg"))
+    seen = Seen(placing=frozenset({2}), thumbnails=frozenset({3}))
+    plan = plan_streams(others, "mp4", seen=seen)
+    assert not plan.kept
+    assert "where this was filmed" in plan.notes[0]
+    assert "faces in them" in plan.notes[1]
+    kept = plan_streams(others, "mp4", ComposeOptions(metadata="keep"), seen)
+    assert kept.kept == (TEXT,)
 
 
 MS, TICK = Fraction(1, 1000), Fraction(1, 15360)
@@ -171,4 +210,71 @@ def test_sound_and_subtitles_are_never_lost(other: OtherStream, container: str, 
 def test_streams_of_other_kinds_may_be_left_out() -> None:
     others = (AAC, OtherStream(2, "data", "gpmd"), OtherStream(3, "attachment", "ttf"), OtherStream(4, "cover", "gif"))
     refuse_loss(others, "mp4", TICK)
-    assert len(plan_streams(others, "mp4", chapters=False).notes) == 3
+    assert len(plan_streams(others, "mp4").notes) == 3
+
+
+MIRRORED = (-65536, 0, 0, 0, 65536, 0, 0, 0, 2**30)
+SLANTED = (56755, -32767, 0, 32767, 56755, 0, 0, 0, 2**30)
+PCM, OPUS = OtherStream(1, "audio", "pcm_s16le"), OtherStream(1, "audio", "opus")
+
+
+@pytest.mark.parametrize(
+    ("source", "suffix", "codec", "time_base", "needs", "container"),
+    [
+        ("matroska,webm", ".webm", "vp9", MS, Needs((OPUS,)), "webm"),
+        ("matroska,webm", ".webm", "vp9", MS, Needs((AAC,)), "matroska"),
+        ("matroska,webm", ".webm", "vp9", MS, Needs(sample_aspect=Fraction(4, 3), width=160), "matroska"),
+        ("matroska,webm", ".webm", "h264", MS, Needs(), "matroska"),
+        ("mov,mp4", ".mov", "av1", TICK, Needs(), "mp4"),
+        ("mov,mp4", ".mp4", "prores", TICK, Needs((AAC,)), "mov"),
+        ("mov,mp4", ".mp4", "h264", TICK, Needs((PCM,)), "mov"),
+        ("mov,mp4", ".mp4", "vp8", MS, Needs(), "matroska"),
+        ("mpegts", ".ts", "av1", Fraction(1, 90000), Needs(), "mp4"),
+        ("mpegts", ".ts", "h264", Fraction(1, 90000), Needs(matrix=MIRRORED), "mov"),
+        ("avi", ".avi", "mjpeg", Fraction(1001, 24000), Needs((PCM,)), "mov"),
+        ("avi", ".avi", "mjpeg", Fraction(1, 25), Needs((PCM,), matrix=MIRRORED), "matroska"),
+        ("avi", ".avi", "mjpeg", Fraction(1, 25), Needs(matrix=SLANTED), "mov"),
+    ],
+)
+def test_the_next_container_that_holds_everything(
+    source: str, suffix: str, codec: str, time_base: Fraction, needs: Needs, container: str
+) -> None:
+    assert container_for(source, codec, "", time_base, needs, suffix) == container
+    note = container_note(source, codec, time_base, needs, suffix, container)
+    assert (note is None) == (MUXERS.get(suffix) == container)
+    assert note is None or note.startswith(f"the source is {suffix}; the output is ") or "not written here" in note
+    assert MUXERS[default_suffix(source, time_base, suffix, codec, needs)] == container
+
+
+def test_times_that_no_container_keeps_are_refused() -> None:
+    with pytest.raises(OutputError, match="no container") as caught:
+        container_for("avi", "vp8", "", Fraction(1001, 24000))
+    assert "--codec h264" in (caught.value.hint or "")
+
+
+def test_a_part_is_cut_and_moved_in_ticks_of_each_stream() -> None:
+    part = replace(
+        inputs(AAC, TEXT), window=Window(Fraction(3, 2), Fraction(3, 2), Fraction(3)),
+        ticks={1: Fraction(1, 44100), 2: Fraction(1, 1000)}, chapters=Path("/w/c.txt"),
+    )  # fmt: skip
+    words = pairs(compose_arguments(part, "mp4", Path("out.mp4")))
+    cut = "noise=drop='not(gte(pts,66150)*lt(pts,132300))',setts=pts=PTS-(66150):dts=PTS-(66150)"
+    assert ("-bsf:1", cut) in words
+    assert ("-bsf:2", cut.replace("66150", "1500").replace("132300", "3000")) in words
+    assert not any(a == "-bsf:0" for a, _ in words)
+    assert ("-i", "file:/w/c.txt") in words
+    assert ("-map_chapters", "2") in words
+
+
+def test_metadata_is_removed_by_name_or_else_what_remains_is_named() -> None:
+    tags = {None: Tags({"title": "A"}, ("location", "location-eng")), 1: Tags({"a": "b"}, ("x=y",))}
+    words = pairs(compose_arguments(replace(inputs(AAC), tags=tags), "mp4", Path("out.mp4")))
+    assert {("-map_metadata", "1"), ("-metadata", "location="), ("-metadata", "location-eng=")} <= set(words)
+    assert {("-map_metadata:s:1", "-1"), ("-metadata:s:1", "a=b")} <= set(words)
+    assert ("-movflags", "+faststart") in words
+
+
+def test_mp4_keeps_keys_of_any_name_only_where_one_asks_for_it() -> None:
+    tags: dict[int | None, Tags] = {None: Tags({"com.apple.quicktime.make": "A"}, ())}
+    words = pairs(compose_arguments(replace(inputs(AAC), tags=tags), "mov", Path("out.mov")))
+    assert ("-movflags", "+faststart+use_metadata_tags") in words

@@ -1,12 +1,15 @@
 """Decoding times: strictly rising, never after the pts, whatever the frames' durations and order."""
 
+from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.media.remux import decode_times, reorder_depth
+from farm.errors import VerificationError
+from farm.media.remux import decode_times, joined_format, reorder_depth, segment_packets
 
 
 def reordered(pts: list[int], size: int) -> list[int]:
@@ -48,3 +51,30 @@ def test_one_frame_and_none() -> None:
     assert list(decode_times(iter([5]), 0)) == [5]
     assert not list(decode_times(iter([]), 2))
     assert reorder_depth([]) == 0
+
+
+@pytest.mark.parametrize(
+    ("codec", "time_base", "expected"),
+    [
+        ("h264", Fraction(1, 90000), "mp4"),
+        ("ffv1", Fraction(1, 15360), "mp4"),
+        ("prores", Fraction(1, 600), "mov"),
+        ("vp8", Fraction(1, 1000), "matroska"),
+        ("vp8", Fraction(1, 25), "matroska"),
+        ("vp8", Fraction(1, 30), "nut"),
+    ],
+)
+def test_the_joined_file_is_of_a_kind_that_keeps_its_times(codec: str, time_base: Fraction, expected: str) -> None:
+    assert joined_format(codec, time_base) == expected
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"#EXTM3U\nother.ts\n", b"ffconcat version 1.0\nfile other.mp4\n", b"\x1a\x45\xdf\xa3"]
+)
+def test_a_segment_is_never_taken_for_a_list_of_other_files(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "a.seg"
+    path.write_bytes(content)
+    with pytest.raises(VerificationError, match="this segment cannot be read"):
+        list(segment_packets(path))
+    with pytest.raises(VerificationError, match="this segment cannot be read"):
+        list(segment_packets(tmp_path / "missing"))

@@ -142,6 +142,30 @@ def test_an_open_group_is_decoded_from_the_key_frame_before_even_where_no_frame_
     assert [(c.pts_start, c.seek_pts) for c in chunks] == [(0, 0), (4, 3)]
 
 
+@given(sources(), st.data(), st.none() | st.floats(0.001, 100), st.integers(1, 9))
+def test_some_frames_only_are_cut_at_the_first_of_them_behind_a_key_frame_and_decoded_from_it(
+    source: tuple[list[int], list[tuple[int, bool]], int], data: st.DataObject, seconds: float | None, workers: int
+) -> None:
+    shown, keys, end = source
+    pts = [p for p in shown if data.draw(st.booleans())] or shown[-1:]
+    places = [key for key, _ in keys]
+    chunks = plan_chunks(pts, keys, end, TB, seconds, workers, shown)
+    assert [p for c in chunks for p in pts if c.pts_start <= p < c.pts_end] == pts
+    for chunk in chunks:
+        assert chunk.pts_start in pts
+        before = [index for index, key in enumerate(places) if key <= chunk.pts_start]
+        if chunk.pts_start == shown[0] or not before:
+            assert chunk.seek_pts == chunk.pts_start
+        else:
+            at = before[-1]
+            assert chunk.seek_pts == places[at - 1 if keys[at][1] and at else at]
+
+
+def test_a_sample_is_cut_between_key_frames_where_none_of_them_is_in_it() -> None:
+    chunks = plan_chunks([1, 5, 9], [(0, False), (4, False), (8, True)], 12, Fraction(1), 1.0, 1, range(12))
+    assert [(c.pts_start, c.pts_end, c.seek_pts) for c in chunks] == [(1, 5, 0), (5, 9, 4), (9, 12, 4)]
+
+
 def test_a_length_in_decimals_is_meant_as_written() -> None:
     chunks = plan_chunks(range(10), [(p, False) for p in range(10)], 10, Fraction(1, 10), 0.3, 1)
     assert [c.pts_start for c in chunks] == [0, 3, 6, 9]

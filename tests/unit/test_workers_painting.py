@@ -4,13 +4,13 @@ import av
 import numpy as np
 import pytest
 from av.video.reformatter import ColorRange
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farm.domain.geometry import Box
 from farm.domain.options import SHAPES, STYLES, RedactOptions
 from farm.errors import SettingsError, SourceError
-from workers.planes import LAYOUTS, Plane, planes_of
+from workers.planes import Plane, format_of, planes_of
 from workers.redactors.covers import mask_of
 from workers.redactors.painting import paint
 from workers.redactors.registry import redactor_named
@@ -40,21 +40,23 @@ sides = st.floats(4, 90)
 somewhere = st.builds(Box, st.floats(-40, 150), st.floats(-40, 110), sides, sides)
 
 
+@settings(deadline=None, max_examples=40)
 @given(somewhere, st.sampled_from(SHAPES), st.floats(0.3, 1))
 def test_all_of_the_face_is_fully_covered(box: Box, shape: str, margin: float) -> None:
-    mask = mask_of([box], *SIZE, RedactOptions(shape=shape, margin=margin), LAYOUTS["yuv420p"])
+    mask = mask_of([box], *SIZE, RedactOptions(shape=shape, margin=margin), format_of("yuv420p"))
     x0, y0 = max(0, int(np.floor(box.x))), max(0, int(np.floor(box.y)))
     x1, y1 = int(np.ceil(box.x + box.w)), int(np.ceil(box.y + box.h))
     assert (mask[y0 : max(0, y1), x0 : max(0, x1)] == 255).all()
 
 
 @pytest.mark.parametrize("pix_fmt", FORMATS)
+@settings(deadline=None, max_examples=40)
 @given(box=somewhere)
 def test_solid_covers_luma_and_chroma_of_the_face_and_leaves_the_rest(pix_fmt: str, box: Box) -> None:
     frame = noise(pix_fmt)
     before, options = copies(frame), RedactOptions(style="solid")
     after = painted(frame, [box], options)
-    mask = mask_of([box], *SIZE, options, LAYOUTS[pix_fmt])
+    mask = mask_of([box], *SIZE, options, format_of(pix_fmt))
     for index, (old, new) in enumerate(zip(before, after, strict=True)):
         down, across = SIZE[1] // old.shape[0], SIZE[0] // old.shape[1]
         cells = mask.reshape(old.shape[0], down, old.shape[1], across)
@@ -86,7 +88,7 @@ def test_a_box_given_twice_is_painted_once(style: str) -> None:
 def test_an_overlap_is_the_mean_of_both_and_covered_as_strongly_as_the_stronger() -> None:
     boxes, options = [Box(30, 30, 40, 40), Box(50, 30, 40, 40)], RedactOptions(style="solid", shape="rectangle")
     after = painted(noise(), boxes, options)
-    mask = mask_of(boxes, *SIZE, options, LAYOUTS["yuv420p"])
+    mask = mask_of(boxes, *SIZE, options, format_of("yuv420p"))
     assert (after[0][mask == 255] == 16).all()
 
 
@@ -125,6 +127,7 @@ def test_a_frame_without_faces_is_not_copied() -> None:
     assert frame.planes[0].buffer_ptr == where
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(somewhere, max_size=12), st.sampled_from(STYLES), st.sampled_from(SHAPES), st.floats(0, 5))
 def test_any_boxes_in_a_picture_of_odd_size(boxes: list[Box], style: str, shape: str, margin: float) -> None:
     options = RedactOptions(style=style, shape=shape, margin=margin)

@@ -11,7 +11,8 @@ class Patch:
     """The pixels of one plane around one face, as they were before anything was painted.
 
     ``cells``: how many cells (across, down) the patch may keep of its structure. A cell is a share of the face's
-    short side, so that a large face keeps as little as a small one. ``black``: the plane's value for black.
+    short side, so that a large face keeps as little as a small one. ``black``: the plane's value for black. ``pixels``
+    are uint8, or uint16 where a sample has more than 8 bits.
     """
 
     pixels: Plane
@@ -28,5 +29,5 @@ class Redactor(Protocol):
         ...
 
     def content(self, patch: Patch) -> Plane:
-        """A plane (uint8) of the patch's shape. ``patch.pixels`` must not be changed."""
+        """A plane of the patch's shape and type (uint8 or uint16). ``patch.pixels`` must not be changed."""
         ...

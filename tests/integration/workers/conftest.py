@@ -111,7 +111,9 @@ class Bench:
     def tracks(self, chunk: int, frames: list[FrameDetections]) -> Artefact:
         """Each detection a track of its own frame: what linking has to leave out is another test's."""
         key = f"tracks/t/{self.manifest.chunks[chunk].name}.jsonl"
-        rows = [FrameTracks(f.pts, tuple(TrackedBox(i, d.box) for i, d in enumerate(f.detections))) for f in frames]
+        rows = [
+            FrameTracks(f.pts, tuple(TrackedBox(i, d.box) for i, d in enumerate(f.detections)), f.black) for f in frames
+        ]
         with self.store.create(key) as path:
             path.write_text("".join(dump_frame(row) + "\n" for row in rows))
         return self.store.describe(key, len(rows))

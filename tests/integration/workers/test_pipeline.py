@@ -21,7 +21,7 @@ from farm.messages import Artefact
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
 from workers.orders import Result
 from workers.pipeline import run_compose, run_detect, run_redact
-from workers.planes import LAYOUTS
+from workers.planes import format_of
 from workers.redactors.covers import mask_of
 
 
@@ -56,7 +56,8 @@ def test_the_masks_are_the_same_however_the_video_is_cut(bench: MakeBench, green
     def masks(seconds: float) -> list[NDArray[np.uint8]]:
         made = bench(green_clip(), seconds)
         frames = [f for k in range(len(made.manifest.chunks)) for f in made.detections(made.detect(k))]
-        return [mask_of([d.box for d in f.detections], 320, 192, RedactOptions(), LAYOUTS["yuv420p"]) for f in frames]
+        options, pixels = RedactOptions(), format_of("yuv420p")
+        return [mask_of([d.box for d in f.detections], 320, 192, options, pixels) for f in frames]
 
     whole = masks(100)
     for seconds in (0.4, 1.2):

@@ -1,0 +1,78 @@
+"""``farm verify``: an output beside its source, checked without a farm."""
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from farm.errors import SettingsError, VerificationError
+
+if TYPE_CHECKING:
+    from farm.media.comparing import Comparison
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("verify")(verify)
+
+
+def verify(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The video that was redacted.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="What came out.")],
+    part: Annotated[
+        bool, typer.Option("--part", help="OUTPUT may hold some of SOURCE's frames only, all moved by one time.")
+    ] = False,
+    lowest: Annotated[
+        float, typer.Option("--psnr", metavar="DB", help="Lowest PSNR of what was not changed, in any 10 s.")
+    ] = 24.0,
+    threads: Annotated[int, typer.Option("--threads", metavar="N", help="Threads for decoding.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print facts as JSON.")] = False,
+) -> None:
+    """Check that an output is its source but for what was redacted.
+
+    One line a property: "ok"; "differs": as it may have been chosen (another codec, size, pixel format, no sound,
+    fewer tags, black frames, nothing changed at all); or "failed": never right (frames, times, order of decoding,
+    packets of copied streams, colour, HDR, aspect, orientation, fields, damage, pictures that are not the source's).
+    The exit code is 0 when nothing failed, 9 when something did, 3 when the source cannot be read.
+
+    With --json one object: source, output, verified, frames, changed (share of the picture), psnr (dB of the rest, null
+    where nothing differs), findings (each: name, verdict, text), windows (10 s each: start, frames, changed, psnr).
+    """
+    from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
+    from farm.media.comparing import FAILED, compare  # noqa: PLC0415
+
+    if not 0 <= lowest <= 100 or not 1 <= threads <= 256:
+        raise SettingsError("--psnr is 0 to 100 dB, --threads 1 to 256")
+    found = compare(source, output, part=part, lowest=lowest, threads=threads)
+    if as_json:
+        display.print_json_line(json.dumps(facts(found)))
+    else:
+        for finding in found.findings:
+            typer.echo(f"{finding.verdict:8}{finding.name}: {finding.text}")
+    if not found.holds:
+        failed = [f.name for f in found.findings if f.verdict == FAILED]
+        raise VerificationError(f"{output}: is not {source} but for what was redacted: {', '.join(failed)}")
+
+
+def facts(found: "Comparison") -> dict[str, Any]:
+    """A comparison for programs; times in seconds as text, exact fractions."""
+    return {
+        "source": str(found.source),
+        "output": str(found.output),
+        "verified": found.holds,
+        "frames": found.frames,
+        "changed": found.changed,
+        "psnr": _finite(found.psnr),
+        "findings": [{"name": f.name, "verdict": f.verdict, "text": f.text} for f in found.findings],
+        "windows": [
+            {"start": str(w.start), "frames": w.frames, "changed": w.changed, "psnr": _finite(w.psnr)}
+            for w in found.windows
+        ],
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinity."""
+    return round(value, 3) if value is not None and math.isfinite(value) else None

@@ -1,0 +1,28 @@
+"""How much a single source may ask for, whatever its header says."""
+
+from dataclasses import dataclass
+
+from farm.errors import SourceError
+
+_HINT = "a setting raises the limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """``pixels`` of a picture, and ``seconds`` of a video: more is refused before memory is taken for it."""
+
+    pixels: int = 2 * 8192 * 8192
+    seconds: float = 48 * 3600.0
+
+    def check_size(self, where: object, width: int, height: int) -> None:
+        """Raises SourceError for a picture of more pixels. ``where``: the file."""
+        if width * height > self.pixels:
+            raise SourceError(
+                f"{where}: its pictures are {width}x{height} pixels; at most {self.pixels} pixels are allowed",
+                hint=_HINT,
+            )
+
+    def check_length(self, where: object, seconds: float) -> None:
+        """Raises SourceError for a video of more seconds. ``where``: the file."""
+        if seconds > self.seconds:
+            raise SourceError(f"{where}: is {seconds:.0f} s long; at most {self.seconds:.0f} s are allowed", hint=_HINT)

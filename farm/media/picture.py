@@ -1,0 +1,107 @@
+"""What only decoded frames tell of a video: how it is turned, its fields, the display it was graded on."""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import av.error
+from av.filter import Graph
+from av.sidedata.sidedata import SideData, Type
+from av.video.frame import VideoFrame
+
+from farm.domain.manifest import Mastering
+from farm.domain.orientation import Matrix
+
+#: AVFieldOrder. What FFmpeg's muxers and decoders write for "top field first" is 2 or 4 (TT, TB), else 3 or 5.
+_INTERLACED = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
+_LOST = {
+    Type.DOVI_METADATA: "its Dolby Vision metadata is left out; the picture that every other display shows stays",
+    Type.DYNAMIC_HDR_PLUS: "its HDR10+ metadata, which changes from scene to scene, is left out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Fields of :class:`farm.domain.manifest.VideoStream`, and ``notes`` for the person."""
+
+    matrix: Matrix | None
+    fields: str
+    mastering: Mastering | None
+    light: tuple[int, int] | None
+    notes: tuple[str, ...]
+
+
+def picture_of(frames: Sequence[VideoFrame], field_order: int) -> Picture:
+    """What the first ``frames`` say. ``field_order``: the stream's, for frames whose decoder says nothing."""
+    sides = {side.type: bytes(side) for side in frames[0].side_data if isinstance(side, SideData)}
+    kinds = {side.type for frame in frames for side in frame.side_data if isinstance(side, SideData)}
+    return Picture(
+        _matrix(sides.get(Type.DISPLAYMATRIX)),
+        _fields(frames, field_order),
+        _mastering(sides.get(Type.MASTERING_DISPLAY_METADATA)),
+        _light(sides.get(Type.CONTENT_LIGHT_LEVEL)),
+        tuple(note for kind, note in _LOST.items() if kind in kinds),
+    )
+
+
+def _matrix(side: bytes | None) -> Matrix | None:
+    """Nine native 32-bit numbers, row by row; one that shows nothing is none, as players have it."""
+    if side is None or len(side) < 36:
+        return None
+    matrix = struct.unpack("=9i", side[:36])
+    a, b, _, c, d = matrix[:5]
+    return matrix if a * d - b * c else None
+
+
+def _fields(frames: Sequence[VideoFrame], field_order: int) -> str:
+    """Interlaced as soon as the stream or one frame says so: progressive frames lose nothing by it."""
+    flagged = [frame for frame in frames if frame.interlaced_frame]
+    if flagged:
+        top = sum(_top_first(frame, field_order) for frame in flagged)
+        return "tff" if 2 * top >= len(flagged) else "bff"
+    return _INTERLACED.get(field_order, "progressive")
+
+
+def _top_first(frame: VideoFrame, field_order: int) -> bool:
+    """Whether the top field is the first in time. PyAV does not hand out that flag, but FFmpeg's filter reads it."""
+    try:
+        graph = Graph()
+        source = graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+        )
+        select, sink = graph.add("select", r"eq(interlace_type\,TOPFIRST)"), graph.add("buffersink")
+        source.link_to(select)
+        select.link_to(sink)
+        graph.configure()
+        graph.push(frame)
+    except (av.error.FFmpegError, ValueError):
+        return _INTERLACED.get(field_order, "tff") == "tff"
+    try:
+        graph.pull()
+    except av.error.FFmpegError:  # the filter wants more: it kept this one back
+        return False
+    return True
+
+
+def _mastering(side: bytes | None) -> Mastering | None:
+    """AVMasteringDisplayMetadata: fractions of primaries (red, green, blue), white, luminance, and two flags."""
+    if side is None or len(side) < 88:
+        return None
+    *numbers, has_primaries, has_luminance = struct.unpack("=22i", side[:88])
+    parts = [(num, den or 1) for num, den in zip(numbers[::2], numbers[1::2], strict=True)]
+    xy = [round(num * 50_000 / den) for num, den in parts[:8]]
+    least, greatest = (round(num * 10_000 / den) for num, den in parts[8:])
+    if not (has_primaries or has_luminance):
+        return None
+    return Mastering(
+        (xy[0], xy[1], xy[2], xy[3], xy[4], xy[5]) if has_primaries else None,
+        (xy[6], xy[7]) if has_primaries else None,
+        (greatest, least) if has_luminance else None,
+    )
+
+
+def _light(side: bytes | None) -> tuple[int, int] | None:
+    if side is None or len(side) < 8:
+        return None
+    most, average = struct.unpack("=2I", side[:8])
+    return (most, average) if most or average else None

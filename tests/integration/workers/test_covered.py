@@ -1,0 +1,202 @@
+"""What becomes of frames that cannot be decoded, of deep, interlaced, turned and shrunk pictures: all the way."""
+
+import subprocess
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from farm.domain.detection import is_cut, load_chunk
+from farm.domain.options import RedactOptions
+from farm.domain.pixels import plain_format
+from farm.errors import SourceError
+from farm.media.ffmpeg import ffmpeg_binary
+from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
+from workers import detecting, redacting
+from workers.detectors.base import Detector
+from workers.frames import Decoded, decode_chunk
+from workers.orders import Result
+from workers.pipeline import run_detect, run_redact
+from workers.planes import planes_of
+
+BLACK = frozenset({2, 3, 7})
+Variant = Callable[..., Path]
+
+
+def redact(made: Bench) -> Result:
+    tracks = made.tracks(0, made.detections(made.detect(0)))
+    return run_redact(made.order("redact", 0, (tracks,)), made.store, StubTools(), lambda _: None)
+
+
+def segment(made: Bench, result: Result) -> list[av.VideoFrame]:
+    with made.store.read(result.artefact.key) as path, av.open(str(path)) as container:
+        return list(container.decode(video=0))
+
+
+def green(frame: av.VideoFrame) -> int:
+    picture = frame.to_ndarray(format="bgr24")
+    return int(((picture[:, :, 1] > 170) & (picture[:, :, 0] < 90) & (picture[:, :, 2] < 90)).sum())
+
+
+@pytest.fixture
+def variant(green_clip: GreenClip, tmp_path: Path) -> Variant:
+    """``variant("-c:v", …, suffix=".mkv")``: ten frames of the clip with green patches, encoded so by ffmpeg."""
+
+    def make(*words: object, suffix: str = ".mp4") -> Path:
+        path = tmp_path / f"variant{suffix}"
+        arguments = ["-i", green_clip(frames=10), *words, path]
+        subprocess.run([str(ffmpeg_binary()), "-v", "error", *map(str, arguments)], check=True)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def damaged(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Frames of the numbers in this set stand for ones that could not be decoded, wherever chunks are decoded."""
+    numbers = set(BLACK)
+
+    def decode(*args: Any, **kwargs: Any) -> Generator[Decoded, None, None]:
+        for number, decoded in enumerate(decode_chunk(*args, **kwargs)):
+            yield replace(decoded, black=number in numbers)
+
+    monkeypatch.setattr(detecting, "decode_chunk", decode)
+    monkeypatch.setattr(redacting, "decode_chunk", decode)
+    return numbers
+
+
+class Watched(StubTools):
+    """Counts what its detector is shown."""
+
+    def __init__(self) -> None:
+        self.shown = 0
+
+    def detector(self, options: Any) -> Detector:
+        made = super().detector(options)
+        detect = made.detect
+
+        def counted(pictures: Any, source: tuple[int, int]) -> Any:
+            self.shown += len(pictures)
+            assert pictures
+            return detect(pictures, source)
+
+        made.detect = counted  # type: ignore[method-assign]
+        return made
+
+
+@pytest.mark.parametrize("numbers", [BLACK, frozenset(range(10)), frozenset({0, 9})])
+def test_nobody_looks_at_a_frame_that_cannot_be_decoded(
+    bench: MakeBench, green_clip: GreenClip, damaged: set[int], numbers: frozenset[int]
+) -> None:
+    damaged.clear()
+    damaged.update(numbers)
+    made, tools = bench(green_clip(frames=10), 100), Watched()
+    result = run_detect(made.order("detect"), made.store, tools, lambda _: None)
+    frames = made.detections(result)
+    assert tools.shown == 10 - len(numbers)
+    assert [f.pts for f in frames] == made.pts[0]
+    assert {k for k, f in enumerate(frames) if f.black} == numbers
+    assert [len(f.detections) for f in frames] == [0 if k in numbers else 2 for k in range(10)]
+    assert not any(f.cut for f in frames)
+    with made.store.read(result.artefact.key) as path:
+        last = load_chunk(path.read_text().splitlines()[-1])
+    if 0 in numbers:
+        assert not is_cut(last.first_signature, last.last_signature)
+
+
+@pytest.mark.parametrize("said_by", ["decoder", "tracks"])
+def test_a_black_frame_is_black_whoever_says_so(
+    bench: MakeBench, green_clip: GreenClip, damaged: set[int], said_by: str
+) -> None:
+    made = bench(green_clip(frames=10), 100)
+    found = made.detections(made.detect(0))
+    if said_by == "tracks":
+        damaged.clear()
+    else:
+        found = [replace(frame, black=False) for frame in found]
+    tracks = made.tracks(0, found)
+    result = run_redact(made.order("redact", 0, (tracks,)), made.store, StubTools(), lambda _: None)
+    frames = segment(made, result)
+    assert len(frames) == 10
+    for number, frame in enumerate(frames):
+        luma, *chroma = planes_of(frame)
+        if number in BLACK:
+            assert luma.max() <= 20
+            assert all(np.abs(plane.astype(int) - 128).max() <= 4 for plane in chroma)
+        else:
+            assert luma.max() > 60
+
+
+@pytest.mark.parametrize(
+    ("words", "suffix", "pix_fmt"),
+    [
+        (("-c:v", "libx264", "-crf", 12, "-pix_fmt", "yuv420p10le"), ".mp4", "yuv420p10le"),
+        (("-c:v", "ffv1", "-pix_fmt", "yuv422p12le"), ".mkv", "yuv422p12le"),
+        (("-c:v", "ffv1", "-pix_fmt", "gbrp10le"), ".mkv", "gbrp10le"),
+        (("-c:v", "ffv1", "-pix_fmt", "bgra"), ".mkv", "bgra"),
+        (("-c:v", "ffv1", "-pix_fmt", "yuva420p"), ".mkv", "yuva420p"),
+        (("-c:v", "rawvideo", "-pix_fmt", "bgr24", "-flipped_raw_rgb", 1), ".avi", "bgr24"),
+    ],
+)
+def test_faces_in_other_formats(
+    bench: MakeBench, variant: Variant, words: tuple[object, ...], suffix: str, pix_fmt: str
+) -> None:
+    made = bench(variant(*words, suffix=suffix), 100)
+    assert plain_format(made.manifest.source.video.pix_fmt) == pix_fmt
+    made.options = replace(made.options, redact=RedactOptions(style="solid"))
+    assert all(len(frame.detections) == 2 for frame in made.detections(made.detect(0)))
+    frames = segment(made, redact(made))
+    assert max(map(green, frames)) < 10
+    with av.open(str(made.source)) as container:
+        assert min(map(green, container.decode(video=0))) > 800
+
+
+def test_fields_stay_apart(bench: MakeBench, variant: Variant) -> None:
+    """One field light, one dark, and green patches in both: each is painted with its own."""
+    lines = "geq=lum='if(mod(Y,2),lum(X,Y)+60,lum(X,Y)/2)':cb='cb(X,Y)':cr='cr(X,Y)',setfield=tff"
+    source = variant("-vf", lines, "-c:v", "ffv1", "-pix_fmt", "yuv444p", suffix=".mkv")
+    made = bench(source, 100)
+    assert made.manifest.source.video.fields == "tff"
+    assert all(frame.detections for frame in made.detections(made.detect(0)))
+    frames = segment(made, redact(made))
+    for before, after in zip(decoded(source), frames, strict=True):
+        for first in (0, 1):
+            old, new = (planes_of(frame)[0][first::2].astype(int) for frame in (before, after))
+            changed = np.abs(old - new) > 3
+            assert changed.sum() > 200
+            # an average of the field's own: within what the field has
+            assert old.min() - 3 <= new.min()
+            assert new.max() <= old.max() + 3
+    dark, light = (np.array([planes_of(f)[0][k::2].mean() for f in frames]) for k in (0, 1))
+    assert (light - dark > 60).all()
+
+
+def decoded(path: Path) -> list[av.VideoFrame]:
+    with av.open(str(path)) as container:
+        return list(container.decode(video=0))
+
+
+def test_scaled_down(bench: MakeBench, green_clip: GreenClip) -> None:
+    made = bench(green_clip(frames=10), 100)
+    made.options = replace(made.options, redact=RedactOptions(style="solid", scale=160))
+    frames = segment(made, redact(made))
+    assert {(frame.width, frame.height) for frame in frames} == {(160, 96)}
+    assert all(a.pts < b.pts for a, b in pairwise(frames) if a.pts is not None and b.pts is not None)
+    assert max(map(green, frames)) < 5
+    for frame, source in zip(frames, decoded(made.source), strict=True):
+        small: NDArray[np.uint8] = planes_of(source.reformat(160, 96, interpolation="AREA"))[0].astype(np.uint8)
+        assert np.median(np.abs(planes_of(frame)[0].astype(int) - small)) <= 3
+
+
+def test_an_interlaced_video_is_not_scaled(bench: MakeBench, variant: Variant) -> None:
+    source = variant("-vf", "setfield=tff", "-c:v", "libx264", "-flags", "+ildct+ilme", "-x264-params", "tff=1")
+    made = bench(source, 100)
+    made.options = replace(made.options, redact=RedactOptions(scale=160))
+    with pytest.raises(SourceError, match="interlaced"):
+        redact(made)

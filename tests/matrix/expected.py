@@ -1,0 +1,61 @@
+"""What is expected of single cases, and why: changes on purpose, and refusals. Everything else comes out as it was."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Change:
+    """Where an output differs from its source on purpose; ``said``: a pattern that a note to the person matches."""
+
+    said: str
+    codec: str | None = None
+    container: str | None = None
+    pixels: str | None = None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """``line``: a pattern of the one line of error; ``why`` it is right to refuse."""
+
+    line: str
+    why: str
+
+
+_ANOTHER = "has no encoder here: the output is"
+CHANGED: dict[str, Change] = {
+    "av1_yuv444p.mkv": Change(_ANOTHER, codec="hevc"),  # SVT-AV1 holds 4:2:0 only
+    "vp9_yuv420p10le.webm": Change(_ANOTHER, codec="av1"),  # libvpx is built for 8 bits
+    "prores_4.mov": Change(_ANOTHER, codec="ffv1"),  # decoded as 12 bits, which no ProRes encoder takes
+    "alpha_prores.mov": Change(_ANOTHER, codec="ffv1"),
+    "huffyuv.mkv": Change(_ANOTHER, codec="ffv1"),
+    "raw_video.avi": Change(_ANOTHER, codec="ffv1"),
+    "moving.gif": Change(_ANOTHER, codec="ffv1"),
+    **{
+        name: Change("is not written here; the output is")
+        for name in ("mpeg4.avi", "mjpeg.avi", "flash.flv", "bare.h264", "bare.hevc")
+    },
+    "not_on_key.ts": Change("before its first key frame cannot be decoded"),
+    # footage
+    "androidx/roadtrip-vp92-10bit.webm": Change(_ANOTHER, codec="av1"),
+}
+REFUSED: dict[str, Refusal] = {
+    "alpha_vp9.webm": Refusal("is partly transparent", "FFmpeg's own decoder leaves the transparency out"),
+    # footage
+    "androidx/mv_with_2_top_shots.mp4": Refusal("holds 2 video streams", "a face in the other one would stay"),
+    "androidx/sample_ac3.ts": Refusal("holds audio only", "nothing to redact"),
+    "androidx/sample_audio_only.mp4": Refusal("holds audio only", "nothing to redact"),
+    "androidx/sample_missing_stsd.mp4": Refusal(
+        r"stream 1 \(audio, unknown\)", "its sound has no description: damaged"
+    ),
+    "androidx/sample_with_invalid_nalu.mp4": Refusal("cannot be decoded between", "ffmpeg reports the same damage"),
+    "derived/bad_empty.mp4": Refusal("is empty", "no byte in it"),
+    "derived/bad_midfile_garbage.mp4": Refusal("cannot be decoded between", "garbage in the middle"),
+    "derived/bad_text_named.mp4": Refusal("is not a video", "a text"),
+    "derived/bad_truncated.mkv": Refusal("is cut off", "the end is gone"),
+    "derived/bad_truncated_faststart.mp4": Refusal("is cut off", "the end is gone"),
+    "derived/bad_truncated_no_moov.mp4": Refusal("is cut off", "the end and the index are gone"),
+    "real/odd_broken_18bytes.mp4": Refusal("is not a video", "18 bytes"),
+    "real/odd_streamio_empty.flv": Refusal("is not a video", "a header, and nothing behind it"),
+    "real/odd_transparent.webm": Refusal("is partly transparent", "FFmpeg's own decoder leaves the transparency out"),
+    "resized.ts": Refusal("192x144, not 160x120|changes its size", "no container holds two sizes in one H.264 stream"),
+}

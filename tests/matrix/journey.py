@@ -1,0 +1,150 @@
+"""One source through all stages of the farm, in this process: real files, a real store, no queue and no database."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from farm.coordinator.linking import link_job
+from farm.coordinator.placing import Request, place_output
+from farm.domain.detection import Detection
+from farm.domain.geometry import Box
+from farm.domain.manifest import Manifest, dump_manifest
+from farm.domain.options import DetectOptions, JobOptions, RedactOptions
+from farm.domain.track import load_frame
+from farm.media.index import plan_manifest
+from farm.messages import Artefact, Order, Stage
+from farm.storage.local import LocalStorage
+from tests.matrix.pixels import Rectangle
+from workers.detectors.base import Detector
+from workers.detectors.registry import create_detector
+from workers.device import Device
+from workers.pipeline import run_compose, run_detect, run_redact
+
+CHUNK_SECONDS = 0.6
+#: One solid colour over each face: whether a place is covered can be told from its pixels.
+SOLID = JobOptions(
+    detect=DetectOptions(model="stub", size=320), redact=RedactOptions(style="solid", preset="ultrafast", crf=14)
+)
+_PLAN = "plans/p/manifest.json"
+
+
+class FixedDetector:
+    """Sees one face in each picture, left of the middle of what is shown upright, whatever is there."""
+
+    name = "fixed"
+    batch_size = 4
+
+    def picture_size(self, width: int, height: int) -> tuple[int, int]:
+        """See :meth:`workers.detectors.base.Detector.picture_size`."""
+        return max(1, width // 4), max(1, height // 4)
+
+    def detect(self, pictures: Sequence[NDArray[np.uint8]], source: tuple[int, int]) -> list[list[Detection]]:
+        """See :meth:`workers.detectors.base.Detector.detect`."""
+        width, height = source
+        return [[Detection(Box(0.2 * width, 0.3 * height, 0.2 * width, 0.3 * height), 0.9)] for _ in pictures]
+
+
+@dataclass
+class Tools:
+    """What a worker has. ``weights``: the folder of the model's weights; None for the stub and the fixed detector."""
+
+    fixed: bool = False
+    weights: Path | None = None
+    threads: int = 1
+
+    def detector(self, options: DetectOptions) -> Detector:
+        """See :class:`workers.orders.Tools`."""
+        if self.fixed:
+            return FixedDetector()
+        folder = self.weights or Path("none")
+        return create_detector(options, Device("cpu", 0), threads=2, weights=lambda name: next(folder.glob(f"{name}*")))
+
+
+def tools_for(clip: str) -> Tools:
+    """The stub detector; the fixed one for clips without green, or whose colours on a screen are not those in them."""
+    return Tools(fixed="gray" in clip or "hdr" in clip)
+
+
+@dataclass
+class Journey:
+    """Where an output lies and how it came about."""
+
+    source: Path
+    output: Path
+    container: str
+    manifest: Manifest
+    segments: list[Path] = field(default_factory=list)
+    store: LocalStorage | None = None
+    rectangles: dict[Fraction, list[Rectangle]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def travel(
+    source: Path,
+    folder: Path,
+    tools: Tools,
+    options: JobOptions = SOLID,
+    chunk_seconds: float | None = CHUNK_SECONDS,
+) -> Journey:
+    """Plans, detects, links, redacts and composes. Raises whatever the farm raises."""
+    place = place_output(Request(source, folder, overwrite=True, options=options))
+    manifest, slices = plan_manifest(source, chunk_seconds, 1, options.source)
+    store = LocalStorage(folder / "store")
+    with store.create(_PLAN) as path:
+        path.write_text(dump_manifest(manifest))
+    for chunk, pts in zip(manifest.chunks, slices, strict=True):
+        with store.create(f"plans/p/pts/{chunk.name}.json") as path:
+            path.write_text(json.dumps(pts.tolist()))
+
+    def order(stage: Stage, chunk: int, *inputs: Artefact) -> Order:
+        return Order(
+            job="job",
+            stage=stage,
+            chunk=chunk,
+            chunks=len(manifest.chunks),
+            attempt=1,
+            token="token",
+            fingerprint=f"fp-{stage}",
+            plan=_PLAN,
+            source=str(source),
+            inputs=inputs,
+            options=asdict(options),
+            container=place.container,
+        )
+
+    numbers = range(len(manifest.chunks))
+    found = [run_detect(order("detect", n), store, tools, _nobody).artefact for n in numbers]
+    tracks = link_job(store, manifest, found, "fp-link", options).artefacts
+    redacted = [run_redact(order("redact", n, tracks[n]), store, tools, _nobody).artefact for n in numbers]
+    composed = run_compose(order("compose", 0, *redacted), store, tools, _nobody)
+    return Journey(
+        source,
+        store.local_path(composed.artefact.key),
+        place.container,
+        manifest,
+        [store.local_path(r.key) for r in redacted],
+        store,
+        _rectangles(store, manifest, tracks),
+        (*place.notes, *manifest.notes, *composed.notes),
+    )
+
+
+def _nobody(_: int) -> None:
+    pass
+
+
+def _rectangles(store: LocalStorage, manifest: Manifest, tracks: Sequence[Artefact]) -> dict[Fraction, list[Rectangle]]:
+    """What was to be covered, by the time in the output."""
+    found: dict[Fraction, list[Rectangle]] = {}
+    for artefact in tracks:
+        with store.read(artefact.key) as path:
+            for line in path.read_text().splitlines():
+                row = load_frame(line)
+                boxes = [(b.box.x, b.box.y, b.box.w, b.box.h) for b in row.boxes]
+                found[(row.pts - manifest.shift) * manifest.source.video.time_base] = boxes
+    return found

@@ -1,0 +1,86 @@
+"""Cases and properties: each file ends in an output that holds every property, or in one line that says why not."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from farm.domain.options import DetectOptions
+from farm.errors import FarmError
+from tests.conftest import PROJECT
+from tests.matrix.clips import CLIPS, Kitchen
+from tests.matrix.expected import CHANGED, REFUSED, Change
+from tests.matrix.journey import SOLID, Journey, Tools, tools_for, travel
+from tests.matrix.properties import Allowed, check
+from tests.matrix.rows import Row, failures, table
+
+_REPORT = os.environ.get("FARM_MATRIX_REPORT")
+_MODEL = os.environ.get("FARM_MATRIX_MODEL")
+_FOOTAGE = Path(os.environ.get("FARM_TEST_DATA") or PROJECT.parent / "shared" / "data") / "videos"
+_FILES = sorted(p.relative_to(_FOOTAGE).as_posix() for p in _FOOTAGE.glob("*/*") if p.is_file())
+_CLIP_PSNR = 38.0
+
+Cases = dict[str, list[Row] | str]
+
+
+@pytest.fixture(scope="module")
+def cases() -> Iterator[Cases]:
+    """What became of each case; written down at the end where ``make matrix`` asks for it."""
+    found: Cases = {}
+    yield found
+    if _REPORT:
+        Path(_REPORT).parent.mkdir(parents=True, exist_ok=True)
+        Path(_REPORT).write_text(table(found))
+
+
+def one_line(error: FarmError, source: Path) -> str:
+    """An error as the person reads it: one line, which names the file but for its folder."""
+    text = str(error)
+    assert "\n" not in text
+    assert "Traceback" not in text
+    return text.replace(str(source), source.name)
+
+
+def left_out(journey: Journey) -> frozenset[int]:
+    """The source's streams that the person was told of."""
+    return frozenset(
+        int(number) for note in journey.notes for number in re.findall(r"\bstream (\d+) .*was left out", note)
+    )
+
+
+def verdict(name: str, source: Path, folder: Path, tools: Tools, cases: Cases, psnr: float = 27.0) -> None:
+    """Runs one case and asserts what is expected of it."""
+    green = not tools.fixed and not tools.weights
+    refusal, change = REFUSED.get(name), CHANGED.get(name, Change(""))
+    options = SOLID
+    if tools.weights:
+        options = type(SOLID)(detect=DetectOptions(model=str(_MODEL)), redact=SOLID.redact)
+    try:
+        journey = travel(source, folder, tools, options)
+    except FarmError as error:
+        cases[name] = line = one_line(error, source)
+        assert not list(folder.glob("store/outputs/**/output*"))
+        assert refusal, line
+        assert re.search(refusal.line, line)
+        return
+    index = journey.manifest.source.video.index
+    allowed = Allowed(index, change.codec, change.container, change.pixels, left_out(journey), psnr, green)
+    cases[name] = rows = check(source, journey.output, allowed, journey.rectangles)
+    assert failures(rows) == []
+    assert not refusal, "expected was a refusal"
+    assert any(re.search(change.said, note) for note in ("", *journey.notes)), journey.notes
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_clip(kitchen: Kitchen, tmp_path: Path, cases: Cases, name: str) -> None:
+    verdict(name, kitchen.clip(name), tmp_path, tools_for(name), cases, _CLIP_PSNR)
+
+
+@pytest.mark.footage
+@pytest.mark.matrix
+@pytest.mark.parametrize("name", _FILES)
+def test_footage(footage: Path, tmp_path: Path, cases: Cases, name: str) -> None:
+    weights = PROJECT / ".cache" / "models" if _MODEL else None
+    verdict(name, footage / "videos" / name, tmp_path, Tools(fixed=not _MODEL, weights=weights), cases)

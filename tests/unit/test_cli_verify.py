@@ -1,0 +1,92 @@
+"""``farm verify`` as its user meets it: lines, facts as JSON, exit codes, one line for rubbish."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from farm.cli import verify
+from farm.cli.main import app
+from farm.errors import SourceError, VerificationError
+from farm.media import comparing
+from farm.media.compare_pictures import Window
+from farm.media.comparing import Comparison
+
+
+def comparison(*findings: tuple[str, str, str]) -> Comparison:
+    found = Comparison(Path("in.mp4"), Path("out.mp4"), frames=25, changed=0.125, psnr=float("inf"))
+    found.windows.append(Window(Fraction(1, 3), 25, 80, 10, 70.0, 70))
+    for finding in findings:
+        found.say(*finding)
+    return found
+
+
+GOOD = comparison(("frames", "ok", "25 frames"), ("codec", "differs", "hevc, the source's is h264"))
+BAD = comparison(("times", "failed", "frame 3 is late"), ("orientation", "failed", "6, the source's is 1"))
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """``said(comparison or error, *words)``: what the command does when this is found."""
+
+    def call(found: Comparison | Exception, *words: str) -> Any:
+        def compare(*_: object, **__: object) -> Comparison:
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        monkeypatch.setattr(comparing, "compare", compare)
+        return CliRunner().invoke(app, ["verify", "in.mp4", "out.mp4", *words])
+
+    return call
+
+
+def test_a_line_for_each_property(said: Any) -> None:
+    done = said(GOOD)
+    assert done.exit_code == 0
+    assert done.output == "ok      frames: 25 frames\ndiffers codec: hevc, the source's is h264\n"
+
+
+def test_what_failed_is_the_error(said: Any) -> None:
+    done = said(BAD)
+    assert isinstance(done.exception, VerificationError)
+    assert done.exception.exit_code == 9
+    assert str(done.exception) == "out.mp4: is not in.mp4 but for what was redacted: times, orientation"
+    assert done.output.splitlines() == ["failed  times: frame 3 is late", "failed  orientation: 6, the source's is 1"]
+
+
+def test_facts_for_programs(said: Any) -> None:
+    facts = json.loads(said(GOOD, "--json").output)
+    assert facts == {
+        "source": "in.mp4",
+        "output": "out.mp4",
+        "verified": True,
+        "frames": 25,
+        "changed": 0.125,
+        "psnr": None,
+        "findings": [
+            {"name": "frames", "verdict": "ok", "text": "25 frames"},
+            {"name": "codec", "verdict": "differs", "text": "hevc, the source's is h264"},
+        ],
+        "windows": [{"start": "1/3", "frames": 25, "changed": 0.125, "psnr": pytest.approx(48.131)}],
+    }
+    assert json.loads(said(BAD, "--json").output)["verified"] is False
+
+
+def test_a_source_that_cannot_be_read_is_exit_code_3(said: Any) -> None:
+    assert said(SourceError("in.mp4: is empty")).exception.exit_code == 3
+
+
+@pytest.mark.parametrize("words", [("--psnr", "-1"), ("--psnr", "101"), ("--threads", "0")])
+def test_an_option_that_cannot_be_is_exit_code_2(said: Any, words: tuple[str, ...]) -> None:
+    assert said(GOOD, *words).exception.exit_code == 2
+
+
+def test_the_help_says_what_the_words_mean() -> None:
+    text = " ".join(CliRunner().invoke(app, ["verify", "--help"]).output.split())
+    for word in ("differs", "failed", "exit code is 0", "findings", "--part"):
+        assert word in text
+    assert verify.facts(GOOD)["verified"]

@@ -1,0 +1,206 @@
+"""Which frames of a damaged source are sound, and what stands for those that are not.
+
+Decoders conceal damage, and later frames are predicted from what they made up. So nothing behind a damaged packet is
+trusted, in decoding order, before the next key frame; nor what is shown before that key frame, but coded behind it.
+"""
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+from av.container import InputContainer
+from av.packet import Packet
+
+from farm.domain.manifest import Chunk, VideoStream
+from farm.domain.pixels import PixelFormat, pixel_format, plain_format
+from farm.errors import SourceError
+from farm.media.decoding import decoded, packets, set_up_decoder, strictness
+from farm.media.opening import open_source
+from farm.media.shown import is_shown
+
+#: How many seconds before the planned key frame decoding starts when it turned out to be too late; at last the start.
+EARLIER = (0.0, 2.0, 20.0, None)
+#: So many frames are decoded ahead of the one in question: what it is predicted from is shown by then.
+_AHEAD = 32
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+
+
+def seek(
+    container: InputContainer, stream: av.VideoStream, video: VideoStream, chunk: Chunk, earlier: float | None
+) -> None:
+    """To the key frame at or before the chunk's, ``earlier`` seconds ahead of it; None stays at the file's start."""
+    if earlier is not None:
+        back = chunk.seek_pts - int(earlier / video.time_base)
+        container.seek(back, stream=stream, backward=True, any_frame=False)
+
+
+def fits(frame: av.VideoFrame, video: VideoStream) -> bool:
+    """Whether a frame is undamaged, as far as its decoder knows, and of the planned size and format."""
+    same_size = (frame.width, frame.height) == (video.width, video.height)
+    return not frame.is_corrupt and same_size and plain_format(frame.format.name) == plain_format(video.pix_fmt)
+
+
+@dataclass(slots=True)
+class _Group:
+    """A key frame and what follows it in decoding order: packets from ``first``, damaged from ``damaged`` on."""
+
+    first: int
+    pts: int | None
+    damaged: int | None = None
+    begins: bool = True  # False: the decoder did not take its first frame for a key frame
+
+
+class Scout:
+    """Decodes a chunk ahead of its reader, keeps no picture, and tells which frames are sound.
+
+    ``earlier``: where it began, see :data:`EARLIER`. Memory: a few numbers a key frame of the chunk.
+    """
+
+    def __init__(self, path: Path, video: VideoStream, chunk: Chunk, wanted: int) -> None:
+        """``wanted``: the pts of the chunk's first frame."""
+        self._video = video
+        self._groups = [_Group(0, None)]
+        self._waiting = dict[int, int]()  # packets' pts and numbers, until their frame is shown
+        self._shown = dict[int, int]()
+        self._later = deque[int]()
+        self.earlier = _landing(path, video, chunk, wanted)
+        self._frames = self._decode(path, chunk)
+
+    def close(self) -> None:
+        """Closes the source."""
+        self._frames.close()
+
+    def is_sound(self, pts: int) -> bool:
+        """Whether the frame of ``pts`` can be trusted. To be asked in order of the pts."""
+        while self._later and self._later[0] <= pts:
+            self._later.popleft()
+        while len(self._later) < _AHEAD and (shown := next(self._frames, None)) is not None:
+            if shown > pts:
+                self._later.append(shown)
+        for old in [p for p in self._shown if p < pts]:
+            del self._shown[old]
+        number = self._shown.get(pts)
+        return number is not None and self._trusted(pts, number)
+
+    def _trusted(self, pts: int, number: int) -> bool:
+        at = self._group_of(number)
+        group = self._groups[at]
+        if group.damaged is not None and number >= group.damaged:
+            return False
+        leading = group.pts is not None and pts < group.pts
+        return not ((leading or not group.begins) and at and self._any_damage(at - 1))
+
+    def _any_damage(self, at: int) -> bool:
+        group = self._groups[at]
+        return group.damaged is not None or (not group.begins and at > 0 and self._any_damage(at - 1))
+
+    def _group_of(self, number: int) -> int:
+        return max(0, bisect_right(self._groups, number, key=lambda group: group.first) - 1)
+
+    def _decode(self, path: Path, chunk: Chunk) -> Generator[int, None, None]:
+        """The pts of all frames that the decoder shows, as far as they ascend."""
+        with open_source(path) as container:
+            stream = container.streams[self._video.index]
+            assert isinstance(stream, av.VideoStream)
+            set_up_decoder(stream, 1, strictness(self._video.codec))
+            seek(container, stream, self._video, chunk, self.earlier)
+            last = None
+            for frame in decoded(container, stream, sent=self._sent, damage=self._damage):
+                if frame.pts is not None and (last is None or frame.pts > last):
+                    last = frame.pts
+                    self._judge(last, frame)
+                    yield last
+                else:  # it is of no time, or of one that has passed
+                    self._mark(self._groups[-1].first)
+
+    def _sent(self, number: int, packet: "Packet[Any]") -> None:
+        if packet.is_keyframe:
+            self._groups.append(_Group(number, packet.pts))
+        if packet.is_corrupt:
+            self._mark(number)
+        if packet.pts is not None and not packet.is_discard and is_shown(self._video.codec, packet):
+            self._waiting[packet.pts] = number
+
+    def _damage(self, number: int | None, _: Exception) -> None:
+        if number is not None:
+            self._mark(number)
+
+    def _mark(self, number: int) -> None:
+        group = self._groups[self._group_of(number)]
+        group.damaged = number if group.damaged is None else min(group.damaged, number)
+
+    def _judge(self, pts: int, frame: av.VideoFrame) -> None:
+        """A frame is shown: those before it that are still waited for are lost."""
+        for lost in [p for p in self._waiting if p < pts]:
+            number = self._waiting.pop(lost)
+            group = self._groups[self._group_of(number)]
+            if group.pts is None or lost >= group.pts:  # nothing is predicted from what leads a key frame
+                self._mark(number)
+        number = self._waiting.pop(pts, -1)
+        if number < 0:  # no packet has its time
+            self._mark(self._groups[-1].first)
+            return
+        self._shown[pts] = number
+        group = self._groups[self._group_of(number)]
+        if number == group.first and not frame.key_frame:
+            group.begins = False
+        if not fits(frame, self._video):
+            self._mark(number)
+
+
+def _landing(path: Path, video: VideoStream, chunk: Chunk, wanted: int) -> float | None:
+    """How much earlier than the planned key frame to seek, so that one at or before ``wanted`` is found."""
+    for earlier in EARLIER[:-1]:
+        with open_source(path) as container:
+            stream = container.streams[video.index]
+            assert isinstance(stream, av.VideoStream)
+            try:
+                seek(container, stream, video, chunk, earlier)
+                with closing(_keys(container, stream)) as keys:
+                    key = next(keys, None)
+            except av.error.FFmpegError:
+                continue
+            if key is not None and key <= wanted:
+                return earlier
+    return None
+
+
+def _keys(container: InputContainer, stream: av.VideoStream) -> Generator[int, None, None]:
+    for packet in packets(container, stream):
+        if packet.is_keyframe and packet.pts is not None:
+            yield packet.pts
+
+
+def black_frame(video: VideoStream, pts: int) -> av.VideoFrame:
+    """A wholly black, opaque frame of the video's size and format at ``pts``."""
+    frame = av.VideoFrame(video.width, video.height, video.pix_fmt)
+    frame.pts, frame.time_base = pts, video.time_base
+    pixels = pixel_format(video.pix_fmt)
+    if pixels is None:
+        raise SourceError(f"pixel format {video.pix_fmt} cannot be redacted")
+    full = "yuvj" in video.pix_fmt or video.color_range == _FULL_RANGE
+    for plane, sample in zip(frame.planes, _black_samples(pixels, full=full), strict=True):
+        plane.update(sample * (plane.buffer_size // len(sample)) + bytes(plane.buffer_size % len(sample)))
+    return frame
+
+
+def _black_samples(pixels: PixelFormat, *, full: bool) -> list[bytes]:
+    """For each plane the bytes of a black sample, or of a black pixel where samples are packed."""
+    if pixels.samples:
+        return [bytes(255 if sample == "a" else 0 for sample in pixels.samples)]
+    width = 1 if pixels.bits == 8 else 2
+    dark = 0 if full or pixels.family != "yuv" else 16 << (pixels.bits - 8)
+    values = [dark]
+    if pixels.family == "yuv":
+        values += [pixels.neutral] * 2
+    elif pixels.family == "rgb":
+        values += [0] * 2
+    if pixels.alpha:
+        values.append((1 << pixels.bits) - 1)
+    return [value.to_bytes(width, "little") for value in values]
