@@ -121,7 +121,8 @@ class _Lines:
         self._first = self._first or small.signature
         self._last = small.signature
         self.frames += 1
-        self._out.write(dump_frame(FrameDetections(small.pts, cut, tuple(detections), black=small.bgr is None)) + "\n")
+        found = FrameDetections(small.pts, cut, tuple(detections), small.bgr is None, small.sketch)
+        self._out.write(dump_frame(found) + "\n")
 
     def end(self) -> None:
         """The last line."""

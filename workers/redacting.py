@@ -10,7 +10,7 @@ import av
 from farm.domain.geometry import Box
 from farm.domain.options import RedactOptions
 from farm.domain.track import FrameTracks, load_frame
-from farm.errors import VerificationError
+from farm.errors import SourceError, VerificationError
 from farm.media.encode import SegmentWriter, encoder_settings
 from farm.media.fidelity import Samples
 from farm.media.progress import part
@@ -24,6 +24,7 @@ from workers.prefetch import prefetch
 from workers.redactors.painting import black_out, paint
 from workers.redactors.registry import redactor_named
 from workers.resampling import resized
+from workers.sketch import is_like
 from workers.spent import Spent
 
 _AHEAD = 4  # frames that one step may be ahead of the next
@@ -67,7 +68,9 @@ def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
     )
     with plan.store.read(tracks.key) as lines, lines.open(encoding="ascii") as rows:
         decoded = prefetch(spent.each("decode", frames), _AHEAD, "decode")
-        covered = _painted(decoded, map(load_frame, rows), plan.options.redact, size, fields=video.interlaced)
+        covered = _painted(
+            plan.source, decoded, map(load_frame, rows), plan.options.redact, size, fields=video.interlaced
+        )
         painted = spent.each("paint", covered)
         with closing(prefetch(painted, _AHEAD, "paint")) as ready:
             _encode(ready, SegmentWriter(path, settings, tools.threads), samples, encoding, spent)
@@ -91,6 +94,7 @@ def _encode(frames: Iterator[_Painted], writer: SegmentWriter, samples: Samples,
 
 
 def _painted(
+    source: Path,
     frames: Generator[Decoded, None, None],
     tracks: Iterator[FrameTracks],
     options: RedactOptions,
@@ -100,7 +104,8 @@ def _painted(
 ) -> Generator[_Painted, None, None]:
     """Each frame covered as its line of tracks says, in the output's size.
 
-    Raises VerificationError unless lines and frames match.
+    Raises VerificationError unless lines and frames match, SourceError for a frame of ``source`` that is not the one
+    that was examined.
     """
     redactor = redactor_named(options.style)
     with closing(frames):
@@ -113,6 +118,11 @@ def _painted(
                 black_out(frame)
                 covers = [Box(0, 0, frame.width, frame.height)]
             else:
+                if row.sketch and not is_like(frame, row.sketch):
+                    raise SourceError(
+                        f"{source}: the frame of pts {frame.pts} is another picture than the one that was examined",
+                        hint="the source is damaged there in a way that its decoder does not tell; repair or cut it",
+                    )
                 boxes = [tracked.box for tracked in row.boxes]
                 paint(frame, boxes, redactor, options, fields=fields)
                 covers = [box.grown(options.margin) for box in boxes]

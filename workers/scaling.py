@@ -15,6 +15,7 @@ from farm.domain.pixels import PixelFormat
 from workers.colours import PQ, bgr_matrix, matrix_of, tone_mapped
 from workers.planes import Plane, format_of, is_full_range, planes_of
 from workers.resampling import shrunk
+from workers.sketch import sketch_of
 
 Picture = NDArray[np.uint8]
 
@@ -31,12 +32,14 @@ _UNSPECIFIED = 2
 class Small:
     """A frame as a detector sees it: ``bgr`` uint8 H x W x 3, and the signature of its luma for finding cuts.
 
-    ``bgr`` is None for a frame that could not be decoded: there is nothing to look at.
+    ``bgr`` is None for a frame that could not be decoded: there is nothing to look at. ``sketch``: what the frame is
+    known again by, see :mod:`workers.sketch`.
     """
 
     pts: int
     bgr: Picture | None
     signature: bytes
+    sketch: str = ""
 
 
 def shown_size(video: VideoStream) -> tuple[int, int]:
@@ -63,7 +66,7 @@ def small_picture(
     if (transfer if said == _UNSPECIFIED else said) == PQ:
         bgr = tone_mapped(bgr)
     assert frame.pts is not None
-    return Small(frame.pts, upright(bgr, orientation), signature(luma))
+    return Small(frame.pts, upright(bgr, orientation), signature(luma), sketch_of(frame))
 
 
 def _coloured(planes: list[Plane], frame: av.VideoFrame, pixels: PixelFormat) -> tuple[Picture, Plane]:

@@ -12,7 +12,7 @@ from operator import mul
 
 from farm.domain.geometry import Box
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SIGNATURE_SIZE = (32, 18)  # columns, rows
 
 #: Below this zero-mean normalised cross-correlation two neighbouring pictures are two shots. It is low on purpose:
@@ -32,13 +32,15 @@ class Detection:
 class FrameDetections:
     """All detections of one frame. ``cut``: the frame is the first of a shot.
 
-    ``black``: it cannot be decoded and nobody looked at it: all of it has to be covered.
+    ``black``: it cannot be decoded and nobody looked at it: all of it has to be covered. ``sketch``: a few bytes by
+    which the frame that was looked at is known again.
     """
 
     pts: int
     cut: bool
     detections: tuple[Detection, ...]
     black: bool = False
+    sketch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +72,15 @@ def is_cut(before: bytes, after: bytes) -> bool:
 
 
 def dump_frame(frame: FrameDetections) -> str:
-    """One line of JSON: ``[pts, cut, [[x, y, w, h, score], ...]]``, and a 1 behind it for a black frame."""
+    """One line of JSON: ``[pts, cut, [[x, y, w, h, score], ...], black, sketch]``."""
     rows = [[d.box.x, d.box.y, d.box.w, d.box.h, d.score] for d in frame.detections]
-    return json.dumps([frame.pts, int(frame.cut), rows, *[1] * frame.black], separators=(",", ":"))
+    return json.dumps([frame.pts, int(frame.cut), rows, int(frame.black), frame.sketch], separators=(",", ":"))
 
 
 def load_frame(line: str) -> FrameDetections:
     """The inverse of :func:`dump_frame`."""
-    pts, cut, rows, *black = json.loads(line)
-    return FrameDetections(pts, bool(cut), tuple(Detection(Box(*r[:4]), r[4]) for r in rows), bool(black))
+    pts, cut, rows, black, sketch = json.loads(line)
+    return FrameDetections(pts, bool(cut), tuple(Detection(Box(*r[:4]), r[4]) for r in rows), bool(black), sketch)
 
 
 def dump_chunk(chunk: ChunkDetections) -> str:

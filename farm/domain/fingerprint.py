@@ -4,7 +4,7 @@ import hashlib
 import json
 
 #: Raised whenever a change of the code changes what a stage writes for the same inputs.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 def fingerprint(*parts: object) -> str:

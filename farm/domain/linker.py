@@ -51,6 +51,7 @@ class _Slot:
 
     pts: int
     black: bool = False
+    sketch: str = ""
     boxes: list[tuple[_Track, Box]] = field(default_factory=list)
 
 
@@ -90,7 +91,7 @@ class _Linker:
         if frame.cut:
             yield from self.finish()
         self._retire(pts)
-        slot = _Slot(pts, frame.black)
+        slot = _Slot(pts, frame.black, frame.sketch)
         self.slots.append(slot)
         live = [track for track in self.tracks if pts - track.last <= self.gap]
         expected = [track.moved(track.box, min(pts - track.last, self.coast)) for track in live]
@@ -163,7 +164,8 @@ class _Linker:
 def _shown(slot: _Slot) -> FrameTracks:
     boxes = [(track.number, box) for track, box in slot.boxes if track.number is not None]
     boxes.sort(key=itemgetter(0))
-    return FrameTracks(slot.pts, tuple(TrackedBox(number, box.rounded()) for number, box in boxes), slot.black)
+    shown = tuple(TrackedBox(number, box.rounded()) for number, box in boxes)
+    return FrameTracks(slot.pts, shown, slot.black, slot.sketch)
 
 
 def _pairs(expected: list[Box], detections: Sequence[Detection], birth: float) -> dict[int, int]:

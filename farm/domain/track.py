@@ -16,20 +16,24 @@ class TrackedBox:
 
 @dataclass(frozen=True, slots=True)
 class FrameTracks:
-    """All tracked boxes of one frame, in order of their track. ``black``: all of the frame has to be covered."""
+    """All tracked boxes of one frame, in order of their track.
+
+    ``black``: all of the frame has to be covered. ``sketch``: that of the frame in which the boxes are.
+    """
 
     pts: int
     boxes: tuple[TrackedBox, ...]
     black: bool = False
+    sketch: str = ""
 
 
 def dump_frame(frame: FrameTracks) -> str:
-    """One line of JSON: ``[pts, [[track, x, y, w, h], ...]]``, and a 1 behind it for a black frame."""
+    """One line of JSON: ``[pts, [[track, x, y, w, h], ...], black, sketch]``."""
     rows = [[b.track, b.box.x, b.box.y, b.box.w, b.box.h] for b in frame.boxes]
-    return json.dumps([frame.pts, rows, *[1] * frame.black], separators=(",", ":"))
+    return json.dumps([frame.pts, rows, int(frame.black), frame.sketch], separators=(",", ":"))
 
 
 def load_frame(line: str) -> FrameTracks:
     """The inverse of :func:`dump_frame`."""
-    pts, rows, *black = json.loads(line)
-    return FrameTracks(pts, tuple(TrackedBox(r[0], Box(*r[1:])) for r in rows), bool(black))
+    pts, rows, black, sketch = json.loads(line)
+    return FrameTracks(pts, tuple(TrackedBox(r[0], Box(*r[1:])) for r in rows), bool(black), sketch)

@@ -112,7 +112,8 @@ class Bench:
         """Each detection a track of its own frame: what linking has to leave out is another test's."""
         key = f"tracks/t/{self.manifest.chunks[chunk].name}.jsonl"
         rows = [
-            FrameTracks(f.pts, tuple(TrackedBox(i, d.box) for i, d in enumerate(f.detections)), f.black) for f in frames
+            FrameTracks(f.pts, tuple(TrackedBox(i, d.box) for i, d in enumerate(f.detections)), f.black, f.sketch)
+            for f in frames
         ]
         with self.store.create(key) as path:
             path.write_text("".join(dump_frame(row) + "\n" for row in rows))
