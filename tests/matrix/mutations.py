@@ -10,7 +10,7 @@ FILES: dict[str, str] = {
     "fuzz_mpeg2.ts": "{picture} {tone} {mpeg2} -bf 2 -c:a mp2",
     "fuzz_mjpeg.avi": "{picture} {tone} -c:v mjpeg -q:v 2 -pix_fmt yuvj420p -c:a pcm_s16le",
     "fuzz_prores.mov": "{picture} {prores} -pix_fmt yuv422p10le",
-    "fuzz_ffv1.mkv": "{picture} -c:v ffv1 -pix_fmt yuv420p",
+    "fuzz_ffv1.mkv": "{picture} -c:v ffv1 -pix_fmt yuv420p -slicecrc 1 -write_crc32 0",
     "fuzz_av1.mp4": "{picture} {tone} {svt} -c:a aac",
     "fuzz_mpeg4.avi": "{picture} {tone} {mpeg4} -bf 2 -c:a mp3",
     "fuzz_subtitles.mkv": "{picture} {tone} -i {folder}/words.srt -map 0 -map 1 -map 2 {x264} -c:a libopus -c:s subrip"

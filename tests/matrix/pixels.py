@@ -94,7 +94,8 @@ def compare(
 def _frames(path: Path, index: int) -> Iterator[Any]:
     with av.open(str(path), metadata_errors="replace") as container:
         stream = container.streams[index]
-        stream.codec_context.thread_type = "AUTO"
+        # one thread: of damaged HEVC several show other pictures, and others again the next time
+        stream.codec_context.thread_type, stream.codec_context.thread_count = "NONE", 1
         for packet in container.demux(stream):
             with suppress(av.error.InvalidDataError):  # as ffmpeg does: what cannot be decoded is not shown
                 yield from packet.decode()
