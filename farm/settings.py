@@ -171,9 +171,11 @@ def load_settings(**overrides: object) -> Settings:
         settings = Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks each value
     except ValidationError as e:
         first = e.errors()[0]
-        name = "_".join(str(p) for p in first["loc"])
+        name, why = "_".join(str(p) for p in first["loc"]), first["msg"].removeprefix("Value error, ")
+        if name in overrides:  # an option of a command, which bears the setting's name
+            raise SettingsError(f"--{name.replace('_', '-')} {first.get('input')}: {why}") from e
         raise SettingsError(
-            f"setting {name} = {first.get('input')!r}: {first['msg']}",
+            f"setting {name} = {first.get('input')!r}: {why}",
             hint=f"correct FARM_{name.upper()} or {name} in {SETTINGS_FILE}",
         ) from e
     except ValueError as e:  # a farm.toml that is not TOML

@@ -13,6 +13,7 @@ from farm.domain.pixels import plain_format
 from farm.errors import SourceError
 from farm.media.counting import counted_frames
 from farm.media.decoding import decoded, set_up_decoder, strictness
+from farm.media.frame_facts import FULL_RANGE, frame_facts
 from farm.media.opening import open_source
 from workers.sound import EARLIER, Scout, black_frame, fits, seek
 
@@ -65,11 +66,20 @@ def decode_chunk(
     if len(pts) != chunk.frames or not pts:
         raise SourceError(f"{path}: the plan of chunk {chunk.name} lists {len(pts)} frames, not {chunk.frames}")
     if video.timing == "counted":
-        yield from map(Decoded, _counted(path, video, chunk, pts, threads=threads, picked=picked))
-        return
-    if blackout:
-        yield from _sound_or_black(path, video, chunk, pts)
-        return
+        frames: Iterator[Decoded] = map(Decoded, _counted(path, video, chunk, pts, threads=threads, picked=picked))
+    elif blackout:
+        frames = _sound_or_black(path, video, chunk, pts)
+    else:
+        frames = map(Decoded, _whole(path, video, chunk, pts, threads=threads, picked=picked))
+    for one in frames:
+        if not one.black:
+            _check_colours(path, video, one.frame)
+        yield one
+
+
+def _whole(
+    path: Path, video: VideoStream, chunk: Chunk, pts: Sequence[int], *, threads: int, picked: bool
+) -> Iterator[av.VideoFrame]:
     for earlier in EARLIER:
         frames = _from(path, video, chunk, pts[0], earlier=earlier, threads=threads)
         with closing(frames):
@@ -77,7 +87,7 @@ def decode_chunk(
                 first = next(frames, None)
             except _TooLate:
                 continue
-            yield from map(Decoded, _checked(path, video, pts, first, frames, picked=picked))
+            yield from _checked(path, video, pts, first, frames, picked=picked)
             return
 
 
@@ -163,6 +173,22 @@ def _check_whole(path: Path, video: VideoStream, frame: av.VideoFrame, pts: int)
             hint="a video that changes its size cannot be redacted",
         )
     raise SourceError(f"{path}: the frame {at} is {frame.format.name}, not {plain_format(video.pix_fmt)}")
+
+
+def _check_colours(path: Path, video: VideoStream, frame: av.VideoFrame) -> None:
+    """The output's header says one range and one set of colours for all frames."""
+    planned = (
+        video.color_range == FULL_RANGE or video.pix_fmt.startswith("yuvj"),
+        video.color_primaries,
+        video.color_transfer,
+        video.color_space,
+    )
+    full, *colours = frame_facts(frame).values()
+    if (full, *colours[:3]) != planned:
+        raise SourceError(
+            f"{path}: the frame {_at(frame.pts or 0, video)} has other colours (or another range) than the first ones",
+            hint="cut it there, and redact the parts one by one",
+        )
 
 
 def _counted(

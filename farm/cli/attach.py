@@ -25,6 +25,11 @@ class FarmAtHand:
         self.context = open_context(self._settings)
         return self
 
+    @property
+    def own(self) -> bool:
+        """Whether the farm was started here, and ends with this command."""
+        return self._farm is not None
+
     def tend(self) -> None:
         """Keep the farm up. Raises FarmError when one of its parts could not be started or ended."""
         if self._farm is not None:

@@ -1,4 +1,4 @@
-"""What people see of a job: a bar per stage while it runs, one line at its end, tables."""
+"""What people see of a job: a bar per stage while it runs, a few lines at its end, tables."""
 
 import sys
 import time
@@ -95,17 +95,21 @@ class Watcher:
 
 
 def summary(facts: JobFacts, seconds: float) -> str:
-    """One line about a job that is done. ``seconds``: how long it took as the user saw it."""
+    """A job that is done: a line, and below it one for each thing to know.
+
+    ``seconds``: how long it took as the user saw it.
+    """
     rate = facts.frames / seconds if seconds else 0.0
-    length = f"{facts.frames} frames ({facts.seconds:.1f} s of video)"
+    length = f"{facts.frames} frame{'' if facts.frames == 1 else 's'} ({facts.seconds:.1f} s of video)"
     parts = [f"{facts.output}: {length} in {seconds:.1f} s, {rate:.1f} frames/s"]
     parts.extend(facts.notes)
     chunks = sum(s.chunks for s in facts.stages)
     if facts.reused:
         parts.append(f"{facts.reused} of {chunks} chunks were finished before and not done again")
     if facts.failures:
-        parts.append(f"{facts.failures} attempts failed and were repeated")
-    return "; ".join(parts)
+        failed = "1 attempt failed and was" if facts.failures == 1 else f"{facts.failures} attempts failed and were"
+        parts.append(f"{failed} repeated")
+    return "\n  ".join(parts)
 
 
 def check_done(facts: JobFacts) -> None:

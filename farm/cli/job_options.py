@@ -1,6 +1,7 @@
 """A job's options, from the settings in force."""
 
 from dataclasses import fields, replace
+from math import inf
 from typing import Any
 
 from farm.domain.options import (
@@ -17,6 +18,14 @@ from farm.settings import Settings
 
 #: Frames that become pictures are encoded without loss on their way.
 _LOSSLESS = "ffv1"
+
+
+def chunk_seconds(settings: Settings) -> float | None:
+    """The length of a chunk that was asked for; None where it is fitted to the workers. Raises SettingsError."""
+    asked = settings.chunk_seconds
+    if asked is not None and not 0 < asked < inf:
+        raise SettingsError(f"--chunk-seconds {asked}: not a usable value", hint="use seconds above 0")
+    return asked
 
 
 def job_options(settings: Settings, *, pictures: bool = False) -> JobOptions:

@@ -5,53 +5,15 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from farm.cli.job_options import job_options
+from farm.cli import submit_options as options
+from farm.cli.grouped_help import GroupedHelp
+from farm.cli.job_options import chunk_seconds, job_options
 from farm.errors import FarmError, OutputError, SettingsError
 from farm.settings import Settings, load_settings
-
-SourceArgument = Annotated[list[Path], typer.Argument(metavar="VIDEO...", help="The videos. They are never changed.")]
-OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", help="The redacted video, or a folder. Default: beside the source.")
-]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
-DetachOption = Annotated[bool, typer.Option("--detach", help="Leave the job to a running farm and return.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON, one line a job.")]
-DevicesOption = Annotated[str | None, typer.Option(help="For an embedded farm: auto, cpu:N or cuda:0,cuda:1.")]
-StyleOption = Annotated[str | None, typer.Option(help="blur, pixelate or solid. Default: blur.")]
-ShapeOption = Annotated[str | None, typer.Option(help="ellipse or rectangle. Default: ellipse.")]
-MarginOption = Annotated[float | None, typer.Option(help="Share of a face's box added on each side. Default: 0.3.")]
-SizeOption = Annotated[int | None, typer.Option(help="Long side in pixels that faces are sought at. Default: 640.")]
-ThresholdOption = Annotated[float | None, typer.Option(help="Lowest score of a detection that counts.")]
-GapOption = Annotated[float | None, typer.Option(help="Seconds without detection filled inside a track. Default: 1.")]
-HoldOption = Annotated[float | None, typer.Option(help="Seconds covered before and after a track. Default: 0.25.")]
-CrfOption = Annotated[int | None, typer.Option(help="Quality of the encoder, 0 (best) to 51. Default: 18.")]
-PresetOption = Annotated[str | None, typer.Option(help="Preset of the encoder. Default: veryfast.")]
-ModelOption = Annotated[str | None, typer.Option(help="The detector's model. Default: centerface.")]
-CodecOption = Annotated[str | None, typer.Option(help="h264, hevc, av1, vp9, prores, ffv1, ... Default: the source's.")]
-EncoderOption = Annotated[str | None, typer.Option(help="FFmpeg's name of an encoder, as hevc_nvenc.")]
-ScaleOption = Annotated[int | None, typer.Option(metavar="WIDTH", help="Shrink the picture to this width.")]
-StartOption = Annotated[str | None, typer.Option(metavar="TIME", help="Begin here: 90, 5s, 1:02:03.5.")]
-EndOption = Annotated[str | None, typer.Option(metavar="TIME", help="End before this time of the source.")]
-FpsOption = Annotated[float | None, typer.Option(help="Keep at most so many frames a second.")]
-EveryOption = Annotated[str | None, typer.Option(metavar="TIME", help="Keep one frame in each such interval, as 5s.")]
-UndetectableOption = Annotated[
-    str | None, typer.Option(help="Frames that cannot be decoded: fail, or blackout. Default: fail.")
-]
-MetadataOption = Annotated[
-    str | None, typer.Option(help="keep, strip-private (no places, no names) or strip. Default: strip-private.")
-]
-AudioOption = Annotated[str | None, typer.Option(help="keep or drop. Default: keep.")]
-FramesOption = Annotated[
-    Path | None, typer.Option("--frames", metavar="FOLDER", help="Write the frames as pictures, and no video.")
-]
-FramesAsOption = Annotated[str | None, typer.Option(help="png or jpeg. Default: png.")]
-ChunkOption = Annotated[
-    float | None, typer.Option(help="Length of a chunk in seconds. Default: fitted to the workers.")
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,37 +29,37 @@ class How:
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command("submit")
+    @app.command("submit", cls=GroupedHelp)
     def submit(
-        videos: SourceArgument,
-        output: OutputOption = None,
-        overwrite: OverwriteOption = False,
-        detach: DetachOption = False,
-        as_json: JsonOption = False,
-        devices: DevicesOption = None,
-        style: StyleOption = None,
-        shape: ShapeOption = None,
-        margin: MarginOption = None,
-        detect_size: SizeOption = None,
-        threshold: ThresholdOption = None,
-        gap: GapOption = None,
-        hold: HoldOption = None,
-        crf: CrfOption = None,
-        preset: PresetOption = None,
-        codec: CodecOption = None,
-        encoder: EncoderOption = None,
-        scale: ScaleOption = None,
-        start: StartOption = None,
-        end: EndOption = None,
-        fps: FpsOption = None,
-        every: EveryOption = None,
-        on_undetectable: UndetectableOption = None,
-        metadata: MetadataOption = None,
-        audio: AudioOption = None,
-        frames: FramesOption = None,
-        frames_as: FramesAsOption = None,
-        model: ModelOption = None,
-        chunk_seconds: ChunkOption = None,
+        videos: options.SourceArgument,
+        start: options.StartOption = None,
+        end: options.EndOption = None,
+        fps: options.FpsOption = None,
+        every: options.EveryOption = None,
+        audio: options.AudioOption = None,
+        metadata: options.MetadataOption = None,
+        on_undetectable: options.UndetectableOption = None,
+        style: options.StyleOption = None,
+        shape: options.ShapeOption = None,
+        margin: options.MarginOption = None,
+        detect_size: options.SizeOption = None,
+        threshold: options.ThresholdOption = None,
+        gap: options.GapOption = None,
+        hold: options.HoldOption = None,
+        model: options.ModelOption = None,
+        codec: options.CodecOption = None,
+        encoder: options.EncoderOption = None,
+        crf: options.CrfOption = None,
+        preset: options.PresetOption = None,
+        scale: options.ScaleOption = None,
+        output: options.OutputOption = None,
+        overwrite: options.OverwriteOption = False,
+        frames: options.FramesOption = None,
+        frames_as: options.FramesAsOption = None,
+        detach: options.DetachOption = False,
+        as_json: options.JsonOption = False,
+        devices: options.DevicesOption = None,
+        chunk: options.ChunkOption = None,
     ) -> None:
         """Redact every face in VIDEO and write the result beside it (or to -o)."""
         given = {
@@ -105,11 +67,13 @@ def register(app: typer.Typer) -> None:
             "threshold": threshold, "gap": gap, "hold": hold, "crf": crf, "preset": preset, "codec": codec,
             "encoder": encoder, "scale": scale, "start": start, "end": end, "fps": fps, "every": every,
             "on_undetectable": on_undetectable, "metadata": metadata, "audio": audio, "frames_as": frames_as,
-            "model": model, "chunk_seconds": chunk_seconds,
+            "model": model, "chunk_seconds": chunk,
         }  # fmt: skip
         settings = load_settings(**{k: v for k, v in given.items() if v is not None})
         if frames is not None and output is not None:
             raise SettingsError("--frames and -o: one of them", hint="frames are pictures in a folder, not a video")
+        if frames is None and frames_as is not None:
+            raise SettingsError("--frames-as goes with --frames", hint="name the folder: --frames FOLDER")
         how = How(overwrite, detach, as_json, pictures=frames is not None)
         run_submit(settings, videos, output if frames is None else frames, how)
 
@@ -121,24 +85,27 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
     from farm.coordinator.placing import Request, place_output  # noqa: PLC0415
     from farm.media.limits import Limits  # noqa: PLC0415
 
-    options = job_options(settings, pictures=how.pictures)
+    asked, length = job_options(settings, pictures=how.pictures), chunk_seconds(settings)
     if len(videos) > 1 and how.pictures:
         raise OutputError(f"{output}: one folder for the frames of {len(videos)} videos", hint="submit one at a time")
     if len(videos) > 1 and output is not None and not output.is_dir():
         raise OutputError(f"{output} is not a folder", hint="several videos need an existing folder after -o")
     limits = Limits(settings.max_pixels, settings.max_hours * 3600)
-    requests, first = [], None
+    requests, first, taken = [], None, set[Path]()
     for video in videos:  # all are looked at before the first is begun
         try:
-            request = Request(video, output, how.overwrite, options, settings.chunk_seconds, limits)
-            place_output(request)
+            request = Request(video, output, how.overwrite, asked, length, limits)
+            place = place_output(request)
+            if place.output in taken:
+                raise OutputError(f"{video}: {place.output} is another video's output", hint="submit one at a time")
+            taken.add(place.output)
             requests.append(request)
         except FarmError as e:
             first = first or e
             if len(videos) > 1:
                 print(f"error: {e}", file=sys.stderr)
     if requests:
-        model = model_digest(settings, options.detect.model, quiet=how.as_json)
+        model = model_digest(settings, asked.detect.model, quiet=how.as_json)
         with FarmAtHand(settings, start=not how.detach) as farm:
             for request in requests:
                 try:
@@ -177,15 +144,20 @@ def _one(farm: Any, settings: Settings, request: Any, model: str, how: How) -> N
     try:
         facts = display.Watcher(farm.context, submitted.job, farm.tend, quiet=how.as_json).follow()
     except KeyboardInterrupt:
-        display.errors.print(
-            f"stopped. Finished chunks are kept: the same command goes on with job {submitted.job}", soft_wrap=True
-        )
+        display.errors.print(interrupted(submitted.job, stops=farm.own), soft_wrap=True)
         raise
     if how.as_json:
         display.print_json_line(json.dumps({**facts.row(), "wall_seconds": round(time.monotonic() - began, 3)}))
     display.check_done(facts)
     if say:
         display.output.print(display.summary(facts, time.monotonic() - began), soft_wrap=True)
+
+
+def interrupted(job: str, *, stops: bool) -> str:
+    """What Ctrl-C means for a job. ``stops``: the farm ends with the command; one that runs by itself goes on."""
+    if stops:
+        return f"stopped. Finished chunks are kept: the same command goes on with job {job}"
+    return f"no longer watched. The running farm goes on with job {job}: farm watch {job}, or farm cancel {job}"
 
 
 def expected_workers(devices: str) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from farm.errors import SettingsError, VerificationError
+from farm.settings import load_settings
 
 if TYPE_CHECKING:
     from farm.media.comparing import Comparison
@@ -42,10 +43,13 @@ def verify(
     """
     from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
     from farm.media.comparing import FAILED, compare  # noqa: PLC0415
+    from farm.media.limits import Limits  # noqa: PLC0415
 
     if not 0 <= lowest <= 100 or not 1 <= threads <= 256:
         raise SettingsError("--psnr is 0 to 100 dB, --threads 1 to 256")
-    found = compare(source, output, part=part, lowest=lowest, threads=threads)
+    settings = load_settings()
+    limits = Limits(settings.max_pixels, settings.max_hours * 3600)
+    found = compare(source, output, part=part, lowest=lowest, threads=threads, limits=limits)
     if as_json:
         display.print_json_line(json.dumps(facts(found)))
     else:
@@ -53,7 +57,10 @@ def verify(
             typer.echo(f"{finding.verdict:8}{finding.name}: {finding.text}")
     if not found.holds:
         failed = [f.name for f in found.findings if f.verdict == FAILED]
-        raise VerificationError(f"{output}: is not {source} but for what was redacted: {', '.join(failed)}")
+        raise VerificationError(
+            f"{output}: is not {source} but for what was redacted: {', '.join(failed)}",
+            hint=None if part or "frames" not in failed else "if it is a part or a sample of it: --part",
+        )
 
 
 def facts(found: "Comparison") -> dict[str, Any]:

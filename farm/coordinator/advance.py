@@ -1,7 +1,6 @@
 """From stage to stage: the transaction that sees a stage complete also writes the next stage's rows, once."""
 
 import logging
-from math import isfinite
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
@@ -11,6 +10,7 @@ from farm.coordinator.context import Context
 from farm.coordinator.linking import Linked, link_job
 from farm.coordinator.outcomes import fail_job
 from farm.coordinator.publishing import publish_output, remove_intermediates
+from farm.coordinator.queries import lowest_psnr
 from farm.database.models import Chunk, Job
 from farm.database.statuses import move_job, note
 from farm.domain.lifecycle import ChunkStatus, JobEvent, JobStatus
@@ -85,19 +85,21 @@ def _link(context: Context, job: Job) -> None:
     detect = keys.detect_fingerprint(manifest.source.digest, job.model_sha256, options)
     name = keys.link_fingerprint(detect, options)
     linked = link_job(context.store, manifest, detections, name, options)
-    _begin_redact(context, job.id, linked, _found(linked, manifest), keys.redact_fingerprint(name, options))
+    _begin_redact(context, job.id, linked, found_notes(linked, manifest), keys.redact_fingerprint(name, options))
 
 
-def _found(linked: Linked, manifest: Manifest) -> str:
-    """What was found, for the person."""
-    text = f"{linked.tracks} tracks; a face in {linked.frames_with_faces} of {manifest.frames} frames"
+def found_notes(linked: Linked, manifest: Manifest) -> list[str]:
+    """What was found, for the person: a line for the faces, and one for frames that are black."""
+    tracks = f"{linked.tracks} track{'' if linked.tracks == 1 else 's'}"
+    notes = [f"{tracks}, a face in {linked.frames_with_faces} of {manifest.frames} frames"]
     if linked.first_black is not None:
-        first = float(linked.first_black * manifest.source.video.time_base)
-        text += f"; frames that cannot be decoded and are black: {linked.black}, the first at {first:.3f} s"
-    return text
+        begins = manifest.chunks[0].pts_start  # what a person counts from, as --start does
+        first = float((linked.first_black - begins) * manifest.source.video.time_base)
+        notes.append(f"frames that cannot be decoded and are black: {linked.black}, the first at {first:.3f} s")
+    return notes
 
 
-def _begin_redact(context: Context, job_id: str, linked: Linked, text: str, name: str) -> None:
+def _begin_redact(context: Context, job_id: str, linked: Linked, found: list[str], name: str) -> None:
     with context.database.write() as session:
         now = context.clock()
         job = session.get_one(Job, job_id)
@@ -108,8 +110,8 @@ def _begin_redact(context: Context, job_id: str, linked: Linked, text: str, name
             row = Chunk(job_id=job.id, stage="redact", index=index, frames=tracks.frames, fingerprint=name)
             row.inputs = [tracks.model_dump(mode="json")]
             session.add(row)
-        job.notes = [*job.notes, text]
-        note(session, now, text, job.id)
+        job.notes = [*job.notes, *found]
+        note(session, now, "; ".join(found), job.id)
 
 
 def _begin_compose(session: Session, job: Job, now: float) -> None:
@@ -126,9 +128,9 @@ def _begin_compose(session: Session, job: Job, now: float) -> None:
     )
     row.inputs = [s.model_dump(mode="json") for s in segments]
     session.add(row)
-    measured = [s.psnr for s in segments if s.psnr is not None]
-    if measured and isfinite(min(measured)):
-        job.notes = [*job.notes, f"away from the faces at least {min(measured):.1f} dB PSNR"]
+    lowest = lowest_psnr(segments)
+    if lowest is not None:
+        job.notes = [*job.notes, f"away from the faces at least {lowest:.1f} dB PSNR"]
 
 
 def _publish(context: Context, job: Job) -> None:

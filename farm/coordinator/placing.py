@@ -83,7 +83,9 @@ def _video_place(request: Request, seen: Look, video: VideoStream) -> Place:
 def _folder(request: Request) -> Path:
     """Where pictures go: a folder that is not there yet, or is empty."""
     folder = _absolute(request.output or request.source.with_suffix(".frames"))
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} exists and is not a folder", hint="name a new folder with --frames")
+    if folder.exists() and any(folder.iterdir()):
         raise OutputError(f"{folder} exists and is not empty", hint="name a new folder with --frames")
     return folder
 

@@ -1,7 +1,9 @@
 """Facts about jobs for the faces of the farm: plain values, read in one transaction each."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 from sqlalchemy import case, func, select
@@ -12,7 +14,7 @@ from farm.coordinator.control import find_job
 from farm.database.models import Attempt, Chunk, Event, Job, Worker
 from farm.domain.lifecycle import AttemptStatus, ChunkStatus, JobStatus
 from farm.errors import NotFound
-from farm.messages import STAGES
+from farm.messages import STAGES, Artefact
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,11 @@ class StageFacts:
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """One job as people see it. Times in seconds since the epoch."""
+    """One job as people see it. Times in seconds since the epoch.
+
+    ``container``: FFmpeg's name of the output's, ``pictures`` for a folder of them. ``psnr``: the lowest of any chunk,
+    in dB, away from the faces; None where nothing was measured, or nothing differs.
+    """
 
     id: str
     status: str
@@ -44,6 +50,8 @@ class JobFacts:
     notes: tuple[str, ...]
     failures: int
     stages: tuple[StageFacts, ...]
+    container: str = ""
+    psnr: float | None = None
 
     @property
     def over(self) -> bool:
@@ -132,7 +140,23 @@ def _facts(session: Session, job: Job) -> JobFacts:
         notes=tuple(job.notes),
         failures=failures or 0,
         stages=tuple(_stage(session, job, stage) for stage in STAGES),
+        container=job.container,
+        psnr=lowest_psnr(Artefact.model_validate(row) for row in _made(session, job, "redact")),
     )
+
+
+def lowest_psnr(segments: Iterable[Artefact]) -> float | None:
+    """The lowest PSNR of segments; None where none was measured, or nothing differs."""
+    measured = [s.psnr for s in segments if s.psnr is not None and isfinite(s.psnr)]
+    return min(measured, default=None)
+
+
+def _made(session: Session, job: Job, stage: str) -> Iterable[Any]:
+    """What a stage of a job that is over has made; before, the answer would be of one part only."""
+    if not JobStatus(job.status).over:
+        return ()
+    mine = (Chunk.job_id == job.id, Chunk.stage == stage, Chunk.artefact.is_not(None))
+    return session.scalars(select(Chunk.artefact).where(*mine))
 
 
 def _stage(session: Session, job: Job, stage: str) -> StageFacts:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from farm.coordinator import keys
 from farm.coordinator.context import Context
@@ -17,6 +18,7 @@ from farm.database.models import Chunk, Job
 from farm.database.statuses import move_job, note
 from farm.domain.lifecycle import ChunkStatus, JobEvent, JobStatus
 from farm.domain.manifest import Manifest, dump_manifest, load_manifest, pts_key
+from farm.errors import OutputError
 from farm.media.index import plan_manifest
 
 
@@ -33,7 +35,7 @@ def submit(context: Context, request: Request, model_sha256: str, workers: int) 
     """Write the job down, or find the same job unfinished and let it go on.
 
     ``workers``: how many will work on it, which the number of chunks is fitted to.
-    Raises SourceError, OutputError, StorageError, DatabaseError.
+    Raises SourceError, OutputError (also for the output of another unfinished job), StorageError, DatabaseError.
     """
     source = request.source.resolve()
     place = place_output(request)
@@ -99,6 +101,17 @@ def _go_on(context: Context, job_id: str, output: Path, overwrite: bool) -> Subm
     return Submitted(job_id, output, resumed=True)
 
 
+def _refuse_claimed(session: Session, job: Job) -> None:
+    """Of two unfinished jobs with one output the slower one would fail: after a Ctrl-C, the one that is wanted."""
+    same = select(Job).where(Job.output == job.output, Job.fingerprint != job.fingerprint)
+    earlier = next((j for j in session.scalars(same) if not JobStatus(j.status).over), None)
+    if earlier is not None:
+        raise OutputError(
+            f"{job.output} is the output of job {earlier.id}, which has other options and is not finished",
+            hint=f"farm cancel {earlier.id} first, or choose another name",
+        )
+
+
 def _write_down(
     context: Context,
     request: Request,
@@ -127,6 +140,7 @@ def _write_down(
     )
     detect = keys.detect_fingerprint(manifest.source.digest, model_sha256, request.options)
     with context.database.write() as session:
+        _refuse_claimed(session, job)
         session.add(job)
         session.flush()
         for chunk in manifest.chunks:

@@ -9,6 +9,7 @@ from pathlib import Path
 import ffmpeg
 
 from farm.domain.manifest import OtherStream, Source
+from farm.media.boxes import colour_boxes
 from farm.media.opening import input_options
 from farm.media.window import Window
 
@@ -36,6 +37,26 @@ class Tags:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """How a joined video ends, in its ticks: the pts of the packets shown and decoded last, and where it ends."""
+
+    shown: int
+    decoded: int
+    end: int
+
+    def bitstream_filter(self, container: str) -> str:
+        """FFmpeg's bitstream filter that makes a copy end there.
+
+        ffmpeg takes a packet to last until the next one in decoding order, and MP4's muxer takes the video to end
+        where the latest packet does. So there all but the last are given a tick, which nothing else is computed from.
+        """
+        others = "1" if container in ("mp4", "mov") else "DURATION"
+        decoded = f"if(eq(PTS,{self.decoded}),{self.end - self.decoded},{others})"
+        lasts = f"if(eq(PTS,{self.shown}),{self.end - self.shown},{decoded})"
+        return f"setts=pts=PTS:dts=DTS:duration='{lasts}'"
+
+
+@dataclass(frozen=True, slots=True)
 class ComposeInputs:
     """What goes into an output.
 
@@ -44,8 +65,8 @@ class ComposeInputs:
     the stream's index in the source. ``rates``: ticks a second of the source's other streams. ``chapters``: whether
     the source's are copied, or else the file with those that come instead. ``ticks``: seconds a tick, by index.
     ``tags``: metadata by index, None for the file's own; what has none there is copied whole. ``reserved``: bytes left
-    free at an MP4's front for its index; 0 where it is not known what the index takes. ``last``: the time of the frame
-    shown last, and for how long, in the joined video's ticks.
+    free at an MP4's front for its index; 0 where it is not known what the index takes. ``ending``: of the joined
+    video, where its last frame's duration can be said.
     """
 
     video: Path
@@ -61,7 +82,7 @@ class ComposeInputs:
     ticks: Mapping[int, Fraction] = field(default_factory=dict)
     tags: Mapping[int | None, Tags] = field(default_factory=dict)
     reserved: int = 0
-    last: tuple[int, int] | None = None
+    ending: Ending | None = None
 
 
 def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[str]:
@@ -153,11 +174,8 @@ def _stream_settings(
         settings[f"disposition:{place}"] = flags.get(index) or "0"
         if other is None and inputs.codec == "hevc" and container in ("mp4", "mov"):
             settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other
-        if other is None and inputs.last is not None:
-            # ffmpeg takes a packet to last until the next one in decoding order, and loses the end of B-frames and VP9
-            settings[f"bsf:{place}"] = "setts=pts=PTS:dts=DTS:duration='if(eq(PTS,{}),{},DURATION)'".format(
-                *inputs.last
-            )
+        if other is None and inputs.ending is not None:
+            settings[f"bsf:{place}"] = inputs.ending.bitstream_filter(container)
         if other is not None and other.kind in _MOVABLE and not inputs.window.whole:
             settings[f"bsf:{place}"] = inputs.window.bitstream_filter(inputs.ticks[index])
     return settings
@@ -178,9 +196,10 @@ def _muxer_settings(inputs: ComposeInputs, container: str) -> dict[str, object]:
         # edit lists, which carry the times that streams begin at, count in the movie's timescale
         common = lcm(ticks, *inputs.rates)
         # the index comes first, for those who play while they load: into space that was kept free, else by moving all
-        flags = ("" if inputs.reserved else "+faststart") + (
-            "+use_metadata_tags" if _any_key(inputs, container) else ""
-        )
+        flags = "" if inputs.reserved else "+faststart"
+        flags += "+use_metadata_tags" if _any_key(inputs, container) else ""
+        # FFmpeg leaves out colours of which not all three are known; only some codecs say them in their own header
+        flags += "+write_colr" if colour_boxes(inputs.source.video) else ""
         return {
             "video_track_timescale": str(ticks),
             "movie_timescale": str(common if common <= _LARGEST_TIMESCALE else ticks),

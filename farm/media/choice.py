@@ -2,6 +2,7 @@
 
 from farm.domain.manifest import VideoStream
 from farm.domain.options import CODECS, RedactOptions
+from farm.domain.orientation import is_sideways, upright_size
 from farm.domain.pixels import pixel_format
 from farm.errors import SettingsError, SourceError
 from farm.media.codecs import (
@@ -18,28 +19,29 @@ from farm.media.codecs import (
 
 
 def output_size(video: VideoStream, scale: int | None) -> tuple[int, int]:
-    """Width and height of the output: the source's, or ``scale`` pixels across and as high in proportion.
+    """Width and height of the output as it is coded: the source's, or smaller in proportion.
 
-    Both are rounded down to whole chroma samples and even numbers. Raises SettingsError where nothing would shrink,
-    SourceError for interlaced video, whose fields would be mixed.
+    ``scale``: the width in pixels of what is shown, which is the coded height of a video that is turned. Both are
+    rounded down to whole chroma samples. Raises SettingsError where nothing would shrink, SourceError for interlaced
+    video, whose fields would be mixed.
     """
     if scale is None:
         return video.width, video.height
     if video.interlaced:
         raise SourceError("interlaced video cannot be made smaller", hint="leave out --scale, or deinterlace it first")
-    if scale >= video.width:
-        raise SettingsError(
-            f"--scale {scale}: the video is {video.width} pixels wide already", hint="use a smaller width"
-        )
+    shown, _ = upright_size(video.width, video.height, video.orientation)
+    if scale >= shown:
+        raise SettingsError(f"--scale {scale}: the video is {shown} pixels wide already", hint="use a smaller width")
     pixels = pixel_format(video.pix_fmt)
-    across = max(2, pixels.across if pixels else 2)
-    down = max(2, pixels.down if pixels else 2)
-    width = scale // across * across
-    height = video.height * width // video.width // down * down
-    if not height:
-        raise SettingsError(
-            f"--scale {scale}: nothing would be left of {video.height} lines", hint="use a larger width"
-        )
+    across, down = (pixels.across, pixels.down) if pixels else (2, 2)
+    if is_sideways(video.orientation):
+        height = scale // down * down
+        width = video.width * height // video.height // across * across
+    else:
+        width = scale // across * across
+        height = video.height * width // video.width // down * down
+    if not width or not height:
+        raise SettingsError(f"--scale {scale}: nothing would be left of the picture", hint="use a larger width")
     return width, height
 
 

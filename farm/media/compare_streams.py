@@ -2,7 +2,7 @@
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -10,23 +10,32 @@ from typing import Any
 
 from av.container import InputContainer
 from av.packet import Packet
+from av.stream import Disposition
 
 from farm.domain.manifest import OtherStream, VideoStream
 from farm.errors import FarmError
 from farm.media.failing import reading
 from farm.media.opening import open_source
+from farm.media.streams import is_made_by_muxer
+from farm.media.tracks import look, track_ends
 from farm.media.verify_video import seconds
+
+_NO_ROLE = Disposition(0)
 
 
 @dataclass(slots=True)
 class Track:
     """A stream's packets, 16 bytes each: the first 8 bytes of their SHA-256, and their pts in ``tick`` seconds.
 
-    ``whole`` is the digest of all bytes as one string, however they are cut into packets (PCM).
+    ``whole`` is the digest of all bytes as one string, however they are cut into packets (PCM). ``made``: by a muxer,
+    from chapters or a time code. ``language``: as the file says it; ``flags``: FFmpeg's dispositions.
     """
 
     other: OtherStream
     tick: Fraction
+    made: bool = False
+    language: str = "und"
+    flags: Disposition = _NO_ROLE
     hashes: "array[int]" = field(default_factory=lambda: array("Q"))
     times: "array[int]" = field(default_factory=lambda: array("q"))
     whole: Any = field(default_factory=hashlib.sha256)
@@ -84,7 +93,8 @@ class Packets:
 def read_packets(path: Path, video: VideoStream, others: Iterable[OtherStream], kind: type[FarmError]) -> Packets:
     """Demuxes a file once; errors become ``kind``. Memory: 8 bytes a frame, 16 a packet of another stream."""
     with open_source(path) as container, reading(path, kind, "cannot be read to its end"):
-        tracks = {o.index: _track(container, o) for o in others}
+        letters = look(container, path, texts=False).letters
+        tracks = {o.index: _track(container, o, made=is_made_by_muxer(letters.get(o.index))) for o in others}
         found = Packets(list(tracks.values()), metadata=dict(container.metadata), chapters=_chapters(container))
         for packet in container.demux():
             if packet.size == 0 and packet.pts is None:
@@ -94,15 +104,16 @@ def read_packets(path: Path, video: VideoStream, others: Iterable[OtherStream], 
             elif packet.stream_index in tracks:
                 tracks[packet.stream_index].add(bytes(packet), packet.pts)
         stream = container.streams[video.index]
-        if stream.duration is not None and stream.time_base is not None:
-            found.end = ((stream.start_time or 0) + stream.duration) * stream.time_base
+        if container.format.name.startswith("mov") and (said := track_ends(path).get(stream.id)):
+            found.end = said.seconds
     found.pts = array("q", sorted(found.pts))
     return found
 
 
-def _track(container: InputContainer, other: OtherStream) -> Track:
+def _track(container: InputContainer, other: OtherStream, *, made: bool) -> Track:
     stream = container.streams[other.index]
-    track = Track(other, stream.time_base or Fraction(1))
+    language = stream.metadata.get("language", "und")
+    track = Track(other, stream.time_base or Fraction(1), made, language, stream.disposition)
     if other.kind == "attachment":  # its bytes are the stream's, not a packet's
         track.add(getattr(stream, "data", None) or b"", None)
     return track
@@ -121,13 +132,16 @@ def _chapters(container: InputContainer) -> list[tuple[Fraction, Fraction, str]]
 class Streams:
     """How two files' other streams compare. ``same``: compared and equal, with the number of packets in all.
 
-    ``lost``: streams that the output lacks; ``wrong``: a line for each that differs, or that nothing in the source is.
+    ``lost``: streams that the output lacks; ``wrong``: a line for each that differs, or that nothing in the source is,
+    or that comes in another order or with another language. ``unsaid``: a line for each language that is not said, and
+    each other role (default, forced), which not every container can say.
     """
 
     same: int
     packets: int
     lost: tuple[str, ...]
     wrong: tuple[str, ...]
+    unsaid: tuple[str, ...] = ()
 
 
 def compare_streams(source: Sequence[Track], output: Sequence[Track], shift: Fraction, *, part: bool) -> Streams:
@@ -135,24 +149,57 @@ def compare_streams(source: Sequence[Track], output: Sequence[Track], shift: Fra
 
     Of a ``part`` a stream may hold a run of the source's packets.
     """
-    left, wrong, same, packets = list(source), [], 0, 0
-    rest = []
+    left, wrong, packets = list(source), list[str](), 0
+    rest, pairs = list[Track](), list[tuple[Track, Track]]()
     for track in output:
         partner = next((s for s in left if _alike(s, track) and _difference(s, track, shift, part=part) is None), None)
         if partner is None:
             rest.append(track)
             continue
         left.remove(partner)
-        same, packets = same + 1, packets + len(track.hashes)
+        pairs.append((partner, track))
+        packets += len(track.hashes)
     for track in rest:
         partner = next((s for s in left if _alike(s, track)), None)
         if partner is None:
-            if not _is_chapters(track):
+            if not _is_chapters(track) and not track.made:
                 wrong.append(f"{track.name} of the output is not in the source")
             continue
         left.remove(partner)
         wrong.append(f"{partner.name}: {_difference(partner, track, shift, part=part)}")
-    return Streams(same, packets, tuple(s.name for s in left if not _is_chapters(s)), tuple(wrong))
+    wrong += [*_exchanged(pairs), *(line for a, b in pairs if (line := _other_language(a, b)))]
+    kinds = [ours.other.kind for ours, _ in pairs]
+    unsaid = tuple(line for a, b in pairs if (line := _unsaid(a, b, single=kinds.count(a.other.kind) == 1)))
+    return Streams(len(pairs), packets, tuple(s.name for s in left if not _is_chapters(s)), tuple(wrong), unsaid)
+
+
+def _exchanged(pairs: Sequence[tuple[Track, Track]]) -> Iterator[str]:
+    """Streams of one kind have to come in the source's order: players know them by it."""
+    latest: dict[str, Track] = {}
+    for ours, _ in pairs:
+        before = latest.setdefault(ours.other.kind, ours)
+        if ours.other.index < before.other.index:
+            yield f"{ours.name} comes behind {before.name}"
+        latest[ours.other.kind] = ours
+
+
+def _other_language(ours: Track, theirs: Track) -> str | None:
+    if theirs.language in ("und", ours.language):
+        return None
+    return f"{ours.name}: its language is {theirs.language}, the source's is {ours.language}"
+
+
+def _unsaid(ours: Track, theirs: Track, *, single: bool) -> str | None:
+    """``single``: of its kind; no other is the default then, whatever is said."""
+    if theirs.language == "und" != ours.language:
+        return f"{ours.name}: its language, {ours.language}, is not said"
+    if (theirs.flags ^ ours.flags) & ~(Disposition.default if single else _NO_ROLE):
+        return f"{ours.name}: is {_roles(theirs.flags)}, in the source {_roles(ours.flags)}"
+    return None
+
+
+def _roles(flags: Disposition) -> str:
+    return " and ".join(role.name or "" for role in flags) or "neither default nor anything else"
 
 
 def _alike(one: Track, other: Track) -> bool:

@@ -13,7 +13,7 @@ from av.stream import Disposition
 from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.errors import OutputError, SourceError, VerificationError
-from farm.media.arguments import ComposeInputs, Cover, Tags, compose_arguments
+from farm.media.arguments import ComposeInputs, Cover, Ending, Tags, compose_arguments
 from farm.media.chapters import ffmetadata
 from farm.media.copying import TOO_SMALL, Copying
 from farm.media.encode import EncoderSettings
@@ -64,7 +64,7 @@ def compose(
     with _workspace(out) as (joined, folder):
         join_segments(manifest, chunk_pts, segments, joined, part(progress, frames, 0, 2))
         inputs, notes = _inputs(source, manifest, settings.codec, joined, container, options, folder)
-        inputs = replace(inputs, last=_last_frame(joined, manifest, chunk_pts(manifest.chunks[-1])[-1]))
+        inputs = replace(inputs, ending=_ending(joined, manifest, chunk_pts(manifest.chunks[-1])[-1]))
         _copy(inputs, container, out, frames, part(progress, frames, 1, 2))
     return ComposeReport(notes)
 
@@ -81,15 +81,19 @@ def _copy(inputs: ComposeInputs, container: str, out: Path, frames: int, progres
     Copying(out, _to_write(inputs, container), frames, progress).run(compose_arguments(inputs, container, out))
 
 
-def _last_frame(joined: Path, manifest: Manifest, pts: int) -> tuple[int, int] | None:
-    """When the frame of ``pts``, the last, is shown in the joined video, and how long: in that file's ticks."""
+def _ending(joined: Path, manifest: Manifest, pts: int) -> Ending | None:
+    """How the joined video ends, whose last frame is that of ``pts``; in that file's ticks."""
     with open_source(joined) as opened:
-        tick = opened.streams.video[0].time_base
-    if tick is None:
+        stream = opened.streams.video[0]
+        if stream.time_base is None:
+            return None
+        scale = manifest.source.video.time_base / stream.time_base
+        shown, end = (pts - manifest.shift) * scale, (manifest.chunks[-1].pts_end - manifest.shift) * scale
+        opened.seek(int(shown), stream=stream, backward=True)
+        decoded = [packet.pts for packet in opened.demux(stream) if packet.pts is not None]
+    if shown.denominator != 1 or end.denominator != 1 or not decoded:
         return None
-    scale = manifest.source.video.time_base / tick
-    begins, lasts = (pts - manifest.shift) * scale, (manifest.chunks[-1].pts_end - pts) * scale
-    return (int(begins), int(lasts)) if begins.denominator == lasts.denominator == 1 else None
+    return Ending(int(shown), decoded[-1], int(end))
 
 
 def left_out(source: Path, manifest: Manifest, container: str, options: ComposeOptions = USUAL) -> tuple[str, ...]:

@@ -71,7 +71,10 @@ def _stamps(container: InputContainer, video: VideoStream, path: Path) -> "array
             dts.append(packet.dts)
     times = sorted(pts if len(pts) >= len(dts) else dts)
     if len(set(times)) != len(times):
-        raise SourceError(f"{path}: two frames have the same time")
+        raise SourceError(
+            f"{path}: two frames have the same time",
+            hint="give each its own first, for example: ffmpeg -i IN -fps_mode cfr -c:a copy OUT.mkv",
+        )
     if times and times[0] < 0:
         raise SourceError(f"{path}: its first frame is at a negative time, {times[0]} ticks")
     return array("q", times)

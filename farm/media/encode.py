@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 import av
+from av.filter import Graph
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
@@ -55,6 +56,7 @@ class SegmentWriter:
         self._last: int | None = None
         self._counted: deque[int] = deque()  # times of the frames that a counting encoder has not given back yet
         self._finished = False
+        self._setfield: Graph | None = None
         matroska = settings.segment_format == "matroska"
         self._ticks = Fraction(1, 1000 if matroska else settings.time_base.denominator)
         self._clock = 1 / settings.rate if settings.counted else settings.time_base
@@ -108,6 +110,8 @@ class SegmentWriter:
         self._last = time
         arranged = _arranged(frame, self._settings)
         self._label(arranged)
+        if self._settings.fields != "progressive" and not arranged.interlaced_frame:
+            arranged = self._fields(arranged)
         # times count from the chunk's first frame; the caller's frame gets its own back
         arranged.pts, arranged.time_base = self._encoder_time(time - self._first), self._clock
         self.frames += 1
@@ -125,6 +129,23 @@ class SegmentWriter:
         frame.color_primaries = settings.color_primaries
         frame.color_trc = settings.color_transfer
         frame.colorspace = settings.color_space
+
+    def _fields(self, frame: VideoFrame) -> VideoFrame:
+        """A progressive frame as one of two fields in the video's order, which encoders take from each frame anew.
+
+        They would write that the bottom field is first. FFmpeg's filter sets what PyAV cannot; no sample is copied.
+        """
+        if self._setfield is None:
+            graph = Graph()
+            buffer = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+            )
+            graph.link_nodes(buffer, graph.add("setfield", self._settings.fields), graph.add("buffersink")).configure()
+            self._setfield = graph
+        self._setfield.push(frame)
+        labelled = self._setfield.pull()
+        assert isinstance(labelled, VideoFrame)
+        return labelled
 
     def _encoder_time(self, ticks: int) -> int:
         if not self._settings.counted:

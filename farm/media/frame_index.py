@@ -10,7 +10,6 @@ from typing import Any
 import av.error
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Stream
 
 from farm.domain.manifest import VideoStream
 from farm.errors import SourceError
@@ -21,6 +20,7 @@ from farm.media.limits import Limits
 from farm.media.opening import open_source
 from farm.media.probe import Look, several
 from farm.media.shown import is_shown
+from farm.media.tracks import Ends, track_ends
 
 #: A file whose packets end this much (seconds, and share) before the duration in its header was cut off.
 _SHORT_SECONDS = 1.0
@@ -60,7 +60,8 @@ def index_frames(path: Path, seen: Look, limits: Limits, *, damaged: bool = Fals
         reader.tell_damage(cut_off(path, container.format.name))
         if (place := broken_checksum(path, container.format.name)) is not None:
             reader.tell_damage(f"is damaged behind byte {place}: a checksum in it does not match")
-        streams = [s for s in container.streams if s.type in ("video", "audio")]
+        # all but attachments: a subtitle may end long after the video
+        streams = [s for s in container.streams if s.type in ("video", "audio", "subtitle", "data")]
         try:
             for packet in container.demux(streams):
                 reader.take(packet)
@@ -70,7 +71,7 @@ def index_frames(path: Path, seen: Look, limits: Limits, *, damaged: bool = Fals
             reader.tell_damage(f"cannot be read behind {float(reader.until):.3f} s: {reason(error)}")
         _check_all_read(container, seen.video, reader)
         if container.format.name.startswith("mov"):
-            reader.declared_end = _declared_end(container.streams[seen.video.index])
+            reader.said = track_ends(path).get(container.streams[seen.video.index].id)
     return reader.index()
 
 
@@ -92,7 +93,8 @@ class _Reader:
         self.last = (0, 0)  # the latest pts and its duration
         self.last_key: int | None = None  # the latest shown key frame
         self.until = Fraction(0)  # seconds: where the last packet of any stream ends
-        self.declared_end: int | None = None  # where an MP4 track says that it ends
+        self.latest = 0  # the duration of the latest packet in decoding order
+        self.said: Ends | None = None  # where an MP4 track says that it ends
 
     def tell_damage(self, what: str | None) -> None:
         """Raises SourceError for ``what`` is wrong with the file, or notes it where damage is accepted."""
@@ -125,6 +127,7 @@ class _Reader:
             self._take_key(pts, hidden=packet.is_discard)
         elif self.keys and pts < self.keys[-1]:
             self.open_gop[-1] = 1
+        self.latest = packet.duration or 0
         if not packet.is_discard:
             self.pts.append(pts)
             if pts >= self.last[0] or len(self.pts) == 1:
@@ -165,12 +168,18 @@ class _Reader:
     def _last_duration(self, pts: "array[int]") -> int:
         """How long the last frame is shown.
 
-        MP4 counts a packet's duration from one dts to the next, which is not the frame's own where B-frames have
-        different durations: there the track's end says it, if it is near.
+        MP4 counts a packet's duration from one dts to the next, which is not the frame's own where frames are reordered
+        and of different lengths. Its track says where it ends, rounded; the packets' durations say it exactly.
         """
         usual = self.last[1] or usual_duration(pts, self.video)
-        end = self.declared_end
-        return end - pts[-1] if end is not None and pts[-1] < end <= pts[-1] + 2 * usual else usual
+        if self.said is None:
+            return usual
+        left = self.said.seconds / self.video.time_base - pts[-1]  # ticks
+        near = self.said.tick / self.video.time_base
+        for known in (usual, self.latest):
+            if known > 0 and abs(known - left) < near:
+                return known
+        return round(left) if round(left) > 0 else usual
 
     def _decodable(self, pts: "array[int]") -> "array[int]":
         """Without the frames before the first key frame that no decoder shows, as the first decoded one tells."""
@@ -192,7 +201,10 @@ class _Reader:
     def _check_times(self, pts: "array[int]") -> None:
         for a, b in pairwise(pts):
             if a == b:
-                raise SourceError(f"{self.path}: two frames have the same time, {self._seconds(a)}")
+                raise SourceError(
+                    f"{self.path}: two frames have the same time, {self._seconds(a)}",
+                    hint="give each its own first, for example: ffmpeg -i IN -fps_mode cfr -c:a copy OUT.mkv",
+                )
         if pts[0] < 0:
             raise SourceError(
                 f"{self.path}: its first frame is at a negative time, {self._seconds(pts[0])}",
@@ -201,10 +213,6 @@ class _Reader:
 
     def _seconds(self, pts: int) -> str:
         return f"{float(pts * self.video.time_base):.3f} s"
-
-
-def _declared_end(stream: Stream) -> int | None:
-    return None if stream.duration is None else (stream.start_time or 0) + stream.duration
 
 
 def usual_duration(pts: "array[int]", video: VideoStream) -> int:
@@ -223,7 +231,8 @@ def _check_all_read(container: InputContainer, video: VideoStream, reader: _Read
         if declared != reader.packets:
             reader.tell_damage(f"is cut off: {reader.packets} of {declared} frames are in it")
     if family in _HEADER_DURATION and container.duration:
-        first = Fraction(container.start_time or 0, 1_000_000)
+        # an MP4 file says how long it is; the others, most of the time, where it ends
+        first = Fraction(container.start_time or 0, 1_000_000) if family == "mov" else Fraction(0)
         short = float(Fraction(container.duration, 1_000_000) - (reader.until - first))
         if short > max(_SHORT_SECONDS, _SHORT_SHARE * container.duration / 1e6):
             reader.tell_damage(

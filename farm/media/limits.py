@@ -1,10 +1,11 @@
 """How much a single source may ask for, whatever its header says."""
 
 from dataclasses import dataclass
+from math import inf
 
 from farm.errors import SourceError
 
-_HINT = "a setting raises the limit"
+_HINT = "FARM_MAX_PIXELS and FARM_MAX_HOURS raise the limits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +27,6 @@ class Limits:
         """Raises SourceError for a video of more seconds. ``where``: the file."""
         if seconds > self.seconds:
             raise SourceError(f"{where}: is {seconds:.0f} s long; at most {self.seconds:.0f} s are allowed", hint=_HINT)
+
+
+NO_LIMITS = Limits(2**62, inf)

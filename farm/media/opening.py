@@ -26,7 +26,12 @@ def input_options() -> dict[str, str]:
 
 
 def check_readable(path: Path) -> None:
-    """Raises SourceError unless ``path`` is a regular, readable file that holds something."""
+    """Raises SourceError unless ``path`` is a regular, readable file with a name of text that holds something."""
+    name = os.fsencode(path)
+    if name.decode("utf-8", "replace") != os.fsdecode(name):  # the database and ffmpeg-python take text only
+        raise SourceError(
+            f"{name.decode('utf-8', 'replace')}: its name is not in UTF-8", hint="rename it or its folder"
+        )
     try:
         status = path.stat()
     except PermissionError as error:

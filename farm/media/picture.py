@@ -17,6 +17,10 @@ _INTERLACED = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
 _LOST = {
     Type.DOVI_METADATA: "its Dolby Vision metadata is left out; the picture that every other display shows stays",
     Type.DYNAMIC_HDR_PLUS: "its HDR10+ metadata, which changes from scene to scene, is left out",
+    Type.DYNAMIC_HDR_VIVID: "its HDR Vivid metadata, which changes from scene to scene, is left out",
+    Type.AMBIENT_VIEWING_ENVIRONMENT: "what it says of the light around the viewer is left out",
+    Type.ICC_PROFILE: "its ICC colour profile is left out: colours may be shown a little different",
+    Type.SPHERICAL: "that it is a 360 degree video is left out: players show the flat picture",
 }
 
 

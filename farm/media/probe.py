@@ -1,10 +1,12 @@
 """What a source is: its container, the one video stream that is redacted, and the streams that are copied."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
 
+import av.error
 from av.container import InputContainer
 from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
@@ -15,7 +17,7 @@ from farm.domain.pixels import pixel_format
 from farm.errors import SourceError
 from farm.media.decoding import decoded, set_up_decoder
 from farm.media.failing import reading, reason
-from farm.media.limits import Limits
+from farm.media.limits import NO_LIMITS, Limits
 from farm.media.opening import open_source
 from farm.media.picture import picture_of
 
@@ -25,6 +27,10 @@ BARE = frozenset({"h264", "hevc", "vvc", "m4v", "mpegvideo", "obu", "mjpeg", "jp
 _DEFAULT_RATE = Fraction(25)
 _LOOK = 16  # frames decoded to learn what only frames tell
 _LOOK_PACKETS = 1000  # among at most so many packets
+#: Where it is looked whether a video becomes interlaced on its way, as broadcasts do: shares of its length, frames.
+_LATER, _LATER_LOOK, _LATER_PACKETS = (Fraction(1, 4), Fraction(1, 2), Fraction(3, 4)), 4, 60
+#: Their frames have no fields, or fields of their own.
+_NO_FIELDS = frozenset({"hevc", "av1", "vp8", "vp9", "vvc", "gif", "png", "apng"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +50,11 @@ class Look:
 
 
 def probe(path: Path) -> tuple[str, VideoStream, tuple[OtherStream, ...]]:
-    """Container name (FFmpeg's), the video stream and the other streams of a source: see :func:`look`."""
-    seen = look(path)
+    """Container name (FFmpeg's), the video stream and the other streams of an output: see :func:`look`.
+
+    What was written is as large as what was planned: no limits.
+    """
+    seen = look(path, NO_LIMITS)
     return seen.container, seen.video, seen.others
 
 
@@ -63,7 +72,8 @@ def look(path: Path, limits: Limits | None = None) -> Look:
         others = tuple(_other(s) for s in container.streams if s.index != stream.index and s.index not in empty)
         name = container.format.name
         counted = name in BARE or (whole and not _in_order(frames))
-        video, notes = _described(stream, frames)
+        later = () if counted or stream.codec_context.codec.canonical_name in _NO_FIELDS else _later(container, stream)
+        video, notes = _described(stream, [*frames, *later])
         if counted:
             video, more = _counted(stream, video, bare=name in BARE)
             notes = (*more, *notes)
@@ -137,6 +147,18 @@ def _first_frames(container: InputContainer, stream: AvVideoStream, path: Path) 
     return frames, not errors and not any(frame.is_corrupt for frame in frames)
 
 
+def _later(container: InputContainer, stream: AvVideoStream) -> list[VideoFrame]:
+    """A few frames behind the first ones, as far as they can be had: damage is not looked for here."""
+    frames: list[VideoFrame] = []
+    duration = stream.duration or 0
+    with suppress(av.error.FFmpegError):
+        for share in _LATER if duration > 0 else ():
+            container.seek((stream.start_time or 0) + int(duration * share), stream=stream, backward=True)
+            found = decoded(container, stream, damage=lambda *_: None, most=_LATER_PACKETS)
+            frames += islice(found, _LATER_LOOK)
+    return [frame for frame in frames if (frame.width, frame.height) == (stream.width, stream.height)]
+
+
 def _refuse_picture(stream: AvVideoStream, frames: list[VideoFrame], path: Path, limits: Limits) -> None:
     context, frame = stream.codec_context, frames[0]
     limits.check_size(path, frame.width, frame.height)
@@ -172,10 +194,11 @@ def _described(stream: AvVideoStream, frames: list[VideoFrame]) -> tuple[VideoSt
         time_base=stream.time_base,
         average_rate=stream.average_rate or stream.guessed_rate or None,
         sample_aspect=stream.sample_aspect_ratio or None,
-        color_range=int(context.color_range),
-        color_primaries=int(context.color_primaries),
-        color_transfer=int(context.color_trc),
-        color_space=int(context.colorspace),
+        # the first frame's: the decoder's own are those of the frame that it saw last
+        color_range=int(frame.color_range),
+        color_primaries=int(frame.color_primaries),
+        color_transfer=int(frame.color_trc),
+        color_space=int(frame.colorspace),
         profile=stream.profile,
         matrix=picture.matrix,
         fields=picture.fields,

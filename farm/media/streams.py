@@ -78,6 +78,11 @@ def plan_streams(
         for o in kept
         if o.kind == "cover"
     ]
+    notes += [
+        f"stream {o.index} (attachment) is a picture or a video of its own: a face in it is not covered"
+        for o in kept
+        if o.index in seen.pictures
+    ]
     kept.sort(key=lambda other: _LAST.get(other.kind, 0))
     return StreamPlan(tuple(kept), tuple(notes))
 

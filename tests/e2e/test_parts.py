@@ -35,7 +35,9 @@ def test_one_frame_in_each_interval_keeps_its_time(farm: Farm, clip: Path, tmp_p
     out = tmp_path / "sampled.mp4"
     row = farm.json("submit", clip, "-o", out, "--every", "500ms", "--audio", "drop", "--scale", 160)
     assert times_of(out) == [0, Fraction(13, 25), 1, Fraction(38, 25)]  # the first at or after each half second
-    assert row["frames"] == 4
+    assert (row["frames"], row["container"]) == (4, "mp4")
+    assert row["psnr"] > 35
+    assert f"away from the faces at least {row['psnr']:.1f} dB PSNR" in row["notes"]
     with av.open(str(out)) as container:
         assert [s.type for s in container.streams] == ["video"]
         assert (container.streams.video[0].width, container.streams.video[0].height) == (160, 90)
@@ -57,6 +59,8 @@ def test_frames_as_pictures(farm: Farm, clip: Path, tmp_path: Path) -> None:
     same = np.abs(shown - original).max(axis=2) < 4
     assert same.mean() > 0.5  # and nothing was lost elsewhere
     assert "is not empty" in farm.run("submit", clip, "--frames", folder, code=4).stderr
+    in_the_way = folder / "frames.csv"
+    assert "is not a folder" in farm.run("submit", clip, "--frames", in_the_way, code=4).stderr
 
 
 @pytest.mark.parametrize(

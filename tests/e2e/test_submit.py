@@ -67,6 +67,27 @@ def test_two_jobs_at_once_share_one_embedded_farm(farm: Farm, clip: Path, tmp_pa
     assert_exact(clip, tmp_path / "b.mp4")
 
 
+def test_two_videos_do_not_share_an_output(farm: Farm, clip: Path, tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("cam1", "cam2", "out")]
+    for folder in folders:
+        folder.mkdir()
+        shutil.copy(clip, folder / "clip.mp4")
+    sources = [folder / "clip.mp4" for folder in folders[:2]]
+    done = farm.run("submit", *sources, "-o", folders[2], "--overwrite", "--end", "0.2s", "--detach", code=4)
+    assert f"error: {sources[1]}: {folders[2]}/clip.blurred.mp4 is another video's output" in done.stderr
+    assert len(farm.json("list")) == 1
+
+
+def test_other_options_do_not_race_an_unfinished_job_for_its_output(farm: Farm, clip: Path, tmp_path: Path) -> None:
+    words = ("submit", clip, "-o", tmp_path / "out.mp4", "--detach")
+    first = farm.json(*words, "--end", "0.2s")["id"]
+    done = farm.run(*words, "--end", "0.4s", code=4)
+    assert f"farm cancel {first}" in done.stderr
+    assert farm.json(*words, "--end", "0.2s")["id"] == first  # the same is not in its own way
+    farm.run("cancel", first)
+    assert farm.json(*words, "--end", "0.4s")["id"] != first
+
+
 def bad(tmp_path: Path, kind: str, clip: Path) -> tuple[Path, list[object], int, str]:
     """A bad input: the video, more arguments, the exit code, and a word that the one line has to say."""
     video = tmp_path / "in.mp4"

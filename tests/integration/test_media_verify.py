@@ -55,6 +55,19 @@ def test_a_good_output_holds(redacted: tuple[Path, Path]) -> None:
     assert [w.frames for w in found.windows] == [90]
 
 
+def test_many_small_covers_are_no_other_picture(render: Rendered, tmp_path: Path) -> None:
+    source = render("crowd.mp4", "-f", "lavfi", "-i", "testsrc2=s=320x240:d=0.3", *X264)
+    spots = [(x, y) for x in range(10, 310, 33) for y in range(11, 220, 39)]
+    covers = ",".join(f"drawbox=x={x}:y={y}:w=14:h=14:color=black:t=fill" for x, y in spots)
+    assert verdicts(compare(source, changed(source, tmp_path / "out.mp4", "-vf", covers))) == {}
+
+
+def test_a_face_may_be_all_of_a_tiny_picture(render: Rendered, tmp_path: Path) -> None:
+    source = render("tiny.mp4", "-f", "lavfi", "-i", "testsrc2=s=16x16:d=0.2", *X264)
+    cover = "drawbox=x=2:y=2:w=9:h=9:color=black:t=fill"
+    assert verdicts(compare(source, changed(source, tmp_path / "out.mp4", "-vf", cover))) == {}
+
+
 @pytest.mark.parametrize("quality", ["28", "35"])
 def test_another_quality_is_fine(redacted: tuple[Path, Path], tmp_path: Path, quality: str) -> None:
     output = changed(redacted[0], tmp_path / "out.mp4", "-vf", FACE, "-crf", quality)

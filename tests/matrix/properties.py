@@ -109,7 +109,10 @@ def _lasting(both: Both) -> Answer:
     if not before or not after or not both.output.container.startswith("mov"):
         return None, "only MP4 and QuickTime keep how long the last frame is shown"
     tick = max(both.output.streams[both.output.video].tick, both.source.streams[both.source.video].tick)
-    return abs(max(before) - max(after)) <= tick, f"ends at {max(after)}, the source at {max(before)}"
+    # MP4 counts a packet's duration from one decoding time to the next; the track's own end may say it better
+    ends = [max(before), *([both.source.declared] if both.source.declared is not None else [])]
+    near = any(abs(end - max(after)) <= tick for end in ends)
+    return near, f"ends at {max(after)}, the source at {' or '.join(map(str, ends))}"
 
 
 def _fact(name: str, but: str | None = None) -> Callable[[Both], Answer]:

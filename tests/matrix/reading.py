@@ -40,7 +40,7 @@ class Stream:
 @dataclass
 class Look:
     """A file without a decoder: ``pts``, ``dts``, ``discarded`` are its video's packets', ``ends`` (seconds)
-    where those that are shown end."""
+    where those that are shown end; ``declared``: where an MP4 track says that it ends."""
 
     path: Path
     container: str
@@ -52,6 +52,7 @@ class Look:
     discarded: int
     chapters: list[tuple[str, Fraction, Fraction]]
     metadata: dict[str, str]
+    declared: Fraction | None = None
 
     @property
     def others(self) -> list[Stream]:
@@ -81,6 +82,9 @@ def look(path: Path, index: int | None = None) -> Look:
             tick = Fraction(chapter["time_base"] or 1)
             title = str(chapter["metadata"].get("title", ""))
             found.chapters.append((title, chapter["start"] * tick, chapter["end"] * tick))
+        video = container.streams[found.video]
+        if video.duration is not None and container.format.name.startswith("mov"):
+            found.declared = ((video.start_time or 0) + video.duration) * (video.time_base or Fraction(1))
         found.metadata = {key.lower(): value for key, value in container.metadata.items()}
         readable = [s for s in container.streams if s.type in ("video", "audio", "subtitle", "data")]
         for packet in container.demux(readable):

@@ -67,7 +67,7 @@ BREAKS: list[tuple[str, str, str, str, set[str]]] = [
 #: What a person may have chosen: ``farm verify`` tells of it, or cannot know better, and does not fail.
 CHOSEN = {
     "8 bits", "one audio track less",
-    "audio tracks changed places", "another language", "another default", "no chapters",
+    "another default", "no chapters",
     "one subtitle less", "no attachment", "the place is back", "no title", "softened", "another codec",
 }  # fmt: skip
 #: Clips whose plain copy passes, which shows that it is not copying that the others fail for; and words it takes.

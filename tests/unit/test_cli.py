@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -17,7 +19,11 @@ from typer.testing import CliRunner
 
 from farm.cli import display
 from farm.cli.main import app
-from farm.coordinator.queries import JobFacts
+from farm.cli.submit import interrupted
+from farm.coordinator.advance import found_notes
+from farm.coordinator.linking import Linked
+from farm.coordinator.queries import JobFacts, lowest_psnr
+from farm.messages import Artefact
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -152,6 +158,74 @@ def test_the_shells_completion_is_printed(run: Run, shell: str) -> None:
     done = run("--show-completion", shell, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
     assert "complet" in done.stdout.lower()
     assert done.stderr == ""
+
+
+def test_the_options_of_submit_come_in_groups() -> None:
+    lines = CliRunner().invoke(app, ["submit", "--help"], terminal_width=100).output.splitlines()
+    groups = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert groups == ["Arguments:", "Source:", "Faces:", "Encoding:", "Output:", "Running:", "Help:"]
+    for group, option in (("Source:", "--start"), ("Faces:", "--style"), ("Encoding:", "--scale"), ("Output:", "-o")):
+        at = next(n for n, line in enumerate(lines) if line.startswith(f"  {option}"))
+        assert [line for line in lines[:at] if line in groups][-1] == group
+
+
+def test_a_kind_of_pictures_without_pictures_is_one_line(run: Run) -> None:
+    assert "--frames FOLDER" in the_line(run("submit", "in.mp4", "--frames-as", "png", code=2))
+
+
+@pytest.mark.parametrize("words", [("--chunk-seconds", "0"), ("--chunk-seconds", "nan"), ("--start", "soon")])
+def test_a_wrong_value_is_one_line_that_names_the_option(run: Run, words: tuple[str, str]) -> None:
+    line = the_line(run("submit", "in.mp4", *words, code=2))
+    assert line.startswith(f"error: {words[0]} {words[1].replace('0', '0.0')}: ")
+    assert "FARM_" not in line
+
+
+def facts_of(**more: Any) -> JobFacts:
+    row = {"id": "abc", "status": "done", "reason": None, "source": "a.mp4", "output": "b.mp4", "frames": 50,
+           "seconds": 2.0, "created_at": 0.0, "finished_at": 1.0, "notes": (), "failures": 0, "stages": ()}  # fmt: skip
+    return JobFacts(**{**row, **more})
+
+
+def test_the_summary_has_a_line_for_each_note() -> None:
+    facts = facts_of(notes=("one; two", "three"), failures=2)
+    assert display.summary(facts, 4.0).splitlines() == [
+        "b.mp4: 50 frames (2.0 s of video) in 4.0 s, 12.5 frames/s",
+        "  one; two",
+        "  three",
+        "  2 attempts failed and were repeated",
+    ]
+    assert "  1 attempt failed and was repeated" in display.summary(facts_of(failures=1), 4.0).splitlines()
+
+
+@pytest.mark.parametrize(("frames", "says"), [(1, "1 frame ("), (2, "2 frames (")])
+def test_the_summary_counts_as_people_do(frames: int, says: str) -> None:
+    assert says in display.summary(facts_of(frames=frames), 1.0)
+
+
+def test_what_is_found_is_a_note_each_for_faces_and_for_black_frames() -> None:
+    video = SimpleNamespace(time_base=Fraction(1, 25))
+    chunks = [SimpleNamespace(pts_start=10)]
+    manifest: Any = SimpleNamespace(frames=50, source=SimpleNamespace(video=video), chunks=chunks)
+    assert found_notes(Linked((), 1, 3), manifest) == ["1 track, a face in 3 of 50 frames"]
+    assert found_notes(Linked((), 2, 3, black=4, first_black=40), manifest) == [
+        "2 tracks, a face in 3 of 50 frames",
+        "frames that cannot be decoded and are black: 4, the first at 1.200 s",
+    ]
+
+
+def test_ctrl_c_says_whether_the_job_stops() -> None:
+    assert "goes on with job abc" in interrupted("abc", stops=True)
+    assert interrupted("abc", stops=True).startswith("stopped")
+    assert "farm cancel abc" in interrupted("abc", stops=False)
+    assert "stopped" not in interrupted("abc", stops=False)
+
+
+def test_the_lowest_psnr_is_of_what_was_measured() -> None:
+    def segment(psnr: float | None) -> Artefact:
+        return Artefact(key="k", size=1, sha256="0", frames=1, psnr=psnr)
+
+    assert lowest_psnr(map(segment, (41.5, None, float("inf"), 40.25))) == 40.25
+    assert lowest_psnr(map(segment, (None, float("inf")))) is None
 
 
 def test_names_of_files_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

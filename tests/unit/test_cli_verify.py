@@ -50,6 +50,13 @@ def test_a_line_for_each_property(said: Any) -> None:
     assert done.output == "ok      frames: 25 frames\ndiffers codec: hevc, the source's is h264\n"
 
 
+def test_missing_frames_point_to_part(said: Any) -> None:
+    few = comparison(("frames", "failed", "10 of 25 frames"))
+    assert "--part" in str(said(few).exception)
+    assert "--part" not in str(said(few, "--part").exception)
+    assert "--part" not in str(said(BAD).exception)
+
+
 def test_what_failed_is_the_error(said: Any) -> None:
     done = said(BAD)
     assert isinstance(done.exception, VerificationError)

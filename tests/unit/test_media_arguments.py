@@ -271,10 +271,10 @@ def test_metadata_is_removed_by_name_or_else_what_remains_is_named() -> None:
     words = pairs(compose_arguments(replace(inputs(AAC), tags=tags), "mp4", Path("out.mp4")))
     assert {("-map_metadata", "1"), ("-metadata", "location="), ("-metadata", "location-eng=")} <= set(words)
     assert {("-map_metadata:s:1", "-1"), ("-metadata:s:1", "a=b")} <= set(words)
-    assert ("-movflags", "+faststart") in words
+    assert ("-movflags", "+faststart+write_colr") in words
 
 
 def test_mp4_keeps_keys_of_any_name_only_where_one_asks_for_it() -> None:
     tags: dict[int | None, Tags] = {None: Tags({"com.apple.quicktime.make": "A"}, ())}
     words = pairs(compose_arguments(replace(inputs(AAC), tags=tags), "mov", Path("out.mov")))
-    assert ("-movflags", "+faststart+use_metadata_tags") in words
+    assert ("-movflags", "+faststart+use_metadata_tags+write_colr") in words

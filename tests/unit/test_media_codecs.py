@@ -12,12 +12,14 @@ from farm.domain.options import CODECS, PRESETS, RedactOptions
 from farm.domain.pixels import plain_format
 from farm.errors import FarmError, SettingsError, SourceError
 from farm.media import choice
+from farm.media.choice import output_size
 from farm.media.codecs import ENCODERS, encoder_named, layouts
 from farm.media.encode import encoder_settings, output_video
 from farm.media.hdr import hdr_parameters
 from farm.media.quality import quality_options
 from farm.media.rates import clock_rate
 
+QUARTER = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)  # players turn it clockwise by a quarter
 P3 = Mastering((34000, 16000, 13250, 34500, 7500, 3000), (15635, 16450), (10_000_000, 50))
 OWN = {
     "h264": ("libx264", "yuv420p"),
@@ -120,6 +122,7 @@ def test_what_cannot_be_held_is_refused_with_what_would(source: VideoStream, rea
         (video("hevc", "yuv420p", mastering=P3), {"codec": "vp8"}, "HDR metadata"),
         (video(), {"scale": 320}, "the video is 320 pixels wide already"),
         (video(height=20), {"scale": 16}, "nothing would be left"),
+        (video(matrix=QUARTER), {"scale": 240}, "the video is 240 pixels wide already"),
     ],
 )
 def test_what_was_asked_for_and_does_not_go_is_refused(
@@ -129,6 +132,12 @@ def test_what_was_asked_for_and_does_not_go_is_refused(
         encoder_settings(source, options(**asked))
     assert message in caught.value.message
     assert "\n" not in str(caught.value)
+
+
+def test_scale_is_the_width_that_is_shown() -> None:
+    assert output_size(video(), 160) == (160, 120)
+    assert output_size(video(matrix=QUARTER), 120) == (160, 120)
+    assert output_size(video(pix_fmt="yuv444p"), 161) == (161, 120)
 
 
 def test_an_encoder_that_this_ffmpeg_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

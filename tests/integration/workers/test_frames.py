@@ -13,6 +13,7 @@ from farm.domain.manifest import Chunk, Manifest
 from farm.domain.options import RedactOptions
 from farm.errors import SourceError
 from farm.media.index import plan_manifest
+from tests.integration.trips import rendered
 from tests.integration.workers.conftest import GreenClip
 from workers.frames import check_source, decode_chunk
 from workers.planes import planes_of
@@ -159,7 +160,8 @@ def test_another_size_or_format_than_planned(green_clip: GreenClip) -> None:
         next(decode_chunk(source, replace(video, width=640), chunk, pts[0]))
     with pytest.raises(SourceError, match="is yuv420p, not yuv444p"):
         next(decode_chunk(source, replace(video, pix_fmt="yuv444p"), chunk, pts[0]))
-    assert next(decode_chunk(source, replace(video, pix_fmt="yuvj420p"), chunk, pts[0])).frame.pts == pts[0][0]
+    with pytest.raises(SourceError, match="has other colours"):
+        next(decode_chunk(source, replace(video, pix_fmt="yuvj420p"), chunk, pts[0]))
 
 
 def test_a_source_that_changed(green_clip: GreenClip, tmp_path: Path) -> None:
@@ -195,3 +197,18 @@ def test_reading_ends_with_the_chunk(green_clip: GreenClip) -> None:
     short = Chunk(0, pts[0][0], pts[0][3], 3, pts[0][0])
     frames = decode_chunk(source, manifest.source.video, short, pts[0][:3])
     assert [d.frame.pts for d in islice(frames, 10)] == pts[0][:3]
+
+
+def test_colours_that_change_in_the_middle_are_refused(tmp_path: Path) -> None:
+    """The output's header can say one range only."""
+    both = b""
+    for color_range in ("tv", "pc"):
+        words = ["-f", "lavfi", "-i", "testsrc2=size=96x64:rate=10:duration=1", "-vf", f"setrange={color_range}"]
+        both += rendered(tmp_path / f"{color_range}.h264", *words, "-c:v", "libx264", "-bf", "0").read_bytes()
+    (tmp_path / "both.h264").write_bytes(both)
+    source = rendered(tmp_path / "both.mkv", "-framerate", "10", "-i", str(tmp_path / "both.h264"), "-c", "copy")
+    manifest, pts = planned(source, 100)
+    frames = decode_chunk(source, manifest.source.video, manifest.chunks[0], pts[0])
+    assert [d.frame.pts for d in islice(frames, 10)] == list(pts[0][:10])
+    with pytest.raises(SourceError, match=r"at 1\.000 s .* has other colours"):
+        next(frames)
