@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from farm.errors import VerificationError
-from farm.media.compose import compose, left_out
-from farm.media.containers import MUXERS
-from farm.media.encode import encoder_settings
-from farm.media.pictures import check_pictures, write_pictures
+from farm.media.composing.compose import compose, left_out
+from farm.media.composing.containers import MUXERS
+from farm.media.composing.pictures import check_pictures, write_pictures
+from farm.media.encoding.encode import encoder_settings
 from farm.media.progress import part
-from farm.media.verify import verify_output
+from farm.media.verifying.verify import verify_output
 from farm.messages import Order
 from farm.storage.base import Storage
 from workers.orders import Plan, Report, Result, Tools, check_input, make_once, read_plan

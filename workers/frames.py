@@ -11,10 +11,10 @@ import av.error
 from farm.domain.manifest import Chunk, Source, VideoStream
 from farm.domain.pixels import plain_format
 from farm.errors import SourceError
-from farm.media.counting import counted_frames
-from farm.media.decoding import decoded, set_up_decoder, strictness
-from farm.media.frame_facts import FULL_RANGE, frame_facts
-from farm.media.opening import open_source
+from farm.media.reading.counting import counted_frames
+from farm.media.reading.decoding import decoded, set_up_decoder, strictness
+from farm.media.reading.frame_facts import FULL_RANGE, frame_facts
+from farm.media.reading.opening import open_source
 from workers.sound import EARLIER, Scout, black_frame, fits, seek
 
 _REPAIR = "the source is damaged there; repair or cut it, then submit it again"

@@ -11,10 +11,10 @@ from farm.domain.geometry import Box
 from farm.domain.options import RedactOptions
 from farm.domain.track import FrameTracks, load_frame
 from farm.errors import SourceError, VerificationError
-from farm.media.encode import SegmentWriter, encoder_settings
-from farm.media.fidelity import Samples
+from farm.media.encoding.encode import SegmentWriter, encoder_settings
 from farm.media.progress import part
-from farm.media.verify_segment import verify_segment
+from farm.media.verifying.fidelity import Samples
+from farm.media.verifying.verify_segment import verify_segment
 from farm.messages import Order
 from farm.storage.base import Storage
 from workers.frames import Decoded, decode_chunk

@@ -20,9 +20,9 @@ from av.packet import Packet
 from farm.domain.manifest import Chunk, VideoStream
 from farm.domain.pixels import PixelFormat, pixel_format, plain_format
 from farm.errors import SourceError
-from farm.media.decoding import decoded, packets, set_up_decoder, strictness
-from farm.media.opening import open_source
-from farm.media.shown import is_shown
+from farm.media.reading.decoding import decoded, packets, set_up_decoder, strictness
+from farm.media.reading.opening import open_source
+from farm.media.reading.shown import is_shown
 
 #: How many seconds before the planned key frame decoding starts when it turned out to be too late; at last the start.
 EARLIER = (0.0, 2.0, 20.0, None)

@@ -83,7 +83,7 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
     from farm.cli.attach import FarmAtHand  # noqa: PLC0415 - `farm --help` should not wait for it
     from farm.cli.model_progress import model_digest  # noqa: PLC0415
     from farm.coordinator.placing import Request, place_output  # noqa: PLC0415
-    from farm.media.limits import Limits  # noqa: PLC0415
+    from farm.media.reading.limits import Limits  # noqa: PLC0415
 
     asked, length = job_options(settings, pictures=how.pictures), chunk_seconds(settings)
     if len(videos) > 1 and how.pictures:

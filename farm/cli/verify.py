@@ -11,7 +11,7 @@ from farm.errors import SettingsError, VerificationError
 from farm.settings import load_settings
 
 if TYPE_CHECKING:
-    from farm.media.comparing import Comparison
+    from farm.media.verifying.comparing import Comparison
 
 
 def register(app: typer.Typer) -> None:
@@ -42,8 +42,8 @@ def verify(
     where nothing differs), findings (each: name, verdict, text), windows (10 s each: start, frames, changed, psnr).
     """
     from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
-    from farm.media.comparing import FAILED, compare  # noqa: PLC0415
-    from farm.media.limits import Limits  # noqa: PLC0415
+    from farm.media.reading.limits import Limits  # noqa: PLC0415
+    from farm.media.verifying.comparing import FAILED, compare  # noqa: PLC0415
 
     if not 0 <= lowest <= 100 or not 1 <= threads <= 256:
         raise SettingsError("--psnr is 0 to 100 dB, --threads 1 to 256")

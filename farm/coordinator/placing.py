@@ -10,11 +10,11 @@ from pathlib import Path
 from farm.domain.manifest import VideoStream
 from farm.domain.options import JobOptions
 from farm.errors import OutputError, SettingsError, SourceError
-from farm.media.containers import Needs, container_for, container_note, default_suffix, refuse_loss
-from farm.media.encoder_settings import encoder_settings, output_video
-from farm.media.limits import Limits
-from farm.media.opening import check_readable
-from farm.media.probe import Look, look
+from farm.media.composing.containers import Needs, container_for, container_note, default_suffix, refuse_loss
+from farm.media.encoding.encoder_settings import encoder_settings, output_video
+from farm.media.reading.limits import Limits
+from farm.media.reading.opening import check_readable
+from farm.media.reading.probe import Look, look
 
 PICTURES = "pictures"
 _LIMITS = Limits()

@@ -19,7 +19,7 @@ from farm.database.statuses import move_job, note
 from farm.domain.lifecycle import ChunkStatus, JobEvent, JobStatus
 from farm.domain.manifest import Manifest, dump_manifest, load_manifest, pts_key
 from farm.errors import OutputError
-from farm.media.index import plan_manifest
+from farm.media.reading.index import plan_manifest
 
 
 @dataclass(frozen=True, slots=True)

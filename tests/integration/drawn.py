@@ -11,7 +11,7 @@ import av
 
 from farm.domain.manifest import Mastering, VideoStream
 from farm.domain.options import RedactOptions
-from farm.media.encode import EncoderSettings, SegmentWriter, encoder_settings
+from farm.media.encoding.encode import EncoderSettings, SegmentWriter, encoder_settings
 
 P3 = Mastering((34000, 16000, 13250, 34500, 7500, 3000), (15635, 16450), (10_000_000, 50))
 FIRST = 90_000 * 3600

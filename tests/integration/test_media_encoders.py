@@ -15,12 +15,12 @@ from av.sidedata.sidedata import SideData, Type
 
 from farm.domain.pixels import plain_format
 from farm.errors import DeviceError
-from farm.media.codecs import LAYOUTS, REORDERED
-from farm.media.encode import SegmentWriter, _arranged
+from farm.media.composing.remux import open_segment, segment_packets
+from farm.media.encoding.codecs import LAYOUTS, REORDERED
+from farm.media.encoding.encode import SegmentWriter, _arranged
 from farm.media.ffmpeg import ffmpeg_binary
-from farm.media.probe import probe
-from farm.media.remux import open_segment, segment_packets
-from farm.media.verify import verify_segment
+from farm.media.reading.probe import probe
+from farm.media.verifying.verify import verify_segment
 from tests.integration.drawn import FAMILIES, P3, TICKS, frame, level, settings_for, times, video, write
 
 pytestmark = pytest.mark.integration

@@ -10,9 +10,9 @@ import av
 import pytest
 
 from farm.errors import VerificationError
-from farm.media.encode import SegmentWriter
-from farm.media.probe import probe
-from farm.media.verify import verify_segment
+from farm.media.encoding.encode import SegmentWriter
+from farm.media.reading.probe import probe
+from farm.media.verifying.verify import verify_segment
 from tests.integration.trips import CLIPS, X264, Rendered, Trip, decoded, ffmpeg, start, with_sound
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from farm.domain.geometry import Box
 from farm.errors import VerificationError
-from farm.media.encode import SegmentWriter
-from farm.media.fidelity import Samples, planes_of, psnr, sampled
-from farm.media.verify import verify_segment
+from farm.media.encoding.encode import SegmentWriter
+from farm.media.verifying.fidelity import Samples, planes_of, psnr, sampled
+from farm.media.verifying.verify import verify_segment
 from tests.integration.trips import Trip, decoded
 
 

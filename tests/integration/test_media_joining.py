@@ -12,9 +12,9 @@ import pytest
 from farm.domain.manifest import Chunk, Manifest, Source, VideoStream
 from farm.domain.orientation import Matrix
 from farm.errors import VerificationError
+from farm.media.composing.remux import join_segments, joined_format
 from farm.media.ffmpeg import ffmpeg_binary
-from farm.media.probe import probe
-from farm.media.remux import join_segments, joined_format
+from farm.media.reading.probe import probe
 from tests.integration.drawn import FAMILIES, P3, TICKS, settings_for, times, video, write
 
 pytestmark = pytest.mark.integration

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from farm.errors import SourceError
-from farm.media.comparing import Comparison, compare
-from farm.media.fidelity import planes_of
-from farm.media.index import plan_manifest
-from farm.media.probe import look
+from farm.media.reading.index import plan_manifest
+from farm.media.reading.probe import look
+from farm.media.verifying.comparing import Comparison, compare
+from farm.media.verifying.fidelity import planes_of
 from tests.integration.trips import CLIPS, X264, Rendered, ffmpeg, rendered, start
 from tests.matrix.reading import shown
 
@@ -80,7 +80,7 @@ def test_a_late_matroska_file_is_not_cut_off(render: Rendered) -> None:
 def test_a_subtitle_may_end_long_after_the_video(render: Rendered, tmp_path: Path) -> None:
     words = tmp_path / "words.srt"
     words.write_text("1\n00:00:00,500 --> 00:00:20,000\nwords\n\n")
-    source = render("words.mkv", *PICTURE, "-i", str(words), *X264, "-c:s", "subrip")
+    source = render("late_words.mkv", *PICTURE, "-i", str(words), *X264, "-c:s", "subrip")
     assert plan_manifest(source, None, 1)[0].frames == 30
 
 

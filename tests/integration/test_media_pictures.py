@@ -15,9 +15,9 @@ from farm.domain.manifest import Manifest
 from farm.domain.options import RedactOptions
 from farm.domain.orientation import Matrix
 from farm.errors import VerificationError
-from farm.media.encode import SegmentWriter, encoder_settings
-from farm.media.index import plan_manifest
-from farm.media.pictures import LIST, check_pictures, picture_name, write_pictures
+from farm.media.composing.pictures import LIST, check_pictures, picture_name, write_pictures
+from farm.media.encoding.encode import SegmentWriter, encoder_settings
+from farm.media.reading.index import plan_manifest
 
 from .trips import VFR, decoded, rendered
 

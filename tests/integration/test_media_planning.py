@@ -10,9 +10,9 @@ import pytest
 from farm.domain.manifest import Manifest
 from farm.domain.options import SourceOptions
 from farm.errors import SourceError
-from farm.media.counting import counted_frames
-from farm.media.index import plan_manifest
-from farm.media.probe import probe
+from farm.media.reading.counting import counted_frames
+from farm.media.reading.index import plan_manifest
+from farm.media.reading.probe import probe
 from tests.integration.trips import ffmpeg, rendered
 from workers.frames import decode_chunk
 from workers.planes import planes_of

@@ -12,9 +12,9 @@ import pytest
 from farm.domain.options import SourceOptions
 from farm.errors import SourceError
 from farm.media.ffmpeg import ffmpeg_binary
-from farm.media.index import plan_manifest
-from farm.media.limits import Limits
-from farm.media.opening import open_source
+from farm.media.reading.index import plan_manifest
+from farm.media.reading.limits import Limits
+from farm.media.reading.opening import open_source
 
 PICTURE = ["-f", "lavfi", "-i", "testsrc2=size=96x64:rate=25:duration=2"]
 SOUND = ["-f", "lavfi", "-i", "sine=duration=2"]
@@ -122,7 +122,7 @@ def test_limits(good: Path) -> None:
 
 def test_a_picture_larger_than_its_header_is_not_allocated(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The decoder is told what was planned, and refuses before it allocates more."""
-    monkeypatch.setattr("farm.media.decoding._MARGIN", -60)
+    monkeypatch.setattr("farm.media.reading.decoding._MARGIN", -60)
     assert "no frame of it can be decoded" in refusal(good)
 
 
@@ -150,9 +150,9 @@ import sys
 from pathlib import Path
 from farm.domain.options import RedactOptions
 from farm.errors import FarmError
-from farm.media.encode import SegmentWriter, encoder_settings
-from farm.media.opening import open_source
-from farm.media.probe import probe
+from farm.media.encoding.encode import SegmentWriter, encoder_settings
+from farm.media.reading.opening import open_source
+from farm.media.reading.probe import probe
 source, out = map(Path, sys.argv[1:])
 _, video, _ = probe(source)
 try:

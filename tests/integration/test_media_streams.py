@@ -9,11 +9,11 @@ import pytest
 
 from farm.domain.options import ComposeOptions
 from farm.errors import OutputError, VerificationError
-from farm.media import compose as composing
-from farm.media import copying
-from farm.media.arguments import compose_arguments
-from farm.media.containers import Needs, container_for
-from farm.media.window import Window
+from farm.media.composing import compose as composing
+from farm.media.composing import copying
+from farm.media.composing.arguments import compose_arguments
+from farm.media.composing.containers import Needs, container_for
+from farm.media.composing.window import Window
 from tests.integration.rich import metadata, packets, part, picture, rich, subtitles
 from tests.integration.trips import PICTURE, X264, Rendered, Trip, start, with_sound
 

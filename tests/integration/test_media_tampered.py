@@ -13,10 +13,10 @@ import av
 import pytest
 
 from farm.errors import AttemptStopped, VerificationError
-from farm.media import copying
+from farm.media.composing import copying
+from farm.media.composing.remux import segment_packets
 from farm.media.ffmpeg import ffmpeg_binary
-from farm.media.remux import segment_packets
-from farm.media.verify import verify_segment
+from farm.media.verifying.verify import verify_segment
 from tests.integration.trips import CLIPS, Rendered, Trip, ffmpeg, start
 
 

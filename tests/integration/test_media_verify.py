@@ -11,8 +11,8 @@ import pytest
 
 from farm.domain.options import CODECS, RedactOptions
 from farm.errors import SourceError, VerificationError
-from farm.media.comparing import Comparison, compare
 from farm.media.ffmpeg import ffmpeg_binary
+from farm.media.verifying.comparing import Comparison, compare
 from tests.integration.trips import CLIPS, X264, Rendered, start, with_sound
 
 FACE = "drawbox=x=60:y=40:w=40:h=40:color=gray:t=fill"

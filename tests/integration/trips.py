@@ -10,16 +10,16 @@ import av
 
 from farm.domain.manifest import Chunk, Manifest
 from farm.domain.options import ComposeOptions, RedactOptions
-from farm.media.compose import ComposeReport, compose
-from farm.media.containers import container_for, default_suffix
-from farm.media.encode import EncoderSettings, SegmentWriter, encoder_settings
+from farm.media.composing.compose import ComposeReport, compose
+from farm.media.composing.containers import container_for, default_suffix
+from farm.media.composing.streams import USUAL
+from farm.media.encoding.encode import EncoderSettings, SegmentWriter, encoder_settings
 from farm.media.ffmpeg import ffmpeg_binary
-from farm.media.fidelity import Samples
-from farm.media.index import plan_manifest
-from farm.media.opening import open_source
 from farm.media.progress import Progress, nobody
-from farm.media.streams import USUAL
-from farm.media.verify import verify_output, verify_segment
+from farm.media.reading.index import plan_manifest
+from farm.media.reading.opening import open_source
+from farm.media.verifying.fidelity import Samples
+from farm.media.verifying.verify import verify_output, verify_segment
 
 Rendered = Callable[..., Path]
 PICTURE = "testsrc2=size=160x120:rate=30:duration=3"

@@ -16,7 +16,7 @@ from farm.domain.geometry import Box
 from farm.domain.manifest import Manifest, dump_manifest
 from farm.domain.options import DetectOptions, JobOptions, RedactOptions
 from farm.domain.track import load_frame
-from farm.media.index import plan_manifest
+from farm.media.reading.index import plan_manifest
 from farm.messages import Artefact, Order, Stage
 from farm.storage.local import LocalStorage
 from tests.matrix.pixels import Rectangle

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from farm.media.comparing import compare
 from farm.media.ffmpeg import ffmpeg_binary
+from farm.media.verifying.comparing import compare
 from tests.matrix.clips import Kitchen
 from tests.matrix.journey import Journey, tools_for, travel
 from tests.matrix.properties import Allowed, check

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from farm.cli import verify
 from farm.cli.main import app
 from farm.errors import SourceError, VerificationError
-from farm.media import comparing
-from farm.media.compare_pictures import Window
-from farm.media.comparing import Comparison
+from farm.media.verifying import comparing
+from farm.media.verifying.compare_pictures import Window
+from farm.media.verifying.comparing import Comparison
 
 
 def comparison(*findings: tuple[str, str, str]) -> Comparison:

@@ -10,12 +10,12 @@ import pytest
 from farm.domain.manifest import OtherStream, Source, VideoStream
 from farm.domain.options import ComposeOptions, RedactOptions
 from farm.errors import OutputError
-from farm.media.arguments import ComposeInputs, Cover, Tags, compose_arguments
-from farm.media.containers import MUXERS, Needs, container_for, container_note, default_suffix, refuse_loss
-from farm.media.encode import encoder_settings
-from farm.media.streams import plan_streams
-from farm.media.tracks import Seen
-from farm.media.window import Window
+from farm.media.composing.arguments import ComposeInputs, Cover, Tags, compose_arguments
+from farm.media.composing.containers import MUXERS, Needs, container_for, container_note, default_suffix, refuse_loss
+from farm.media.composing.streams import plan_streams
+from farm.media.composing.window import Window
+from farm.media.encoding.encode import encoder_settings
+from farm.media.reading.tracks import Seen
 
 AAC = OtherStream(1, "audio", "aac")
 TEXT = OtherStream(2, "subtitle", "mov_text")

@@ -8,7 +8,7 @@ import pytest
 
 from farm.domain.manifest import Mastering, VideoStream
 from farm.errors import VerificationError
-from farm.media.boxes import colour_boxes, write_colours
+from farm.media.composing.boxes import colour_boxes, write_colours
 
 VIDEO = VideoStream(
     index=0,

@@ -11,13 +11,13 @@ from farm.domain.manifest import Mastering, VideoStream
 from farm.domain.options import CODECS, PRESETS, RedactOptions
 from farm.domain.pixels import plain_format
 from farm.errors import FarmError, SettingsError, SourceError
-from farm.media import choice
-from farm.media.choice import output_size
-from farm.media.codecs import ENCODERS, encoder_named, layouts
-from farm.media.encode import encoder_settings, output_video
-from farm.media.hdr import hdr_parameters
-from farm.media.quality import quality_options
-from farm.media.rates import clock_rate
+from farm.media.encoding import choice
+from farm.media.encoding.choice import output_size
+from farm.media.encoding.codecs import ENCODERS, encoder_named, layouts
+from farm.media.encoding.encode import encoder_settings, output_video
+from farm.media.encoding.hdr import hdr_parameters
+from farm.media.encoding.quality import quality_options
+from farm.media.encoding.rates import clock_rate
 
 QUARTER = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)  # players turn it clockwise by a quarter
 P3 = Mastering((34000, 16000, 13250, 34500, 7500, 3000), (15635, 16450), (10_000_000, 50))

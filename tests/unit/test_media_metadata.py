@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from farm.media.chapters import Chapter, ffmetadata
-from farm.media.metadata import has_coordinates, is_private, kept, names
+from farm.media.composing.chapters import Chapter, ffmetadata
+from farm.media.reading.metadata import has_coordinates, is_private, kept, names
 
 PHONE = {
     "major_brand": "qt  ", "minor_version": "0", "compatible_brands": "qt  ",

@@ -14,7 +14,7 @@ from farm.domain.detection import FrameDetections, load_frame
 from farm.domain.manifest import Manifest, dump_manifest
 from farm.domain.options import DetectOptions, JobOptions
 from farm.domain.track import FrameTracks, TrackedBox, dump_frame
-from farm.media.index import plan_manifest
+from farm.media.reading.index import plan_manifest
 from farm.messages import Artefact, Order, Stage
 from farm.storage.local import LocalStorage
 from workers.detectors.base import Detector

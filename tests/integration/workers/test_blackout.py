@@ -11,7 +11,7 @@ import pytest
 from farm.domain.manifest import Chunk, Manifest, VideoStream
 from farm.domain.options import SourceOptions
 from farm.errors import SourceError
-from farm.media.index import plan_manifest
+from farm.media.reading.index import plan_manifest
 from tests.integration.trips import rendered
 from tests.integration.workers.conftest import GreenClip
 from workers.frames import Decoded, decode_chunk

@@ -12,7 +12,7 @@ from farm.domain.geometry import Box
 from farm.domain.manifest import Chunk, Manifest
 from farm.domain.options import RedactOptions
 from farm.errors import SourceError
-from farm.media.index import plan_manifest
+from farm.media.reading.index import plan_manifest
 from tests.integration.trips import rendered
 from tests.integration.workers.conftest import GreenClip
 from workers.frames import check_source, decode_chunk

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from farm.errors import SourceError
-from farm.media.index import plan_manifest
-from farm.media.slices import sound_slices
+from farm.media.reading.index import plan_manifest
+from farm.media.reading.slices import sound_slices
 from tests.integration.trips import rendered
 from workers.frames import decode_chunk
 

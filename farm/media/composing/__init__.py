@@ -1,0 +1,1 @@
+"""Segments and all else of the source become one file."""

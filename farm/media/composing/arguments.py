@@ -1,0 +1,221 @@
+"""The command line with which ffmpeg muxes the joined video and the source's other streams. Pure: runs nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import lcm
+from pathlib import Path
+
+import ffmpeg
+
+from farm.domain.manifest import OtherStream, Source
+from farm.media.composing.boxes import colour_boxes
+from farm.media.composing.window import Window
+from farm.media.reading.opening import input_options
+
+_LARGEST_TIMESCALE = 2**31 - 1
+_NOTHING = "t:9999?"
+_WHOLE = Window()
+_MOVABLE = ("audio", "subtitle", "data")
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """A picture that was taken out of the source, for containers that hold it as an attachment."""
+
+    path: Path
+    name: str
+    mimetype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """The metadata of the source, of one of its streams: what the output gets, and the keys that it does not get."""
+
+    kept: Mapping[str, str]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a joined video ends, in its ticks: the pts of the packets shown and decoded last, and where it ends."""
+
+    shown: int
+    decoded: int
+    end: int
+
+    def bitstream_filter(self, container: str) -> str:
+        """FFmpeg's bitstream filter that makes a copy end there.
+
+        ffmpeg takes a packet to last until the next one in decoding order, and MP4's muxer takes the video to end
+        where the latest packet does. So there all but the last are given a tick, which nothing else is computed from.
+        """
+        others = "1" if container in ("mp4", "mov") else "DURATION"
+        decoded = f"if(eq(PTS,{self.decoded}),{self.end - self.decoded},{others})"
+        lasts = f"if(eq(PTS,{self.shown}),{self.end - self.shown},{decoded})"
+        return f"setts=pts=PTS:dts=DTS:duration='{lasts}'"
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeInputs:
+    """What goes into an output.
+
+    ``path``: where the source lies here. ``codec``: of the joined video. ``kept``: the other streams in the output's
+    order, without the ``covers`` that are attached as files. ``dispositions``: FFmpeg's flags (``default+forced``) by
+    the stream's index in the source. ``rates``: ticks a second of the source's other streams. ``chapters``: whether
+    the source's are copied, or else the file with those that come instead. ``ticks``: seconds a tick, by index.
+    ``tags``: metadata by index, None for the file's own; what has none there is copied whole. ``reserved``: bytes left
+    free at an MP4's front for its index; 0 where it is not known what the index takes. ``ending``: of the joined
+    video, where its last frame's duration can be said.
+    """
+
+    video: Path
+    path: Path
+    source: Source
+    kept: tuple[OtherStream, ...]
+    covers: tuple[Cover, ...] = ()
+    dispositions: tuple[tuple[int, str], ...] = ()
+    rates: tuple[int, ...] = ()
+    chapters: bool | Path = True
+    codec: str = "h264"
+    window: Window = _WHOLE
+    ticks: Mapping[int, Fraction] = field(default_factory=dict)
+    tags: Mapping[int | None, Tags] = field(default_factory=dict)
+    reserved: int = 0
+    ending: Ending | None = None
+
+
+def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[str]:
+    """Ffmpeg's arguments (without the program): copies everything, at the times it has, moves and drops nothing.
+
+    A part of the source is cut and moved by bitstream filters, in whole ticks of each stream.
+    """
+    joined = ffmpeg.input(_file(inputs.video), **input_options())
+    original = ffmpeg.input(_file(inputs.path), **input_options())
+    order = _order(inputs)
+    streams = [joined["v:0"] if o is None else original[str(o.index)] for o in order]
+    if not inputs.kept:
+        # a map that matches nothing: ffmpeg-python leaves an input out that no stream comes from, its metadata too
+        streams.append(original[_NOTHING])
+    # ffmpeg-python numbers its inputs in the order that the streams first name them
+    number = 1 if order[0] is None else 0
+    chapters = str(number) if inputs.chapters else "-1"
+    if isinstance(inputs.chapters, Path):
+        streams.append(ffmpeg.input(_file(inputs.chapters), format="ffmetadata", protocol_whitelist="file")[_NOTHING])
+        chapters = "2"
+    settings: dict[str, object] = {
+        "format": container,
+        "c": "copy",
+        "map_chapters": chapters,
+        "avoid_negative_ts": "disabled",
+        "strict": "experimental",
+    }
+    settings |= _metadata("", str(number), inputs.tags.get(None))
+    settings |= _stream_settings(inputs, order, number, container)
+    settings |= _muxer_settings(inputs, container)
+    node = ffmpeg.output(*streams, _file(out), **settings)
+    *arguments, target = node.get_args()
+    # options that ffmpeg-python cannot write, as they are repeated
+    repeated = _without("", inputs.tags.get(None))
+    for place, other in enumerate(order):
+        index = inputs.source.video.index if other is None else other.index
+        repeated += _without(f":s:{place}", inputs.tags.get(index))
+    repeated += _attachments(inputs, first=len(order))
+    return ["-nostdin", "-y", "-v", "error", "-copyts", *arguments, *repeated, target]
+
+
+def keeps_any_key(container: str, tags: Mapping[str, str]) -> bool:
+    """Whether MP4's second way to write metadata is taken, which keeps keys of any name (``com.apple.quicktime.make``).
+
+    Only where one of them asks for it: more players show a title that is written in the first way.
+    """
+    if container not in ("mp4", "mov"):
+        return False
+    names = {key.partition("-")[0].lower() for key in tags}
+    return any(n.startswith("com.") for n in names) or (container == "mp4" and bool(names & {"make", "model"}))
+
+
+def _metadata(specifier: str, origin: str, tags: Tags | None) -> dict[str, object]:
+    """The option that copies metadata from ``origin``; to the file itself, or to ``:s:0``."""
+    return {f"map_metadata{specifier}": "-1" if tags is not None and _unnameable(tags) else origin}
+
+
+def _without(specifier: str, tags: Tags | None) -> list[str]:
+    """Options that take out of copied metadata what is removed."""
+    if tags is None:
+        return []
+    # a key that cannot be named cannot be removed: then nothing is copied, and what remains is named instead
+    named = [f"{k}={v}" for k, v in tags.kept.items() if "=" not in k] if _unnameable(tags) else None
+    words = [f"{key}=" for key in tags.removed] if named is None else named
+    return [word for about in words for word in (f"-metadata{specifier}", about)]
+
+
+def _unnameable(tags: Tags) -> bool:
+    return any("=" in key for key in tags.removed)
+
+
+def _order(inputs: ComposeInputs) -> list[OtherStream | None]:
+    """The output's streams; None is the video, which keeps its place among the source's tracks."""
+    order: list[OtherStream | None] = list(inputs.kept)
+    tracks = [o for o in inputs.kept if o.kind not in ("attachment", "cover")]
+    order.insert(sum(o.index < inputs.source.video.index for o in tracks), None)
+    return order
+
+
+def _stream_settings(
+    inputs: ComposeInputs, order: Sequence[OtherStream | None], number: int, container: str
+) -> dict[str, object]:
+    """Metadata, dispositions and times of each stream; ``number`` is the source's among ffmpeg's inputs."""
+    settings: dict[str, object] = {}
+    flags = dict(inputs.dispositions)
+    for place, other in enumerate(order):
+        index = inputs.source.video.index if other is None else other.index
+        settings |= _metadata(f":s:{place}", f"{number}:s:{index}", inputs.tags.get(index))
+        settings[f"disposition:{place}"] = flags.get(index) or "0"
+        if other is None and inputs.codec == "hevc" and container in ("mp4", "mov"):
+            settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other
+        if other is None and inputs.ending is not None:
+            settings[f"bsf:{place}"] = inputs.ending.bitstream_filter(container)
+        if other is not None and other.kind in _MOVABLE and not inputs.window.whole:
+            settings[f"bsf:{place}"] = inputs.window.bitstream_filter(inputs.ticks[index])
+    return settings
+
+
+def _attachments(inputs: ComposeInputs, first: int) -> list[str]:
+    """Options that attach covers behind ``first`` streams."""
+    words: list[str] = []
+    for place, cover in enumerate(inputs.covers, start=first):
+        about = f"-metadata:s:{place}"
+        words += ["-attach", str(cover.path), about, f"filename={cover.name}", about, f"mimetype={cover.mimetype}"]
+    return words
+
+
+def _muxer_settings(inputs: ComposeInputs, container: str) -> dict[str, object]:
+    ticks = inputs.source.video.time_base.denominator
+    if container in ("mp4", "mov"):
+        # edit lists, which carry the times that streams begin at, count in the movie's timescale
+        common = lcm(ticks, *inputs.rates)
+        # the index comes first, for those who play while they load: into space that was kept free, else by moving all
+        flags = "" if inputs.reserved else "+faststart"
+        flags += "+use_metadata_tags" if _any_key(inputs, container) else ""
+        # FFmpeg leaves out colours of which not all three are known; only some codecs say them in their own header
+        flags += "+write_colr" if colour_boxes(inputs.source.video) else ""
+        return {
+            "video_track_timescale": str(ticks),
+            "movie_timescale": str(common if common <= _LARGEST_TIMESCALE else ticks),
+            **({"movflags": flags} if flags else {}),
+            **({"moov_size": str(inputs.reserved)} if inputs.reserved else {}),
+        }
+    if container == "mpegts":
+        # each audio frame in a packet of its own: its time is written, not computed from the one before
+        return {"muxdelay": "0", "muxpreload": "0", "mpegts_copyts": "1", "pes_payload_size": "0"}
+    return {"default_mode": "passthrough"}
+
+
+def _any_key(inputs: ComposeInputs, container: str) -> bool:
+    tags = inputs.tags.get(None)
+    return tags is not None and keeps_any_key(container, tags.kept)
+
+
+def _file(path: Path) -> str:
+    return f"file:{path.absolute()}"

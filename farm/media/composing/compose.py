@@ -1,0 +1,192 @@
+"""Builds the output: the segments' video, and everything else of the source as it is."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from av.container import InputContainer
+from av.stream import Disposition
+
+from farm.domain.manifest import Manifest, OtherStream
+from farm.domain.options import ComposeOptions
+from farm.errors import OutputError, SourceError, VerificationError
+from farm.media.composing.arguments import ComposeInputs, Cover, Ending, Tags, compose_arguments
+from farm.media.composing.chapters import ffmetadata
+from farm.media.composing.copying import TOO_SMALL, Copying
+from farm.media.composing.remux import ChunkPts, join_segments
+from farm.media.composing.rest import Rest, rest_of
+from farm.media.composing.streams import USUAL
+from farm.media.composing.window import Window
+from farm.media.encoding.encode import EncoderSettings
+from farm.media.failing import reading, writing
+from farm.media.progress import Progress, nobody, part
+from farm.media.reading.opening import open_source
+
+_WORTH_IT = 64 * 2**20  # bytes of video from which on space for an MP4's index is kept free, instead of moving all
+_A_FRAME, _A_PACKET, _A_CHAPTER, _FILE = 48, 32, 512, 65_536  # bytes at most of an MP4's index
+_PICTURES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeReport:
+    """``notes``: what a person should know of the output, a line each (streams and metadata that were left out)."""
+
+    notes: tuple[str, ...]
+
+
+def compose(
+    source: Path,
+    manifest: Manifest,
+    chunk_pts: ChunkPts,
+    segments: Sequence[Path],
+    settings: EncoderSettings,
+    out: Path,
+    container: str,
+    *,
+    progress: Progress = nobody,
+    options: ComposeOptions = USUAL,
+) -> ComposeReport:
+    """Writes ``out`` (a temporary path; never the final name) from segments, one a chunk in order, and the source.
+
+    The video is joined exactly into a file beside ``out`` that is removed again; ffmpeg then copies it and the
+    source's other streams, once. ``container``: from :func:`farm.media.composing.containers.container_for`.
+    ``progress`` is called with a number that rises from 0 to the video's frames, at least every second or two.
+    Raises VerificationError for segments that do not fit, OutputError with ffmpeg's last line, StorageError when the
+    disk is full, and whatever ``progress`` raises; then ffmpeg is ended and nothing is left.
+    The caller verifies the output (:func:`farm.media.verifying.verify.verify_output`) before anyone sees it.
+    """
+    if settings.time_base != manifest.source.video.time_base:
+        raise VerificationError("the segments' time base is not the source's")
+    frames = manifest.frames
+    with _workspace(out) as (joined, folder):
+        join_segments(manifest, chunk_pts, segments, joined, part(progress, frames, 0, 2))
+        inputs, notes = _inputs(source, manifest, settings.codec, joined, container, options, folder)
+        inputs = replace(inputs, ending=_ending(joined, manifest, chunk_pts(manifest.chunks[-1])[-1]))
+        _copy(inputs, container, out, frames, part(progress, frames, 1, 2))
+    return ComposeReport(notes)
+
+
+def _copy(inputs: ComposeInputs, container: str, out: Path, frames: int, progress: Progress) -> None:
+    if inputs.reserved:
+        try:
+            Copying(out, _to_write(inputs, container), frames, progress).run(compose_arguments(inputs, container, out))
+            return
+        except OutputError as error:
+            if TOO_SMALL not in error.message:
+                raise
+        inputs = replace(inputs, reserved=0)
+    Copying(out, _to_write(inputs, container), frames, progress).run(compose_arguments(inputs, container, out))
+
+
+def _ending(joined: Path, manifest: Manifest, pts: int) -> Ending | None:
+    """How the joined video ends, whose last frame is that of ``pts``; in that file's ticks."""
+    with open_source(joined) as opened:
+        stream = opened.streams.video[0]
+        if stream.time_base is None:
+            return None
+        scale = manifest.source.video.time_base / stream.time_base
+        shown, end = (pts - manifest.shift) * scale, (manifest.chunks[-1].pts_end - manifest.shift) * scale
+        opened.seek(int(shown), stream=stream, backward=True)
+        decoded = [packet.pts for packet in opened.demux(stream) if packet.pts is not None]
+    if shown.denominator != 1 or end.denominator != 1 or not decoded:
+        return None
+    return Ending(int(shown), decoded[-1], int(end))
+
+
+def left_out(source: Path, manifest: Manifest, container: str, options: ComposeOptions = USUAL) -> tuple[str, ...]:
+    """A line for all of a source that an output in ``container`` lacks, or has as it is. Raises SourceError."""
+    with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
+        return rest_of(opened, source, manifest, container, options).notes
+
+
+@contextmanager
+def _workspace(out: Path) -> Iterator[tuple[Path, Path]]:
+    """Where the joined video goes, beside the output on the same disk, and a folder for covers; removed at the end."""
+    joined = out.with_name(f".{out.name}.video")
+    with writing(out):
+        folder = tempfile.TemporaryDirectory(prefix="blurfarm-")
+    try:
+        with folder as name:
+            yield joined, Path(name)
+    finally:
+        joined.unlink(missing_ok=True)
+
+
+def _inputs(
+    source: Path,
+    manifest: Manifest,
+    codec: str,
+    joined: Path,
+    container: str,
+    options: ComposeOptions,
+    folder: Path,
+) -> tuple[ComposeInputs, tuple[str, ...]]:
+    with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
+        rest = rest_of(opened, source, manifest, container, options)
+        attached = [o for o in rest.plan.kept if container == "matroska" and o.kind == "cover"]
+        inputs = ComposeInputs(
+            video=joined,
+            path=source,
+            source=manifest.source,
+            kept=tuple(o for o in rest.plan.kept if o not in attached),
+            covers=tuple(_covers(opened, attached, rest.tags, folder)),
+            dispositions=tuple((s.index, _flags(s.disposition)) for s in opened.streams),
+            rates=tuple(s.time_base.denominator for s in opened.streams.audio if s.time_base),
+            chapters=_chapters(rest, folder),
+            codec=codec,
+            window=Window.of(manifest),
+            ticks={s.index: s.time_base or Fraction(1) for s in opened.streams},
+            tags=rest.tags,
+            reserved=_reserved(rest, opened, manifest.frames, joined) if container in ("mp4", "mov") else 0,
+        )
+    return inputs, rest.notes
+
+
+def _chapters(rest: Rest, folder: Path) -> bool | Path:
+    if not rest.chapters or not rest.changed:
+        return bool(rest.chapters)
+    path = folder / "chapters.txt"
+    path.write_text(ffmetadata(rest.chapters), encoding="utf-8")
+    return path
+
+
+def _flags(disposition: Disposition) -> str:
+    """FFmpeg's way to write dispositions, for example ``default+forced``."""
+    return "+".join(flag.name or "" for flag in Disposition if flag in disposition)
+
+
+def _covers(
+    container: InputContainer, covers: Sequence[OtherStream], tags: Mapping[int | None, Tags], folder: Path
+) -> Iterator[Cover]:
+    """Writes each cover's picture to a file, which ffmpeg attaches."""
+    for number, other in enumerate(covers, start=1):
+        stream = container.streams[other.index]
+        container.seek(0)
+        for packet in container.demux(stream):
+            suffix, mimetype = _PICTURES.get(other.codec, (other.codec, f"image/{other.codec}"))
+            about = {key.lower(): value for key, value in tags[other.index].kept.items()}
+            path = folder / f"cover{number}.{suffix}"
+            path.write_bytes(bytes(packet))
+            yield Cover(path, about.get("filename") or f"cover.{suffix}", about.get("mimetype") or mimetype)
+            break
+
+
+def _to_write(inputs: ComposeInputs, container: str) -> int:
+    """About how many bytes ffmpeg will write, rather too many; in MP4 it may move everything once more at the end."""
+    with reading(inputs.path, SourceError, "cannot be read"):
+        both = inputs.video.stat().st_size + inputs.path.stat().st_size
+    return both * 2 if container in ("mp4", "mov") and not inputs.reserved else both
+
+
+def _reserved(rest: Rest, opened: InputContainer, frames: int, joined: Path) -> int:
+    """Bytes that the index of an MP4 takes at most; 0 where that is not known, or not small beside the video."""
+    size = joined.stat().st_size
+    packets = [opened.streams[o.index].frames for o in rest.plan.kept]
+    if size < _WORTH_IT or not all(packets) or any(o.kind == "cover" for o in rest.plan.kept):
+        return 0
+    tags = sum(len(key) + 4 * len(value) for tags in rest.tags.values() for key, value in tags.kept.items())
+    needed = _FILE + 8 * tags + _A_FRAME * frames + _A_PACKET * sum(packets) + _A_CHAPTER * len(rest.chapters)
+    return needed if needed < max(size // 50, _FILE * 2) else 0

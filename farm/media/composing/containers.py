@@ -1,0 +1,224 @@
+"""Which container an output gets: the source's own, or the next that can hold everything exactly."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from farm.domain.manifest import OtherStream, VideoStream
+from farm.domain.options import ComposeOptions
+from farm.domain.orientation import Matrix
+from farm.errors import OutputError
+from farm.media.composing.streams import USUAL, holds
+
+#: FFmpeg's muxer for each suffix that an output may have.
+MUXERS = {
+    ".mp4": "mp4",
+    ".m4v": "mp4",
+    ".mov": "mov",
+    ".mkv": "matroska",
+    ".webm": "webm",
+    ".ts": "mpegts",
+}
+_SUFFIXES = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv", "webm": ".webm", "mpegts": ".ts"}
+_MILLISECOND = Fraction(1, 1000)
+_ONE = 65536  # of a display matrix, whose numbers have 16 bits behind the point
+#: Measured with FFmpeg: what each muxer takes and gives back with every pts, its header, aspect and colours.
+_VIDEO: dict[str, frozenset[str]] = {
+    "mp4": frozenset({"h264", "hevc", "av1", "vp9", "mpeg1video", "mpeg2video", "mpeg4", "mjpeg"}),
+    "mov": frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "prores", "ffv1", "mjpeg"}),
+    "matroska": frozenset(
+        {"h264", "hevc", "av1", "vp8", "vp9", "mpeg1video", "mpeg2video", "mpeg4", "prores", "ffv1", "mjpeg"}
+    ),
+    "webm": frozenset({"av1", "vp8", "vp9"}),
+    "mpegts": frozenset({"h264", "hevc", "mpeg2video"}),
+}
+#: MPEG-TS: start codes instead of lengths, parameter sets in the stream.
+_REWRITING = frozenset({"mpegts"})
+_MOV = ("mp4", "mov", "matroska")
+_OTHERS = ("matroska", "mov", "mp4")
+_LOSABLE = ("audio", "subtitle")
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What an output has to hold beside the codec and its times. ``width`` in pixels."""
+
+    others: tuple[OtherStream, ...] = ()
+    matrix: Matrix | None = None
+    sample_aspect: Fraction | None = None
+    width: int = 0
+
+    @classmethod
+    def of(cls, video: VideoStream, others: Sequence[OtherStream] = (), options: ComposeOptions = USUAL) -> "Needs":
+        """The needs of an output whose video is to be ``video``, with the streams of the source that are asked for."""
+        kept = tuple(o for o in others if not (options.audio == "drop" and o.kind == "audio"))
+        return cls(kept, video.matrix, video.sample_aspect, video.width)
+
+
+NO_NEEDS = Needs()
+
+
+def container_for(
+    source_container: str,
+    codec: str,
+    path_suffix: str,
+    time_base: Fraction = _MILLISECOND,
+    needs: Needs = NO_NEEDS,
+    source_suffix: str = "",
+) -> str:
+    """FFmpeg's muxer for an output: ``mp4``, ``mov``, ``matroska``, ``webm`` or ``mpegts``.
+
+    ``codec``: FFmpeg's name of the output's; ``time_base`` its seconds a tick. ``path_suffix`` is the output's; ``""``
+    leaves the choice: the source's own container where it holds everything, else the next that does, and where none
+    does, one that holds the video, the audio and the subtitles. ``source_suffix`` tells QuickTime from MP4.
+    Raises OutputError for a suffix that cannot hold the video exactly, and where no container can.
+    """
+    if not path_suffix:
+        return _chosen(source_container, codec, time_base, needs, source_suffix)
+    wanted = MUXERS.get(path_suffix.lower())
+    why = f"cannot hold {codec} video here" if wanted is None else _why_not(wanted, codec, time_base, needs)
+    if wanted is None or why:
+        other = _chosen(source_container, codec, time_base, needs, source_suffix)
+        raise OutputError(f"an output named *{path_suffix} {why}", hint=f"use the suffix {_SUFFIXES[other]}")
+    return wanted
+
+
+def default_suffix(
+    source_container: str,
+    time_base: Fraction = _MILLISECOND,
+    source_suffix: str = "",
+    codec: str = "h264",
+    needs: Needs = NO_NEEDS,
+) -> str:
+    """The suffix (``.mp4``) of an output that nobody named: the source's own where it says the right container."""
+    container = container_for(source_container, codec, "", time_base, needs, source_suffix)
+    return source_suffix if MUXERS.get(source_suffix.lower()) == container else _SUFFIXES[container]
+
+
+def container_note(
+    source_container: str,
+    codec: str,
+    time_base: Fraction,
+    needs: Needs,
+    source_suffix: str,
+    container: str,
+) -> str | None:
+    """A line that says why an output is not in the source's container; None where it is, or where a person chose it.
+
+    ``container``: what :func:`container_for` chose when no suffix was given.
+    """
+    own = _own_container(source_container, source_suffix)
+    if own == container:
+        return None
+    named = source_suffix.lower() or source_container.split(",", maxsplit=1)[0]
+    suffix = _SUFFIXES[container]
+    if own is None:
+        return f"the source is {named}, which is not written here; the output is {suffix}, which keeps it exactly"
+    why = _why_not(own, codec, time_base, needs) or _why_not_streams(own, needs)
+    return f"the source is {named}; the output is {suffix}: {named} {why}"
+
+
+def keeps_packets(container: str) -> bool:
+    """Whether a muxer writes video packets byte by byte as a segment has them, and its header as one."""
+    return container not in _REWRITING
+
+
+def refuse_loss(
+    others: Sequence[OtherStream],
+    container: str,
+    time_base: Fraction,
+    options: ComposeOptions = USUAL,
+    codec: str = "h264",
+) -> None:
+    """Raises OutputError, with a way out, where an output would lack an audio or subtitle stream of the source.
+
+    ``time_base`` and ``codec`` are the video's. What else is left out (data, covers, attachments)
+    :func:`farm.media.composing.streams.plan_streams` notes.
+    """
+    wanted = [o for o in others if not (options.audio == "drop" and o.kind == "audio")]
+    lost = _lost(wanted, container)
+    if not lost:
+        return
+    able = [c for c in (*_OTHERS, "mpegts") if not _why_not(c, codec, time_base, NO_NEEDS) and not _lost(wanted, c)]
+    without = " ".join(f"-map -0:{other.index}" for other in lost)
+    names = ", ".join(f"stream {other.index} ({other.kind}, {other.codec})" for other in lost)
+    hint = f"convert or remove it first, for example: ffmpeg -i IN -map 0 {without} -c copy OUT"
+    if able:
+        hint = f"use -o NAME{_SUFFIXES[able[0]]}"
+    elif all(other.kind == "audio" for other in lost):
+        hint += "; or leave all audio out with --audio drop"
+    raise OutputError(
+        f"an output named *{_SUFFIXES[container]} cannot hold {names} of the source",
+        hint=hint,
+    )
+
+
+def _chosen(source_container: str, codec: str, time_base: Fraction, needs: Needs, source_suffix: str) -> str:
+    own = _own_container(source_container, source_suffix)
+    order = dict.fromkeys(((own,) if own else ()) + (_MOV if own in _MOV[:2] else _OTHERS))
+    able = [c for c in order if not _why_not(c, codec, time_base, needs)]
+    if not able:
+        raise OutputError(
+            f"no container keeps this video's times (ticks of {time_base} s) and picture exactly as {codec}",
+            hint="choose another codec, for example --codec h264",
+        )
+    whole = [c for c in able if not _why_not_streams(c, needs)]
+    audible = [c for c in able if not _lost(needs.others, c)]
+    return (whole or audible or able)[0]
+
+
+def _own_container(source_container: str, source_suffix: str = "") -> str | None:
+    """The muxer for a demuxer's name; the suffix tells those apart that share one. None where there is none here."""
+    named = MUXERS.get(source_suffix.lower())
+    family = source_container.split(",", maxsplit=1)[0]
+    if family == "mov":
+        return named if named in ("mp4", "mov") else "mp4"
+    if family == "matroska":
+        return "webm" if named == "webm" else "matroska"
+    return "mpegts" if family == "mpegts" else None
+
+
+def _why_not(container: str, codec: str, time_base: Fraction, needs: Needs) -> str | None:
+    """Why a container cannot hold the video exactly, for a person, behind the container's name; None where it can."""
+    if codec not in _VIDEO[container]:
+        return f"cannot hold {codec} video here"
+    if not _holds_times(container, time_base):
+        return f"cannot keep this video's times (ticks of {time_base} s) exactly"
+    if not _holds_matrix(container, needs.matrix):
+        return "cannot keep which way up this video is shown"
+    if not _holds_aspect(container, needs):
+        return f"cannot keep this video's sample aspect ({needs.sample_aspect}) exactly"
+    return None
+
+
+def _why_not_streams(container: str, needs: Needs) -> str | None:
+    for other in needs.others:
+        if other.kind in (*_LOSABLE, "attachment", "cover") and not holds(container, other):
+            return f"cannot hold stream {other.index} ({other.kind}, {other.codec})"
+    return None
+
+
+def _holds_times(container: str, time_base: Fraction) -> bool:
+    if container in ("matroska", "webm"):
+        return (time_base / _MILLISECOND).denominator == 1
+    if container == "mpegts":
+        return (time_base * 90_000).denominator == 1
+    return time_base.denominator < 2**31
+
+
+def _holds_matrix(container: str, matrix: Matrix | None) -> bool:
+    """Matroska keeps quarter turns and mirrors (as angles), a transport stream none at all."""
+    if matrix is None or container in ("mp4", "mov"):
+        return True
+    a, b, _, c, d = matrix[:5]
+    turned = sorted((abs(a), abs(b))) == [0, _ONE] and (abs(c), abs(d)) == (abs(b), abs(a))
+    return (container != "mpegts" and turned) or (a, b, c, d) == (_ONE, 0, 0, _ONE)
+
+
+def _holds_aspect(container: str, needs: Needs) -> bool:
+    """WebM has the width of the shown picture in whole pixels; the others have a ratio."""
+    return container != "webm" or ((needs.sample_aspect or 1) * needs.width).denominator == 1
+
+
+def _lost(others: Sequence[OtherStream], container: str) -> list[OtherStream]:
+    return [other for other in others if other.kind in _LOSABLE and not holds(container, other)]

@@ -1,0 +1,223 @@
+"""Joins segments into one video track, every packet at its absolute time.
+
+With P the pts of all frames in order of showing and D the reorder depth of the whole video, the i-th packet in order
+of decoding gets ``dts = P[i - D]``, the first D continue P backwards. So dts rise strictly and never pass the pts.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream as AvVideoStream
+
+from farm.domain.manifest import Chunk, Manifest
+from farm.errors import VerificationError
+from farm.media.composing.boxes import write_colours
+from farm.media.encoding.encode import muxer_options
+from farm.media.failing import reading, writing
+from farm.media.progress import Progress, nobody, part
+
+ChunkPts = Callable[[Chunk], "array[int]"]
+
+
+_EBML = b"\x1a\x45\xdf\xa3"
+_MILLISECOND = Fraction(1, 1000)
+
+
+def joined_format(codec: str, time_base: Fraction) -> str:
+    """FFmpeg's format of the file that :func:`join_segments` writes: one that holds the codec and its exact times.
+
+    ``mp4``; ``mov`` for ProRes; for VP8, which neither holds, ``matroska``, or ``nut`` where ``time_base`` is not in
+    whole milliseconds. NUT says nothing of colours and orientation.
+    """
+    if codec == "vp8":
+        return "matroska" if (time_base / _MILLISECOND).denominator == 1 else "nut"
+    return "mov" if codec == "prores" else "mp4"
+
+
+def open_segment(path: Path) -> InputContainer:
+    """A segment opened as what it is, MP4 or Matroska: what another worker wrote cannot name further files either."""
+    with path.open("rb") as file:
+        kind = "matroska" if file.read(4) == _EBML else "mp4"
+    return av.open(str(path.absolute()), "r", format=kind, container_options={"protocol_whitelist": "file"})
+
+
+def segment_packets(path: Path) -> Iterator["Packet[AvVideoStream]"]:
+    """A segment's packets in decoding order; their times count ticks from the chunk's first frame."""
+    with opened_segment(path) as container:
+        for packet in container.demux(container.streams.video[0]):
+            if packet.pts is not None:
+                yield packet
+
+
+def reorder_depth(pts: Sequence[int]) -> int:
+    """How many places the latest packet in decoding order comes after its place in order of showing.
+
+    ``pts`` in decoding order, all different. The result is the least D with ``sorted(pts)[i - D] <= pts[i]``.
+    """
+    rank = {value: place for place, value in enumerate(sorted(pts))}
+    return max((at - rank[value] for at, value in enumerate(pts)), default=0)
+
+
+def video_reorder_depth(segments: Sequence[Path], progress: Progress = nobody) -> int:
+    """The reorder depth that all segments of a video need."""
+    depth = done = 0
+    for segment in segments:
+        pts = array("q")
+        for packet in segment_packets(segment):
+            pts.append(packet.pts or 0)
+            progress(done + len(pts))
+        done += len(pts)
+        depth = max(depth, reorder_depth(pts))
+    return depth
+
+
+def decode_times(pts: Iterator[int], depth: int) -> Iterator[int]:
+    """The dts of each packet in decoding order, from all pts in order of showing (see the module)."""
+    head = [value for _, value in zip(range(2), pts, strict=False)]
+    if not head:
+        return iter(())
+    step = head[1] - head[0] if len(head) > 1 else 1
+    # where the first frame is shown too early for whole steps before it, and zero is the beginning of time, go slower
+    if 0 < head[0] < depth * step and head[0] >= depth:
+        step = head[0] // depth
+    before = (head[0] - (depth - i) * step for i in range(depth))
+    return chain(before, head, pts)
+
+
+def join_segments(
+    manifest: Manifest, chunk_pts: ChunkPts, segments: Sequence[Path], out: Path, progress: Progress = nobody
+) -> None:
+    """Writes all segments' packets into a file with one track (see :func:`joined_format`), at their absolute times.
+
+    The track has the source's display matrix, colours and HDR numbers. Its times are the source's less the
+    manifest's ``shift``. ``segments`` one a chunk, in order. Raises VerificationError when a segment does not hold
+    exactly the planned frames, or its parameter sets differ from the first one's; StorageError when the disk is full;
+    and whatever ``progress`` raises.
+    """
+    if not manifest.chunks or len(segments) != len(manifest.chunks):
+        raise VerificationError(f"{len(segments)} segments for {len(manifest.chunks)} chunks")
+    shown = (value - manifest.shift for chunk in manifest.chunks for value in chunk_pts(chunk))
+    times = decode_times(shown, video_reorder_depth(segments, part(progress, manifest.frames, 0, 2)))
+    joining = part(progress, manifest.frames, 1, 2)
+    with opened_segment(segments[0]) as first, writing(out):
+        joiner = _Joiner(out, first.streams.video[0], manifest, times, joining)
+    with closing(joiner):
+        for chunk, segment in zip(manifest.chunks, segments, strict=True):
+            with opened_segment(segment) as opened:
+                template = opened.streams.video[0]
+                joiner.check_same(template, segment)
+                joiner.add(chunk, chunk_pts(chunk), opened.demux(template), segment)
+        joiner.finish()
+
+
+@contextmanager
+def opened_segment(path: Path) -> Iterator[InputContainer]:
+    """A segment, whose being unreadable is a VerificationError."""
+    with reading(path, VerificationError, "this segment cannot be read", "it will be made again"):
+        container = open_segment(path)
+    with container, reading(path, VerificationError, "this segment cannot be read", "it will be made again"):
+        yield container
+
+
+def _header(stream: AvVideoStream) -> tuple[object, ...]:
+    """What one header says for all segments. Some codecs have no parameter sets of their own."""
+    context = stream.codec_context
+    return (
+        context.codec.canonical_name,
+        context.extradata,
+        context.width,
+        context.height,
+        context.pix_fmt,
+        context.profile,
+        context.codec_tag,
+    )
+
+
+class _Joiner:
+    """The one track that packets are appended to."""
+
+    def __init__(
+        self, out: Path, template: AvVideoStream, manifest: Manifest, times: Iterator[int], progress: Progress
+    ) -> None:
+        self._progress = progress
+        self._frames = 0
+        self._out = out
+        self._video = manifest.source.video
+        self._shift = manifest.shift
+        self._total = manifest.frames
+        self._end = manifest.chunks[-1].pts_end - manifest.shift
+        self._times = times
+        self._header = _header(template)
+        self._format = joined_format(template.codec_context.codec.canonical_name, self._video.time_base)
+        options = muxer_options(self._video.time_base) if self._format in {"mp4", "mov"} else {}
+        self._container = av.open(str(out), "w", format=self._format, container_options=options)
+        # opaque: the codec of the template itself; its decoder's name need not be that of an encoder
+        self._stream = self._container.add_stream_from_template(template, opaque=True)
+        self._stream.time_base = self._video.time_base
+        if self._format == "mov":
+            self._stream.codec_context.codec_tag = template.codec_context.codec_tag  # ProRes' profile
+        if self._video.sample_aspect is not None:
+            self._stream.codec_context.sample_aspect_ratio = self._video.sample_aspect
+        if self._video.matrix is not None:
+            self._stream.set_display_matrix(list(self._video.matrix))
+
+    def check_same(self, template: AvVideoStream, segment: Path) -> None:
+        """Raises VerificationError unless a segment has the first one's parameter sets: one header serves all."""
+        if _header(template) != self._header:
+            raise VerificationError(
+                f"{segment}: was encoded with other parameters than the first segment",
+                hint="were all workers of this job of the same version?",
+            )
+
+    def add(self, chunk: Chunk, pts: "array[int]", packets: Iterator["Packet[Any]"], segment: Path) -> None:
+        """Appends a segment whose frames have to be exactly ``pts``."""
+        written = 0
+        for packet in packets:
+            if packet.pts is None:
+                continue
+            shown = packet.pts + pts[0]
+            place = bisect_left(pts, shown)
+            if place == len(pts) or pts[place] != shown:
+                raise VerificationError(f"{segment}: holds a frame at {shown}, which is not in chunk {chunk.index}")
+            following = pts[place + 1] if place + 1 < len(pts) else chunk.pts_end
+            packet.pts, packet.dts, packet.duration = shown - self._shift, next(self._times), following - shown
+            self._last_duration(packet, self._frames + written + 1)
+            packet.time_base = self._video.time_base
+            packet.stream = self._stream
+            with writing(self._out):  # here, so that a full disk is not taken for a bad segment
+                self._container.mux(packet)
+            written += 1
+            self._progress(self._frames + written)
+        self._frames += written
+        if written != len(pts):
+            raise VerificationError(f"{segment}: holds {written} frames, chunk {chunk.index} has {len(pts)}")
+
+    def _last_duration(self, packet: "Packet[Any]", number: int) -> None:
+        """MP4 takes the video to last until the packet decoded last ends, and that need not be the last one shown.
+
+        So that one is given what is missing until the plan's end. (Its time of showing counts: the edit list that the
+        copy of this file gets ends there, and what lies behind it is not shown.)
+        """
+        if number == self._total and self._format in {"mp4", "mov"} and packet.pts is not None:
+            packet.duration = max(packet.duration or 0, self._end - packet.pts)
+
+    def close(self) -> None:
+        """Closes the file. Harmless twice."""
+        with writing(self._out):
+            self._container.close()
+
+    def finish(self) -> None:
+        """Closes the file, and writes into it what the muxer could not be told."""
+        self.close()
+        if self._format in {"mp4", "mov"}:
+            with writing(self._out):
+                write_colours(self._out, self._video)

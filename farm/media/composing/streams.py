@@ -1,0 +1,144 @@
+"""Which of a source's other streams an output gets as they are, and a line for each that it does not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from farm.domain.manifest import OtherStream
+from farm.domain.options import ComposeOptions
+from farm.media.reading.tracks import Seen
+
+USUAL = ComposeOptions()
+NOTHING_SEEN = Seen()
+_PICTURES = frozenset({"mjpeg", "png", "bmp"})
+_HELD: dict[str, dict[str, frozenset[str]]] = {
+    "mp4": {
+        "audio": frozenset(
+            {"aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "dts", "truehd", "vorbis"},
+        ),
+        "subtitle": frozenset({"mov_text", "dvd_subtitle"}),
+        "cover": _PICTURES,
+    },
+    "mov": {
+        "audio": frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "alac", "dts", "amr_nb", "amr_wb", "adpcm_ima_qt"}),
+        "subtitle": frozenset({"mov_text"}),
+        "cover": _PICTURES,
+    },
+    "mpegts": {
+        "audio": frozenset({"aac", "aac_latm", "mp3", "mp2", "ac3", "eac3", "dts", "truehd", "opus", "s302m"}),
+        "subtitle": frozenset({"dvb_subtitle", "dvb_teletext"}),
+        "data": frozenset({"klv", "timed_id3"}),
+    },
+    "webm": {"audio": frozenset({"vorbis", "opus"}), "subtitle": frozenset({"webvtt"})},
+}
+_MATROSKA_NOT = frozenset(
+    {"mov_text", "dvb_teletext", "eia_608", "unknown", "aac_latm", "s302m", "adpcm_ima_qt", "nellymoser"}
+)
+#: Where in a file streams come that are no tracks of their own, whatever the order they were asked for in.
+_LAST = {"attachment": 1, "cover": 2}
+_HINTS = frozenset({"rtp ", "srtp", "rrtp", "rsrp", "sm2t", "tsp ", "fdp ", "pm2t", "pstp"})
+_GPMD, _TIMECODE, _TEXT = "gpmd", "tmcd", "text"
+#: Data tracks that are known to say nothing of where or by whom.
+_HARMLESS = frozenset({_TIMECODE, "mp4s", "c608", "scte_35", "epg"})
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlan:
+    """The other streams of an output, in its order (the source's, attachments and covers last), and a line for each
+    stream of the source that it leaves out, and for each cover that it takes.
+    """
+
+    kept: tuple[OtherStream, ...]
+    notes: tuple[str, ...]
+
+
+def plan_streams(
+    others: Sequence[OtherStream],
+    container: str,
+    options: ComposeOptions = USUAL,
+    seen: Seen = NOTHING_SEEN,
+) -> StreamPlan:
+    """Which streams a container takes as they are.
+
+    ``seen``: what :func:`farm.media.reading.tracks.look` says of the source.
+    """
+    kept: list[OtherStream] = []
+    notes: list[str] = []
+    for other in others:
+        if options.audio == "drop" and other.kind == "audio":
+            continue
+        if _made_anew(other, container, seen):
+            continue
+        why = _why_not(other, container, options, seen)
+        if why is None:
+            kept.append(other)
+        else:
+            notes.append(f"stream {other.index} ({other.kind}, {_named(other, seen)}) was left out: {why}")
+    dropped = sum(o.kind == "audio" for o in others) if options.audio == "drop" else 0
+    if dropped:
+        notes.append(f"{dropped} audio stream{'s were' if dropped > 1 else ' was'} left out, as asked")
+    notes += [
+        f"stream {o.index} (cover) is the source's own picture: a face in it is not covered"
+        for o in kept
+        if o.kind == "cover"
+    ]
+    notes += [
+        f"stream {o.index} (attachment) is a picture or a video of its own: a face in it is not covered"
+        for o in kept
+        if o.index in seen.pictures
+    ]
+    kept.sort(key=lambda other: _LAST.get(other.kind, 0))
+    return StreamPlan(tuple(kept), tuple(notes))
+
+
+def holds(container: str, other: OtherStream) -> bool:
+    """Whether a container can hold a stream without changing it."""
+    if container == "matroska":
+        return other.kind in ("attachment", "cover") or (
+            other.kind in ("audio", "subtitle") and other.codec not in _MATROSKA_NOT
+        )
+    if container == "mov" and other.kind == "audio" and other.codec.startswith("pcm_"):
+        return True
+    return other.codec in _HELD[container].get(other.kind, frozenset())
+
+
+def is_made_by_muxer(letters: str | None) -> bool:
+    """Whether an output's MP4 track is one that the muxer makes from chapters or from a time code."""
+    return letters in (_TEXT, _TIMECODE)
+
+
+def _made_anew(other: OtherStream, container: str, seen: Seen) -> bool:
+    """Whether a muxer writes the stream itself: the chapters' own text track, and a time code from its tag."""
+    if other.kind != "data":
+        return False
+    letters = seen.letters.get(other.index)
+    if letters is None:  # a data track of another container, or one that nobody looked at
+        return seen.chapters and other.codec == "bin_data"
+    return (seen.chapters and letters == _TEXT) or (letters == _TIMECODE and container in ("mp4", "mov", "matroska"))
+
+
+def _why_not(other: OtherStream, container: str, options: ComposeOptions, seen: Seen) -> str | None:
+    if other.kind == "data":
+        return _why_not_data(other, container, options, seen.letters.get(other.index))
+    if other.index in seen.placing and options.metadata != "keep":
+        return "its text says where this was filmed (--metadata keep keeps it)"
+    if other.index in seen.thumbnails:
+        return "its pictures are frames of the video, and faces in them are not covered"
+    if not holds(container, other):
+        return f"{container} files cannot hold it"
+    return None
+
+
+def _why_not_data(other: OtherStream, container: str, options: ComposeOptions, letters: str | None) -> str | None:
+    if letters in _HINTS:
+        return "it says how to send packets that are no longer there"
+    copied = holds(container, other) or (letters == _GPMD and container in ("mp4", "mov"))
+    if options.metadata != "keep" and (letters or other.codec) not in _HARMLESS:
+        return "it may say where and with what this was filmed" + (" (--metadata keep keeps it)" if copied else "")
+    if copied:
+        return None
+    # libavformat keeps such a track's packets, but not the sample entry without which nobody understands them
+    return "what describes it cannot be copied" if letters else f"{container} files cannot hold it"
+
+
+def _named(other: OtherStream, seen: Seen) -> str:
+    return seen.letters.get(other.index, other.codec).strip() if other.kind == "data" else other.codec

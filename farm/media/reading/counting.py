@@ -1,0 +1,122 @@
+"""The times of frames whose container does not say when they are shown: the n-th picture has the n-th time."""
+
+from array import array
+from collections.abc import Iterable, Iterator
+from itertools import count
+from pathlib import Path
+
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream as AvVideoStream
+
+from farm.domain.manifest import VideoStream
+from farm.errors import SourceError
+from farm.media.failing import reading
+from farm.media.reading.decoding import decoded, packets, set_up_decoder, strictness
+from farm.media.reading.frame_index import CUT_HINT, FrameIndex, usual_duration
+from farm.media.reading.integrity import check_complete
+from farm.media.reading.limits import Limits
+from farm.media.reading.opening import open_source
+from farm.media.reading.probe import BARE
+
+#: So many pictures behind the first one that is shown may be missing: they lead it and need what is not there.
+_LEADING = 16
+#: Decoders with threads of their own, however many they are told to use.
+_OWN_THREADS = frozenset({"vvc"})
+
+
+def counted_frames(path: Path, video: VideoStream, threads: int = 1, *, numbered: bool = False) -> Iterator[VideoFrame]:
+    """All frames of a ``counted`` video, with the times that they get, in ticks of ``video.time_base``.
+
+    Of a bare stream the n-th frame has the time n; else the n-th of the sorted times that its packets bear.
+    ``numbered``: see :func:`farm.media.reading.decoding.decoded`.
+    Raises SourceError, and FFmpegError for what cannot be decoded.
+    """
+    times = _times(path, video)
+    with open_source(path) as container:
+        stream = container.streams[video.index]
+        assert isinstance(stream, AvVideoStream)
+        set_up_decoder(stream, threads, strictness(video.codec))
+        for frame, time in _numbered(path, decoded(container, stream, numbered=numbered), times):
+            frame.pts = time
+            frame.time_base = video.time_base
+            yield frame
+
+
+def _numbered(path: Path, frames: Iterator[VideoFrame], times: Iterable[int]) -> Iterator[tuple[VideoFrame, int]]:
+    left = iter(times)
+    for frame in frames:
+        time = next(left, None)
+        if time is None:
+            raise SourceError(f"{path}: holds more pictures than times for them", hint=CUT_HINT)
+        yield frame, time
+
+
+def _times(path: Path, video: VideoStream) -> Iterable[int]:
+    with open_source(path) as container, reading(path, SourceError, "cannot be read to its end", CUT_HINT):
+        if container.format.name in BARE:
+            return count()
+        return _stamps(container, video, path)
+
+
+def _stamps(container: InputContainer, video: VideoStream, path: Path) -> "array[int]":
+    """The times that the packets bear, sorted: of showing, or where one has none, of decoding."""
+    pts, dts = array("q"), array("q")
+    stream = container.streams[video.index]
+    assert isinstance(stream, AvVideoStream)
+    for packet in packets(container, stream):
+        if packet.pts is not None:
+            pts.append(packet.pts)
+        if packet.dts is not None:
+            dts.append(packet.dts)
+    times = sorted(pts if len(pts) >= len(dts) else dts)
+    if len(set(times)) != len(times):
+        raise SourceError(
+            f"{path}: two frames have the same time",
+            hint="give each its own first, for example: ffmpeg -i IN -fps_mode cfr -c:a copy OUT.mkv",
+        )
+    if times and times[0] < 0:
+        raise SourceError(f"{path}: its first frame is at a negative time, {times[0]} ticks")
+    return array("q", times)
+
+
+def count_frames(path: Path, video: VideoStream, container: str, limits: Limits) -> FrameIndex:
+    """The index of a ``counted`` video, which is decoded whole to count its frames: one key frame, the first.
+
+    Raises SourceError for any damage: where a picture is missing, all later ones would get the wrong time.
+    """
+    check_complete(path, container)
+    expected = _packets_of(path, video)
+    pts, missing = array("q"), bytearray(b"\1") * expected
+    with reading(path, SourceError, "cannot be decoded, and its frames can only be counted"):
+        for frame in counted_frames(path, video, numbered=video.codec not in _OWN_THREADS):
+            if frame.is_corrupt:
+                raise SourceError(f"{path}: its frame {len(pts)} is damaged", hint=CUT_HINT)
+            number = frame.opaque if isinstance(frame.opaque, int) else len(pts)
+            missing[number : number + 1] = b"\0"
+            pts.append(frame.pts or 0)
+            limits.check_length(path, float((pts[-1] - pts[0]) * video.time_base))
+    if not pts:
+        raise SourceError(f"{path}: holds no frame", hint="is it complete?")
+    notes = _left_out(path, missing, bare=container in BARE)
+    duration = 1 if container in BARE else usual_duration(pts, video)
+    return FrameIndex(pts, array("q", pts[:1]), array("q", [0]), duration, notes)
+
+
+def _left_out(path: Path, missing: bytearray, *, bare: bool) -> tuple[str, ...]:
+    """A note on the pictures that are not shown, which only those before or leading the first one may be."""
+    if not (left := missing.count(1)):
+        return ()
+    last = missing.rfind(1)
+    if last > missing.find(0) + _LEADING or not bare:
+        raise SourceError(
+            f"{path}: its picture {last + 1} cannot be decoded, and its frames can only be counted", hint=CUT_HINT
+        )
+    return (f"{left} frames before its first key frame cannot be decoded and are left out",)
+
+
+def _packets_of(path: Path, video: VideoStream) -> int:
+    with open_source(path) as container, reading(path, SourceError, "cannot be read to its end", CUT_HINT):
+        stream = container.streams[video.index]
+        assert isinstance(stream, AvVideoStream)
+        return sum(1 for _ in packets(container, stream))

@@ -1,0 +1,240 @@
+"""Where every frame of a source lies in time: demuxed once, nothing decoded."""
+
+from array import array
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av.error
+from av.container import InputContainer
+from av.packet import Packet
+
+from farm.domain.manifest import VideoStream
+from farm.errors import SourceError
+from farm.media.failing import reading, reason
+from farm.media.reading.checksums import broken_checksum
+from farm.media.reading.integrity import cut_off
+from farm.media.reading.limits import Limits
+from farm.media.reading.opening import open_source
+from farm.media.reading.probe import Look, several
+from farm.media.reading.shown import is_shown
+from farm.media.reading.tracks import Ends, track_ends
+
+#: A file whose packets end this much (seconds, and share) before the duration in its header was cut off.
+_SHORT_SECONDS = 1.0
+_SHORT_SHARE = 0.02
+_HEADER_DURATION = ("mov", "matroska", "flv", "asf")
+CUT_HINT = "copy or download it again; a recorder may be able to repair it"
+
+
+@dataclass(frozen=True, slots=True)
+class FrameIndex:
+    """Times in ticks of the stream's time base, ascending.
+
+    ``pts`` of all frames that are shown; ``keys`` of all key frames, shown or not, with ``open_gop``: 1 where frames
+    follow in decoding order that are shown before it; ``last_duration`` of the last frame; ``notes`` for the person.
+    """
+
+    pts: "array[int]"
+    keys: "array[int]"
+    open_gop: "array[int]"
+    last_duration: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def end(self) -> int:
+        """Where the last frame ends."""
+        return self.pts[-1] + self.last_duration
+
+
+def index_frames(path: Path, seen: Look, limits: Limits, *, damaged: bool = False) -> FrameIndex:
+    """Demuxes a source once. Packets that an edit list hides are left out: they are not shown and not kept.
+
+    Raises SourceError for damage, a file that ends early, and times that are missing or not unique. ``damaged``: of
+    a file that is damaged or ends early, what is in it.
+    """
+    reader = _Reader(path, seen, limits, damaged=damaged)
+    with open_source(path) as container, reading(path, SourceError, "cannot be read to its end", CUT_HINT):
+        reader.tell_damage(cut_off(path, container.format.name))
+        if (place := broken_checksum(path, container.format.name)) is not None:
+            reader.tell_damage(f"is damaged behind byte {place}: a checksum in it does not match")
+        # all but attachments: a subtitle may end long after the video
+        streams = [s for s in container.streams if s.type in ("video", "audio", "subtitle", "data")]
+        try:
+            for packet in container.demux(streams):
+                reader.take(packet)
+        except av.error.FFmpegError as error:
+            if not damaged:
+                raise
+            reader.tell_damage(f"cannot be read behind {float(reader.until):.3f} s: {reason(error)}")
+        _check_all_read(container, seen.video, reader)
+        if container.format.name.startswith("mov"):
+            reader.said = track_ends(path).get(container.streams[seen.video.index].id)
+    return reader.index()
+
+
+class _Reader:
+    """Collects one video's packets; memory is eight bytes a frame."""
+
+    def __init__(self, path: Path, seen: Look, limits: Limits, *, damaged: bool) -> None:
+        self.path = path
+        self.seen = seen
+        self.video = seen.video
+        self.limits = limits
+        self.damaged = damaged
+        self.notes: list[str] = []
+        self.pts = array("q")
+        self.keys = array("q")
+        self.open_gop = array("q")
+        self.packets = 0
+        self.untimed = 0
+        self.last = (0, 0)  # the latest pts and its duration
+        self.last_key: int | None = None  # the latest shown key frame
+        self.until = Fraction(0)  # seconds: where the last packet of any stream ends
+        self.latest = 0  # the duration of the latest packet in decoding order
+        self.said: Ends | None = None  # where an MP4 track says that it ends
+
+    def tell_damage(self, what: str | None) -> None:
+        """Raises SourceError for ``what`` is wrong with the file, or notes it where damage is accepted."""
+        if what and not self.damaged:
+            raise SourceError(f"{self.path}: {what}", hint=CUT_HINT)
+        if what and what not in self.notes:
+            self.notes.append(f"it {what}")
+
+    def take(self, packet: "Packet[Any]") -> None:
+        """One packet in decoding order."""
+        if packet.size == 0 and packet.pts is None:
+            return  # the end of a stream
+        if packet.pts is not None:
+            self.until = max(self.until, (packet.pts + (packet.duration or 0)) * packet.time_base)
+        if packet.stream_index in self.seen.empty and packet.size:
+            raise several(self.path, len(self.seen.empty) + 1)
+        if packet.stream_index == self.video.index:
+            self.packets += 1
+            if packet.size and is_shown(self.video.codec, packet):
+                self._take_frame(packet)
+
+    def _take_frame(self, packet: "Packet[Any]") -> None:
+        pts = packet.pts
+        if pts is None:
+            self._untimed()
+            return
+        if packet.is_corrupt:
+            self.tell_damage(f"is damaged or cut off at {self._seconds(pts)}")
+        if packet.is_keyframe:
+            self._take_key(pts, hidden=packet.is_discard)
+        elif self.keys and pts < self.keys[-1]:
+            self.open_gop[-1] = 1
+        self.latest = packet.duration or 0
+        if not packet.is_discard:
+            self.pts.append(pts)
+            if pts >= self.last[0] or len(self.pts) == 1:
+                self.last = (pts, packet.duration or 0)
+
+    def _untimed(self) -> None:
+        if not self.damaged:
+            raise SourceError(
+                f"{self.path}: frame {self.packets} has no timestamp",
+                hint="put it into another container first, for example: ffmpeg -fflags +genpts -i IN -c copy OUT.mkv",
+            )
+        self.untimed += 1
+
+    def _take_key(self, pts: int, *, hidden: bool) -> None:
+        self.keys.append(pts)
+        self.open_gop.append(0)
+        if hidden:
+            return
+        if self.last_key is not None and pts <= self.last_key:
+            raise SourceError(
+                f"{self.path}: its times jump back, from {self._seconds(self.last_key)} to {self._seconds(pts)}",
+                hint="cut it there, and redact the parts one by one",
+            )
+        self.last_key = pts
+
+    def index(self) -> FrameIndex:
+        """The sorted result."""
+        if self.untimed:
+            self.notes.append(f"it holds {self.untimed} frames without a time, which are left out")
+        pts = self._decodable(array("q", sorted(self.pts)))
+        self._check_times(pts)
+        keys = sorted(dict(zip(self.keys, self.open_gop, strict=True)).items())
+        duration = self._last_duration(pts)
+        self.limits.check_length(self.path, float((pts[-1] + duration - pts[0]) * self.video.time_base))
+        notes = tuple(self.notes)
+        return FrameIndex(pts, array("q", (k for k, _ in keys)), array("q", (o for _, o in keys)), duration, notes)
+
+    def _last_duration(self, pts: "array[int]") -> int:
+        """How long the last frame is shown.
+
+        MP4 counts a packet's duration from one dts to the next, which is not the frame's own where frames are reordered
+        and of different lengths. Its track says where it ends, rounded; the packets' durations say it exactly.
+        """
+        usual = self.last[1] or usual_duration(pts, self.video)
+        if self.said is None:
+            return usual
+        left = self.said.seconds / self.video.time_base - pts[-1]  # ticks
+        near = self.said.tick / self.video.time_base
+        for known in (usual, self.latest):
+            if known > 0 and abs(known - left) < near:
+                return known
+        return round(left) if round(left) > 0 else usual
+
+    def _decodable(self, pts: "array[int]") -> "array[int]":
+        """Without the frames before the first key frame that no decoder shows, as the first decoded one tells."""
+        if not pts:
+            raise SourceError(f"{self.path}: holds no frame", hint="is it complete?")
+        if not self.keys:
+            raise SourceError(f"{self.path}: holds no key frame, from which it could be decoded")
+        first = self.keys[0] if self.seen.first is None else min(self.keys[0], self.seen.first)
+        kept = array("q", (p for p in pts if p >= first))
+        if not kept:
+            raise SourceError(f"{self.path}: none of its frames can be decoded", hint="is it complete?")
+        if left := len(pts) - len(kept):
+            begins = self._seconds(kept[0] - pts[0])
+            self.notes.append(
+                f"{left} frames before its first key frame cannot be decoded: the output begins {begins} later"
+            )
+        return kept
+
+    def _check_times(self, pts: "array[int]") -> None:
+        for a, b in pairwise(pts):
+            if a == b:
+                raise SourceError(
+                    f"{self.path}: two frames have the same time, {self._seconds(a)}",
+                    hint="give each its own first, for example: ffmpeg -i IN -fps_mode cfr -c:a copy OUT.mkv",
+                )
+        if pts[0] < 0:
+            raise SourceError(
+                f"{self.path}: its first frame is at a negative time, {self._seconds(pts[0])}",
+                hint="move it first, for example: ffmpeg -i IN -c copy -avoid_negative_ts make_zero OUT",
+            )
+
+    def _seconds(self, pts: int) -> str:
+        return f"{float(pts * self.video.time_base):.3f} s"
+
+
+def usual_duration(pts: "array[int]", video: VideoStream) -> int:
+    """The last frame's duration where the container has none: the one before it, or one frame of the rate."""
+    if len(pts) > 1:
+        return pts[-1] - pts[-2]
+    rate = video.average_rate
+    return max(1, round(1 / (rate * video.time_base))) if rate else 1
+
+
+def _check_all_read(container: InputContainer, video: VideoStream, reader: _Reader) -> None:
+    """Compares what was read with what the container declared."""
+    family = container.format.name.split(",")[0]
+    if family == "mov":
+        declared = len(container.streams[video.index].index_entries)
+        if declared != reader.packets:
+            reader.tell_damage(f"is cut off: {reader.packets} of {declared} frames are in it")
+    if family in _HEADER_DURATION and container.duration:
+        # an MP4 file says how long it is; the others, most of the time, where it ends
+        first = Fraction(container.start_time or 0, 1_000_000) if family == "mov" else Fraction(0)
+        short = float(Fraction(container.duration, 1_000_000) - (reader.until - first))
+        if short > max(_SHORT_SECONDS, _SHORT_SHARE * container.duration / 1e6):
+            reader.tell_damage(
+                f"is cut off: it ends at {float(reader.until):.1f} s, {short:.1f} s before its header says"
+            )

@@ -1,0 +1,67 @@
+"""Opens an untrusted video: a local regular file, in a format that cannot refer to other files."""
+
+import os
+import stat
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from farm.errors import SourceError
+from farm.media.failing import reason
+from farm.media.reading.integrity import check_begun
+
+#: Demuxers that read one file and nothing else. hls, dash, concat, image2, lavfi and the like are not among them:
+#: a playlist could name any file of this machine. (mov's external references are off by default in libavformat.)
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,avi,flv,mpeg,mpegvideo,asf,ogg,mxf,nut,ivf,gif,apng,wtv,dv,"
+    "h264,hevc,vvc,m4v,av1,obu,mjpeg,jpeg_pipe,yuv4mpegpipe,rm,wav,mp3,aac,flac,ac3,aiff,caf"
+)
+_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+
+
+def input_options() -> dict[str, str]:
+    """The options of libavformat with which any untrusted file is opened, by PyAV and by ffmpeg alike."""
+    return dict(_OPTIONS)
+
+
+def check_readable(path: Path) -> None:
+    """Raises SourceError unless ``path`` is a regular, readable file with a name of text that holds something."""
+    name = os.fsencode(path)
+    if name.decode("utf-8", "replace") != os.fsdecode(name):  # the database and ffmpeg-python take text only
+        raise SourceError(
+            f"{name.decode('utf-8', 'replace')}: its name is not in UTF-8", hint="rename it or its folder"
+        )
+    try:
+        status = path.stat()
+    except PermissionError as error:
+        raise SourceError(f"{path}: no permission to read it", hint="check the rights of its folder") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise SourceError(f"{path}: there is no such file", hint="check the name") from error
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path}: cannot be read: {reason(error)}") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise SourceError(f"{path}: is a directory", hint="name the video files in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise SourceError(f"{path}: is not a regular file", hint="copy it to a file first")
+    if not os.access(path, os.R_OK):
+        raise SourceError(f"{path}: no permission to read it", hint="check its rights")
+    if status.st_size == 0:
+        raise SourceError(f"{path}: is empty")
+
+
+def open_source(path: Path) -> InputContainer:
+    """The file opened for reading, with the protocol ``file`` and self-contained formats only.
+
+    Raises SourceError, one line, for what is missing, a directory, empty, not readable, or not a video file.
+    """
+    check_readable(path)
+    try:
+        # an absolute path is never taken for a protocol (`concat:`, `http:`)
+        return av.open(str(path.absolute()), "r", container_options=input_options(), metadata_errors="replace")
+    except (av.error.FFmpegError, OSError, UnicodeDecodeError) as error:
+        check_begun(path)
+        raise SourceError(
+            f"{path}: is not a video that can be read ({reason(error)})",
+            hint="is it complete, and does a player open it?",
+        ) from error

@@ -1,0 +1,235 @@
+"""What a source is: its container, the one video stream that is redacted, and the streams that are copied."""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import islice, pairwise
+from pathlib import Path
+
+import av.error
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream as AvVideoStream
+
+from farm.domain.manifest import OtherStream, VideoStream
+from farm.domain.pixels import pixel_format
+from farm.errors import SourceError
+from farm.media.failing import reading, reason
+from farm.media.reading.decoding import decoded, set_up_decoder
+from farm.media.reading.limits import NO_LIMITS, Limits
+from farm.media.reading.opening import open_source
+from farm.media.reading.picture import picture_of
+
+#: Bare streams, without times of showing: FFmpeg's names.
+BARE = frozenset({"h264", "hevc", "vvc", "m4v", "mpegvideo", "obu", "mjpeg", "jpeg_pipe"})
+#: FFmpeg's rate for a bare stream whose header says none.
+_DEFAULT_RATE = Fraction(25)
+_LOOK = 16  # frames decoded to learn what only frames tell
+_LOOK_PACKETS = 1000  # among at most so many packets
+#: Where it is looked whether a video becomes interlaced on its way, as broadcasts do: shares of its length, frames.
+_LATER, _LATER_LOOK, _LATER_PACKETS = (Fraction(1, 4), Fraction(1, 2), Fraction(3, 4)), 4, 60
+#: Their frames have no fields, or fields of their own.
+_NO_FIELDS = frozenset({"hevc", "av1", "vp8", "vp9", "vvc", "gif", "png", "apng"})
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A source as its header and its first frames show it.
+
+    ``first``: the first decoded frame's pts, None where frames have none. ``empty``: indices of video streams that hold
+    nothing, ``notes``: lines for the person.
+    """
+
+    container: str
+    video: VideoStream
+    others: tuple[OtherStream, ...]
+    first: int | None
+    empty: frozenset[int]
+    notes: tuple[str, ...]
+
+
+def probe(path: Path) -> tuple[str, VideoStream, tuple[OtherStream, ...]]:
+    """Container name (FFmpeg's), the video stream and the other streams of an output: see :func:`look`.
+
+    What was written is as large as what was planned: no limits.
+    """
+    seen = look(path, NO_LIMITS)
+    return seen.container, seen.video, seen.others
+
+
+def look(path: Path, limits: Limits | None = None) -> Look:
+    """Reads a source's header and decodes its first frames; damage is not looked for.
+
+    Raises SourceError with one reason for what cannot be redacted exactly, and for what exceeds ``limits``.
+    """
+    limits = limits or Limits()
+    with open_source(path) as container, reading(path, SourceError, "cannot be decoded"):
+        stream, empty = video_stream(container, path)
+        _refuse_stream(container, stream, path, limits)
+        frames, whole = _first_frames(container, stream, path)
+        _refuse_picture(stream, frames, path, limits)
+        others = tuple(_other(s) for s in container.streams if s.index != stream.index and s.index not in empty)
+        name = container.format.name
+        counted = name in BARE or (whole and not _in_order(frames))
+        later = () if counted or stream.codec_context.codec.canonical_name in _NO_FIELDS else _later(container, stream)
+        video, notes = _described(stream, [*frames, *later])
+        if counted:
+            video, more = _counted(stream, video, bare=name in BARE)
+            notes = (*more, *notes)
+        if empty:
+            notes = (*notes, "an empty video track in it is left out")
+        return Look(name, video, others, None if counted else frames[0].pts, empty, notes)
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a stream is a picture that players show for the file (cover art, thumbnails), not a video."""
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
+def video_stream(container: InputContainer, path: Path) -> tuple[AvVideoStream, frozenset[int]]:
+    """The stream to redact, and the indices of video streams in which nothing was found.
+
+    Raises SourceError when there is none to redact, or more than one.
+    """
+    all_videos = [s for s in container.streams.video if not is_cover(s)]
+    videos = [s for s in all_videos if not _is_empty(s)]
+    if not all_videos:
+        what = "holds audio only" if container.streams.audio else "holds no video stream"
+        raise SourceError(f"{path}: {what}", hint="there is nothing to redact in it")
+    if not videos:
+        raise SourceError(f"{path}: its video stream is empty", hint="is it complete?")
+    if len(videos) > 1:
+        raise several(path, len(videos))
+    return videos[0], frozenset(s.index for s in all_videos if s is not videos[0])
+
+
+def several(path: Path, count: int) -> SourceError:
+    """The error for a file with ``count`` videos."""
+    return SourceError(
+        f"{path}: holds {count} video streams, and only files with one are redacted so far",
+        hint="extract one, for example: ffmpeg -i IN -map 0:v:0 -map 0:a -c copy OUT",
+    )
+
+
+def _is_empty(stream: AvVideoStream) -> bool:
+    """Whether nothing of a stream was found at the file's beginning or in its index; reading it all makes sure."""
+    context = getattr(stream, "codec_context", None)
+    known = context is not None and context.pix_fmt is not None
+    return not known and not len(stream.index_entries) and not stream.frames
+
+
+def _refuse_stream(container: InputContainer, stream: AvVideoStream, path: Path, limits: Limits) -> None:
+    context = getattr(stream, "codec_context", None)
+    if context is None or not context.pix_fmt or not context.width:
+        raise SourceError(f"{path}: its video cannot be decoded: no decoder for it, or no picture in it")
+    limits.check_size(path, max(context.width, context.coded_width), max(context.height, context.coded_height))
+    limits.check_length(path, (container.duration or 0) / 1_000_000)
+    if stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1":
+        raise SourceError(
+            f"{path}: is partly transparent, in a second stream that its decoder does not read",
+            hint="make it opaque first, for example: ffmpeg -i IN -c:a copy OUT.webm",
+        )
+
+
+def _first_frames(container: InputContainer, stream: AvVideoStream, path: Path) -> tuple[list[VideoFrame], bool]:
+    """The first frames, and whether they were decoded without an error."""
+    errors: list[Exception] = []
+
+    def tell(_: int | None, error: Exception) -> None:
+        errors.append(error)
+
+    set_up_decoder(stream, 1, {})
+    frames = list(islice(decoded(container, stream, damage=tell, most=_LOOK_PACKETS), _LOOK))
+    if not frames:
+        why = f": {reason(errors[0])}" if errors else ""
+        raise SourceError(f"{path}: no frame of it can be decoded{why}", hint="is it complete?")
+    return frames, not errors and not any(frame.is_corrupt for frame in frames)
+
+
+def _later(container: InputContainer, stream: AvVideoStream) -> list[VideoFrame]:
+    """A few frames behind the first ones, as far as they can be had: damage is not looked for here."""
+    frames: list[VideoFrame] = []
+    duration = stream.duration or 0
+    with suppress(av.error.FFmpegError):
+        for share in _LATER if duration > 0 else ():
+            container.seek((stream.start_time or 0) + int(duration * share), stream=stream, backward=True)
+            found = decoded(container, stream, damage=lambda *_: None, most=_LATER_PACKETS)
+            frames += islice(found, _LATER_LOOK)
+    return [frame for frame in frames if (frame.width, frame.height) == (stream.width, stream.height)]
+
+
+def _refuse_picture(stream: AvVideoStream, frames: list[VideoFrame], path: Path, limits: Limits) -> None:
+    context, frame = stream.codec_context, frames[0]
+    limits.check_size(path, frame.width, frame.height)
+    if pixel_format(frame.format.name) is None:
+        raise SourceError(
+            f"{path}: has pixel format {frame.format.name}, which cannot be painted on",
+            hint="convert it first, for example: ffmpeg -i IN -pix_fmt yuv444p -c:a copy OUT.mkv",
+        )
+    if context.codec.canonical_name == "hevc" and any(f.interlaced_frame for f in islice(frames, _LOOK)):
+        raise SourceError(
+            f"{path}: is interlaced HEVC, one field a picture, which FFmpeg does not put together",
+            hint="convert it with the recorder's own software first",
+        )
+
+
+def _in_order(frames: list[VideoFrame]) -> bool:
+    """Whether the frames' times are there and in the order of the pictures: in some files they contradict it."""
+    times = [f.pts for f in frames]
+    return all(a is not None and b is not None and a < b for a, b in pairwise(times)) and times[0] is not None
+
+
+def _described(stream: AvVideoStream, frames: list[VideoFrame]) -> tuple[VideoStream, tuple[str, ...]]:
+    context, frame = stream.codec_context, frames[0]
+    if stream.time_base is None:
+        raise SourceError("the video stream has no time base")
+    picture = picture_of(frames, context.field_order)
+    video = VideoStream(
+        index=stream.index,
+        codec=context.codec.canonical_name,
+        width=frame.width,
+        height=frame.height,
+        pix_fmt=frame.format.name,
+        time_base=stream.time_base,
+        average_rate=stream.average_rate or stream.guessed_rate or None,
+        sample_aspect=stream.sample_aspect_ratio or None,
+        # the first frame's: the decoder's own are those of the frame that it saw last
+        color_range=int(frame.color_range),
+        color_primaries=int(frame.color_primaries),
+        color_transfer=int(frame.color_trc),
+        color_space=int(frame.colorspace),
+        profile=stream.profile,
+        matrix=picture.matrix,
+        fields=picture.fields,
+        mastering=picture.mastering,
+        light=picture.light,
+    )
+    return video, picture.notes
+
+
+def _counted(stream: AvVideoStream, video: VideoStream, *, bare: bool) -> tuple[VideoStream, tuple[str, ...]]:
+    """The video as one whose frames are counted: of a bare stream, tick n is the time of frame n."""
+    if not bare:
+        note = "its frames' times contradict the order of its pictures: the times are kept, in the pictures' order"
+        return replace(video, timing="counted"), (note,)
+    rate = stream.guessed_rate or stream.average_rate or _DEFAULT_RATE
+    stated = bool(stream.codec_context.framerate)
+    source = "as its header says" if stated else "FFmpeg's default, as it does not say"
+    note = f"it has no timestamps: taken to be {float(rate):.6g} frames a second, {source}"
+    return replace(video, timing="counted", time_base=1 / rate, average_rate=rate), (note,)
+
+
+def _other(stream: Stream) -> OtherStream:
+    return OtherStream(stream.index, "cover" if is_cover(stream) else stream.type, _codec_name(stream))
+
+
+def _codec_name(stream: Stream) -> str:
+    """FFmpeg's name of the codec, ``unknown`` where it has no decoder and no name for it."""
+    context = getattr(stream, "codec_context", None)
+    if context is not None:
+        return str(context.codec.canonical_name)
+    try:
+        return stream.name or "unknown"  # data streams have a name but no context
+    except AttributeError:
+        return "unknown"

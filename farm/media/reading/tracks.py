@@ -1,0 +1,162 @@
+"""What a file says of its streams that libavformat does not tell: MP4's four letters of each track, and more."""
+
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+from av.container import InputContainer
+from av.stream import AttachmentStream, Discard, Disposition
+
+from farm.errors import SourceError
+from farm.media.failing import reading
+from farm.media.reading.metadata import has_coordinates
+from farm.media.reading.opening import open_source
+
+_PATH = (b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl")
+_TEXT_SUBTITLES = frozenset({"mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text", "microdvd"})
+#: How JPEG, PNG, GIF, BMP, TIFF, WebP and AVI, HEIC, AVIF and MP4, JPEG XL, JPEG 2000, Matroska begin.
+_PICTURE = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|GIF8|BM....\0\0\0\0|II\*\0|MM\0\*|RIFF....(?:WEBP|AVI )|....ftyp|\xff\x0a"
+    rb"|\0\0\0\x0c(?:JXL |jP  )|\x1a\x45\xdf\xa3",
+    re.DOTALL,
+)
+_LONGEST_EDITS = 1 << 20
+_DEEPEST = 100_000  # boxes looked at: a file of endless tiny ones is not read for hours
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen in a source. Streams are numbered as libavformat does.
+
+    ``chapters``: whether it has any. ``letters``: the sample entry (``gpmd``) of each MP4 track. ``placing``: the
+    subtitle streams and attachments whose text has coordinates. ``thumbnails``: the streams of pictures that are frames
+    of the video. ``pictures``: the attachments that are pictures or videos, whatever their type says.
+    """
+
+    chapters: bool = False
+    letters: Mapping[int, str] = field(default_factory=dict)
+    placing: frozenset[int] = frozenset()
+    thumbnails: frozenset[int] = frozenset()
+    pictures: frozenset[int] = frozenset()
+
+
+def look(source: InputContainer, path: Path, *, texts: bool = True) -> Seen:
+    """Looks at the tracks of an opened file, and reads its subtitles once where it has any and ``texts`` asks for it.
+
+    Raises SourceError when the file cannot be read.
+    """
+    letters = sample_entries(path) if source.format.name.startswith("mov") else {}
+    by_index = {s.index: letters[s.id] for s in source.streams if s.id in letters}
+    thumbnails = frozenset(s.index for s in source.streams if s.disposition & Disposition.timed_thumbnails)
+    attached = {s.index: bytes(s.data or b"") for s in source.streams if isinstance(s, AttachmentStream)}
+    pictures = frozenset(index for index, content in attached.items() if _PICTURE.match(content))
+    placing = _placing(path) | _placing_texts(attached) if texts else frozenset[int]()
+    return Seen(bool(source.chapters()), by_index, placing, thumbnails, pictures)
+
+
+def _placing_texts(attached: Mapping[int, bytes]) -> frozenset[int]:
+    """The attachments that are texts (a track of GPS positions, for one) and name coordinates."""
+    texts = {index: content.decode("utf-8", "replace") for index, content in attached.items() if b"\0" not in content}
+    return frozenset(index for index, text in texts.items() if has_coordinates(text))
+
+
+def sample_entries(path: Path) -> dict[int, str]:
+    """The first sample entry's four letters of each track of an MP4 or QuickTime file, by the track's number."""
+    found: dict[int, str] = {}
+    track = 0
+    with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
+        for name, body, end in _boxes(file, 0, path.stat().st_size):
+            if name == b"tkhd" and end - body >= 24:
+                file.seek(body)
+                head = file.read(24)
+                (track,) = struct.unpack_from(">I", head, 20 if head[0] == 1 else 12)
+            elif name == b"stsd" and end - body >= 16:
+                file.seek(body + 12)
+                found.setdefault(track, file.read(4).decode("latin-1"))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Where a track of an MP4 or QuickTime file is said to end: ``seconds``, which are a multiple of ``tick``."""
+
+    seconds: Fraction
+    tick: Fraction
+
+
+def track_ends(path: Path) -> dict[int, Ends]:
+    """Where each track ends that has an edit list which says so, by the track's number (ISO/IEC 14496-12, 8.6.6)."""
+    found: dict[int, Ends] = {}
+    ticks = track = 0
+    with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
+        for name, body, end in _boxes(file, 0, path.stat().st_size):
+            if name in (b"mvhd", b"tkhd") and end - body >= 24:
+                file.seek(body)
+                head = file.read(24)
+                (number,) = struct.unpack_from(">I", head, 20 if head[0] == 1 else 12)
+                ticks, track = (number, track) if name == b"mvhd" else (ticks, number)
+            elif name == b"elst" and ticks:
+                file.seek(body)
+                lasts = _edits(file.read(min(end - body, _LONGEST_EDITS)))
+                if all(lasts):
+                    found[track] = Ends(Fraction(sum(lasts), ticks), Fraction(1, ticks))
+    return found
+
+
+def _edits(box: bytes) -> list[int]:
+    """How long each edit lasts, in ticks of the movie; a 0 where that is not known."""
+    if len(box) < 8:
+        return [0]
+    entry, size = (">Q", 20) if box[0] == 1 else (">I", 12)
+    (count,) = struct.unpack_from(">I", box, 4)
+    if not count or len(box) < 8 + count * size:
+        return [0]
+    return [struct.unpack_from(entry, box, 8 + at * size)[0] for at in range(count)]
+
+
+def _boxes(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Boxes with the beginning and end of their bodies, and those on the way to a track's ``stsd`` and ``elst``."""
+    looked = 0
+    inside = [(at, end)]
+    while inside and looked < _DEEPEST:
+        looked += 1
+        at, end = inside.pop()
+        if at + 8 > end:
+            continue
+        file.seek(at)
+        head = file.read(16)
+        if len(head) < 8:
+            continue
+        length, name = struct.unpack(">I4s", head[:8])
+        body = at + 8
+        if length == 1 and len(head) == 16:
+            (length,) = struct.unpack(">Q", head[8:])
+            body = at + 16
+        length = end - at if length == 0 else length
+        if length < body - at:
+            continue
+        after = min(at + length, end)
+        inside.append((after, end))
+        yield name, body, after
+        if name in _PATH:
+            inside.append((body, after))
+
+
+def _placing(path: Path) -> frozenset[int]:
+    """The subtitle streams that name coordinates; reads packet by packet, and none of other streams where it can."""
+    with open_source(path) as source, reading(path, SourceError, "cannot be read"):
+        texts = [s for s in source.streams.subtitles if s.codec_context.codec.canonical_name in _TEXT_SUBTITLES]
+        found: set[int] = set()
+        if texts:
+            for stream in source.streams:
+                stream.discard = Discard.default if stream in texts else Discard.all
+            for packet in source.demux(texts):
+                if packet.stream_index not in found and has_coordinates(bytes(packet).decode("utf-8", "replace")):
+                    found.add(packet.stream_index)
+                if len(found) == len(texts):
+                    break
+        return frozenset(found)

@@ -1,0 +1,264 @@
+"""Compares an output's pictures with the source's, block by block: what was changed, and how good the rest is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import inf
+from typing import Any
+
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from farm.domain.pixels import PixelFormat
+from farm.media.verifying.fidelity import MOVES, NEARER, Plane, planes_of, psnr
+from farm.media.verifying.verify_video import seconds
+
+Blocks = NDArray[Any]
+#: Samples of luma on a side.
+BLOCK = 16
+#: Seconds of video that are reported together.
+WINDOW = 10
+#: A block that is worse than this (dB) has been changed.
+CHANGED = 24.0
+#: A colour is changed when it is worse by so much (dB): encoders blur edges between bright colours far more than luma.
+_COLOUR = 9.0
+#: What covers a face leaves less of its detail than this, or hardly any: the mean step from a sample to the next one.
+_DETAIL, _SMOOTH = 0.75, 2.0
+#: Where more of a frame than this was changed into something else, or less than this is left, it is another picture.
+_FOREIGN, _LEFT = 0.2, 0.05
+#: Of a picture with fewer blocks than this a face may be all.
+_FEW = 8
+#: A sample is another one when it differs by more than this (of 255). What covers a small face has its edges in all
+#: blocks that it touches: how smooth these are is also seen from their changed samples alone.
+_OTHER = 8
+#: A block moves when it differs that much (dB) from the frame before; fewer such blocks than this say nothing.
+_MOVES, _MOVING = 31.0, 8
+_TIMES_NEARER = 4.0
+#: Every so many frames it is seen whether the picture is moved, where it is not as good as this (dB).
+_EVERY, _GOOD = 30, 35.0
+
+
+@dataclass(slots=True)
+class Window:
+    """Ten seconds of video. ``start``: seconds in the output; ``changed``: share of the blocks that were changed.
+
+    ``psnr``: of all other blocks, luma, in dB; None where there are none, infinite where nothing differs.
+    """
+
+    start: Fraction
+    frames: int = 0
+    blocks: int = 0
+    changed_blocks: int = 0
+    error: float = 0.0
+    samples: int = 0
+    peak: int = 255
+
+    @property
+    def changed(self) -> float:
+        """See the class."""
+        return self.changed_blocks / self.blocks if self.blocks else 0.0
+
+    @property
+    def psnr(self) -> float | None:
+        """See the class."""
+        return psnr(self.error / self.samples, self.peak) if self.samples else None
+
+
+@dataclass(slots=True)
+class Pictures:
+    """All pictures compared so far. ``wrong``: a line for each of the first ones that are not the source's."""
+
+    lowest: float
+    windows: list[Window] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    wrong_frames: int = 0
+    changed_frames: int = 0
+    black: list[Fraction] = field(default_factory=list)
+    _before: "tuple[Plane, Plane] | None" = None
+
+    def take(self, number: int, when: Fraction, source: VideoFrame | None, output: VideoFrame) -> None:
+        """Compares a frame at ``when`` seconds with the source's; None stands for one that cannot be decoded."""
+        got, layout = planes_of(output)
+        peak = (1 << layout.bits) - 1
+        black = is_black(got, layout)
+        want = None if source is None else planes_of(fitted(source, output))[0]
+        if want is None or (black and _worse(want[0], got[0], peak)):
+            self._black(number, when, black=black)
+            self._before = None
+            return
+        window = self._window(when, peak)
+        window.frames += 1
+        colours = _colours_changed(want, got, layout, _error(self._changed - _COLOUR, peak))
+        self._compare(number, when, want[0], got[0], window, colours)
+
+    def _black(self, number: int, when: Fraction, *, black: bool) -> None:
+        if black:
+            self.black.append(when)
+        else:
+            self._fault(number, when, "the source's frame cannot be decoded, and it is not black")
+
+    @property
+    def _changed(self) -> float:
+        return min(CHANGED, self.lowest)
+
+    def _compare(
+        self, number: int, when: Fraction, want: Plane, got: Plane, window: Window, colours: Blocks | None
+    ) -> None:
+        errors, sizes = block_errors(want, got)
+        each = errors / sizes
+        changed = each > _error(self._changed, window.peak)
+        if colours is not None:
+            changed |= colours
+        rest = ~changed
+        count, error = int(sizes[rest].sum()), float(errors[rest].sum())
+        window.blocks += each.size
+        window.changed_blocks += int(np.count_nonzero(changed))
+        window.error += error
+        window.samples += count
+        self.changed_frames += bool(changed.any())
+        foreign = _foreign(want, got, changed, window.peak)
+        few = each.size < _FEW
+        value = psnr(error / count, window.peak) if count else -inf
+        if foreign > _FOREIGN and not few:
+            self._fault(number, when, f"{foreign * 100:.0f} % of it is another picture")
+        elif rest.mean() < _LEFT and not few:
+            self._fault(number, when, "nothing of the source's picture is left")
+        elif self._is_other(want[::2, ::2], got[::2, ::2], window.peak):
+            self._fault(number, when, "it is the picture of the frame before or after it")
+        elif number % _EVERY == 0 and value < _GOOD and is_moved(want, got, rest, window.peak):
+            self._fault(number, when, "its picture is moved")
+        self._before = (want[::2, ::2].copy(), got[::2, ::2].copy())
+
+    def _is_other(self, want: Plane, got: Plane, peak: int) -> bool:
+        """Whether what moves fits the neighbouring frame far better: this one or the one before is a wrong one."""
+        if self._before is None or self._before[0].shape != want.shape:
+            return False
+        want_before, got_before = self._before
+        motion, sizes = block_errors(want, want_before)
+        moving = motion / sizes > _error(_MOVES, peak)
+        if np.count_nonzero(moving) < _MOVING:
+            return False
+
+        def middle(one: Plane, other: Plane) -> float:
+            return float(np.median((block_errors(one, other)[0] / sizes)[moving]))
+
+        if middle(want, got) > _TIMES_NEARER * max(1.0, middle(want_before, got)):
+            return True
+        return middle(want_before, got_before) > _TIMES_NEARER * max(1.0, middle(want, got_before))
+
+    def _fault(self, number: int, when: Fraction, what: str) -> None:
+        self.wrong_frames += 1
+        if len(self.wrong) < 3:
+            self.wrong.append(f"frame {number} at {seconds(when)}: {what}")
+
+    def _window(self, when: Fraction, peak: int) -> Window:
+        if not self.windows or when >= self.windows[-1].start + WINDOW:
+            self.windows.append(Window(when, peak=peak))
+        return self.windows[-1]
+
+    def bad_windows(self) -> Iterator[Window]:
+        """Windows whose unchanged rest is too bad."""
+        return (w for w in self.windows if w.psnr is not None and w.psnr < self.lowest)
+
+    @property
+    def changed(self) -> float:
+        """Share of all blocks that were changed."""
+        blocks = sum(w.blocks for w in self.windows)
+        return sum(w.changed_blocks for w in self.windows) / blocks if blocks else 0.0
+
+    @property
+    def psnr(self) -> float | None:
+        """PSNR of all that was not changed, luma, in dB."""
+        samples = sum(w.samples for w in self.windows)
+        return psnr(sum(w.error for w in self.windows) / samples, self.windows[0].peak) if samples else None
+
+
+def fitted(source: VideoFrame, output: VideoFrame) -> VideoFrame:
+    """The source's frame in the output's size and pixel format, where they differ (a scaled or converted output)."""
+    want, got = planes_of(source), planes_of(output)
+    alike = (want[1].bits, want[1].family) == (got[1].bits, got[1].family) and want[0][0].shape == got[0][0].shape
+    if alike:
+        return source
+    return source.reformat(width=output.width, height=output.height, format=output.format.name)
+
+
+def block_errors(want: Plane, got: Plane, across: int = 1, down: int = 1) -> tuple[Blocks, Blocks]:
+    """The sum of squared errors in each block, and each block's number of samples (less at the right and below).
+
+    ``across``, ``down``: luma samples that one of these covers; the blocks are luma's.
+    """
+    squares = np.subtract(want, got, dtype=np.float32)
+    np.square(squares, out=squares)
+    return _block_sums(squares, across, down)
+
+
+def _colours_changed(want: list[Plane], got: list[Plane], layout: PixelFormat, most: float) -> Blocks | None:
+    """Which blocks have another colour; None where there is no colour."""
+    found: Blocks | None = None
+    for ours, theirs in zip(want[1:3], got[1:3], strict=True) if layout.family != "gray" else ():
+        errors, sizes = block_errors(ours, theirs, layout.across, layout.down)
+        changed = errors / sizes > most
+        found = changed if found is None else found | changed
+    return found
+
+
+def _block_sums(values: NDArray[Any], across: int = 1, down: int = 1) -> tuple[Blocks, Blocks]:
+    height, width = values.shape
+    rows, columns = np.arange(0, height, BLOCK // down), np.arange(0, width, BLOCK // across)
+    sums = np.add.reduceat(np.add.reduceat(values, columns, axis=1), rows, axis=0)
+    high, wide = np.diff(np.append(rows, height)), np.diff(np.append(columns, width))
+    return sums.astype(np.float64), np.outer(high, wide)
+
+
+def _foreign(want: Plane, got: Plane, changed: Blocks, peak: int) -> float:
+    """The share of all blocks that were changed but not smoothed, as anything that covers a face does."""
+    if not changed.any():
+        return 0.0
+    other = np.abs(np.subtract(want, got, dtype=np.float32)) > _OTHER * peak / 255
+    other[:, :-1] &= other[:, 1:]  # from one changed sample to the next: no step over the edge of a cover
+    other[:, -1] = False
+    smooth = np.zeros(changed.shape, bool)
+    for where in (other, np.ones(other.shape, bool)):
+        ours, theirs = detail(want, where), detail(got, where)
+        smooth |= theirs < np.maximum(_DETAIL * ours, _SMOOTH * peak / 255)
+    return float(np.mean(changed & ~smooth))
+
+
+def detail(plane: Plane, where: NDArray[np.bool_]) -> Blocks:
+    """The mean step from a sample to the next one to the right in each block, of the steps at ``where``."""
+    steps = np.abs(np.diff(plane.astype(np.float32), axis=1, append=plane[:, -1:].astype(np.float32)))
+    sums, _ = _block_sums(steps * where)
+    counts, _ = _block_sums(where.astype(np.float32))
+    return sums / np.maximum(counts, 1)
+
+
+def is_moved(want: Plane, got: Plane, blocks: Blocks, peak: int) -> bool:
+    """Whether the picture in some ``blocks`` fits far better when it is moved by a sample or two."""
+    height, width = want.shape
+    if min(height, width) < BLOCK or not blocks.any():
+        return False
+    shown = np.repeat(np.repeat(blocks, BLOCK, axis=0), BLOCK, axis=1)[2 : height - 2, 2 : width - 2]
+
+    def value(dy: int, dx: int) -> float:
+        there = want[2 + dy : height - 2 + dy, 2 + dx : width - 2 + dx]
+        squares = np.square(np.subtract(there, got[2 : height - 2, 2 : width - 2], dtype=np.float32))
+        return psnr(float(squares[shown].mean()), peak)
+
+    return max(value(dy, dx) for dy, dx in MOVES) > value(0, 0) + NEARER
+
+
+def is_black(planes: list[Plane], layout: PixelFormat) -> bool:
+    """Whether a frame is wholly black, but for what encoding makes of it: in limited range 16 is black."""
+    dark = 20 << (layout.bits - 8)
+    return all(int(plane.max()) <= dark for plane in (planes[:3] if layout.family == "rgb" else planes[:1]))
+
+
+def _worse(want: Plane, got: Plane, peak: int) -> bool:
+    """Whether a black frame is not what the source has."""
+    return psnr(float(np.mean(np.square(np.subtract(want, got, dtype=np.float32)))), peak) < CHANGED
+
+
+def _error(value: float, peak: int) -> float:
+    """The mean squared error that gives a PSNR."""
+    return float(peak) ** 2 / 10 ** (value / 10)

@@ -1,0 +1,251 @@
+"""Reads all packets of a file and compares the streams of two: what was copied has to be the same, byte by byte."""
+
+import hashlib
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+
+from farm.domain.manifest import OtherStream, VideoStream
+from farm.errors import FarmError
+from farm.media.composing.streams import is_made_by_muxer
+from farm.media.failing import reading
+from farm.media.reading.opening import open_source
+from farm.media.reading.tracks import look, track_ends
+from farm.media.verifying.verify_video import seconds
+
+_NO_ROLE = Disposition(0)
+
+
+@dataclass(slots=True)
+class Track:
+    """A stream's packets, 16 bytes each: the first 8 bytes of their SHA-256, and their pts in ``tick`` seconds.
+
+    ``whole`` is the digest of all bytes as one string, however they are cut into packets (PCM). ``made``: by a muxer,
+    from chapters or a time code. ``language``: as the file says it; ``flags``: FFmpeg's dispositions.
+    """
+
+    other: OtherStream
+    tick: Fraction
+    made: bool = False
+    language: str = "und"
+    flags: Disposition = _NO_ROLE
+    hashes: "array[int]" = field(default_factory=lambda: array("Q"))
+    times: "array[int]" = field(default_factory=lambda: array("q"))
+    whole: Any = field(default_factory=hashlib.sha256)
+
+    @property
+    def name(self) -> str:
+        """How a person finds it."""
+        return f"stream {self.other.index} ({self.other.kind}, {self.other.codec})"
+
+    def add(self, content: bytes, pts: int | None) -> None:
+        """Appends a packet, but for MP4's way to say that no subtitle is shown, which muxers add as they need it."""
+        if self.other.codec == "mov_text" and content == b"\0\0":
+            return
+        digest = hashlib.sha256(content).digest()
+        self.hashes.append(int.from_bytes(digest[:8], "big"))
+        self.times.append(pts if pts is not None else 0)
+        self.whole.update(content)
+
+    def when(self, number: int) -> Fraction:
+        """A packet's time in seconds."""
+        return self.times[number] * self.tick
+
+
+@dataclass(slots=True)
+class Packets:
+    """What a demuxer says of a file. ``faults``: lines on the video's packets that must not be."""
+
+    tracks: list[Track]
+    pts: "array[int]" = field(default_factory=lambda: array("q"))
+    faults: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    chapters: list[tuple[Fraction, Fraction, str]] = field(default_factory=list)
+    end: Fraction | None = None
+    _dts: int | None = None
+
+    def take(self, packet: "Packet[Any]") -> None:
+        """A packet of the video."""
+        number = len(self.pts)
+        if packet.is_corrupt:
+            self.faults.setdefault("damage", f"packet {number} of the video is damaged")
+        if packet.is_discard:
+            self.faults.setdefault("hidden", f"packet {number} of the video is hidden by an edit list")
+        if packet.pts is None:
+            self.faults.setdefault("times", f"packet {number} of the video has no time")
+            return
+        if packet.dts is not None:
+            if packet.dts > packet.pts:
+                self.faults.setdefault("order", f"packet {number} is decoded after it is shown")
+            if self._dts is not None and packet.dts <= self._dts:
+                self.faults.setdefault("order", f"packet {number}: its dts {packet.dts} is not after {self._dts}")
+            self._dts = packet.dts
+        self.pts.append(packet.pts)
+
+
+def read_packets(path: Path, video: VideoStream, others: Iterable[OtherStream], kind: type[FarmError]) -> Packets:
+    """Demuxes a file once; errors become ``kind``. Memory: 8 bytes a frame, 16 a packet of another stream."""
+    with open_source(path) as container, reading(path, kind, "cannot be read to its end"):
+        letters = look(container, path, texts=False).letters
+        tracks = {o.index: _track(container, o, made=is_made_by_muxer(letters.get(o.index))) for o in others}
+        found = Packets(list(tracks.values()), metadata=dict(container.metadata), chapters=_chapters(container))
+        for packet in container.demux():
+            if packet.size == 0 and packet.pts is None:
+                continue
+            if packet.stream_index == video.index:
+                found.take(packet)
+            elif packet.stream_index in tracks:
+                tracks[packet.stream_index].add(bytes(packet), packet.pts)
+        stream = container.streams[video.index]
+        if container.format.name.startswith("mov") and (said := track_ends(path).get(stream.id)):
+            found.end = said.seconds
+    found.pts = array("q", sorted(found.pts))
+    return found
+
+
+def _track(container: InputContainer, other: OtherStream, *, made: bool) -> Track:
+    stream = container.streams[other.index]
+    language = stream.metadata.get("language", "und")
+    track = Track(other, stream.time_base or Fraction(1), made, language, stream.disposition)
+    if other.kind == "attachment":  # its bytes are the stream's, not a packet's
+        track.add(getattr(stream, "data", None) or b"", None)
+    return track
+
+
+def _chapters(container: InputContainer) -> list[tuple[Fraction, Fraction, str]]:
+    rows = []
+    for chapter in container.chapters():
+        tick = chapter["time_base"] or Fraction(1)
+        begin, end = Fraction(chapter["start"]) * tick, Fraction(chapter["end"]) * tick
+        rows.append((begin, end, str(chapter["metadata"].get("title", ""))))
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """How two files' other streams compare. ``same``: compared and equal, with the number of packets in all.
+
+    ``lost``: streams that the output lacks; ``wrong``: a line for each that differs, or that nothing in the source is,
+    or that comes in another order or with another language. ``unsaid``: a line for each language that is not said, and
+    each other role (default, forced), which not every container can say.
+    """
+
+    same: int
+    packets: int
+    lost: tuple[str, ...]
+    wrong: tuple[str, ...]
+    unsaid: tuple[str, ...] = ()
+
+
+def compare_streams(source: Sequence[Track], output: Sequence[Track], shift: Fraction, *, part: bool) -> Streams:
+    """Pairs streams by what is in them, then by kind and order. ``shift``: seconds that the output begins earlier.
+
+    Of a ``part`` a stream may hold a run of the source's packets.
+    """
+    left, wrong, packets = list(source), list[str](), 0
+    rest, pairs = list[Track](), list[tuple[Track, Track]]()
+    for track in output:
+        partner = next((s for s in left if _alike(s, track) and _difference(s, track, shift, part=part) is None), None)
+        if partner is None:
+            rest.append(track)
+            continue
+        left.remove(partner)
+        pairs.append((partner, track))
+        packets += len(track.hashes)
+    for track in rest:
+        partner = next((s for s in left if _alike(s, track)), None)
+        if partner is None:
+            if not _is_chapters(track) and not track.made:
+                wrong.append(f"{track.name} of the output is not in the source")
+            continue
+        left.remove(partner)
+        wrong.append(f"{partner.name}: {_difference(partner, track, shift, part=part)}")
+    wrong += [*_exchanged(pairs), *(line for a, b in pairs if (line := _other_language(a, b)))]
+    kinds = [ours.other.kind for ours, _ in pairs]
+    unsaid = tuple(line for a, b in pairs if (line := _unsaid(a, b, single=kinds.count(a.other.kind) == 1)))
+    return Streams(len(pairs), packets, tuple(s.name for s in left if not _is_chapters(s)), tuple(wrong), unsaid)
+
+
+def _exchanged(pairs: Sequence[tuple[Track, Track]]) -> Iterator[str]:
+    """Streams of one kind have to come in the source's order: players know them by it."""
+    latest: dict[str, Track] = {}
+    for ours, _ in pairs:
+        before = latest.setdefault(ours.other.kind, ours)
+        if ours.other.index < before.other.index:
+            yield f"{ours.name} comes behind {before.name}"
+        latest[ours.other.kind] = ours
+
+
+def _other_language(ours: Track, theirs: Track) -> str | None:
+    if theirs.language in ("und", ours.language):
+        return None
+    return f"{ours.name}: its language is {theirs.language}, the source's is {ours.language}"
+
+
+def _unsaid(ours: Track, theirs: Track, *, single: bool) -> str | None:
+    """``single``: of its kind; no other is the default then, whatever is said."""
+    if theirs.language == "und" != ours.language:
+        return f"{ours.name}: its language, {ours.language}, is not said"
+    if (theirs.flags ^ ours.flags) & ~(Disposition.default if single else _NO_ROLE):
+        return f"{ours.name}: is {_roles(theirs.flags)}, in the source {_roles(ours.flags)}"
+    return None
+
+
+def _roles(flags: Disposition) -> str:
+    return " and ".join(role.name or "" for role in flags) or "neither default nor anything else"
+
+
+def _alike(one: Track, other: Track) -> bool:
+    return (one.other.kind, one.other.codec) == (other.other.kind, other.other.codec)
+
+
+def _is_chapters(track: Track) -> bool:
+    """QuickTime's and MP4's text track of chapters, which is no stream of its own."""
+    return track.other.kind == "data" and track.other.codec in ("bin_data", "text")
+
+
+def _difference(source: Track, output: Track, shift: Fraction, *, part: bool) -> str | None:
+    """In what a copy differs from the source's stream, None where it does not."""
+    begin = 0
+    if part:
+        found = _run(source.hashes, output.hashes)
+        if found is None:
+            return "its packets are no run of the source's"
+        begin = found
+    elif source.hashes != output.hashes:
+        if source.other.codec.startswith("pcm_") and source.whole.digest() == output.whole.digest():
+            return None
+        return _first_difference(source, output)
+    if source.other.kind in ("attachment", "cover"):
+        return None
+    tick = max(source.tick, output.tick)
+    for number in range(len(output.hashes)):
+        want, got = source.when(begin + number) - shift, output.when(number)
+        if abs(want - got) >= tick:
+            return f"packet {number} is at {seconds(got)}, the source's at {seconds(want)}"
+    return None
+
+
+def _first_difference(source: Track, output: Track) -> str:
+    for number, (want, got) in enumerate(zip(source.hashes, output.hashes, strict=False)):
+        if want != got:
+            return f"packet {number} at {seconds(source.when(number))}: its bytes are not the source's"
+    return f"has {len(output.hashes)} packets, the source's has {len(source.hashes)}"
+
+
+def _run(hashes: "array[int]", part: "array[int]") -> int | None:
+    """Where ``part`` begins in ``hashes``, None when it is not a run of it."""
+    if not part:
+        return 0
+    width, whole, piece = hashes.itemsize, hashes.tobytes(), part.tobytes()
+    at = whole.find(piece)
+    while at >= 0 and at % width:
+        at = whole.find(piece, at + 1)
+    return at // width if at >= 0 else None

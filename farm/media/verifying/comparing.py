@@ -1,0 +1,283 @@
+"""Compares an output with its source, without plan, segments or database: what anybody with both files can check."""
+
+from array import array
+from contextlib import closing
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+from math import inf
+from pathlib import Path
+
+from av.video.stream import VideoStream as AvVideoStream
+
+from farm.domain.manifest import Manifest, VideoStream
+from farm.domain.options import SourceOptions
+from farm.errors import SourceError, VerificationError
+from farm.media.failing import reason
+from farm.media.reading.decoding import STRICT, decoded, set_up_decoder
+from farm.media.reading.index import plan_manifest
+from farm.media.reading.limits import Limits
+from farm.media.reading.opening import open_source
+from farm.media.reading.probe import probe
+from farm.media.verifying.changes import Changes
+from farm.media.verifying.compare_pictures import Pictures, Window
+from farm.media.verifying.compare_streams import Packets, compare_streams, read_packets
+from farm.media.verifying.parts import Looks, Part, find_part, looks_of
+from farm.media.verifying.planned import PlannedFrames
+from farm.media.verifying.properties import Property, as_said, display_properties, encoding_properties, said
+from farm.media.verifying.verify_streams import container_of
+from farm.media.verifying.verify_video import seconds
+
+OK, DIFFERS, FAILED = "ok", "differs", "failed"
+#: The PSNR in dB (luma, away from what was changed) below which ten seconds of video are not the source's.
+LOWEST = 24.0
+_LIMITS = Limits()
+_STORES_END = frozenset({"mp4", "mov"})
+_MOMENT = Fraction(1, 1000)
+_MUXERS_OWN = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One property. ``verdict``: ``ok``; ``differs``: as a person may have chosen; ``failed``: must not be."""
+
+    name: str
+    verdict: str
+    text: str
+
+
+@dataclass(slots=True)
+class Comparison:
+    """All that was found. ``changed``: share of the picture that was changed; ``psnr`` of all the rest, in dB."""
+
+    source: Path
+    output: Path
+    frames: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    windows: list[Window] = field(default_factory=list)
+    changed: float | None = None
+    psnr: float | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing failed."""
+        return all(finding.verdict != FAILED for finding in self.findings)
+
+    def say(self, name: str, verdict: str, text: str) -> None:
+        """Adds a finding."""
+        self.findings.append(Finding(name, verdict, text))
+
+    def check(self, name: str, fault: str | None, good: str) -> None:
+        """Adds a finding that fails with ``fault``, or is good."""
+        self.say(name, FAILED if fault else OK, fault or good)
+
+
+def compare(
+    source: Path,
+    output: Path,
+    *,
+    part: bool = False,
+    lowest: float = LOWEST,
+    threads: int = 1,
+    limits: Limits = _LIMITS,
+) -> Comparison:
+    """Compares ``output`` with ``source``.
+
+    ``part``: the output may hold some of the source's frames only, all moved by one time. ``lowest``: see
+    :data:`LOWEST`. Reads both files twice and decodes both once (a part: twice). Memory: 8 to 16 bytes a packet.
+    Raises SourceError when the source, VerificationError when the output cannot be read at all.
+    """
+    result = Comparison(source, output)
+    manifest, chunks = plan_manifest(source, None, 1, SourceOptions(on_undetectable="blackout"), limits)
+    video = manifest.source.video
+    try:
+        _, got, others = probe(output)
+    except SourceError as error:
+        raise VerificationError(f"the output cannot be read: {error.message}") from error
+    packets = read_packets(output, got, others, VerificationError)
+    result.frames = len(packets.pts)
+    planned = array("q", (pts for chunk in chunks for pts in chunk))
+    wanted = [pts * video.time_base for pts in planned]
+    found = [pts * got.time_base for pts in packets.pts]
+    frames = PlannedFrames(source, video, planned, threads)
+    chosen = _part(result, wanted, found, looks_of(frames, output, got)) if part else _whole(result, wanted, found)
+    _order(result, packets)
+    if not part:
+        _end(result, output, packets, manifest)
+    _properties(result, video, got, output)
+    _streams(result, manifest, packets, Fraction(0) if chosen is None else chosen.shift, part=part)
+    if chosen is not None:
+        pictures = Pictures(lowest)
+        _pictures(result, frames, output, got, [planned[i] for i in chosen.frames], found, pictures, threads)
+        _summed(result, pictures)
+    return result
+
+
+def _part(result: Comparison, wanted: list[Fraction], found: list[Fraction], looks: Looks) -> Part | None:
+    """Which of the source's frames the output has; None, and the pictures cannot be compared, when that is unclear."""
+    chosen = find_part(wanted, found, looks)
+    if chosen is None:
+        result.say("times", FAILED, "the output's frames are not some of the source's, moved by one time")
+        return None
+    share = f"{len(found)} of the source's {len(wanted)} frames"
+    result.say("frames", OK if len(found) == len(wanted) else DIFFERS, share)
+    result.say("times", OK, f"each frame is at the source's time, less {seconds(chosen.shift)}")
+    return chosen
+
+
+def _whole(result: Comparison, wanted: list[Fraction], found: list[Fraction]) -> Part | None:
+    """As :func:`_part`, where the output has to have all frames at the source's times."""
+    if len(wanted) != len(found):
+        result.say("frames", FAILED, f"the output has {len(found)} frames, the source {len(wanted)}")
+        result.say("times", FAILED, _first_other(wanted, found) + "; for a part of the source say --part")
+        return None
+    result.say("frames", OK, f"{len(found)} frames")
+    if wanted != found:
+        result.say("times", FAILED, _first_other(wanted, found))
+        return Part(range(len(found)), Fraction(0))
+    result.say("times", OK, f"every frame is at the source's time, from {seconds(wanted[0])} to {seconds(wanted[-1])}")
+    return Part(range(len(found)), Fraction(0))
+
+
+def _first_other(wanted: list[Fraction], found: list[Fraction]) -> str:
+    for number, (want, got) in enumerate(zip(wanted, found, strict=False)):
+        if want != got:
+            return f"frame {number} is at {seconds(got)} ({got} s), the source's at {seconds(want)} ({want} s)"
+    return f"the {min(len(wanted), len(found))} frames that both have are at the source's times"
+
+
+def _order(result: Comparison, packets: Packets) -> None:
+    repeated = next((b for a, b in pairwise(packets.pts) if a == b), None)
+    fault = packets.faults.get("order") or packets.faults.get("times")
+    if repeated is not None:
+        fault = f"two frames have the pts {repeated}"
+    result.check("order", fault, "each packet is decoded after the one before, and not after it is shown")
+    hidden = packets.faults.get("hidden") or packets.faults.get("damage")
+    result.check("hidden", hidden, "no packet of the video is hidden or marked as damaged")
+
+
+def _end(result: Comparison, output: Path, packets: Packets, manifest: Manifest) -> None:
+    with open_source(output) as opened:
+        container = container_of(opened)
+    if container not in _STORES_END or packets.end is None:
+        return
+    want = manifest.chunks[-1].pts_end * manifest.source.video.time_base
+    text = f"the last frame is shown until {seconds(packets.end)}"
+    same = abs(packets.end - want) < _MOMENT  # other tools round it
+    result.check("end", None if same else f"{text}, the source's until {seconds(want)}", text)
+
+
+def _properties(result: Comparison, want: VideoStream, got: VideoStream, output: Path) -> None:
+    with open_source(output) as opened:
+        container = container_of(opened)
+    for pair in encoding_properties(want, got):
+        _property(result, pair, DIFFERS)
+    for pair in display_properties(as_said(want, got), got, container):
+        _property(result, pair, FAILED)
+
+
+def _property(result: Comparison, pair: Property, otherwise: str) -> None:
+    name = pair.name.replace(" ", "_")
+    if pair.equal:
+        result.say(name, OK, said(pair.found))
+    else:
+        result.say(name, otherwise, f"{said(pair.found)}, the source's is {said(pair.wanted)}")
+
+
+def _streams(result: Comparison, manifest: Manifest, output: Packets, shift: Fraction, *, part: bool) -> None:
+    source = read_packets(Path(manifest.source.path), manifest.source.video, manifest.source.others, SourceError)
+    streams = compare_streams(source.tracks, output.tracks, shift, part=part)
+    result.check(
+        "packets",
+        "; ".join(streams.wrong) or None,
+        f"{streams.packets} packets of {streams.same} other streams are the source's",
+    )
+    if streams.lost or streams.unsaid:
+        lines = ([f"the output lacks {', '.join(streams.lost)}"] if streams.lost else []) + list(streams.unsaid)
+        result.say("streams", DIFFERS, "; ".join(lines))
+    else:
+        result.say("streams", OK, "the output has every stream of the source")
+    if part:
+        return
+    if source.chapters == output.chapters:
+        result.say("chapters", OK, f"{len(source.chapters)} chapters")
+    else:
+        untitled = [row[:2] for row in source.chapters] == [row[:2] for row in output.chapters]
+        kept = DIFFERS if untitled or not output.chapters else FAILED
+        result.say("chapters", kept, f"{len(output.chapters)} chapters, the source has {len(source.chapters)}")
+    ours, theirs = _tags(source.metadata), _tags(output.metadata)
+    gone, new = sorted(set(ours) - set(theirs)), sorted(set(theirs) - set(ours))
+    other = sorted(name for name in set(ours) & set(theirs) if ours[name] != theirs[name])
+    rows = (("without", gone), ("another", other), ("with", new))
+    texts = [f"{word} {', '.join(names)}" for word, names in rows if names]
+    result.say("metadata", DIFFERS if texts else OK, "; ".join(texts) or "every tag of the source is kept")
+
+
+def _tags(metadata: dict[str, str]) -> dict[str, str]:
+    """A file's tags without those that its muxer writes about itself."""
+    return {name.lower(): value for name, value in metadata.items() if name.lower() not in _MUXERS_OWN}
+
+
+def _pictures(
+    result: Comparison,
+    source: PlannedFrames,
+    output: Path,
+    video: VideoStream,
+    wanted: list[int],
+    times: list[Fraction],
+    pictures: Pictures,
+    threads: int,
+) -> None:
+    """Decodes both in lock step."""
+    number = 0
+    fault = None
+    changes = Changes()
+    frames = source.decoded()
+    with closing(frames), open_source(output) as container:
+        stream = container.streams[video.index]
+        assert isinstance(stream, AvVideoStream)
+        set_up_decoder(stream, threads, STRICT)
+        ahead = next(frames, None)
+        try:
+            for frame in decoded(container, stream):
+                if number == len(wanted):
+                    fault = f"more frames are decoded than the {number} that it has packets for"
+                    break
+                if frame.is_corrupt:
+                    fault = fault or f"frame {number} at {seconds(times[number])} is decoded with errors"
+                while ahead is not None and ahead[0] < wanted[number]:
+                    ahead = next(frames, None)
+                fits = ahead is not None and ahead[0] == wanted[number]
+                pictures.take(number, times[number], ahead[1] if fits and ahead else None, frame)
+                if fits and ahead:
+                    changes.take(number, times[number], ahead[1], frame)
+                number += 1
+        except (OSError, ValueError) as error:
+            fault = f"decoding fails behind frame {number}: {reason(error)}"
+    if fault is None and number != len(wanted):
+        fault = f"{number} of {len(wanted)} frames can be decoded"
+    result.check("decode", fault, f"all {number} frames are decoded without error")
+    result.check("changes", changes.fault, "where the source changes its colours or fields, so does the output")
+
+
+def _summed(result: Comparison, pictures: Pictures) -> None:
+    result.windows, result.changed, result.psnr = pictures.windows, pictures.changed, pictures.psnr
+    faults = [*pictures.wrong]
+    if pictures.wrong_frames > len(pictures.wrong):
+        faults.append(f"and {pictures.wrong_frames - len(pictures.wrong)} more frames")
+    faults += [f"from {seconds(w.start)} on its PSNR is {w.psnr:.1f} dB" for w in list(pictures.bad_windows())[:3]]
+    worst = min((w.psnr for w in pictures.windows if w.psnr is not None), default=inf)
+    good = "what was not changed is equal"
+    if pictures.psnr is None:
+        good = "nothing is left to be compared"
+    elif pictures.psnr < inf:
+        good = f"what was not changed has a PSNR of {pictures.psnr:.1f} dB, at least {worst:.1f} dB in any 10 s"
+    result.check("picture", "; ".join(faults) or None, good)
+    if pictures.black:
+        first = seconds(pictures.black[0])
+        result.say("black", DIFFERS, f"{len(pictures.black)} frames are wholly black, the first at {first}")
+    share = f"{pictures.changed * 100:.2f} % of the picture was changed, in {pictures.changed_frames} frames"
+    if pictures.changed_frames or pictures.black:
+        result.say("redaction", OK, share)
+    else:
+        result.say("redaction", DIFFERS, "0 % changed: no part of any picture was changed. Is there a face in it?")

@@ -1,0 +1,254 @@
+"""Whether what an encoder wrote is what it was given: sampled frames compared as a signal, plane by plane.
+
+PSNR is 10 log10(peak² / MSE), peak the greatest value that the samples' bits can hold (Q. Huynh-Thu, M. Ghanbari,
+"Scope of validity of PSNR in image/video quality assessment", Electronics Letters 44, 2008, whose caution is followed:
+it is only compared between pictures of one content). How low it may be depends on the encoder's quality and, as noise
+at the worst quality is hardly better than grey, on the picture. Limits lie below the worst that was measured: uniform
+noise, moving patterns, gradients and footage with each encoder at its best and worst quality.
+"""
+
+import ctypes
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import inf, log10
+from typing import Any
+
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
+from numpy.typing import NDArray
+
+from farm.domain.geometry import Box, Region, covering_region
+from farm.domain.pixels import PixelFormat, pixel_format
+from farm.errors import VerificationError
+from farm.media.encoding.encode import EncoderSettings
+
+Plane = NDArray[Any]
+
+#: Most frames of a chunk that are compared, and most bytes that they may take; the first and the last always are.
+FRAMES = 8
+BYTES = 64 * 2**20
+#: Around a cover, what an encoder's blocks and filters carry over from it: samples of luma.
+GROWN = 16
+#: Another picture (moved, or of another time) may be this much nearer than the right one, in dB; 2.5 was measured.
+NEARER = 6.0
+#: Above this PSNR a picture is taken for the right one, without a look at others.
+_GOOD = 35.0
+MOVES = ((0, 1), (1, 0), (0, 2), (2, 0), (0, -1), (-1, 0), (0, -2), (-2, 0))
+_LOSSLESS = frozenset({"ffv1"})
+#: For each encoder the option with its quality, the quality at which 21 dB are asked for (noise has 26 then), and how
+#: much less each step of it gives.
+_QUALITY = {
+    "libx264": ("crf", 18, 0.8),
+    "libx265": ("crf", 18, 0.8),
+    "libsvtav1": ("crf", 30, 0.55),
+    "libvpx-vp9": ("crf", 30, 0.55),
+    "libvpx": ("crf", 30, 0.55),
+}
+#: What has no such scale: noise has 16 dB at MPEG's greatest step, 24 in ProRes.
+_FIXED = dict.fromkeys(("mpeg1video", "mpeg2video", "mpeg4", "mjpeg", "prores_ks"), 10.0)
+_USUAL, _WORST, _POOR, _BEST = 21.0, 5.0, 7.0, 26.0
+
+
+def psnr(error: float, peak: int) -> float:
+    """PSNR in dB of a mean squared ``error``; infinite where there is none."""
+    return inf if error <= 0 else 10 * log10(peak * peak / error)
+
+
+def planes_of(frame: VideoFrame) -> tuple[list[Plane], PixelFormat]:
+    """Views of a frame's samples as rows x columns, valid while it lives: Y, U, V or G, B, R, then alpha.
+
+    Packed and planar formats give the same. Raises VerificationError for a pixel format that the farm does not write.
+    """
+    layout = pixel_format(frame.format.name)
+    if layout is None:
+        raise VerificationError(f"pixel format {frame.format.name} cannot be compared")
+    kind = np.dtype("<u2") if layout.bits > 8 else np.dtype(np.uint8)
+    wide = max(1, len(layout.samples))
+    planes = [_lines(plane, kind)[:, : plane.width * wide] for plane in frame.planes]
+    if layout.samples:
+        (packed,) = planes
+        planes = [packed[:, layout.samples.index(name) :: wide] for name in "gbra" if name in layout.samples]
+    return planes, layout
+
+
+def _lines(plane: VideoPlane, kind: "np.dtype[Any]") -> Plane:
+    """A plane's lines in full, with their padding, from the first to the last.
+
+    Those of raw RGB in AVI files may lie from the last to the first: PyAV's buffer begins at the first line then, and
+    goes the wrong way from there.
+    """
+    stride, height = plane.line_size, plane.height
+    if stride < 0:
+        lowest = plane.buffer_ptr + stride * (height - 1)
+        memory = (ctypes.c_uint8 * (-stride * height)).from_address(lowest)
+        turned: Plane = np.frombuffer(memory, kind)  # type: ignore[call-overload]  # ctypes arrays are buffers
+        return turned.reshape(height, -1)[::-1]
+    whole: Plane = np.frombuffer(plane, kind)  # type: ignore[call-overload]  # a plane is a buffer
+    step = stride // kind.itemsize
+    return whole[: step * height].reshape(height, step)
+
+
+def squared_error(one: Plane, other: Plane) -> float:
+    """The sum of squared differences."""
+    difference = np.subtract(one, other, dtype=np.float32).ravel()
+    return float(np.dot(difference, difference))
+
+
+def lowest_psnr(settings: EncoderSettings) -> float:
+    """The PSNR in dB below which no plane of a legitimate encode lies, whatever the picture."""
+    if settings.encoder in _LOSSLESS:
+        return inf
+    known = _QUALITY.get(settings.encoder)
+    if known is None:
+        return _FIXED.get(settings.encoder, _WORST)
+    option, usual, step = known
+    quality = float(settings.options.get(option, 63))
+    return min(_BEST, max(_WORST, _USUAL - (quality - usual) * step))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """A frame as the encoder got it, and where it is covered."""
+
+    planes: list[Plane]
+    covers: list[Region]
+
+
+class Samples:
+    """A few frames of a chunk as the encoder got them. Memory is bounded, whatever the chunk's length.
+
+    ``offer`` every frame while they are encoded; :func:`farm.media.verifying.verify_segment.verify_segment` compares.
+    ``psnr``: the lowest of all frames and planes that were compared, away from the covers; infinite where nothing
+    differs.
+    """
+
+    def __init__(self, frames: int, settings: EncoderSettings, scale: float = 1.0) -> None:
+        """``frames``: how many the chunk has. ``scale``: the output's width as a share of the source's."""
+        self._scale = scale
+        layout = pixel_format(settings.pix_fmt)
+        pixel = 4 * (2 if layout is not None and layout.bits > 8 else 1)  # not less than any format's bytes
+        most = max(2, min(FRAMES, BYTES // (settings.width * settings.height * pixel)))
+        self._wanted = frozenset(sampled(frames, most))
+        self._held: dict[int, _Sample] = {}
+        self._lowest = lowest_psnr(settings)
+        self.psnr = inf
+        self.compared = 0
+
+    def offer(self, index: int, frame: VideoFrame, covers: Iterable[Box]) -> None:
+        """Copies the ``index``-th frame of the chunk if it is one of those to compare.
+
+        ``frame``: painted, as it goes to the encoder. ``covers``: boxes in the source's pixels that hold all that was
+        painted; looked at only when the frame is held.
+        """
+        if index in self._wanted:
+            planes, _ = planes_of(frame)
+            grown = [self._grown(box, frame.width, frame.height) for box in covers]
+            self._held[index] = _Sample([p.copy() for p in planes], grown)
+
+    def _grown(self, box: Box, width: int, height: int) -> Region:
+        x, y, w, h = (side * self._scale for side in (box.x, box.y, box.w, box.h))
+        return covering_region(Box(x - GROWN, y - GROWN, w + 2 * GROWN, h + 2 * GROWN), width, height, align=4)
+
+    def compare(self, index: int, frame: VideoFrame, where: str) -> None:
+        """Compares the ``index``-th frame of the segment with its sample, where there is one.
+
+        Raises VerificationError, beginning with ``where``, when it is not the picture that the encoder got.
+        """
+        sample = self._held.get(index)
+        if sample is None:
+            return
+        planes, layout = planes_of(frame)
+        peak = (1 << layout.bits) - 1
+        for number, (want, got) in enumerate(zip(sample.planes, planes, strict=True)):
+            if want.shape != got.shape:
+                raise VerificationError(f"{where}: its planes have another size")
+            across, down = (layout.across, layout.down) if number in (1, 2) else (1, 1)
+            self._plane(where, number, want, got, [_scaled(c, across, down) for c in sample.covers], peak)
+        self._nearer(where, index, planes[0], peak)
+        self.compared += 1
+
+    def end(self) -> None:
+        """Raises VerificationError when a frame that was to be compared was not."""
+        if self.compared != len(self._wanted):
+            raise VerificationError(f"{self.compared} of {len(self._wanted)} sampled frames were compared")
+
+    def _plane(self, where: str, number: int, want: Plane, got: Plane, covers: Sequence[Region], peak: int) -> None:
+        away, outside, inside = _split_error(want, got, covers)
+        lowest = self._lowest
+        if lowest < inf:
+            # a picture of one grey is worse, unless the picture hardly differs from that or the quality is the worst
+            flat = psnr(float(np.var(want[::2, ::2])), peak)
+            luma = flat + (1 if lowest > _POOR else -2)
+            lowest = max(lowest, min(luma, 24) if number in (0, 3) else min(flat - 8, 20))
+        for place, (error, count) in (("", (away, outside)), (" where it is covered", (inside, want.size - outside))):
+            # too few samples say nothing: an encoder may lose a corner
+            if count < min(want.size, 256):
+                continue
+            value = psnr(error / count, peak)
+            if not place:
+                self.psnr = min(self.psnr, value)
+            if value < lowest:
+                least = "it has to be equal" if lowest == inf else f"at least {lowest:.1f} are expected"
+                raise VerificationError(
+                    f"{where}: is another picture than the one that was encoded{place}: "
+                    f"plane {number} has a PSNR of {value:.1f} dB, {least}"
+                )
+
+    def _nearer(self, where: str, index: int, got: Plane, peak: int) -> None:
+        """Raises VerificationError when another sampled frame, or the right one moved, fits far better."""
+        own = self._held[index].planes[0]
+        value = psnr(squared_error(own, got) / own.size, peak)
+        if value >= _GOOD:
+            return
+        for other, sample in self._held.items():
+            if other != index and psnr(squared_error(sample.planes[0], got) / own.size, peak) > value + NEARER:
+                raise VerificationError(f"{where}: shows frame {other} of its chunk, not frame {index}")
+        if moved(own, got, value, peak):
+            raise VerificationError(f"{where}: its picture is moved")
+
+
+def moved(want: Plane, got: Plane, value: float, peak: int) -> bool:
+    """Whether a picture fits far better (than ``value`` dB) when it is moved by a sample or two."""
+    height, width = want.shape
+    if min(height, width) < 16:
+        return False
+    inner = got[4:-4, 4:-4]
+    for dy, dx in MOVES:
+        there = want[4 + dy : height - 4 + dy, 4 + dx : width - 4 + dx]
+        if psnr(squared_error(there, inner) / inner.size, peak) > value + NEARER:
+            return True
+    return False
+
+
+def sampled(frames: int, most: int) -> "array[int]":
+    """At most ``most`` (even) of a chunk's frames: pairs of neighbours, evenly spread, with the first and the last."""
+    if frames <= most:
+        return array("q", range(frames))
+    pairs = max(1, most // 2)
+    if pairs == 1:
+        return array("q", (0, frames - 1))
+    starts = [round(place * (frames - 2) / (pairs - 1)) for place in range(pairs)]
+    return array("q", sorted({at for start in starts for at in (start, start + 1)}))
+
+
+def _split_error(want: Plane, got: Plane, covers: Sequence[Region]) -> tuple[float, int, float]:
+    """Squared error and number of samples outside of the covers, and the error inside."""
+    difference = np.subtract(want, got, dtype=np.float32)
+    flat = difference.ravel()
+    total = float(np.dot(flat, flat))
+    if not covers:
+        return total, difference.size, 0.0
+    outside = np.ones(difference.shape, bool)
+    for cover in covers:
+        rows, columns = slice(cover.y0, max(cover.y0, cover.y1)), slice(cover.x0, max(cover.x0, cover.x1))
+        difference[rows, columns] = 0
+        outside[rows, columns] = False
+    away = float(np.dot(flat, flat))
+    return away, int(np.count_nonzero(outside)), total - away
+
+
+def _scaled(region: Region, across: int, down: int) -> Region:
+    """A region of luma samples in a plane of fewer."""
+    return Region(region.x0 // across, region.y0 // down, -(-region.x1 // across), -(-region.y1 // down))

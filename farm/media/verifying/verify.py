@@ -1,0 +1,117 @@
+"""Checks an output against what was planned. Nothing is published that did not pass here."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from av.container import InputContainer
+from av.video.stream import VideoStream as AvVideoStream
+
+from farm.domain.manifest import Manifest, VideoStream
+from farm.domain.options import ComposeOptions
+from farm.errors import SourceError, VerificationError
+from farm.media.composing.containers import keeps_packets
+from farm.media.composing.remux import ChunkPts
+from farm.media.composing.streams import USUAL
+from farm.media.encoding.encode import EncoderSettings, output_video
+from farm.media.failing import reading
+from farm.media.progress import Progress, nobody
+from farm.media.reading.opening import open_source
+from farm.media.reading.probe import probe
+from farm.media.reading.tracks import track_ends
+from farm.media.verifying.properties import display_properties, encoding_properties
+from farm.media.verifying.verify_segment import SegmentReport, verify_segment
+from farm.media.verifying.verify_streams import container_of, open_checks
+from farm.media.verifying.verify_video import CopiedVideo, DecodedVideo, Video, seconds
+
+__all__ = ["SegmentReport", "VerifyReport", "verify_output", "verify_segment"]
+
+#: Containers that store how long the last frame is shown.
+_STORES_END = frozenset({"mp4", "mov"})
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What was compared: video frames, and packets of other streams."""
+
+    frames: int
+    other_streams: int
+    other_packets: int
+
+
+def verify_output(
+    source_path: Path,
+    manifest: Manifest,
+    chunk_pts: ChunkPts,
+    output_path: Path,
+    segments: Sequence[Path],
+    settings: EncoderSettings,
+    options: ComposeOptions = USUAL,
+    *,
+    threads: int = 1,
+    progress: Progress = nobody,
+) -> VerifyReport:
+    """Reads an output once, beside its segments and the source's other streams. Memory does not grow with length.
+
+    The segments are those that :func:`verify_segment` decoded, encoded with ``settings``. Where the container rewrites
+    packets, the output's video is decoded whole, with ``threads``. Raises VerificationError naming the property and
+    the place: frame count, every pts (the source's, less the manifest's shift), dts (strictly rising, not after pts),
+    codec, size, pixel format, colour, HDR, sample aspect, orientation, field order, the last frame's duration, damage,
+    a frame that an edit list hides, each packet of the video and of every stream that was copied, and metadata that
+    ``options`` say has to be kept or to go; and whatever ``progress`` raises.
+    """
+    try:
+        _, video, _ = probe(output_path)
+    except SourceError as error:
+        raise VerificationError(f"the output cannot be read: {error.message}") from error
+    with open_source(output_path) as output, open_source(source_path) as source:
+        container = container_of(output)
+        _check_picture(output_video(manifest.source.video, settings), video, container, output_path)
+        checks = open_checks(source, output, manifest, options)
+        stream = _stream(output, video)
+        checker: Video
+        if keeps_packets(container):
+            checker = CopiedVideo(output_path, video, stream, manifest, chunk_pts, segments)
+        else:
+            checker = DecodedVideo(output_path, video, stream, _planned_times(manifest, chunk_pts), threads)
+        with reading(output_path, VerificationError, "the output cannot be decoded"):
+            for packet in output.demux():
+                if packet.stream.index == video.index:  # an end-of-stream packet's own index is not set
+                    checker.take(packet)
+                else:
+                    checks.take(packet)
+                progress(checker.frames)
+        checker.end()
+        checks.end()
+        if container in _STORES_END:
+            _check_end(stream.id, manifest, output_path)
+    return VerifyReport(checker.frames, checks.streams, checks.packets)
+
+
+def _planned_times(manifest: Manifest, chunk_pts: ChunkPts) -> Iterator[Fraction]:
+    """All frames' times in the output, in seconds, in order."""
+    time_base = manifest.source.video.time_base
+    return ((pts - manifest.shift) * time_base for chunk in manifest.chunks for pts in chunk_pts(chunk))
+
+
+def _stream(output: InputContainer, video: VideoStream) -> AvVideoStream:
+    stream = output.streams[video.index]
+    assert isinstance(stream, AvVideoStream)
+    return stream
+
+
+def _check_picture(want: VideoStream, got: VideoStream, container: str, path: Path) -> None:
+    for pair in (*encoding_properties(want, got), *display_properties(want, got, container)):
+        if not pair.equal:
+            raise VerificationError(f"{path}: {pair.difference}")
+
+
+def _check_end(number: int, manifest: Manifest, path: Path) -> None:
+    """Raises VerificationError unless the last frame is shown as long as the source's. ``number``: the track's."""
+    said = track_ends(path).get(number)
+    if said is None:
+        raise VerificationError(f"{path}: does not say how long its video is")
+    want = (manifest.chunks[-1].pts_end - manifest.shift) * manifest.source.video.time_base
+    if abs(said.seconds - want) >= said.tick:
+        raise VerificationError(f"{path}: its last frame is shown until {seconds(said.seconds)}, not {seconds(want)}")

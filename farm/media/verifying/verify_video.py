@@ -1,0 +1,234 @@
+"""Checks of an output's video, packet by packet: that it is the segments, or that all of it can be decoded."""
+
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream as AvVideoStream
+
+from farm.domain.manifest import Chunk, Manifest, VideoStream
+from farm.errors import VerificationError
+from farm.media.composing.remux import ChunkPts, open_segment
+from farm.media.failing import reading
+from farm.media.reading.decoding import STRICT, set_up_decoder
+
+#: Every bit is read and every frame rebuilt; only the smoothing of block edges, which cannot fail, is left out.
+UNDAMAGED = {**STRICT, "skip_loop_filter": "all"}
+_HVCC_ARRAYS = 22  # bytes before the number of arrays in an HEVCDecoderConfigurationRecord
+
+
+class Video(ABC):
+    """What both ways to check a video share: its packets' times, and that nothing is hidden or damaged."""
+
+    def __init__(self, path: Path, video: VideoStream) -> None:
+        self.path = path
+        self.video = video
+        self.frames = 0
+        self.packets = 0
+        self._dts: int | None = None
+
+    @abstractmethod
+    def take(self, packet: "Packet[Any]") -> None:
+        """Checks one packet; the empty one at the end of the stream, too, has to be given."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Raises VerificationError when planned frames are missing."""
+
+    def check_packet(self, packet: "Packet[Any]") -> None:
+        """Raises VerificationError for damage, an edit list that hides the packet, and times that cannot be."""
+        where = f"{self.path}: video packet {self.packets}"
+        if packet.is_corrupt:
+            raise VerificationError(f"{where}: is damaged")
+        if packet.is_discard:
+            raise VerificationError(f"{where}: is hidden by an edit list")
+        if packet.pts is None:
+            raise VerificationError(f"{where}: has no pts")
+        if packet.dts is not None:  # Matroska stores none, libavformat cannot compute the first
+            if packet.dts > packet.pts:
+                raise VerificationError(f"{where}: its dts {packet.dts} is after its pts {packet.pts}")
+            if self._dts is not None and packet.dts <= self._dts:
+                raise VerificationError(f"{where}: its dts {packet.dts} is not after the one before, {self._dts}")
+            self._dts = packet.dts
+        self.packets += 1
+
+    def check_frame(self, frame: VideoFrame, number: int, want: Fraction) -> None:
+        """Raises VerificationError unless a decoded frame is at ``want`` seconds, undamaged, and as it should be."""
+        where = f"{self.path}: frame {number}"
+        got = None if frame.pts is None else frame.pts * self.video.time_base
+        self.check_time(number, got, want)
+        if frame.is_corrupt:
+            raise VerificationError(f"{where} ({seconds(got)}): is decoded with errors")
+        video = self.video
+        if (frame.width, frame.height, frame.format.name) != (video.width, video.height, video.pix_fmt):
+            raise VerificationError(f"{where} ({seconds(got)}): changes size or pixel format")
+
+    def check_time(self, number: int, got: Fraction | None, want: Fraction) -> None:
+        """Raises VerificationError unless a frame is where the source has it."""
+        if got != want:
+            raise VerificationError(
+                f"{self.path}: frame {number}: is at {seconds(got)}, the source's is at {seconds(want)}"
+            )
+
+    def too_many(self) -> VerificationError:
+        """The error for a frame that was not planned."""
+        return VerificationError(f"{self.path}: there are more frames than the source's {self.frames}")
+
+    def too_few(self, missing: Fraction) -> VerificationError:
+        """The error for a video that ends before the planned time ``missing``."""
+        return VerificationError(
+            f"{self.path}: ends after {self.frames} frames, the source has one at {seconds(missing)}"
+        )
+
+
+class DecodedVideo(Video):
+    """Decodes all of an output: for containers that rewrite the packets."""
+
+    def __init__(
+        self, path: Path, video: VideoStream, stream: AvVideoStream, planned: Iterator[Fraction], threads: int
+    ) -> None:
+        super().__init__(path, video)
+        self._planned = planned
+        set_up_decoder(stream, threads, UNDAMAGED)
+
+    def take(self, packet: "Packet[Any]") -> None:
+        """See :meth:`Video.take`."""
+        if packet.size:
+            self.check_packet(packet)
+        for frame in packet.decode():
+            want = next(self._planned, None)
+            if want is None:
+                raise self.too_many()
+            self.check_frame(frame, self.frames, want)
+            self.frames += 1
+
+    def end(self) -> None:
+        """See :meth:`Video.end`."""
+        missing = next(self._planned, None)
+        if missing is not None:
+            raise self.too_few(missing)
+        if self.packets != self.frames:
+            raise VerificationError(f"{self.path}: {self.packets} video packets gave {self.frames} frames")
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A packet of a segment and when its frame is shown, in seconds. ``first``: of its segment."""
+
+    packet: "Packet[Any]"
+    when: Fraction
+    segment: Path
+    first: bool
+
+
+class CopiedVideo(Video):
+    """Proves that an output's video is its segments, each of which was decoded whole when it was written.
+
+    For every codec, and every container but transport streams (measured: MP4, QuickTime, Matroska and WebM write each
+    packet of H.264, HEVC, AV1, VP8, VP9, MPEG-2, MPEG-4, ProRes, FFV1 and Motion JPEG byte by byte). Every packet has
+    the bytes and the time of the segment's, in order; one header serves them all; and the first frame of every chunk
+    is decoded from the output itself, so that the header is known to work.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        video: VideoStream,
+        stream: AvVideoStream,
+        manifest: Manifest,
+        chunk_pts: ChunkPts,
+        segments: Sequence[Path],
+    ) -> None:
+        super().__init__(path, video)
+        if len(segments) != len(manifest.chunks):
+            raise VerificationError(f"{len(segments)} segments for {len(manifest.chunks)} chunks")
+        self._context = stream.codec_context
+        self._header = parameter_sets(self._context.extradata or b"", video.codec)
+        self._tick = manifest.source.video.time_base
+        self._shift = manifest.shift
+        self._planned = self._packets(manifest.chunks, chunk_pts, segments)
+        set_up_decoder(stream, 1, UNDAMAGED)
+
+    def take(self, packet: "Packet[Any]") -> None:
+        """See :meth:`Video.take`."""
+        if not packet.size:
+            return
+        self.check_packet(packet)
+        planned = next(self._planned, None)
+        if planned is None:
+            raise self.too_many()
+        where = f"{self.path}: video packet {self.packets - 1} ({seconds(planned.when)})"
+        if bytes(packet) != bytes(planned.packet):
+            raise VerificationError(f"{where}: its bytes are not those of {planned.segment}")
+        if packet.pts is None or packet.pts * self.video.time_base != planned.when:
+            raise VerificationError(f"{where}: is shown at another time, pts {packet.pts}")
+        if planned.first:
+            self._decode(packet, planned.when)
+        self.frames += 1
+
+    def _decode(self, packet: "Packet[Any]", when: Fraction) -> None:
+        """Decodes a packet alone and leaves the decoder as new."""
+        frames = [*packet.decode(), *self._context.decode(None)]
+        self._context.flush_buffers()
+        if len(frames) != 1:
+            raise VerificationError(f"{self.path}: at {seconds(when)}: its key frame cannot be decoded")
+        self.check_frame(frames[0], self.frames, when)
+
+    def end(self) -> None:
+        """See :meth:`Video.end`."""
+        missing = next(self._planned, None)
+        if missing is not None:
+            raise self.too_few(missing.when)
+
+    def _packets(self, chunks: Sequence[Chunk], chunk_pts: ChunkPts, segments: Sequence[Path]) -> Iterator[_Planned]:
+        """All segments' packets; memory is that of one chunk's pts."""
+        before = 0
+        for chunk, segment in zip(chunks, segments, strict=True):
+            pts, shown = chunk_pts(chunk), array("q")
+            with reading(segment, VerificationError, "this segment cannot be read"), open_segment(segment) as opened:
+                stream = opened.streams.video[0]
+                if parameter_sets(stream.codec_context.extradata or b"", self.video.codec) != self._header:
+                    raise VerificationError(f"{self.path}: its header is not that of {segment}")
+                for packet in opened.demux(stream):
+                    if packet.pts is None:
+                        continue
+                    if len(shown) == len(pts):
+                        raise self.too_many()
+                    shown.append(packet.pts + pts[0] - self._shift)
+                    yield _Planned(packet, shown[-1] * self._tick, segment, first=len(shown) == 1)
+            for number, (got, want) in enumerate(zip(sorted(shown), pts, strict=False), start=before):
+                self.check_time(number, got * self._tick, (want - self._shift) * self._tick)
+            if len(shown) < len(pts):
+                raise self.too_few((pts[len(shown)] - self._shift) * self._tick)
+            before += len(pts)
+
+
+def parameter_sets(header: bytes, codec: str) -> bytes:
+    """A header as it can be compared: in MP4's ``hvcC`` the muxer chooses whether an array is called complete, and
+    ProRes has none, which Matroska fills with the name of its profile.
+    """
+    if codec == "prores":
+        return b""
+    if codec != "hevc" or header[:1] != b"\1":
+        return header
+    plain, at = bytearray(header), _HVCC_ARRAYS + 1
+    for _ in range(header[_HVCC_ARRAYS] if len(header) > _HVCC_ARRAYS else 0):
+        if at + 3 > len(header):
+            break
+        plain[at] &= 0x7F
+        units = int.from_bytes(header[at + 1 : at + 3], "big")
+        at += 3
+        for _ in range(units):
+            at += 2 + int.from_bytes(header[at : at + 2], "big")
+    return bytes(plain)
+
+
+def seconds(value: Fraction | None) -> str:
+    """A time for a person."""
+    return "no time" if value is None else f"{float(value):.6f} s"
