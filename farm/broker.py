@@ -111,9 +111,14 @@ def _drop(message: kombu.Message, error: Exception) -> None:
 
 
 class Broker:
-    """The coordinator's side of Redis."""
+    """The coordinator's side of Redis.
+
+    ``absent``: since when (by the coordinator's clock) an order, by its token, has been neither here nor taken by a
+    worker that said so. The sweep keeps it.
+    """
 
     def __init__(self, settings: Settings) -> None:
+        self.absent: dict[str, float] = {}
         self._app = celery_app(settings)
         self._redis = redis_client(settings)
         self._connection: kombu.Connection | None = None

@@ -13,6 +13,7 @@ from farm.database.statuses import end_attempt, move_chunk, note
 from farm.domain.lifecycle import OPEN_ATTEMPTS, AttemptStatus, ChunkEvent
 
 #: An order that is not in Redis any more was taken; its worker says so within this time, or the message was lost.
+#: However long the order had waited: the worker's word may be on its way when the order is first missed.
 _TAKEN_SECONDS = 30
 
 
@@ -22,14 +23,15 @@ def sweep(context: Context, broker: Broker) -> None:
     waiting = broker.waiting()
     now = context.clock()
     with context.database.read() as session:  # most calls end here, without the write lock
-        if not emptied and not _silent(session, context, now) and not any(_overdue(session, context, now, waiting)):
+        _note_absent(session, broker.absent, now, waiting)
+        if not emptied and not _silent(session, context, now) and not any(_overdue(session, context, now, broker)):
             return
     with context.database.write() as session:
         if emptied:  # first: what is missing now is missing for that reason, and counts as no loss
             _hand_out_again(session, now, waiting)
         for worker in _silent(session, context, now):
             lose_worker(session, context, worker, now, "fell silent")
-        for attempt, why in list(_overdue(session, context, now, waiting)):
+        for attempt, why in list(_overdue(session, context, now, broker)):
             fail_attempt(session, context, attempt, AttemptStatus.LOST, "infrastructure", why, now)
 
 
@@ -38,7 +40,18 @@ def _silent(session: Session, context: Context, now: float) -> list[Worker]:
     return list(session.scalars(select(Worker).where(Worker.alive, Worker.seen_at < before)))
 
 
-def _overdue(session: Session, context: Context, now: float, waiting: bytes) -> Iterator[tuple[Attempt, str]]:
+def _note_absent(session: Session, absent: dict[str, float], now: float, waiting: bytes) -> None:
+    """Keep since when each order that was sent and not taken has not been in Redis."""
+    unsent = set(session.scalars(select(Outgoing.token)))
+    queued = session.scalars(select(Attempt.token).where(Attempt.status == AttemptStatus.QUEUED.value))
+    missing = {token for token in queued if token not in unsent and token.encode() not in waiting}
+    for token in absent.keys() - missing:
+        del absent[token]
+    for token in missing:
+        absent.setdefault(token, now)
+
+
+def _overdue(session: Session, context: Context, now: float, broker: Broker) -> Iterator[tuple[Attempt, str]]:
     settings = context.settings
     unsent = set(session.scalars(select(Outgoing.token)))
     open_attempts: Iterable[Attempt] = session.scalars(select(Attempt).where(Attempt.status.in_(OPEN_ATTEMPTS)))
@@ -49,10 +62,9 @@ def _overdue(session: Session, context: Context, now: float, waiting: bytes) -> 
             elif now - attempt.moved_at > settings.stall_seconds:
                 yield attempt, f"no new frame from {attempt.worker} for {settings.stall_seconds:.0f} s"
         elif attempt.token not in unsent:
-            here = attempt.token.encode() in waiting
             if now > attempt.lease_until:
                 yield attempt, f"no worker took it for {settings.queue_seconds:.0f} s"
-            elif not here and now - attempt.created_at > _TAKEN_SECONDS:
+            elif now - broker.absent.get(attempt.token, now) > _TAKEN_SECONDS:
                 yield attempt, "its message was lost"
 
 
