@@ -109,10 +109,12 @@ def _lasting(both: Both) -> Answer:
     if not before or not after or not both.output.container.startswith("mov"):
         return None, "only MP4 and QuickTime keep how long the last frame is shown"
     tick = max(both.output.streams[both.output.video].tick, both.source.streams[both.source.video].tick)
-    # MP4 counts a packet's duration from one decoding time to the next; the track's own end may say it better
-    ends = [max(before), *([both.source.declared] if both.source.declared is not None else [])]
-    near = any(abs(end - max(after)) <= tick for end in ends)
-    return near, f"ends at {max(after)}, the source at {' or '.join(map(str, ends))}"
+    ours, theirs = both.source.declared, both.output.declared
+    if ours and theirs:  # packets say how long it is until the next is decoded, which is not the same
+        near = abs(ours[0] - theirs[0]) <= max(ours[1], theirs[1], tick)
+        return near, f"says that it ends at {theirs[0]}, the source at {ours[0]}"
+    end = theirs[0] if theirs else max(after)
+    return abs(max(before) - end) <= tick, f"ends at {end}, the source at {max(before)}"
 
 
 def _fact(name: str, but: str | None = None) -> Callable[[Both], Answer]:

@@ -12,6 +12,8 @@ import av
 import imageio_ffmpeg
 from av.stream import AttachmentStream, Disposition
 
+from tests.matrix.mp4_ends import declared_end
+
 _COVER = Disposition.attached_pic | Disposition.timed_thumbnails
 _PLACED = Disposition.default | Disposition.forced | Disposition.attached_pic | Disposition.hearing_impaired
 _FRAME = re.compile(
@@ -40,7 +42,7 @@ class Stream:
 @dataclass
 class Look:
     """A file without a decoder: ``pts``, ``dts``, ``discarded`` are its video's packets', ``ends`` (seconds)
-    where those that are shown end; ``declared``: where an MP4 track says that it ends."""
+    where those that are shown end; ``declared``: where an MP4 track says that it ends, and how coarsely."""
 
     path: Path
     container: str
@@ -52,7 +54,7 @@ class Look:
     discarded: int
     chapters: list[tuple[str, Fraction, Fraction]]
     metadata: dict[str, str]
-    declared: Fraction | None = None
+    declared: tuple[Fraction, Fraction] | None = None
 
     @property
     def others(self) -> list[Stream]:
@@ -83,8 +85,8 @@ def look(path: Path, index: int | None = None) -> Look:
             title = str(chapter["metadata"].get("title", ""))
             found.chapters.append((title, chapter["start"] * tick, chapter["end"] * tick))
         video = container.streams[found.video]
-        if video.duration is not None and container.format.name.startswith("mov"):
-            found.declared = ((video.start_time or 0) + video.duration) * (video.time_base or Fraction(1))
+        if container.format.name.startswith("mov"):
+            found.declared = declared_end(path, video.id)
         found.metadata = {key.lower(): value for key, value in container.metadata.items()}
         readable = [s for s in container.streams if s.type in ("video", "audio", "subtitle", "data")]
         for packet in container.demux(readable):
