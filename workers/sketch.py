@@ -30,8 +30,17 @@ def is_like(frame: av.VideoFrame, sketch: str) -> bool:
 
 def _means(frame: av.VideoFrame) -> NDArray[np.uint8]:
     plane = planes_of(frame)[0]
-    rows, columns = (np.linspace(0, side - 1, _CELLS * _SAMPLES).astype(np.intp) for side in plane.shape)
-    samples = plane[np.ix_(rows, columns)].reshape(_CELLS, _SAMPLES, _CELLS, _SAMPLES)
-    means = samples.mean(axis=(1, 3)) / (1 << (format_of(frame.format.name).bits - 8))
-    rounded: NDArray[np.uint8] = np.rint(means).clip(0, 255).astype(np.uint8)
-    return rounded
+    samples = plane[_picked(plane.shape[0])][:, _picked(plane.shape[1])]
+    sums = samples.reshape(_CELLS, _SAMPLES, _CELLS, _SAMPLES).sum(axis=(1, 3), dtype=np.uint32)
+    per_level = _SAMPLES * _SAMPLES << (format_of(frame.format.name).bits - 8)
+    means: NDArray[np.uint8] = ((sums + per_level // 2) // per_level).clip(0, 255).astype(np.uint8)
+    return means
+
+
+def _picked(side: int) -> "slice | NDArray[np.intp]":
+    """Rows or columns, evenly spread; by a step where there are enough, which is five times as fast."""
+    wanted = _CELLS * _SAMPLES
+    if side >= wanted:
+        step = side // wanted
+        return slice((side - step * wanted) // 2, (side - step * wanted) // 2 + step * wanted, step)
+    return np.linspace(0, side - 1, wanted).astype(np.intp)
