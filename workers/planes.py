@@ -1,15 +1,14 @@
 """A decoded frame's planes as arrays: planar and packed, 8 to 16 bits a sample, YUV, grey and RGB, alpha left out."""
 
-import ctypes
 from typing import Any
 
 import av
-import av.video.plane
 import numpy as np
 from numpy.typing import NDArray
 
 from farm.domain.pixels import PixelFormat, pixel_format
 from farm.errors import SourceError
+from farm.media.lines import lines_of
 
 #: Rows x columns: uint8, or uint16 where a sample has more than 8 bits.
 Plane = NDArray[np.unsignedinteger[Any]]
@@ -37,35 +36,12 @@ def planes_of(frame: av.VideoFrame) -> tuple[Plane, ...]:
     """
     pixels = format_of(frame.format.name)
     if pixels.samples:
-        rows = _rows(frame.planes[0], np.uint8)
+        rows = lines_of(frame.planes[0], np.uint8)
         samples = rows[:, : frame.width * len(pixels.samples)].reshape(frame.height, frame.width, -1)
         return tuple(samples[:, :, pixels.samples.index(colour)] for colour in _COLOURS)
     kind = np.uint8 if pixels.bits == 8 else np.uint16
     shown = frame.planes[:1] if pixels.family == "gray" else frame.planes[:3]
-    return tuple(_rows(plane, kind)[:, : plane.width] for plane in shown)
-
-
-def _rows(plane: av.video.plane.VideoPlane, kind: type[np.unsignedinteger[Any]]) -> Plane:
-    """A plane's lines in full, with their padding."""
-    stride, height = plane.line_size, plane.height
-    if stride < 0:
-        return _rows_from_below(plane, kind)
-    # uint16 is little-endian on every machine that the farm runs on
-    whole: Plane = np.frombuffer(plane, kind)  # type: ignore[call-overload]  # a plane is a buffer
-    step = stride // whole.itemsize
-    return whole[: step * height].reshape(height, step)
-
-
-def _rows_from_below(plane: av.video.plane.VideoPlane, kind: type[np.unsignedinteger[Any]]) -> Plane:
-    """As :func:`_rows`, where the lines lie from the last to the first (raw RGB of AVI files).
-
-    PyAV's buffer begins at the first line and goes the wrong way from there.
-    """
-    stride, height = -plane.line_size, plane.height
-    lowest = plane.buffer_ptr - stride * (height - 1)
-    memory = (ctypes.c_uint8 * (stride * height)).from_address(lowest)
-    whole: Plane = np.frombuffer(memory, kind)  # type: ignore[call-overload]  # ctypes arrays are buffers
-    return whole.reshape(height, -1)[::-1]
+    return tuple(lines_of(plane, kind)[:, : plane.width] for plane in shown)
 
 
 def from_above(frame: av.VideoFrame) -> av.VideoFrame:
@@ -77,7 +53,7 @@ def from_above(frame: av.VideoFrame) -> av.VideoFrame:
         return frame
     copy = av.VideoFrame(frame.width, frame.height, frame.format.name)
     for source, target in zip(frame.planes, copy.planes, strict=True):
-        lines, room = _rows(source, np.uint8), _rows(target, np.uint8)
+        lines, room = lines_of(source, np.uint8), lines_of(target, np.uint8)
         width = min(lines.shape[1], room.shape[1])
         room[:, :width] = lines[:, :width]
     copy.pts, copy.time_base = frame.pts, frame.time_base

@@ -7,7 +7,6 @@ at the worst quality is hardly better than grey, on the picture. Limits lie belo
 noise, moving patterns, gradients and footage with each encoder at its best and worst quality.
 """
 
-import ctypes
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,13 +15,13 @@ from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.plane import VideoPlane
 from numpy.typing import NDArray
 
 from farm.domain.geometry import Box, Region, covering_region
 from farm.domain.pixels import PixelFormat, pixel_format
 from farm.errors import VerificationError
 from farm.media.encoding.encode import EncoderSettings
+from farm.media.lines import lines_of
 
 Plane = NDArray[Any]
 
@@ -64,30 +63,13 @@ def planes_of(frame: VideoFrame) -> tuple[list[Plane], PixelFormat]:
     layout = pixel_format(frame.format.name)
     if layout is None:
         raise VerificationError(f"pixel format {frame.format.name} cannot be compared")
-    kind = np.dtype("<u2") if layout.bits > 8 else np.dtype(np.uint8)
+    kind = np.uint16 if layout.bits > 8 else np.uint8
     wide = max(1, len(layout.samples))
-    planes = [_lines(plane, kind)[:, : plane.width * wide] for plane in frame.planes]
+    planes = [lines_of(plane, kind)[:, : plane.width * wide] for plane in frame.planes]
     if layout.samples:
         (packed,) = planes
         planes = [packed[:, layout.samples.index(name) :: wide] for name in "gbra" if name in layout.samples]
     return planes, layout
-
-
-def _lines(plane: VideoPlane, kind: "np.dtype[Any]") -> Plane:
-    """A plane's lines in full, with their padding, from the first to the last.
-
-    Those of raw RGB in AVI files may lie from the last to the first: PyAV's buffer begins at the first line then, and
-    goes the wrong way from there.
-    """
-    stride, height = plane.line_size, plane.height
-    if stride < 0:
-        lowest = plane.buffer_ptr + stride * (height - 1)
-        memory = (ctypes.c_uint8 * (-stride * height)).from_address(lowest)
-        turned: Plane = np.frombuffer(memory, kind)  # type: ignore[call-overload]  # ctypes arrays are buffers
-        return turned.reshape(height, -1)[::-1]
-    whole: Plane = np.frombuffer(plane, kind)  # type: ignore[call-overload]  # a plane is a buffer
-    step = stride // kind.itemsize
-    return whole[: step * height].reshape(height, step)
 
 
 def squared_error(one: Plane, other: Plane) -> float:
