@@ -13,7 +13,7 @@ from farm.domain.pixels import plain_format
 from farm.errors import SourceError
 from farm.media.reading.counting import counted_frames
 from farm.media.reading.decoding import decoded, set_up_decoder, strictness
-from farm.media.reading.frame_facts import FULL_RANGE, frame_facts
+from farm.media.reading.frame_facts import frame_facts
 from farm.media.reading.opening import open_source
 from workers.sound import EARLIER, Scout, black_frame, fits, seek
 
@@ -178,7 +178,7 @@ def _check_whole(path: Path, video: VideoStream, frame: av.VideoFrame, pts: int)
 def _check_colours(path: Path, video: VideoStream, frame: av.VideoFrame) -> None:
     """The output's header says one range and one set of colours for all frames."""
     planned = (
-        video.color_range == FULL_RANGE or video.pix_fmt.startswith("yuvj"),
+        video.full_range,
         video.color_primaries,
         video.color_transfer,
         video.color_space,

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.domain.pixels import PixelFormat, pixel_format
+from farm.domain.pixels import is_full_range as pixels_are_full
 from farm.errors import SourceError
 from farm.media.lines import lines_of
 
 #: Rows x columns: uint8, or uint16 where a sample has more than 8 bits.
 Plane = NDArray[np.unsignedinteger[Any]]
 
-_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _LIMITED_BLACK = 16
 #: In which order the planes of RGB are given: as FFmpeg's planar formats lie, the one that is most like luma first.
 _COLOURS = "gbr"
@@ -65,7 +65,7 @@ def from_above(frame: av.VideoFrame) -> av.VideoFrame:
 def is_full_range(frame: av.VideoFrame) -> bool:
     """Whether the frame's samples use all their values; unmarked YUV and grey go from 16 to 235 (of 8 bits)."""
     pixels = format_of(frame.format.name)
-    return pixels.family == "rgb" or frame.format.name.startswith("yuvj") or frame.color_range == _FULL_RANGE
+    return pixels.family == "rgb" or pixels_are_full(frame.format.name, int(frame.color_range))
 
 
 def groups_of(frame: av.VideoFrame) -> list[tuple[tuple[Plane, ...], tuple[int, int], int]]:

@@ -28,7 +28,6 @@ from farm.media.reading.shown import is_shown
 EARLIER = (0.0, 2.0, 20.0, None)
 #: So many frames are decoded ahead of the one in question: what it is predicted from is shown by then.
 _AHEAD = 32
-_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 
 
 def seek(
@@ -184,7 +183,7 @@ def black_frame(video: VideoStream, pts: int) -> av.VideoFrame:
     pixels = pixel_format(video.pix_fmt)
     if pixels is None:
         raise SourceError(f"pixel format {video.pix_fmt} cannot be redacted")
-    full = "yuvj" in video.pix_fmt or video.color_range == _FULL_RANGE
+    full = video.full_range
     for plane, sample in zip(frame.planes, _black_samples(pixels, full=full), strict=True):
         plane.update(sample * (plane.buffer_size // len(sample)) + bytes(plane.buffer_size % len(sample)))
     return frame

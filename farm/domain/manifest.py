@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from farm.domain.orientation import Matrix, orientation_of
+from farm.domain.pixels import is_full_range
 
 FORMAT_VERSION = 2
 
@@ -63,6 +64,11 @@ class VideoStream:
     def orientation(self) -> int:
         """EXIF's number of how the picture is shown, 1 to 8."""
         return orientation_of(self.matrix)
+
+    @property
+    def full_range(self) -> bool:
+        """Whether samples use all their values."""
+        return is_full_range(self.pix_fmt, self.color_range)
 
     @property
     def interlaced(self) -> bool:

@@ -11,6 +11,10 @@ _GBR = re.compile(r"gbr(?P<alpha>a?)p(?P<bits>9|1[0-6])?(?P<order>le|be)?")
 _PACKED = re.compile(r"(?P<samples>rgb|bgr|rgba|bgra|argb|abgr|rgb0|bgr0|0rgb|0bgr)(24)?")
 
 
+#: H.273's video_full_range_flag as FFmpeg numbers it (AVCOL_RANGE_JPEG).
+FULL_RANGE = 2
+
+
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
     """A pixel format. ``across`` and ``down``: luma samples a chroma sample covers; ``bits`` of a sample.
@@ -49,6 +53,11 @@ def pixel_format(name: str) -> PixelFormat | None:
     if match := _PACKED.fullmatch(name):
         return PixelFormat(name, "rgb", alpha="a" in match["samples"], samples=match["samples"])
     return None
+
+
+def is_full_range(pix_fmt: str, color_range: int) -> bool:
+    """Whether samples use all their values, by FFmpeg's ``color_range`` or its older mark in the format's name."""
+    return color_range == FULL_RANGE or pix_fmt.startswith("yuvj")
 
 
 def plain_format(name: str) -> str:

@@ -18,7 +18,6 @@ _PATH = (b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 _ENTRY = 78  # bytes of a video's sample entry before the boxes in it, after its own header
 _OURS = (b"colr", b"mdcv", b"clli")
 _UNSPECIFIED = 2
-_FULL = 2
 
 
 def _box(kind: bytes, body: bytes) -> bytes:
@@ -29,7 +28,7 @@ def colour_boxes(video: VideoStream) -> list[bytes]:
     """The boxes ``colr`` (nclx), ``mdcv`` and ``clli`` for what is known of a video."""
     boxes: list[bytes] = []
     codes = (video.color_primaries, video.color_transfer, video.color_space)
-    full = video.color_range == _FULL or video.pix_fmt.startswith("yuvj")
+    full = video.full_range
     if full or any(code != _UNSPECIFIED for code in codes):
         boxes.append(_box(b"colr", struct.pack(">4s3HB", b"nclx", *codes, 0x80 if full else 0)))
     if video.mastering is not None:

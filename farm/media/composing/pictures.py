@@ -105,11 +105,10 @@ def _rgb(frame: VideoFrame, video: VideoStream) -> Rgb:
     matrix = video.color_space
     if matrix in (_UNSPECIFIED, _RGB):
         matrix = _BT709 if video.height >= 720 else _BT601
-    full = video.color_range == _FULL or video.pix_fmt.startswith("yuvj")
     rows = frame.to_ndarray(
         format="rgb48le" if deep else "rgb24",
         src_colorspace=matrix,
-        src_color_range=_FULL if full else _LIMITED,
+        src_color_range=_FULL if video.full_range else _LIMITED,
         dst_color_range=_FULL,
     )
     return cast("Rgb", rows)

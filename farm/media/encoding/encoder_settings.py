@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from farm.domain.manifest import Mastering, VideoStream
 from farm.domain.options import RedactOptions
-from farm.domain.pixels import pixel_format
+from farm.domain.pixels import FULL_RANGE, pixel_format
 from farm.errors import SourceError
 from farm.media.encoding.choice import choose_encoder, output_size
 from farm.media.encoding.codecs import BT601, ONE_MATRIX, Encoder, decoded_format, layouts
@@ -15,7 +15,6 @@ from farm.media.encoding.rates import clock_rate
 
 #: libavformat's muxer for a codec's segments.
 _SEGMENTS = {"vp8": "matroska", "prores": "mov"}
-_FULL = 2  # AVCOL_RANGE_JPEG
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def encoder_settings(video: VideoStream, redact: RedactOptions) -> EncoderSettin
         width=width,
         height=height,
         sample_aspect=video.sample_aspect,
-        color_range=_FULL if video.pix_fmt.startswith("yuvj") else video.color_range,
+        color_range=FULL_RANGE if video.pix_fmt.startswith("yuvj") else video.color_range,
         color_primaries=video.color_primaries,
         color_transfer=video.color_transfer,
         color_space=_matrix(encoder, pix_fmt, video.color_space),
@@ -132,7 +131,7 @@ def _options(encoder: Encoder, video: VideoStream, redact: RedactOptions) -> dic
     options["flags"] = flags
     if video.chroma_location in CHROMA_LOCATIONS:
         options["chroma_sample_location"] = CHROMA_LOCATIONS[video.chroma_location]
-    if encoder.name == "mjpeg" and not video.pix_fmt.startswith("yuvj") and video.color_range != _FULL:
+    if encoder.name == "mjpeg" and not video.full_range:
         options["strict"] = "unofficial"  # JPEG is full range by its standard; FFmpeg notes the other in a comment
     hdr = hdr_parameters(encoder.name, video.mastering, video.light)
     if encoder.name == "libx264":

@@ -2,13 +2,13 @@
 
 from av.video.frame import VideoFrame
 
-FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+from farm.domain.pixels import is_full_range
 
 
 def frame_facts(frame: VideoFrame) -> dict[str, object]:
     """By name: whether it uses the full range, its primaries, transfer and matrix (H.273), whether it has fields."""
     return {
-        "colour range": frame.color_range == FULL_RANGE or frame.format.name.startswith("yuvj"),
+        "colour range": is_full_range(frame.format.name, int(frame.color_range)),
         "colour primaries": int(frame.color_primaries),
         "colour transfer": int(frame.color_trc),
         "colour matrix": int(frame.colorspace),

@@ -12,7 +12,6 @@ from farm.media.encoding.codecs import ONE_MATRIX
 #: Containers that keep a display matrix number by number; the others keep the orientation.
 _MATRIX = frozenset({"mp4", "mov"})
 _LIKE_BT601 = frozenset({2, 5, 6})  # nothing said, and the two names of the same matrix
-_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _IDENTITY: Matrix = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
 
 
@@ -94,7 +93,7 @@ def _is_rgb(video: VideoStream) -> bool:
 
 def is_full(video: VideoStream) -> bool:
     """Whether the samples use their full range. RGB always does, whatever is said of it."""
-    return _is_rgb(video) or video.color_range == _FULL_RANGE or video.pix_fmt.startswith("yuvj")
+    return _is_rgb(video) or video.full_range
 
 
 def _matrix(video: VideoStream) -> Matrix:
