@@ -9,7 +9,7 @@ from pathlib import Path
 from farm.errors import DeviceError, FarmError
 from farm.settings import Settings, load_settings
 from workers import identity
-from workers.device import RUNTIME
+from workers.vision.device import RUNTIME
 
 
 def hold_device(settings: Settings, device: str) -> object:

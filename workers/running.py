@@ -30,7 +30,7 @@ def _reporter() -> Reporter:
 
 @lru_cache(maxsize=1)
 def _tools() -> Any:  # noqa: ANN401 - its class is imported late, with everything heavy
-    from workers.toolbox import Toolbox  # noqa: PLC0415 - cv2, av and onnxruntime: only where work is done
+    from workers.stages.toolbox import Toolbox  # noqa: PLC0415 - cv2, av and onnxruntime: only where work is done
 
     return Toolbox(_settings(), identity.device())
 
@@ -72,9 +72,11 @@ def run_order(body: dict[str, Any]) -> None:
 
 
 def _do(order: Order, report: Callable[[int], None]) -> Completed:
-    from workers import pipeline  # noqa: PLC0415 - heavy
+    from workers.stages.compose import run_compose  # noqa: PLC0415 - heavy
+    from workers.stages.detect import run_detect  # noqa: PLC0415
+    from workers.stages.redact import run_redact  # noqa: PLC0415
 
-    run = {"detect": pipeline.run_detect, "redact": pipeline.run_redact, "compose": pipeline.run_compose}[order.stage]
+    run = {"detect": run_detect, "redact": run_redact, "compose": run_compose}[order.stage]
     result = run(order, LocalStorage(Path(_settings().store_root)), _tools(), report)
     return Completed(
         token=order.token,

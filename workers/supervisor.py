@@ -12,7 +12,8 @@ from pathlib import Path
 from farm import processes
 from farm.errors import DeviceError
 from farm.settings import Settings
-from workers.device import Device, environment, parse_devices
+from workers.device import parse_devices
+from workers.vision.device import Device, environment
 
 log = logging.getLogger(__name__)
 _LONGEST_PAUSE = 30.0

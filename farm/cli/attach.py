@@ -4,8 +4,8 @@ from types import TracebackType
 from typing import Self
 
 from farm.broker import check_broker
-from farm.coordinator.context import Context, open_context
-from farm.embedded import EmbeddedFarm, lock_home
+from farm.jobs.context import Context, open_context
+from farm.local.farm import EmbeddedFarm, lock_home
 from farm.settings import Settings
 
 

@@ -20,10 +20,10 @@ def demo(
 ) -> None:
     """Redact a clip with a face and show frames before and after, side by side."""
     from farm.cli.display import output  # noqa: PLC0415 - `farm --help` should not wait for it
-    from farm.coordinator.placing import Request, place_output  # noqa: PLC0415
     from farm.demo.clip import render_demo_clip  # noqa: PLC0415
     from farm.demo.sheet import contact_sheet  # noqa: PLC0415
     from farm.domain.options import JobOptions  # noqa: PLC0415
+    from farm.jobs.placing import Request, place_output  # noqa: PLC0415
 
     folder.mkdir(parents=True, exist_ok=True)
     source = video or render_demo_clip(folder / "astronaut.mp4")

@@ -9,10 +9,10 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.table import Table
 from rich.text import Text
 
-from farm.coordinator.context import Context
-from farm.coordinator.queries import JobFacts, job_facts, job_status, live_workers
 from farm.domain.lifecycle import JobStatus
 from farm.errors import JobFailed
+from farm.jobs.context import Context
+from farm.jobs.queries import JobFacts, job_facts, job_status, live_workers
 
 # names of files are text: what looks like rich's markup in one is not
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False)

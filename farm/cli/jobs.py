@@ -33,8 +33,8 @@ def _add_control(app: typer.Typer, event: JobEvent, text: str) -> None:
     @app.command(event.value, help=text)
     def change(job: JobArgument, as_json: JsonOption = False) -> None:
         from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
-        from farm.coordinator.context import open_context  # noqa: PLC0415
-        from farm.coordinator.control import control  # noqa: PLC0415
+        from farm.jobs.context import open_context  # noqa: PLC0415
+        from farm.jobs.control import control  # noqa: PLC0415
 
         found, now = control(open_context(load_settings()), job, event)
         if as_json:
@@ -46,9 +46,9 @@ def _add_control(app: typer.Typer, event: JobEvent, text: str) -> None:
 def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
     """Show one job in full, or the farm: workers and unfinished jobs."""
     from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
-    from farm.coordinator import queries  # noqa: PLC0415
-    from farm.coordinator.context import open_context  # noqa: PLC0415
-    from farm.embedded import is_running  # noqa: PLC0415
+    from farm.jobs import queries  # noqa: PLC0415
+    from farm.jobs.context import open_context  # noqa: PLC0415
+    from farm.local.farm import is_running  # noqa: PLC0415
 
     settings = load_settings()
     context = open_context(settings)
@@ -79,8 +79,8 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
 def list_all(as_json: JsonOption = False) -> None:
     """Show all jobs, newest first."""
     from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
-    from farm.coordinator.context import open_context  # noqa: PLC0415
-    from farm.coordinator.queries import list_jobs  # noqa: PLC0415
+    from farm.jobs.context import open_context  # noqa: PLC0415
+    from farm.jobs.queries import list_jobs  # noqa: PLC0415
 
     jobs = list_jobs(open_context(load_settings()))
     if as_json:
@@ -92,8 +92,8 @@ def list_all(as_json: JsonOption = False) -> None:
 def watch(job: JobArgument, as_json: JsonOption = False) -> None:
     """Follow a job until it is over; Ctrl-C stops watching, not the job."""
     from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
-    from farm.coordinator.context import open_context  # noqa: PLC0415
-    from farm.coordinator.queries import job_facts  # noqa: PLC0415
+    from farm.jobs.context import open_context  # noqa: PLC0415
+    from farm.jobs.queries import job_facts  # noqa: PLC0415
 
     context = open_context(load_settings())
     found = job_facts(context, job).id

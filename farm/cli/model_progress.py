@@ -3,7 +3,7 @@
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from farm.cli.display import errors
-from farm.domain.fingerprint import fingerprint
+from farm.domain.artefacts import fingerprint
 from farm.errors import ModelError
 from farm.models.store import LocatedModel, ModelStore
 from farm.settings import Settings

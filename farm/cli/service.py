@@ -37,7 +37,7 @@ def up(
 ) -> None:
     """Run the whole farm on this machine: Redis, coordinator, workers and Flower, until Ctrl-C."""
     from farm.cli.display import errors, output  # noqa: PLC0415 - `farm --help` should not wait for it
-    from farm.embedded import EmbeddedFarm, lock_home  # noqa: PLC0415
+    from farm.local.farm import EmbeddedFarm, lock_home  # noqa: PLC0415
 
     settings = _settings(devices)
     lock = lock_home(settings)
@@ -74,8 +74,8 @@ def coordinator() -> None:
     import logging  # noqa: PLC0415
 
     from farm.broker import check_broker  # noqa: PLC0415
-    from farm.coordinator.context import open_context  # noqa: PLC0415
     from farm.coordinator.service import Coordinator  # noqa: PLC0415
+    from farm.jobs.context import open_context  # noqa: PLC0415
 
     settings = load_settings()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

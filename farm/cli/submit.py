@@ -82,7 +82,7 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
     """Submit all videos, one after the other; the first error decides the exit code, the others still run."""
     from farm.cli.attach import FarmAtHand  # noqa: PLC0415 - `farm --help` should not wait for it
     from farm.cli.model_progress import model_digest  # noqa: PLC0415
-    from farm.coordinator.placing import Request, place_output  # noqa: PLC0415
+    from farm.jobs.placing import Request, place_output  # noqa: PLC0415
     from farm.media.reading.limits import Limits  # noqa: PLC0415
 
     asked, length = job_options(settings, pictures=how.pictures), chunk_seconds(settings)
@@ -122,9 +122,9 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
 
 def _one(farm: Any, settings: Settings, request: Any, model: str, how: How) -> None:  # noqa: ANN401 - imported late
     from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
-    from farm.coordinator.queries import job_facts, live_workers  # noqa: PLC0415
-    from farm.coordinator.submit import submit  # noqa: PLC0415
-    from farm.embedded import is_running  # noqa: PLC0415
+    from farm.jobs.queries import job_facts, live_workers  # noqa: PLC0415
+    from farm.jobs.submit import submit  # noqa: PLC0415
+    from farm.local.farm import is_running  # noqa: PLC0415
 
     began = time.monotonic()
     workers = live_workers(farm.context) or expected_workers(settings.devices)

@@ -5,18 +5,18 @@ import logging
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from farm.coordinator import keys
-from farm.coordinator.context import Context
 from farm.coordinator.linking import Linked, link_job
-from farm.coordinator.outcomes import fail_job
 from farm.coordinator.publishing import publish_output, remove_intermediates
-from farm.coordinator.queries import lowest_psnr
 from farm.database.models import Chunk, Job
 from farm.database.statuses import move_job, note
+from farm.domain import artefacts as keys
 from farm.domain.lifecycle import ChunkStatus, JobEvent, JobStatus
 from farm.domain.manifest import Manifest, load_manifest
 from farm.domain.options import load_options
 from farm.errors import FarmError
+from farm.jobs.context import Context
+from farm.jobs.ending import fail_job
+from farm.jobs.queries import lowest_psnr
 from farm.messages import Artefact
 
 log = logging.getLogger(__name__)

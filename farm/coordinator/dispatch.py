@@ -6,10 +6,10 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from farm.broker import Broker
-from farm.coordinator.context import Context
 from farm.database.models import Attempt, Chunk, Job, Outgoing, Worker
 from farm.database.statuses import move_chunk
 from farm.domain.lifecycle import CHUNKS_OUT, AttemptStatus, ChunkEvent, ChunkStatus, JobStatus
+from farm.jobs.context import Context
 from farm.messages import Artefact, Order
 from farm.settings import Settings
 

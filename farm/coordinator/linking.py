@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from farm.coordinator import keys
+from farm.domain import artefacts as keys
 from farm.domain.detection import (
     ChunkDetections,
     FrameDetections,

@@ -3,19 +3,17 @@
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from farm.coordinator.context import Context
-from farm.database.models import Attempt, Chunk, Job, Worker
-from farm.database.statuses import end_attempt, lease_attempt, move_chunk, move_job, note
+from farm.database.models import Attempt, Worker
+from farm.database.statuses import end_attempt, lease_attempt, move_chunk, note
 from farm.domain.lifecycle import (
     OPEN_ATTEMPTS,
-    OPEN_CHUNKS,
     AttemptStatus,
     ChunkEvent,
-    JobEvent,
-    JobStatus,
     RetryLimits,
     after_failure,
 )
+from farm.jobs.context import Context
+from farm.jobs.ending import fail_job
 from farm.messages import (
     Completed,
     Failed,
@@ -168,22 +166,6 @@ def fail_attempt(
         return
     move_chunk(session, chunk, event)
     fail_job(session, chunk.job, now, f"{where}: {reason}")
-
-
-def fail_job(session: Session, job: Job, now: float, reason: str) -> None:
-    """The job fails with a reason; nothing more of it is handed out."""
-    if JobStatus(job.status).over:
-        return
-    move_job(session, job, JobEvent.FAIL, now, reason)
-    withdraw(session, job, now)
-
-
-def withdraw(session: Session, job: Job, now: float) -> None:
-    """Take back everything of a job that is out. Workers learn of it from the answer to their next progress."""
-    for chunk in session.scalars(select(Chunk).where(Chunk.job_id == job.id, Chunk.status.in_(OPEN_CHUNKS))):
-        for attempt in chunk.attempts:
-            end_attempt(session, attempt, AttemptStatus.CANCELLED, now)
-        move_chunk(session, chunk, ChunkEvent.CANCEL)
 
 
 def lose_worker(session: Session, context: Context, worker: Worker, now: float, why: str) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from farm.coordinator.context import Context
 from farm.database.models import Chunk, Job
 from farm.digests import file_digest
 from farm.domain.lifecycle import JobStatus
 from farm.errors import OutputError, VerificationError
+from farm.jobs.context import Context
 from farm.messages import Artefact
 from farm.storage.local import LocalStorage, storage_error
 

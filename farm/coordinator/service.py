@@ -12,11 +12,11 @@ from pydantic import ValidationError
 
 from farm.broker import BROKER_ERRORS, Broker
 from farm.coordinator.advance import advance, ready
-from farm.coordinator.context import Context
 from farm.coordinator.dispatch import dispatch, publish, under_way
 from farm.coordinator.outcomes import accept
 from farm.coordinator.sweep import sweep
 from farm.errors import FarmError
+from farm.jobs.context import Context
 from farm.messages import load_outcome
 
 log = logging.getLogger(__name__)

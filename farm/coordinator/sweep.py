@@ -6,11 +6,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from farm.broker import Broker
-from farm.coordinator.context import Context
 from farm.coordinator.outcomes import fail_attempt, lose_worker
 from farm.database.models import Attempt, Outgoing, Worker
 from farm.database.statuses import end_attempt, move_chunk, note
 from farm.domain.lifecycle import OPEN_ATTEMPTS, AttemptStatus, ChunkEvent
+from farm.jobs.context import Context
 
 #: An order that is not in Redis any more was taken; its worker says so within this time, or the message was lost.
 #: However long the order had waited: the worker's word may be on its way when the order is first missed.

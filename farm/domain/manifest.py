@@ -142,11 +142,6 @@ class Manifest:
         return float((self.chunks[-1].pts_end - self.chunks[0].pts_start) * self.source.video.time_base)
 
 
-def pts_key(plan: str, chunk: Chunk) -> str:
-    """Where in the store the pts of a chunk's frames lie. ``plan``: the manifest's key."""
-    return f"{plan.rpartition('/')[0]}/pts/{chunk.name}.json"
-
-
 def _plain(value: object) -> object:
     if isinstance(value, Fraction):
         return str(value)

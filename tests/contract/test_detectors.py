@@ -11,9 +11,9 @@ from farm.domain.detection import Detection
 from farm.domain.geometry import intersection_over_union
 from farm.domain.options import DetectOptions
 from farm.errors import ModelError
-from workers.detectors.base import Detector
-from workers.detectors.registry import DETECTORS, create_detector
-from workers.device import Device
+from workers.vision.detectors.base import Detector
+from workers.vision.detectors.registry import DETECTORS, create_detector
+from workers.vision.device import Device
 
 SOURCE = 960, 720
 

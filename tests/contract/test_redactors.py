@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from workers.redactors.base import Patch, Redactor
-from workers.redactors.registry import REDACTORS, redactor_named
+from workers.vision.redactors.base import Patch, Redactor
+from workers.vision.redactors.registry import REDACTORS, redactor_named
 
 
 @pytest.fixture(params=sorted(REDACTORS))

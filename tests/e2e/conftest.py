@@ -14,7 +14,7 @@ import av
 import psutil
 import pytest
 
-from farm.embedded import is_running
+from farm.local.farm import is_running
 from farm.settings import load_settings
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from farm.domain.options import RedactOptions
 from farm.domain.track import load_frame
+from farm.media.planes import format_of
 from tests.conftest import ClipMaker
 from tests.e2e.conftest import Farm
-from workers.planes import format_of
-from workers.redactors.covers import mask_of
+from workers.vision.redactors.covers import mask_of
 
 pytestmark = pytest.mark.e2e
 SIZE = (320, 180)

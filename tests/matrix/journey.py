@@ -10,20 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.coordinator.linking import link_job
-from farm.coordinator.placing import Request, place_output
 from farm.domain.detection import Detection
 from farm.domain.geometry import Box
 from farm.domain.manifest import Manifest, dump_manifest
 from farm.domain.options import DetectOptions, JobOptions, RedactOptions
 from farm.domain.track import load_frame
+from farm.jobs.placing import Request, place_output
 from farm.media.reading.index import plan_manifest
 from farm.messages import Artefact, Order, Stage
 from farm.storage.local import LocalStorage
 from tests.matrix.pixels import Rectangle
-from workers.detectors.base import Detector
-from workers.detectors.registry import create_detector
-from workers.device import Device
-from workers.pipeline import run_compose, run_detect, run_redact
+from workers.stages.compose import run_compose
+from workers.stages.detect import run_detect
+from workers.stages.redact import run_redact
+from workers.vision.detectors.base import Detector
+from workers.vision.detectors.registry import create_detector
+from workers.vision.device import Device
 
 CHUNK_SECONDS = 0.6
 #: One solid colour over each face: whether a place is covered can be told from its pixels.
@@ -40,11 +42,11 @@ class FixedDetector:
     batch_size = 4
 
     def picture_size(self, width: int, height: int) -> tuple[int, int]:
-        """See :meth:`workers.detectors.base.Detector.picture_size`."""
+        """See :meth:`workers.vision.detectors.base.Detector.picture_size`."""
         return max(1, width // 4), max(1, height // 4)
 
     def detect(self, pictures: Sequence[NDArray[np.uint8]], source: tuple[int, int]) -> list[list[Detection]]:
-        """See :meth:`workers.detectors.base.Detector.detect`."""
+        """See :meth:`workers.vision.detectors.base.Detector.detect`."""
         width, height = source
         return [[Detection(Box(0.2 * width, 0.3 * height, 0.2 * width, 0.3 * height), 0.9)] for _ in pictures]
 
@@ -58,7 +60,7 @@ class Tools:
     threads: int = 1
 
     def detector(self, options: DetectOptions) -> Detector:
-        """See :class:`workers.orders.Tools`."""
+        """See :class:`workers.stages.orders.Tools`."""
         if self.fixed:
             return FixedDetector()
         folder = self.weights or Path("none")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from farm.coordinator import keys
-from farm.coordinator.context import Context
 from farm.coordinator.dispatch import dispatch
 from farm.coordinator.outcomes import accept
 from farm.database.models import Chunk, Job, Outgoing
 from farm.database.session import Database
 from farm.database.statuses import move_job
+from farm.domain import artefacts as keys
+from farm.domain.artefacts import pts_key
 from farm.domain.detection import (
     SIGNATURE_SIZE,
     ChunkDetections,
@@ -25,9 +25,10 @@ from farm.domain.detection import (
 from farm.domain.geometry import Box
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Chunk as PlannedChunk
-from farm.domain.manifest import Manifest, Source, VideoStream, dump_manifest, pts_key
+from farm.domain.manifest import Manifest, Source, VideoStream, dump_manifest
 from farm.domain.options import JobOptions
-from farm.embedded_redis import EmbeddedRedis
+from farm.jobs.context import Context
+from farm.local.redis import EmbeddedRedis
 from farm.messages import Artefact, Completed, Hello, Order, Started
 from farm.settings import Settings, load_settings
 from farm.storage.local import LocalStorage

@@ -14,8 +14,8 @@ import redis
 from farm.broker import Broker, celery_app, check_broker, redis_client
 from farm.coordinator.service import Coordinator
 from farm.database.models import Worker
-from farm.embedded_redis import EmbeddedRedis
 from farm.errors import AttemptStopped, BrokerError
+from farm.local.redis import EmbeddedRedis
 from farm.messages import (
     OUTCOMES,
     Artefact,

@@ -13,7 +13,7 @@ from farm.coordinator.dispatch import dispatch, publish
 from farm.coordinator.service import Coordinator
 from farm.database.models import Attempt
 from farm.domain.manifest import Manifest
-from farm.embedded_redis import EmbeddedRedis
+from farm.local.redis import EmbeddedRedis
 from farm.messages import Artefact, Completed
 from farm.settings import Settings
 from tests.integration.coordinator.conftest import Bench, ends, tokens

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from farm.coordinator.advance import advance, ready
-from farm.coordinator.control import control
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.track import load_frame
 from farm.errors import IllegalTransition, NotFound
+from farm.jobs.control import control
 from farm.messages import Order
 from tests.integration.coordinator.conftest import Bench
 from tests.integration.coordinator.test_outcomes import fail

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from farm.coordinator.placing import Request, place_output
 from farm.domain.options import JobOptions
 from farm.errors import OutputError
+from farm.jobs.placing import Request, place_output
 from tests.integration.trips import X264, Rendered, with_sound
 
 

@@ -11,7 +11,7 @@ from farm.coordinator.outcomes import accept
 from farm.coordinator.sweep import sweep
 from farm.database.models import Outgoing, Worker
 from farm.domain.manifest import Manifest
-from farm.embedded_redis import EmbeddedRedis
+from farm.local.redis import EmbeddedRedis
 from farm.messages import Order, Progress
 from tests.integration.coordinator.conftest import Bench, ends, tokens
 

@@ -17,11 +17,11 @@ from farm.domain.track import FrameTracks, TrackedBox, dump_frame
 from farm.media.reading.index import plan_manifest
 from farm.messages import Artefact, Order, Stage
 from farm.storage.local import LocalStorage
-from workers.detectors.base import Detector
-from workers.detectors.registry import create_detector
-from workers.device import Device
-from workers.orders import Result
-from workers.pipeline import run_detect
+from workers.stages.detect import run_detect
+from workers.stages.orders import Result
+from workers.vision.detectors.base import Detector
+from workers.vision.detectors.registry import create_detector
+from workers.vision.device import Device
 
 GreenClip = Callable[..., Path]
 OPTIONS = JobOptions(detect=DetectOptions(model="stub", size=320))

@@ -11,12 +11,12 @@ import pytest
 from farm.domain.manifest import Chunk, Manifest, VideoStream
 from farm.domain.options import SourceOptions
 from farm.errors import SourceError
+from farm.media.planes import planes_of
+from farm.media.reading.chunk import Decoded, decode_chunk
+from farm.media.reading.damage import black_frame
 from farm.media.reading.index import plan_manifest
 from tests.integration.trips import rendered
 from tests.integration.workers.conftest import GreenClip
-from workers.frames import Decoded, decode_chunk
-from workers.planes import planes_of
-from workers.sound import black_frame
 
 BLACKOUT = SourceOptions(on_undetectable="blackout")
 CLIPS = {

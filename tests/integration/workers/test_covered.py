@@ -17,13 +17,15 @@ from farm.domain.options import RedactOptions
 from farm.domain.pixels import plain_format
 from farm.errors import SourceError
 from farm.media.ffmpeg import ffmpeg_binary
+from farm.media.planes import planes_of
+from farm.media.reading.chunk import Decoded, decode_chunk
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
-from workers import detecting, redacting
-from workers.detectors.base import Detector
-from workers.frames import Decoded, decode_chunk
-from workers.orders import Result
-from workers.pipeline import run_detect, run_redact
-from workers.planes import planes_of
+from workers.stages import detect as detecting
+from workers.stages import redact as redacting
+from workers.stages.detect import run_detect
+from workers.stages.orders import Result
+from workers.stages.redact import run_redact
+from workers.vision.detectors.base import Detector
 
 BLACK = frozenset({2, 3, 7})
 Variant = Callable[..., Path]

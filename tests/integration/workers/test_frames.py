@@ -12,13 +12,13 @@ from farm.domain.geometry import Box
 from farm.domain.manifest import Chunk, Manifest
 from farm.domain.options import RedactOptions
 from farm.errors import SourceError
+from farm.media.planes import planes_of
+from farm.media.reading.chunk import check_source, decode_chunk
 from farm.media.reading.index import plan_manifest
 from tests.integration.trips import rendered
 from tests.integration.workers.conftest import GreenClip
-from workers.frames import check_source, decode_chunk
-from workers.planes import planes_of
-from workers.redactors.painting import paint
-from workers.redactors.registry import redactor_named
+from workers.vision.redactors.painting import paint
+from workers.vision.redactors.registry import redactor_named
 
 
 def decoded(path: Path) -> list[tuple[int | None, bytes]]:

@@ -7,8 +7,8 @@ import pytest
 
 from farm.messages import Artefact
 from farm.storage.local import LocalStorage
-from workers.orders import Result, make_once
-from workers.spent import Spent
+from workers.stages.orders import Result, make_once
+from workers.stages.spent import Spent
 
 KEY = "segments/fp/0_5.mp4"
 

@@ -12,10 +12,10 @@ from farm.domain.detection import FrameDetections
 from farm.domain.linker import link
 from farm.domain.options import LinkOptions
 from farm.errors import SourceError
+from farm.media.planes import planes_of
 from tests.integration.trips import rendered
-from workers.pipeline import run_redact
-from workers.planes import planes_of
-from workers.sketch import is_like, sketch_of
+from workers.stages.redact import run_redact
+from workers.vision.sketch import is_like, sketch_of
 
 from .conftest import MakeBench, StubTools
 

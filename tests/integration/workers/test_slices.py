@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from farm.errors import SourceError
+from farm.media.reading.chunk import decode_chunk
 from farm.media.reading.index import plan_manifest
 from farm.media.reading.slices import sound_slices
 from tests.integration.trips import rendered
-from workers.frames import decode_chunk
 
 CLIP = ["-f", "lavfi", "-i", "testsrc2=size=96x64:rate=10:duration=1", "-c:v", "ffv1", "-g", "1", "-write_crc32", "0"]
 

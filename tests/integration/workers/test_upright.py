@@ -21,11 +21,12 @@ from farm.media.ffmpeg import ffmpeg_binary
 from farm.messages import Artefact
 from tests.conftest import ClipMaker
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
-from workers.detectors.base import Detector
-from workers.detectors.registry import create_detector
-from workers.device import Device
-from workers.orders import Tools
-from workers.pipeline import run_detect, run_redact
+from workers.stages.detect import run_detect
+from workers.stages.orders import Tools
+from workers.stages.redact import run_redact
+from workers.vision.detectors.base import Detector
+from workers.vision.detectors.registry import create_detector
+from workers.vision.device import Device
 
 ONE = 1 << 16
 #: For each EXIF orientation a, b, c, d of the display matrix, and what makes an upright picture a coded one of it.

@@ -1,0 +1,1 @@
+"""What any caller of the farm uses: submit a video, look at jobs, change them."""

@@ -1,0 +1,60 @@
+"""What people do with a job that is there: cancel, pause, resume, retry."""
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from farm.database.models import Attempt, Chunk, Job
+from farm.database.statuses import move_chunk, move_job
+from farm.domain.lifecycle import ChunkEvent, ChunkStatus, JobEvent, JobStatus
+from farm.errors import IllegalTransition, NotFound, StorageError
+from farm.jobs.context import Context
+from farm.jobs.ending import withdraw
+from farm.messages import STAGES
+
+
+def find_job(session: Session, job_id: str) -> Job:
+    """A job by its id or the beginning of it. Raises NotFound."""
+    found = list(session.scalars(select(Job).where(Job.id.startswith(job_id, autoescape=True)).limit(2)))
+    if len(found) != 1 or not job_id:
+        what = "more than one job begins with" if found else "no job"
+        raise NotFound(f"{what} {job_id!r}", hint="`farm list` shows all jobs")
+    return found[0]
+
+
+def control(context: Context, job_id: str, event: JobEvent) -> tuple[str, JobStatus]:
+    """Apply cancel, pause, resume or retry. Returns the job's id and new status. Raises NotFound, IllegalTransition."""
+    with context.database.write() as session:
+        job, now = find_job(session, job_id), context.clock()
+        if event is JobEvent.RETRY:
+            if not intact(context, job.id):
+                raise StorageError(
+                    f"job {job.id}: parts that were finished are gone from the store",
+                    hint="submit the video again: what is still there is used",
+                )
+            retry_job(session, job, now)
+        else:
+            move_job(session, job, event, now)
+            if event is JobEvent.CANCEL:
+                withdraw(session, job, now)
+        return job.id, JobStatus(job.status)
+
+
+def retry_job(session: Session, job: Job, now: float) -> None:
+    """A failed or cancelled job goes on where it stopped, its count of failures forgotten. Raises IllegalTransition."""
+    if job.interrupted is None:
+        raise IllegalTransition(f"cannot retry a job that is {job.status}")
+    move_job(session, job, JobEvent.RETRY, now)
+    again = (ChunkStatus.FAILED.value, ChunkStatus.CANCELLED.value)
+    for chunk in session.scalars(select(Chunk).where(Chunk.job_id == job.id, Chunk.status.in_(again))):
+        session.execute(update(Attempt).where(Attempt.chunk_id == chunk.id).values(reset=True))
+        move_chunk(session, chunk, ChunkEvent.RETRY, not_before=now)
+
+
+def intact(context: Context, job_id: str) -> bool:
+    """Whether everything that the rest of the job reads is still in the store."""
+    with context.database.read() as session:
+        rows = session.execute(select(Chunk.stage, Chunk.artefact, Chunk.inputs).where(Chunk.job_id == job_id)).all()
+    last = max((STAGES.index(row.stage) for row in rows), default=0)
+    # earlier stages' results were used up: what counts is what the newest stage reads and has written
+    needed = [a for row in rows if STAGES.index(row.stage) == last for a in (row.artefact, *row.inputs) if a]
+    return all(context.store.exists(artefact["key"]) for artefact in needed)

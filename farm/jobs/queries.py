@@ -1,0 +1,190 @@
+"""Facts about jobs for the faces of the farm: plain values, read in one transaction each."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any
+
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import Session
+
+from farm.database.models import Attempt, Chunk, Event, Job, Worker
+from farm.domain.lifecycle import AttemptStatus, ChunkStatus, JobStatus
+from farm.errors import NotFound
+from farm.jobs.context import Context
+from farm.jobs.control import find_job
+from farm.messages import STAGES, Artefact
+
+
+@dataclass(frozen=True, slots=True)
+class StageFacts:
+    """How far one stage of a job is. Frames count whole chunks, and those that are under way as far as reported."""
+
+    stage: str
+    chunks: int
+    chunks_done: int
+    chunks_reused: int
+    frames: int
+    frames_done: int
+    spent: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """One job as people see it. Times in seconds since the epoch.
+
+    ``container``: FFmpeg's name of the output's, ``pictures`` for a folder of them. ``psnr``: the lowest of any chunk,
+    in dB, away from the faces; None where nothing was measured, or nothing differs.
+    """
+
+    id: str
+    status: str
+    reason: str | None
+    source: str
+    output: str
+    frames: int
+    seconds: float
+    created_at: float
+    finished_at: float | None
+    notes: tuple[str, ...]
+    failures: int
+    stages: tuple[StageFacts, ...]
+    container: str = ""
+    psnr: float | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return JobStatus(self.status).over
+
+    @property
+    def reused(self) -> int:
+        """Chunks whose result was in the store already."""
+        return sum(s.chunks_reused for s in self.stages)
+
+    def row(self) -> dict[str, Any]:
+        """All facts as JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFacts:
+    """One worker."""
+
+    name: str
+    device: str
+    host: str
+    pid: int
+    alive: bool
+    seen_at: float
+
+
+def job_facts(context: Context, job_id: str) -> JobFacts:
+    """Facts about the job whose id begins so. Raises NotFound."""
+    with context.database.read() as session:
+        return _facts(session, find_job(session, job_id))
+
+
+def job_status(context: Context, job_id: str) -> JobStatus:
+    """The status of the job with exactly this id: the cheapest question there is. Raises NotFound."""
+    with context.database.read() as session:
+        found = session.scalar(select(Job.status).where(Job.id == job_id))
+    if found is None:
+        raise NotFound(f"no job {job_id!r}")
+    return JobStatus(found)
+
+
+def list_jobs(context: Context, limit: int = 100) -> list[JobFacts]:
+    """The newest jobs, newest first."""
+    with context.database.read() as session:
+        jobs = session.scalars(select(Job).order_by(Job.created_at.desc()).limit(limit))
+        return [_facts(session, job) for job in jobs]
+
+
+def list_workers(context: Context) -> list[WorkerFacts]:
+    """All workers that ever said hello."""
+    with context.database.read() as session:
+        rows = session.scalars(select(Worker).order_by(Worker.name))
+        return [WorkerFacts(w.name, w.device, w.host, w.pid, w.alive, w.seen_at) for w in rows]
+
+
+def live_workers(context: Context) -> int:
+    """How many workers are alive."""
+    with context.database.read() as session:
+        return session.scalar(select(func.count()).select_from(Worker).where(Worker.alive)) or 0
+
+
+def job_events(context: Context, job_id: str) -> list[tuple[float, str]]:
+    """What happened to a job, in order. Raises NotFound."""
+    with context.database.read() as session:
+        job = find_job(session, job_id)
+        rows = session.scalars(select(Event).where(Event.job_id == job.id).order_by(Event.id))
+        return [(row.at, row.text) for row in rows]
+
+
+def _facts(session: Session, job: Job) -> JobFacts:
+    failures = session.scalar(
+        select(func.count()).select_from(Attempt).join(Chunk).where(Chunk.job_id == job.id, Attempt.cause.is_not(None))
+    )
+    return JobFacts(
+        id=job.id,
+        status=job.status,
+        reason=job.reason,
+        source=job.source,
+        output=job.output,
+        frames=job.frames,
+        seconds=job.seconds,
+        created_at=job.created_at,
+        finished_at=job.finished_at,
+        notes=tuple(job.notes),
+        failures=failures or 0,
+        stages=tuple(_stage(session, job, stage) for stage in STAGES),
+        container=job.container,
+        psnr=lowest_psnr(Artefact.model_validate(row) for row in _made(session, job, "redact")),
+    )
+
+
+def lowest_psnr(segments: Iterable[Artefact]) -> float | None:
+    """The lowest PSNR of segments; None where none was measured, or nothing differs."""
+    measured = [s.psnr for s in segments if s.psnr is not None and isfinite(s.psnr)]
+    return min(measured, default=None)
+
+
+def _made(session: Session, job: Job, stage: str) -> Iterable[Any]:
+    """What a stage of a job that is over has made; before, the answer would be of one part only."""
+    if not JobStatus(job.status).over:
+        return ()
+    mine = (Chunk.job_id == job.id, Chunk.stage == stage, Chunk.artefact.is_not(None))
+    return session.scalars(select(Chunk.artefact).where(*mine))
+
+
+def _stage(session: Session, job: Job, stage: str) -> StageFacts:
+    mine = (Chunk.job_id == job.id, Chunk.stage == stage)
+    is_done = Chunk.status == ChunkStatus.DONE.value
+    done = case((is_done, 1), else_=0)
+    counts = select(
+        func.count(),
+        func.coalesce(func.sum(done), 0),
+        func.coalesce(func.sum(case((is_done & Chunk.reused, 1), else_=0)), 0),
+        func.coalesce(func.sum(done * Chunk.frames), 0),
+    ).where(*mine)
+    chunks, chunks_done, reused, frames_done = (int(n) for n in session.execute(counts).one())
+    under_way = session.scalar(
+        select(func.coalesce(func.sum(Attempt.frames), 0))
+        .join(Chunk)
+        .where(*mine, Attempt.status == AttemptStatus.LEASED.value)
+    )
+    spent: Counter[str] = Counter()
+    if JobStatus(job.status).over:  # the sums are of interest at the end, and cost more than the rest
+        for row in session.scalars(select(Chunk.spent).where(*mine, is_done)):
+            spent.update(row)
+    return StageFacts(
+        stage=stage,
+        chunks=chunks,
+        chunks_done=chunks_done,
+        chunks_reused=reused,
+        frames=job.frames,
+        frames_done=frames_done + int(under_way or 0),
+        spent={k: round(v, 3) for k, v in spent.items()},
+    )

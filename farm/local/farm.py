@@ -1,0 +1,132 @@
+"""A farm on this machine for the duration of a command: Redis, coordinator and workers, under one lock a home."""
+
+import fcntl
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from farm import processes
+from farm.coordinator.outcomes import give_all_back
+from farm.coordinator.service import Coordinator
+from farm.errors import DeviceError, FarmError, SettingsError
+from farm.jobs.context import Context, open_context
+from farm.local import flower
+from farm.local.redis import EmbeddedRedis
+from farm.settings import Settings
+
+
+def lock_home(settings: Settings) -> IO[str] | None:
+    """Become the one who runs the farm of this home; None if somebody runs it already. Held until closed."""
+    settings.make_home()
+    held = Path(settings.home / "farm.lock").open("a")  # noqa: SIM115 - open for as long as the farm runs
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        held.close()
+        return None
+    return held
+
+
+def is_running(settings: Settings) -> bool:
+    """Whether somebody runs the farm of this home."""
+    held = lock_home(settings)
+    if held is not None:
+        held.close()
+    return held is None
+
+
+def check_devices(settings: Settings) -> None:
+    """Ask the workers' side whether the devices are there, before anything is begun.
+
+    Raises DeviceError, SettingsError.
+    """
+    if re.fullmatch(r"auto|cpu:[1-9]\d*", settings.devices):
+        return  # always there, and not worth the start of a process
+    asked = [sys.executable, "-m", "workers", settings.devices, "--check"]
+    answer = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        lines = answer.stderr.strip().splitlines() or ["the workers cannot run here"]
+        kind = SettingsError if answer.returncode == SettingsError.exit_code else DeviceError
+        raise kind(lines[-1].removeprefix("error: "))
+
+
+class EmbeddedFarm:
+    """Context manager: all parts are up or starting inside, and gone after. Needs the lock of the home."""
+
+    def __init__(self, settings: Settings, lock: IO[str], *, grace: float = 0.0, flower: bool = False) -> None:
+        self.settings = settings
+        self._lock = lock
+        self._grace = grace
+        self._flower = flower
+        self._redis: EmbeddedRedis | None = None
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._coordinator: Coordinator | None = None
+        self.context: Context | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            check_devices(self.settings)
+            if self._flower:
+                flower.arguments(self.settings)  # refuses an address that is open to everybody
+            if self.settings.embedded:
+                self._redis = EmbeddedRedis(self.settings)
+                self._redis.start()
+            self._start("workers", [sys.executable, "-m", "workers", self.settings.devices])
+            if self._flower:
+                self._start("flower", [sys.executable, "-m", "farm.local.flower"])
+            self.context = open_context(self.settings)
+            if self.settings.embedded:
+                self.context.store.remove_unfinished()
+            self._coordinator = Coordinator(self.context)
+            self._thread = threading.Thread(
+                target=self._coordinator.run, args=[self._stop], name="coordinator", daemon=True
+            )
+            self._thread.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _start(self, name: str, command: list[str]) -> None:
+        self._children[name] = processes.start(command, self.log(name), {"FARM_HOME": str(self.settings.home)})
+
+    def log(self, name: str) -> Path:
+        """The log of one part."""
+        return self.settings.home / "logs" / f"{name}.log"
+
+    def check(self) -> None:
+        """Raises FarmError when a part of the farm is gone."""
+        for name, process in self._children.items():
+            code = process.poll()
+            if code is None:
+                continue
+            said = processes.tail(self.log(name), 1).removeprefix("error: ")
+            raise FarmError(f"{name} ended ({code}): {said}", hint=f"see {self.log(name)}")
+        if self._thread is not None and not self._thread.is_alive():
+            raise FarmError("the coordinator ended", hint=f"see {self.log('coordinator')}")
+
+    def close(self) -> None:
+        """Stop all parts; what workers had under way goes back, so that it counts as nobody's failure.
+
+        Nothing is lost by not waiting for them: what is not finished is not in the store.
+        """
+        processes.stop(self._children.values(), self._grace)
+        self._stop.set()
+        if self._coordinator is not None and self._thread is not None and self._thread.is_alive():
+            self._coordinator.ended.wait(60)
+        if self.context is not None and self.settings.embedded:
+            give_all_back(self.context, "the farm was stopped")
+        if self._redis is not None:
+            self._redis.stop()
+        self._lock.close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,231 @@
+"""The frames of one chunk, exactly the planned ones, from the source."""
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import av.error
+
+from farm.domain.manifest import Chunk, Source, VideoStream
+from farm.domain.pixels import plain_format
+from farm.errors import SourceError
+from farm.media.reading.counting import counted_frames
+from farm.media.reading.damage import EARLIER, Scout, black_frame, fits, seek
+from farm.media.reading.decoding import decoded, set_up_decoder, strictness
+from farm.media.reading.frame_facts import frame_facts
+from farm.media.reading.opening import open_source
+
+_REPAIR = "the source is damaged there; repair or cut it, then submit it again"
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A frame of the source. ``black``: it could not be decoded, and stands for it as a wholly black one."""
+
+    frame: av.VideoFrame
+    black: bool = False
+
+
+class _TooLate(Exception):
+    """Decoding began after the chunk's first frame."""
+
+
+def check_source(path: Path, source: Source) -> None:
+    """Raise SourceError unless the file has the size and the modification time that were planned."""
+    try:
+        now = path.stat()
+    except OSError as e:
+        raise SourceError(f"{path}: {e.strerror}", hint="the source must stay in place until the job is done") from e
+    if (now.st_size, now.st_mtime_ns) != (source.size, source.mtime_ns):
+        raise SourceError(f"{path}: changed since the job was submitted", hint="submit it again")
+
+
+def decode_chunk(
+    path: Path,
+    video: VideoStream,
+    chunk: Chunk,
+    pts: Sequence[int],
+    *,
+    threads: int = 1,
+    picked: bool = False,
+    blackout: bool = False,
+) -> Generator[Decoded, None, None]:
+    """Yield the chunk's frames in order of their pts, which are exactly ``pts``.
+
+    Decoding starts at the key frame at or before ``chunk.seek_pts``, and earlier where that turns out to be too
+    late (containers with a coarse index), finally at the start of the file. It ends with the chunk's last frame.
+    The planes belong to the decoder: make a frame writable before painting on it. ``picked``: frames that are not
+    planned lie between the planned ones, and are passed over.
+
+    Raises SourceError, which names file and time, when a frame is missing, unplanned, damaged, cannot be decoded or
+    has another size or pixel format than planned. With ``blackout`` such a frame, and every one behind it up to the
+    next key frame, is a black one instead. Of a ``counted`` video nothing may be missing either way.
+    """
+    if len(pts) != chunk.frames or not pts:
+        raise SourceError(f"{path}: the plan of chunk {chunk.name} lists {len(pts)} frames, not {chunk.frames}")
+    if video.timing == "counted":
+        frames: Iterator[Decoded] = map(Decoded, _counted(path, video, chunk, pts, threads=threads, picked=picked))
+    elif blackout:
+        frames = _sound_or_black(path, video, chunk, pts)
+    else:
+        frames = map(Decoded, _whole(path, video, chunk, pts, threads=threads, picked=picked))
+    for one in frames:
+        if not one.black:
+            _check_colours(path, video, one.frame)
+        yield one
+
+
+def _whole(
+    path: Path, video: VideoStream, chunk: Chunk, pts: Sequence[int], *, threads: int, picked: bool
+) -> Iterator[av.VideoFrame]:
+    for earlier in EARLIER:
+        frames = _from(path, video, chunk, pts[0], earlier=earlier, threads=threads)
+        with closing(frames):
+            try:
+                first = next(frames, None)
+            except _TooLate:
+                continue
+            yield from _checked(path, video, pts, first, frames, picked=picked)
+            return
+
+
+def _from(
+    path: Path, video: VideoStream, chunk: Chunk, wanted: int, *, earlier: float | None, threads: int
+) -> Generator[av.VideoFrame, None, None]:
+    """Frames of the chunk's range, decoded from ``earlier`` seconds before its key frame (None: from the start).
+
+    Raises _TooLate, as long as an earlier start may help, when the first of them has not the pts ``wanted``, or one
+    that it may depend on is damaged.
+    """
+    with open_source(path) as container:
+        stream = container.streams[video.index]
+        assert isinstance(stream, av.VideoStream)
+        set_up_decoder(stream, threads, strictness(video.codec))
+        begun = False
+        try:
+            seek(container, stream, video, chunk, earlier)
+            for frame in decoded(container, stream):
+                if frame.pts is not None and frame.pts < chunk.pts_start:
+                    _check_before(path, video, frame, chunk, earlier)
+                    continue
+                late = frame.pts is None or frame.pts != wanted or frame.is_corrupt
+                if not begun and late and earlier is not None:
+                    raise _TooLate
+                if frame.pts is not None and frame.pts >= chunk.pts_end:
+                    return
+                begun = True
+                yield frame
+        except av.error.FFmpegError as e:
+            if not begun and earlier is not None:
+                raise _TooLate from e
+            raise SourceError(f"{path}: cannot be decoded {_when(chunk, video)}: {e.strerror}") from e
+        if not begun and earlier is not None:
+            raise _TooLate
+
+
+def _check_before(path: Path, video: VideoStream, frame: av.VideoFrame, chunk: Chunk, earlier: float | None) -> None:
+    """Damage from the key frame on reaches a chunk that begins behind one, as those of a part or a sample do."""
+    assert frame.pts is not None
+    if not frame.is_corrupt or frame.pts < chunk.seek_pts or chunk.seek_pts == chunk.pts_start:
+        return
+    if earlier is not None:
+        raise _TooLate
+    raise SourceError(f"{path}: the frame {_at(frame.pts, video)} is damaged", hint=_REPAIR)
+
+
+def _checked(
+    path: Path,
+    video: VideoStream,
+    pts: Sequence[int],
+    first: av.VideoFrame | None,
+    rest: Iterator[av.VideoFrame],
+    *,
+    picked: bool,
+) -> Iterator[av.VideoFrame]:
+    frame = first
+    last = len(pts) - 1
+    for index, planned in enumerate(pts):
+        while picked and frame is not None and frame.pts is not None and frame.pts < planned:
+            _check_whole(path, video, frame, frame.pts)
+            frame = next(rest, None)
+        if frame is None or frame.pts is None or frame.pts > planned:
+            raise SourceError(f"{path}: the frame {_at(planned, video)} is missing", hint=_REPAIR)
+        if frame.pts != planned:
+            raise SourceError(
+                f"{path}: there is an unplanned frame of pts {frame.pts} before the one {_at(planned, video)}"
+            )
+        _check_whole(path, video, frame, planned)
+        yield frame
+        frame = None if index == last else next(rest, None)
+
+
+def _check_whole(path: Path, video: VideoStream, frame: av.VideoFrame, pts: int) -> None:
+    if fits(frame, video):
+        return
+    at = _at(pts, video)
+    if frame.is_corrupt:
+        raise SourceError(f"{path}: the frame {at} is damaged", hint=_REPAIR)
+    if (frame.width, frame.height) != (video.width, video.height):
+        raise SourceError(
+            f"{path}: the frame {at} is {frame.width}x{frame.height}, not {video.width}x{video.height}",
+            hint="a video that changes its size cannot be redacted",
+        )
+    raise SourceError(f"{path}: the frame {at} is {frame.format.name}, not {plain_format(video.pix_fmt)}")
+
+
+def _check_colours(path: Path, video: VideoStream, frame: av.VideoFrame) -> None:
+    """The output's header says one range and one set of colours for all frames."""
+    planned = (
+        video.full_range,
+        video.color_primaries,
+        video.color_transfer,
+        video.color_space,
+    )
+    full, *colours = frame_facts(frame).values()
+    if (full, *colours[:3]) != planned:
+        raise SourceError(
+            f"{path}: the frame {_at(frame.pts or 0, video)} has other colours (or another range) than the first ones",
+            hint="cut it there, and redact the parts one by one",
+        )
+
+
+def _counted(
+    path: Path, video: VideoStream, chunk: Chunk, pts: Sequence[int], *, threads: int, picked: bool
+) -> Iterator[av.VideoFrame]:
+    frames = counted_frames(path, video, threads)
+    try:
+        first = next((frame for frame in frames if frame.pts is None or frame.pts >= pts[0]), None)
+        yield from _checked(path, video, pts, first, frames, picked=picked)
+    except av.error.FFmpegError as e:
+        raise SourceError(f"{path}: cannot be decoded {_when(chunk, video)}: {e.strerror}") from e
+
+
+def _sound_or_black(path: Path, video: VideoStream, chunk: Chunk, pts: Sequence[int]) -> Generator[Decoded, None, None]:
+    """The planned frames; black ones for those that a scout, who reads ahead, does not find sound."""
+    scout = Scout(path, video, chunk, pts[0])
+    with closing(scout), open_source(path) as container:
+        stream = container.streams[video.index]
+        assert isinstance(stream, av.VideoStream)
+        set_up_decoder(stream, 1, strictness(video.codec))
+        seek(container, stream, video, chunk, scout.earlier)
+        frames = decoded(container, stream, damage=lambda *_: None)
+        frame = next(frames, None)
+        for planned in pts:
+            if scout.is_sound(planned):
+                while frame is not None and (frame.pts is None or frame.pts < planned):
+                    frame = next(frames, None)
+                if frame is not None and frame.pts == planned and fits(frame, video):
+                    yield Decoded(frame)
+                    continue
+            yield Decoded(black_frame(video, planned), black=True)
+
+
+def _at(pts: int, video: VideoStream) -> str:
+    return f"at {float(pts * video.time_base):.3f} s (pts {pts})"
+
+
+def _when(chunk: Chunk, video: VideoStream) -> str:
+    start, end = (float(t * video.time_base) for t in (chunk.pts_start, chunk.pts_end))
+    return f"between {start:.3f} and {end:.3f} s"

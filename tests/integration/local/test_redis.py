@@ -1,0 +1,133 @@
+"""The farm's own Redis: for its user only, on no network, and never two of them on one socket."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+
+from farm.broker import redis_client
+from farm.errors import BrokerError
+from farm.local.redis import EmbeddedRedis
+from farm.settings import Settings, load_settings
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def settings(tmp_path: Path, redis_server: Path) -> Settings:
+    return load_settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def server(settings: Settings) -> Iterator[EmbeddedRedis]:
+    server = EmbeddedRedis(settings)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def client(settings: Settings, server: EmbeddedRedis) -> Iterator[redis.Redis]:
+    with redis_client(settings) as client:
+        yield client
+
+
+def process(client: redis.Redis) -> psutil.Process:
+    return psutil.Process(client.info()["process_id"])
+
+
+def test_its_folder_and_socket_are_its_users_alone(server: EmbeddedRedis) -> None:
+    assert stat.S_IMODE(server.socket.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(server.socket.stat().st_mode) == 0o700
+    assert server.socket.is_socket()
+
+
+def test_a_folder_that_was_open_to_others_is_closed(settings: Settings) -> None:
+    settings.redis_socket.parent.mkdir(parents=True, mode=0o777)
+    settings.redis_socket.parent.chmod(0o777)
+    server = EmbeddedRedis(settings)
+    server.start()
+    server.stop()
+    assert stat.S_IMODE(server.socket.parent.stat().st_mode) == 0o700
+
+
+def test_it_listens_on_no_network(server: EmbeddedRedis, client: redis.Redis) -> None:
+    assert client.config_get("port") == {"port": "0"}
+    own = process(client)
+    assert own.net_connections("inet") == []
+    assert {str(c.laddr) for c in own.net_connections("unix")} - {""} == {str(server.socket)}
+
+
+def test_it_refuses_rather_than_forgets_and_writes_nothing(server: EmbeddedRedis, client: redis.Redis) -> None:
+    assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    client.set("a", "b")
+    assert [p.name for p in server.socket.parent.iterdir()] == ["redis.sock"]
+
+
+def test_after_stop_it_is_gone(settings: Settings) -> None:
+    server = EmbeddedRedis(settings)
+    server.start()
+    with redis_client(settings) as client:
+        own = process(client)
+    server.stop()
+    assert not own.is_running()
+
+
+def test_a_redis_that_a_killed_farm_left_is_taken_over_and_ended(
+    settings: Settings, server: EmbeddedRedis, client: redis.Redis
+) -> None:
+    client.set("order", "of the killed farm")
+    own = process(client)
+    second = EmbeddedRedis(settings)
+    second.start()
+    assert process(client) == own
+    assert client.get("order") == b"of the killed farm"
+    second.stop()
+    psutil.wait_procs([own], timeout=5)
+    with pytest.raises((redis.RedisError, OSError)):
+        client.ping()
+
+
+def test_a_socket_that_a_killed_redis_left_is_replaced(
+    settings: Settings, server: EmbeddedRedis, client: redis.Redis
+) -> None:
+    own = process(client)
+    own.kill()
+    own.wait(5)
+    assert server.socket.exists()
+    second = EmbeddedRedis(settings)
+    second.start()
+    assert client.ping()
+    assert process(client) != own
+    second.stop()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to somebody else")
+def test_a_folder_of_somebody_else_is_refused(settings: Settings) -> None:
+    folder = settings.redis_socket.parent
+    folder.mkdir(parents=True, mode=0o700)
+    os.chown(folder, 65534, 65534)
+    with pytest.raises(BrokerError, match="belongs to somebody else"):
+        EmbeddedRedis(settings).start()
+    assert list(folder.iterdir()) == []
+
+
+def test_without_a_binary_it_says_what_to_install(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("farm.local.redis.redis_server", lambda: None)
+    with pytest.raises(BrokerError, match=r"no redis-server found.*install Redis"):
+        EmbeddedRedis(settings).start()
+
+
+def test_a_binary_that_fails_is_named_with_its_last_words(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binary = tmp_path / "redis-server"
+    binary.write_text("#!/bin/sh\necho out of luck\nexit 1\n")
+    binary.chmod(0o755)
+    monkeypatch.setattr("farm.local.redis.redis_server", lambda: binary)
+    with pytest.raises(BrokerError, match=r"did not start: out of luck .*redis\.log"):
+        EmbeddedRedis(settings).start()

@@ -1,0 +1,242 @@
+"""The command as its user meets it: help, exit codes, one line for an error, facts as JSON."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+import typer
+from rich.console import Console
+from typer.testing import CliRunner
+
+from farm.cli import display
+from farm.cli.main import app
+from farm.cli.submit import interrupted
+from farm.coordinator.advance import found_notes
+from farm.coordinator.linking import Linked
+from farm.jobs.queries import JobFacts, lowest_psnr
+from farm.messages import Artefact
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def commands(group: Any, *before: str) -> Iterator[tuple[str, ...]]:
+    yield before
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, *before, name)
+
+
+COMMANDS = list(commands(typer.main.get_command(app)))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """``run("list", code=0)``: the real command with a home of its own."""
+
+    def call(*words: str, code: int = 0, program: tuple[str, ...] = ("-m", "farm"), **env: str) -> Any:
+        outside = {k: v for k, v in os.environ.items() if not k.startswith("FARM_")}
+        done = subprocess.run(
+            [sys.executable, *program, *words],
+            cwd=tmp_path, env={**outside, "FARM_HOME": str(tmp_path / "home"), **env},
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+        return done
+
+    return call
+
+
+def the_line(done: "subprocess.CompletedProcess[str]") -> str:
+    """The one line of an error, and nothing else."""
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_has_help(words: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(app, [*words, "--help"])
+    assert done.exit_code == 0
+    assert done.output.startswith("Usage: ")
+    group: Any = typer.main.get_command(app)
+    for word in words:
+        group = group.commands[word]
+    assert group.help
+    for parameter in group.params:
+        if isinstance(parameter, click.Option) and parameter.name != "help":
+            assert parameter.help, parameter.name
+
+
+def test_all_commands_are_there() -> None:
+    about_jobs = {"submit", "status", "list", "watch", "cancel", "pause", "resume", "retry"}
+    assert {c[0] for c in COMMANDS if c} >= about_jobs | {"up", "worker", "coordinator", "doctor", "demo", "models"}
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_an_unknown_option_is_exit_code_2(words: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(app, [*words, "--no-such-option"])
+    assert done.exit_code == 2
+    assert "No such option: --no-such-option" in done.output
+
+
+def test_an_unknown_option_of_the_real_command(run: Run) -> None:
+    assert "No such option" in run("list", "--nonsense", code=2).stderr
+
+
+def test_the_version_is_said(run: Run) -> None:
+    assert run("--version").stdout.startswith("blurfarm ")
+
+
+def test_status_of_an_empty_farm(run: Run) -> None:
+    assert run("status").stdout == "no farm is running here: `farm up`\nno unfinished jobs\n"
+    assert json.loads(run("status", "--json").stdout) == {"running": False, "workers": [], "jobs": []}
+
+
+def test_list_of_an_empty_farm(run: Run) -> None:
+    assert run("list").stdout == "no jobs yet\n"
+    assert json.loads(run("list", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("words", [("cancel", "nope"), ("status", "nope", "--json")])
+def test_a_job_that_is_not_there_is_one_line(run: Run, words: tuple[str, ...]) -> None:
+    assert the_line(run(*words, code=2)) == "error: no job 'nope' (`farm list` shows all jobs)"
+
+
+def test_a_wrong_setting_is_one_line(run: Run) -> None:
+    assert "setting crf = 'fine'" in the_line(run("list", code=2, FARM_CRF="fine"))
+
+
+def test_a_home_that_cannot_be_is_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run("up", "--no-flower", code=2, FARM_HOME=str(tmp_path / "file" / "home"))
+    assert f"cannot write into the folder {tmp_path}/file/home: Not a directory" in the_line(done)
+
+
+def test_a_database_that_is_none_is_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "farm.db").write_bytes(b"no database " * 100)
+    assert "farm.db" in the_line(run("list", code=6))
+
+
+BREAK = "from farm.cli import main\ndef app(): raise {}\nmain.app = app\nmain.run()"
+
+
+def test_a_defect_is_one_line_and_its_traceback_is_in_the_log(run: Run, tmp_path: Path) -> None:
+    line = the_line(run(code=70, program=("-c", BREAK.format(r"RuntimeError('first\nsecond')"))))
+    log = tmp_path / "home" / "logs" / "defects.log"
+    assert "a defect in farm: RuntimeError: first (please report it" in line
+    assert str(log) in line
+    assert "Traceback" in log.read_text()
+    assert "second" in log.read_text()
+
+
+def test_a_defect_without_a_place_for_its_log_is_one_line_still(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "home").touch()
+    assert "a defect in farm: KeyError" in the_line(run(code=70, program=("-c", BREAK.format("KeyError('x')"))))
+
+
+def test_an_interrupt_is_exit_code_130(run: Run) -> None:
+    assert run(code=130, program=("-c", BREAK.format("KeyboardInterrupt"))).stderr == "interrupted\n"
+
+
+def test_verify_without_weights_says_how_to_get_them(run: Run) -> None:
+    assert "farm models pull centerface" in the_line(run("models", "verify", "centerface", code=5))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shells_completion_is_printed(run: Run, shell: str) -> None:
+    done = run("--show-completion", shell, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert "complet" in done.stdout.lower()
+    assert done.stderr == ""
+
+
+def test_the_options_of_submit_come_in_groups() -> None:
+    lines = CliRunner().invoke(app, ["submit", "--help"], terminal_width=100).output.splitlines()
+    groups = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert groups == ["Arguments:", "Source:", "Faces:", "Encoding:", "Output:", "Running:", "Help:"]
+    for group, option in (("Source:", "--start"), ("Faces:", "--style"), ("Encoding:", "--scale"), ("Output:", "-o")):
+        at = next(n for n, line in enumerate(lines) if line.startswith(f"  {option}"))
+        assert [line for line in lines[:at] if line in groups][-1] == group
+
+
+def test_a_kind_of_pictures_without_pictures_is_one_line(run: Run) -> None:
+    assert "--frames FOLDER" in the_line(run("submit", "in.mp4", "--frames-as", "png", code=2))
+
+
+@pytest.mark.parametrize("words", [("--chunk-seconds", "0"), ("--chunk-seconds", "nan"), ("--start", "soon")])
+def test_a_wrong_value_is_one_line_that_names_the_option(run: Run, words: tuple[str, str]) -> None:
+    line = the_line(run("submit", "in.mp4", *words, code=2))
+    assert line.startswith(f"error: {words[0]} {words[1].replace('0', '0.0')}: ")
+    assert "FARM_" not in line
+
+
+def facts_of(**more: Any) -> JobFacts:
+    row = {"id": "abc", "status": "done", "reason": None, "source": "a.mp4", "output": "b.mp4", "frames": 50,
+           "seconds": 2.0, "created_at": 0.0, "finished_at": 1.0, "notes": (), "failures": 0, "stages": ()}  # fmt: skip
+    return JobFacts(**{**row, **more})
+
+
+def test_the_summary_has_a_line_for_each_note() -> None:
+    facts = facts_of(notes=("one; two", "three"), failures=2)
+    assert display.summary(facts, 4.0).splitlines() == [
+        "b.mp4: 50 frames (2.0 s of video) in 4.0 s, 12.5 frames/s",
+        "  one; two",
+        "  three",
+        "  2 attempts failed and were repeated",
+    ]
+    assert "  1 attempt failed and was repeated" in display.summary(facts_of(failures=1), 4.0).splitlines()
+
+
+@pytest.mark.parametrize(("frames", "says"), [(1, "1 frame ("), (2, "2 frames (")])
+def test_the_summary_counts_as_people_do(frames: int, says: str) -> None:
+    assert says in display.summary(facts_of(frames=frames), 1.0)
+
+
+def test_what_is_found_is_a_note_each_for_faces_and_for_black_frames() -> None:
+    video = SimpleNamespace(time_base=Fraction(1, 25))
+    chunks = [SimpleNamespace(pts_start=10)]
+    manifest: Any = SimpleNamespace(frames=50, source=SimpleNamespace(video=video), chunks=chunks)
+    assert found_notes(Linked((), 1, 3), manifest) == ["1 track, a face in 3 of 50 frames"]
+    assert found_notes(Linked((), 2, 3, black=4, first_black=40), manifest) == [
+        "2 tracks, a face in 3 of 50 frames",
+        "frames that cannot be decoded and are black: 4, the first at 1.200 s",
+    ]
+
+
+def test_ctrl_c_says_whether_the_job_stops() -> None:
+    assert "goes on with job abc" in interrupted("abc", stops=True)
+    assert interrupted("abc", stops=True).startswith("stopped")
+    assert "farm cancel abc" in interrupted("abc", stops=False)
+    assert "stopped" not in interrupted("abc", stops=False)
+
+
+def test_the_lowest_psnr_is_of_what_was_measured() -> None:
+    def segment(psnr: float | None) -> Artefact:
+        return Artefact(key="k", size=1, sha256="0", frames=1, psnr=psnr)
+
+    assert lowest_psnr(map(segment, (41.5, None, float("inf"), 40.25))) == 40.25
+    assert lowest_psnr(map(segment, (None, float("inf")))) is None
+
+
+def test_names_of_files_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Square brackets and colons mean something to rich; in a file's name they mean themselves."""
+    name = "/v/[bold]a[/x] :smile: [1].mp4"
+    facts = JobFacts("abc", "done", None, name, name, 1, 1.0, 0.0, 1.0, (), 0, ())
+    text = io.StringIO()
+    for console in (display.output, display.errors):
+        monkeypatch.setattr(console, "file", text)
+        monkeypatch.setattr(console, "width", 300)
+        assert isinstance(console, Console)
+        console.print(display.jobs_table([facts]))
+        console.print(display.summary(facts, 1.0), soft_wrap=True)
+    assert text.getvalue().count(name) == 6

@@ -1,0 +1,190 @@
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from farm.domain.detection import Detection
+from farm.domain.geometry import Box, intersection_over_union
+from farm.domain.options import DetectOptions
+from farm.errors import DeviceError, ModelError, SettingsError
+from workers.vision.detectors.base import network_size
+from workers.vision.detectors.centerface import decode, without_doubles
+from workers.vision.detectors.graph import with_fixed_shape
+from workers.vision.detectors.onnxruntime_session import OnnxRuntimeSession
+from workers.vision.detectors.registry import create_detector
+from workers.vision.detectors.session import open_session
+from workers.vision.device import RUNTIME, Device
+
+CPU = Device("cpu", 0)
+
+
+def no_weights(name: str) -> Path:
+    raise AssertionError(f"{name} asked for weights")
+
+
+@pytest.mark.parametrize(
+    ("source", "long_side", "size"),
+    [
+        ((1920, 1080), 640, (640, 384)),
+        ((1280, 720), 1280, (1280, 736)),
+        ((1080, 1920), 640, (384, 640)),
+        ((640, 480), 640, (640, 480)),
+        ((340, 256), 640, (640, 512)),
+        ((64, 48), 640, (128, 96)),
+        ((8, 4000), 640, (32, 640)),
+    ],
+)
+def test_network_size(source: tuple[int, int], long_side: int, size: tuple[int, int]) -> None:
+    assert network_size(*source, long_side) == size
+
+
+@given(st.integers(1, 8000), st.integers(1, 8000), st.integers(64, 8192))
+def test_network_size_is_always_usable(width: int, height: int, long_side: int) -> None:
+    for side in network_size(width, height, long_side):
+        assert side % 32 == 0
+        assert 32 <= side < long_side + 32
+
+
+def test_an_unknown_detector_is_named_with_the_known_ones() -> None:
+    with pytest.raises(ModelError, match=r"no detector 'nope'.*centerface, stub"):
+        create_detector(DetectOptions(model="nope"), CPU, threads=1, weights=no_weights)
+
+
+def test_the_stub_finds_green_rectangles_in_source_pixels() -> None:
+    detector = create_detector(DetectOptions(model="stub"), CPU, threads=1, weights=no_weights)
+    picture = np.full((64, 128, 3), 90, np.uint8)
+    picture[16:32, 32:64] = (0, 255, 0)
+    assert detector.detect([picture], (1280, 640)) == [[Detection(Box(320.0, 160.0, 320.0, 160.0), 0.9)]]
+    assert detector.detect([], (1280, 640)) == []
+
+
+def test_decode_finds_a_planted_face() -> None:
+    heat, scale, offset = (
+        np.zeros((20, 30), np.float32),
+        np.zeros((2, 20, 30), np.float32),
+        np.zeros((2, 20, 30), np.float32),
+    )
+    heat[5, 7] = 0.9
+    scale[:, 5, 7] = np.log(10), np.log(6)  # height, width in cells of 4
+    offset[:, 5, 7] = 0.25, -0.25  # y, x
+    (box,) = decode(heat, scale, offset, 0.2).tolist()
+    x, y, w, h = (7 + 0.5 - 0.25) * 4 - 12, (5 + 0.5 + 0.25) * 4 - 20, 24, 40
+    assert box == pytest.approx([x, y, w, h, 0.9], rel=1e-5)
+
+
+def test_decode_of_nothing() -> None:
+    nothing = np.zeros((2, 4, 4), np.float32)
+    assert decode(np.zeros((4, 4), np.float32), nothing, nothing, 0.2).shape == (0, 5)
+
+
+boxes = st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(4, 40)] * 2, st.integers(1, 9)), max_size=25)
+
+
+@given(boxes)
+def test_of_boxes_that_overlap_the_best_is_kept(rows: list[tuple[int, ...]]) -> None:
+    array = np.array(rows, np.float32).reshape(-1, 5)
+    kept = without_doubles(array)
+    for i in kept:
+        for j in kept:
+            assert i == j or intersection_over_union(Box(*array[i, :4]), Box(*array[j, :4])) < 0.3 + 1e-6
+    for j in set(range(len(rows))) - set(kept):
+        assert any(
+            array[i, 4] >= array[j, 4] and intersection_over_union(Box(*array[i, :4]), Box(*array[j, :4])) > 0.3 - 1e-6
+            for i in kept
+        )
+
+
+def tiny_model(ir_version: int = 3) -> bytes:
+    """A convolution of stride 4 that adds up the channels, its weights listed as an input as old exporters do."""
+    weights = numpy_helper.from_array(np.ones((1, 3, 4, 4), np.float32), "weights")
+    shape = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Conv", ["in", "weights"], ["sum"], strides=[4, 4]),
+        helper.make_node("Neg", ["sum"], ["unused"]),
+    ]
+    inputs = [shape("in", TensorProto.FLOAT, [10, 3, 32, 32]), shape("weights", TensorProto.FLOAT, [1, 3, 4, 4])]
+    outputs = [shape(name, TensorProto.FLOAT, [10, 1, 8, 8]) for name in ("sum", "unused")]
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs, [weights])
+    opset = [helper.make_opsetid("", 9)]
+    return bytes(helper.make_model(graph, ir_version=ir_version, opset_imports=opset).SerializeToString())
+
+
+def _need_openvino() -> None:
+    if importlib.util.find_spec("openvino") is None:  # not by importing it: that would be reported
+        pytest.skip("the extra blurfarm[openvino] is not installed")
+
+
+@pytest.fixture(params=["onnxruntime", "openvino"])
+def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "openvino":
+        _need_openvino()
+    monkeypatch.setenv(RUNTIME, request.param)
+    return str(request.param)
+
+
+def test_a_graph_is_redeclared_for_a_size(runtime: str) -> None:
+    model = with_fixed_shape(tiny_model(), batch=2, width=64, height=32, stride=4, outputs=["sum"])
+    graph = onnx.load_model_from_string(model).graph
+    assert [i.name for i in graph.input] == ["in"]
+    assert [o.name for o in graph.output] == ["sum"]
+    (total,) = open_session(model, CPU, 1).run(np.ones((2, 3, 32, 64), np.float32))
+    assert total.shape == (2, 1, 8, 16)
+    assert (total == 48).all()
+
+
+def test_what_is_no_model_is_a_model_error() -> None:
+    for model, outputs in ((b"no model at all", ["sum"]), (tiny_model(), ["other"]), (b"", ["sum"])):
+        with pytest.raises(ModelError):
+            with_fixed_shape(model, batch=1, width=32, height=32, stride=4, outputs=outputs)
+
+
+def test_a_session_does_not_begin_with_what_is_no_model(runtime: str) -> None:
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        open_session(b"no model at all", CPU, 1)
+
+
+def test_an_unknown_runtime_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(RUNTIME, "abacus")
+    with pytest.raises(SettingsError, match="abacus"):
+        open_session(tiny_model(4), CPU, 1)
+
+
+def test_a_gpu_is_never_silently_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(DeviceError, match="CUDAExecutionProvider"):
+        open_session(tiny_model(4), Device("cuda", 0), 1)
+
+
+def test_a_gpu_that_does_not_come_up_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    # onnxruntime warns and goes on with the CPU when CUDA's libraries are missing
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
+
+    class OnTheCpu:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def get_providers(self) -> list[str]:
+            return ["CPUExecutionProvider"]
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", OnTheCpu)
+    with pytest.raises(DeviceError, match="did not come up"):
+        OnnxRuntimeSession(b"", Device("cuda", 0), 1)
+
+
+def test_centerface_needs_a_readable_file(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="absent"):
+        create_detector(DetectOptions(), CPU, threads=1, weights=lambda _: tmp_path / "absent.onnx")
+
+
+def test_importing_openvino_tells_nobody() -> None:
+    pytest.importorskip("openvino", reason="the extra blurfarm[openvino] is not installed")
+    code = "import sys, {}; print([m for m in sys.modules if 'openvino_telemetry.' in m])"
+    code = code.format("workers.vision.detectors.openvino_session")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

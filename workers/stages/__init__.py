@@ -1,0 +1,1 @@
+"""What a worker does for one order: detect, redact, compose."""

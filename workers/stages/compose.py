@@ -1,0 +1,82 @@
+"""Stage compose: all segments and the source's other streams become one file, which is verified whole."""
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from farm.errors import VerificationError
+from farm.media.composing.compose import compose, left_out
+from farm.media.composing.containers import MUXERS
+from farm.media.composing.pictures import check_pictures, write_pictures
+from farm.media.encoding.encode import encoder_settings
+from farm.media.progress import part
+from farm.media.verifying.verify import verify_output
+from farm.messages import Order
+from farm.storage.base import Storage
+from workers.stages.orders import Plan, Report, Result, Tools, check_input, make_once, read_plan
+from workers.stages.spent import Spent
+
+_PARTS = 3  # of equal weight in what is reported: the segments are read, composed, and all is verified
+
+
+def run_compose(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
+    """Join the segments ``order.inputs`` (in the chunks' order) and verify the result against source and plan.
+
+    Raises VerificationError, OutputError, StorageError, SourceError, and whatever ``report`` raises.
+    """
+    spent = Spent()
+    plan = read_plan(order, store)
+    kind = plan.options.compose.pictures
+    suffix = ".zip" if kind else next((s for s, muxer in MUXERS.items() if muxer == order.container), ".mkv")
+    key = f"outputs/{order.fingerprint}/output{suffix}"
+    make = _write_pictures if kind else _compose
+    threads = tools.threads
+    result = make_once(store, key, plan.manifest.frames, spent, lambda path: make(path, plan, threads, report, spent))
+    if kind:
+        return result
+    return replace(result, notes=left_out(plan.source, plan.manifest, order.container, plan.options.compose))
+
+
+def _compose(path: Path, plan: Plan, threads: int, report: Report, spent: Spent) -> int:
+    manifest, options = plan.manifest, plan.options.compose
+    settings = encoder_settings(manifest.source.video, plan.options.redact)
+    composing, verifying = (part(report, manifest.frames, number, _PARTS) for number in (1, 2))
+    with ExitStack() as stack:
+        paths = _segments(plan, stack, report, spent)
+        parts = (plan.source, manifest, plan.pts)
+        with spent.part("compose"):
+            compose(*parts, paths, settings, path, plan.order.container, progress=composing, options=options)
+        with spent.part("verify"):
+            verified = verify_output(*parts, path, paths, settings, options, threads=threads, progress=verifying)
+    plan.check_source()
+    return verified.frames
+
+
+def _write_pictures(path: Path, plan: Plan, _: int, report: Report, spent: Spent) -> int:
+    kind = plan.options.compose.pictures or ""
+    with ExitStack() as stack:
+        paths = _segments(plan, stack, report, spent)
+        with spent.part("compose"):
+            writing = part(report, plan.manifest.frames, 1, _PARTS)
+            written = write_pictures(plan.manifest, plan.pts, paths, kind, path, writing)
+        with spent.part("verify"):
+            check_pictures(path, written, part(report, plan.manifest.frames, 2, _PARTS))
+    plan.check_source()
+    return written
+
+
+def _segments(plan: Plan, stack: ExitStack, report: Report, spent: Spent) -> list[Path]:
+    """The segments' paths, one a chunk in order, each checked to be what was made."""
+    manifest, segments = plan.manifest, plan.order.inputs
+    if len(segments) != len(manifest.chunks):
+        raise VerificationError(f"{len(segments)} segments for {len(manifest.chunks)} chunks")
+    reading = part(report, manifest.frames, 0, _PARTS)
+    with spent.part("check"):
+        done = 0
+        for chunk, segment in zip(manifest.chunks, segments, strict=True):
+            if not segment.key.endswith(f"/{chunk.name}.mp4") or segment.frames != chunk.frames:
+                raise VerificationError(f"{segment.key} is not the segment of chunk {chunk.name}")
+            check_input(plan.store, segment)
+            done += chunk.frames
+            reading(done)
+    return [stack.enter_context(plan.store.read(segment.key)) for segment in segments]

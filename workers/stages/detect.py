@@ -1,0 +1,129 @@
+"""Stage detect: every frame of a chunk is looked at, upright; what is found is written line by line.
+
+The detector sees a frame as a player shows it; boxes are written in coded pixels, as all that follows works on them.
+"""
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+from farm.domain.detection import (
+    ChunkDetections,
+    Detection,
+    FrameDetections,
+    dump_chunk,
+    dump_frame,
+    is_cut,
+)
+from farm.domain.manifest import VideoStream
+from farm.domain.orientation import UPRIGHT, coded_box, upright_size
+from farm.media.planes import format_of
+from farm.media.reading.chunk import Decoded, decode_chunk
+from farm.messages import Order
+from farm.storage.base import Storage
+from workers.stages.orders import Plan, Report, Result, Tools, make_once, read_plan
+from workers.stages.prefetch import prefetch
+from workers.stages.spent import Spent
+from workers.vision.detectors.base import Detector
+from workers.vision.scaling import Small, shown_size, small_picture, unseen
+
+_AHEAD = 4  # frames that one step may be ahead of the next
+
+
+def run_detect(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
+    """Find the faces of a chunk. Decoding, scaling and detection overlap; memory does not grow with the chunk.
+
+    Raises SourceError, ModelError, DeviceError, StorageError, and whatever ``report`` raises.
+    """
+    spent = Spent()
+    plan = read_plan(order, store)
+    key = f"detections/{order.fingerprint}/{plan.chunk.name}.jsonl"
+    return make_once(store, key, plan.chunk.frames, spent, lambda path: _detect(path, plan, tools, report, spent))
+
+
+def _detect(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) -> int:
+    video, chunk = plan.manifest.source.video, plan.chunk
+    format_of(video.pix_fmt)
+    detector = tools.detector(plan.options.detect)
+    size = detector.picture_size(*shown_size(video))
+    frames = decode_chunk(
+        plan.source,
+        video,
+        chunk,
+        plan.pts(chunk),
+        threads=tools.threads,
+        picked=plan.manifest.picked,
+        blackout=plan.options.source.on_undetectable == "blackout",
+    )
+    decoded = prefetch(spent.each("decode", frames), _AHEAD, "decode")
+    smalls = spent.each("scale", _scaled(decoded, video, size))
+    with path.open("w", encoding="ascii") as out, closing(prefetch(smalls, _AHEAD, "scale")) as pictures:
+        lines = _Lines(out)
+        for batch in _batches(pictures, detector.batch_size):
+            with spent.part("detect"):
+                found = _found(detector, batch, video)
+            with spent.part("write"):
+                for small, detections in zip(batch, found, strict=True):
+                    lines.add(small, detections)
+            report(lines.frames)
+        lines.end()
+    plan.check_source()
+    return lines.frames
+
+
+def _scaled(
+    frames: Generator[Decoded, None, None], video: VideoStream, size: tuple[int, int]
+) -> Generator[Small, None, None]:
+    with closing(frames):
+        for decoded in frames:
+            frame = decoded.frame
+            assert frame.pts is not None
+            if decoded.black:
+                yield unseen(frame.pts)
+            else:
+                yield small_picture(frame, *size, video.orientation, video.color_transfer)
+
+
+def _found(detector: Detector, batch: list[Small], video: VideoStream) -> list[list[Detection]]:
+    """The faces of each frame, in pixels of the coded picture; none for what there is nothing to see of."""
+    pictures = [small.bgr for small in batch if small.bgr is not None]
+    upright = upright_size(video.width, video.height, video.orientation)
+    found = iter(detector.detect(pictures, upright) if pictures else [])
+    return [[] if small.bgr is None else [_coded(face, video) for face in next(found)] for small in batch]
+
+
+def _coded(face: Detection, video: VideoStream) -> Detection:
+    if video.orientation == UPRIGHT:
+        return face
+    return replace(face, box=coded_box(face.box, video.width, video.height, video.orientation).rounded())
+
+
+def _batches(pictures: Iterator[Small], size: int) -> Iterator[list[Small]]:
+    while batch := list(islice(pictures, size)):
+        yield batch
+
+
+class _Lines:
+    """Writes a chunk's detections, with the signatures at its ends and the cuts between its frames."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.frames = 0
+        self._out = out
+        self._first = b""
+        self._last = b""
+
+    def add(self, small: Small, detections: list[Detection]) -> None:
+        """The next frame."""
+        cut = self.frames > 0 and is_cut(self._last, small.signature)
+        self._first = self._first or small.signature
+        self._last = small.signature
+        self.frames += 1
+        found = FrameDetections(small.pts, cut, tuple(detections), small.bgr is None, small.sketch)
+        self._out.write(dump_frame(found) + "\n")
+
+    def end(self) -> None:
+        """The last line."""
+        self._out.write(dump_chunk(ChunkDetections(self.frames, self._first, self._last)) + "\n")

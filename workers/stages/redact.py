@@ -1,0 +1,131 @@
+"""Stage redact: the faces of a chunk are painted over and its frames encoded."""
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from math import isinf
+from pathlib import Path
+
+import av
+
+from farm.domain.geometry import Box
+from farm.domain.options import RedactOptions
+from farm.domain.track import FrameTracks, load_frame
+from farm.errors import SourceError, VerificationError
+from farm.media.encoding.encode import SegmentWriter, encoder_settings
+from farm.media.planes import format_of, from_above
+from farm.media.progress import part
+from farm.media.reading.chunk import Decoded, decode_chunk
+from farm.media.verifying.fidelity import Samples
+from farm.media.verifying.verify_segment import verify_segment
+from farm.messages import Order
+from farm.storage.base import Storage
+from workers.stages.orders import Plan, Report, Result, Tools, Written, check_input, make_once, read_plan
+from workers.stages.prefetch import prefetch
+from workers.stages.spent import Spent
+from workers.vision.redactors.painting import black_out, paint
+from workers.vision.redactors.registry import redactor_named
+from workers.vision.resampling import resized
+from workers.vision.sketch import is_like
+
+_AHEAD = 4  # frames that one step may be ahead of the next
+_PARTS = 8  # of what is reported, the last is for verifying
+
+#: A frame for the encoder, and boxes in the source's pixels that hold all that was painted on it.
+_Painted = tuple[av.VideoFrame, list[Box]]
+
+
+def run_redact(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
+    """Redact a chunk into a segment. Decoding, painting and encoding overlap; memory does not grow with the chunk.
+
+    ``order.inputs`` holds the chunk's tracks: one line for each frame. Raises SourceError, SettingsError,
+    VerificationError when tracks or segment do not fit the plan, StorageError, and whatever ``report`` raises.
+    """
+    spent = Spent()
+    plan = read_plan(order, store)
+    key = f"segments/{order.fingerprint}/{plan.chunk.name}.mp4"
+    return make_once(store, key, plan.chunk.frames, spent, lambda path: _redact(path, plan, tools, report, spent))
+
+
+def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) -> Written:
+    video, chunk = plan.manifest.source.video, plan.chunk
+    format_of(video.pix_fmt)
+    (tracks,) = plan.order.inputs
+    check_input(plan.store, tracks)
+    pts = plan.pts(chunk)
+    settings = encoder_settings(video, plan.options.redact)
+    size = settings.width, settings.height
+    samples = Samples(chunk.frames, settings, settings.width / video.width)
+    encoding = part(report, chunk.frames, 0, _PARTS, width=_PARTS - 1)
+    verifying = part(report, chunk.frames, _PARTS - 1, _PARTS)
+    frames = decode_chunk(
+        plan.source,
+        video,
+        chunk,
+        pts,
+        threads=tools.threads,
+        picked=plan.manifest.picked,
+        blackout=plan.options.source.on_undetectable == "blackout",
+    )
+    with plan.store.read(tracks.key) as lines, lines.open(encoding="ascii") as rows:
+        decoded = prefetch(spent.each("decode", frames), _AHEAD, "decode")
+        covered = _painted(
+            plan.source, decoded, map(load_frame, rows), plan.options.redact, size, fields=video.interlaced
+        )
+        painted = spent.each("paint", covered)
+        with closing(prefetch(painted, _AHEAD, "paint")) as ready:
+            _encode(ready, SegmentWriter(path, settings, tools.threads), samples, encoding, spent)
+    plan.check_source()
+    with spent.part("verify"):
+        found = verify_segment(path, pts, settings, threads=tools.threads, progress=verifying, samples=samples)
+    psnr = None if found.psnr is None or isinf(found.psnr) else found.psnr
+    return Written(found.frames, psnr)
+
+
+def _encode(frames: Iterator[_Painted], writer: SegmentWriter, samples: Samples, report: Report, spent: Spent) -> None:
+    with writer:
+        for frame, covers in frames:
+            with spent.part("verify"):
+                samples.offer(writer.frames, frame, covers)
+            with spent.part("encode"):
+                writer.write(frame)
+            report(writer.frames)
+        with spent.part("encode"):
+            writer.close()
+
+
+def _painted(
+    source: Path,
+    frames: Generator[Decoded, None, None],
+    tracks: Iterator[FrameTracks],
+    options: RedactOptions,
+    size: tuple[int, int],
+    *,
+    fields: bool,
+) -> Generator[_Painted, None, None]:
+    """Each frame covered as its line of tracks says, in the output's size.
+
+    Raises VerificationError unless lines and frames match, SourceError for a frame of ``source`` that is not the one
+    that was examined.
+    """
+    redactor = redactor_named(options.style)
+    with closing(frames):
+        for decoded in frames:
+            frame = from_above(decoded.frame)
+            row = next(tracks, None)
+            if row is None or row.pts != frame.pts:
+                raise VerificationError(f"the tracks have no line for the frame of pts {frame.pts}")
+            if row.black or decoded.black:
+                black_out(frame)
+                covers = [Box(0, 0, frame.width, frame.height)]
+            else:
+                if row.sketch and not is_like(frame, row.sketch):
+                    raise SourceError(
+                        f"{source}: the frame of pts {frame.pts} is another picture than the one that was examined",
+                        hint="the source is damaged there in a way that its decoder does not tell; repair or cut it",
+                    )
+                boxes = [tracked.box for tracked in row.boxes]
+                paint(frame, boxes, redactor, options, fields=fields)
+                covers = [box.grown(options.margin) for box in boxes]
+            yield resized(frame, *size), covers
+        if next(tracks, None) is not None:
+            raise VerificationError("the tracks have more lines than the chunk has frames")

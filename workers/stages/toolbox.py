@@ -1,0 +1,45 @@
+"""What a worker's process keeps between orders: its device, its threads and its detectors."""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from farm.domain.options import DetectOptions
+from farm.models.store import ModelStore
+from farm.settings import Settings
+from workers.device import list_gpus
+from workers.vision.detectors.base import Detector
+from workers.vision.detectors.registry import create_detector
+from workers.vision.device import Device
+from workers.vision.resampling import use_one_thread
+
+_MOST_THREADS = 8
+
+
+class Toolbox:
+    """:class:`workers.stages.orders.Tools` of one process.
+
+    A CPU worker uses one thread a library: there is one worker a core. A GPU's worker shares the host's cores with
+    the workers of the other GPUs.
+    """
+
+    def __init__(self, settings: Settings, device: str) -> None:
+        """``device`` by its name, as in ``cuda0``. Raises SettingsError."""
+        self.device = Device.named(device)
+        self.threads = 1 if self.device.kind == "cpu" else _share_of_cores()
+        self._models = ModelStore(settings)
+        self.detector = lru_cache(maxsize=2)(self._load)
+        use_one_thread()
+
+    def _load(self, options: DetectOptions) -> Detector:
+        """The detector for these options. Raises ModelError or DeviceError."""
+        return create_detector(options, self.device, threads=self.threads, weights=self._weights)
+
+    def _weights(self, name: str) -> Path:
+        """Weights whose digest was just checked; pulled when this machine has none yet."""
+        return self._models.ensure(name).path
+
+
+def _share_of_cores() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(_MOST_THREADS, max(1, cores // max(1, list_gpus())))

@@ -1,0 +1,56 @@
+"""onnxruntime sessions on exactly the device that was asked for."""
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from farm.errors import DeviceError, ModelError
+from workers.vision.device import Device
+
+
+class OnnxRuntimeSession:
+    """A model of one input that is run on one device, or not at all."""
+
+    def __init__(self, model: bytes, device: Device, threads: int) -> None:
+        """Load ``model`` (an ONNX file's bytes).
+
+        Raises DeviceError when the device's provider is not there or does not come up, ModelError when the model
+        cannot be loaded.
+        """
+        name, settings = _provider(device)
+        if name not in ort.get_available_providers():
+            raise DeviceError(f"this onnxruntime has no {name}", hint="install onnxruntime-gpu, or use --devices cpu:N")
+        try:
+            self._session = ort.InferenceSession(model, _options(threads), providers=[(name, settings)])
+        except Exception as e:  # onnxruntime's own errors share no base class
+            kind = ModelError if device.kind == "cpu" else DeviceError
+            raise kind(f"the model cannot be loaded on {device.name}: {e}", hint="farm models verify") from e
+        if self._session.get_providers()[0] != name:
+            raise DeviceError(f"{name} did not come up for {device.name}", hint="see the CUDA and cuDNN versions")
+        self._input = self._session.get_inputs()[0].name
+
+    def run(self, blob: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """All outputs for one input, float32 as the model declares them."""
+        try:
+            outputs: list[NDArray[np.float32]] = self._session.run(None, {self._input: blob})
+        except Exception as e:  # onnxruntime's own errors share no base class
+            raise DeviceError(f"the model cannot be run: {e}", hint="is the GPU's memory full?") from e
+        return outputs
+
+
+def _provider(device: Device) -> tuple[str, dict[str, str]]:
+    if device.kind == "cpu":
+        return "CPUExecutionProvider", {}
+    # CUDA_VISIBLE_DEVICES shows this process one GPU, as number 0; HEURISTIC chooses kernels by shape, not by timing
+    return "CUDAExecutionProvider", {"device_id": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+
+
+def _options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    # waiting threads would take the cores of the other workers
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return options

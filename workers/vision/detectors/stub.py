@@ -1,0 +1,49 @@
+"""A detector for tests and trials: its faces are bright green rectangles."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from farm.domain.detection import Detection
+from farm.domain.geometry import Box
+from farm.domain.options import DetectOptions
+from workers.vision.detectors.base import Picture, network_size
+from workers.vision.device import Device
+
+_SMALLEST = 6  # pixels of a picture; less is noise of the codec
+_SCORE = 0.9
+
+
+class StubDetector:
+    """Finds every connected bright green patch (green above 160, red and blue below 110)."""
+
+    name = "stub"
+    batch_size = 4
+
+    def __init__(self, long_side: int) -> None:
+        self._long_side = long_side
+
+    def picture_size(self, width: int, height: int) -> tuple[int, int]:
+        """See :meth:`workers.vision.detectors.base.Detector.picture_size`."""
+        return network_size(width, height, self._long_side)
+
+    def detect(self, pictures: Sequence[Picture], source: tuple[int, int]) -> list[list[Detection]]:
+        """See :meth:`workers.vision.detectors.base.Detector.detect`."""
+        return [self._patches(picture, source) for picture in pictures]
+
+    def _patches(self, picture: Picture, source: tuple[int, int]) -> list[Detection]:
+        green = cv2.inRange(picture, np.array([0, 161, 0]), np.array([109, 255, 109]))
+        count, _, stats, _ = cv2.connectedComponentsWithStats(green)
+        across, down = source[0] / picture.shape[1], source[1] / picture.shape[0]
+        found = []
+        for x, y, w, h, area in stats[1:count].tolist():
+            if area >= _SMALLEST:
+                found.append(Detection(Box(x * across, y * down, w * across, h * down).rounded(), _SCORE))
+        return found
+
+
+def create(weights: Path | None, options: DetectOptions, device: Device, threads: int) -> StubDetector:  # noqa: ARG001
+    """The stub; it needs no weights and runs on any device."""
+    return StubDetector(options.size)

@@ -1,0 +1,46 @@
+"""What one worker computes on. Nothing heavy is imported with it: the parent process uses it too."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from farm.errors import SettingsError
+
+#: The setting ``cpu_runtime`` as a worker's process finds it: auto is OpenVINO where that is installed.
+RUNTIME = "FARM_CPU_RUNTIME"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Device:
+    """What one worker computes on. For a CPU, ``index`` only tells workers of one host apart."""
+
+    kind: Literal["cpu", "cuda"]
+    index: int
+
+    @property
+    def name(self) -> str:
+        """``cpu0``, ``cuda1``."""
+        return f"{self.kind}{self.index}"
+
+    @classmethod
+    def named(cls, name: str) -> "Device":
+        """The inverse of :attr:`name`. Raises SettingsError for anything else."""
+        found = re.fullmatch(r"(cpu|cuda)(\d+)", name)
+        if found is None:
+            raise SettingsError(f"device {name!r}: not a device's name", hint="cpu0, cuda1")
+        return cls("cuda" if found[1] == "cuda" else "cpu", int(found[2]))
+
+
+def environment(device: Device) -> dict[str, str]:
+    """What a worker's process needs in its environment to see its device and no other GPU.
+
+    Inside that process the GPU has number 0, whatever its number on the host.
+    """
+    return {"CUDA_VISIBLE_DEVICES": str(device.index) if device.kind == "cuda" else ""}
+
+
+def runtime_has_cuda() -> bool:
+    """Whether the installed onnxruntime can use CUDA at all."""
+    import onnxruntime  # noqa: PLC0415 - heavy, and only asked where there is a GPU or one was asked for
+
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers()

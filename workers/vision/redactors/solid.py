@@ -1,0 +1,16 @@
+"""Style ``solid``: black."""
+
+import numpy as np
+
+from farm.media.planes import Plane
+from workers.vision.redactors.base import Patch
+
+
+class Solid:
+    """Black in the video's own range: nothing of the face survives."""
+
+    name = "solid"
+
+    def content(self, patch: Patch) -> Plane:
+        """See :meth:`workers.vision.redactors.base.Redactor.content`."""
+        return np.full_like(patch.pixels, patch.black)

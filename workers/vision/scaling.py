@@ -1,0 +1,108 @@
+"""From a frame's planes straight to the small BGR picture that a detector looks at."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from farm.domain.detection import SIGNATURE_SIZE
+from farm.domain.manifest import VideoStream
+from farm.domain.orientation import UPRIGHT, upright_size
+from farm.domain.pixels import PixelFormat
+from farm.media.planes import Plane, format_of, is_full_range, planes_of
+from workers.vision.colours import PQ, bgr_matrix, matrix_of, tone_mapped
+from workers.vision.resampling import shrunk
+from workers.vision.sketch import sketch_of
+
+Picture = NDArray[np.uint8]
+
+#: Pixels are shown at most this much wider than high, or higher than wide; more is a mistake of the file.
+_LONGEST = 4.0
+#: What a picture as it is coded needs to be upright, by its EXIF orientation: one step, or two.
+_TRANSPOSED = (5, 7)
+_TURNS = {3: cv2.ROTATE_180, 7: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
+_FLIPS = {2: 1, 4: 0}
+_UNSPECIFIED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Small:
+    """A frame as a detector sees it: ``bgr`` uint8 H x W x 3, and the signature of its luma for finding cuts.
+
+    ``bgr`` is None for a frame that could not be decoded: there is nothing to look at. ``sketch``: what the frame is
+    known again by, see :mod:`workers.vision.sketch`.
+    """
+
+    pts: int
+    bgr: Picture | None
+    signature: bytes
+    sketch: str = ""
+
+
+def shown_size(video: VideoStream) -> tuple[int, int]:
+    """The size (width, height) of the video's upright picture in square pixels, without losing any of its own."""
+    aspect = min(max(float(video.sample_aspect or 1), 1 / _LONGEST), _LONGEST)
+    width = round(video.width * max(1.0, aspect))
+    height = round(video.height * max(1.0, 1 / aspect))
+    return upright_size(width, height, video.orientation)
+
+
+def small_picture(
+    frame: av.VideoFrame, width: int, height: int, orientation: int = UPRIGHT, transfer: int = _UNSPECIFIED
+) -> Small:
+    """The frame as ``width`` x ``height`` BGR, upright, by its own matrix and range, with its signature.
+
+    ``orientation``: EXIF's number of how the frame is shown; the signature stays in the coded orientation.
+    ``transfer``: H.273's number of the transfer characteristics, for a frame that does not say its own.
+    """
+    size = upright_size(width, height, orientation)
+    pixels = format_of(frame.format.name)
+    planes = [_eight_bits(shrunk(plane, *size), pixels.bits) for plane in planes_of(frame)]
+    bgr, luma = _coloured(planes, frame, pixels)
+    said = int(frame.color_trc)
+    if (transfer if said == _UNSPECIFIED else said) == PQ:
+        bgr = tone_mapped(bgr)
+    assert frame.pts is not None
+    return Small(frame.pts, upright(bgr, orientation), signature(luma), sketch_of(frame))
+
+
+def _coloured(planes: list[Plane], frame: av.VideoFrame, pixels: PixelFormat) -> tuple[Picture, Plane]:
+    """The frame's planes, shrunk to one size and 8 bits, as BGR and as luma."""
+    if pixels.family == "rgb":
+        green, blue, red = planes
+        bgr = cv2.merge([blue, green, red])
+        return cast("Picture", bgr), cast("Plane", cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY))
+    luma = planes[0]
+    while len(planes) < 3:
+        planes.append(np.full_like(luma, 128))
+    # YUV to RGB in one affine map; OpenCV rounds and saturates
+    bgr = cv2.transform(cv2.merge(planes), bgr_matrix(matrix_of(frame), full=is_full_range(frame)))
+    return cast("Picture", bgr), luma
+
+
+def unseen(pts: int) -> Small:
+    """What stands for a frame that could not be decoded. Its signature is flat, so that it ends no shot."""
+    return Small(pts, None, bytes([128]) * (SIGNATURE_SIZE[0] * SIGNATURE_SIZE[1]))
+
+
+def signature(luma: Plane) -> bytes:
+    """The tiny luma picture (uint8) of :data:`farm.domain.detection.SIGNATURE_SIZE`, row by row."""
+    return cv2.resize(luma, SIGNATURE_SIZE, interpolation=cv2.INTER_AREA).tobytes()
+
+
+def upright(picture: Picture, orientation: int) -> Picture:
+    """A picture as it is coded (rows x columns x samples) the way it is shown. ``orientation``: EXIF's number."""
+    turned = cv2.transpose(picture) if orientation in _TRANSPOSED else picture
+    if orientation in _TURNS:
+        turned = cv2.rotate(turned, _TURNS[orientation])
+    elif orientation in _FLIPS:
+        turned = cv2.flip(turned, _FLIPS[orientation])
+    return cast("Picture", turned)
+
+
+def _eight_bits(plane: Plane, bits: int) -> Plane:
+    """A plane of ``bits`` a sample as uint8, rounded and saturated."""
+    return plane if bits == 8 else cast("Plane", cv2.convertScaleAbs(plane, alpha=1 / (1 << (bits - 8))))
