@@ -67,7 +67,8 @@ class Order(Message):
 class Hello(Message):
     """A worker's process is up; repeated as its heartbeat, so that nothing depends on the first one arriving.
 
-    Whatever an earlier ``incarnation`` of the same worker held is lost.
+    Whatever an earlier ``incarnation`` of the same worker held is lost. ``encoders``: FFmpeg's names of the encoders
+    that this worker has opened; ``runtime``: what runs its models.
     """
 
     kind: Literal["hello"] = "hello"
@@ -76,6 +77,8 @@ class Hello(Message):
     host: str
     device: str
     pid: int
+    encoders: tuple[str, ...] = ()
+    runtime: str = ""
 
 
 class Goodbye(Message):

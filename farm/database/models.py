@@ -35,7 +35,11 @@ def _serial() -> Mapped[int]:
 
 
 class Job(Base):
-    """One submitted video and its options. ``interrupted``: the status that resume and retry go back to."""
+    """One submitted video and its options. ``interrupted``: the status that resume and retry go back to.
+
+    ``encoder``: FFmpeg's name of the encoder that its segments need. ``open_chunks``: how many chunks of the stage
+    under way are not done; every transition of a chunk keeps it.
+    """
 
     __tablename__ = "jobs"
 
@@ -56,6 +60,8 @@ class Job(Base):
     created_at: Mapped[float]
     finished_at: Mapped[float | None]
     notes: Mapped[list[str]] = mapped_column(default=list)
+    encoder: Mapped[str] = mapped_column(default="", server_default="")
+    open_chunks: Mapped[int] = mapped_column(default=0, server_default="0")
 
     chunks: Mapped[list["Chunk"]] = relationship(back_populates="job", order_by="Chunk.id")
 
@@ -107,7 +113,7 @@ class Attempt(Base):
 
 
 class Worker(Base):
-    """A consuming process, as its messages describe it."""
+    """A consuming process, as its messages describe it. ``encoders``: those it has opened; ``runtime``: its models'."""
 
     __tablename__ = "workers"
 
@@ -119,6 +125,21 @@ class Worker(Base):
     alive: Mapped[bool] = mapped_column(default=True)
     started_at: Mapped[float]
     seen_at: Mapped[float]
+    encoders: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    runtime: Mapped[str] = mapped_column(default="", server_default="")
+
+
+class Leader(Base):
+    """Which of several coordinators leads. ``beat`` grows with each sign of life, so that no clocks are compared."""
+
+    __tablename__ = "leaders"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str] = mapped_column(default="")
+    host: Mapped[str] = mapped_column(default="")
+    pid: Mapped[int] = mapped_column(default=0)
+    beat: Mapped[int] = mapped_column(default=0)
+    seen_at: Mapped[float] = mapped_column(default=0.0)
 
 
 class Event(Base):
