@@ -159,3 +159,8 @@ def load_outcome(body: object) -> Outcome:
 def stop_key(token: str, worker: str) -> str:
     """The Redis key whose presence tells ``worker`` to stop the attempt ``token``."""
     return f"blurfarm:stop:{token}:{worker}"
+
+
+def queue_of(worker: str) -> str:
+    """The queue that ``worker`` (``device@host``) takes its orders from."""
+    return f"worker:{worker}"
