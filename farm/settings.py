@@ -3,11 +3,13 @@
 import hashlib
 import os
 import tempfile
+from functools import lru_cache
+from math import inf
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, create_model
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -16,6 +18,7 @@ from pydantic_settings import (
 )
 
 from farm.domain.duration import seconds_of
+from farm.domain.options import submit_options
 from farm.errors import SettingsError
 
 SETTINGS_FILE = "farm.toml"
@@ -34,8 +37,14 @@ Seconds = Annotated[float, BeforeValidator(lambda v: seconds_of(v) if isinstance
 AbsolutePath = Annotated[Path, AfterValidator(lambda p: p.expanduser().absolute())]
 
 
+def _above_zero(seconds: float) -> float:
+    if not 0 < seconds < inf:
+        raise ValueError("not a usable value (use seconds above 0)")
+    return seconds
+
+
 class Settings(BaseSettings):
-    """All settings of a farm and the defaults of a job's options."""
+    """All settings of a farm. Those that :func:`load_settings` returns hold the options of ``farm submit``, too."""
 
     model_config = SettingsConfigDict(env_prefix="FARM_", extra="ignore", env_ignore_empty=True)
 
@@ -69,29 +78,8 @@ class Settings(BaseSettings):
     worker_failures: int = 3
     messages_per_worker: int = 2
 
-    # defaults of the options of ``farm submit``
-    model: str | None = None
-    detect_size: int | None = None
-    threshold: float | None = None
-    margin: float | None = None
-    gap: float | None = None
-    hold: float | None = None
-    style: str | None = None
-    shape: str | None = None
-    crf: int | None = None
-    preset: str | None = None
-    codec: str | None = None
-    encoder: str | None = None
-    scale: int | None = None
-    start: Seconds | None = None
-    end: Seconds | None = None
-    fps: float | None = None
-    every: Seconds | None = None
-    on_undetectable: str | None = None
-    metadata: str | None = None
-    audio: str | None = None
-    frames_as: str | None = None
-    chunk_seconds: float | None = None
+    #: The length of a chunk; None fits it to the workers.
+    chunk_seconds: Annotated[float, AfterValidator(_above_zero)] | None = None
 
     def make_home(self) -> None:
         """Create the home's folder unless it is there, and see that it can be written. Raises SettingsError."""
@@ -165,10 +153,21 @@ def _names_redis(url: str) -> bool:
         return False
 
 
+def settings_class() -> type[Settings]:
+    """The settings of a farm and, None where they are not given, the options of ``farm submit``."""
+    return _with_options(tuple((o.setting, Seconds if o.time else o.kind) for o in submit_options()))
+
+
+@lru_cache(maxsize=2)
+def _with_options(options: tuple[tuple[str, Any], ...]) -> type[Settings]:
+    fields: dict[str, Any] = {name: (kind | None, None) for name, kind in options}
+    return create_model("Settings", __base__=Settings, **fields)
+
+
 def load_settings(**overrides: object) -> Settings:
     """The settings in force. Raises SettingsError that names the setting and its value."""
     try:
-        settings = Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks each value
+        settings = settings_class()(**overrides)  # type: ignore[arg-type]  # pydantic checks each value
     except ValidationError as e:
         first = e.errors()[0]
         name, why = "_".join(str(p) for p in first["loc"]), first["msg"].removeprefix("Value error, ")

@@ -12,6 +12,7 @@ import typer
 
 from farm import __version__
 from farm.cli import demo, jobs, models, service, submit, verify
+from farm.cli.submit_options import error_text
 from farm.errors import FarmError
 from farm.settings import default_home
 
@@ -73,7 +74,7 @@ def run() -> NoReturn:
 
 def fail(error: FarmError) -> NoReturn:
     """Print one line and leave with the error's exit code."""
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {error_text(error)}", file=sys.stderr)
     sys.exit(error.exit_code)
 
 

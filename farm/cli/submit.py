@@ -5,15 +5,17 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from farm.cli import submit_options as options
-from farm.cli.grouped_help import GroupedHelp
-from farm.cli.job_options import chunk_seconds, job_options
+from farm.cli.submit_options import GroupedHelp, error_text, job_options, with_job_options
 from farm.errors import FarmError, OutputError, SettingsError
 from farm.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from farm.cli.attach import FarmAtHand
+    from farm.jobs.placing import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,52 +32,43 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command("submit", cls=GroupedHelp)
+    @with_job_options
     def submit(
-        videos: options.SourceArgument,
-        start: options.StartOption = None,
-        end: options.EndOption = None,
-        fps: options.FpsOption = None,
-        every: options.EveryOption = None,
-        audio: options.AudioOption = None,
-        metadata: options.MetadataOption = None,
-        on_undetectable: options.UndetectableOption = None,
-        style: options.StyleOption = None,
-        shape: options.ShapeOption = None,
-        margin: options.MarginOption = None,
-        detect_size: options.SizeOption = None,
-        threshold: options.ThresholdOption = None,
-        gap: options.GapOption = None,
-        hold: options.HoldOption = None,
-        model: options.ModelOption = None,
-        codec: options.CodecOption = None,
-        encoder: options.EncoderOption = None,
-        crf: options.CrfOption = None,
-        preset: options.PresetOption = None,
-        scale: options.ScaleOption = None,
-        output: options.OutputOption = None,
-        overwrite: options.OverwriteOption = False,
-        frames: options.FramesOption = None,
-        frames_as: options.FramesAsOption = None,
-        detach: options.DetachOption = False,
-        as_json: options.JsonOption = False,
-        devices: options.DevicesOption = None,
-        chunk: options.ChunkOption = None,
+        videos: Annotated[list[Path], typer.Argument(metavar="VIDEO", help="The videos. They are never changed.")],
+        output: Annotated[
+            Path | None,
+            _option("Output", "The redacted video, or a folder. Default: beside the source.", "--output", "-o"),
+        ] = None,
+        overwrite: Annotated[bool, _option("Output", "Replace the output if it exists.", "--overwrite")] = False,
+        frames: Annotated[
+            Path | None,
+            _option("Output", "Write the frames as pictures into this new folder, and no video.", metavar="FOLDER"),
+        ] = None,
+        detach: Annotated[bool, _option("Running", "Leave the job to a running farm and return.", "--detach")] = False,
+        as_json: Annotated[bool, _option("Running", "Print facts as JSON, one line a job.", "--json")] = False,
+        devices: Annotated[
+            str | None,
+            _option("Running", "For an embedded farm: auto, cpu:N or cuda:0,cuda:1. Default: auto.", metavar="DEVICES"),
+        ] = None,
+        chunk_seconds: Annotated[
+            float | None,
+            _option("Running", "Length of a chunk. Default: fitted to the workers.", metavar="SECONDS"),
+        ] = None,
+        **options: object,
     ) -> None:
         """Redact every face in VIDEO and write the result beside it (or to -o)."""
-        given = {
-            "devices": devices, "style": style, "shape": shape, "margin": margin, "detect_size": detect_size,
-            "threshold": threshold, "gap": gap, "hold": hold, "crf": crf, "preset": preset, "codec": codec,
-            "encoder": encoder, "scale": scale, "start": start, "end": end, "fps": fps, "every": every,
-            "on_undetectable": on_undetectable, "metadata": metadata, "audio": audio, "frames_as": frames_as,
-            "model": model, "chunk_seconds": chunk,
-        }  # fmt: skip
-        settings = load_settings(**{k: v for k, v in given.items() if v is not None})
+        options |= {"devices": devices, "chunk_seconds": chunk_seconds}
+        settings = load_settings(**{k: v for k, v in options.items() if v is not None})
         if frames is not None and output is not None:
             raise SettingsError("--frames and -o: one of them", hint="frames are pictures in a folder, not a video")
-        if frames is None and frames_as is not None:
+        if frames is None and options["frames_as"] is not None:
             raise SettingsError("--frames-as goes with --frames", hint="name the folder: --frames FOLDER")
         how = How(overwrite, detach, as_json, pictures=frames is not None)
         run_submit(settings, videos, output if frames is None else frames, how)
+
+
+def _option(group: str, say: str, *names: str, metavar: str | None = None) -> Any:  # noqa: ANN401 - Typer's own type
+    return typer.Option(*names, help=say, metavar=metavar, rich_help_panel=group)
 
 
 def run_submit(settings: Settings, videos: list[Path], output: Path | None, how: How) -> None:
@@ -85,7 +78,7 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
     from farm.jobs.placing import Request, place_output  # noqa: PLC0415
     from farm.media.reading.limits import Limits  # noqa: PLC0415
 
-    asked, length = job_options(settings, pictures=how.pictures), chunk_seconds(settings)
+    asked, length = job_options(settings, pictures=how.pictures), settings.chunk_seconds
     if len(videos) > 1 and how.pictures:
         raise OutputError(f"{output}: one folder for the frames of {len(videos)} videos", hint="submit one at a time")
     if len(videos) > 1 and output is not None and not output.is_dir():
@@ -103,9 +96,9 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
         except FarmError as e:
             first = first or e
             if len(videos) > 1:
-                print(f"error: {e}", file=sys.stderr)
+                print(f"error: {error_text(e)}", file=sys.stderr)
     if requests:
-        model = model_digest(settings, asked.detect.model, quiet=how.as_json)
+        model = model_digest(settings, asked.detect, quiet=how.as_json)
         with FarmAtHand(settings, start=not how.detach) as farm:
             for request in requests:
                 try:
@@ -113,14 +106,14 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
                 except FarmError as e:
                     first = first or e
                     if len(videos) > 1:
-                        print(f"error: {e}", file=sys.stderr)
+                        print(f"error: {error_text(e)}", file=sys.stderr)
     if first is not None:
         if len(videos) > 1:
             raise typer.Exit(first.exit_code)
         raise first
 
 
-def _one(farm: Any, settings: Settings, request: Any, model: str, how: How) -> None:  # noqa: ANN401 - imported late
+def _one(farm: "FarmAtHand", settings: Settings, request: "Request", model: str, how: How) -> None:
     from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
     from farm.jobs.queries import job_facts, live_workers  # noqa: PLC0415
     from farm.jobs.submit import submit  # noqa: PLC0415

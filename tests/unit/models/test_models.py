@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from farm.domain.detectors import known_weights
+from farm.domain.weights import Source, Url, Weights, Wheel
 from farm.errors import ModelError, SettingsError
-from farm.models import MODELS, Cache, Directory, Model, ModelStore, Source, Url, Wheel
+from farm.models.store import ModelStore
 from farm.settings import Settings
 
 WEIGHTS = b"weights " * 100_000
@@ -22,8 +24,8 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def model(*sources: Source) -> dict[str, Model]:
-    return {"toy": Model("toy", "a toy", "MIT", DIGEST, "toy.onnx", (Directory(), Cache(), *sources))}
+def model(*sources: Source) -> dict[str, Weights]:
+    return {"toy": Weights("toy", "a toy", "MIT", DIGEST, "toy.onnx", sources)}
 
 
 @contextmanager
@@ -216,11 +218,12 @@ def test_a_target_that_cannot_be_written(settings: Settings) -> None:
         store(settings, Url(url)).pull("toy")
 
 
-def test_the_catalogue_is_whole() -> None:
-    for name, entry in MODELS.items():
+def test_the_declared_weights_are_whole() -> None:
+    assert list(ModelStore(Settings())) == list(known_weights()) == ["centerface"]
+    for name, entry in known_weights().items():
         assert entry.name == name
         assert len(bytes.fromhex(entry.sha256)) == 32
         assert entry.licence
-        assert entry.sources[:2] == (Directory(), Cache())
+        assert entry.sources
         for source in entry.sources:
             assert not isinstance(source, Url) or source.url.startswith("https://")
