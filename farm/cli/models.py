@@ -1,4 +1,4 @@
-"""``farm models``: the weights that detectors need."""
+"""``farm models``: lists, fetches and verifies the weights of detectors."""
 
 import json
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""``farm submit``: videos in, redacted videos out."""
+"""``farm submit``: redacts videos."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How a command shows and runs what it submits."""
+    """How a command runs its jobs and reports on them. ``pictures``: frames become pictures, not a video."""
 
     overwrite: bool = False
     detach: bool = False
@@ -72,7 +72,7 @@ def _option(group: str, say: str, *names: str, metavar: str | None = None) -> An
 
 
 def run_submit(settings: Settings, videos: list[Path], output: Path | None, how: How) -> None:
-    """Submit all videos, one after the other; the first error decides the exit code, the others still run."""
+    """Submit the videos one after the other. An error does not stop the others; the first one sets the exit code."""
     from farm.cli.attach import FarmAtHand  # noqa: PLC0415 - `farm --help` should not wait for it
     from farm.cli.model_progress import model_digest  # noqa: PLC0415
     from farm.jobs.placing import Request, place_output  # noqa: PLC0415
@@ -85,7 +85,7 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
         raise OutputError(f"{output} is not a folder", hint="several videos need an existing folder after -o")
     limits = Limits(settings.max_pixels, settings.max_hours * 3600)
     requests, first, taken = [], None, set[Path]()
-    for video in videos:  # all are looked at before the first is begun
+    for video in videos:  # check all before the first job starts
         try:
             request = Request(video, output, how.overwrite, asked, length, limits)
             place = place_output(request)
@@ -147,19 +147,18 @@ def _one(farm: "FarmAtHand", settings: Settings, request: "Request", model: str,
 
 
 def interrupted(job: str, *, stops: bool) -> str:
-    """What Ctrl-C means for a job. ``stops``: the farm ends with the command; one that runs by itself goes on."""
+    """What Ctrl-C does to a job. ``stops``: the farm is embedded in this command, and stops with it."""
     if stops:
         return f"stopped. Finished chunks are kept: the same command goes on with job {job}"
     return f"no longer watched. The running farm goes on with job {job}: farm watch {job}, or farm cancel {job}"
 
 
 def expected_workers(devices: str) -> int:
-    """How many workers a farm will have that has none yet: what the number of chunks is fitted to."""
+    """How many workers a farm will have that has none yet; the number of chunks depends on it."""
     import psutil  # noqa: PLC0415 - needed here only
 
-    first = devices.split(",")
     if devices.startswith("cpu:") and devices[4:].isdigit():
         return max(1, int(devices[4:]))
     if devices.startswith("cuda"):
-        return len(first)
+        return len(devices.split(","))
     return psutil.cpu_count(logical=False) or 1

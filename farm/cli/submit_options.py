@@ -14,14 +14,14 @@ from farm.domain.options import PICTURE_FORMATS, JobOptions, load_options, submi
 from farm.errors import FarmError, SettingsError
 from farm.settings import Settings
 
-#: Frames that become pictures are encoded without loss on their way.
+#: The codec of the segments whose frames become pictures.
 _LOSSLESS = "ffv1"
 
 
 class GroupedHelp(TyperCommand):
-    """Shows each option under the group that its ``rich_help_panel`` names, the groups in the order of the options.
+    """Lists each option under the group that its ``rich_help_panel`` names, the groups in the order of the options.
 
-    Typer itself does so only with frames drawn around the groups; ours is plain text, for pipes and narrow terminals.
+    Typer's own grouped help draws frames around the groups; this is plain text, for pipes and narrow terminals.
     """
 
     def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - Typer's own copies of click's classes
@@ -54,9 +54,10 @@ def with_job_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def job_options(settings: Settings, *, pictures: bool = False) -> JobOptions:
-    """A job's options. ``pictures``: its frames are written as pictures, in place of a video.
+    """A job's options, from settings that :func:`load_settings` returned.
 
-    Raises SettingsError for a value that cannot be used.
+    ``pictures``: its frames are written as pictures instead of a video. Raises SettingsError for a value that cannot
+    be used, and for an option that the chosen detector or style does not have.
     """
     row: dict[str, dict[str, Any]] = defaultdict(dict)
     for option in submit_options():
