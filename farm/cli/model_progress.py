@@ -1,12 +1,14 @@
 """Fetching weights, with a progress bar."""
 
+from pathlib import Path
+
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from farm.cli.display import errors
 from farm.domain.artefacts import fingerprint
 from farm.domain.detectors import DetectOptions
 from farm.errors import ModelError
-from farm.models.store import LocatedModel, ModelStore
+from farm.models.store import ModelStore
 from farm.settings import Settings
 
 
@@ -19,15 +21,15 @@ def model_digest(settings: Settings, detector: DetectOptions, *, quiet: bool) ->
         raise ModelError(f"the {detector.model} finds no faces: it is there for tests", hint="leave --model out")
     if detector.weights is None:
         return fingerprint(detector.model)
-    return ensure_model(settings, detector.weights.name, quiet=quiet).sha256
+    ensure_model(settings, detector.weights.name, quiet=quiet)
+    return detector.weights.sha256
 
 
-def ensure_model(settings: Settings, name: str, *, quiet: bool, pull: bool = False) -> LocatedModel:
-    """The weights on this machine, else fetched. ``pull``: also replace damaged ones. Raises ModelError."""
+def ensure_model(settings: Settings, name: str, *, quiet: bool, pull: bool = False) -> Path:
+    """The weights' file, fetched if there is none. ``pull``: also replace a damaged one. Raises ModelError."""
     store = ModelStore(settings)
-    located = None if pull else store.locate(name)
-    if located is not None:
-        return located
+    if not pull and (path := store.locate(name)):
+        return path
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),

@@ -46,9 +46,8 @@ def pull(names: NameArgument = None) -> None:
     from farm.models.store import ModelStore  # noqa: PLC0415
 
     settings = load_settings()
-    for name in names or ModelStore(settings):
-        located = ensure_model(settings, name, quiet=False, pull=True)
-        output.print(f"{name}: {located.path}", soft_wrap=True)
+    for name in names or ModelStore(settings).models:
+        output.print(f"{name}: {ensure_model(settings, name, quiet=False, pull=True)}", soft_wrap=True)
 
 
 @app.command("verify")
@@ -58,6 +57,6 @@ def verify(names: NameArgument = None) -> None:
     from farm.models.store import ModelStore  # noqa: PLC0415
 
     store = ModelStore(load_settings())
-    for name in names or store:
-        located = store.verify(name)
-        output.print(f"{name}: {located.sha256}, as expected", soft_wrap=True)
+    for name in names or store.models:
+        store.verify(name)
+        output.print(f"{name}: {store.models[name].sha256}, as expected", soft_wrap=True)

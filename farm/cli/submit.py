@@ -5,7 +5,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -28,32 +28,32 @@ class How:
     pictures: bool = False
 
 
+def _option(group: str, say: str, *names: str, default: object = None, metavar: str | None = None) -> Any:  # noqa: ANN401 - Typer's own type
+    return typer.Option(default, *names, help=say, metavar=metavar, rich_help_panel=group)
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command("submit", cls=GroupedHelp)
     @with_job_options
     def submit(
-        videos: Annotated[list[Path], typer.Argument(metavar="VIDEO", help="The videos. They are never changed.")],
-        output: Annotated[
-            Path | None,
-            _option("Output", "The redacted video, or a folder. Default: beside the source.", "--output", "-o"),
-        ] = None,
-        overwrite: Annotated[bool, _option("Output", "Replace the output if it exists.", "--overwrite")] = False,
-        frames: Annotated[
-            Path | None,
-            _option("Output", "Write the frames as pictures into this new folder, and no video.", metavar="FOLDER"),
-        ] = None,
-        detach: Annotated[bool, _option("Running", "Leave the job to a running farm and return.", "--detach")] = False,
-        as_json: Annotated[bool, _option("Running", "Print facts as JSON, one line a job.", "--json")] = False,
-        devices: Annotated[
-            str | None,
-            _option("Running", "For an embedded farm: auto, cpu:N or cuda:0,cuda:1. Default: auto.", metavar="DEVICES"),
-        ] = None,
-        chunk_seconds: Annotated[
-            float | None,
-            _option("Running", "Length of a chunk. Default: fitted to the workers.", metavar="SECONDS"),
-        ] = None,
+        videos: list[Path] = typer.Argument(metavar="VIDEO", help="The videos. They are never changed."),
+        output: Path | None = _option(
+            "Output", "The redacted video, or a folder. Default: beside the source.", "--output", "-o"
+        ),
+        overwrite: bool = _option("Output", "Replace the output if it exists.", "--overwrite", default=False),
+        frames: Path | None = _option(
+            "Output", "Write the frames as pictures into this new folder, and no video.", metavar="FOLDER"
+        ),
+        detach: bool = _option("Running", "Leave the job to a running farm and return.", "--detach", default=False),
+        as_json: bool = _option("Running", "Print facts as JSON, one line a job.", "--json", default=False),
+        devices: str | None = _option(
+            "Running", "For an embedded farm: auto, cpu:N or cuda:0,cuda:1. Default: auto.", metavar="DEVICES"
+        ),
+        chunk_seconds: float | None = _option(
+            "Running", "Length of a chunk. Default: fitted to the workers.", metavar="SECONDS"
+        ),
         **options: object,
     ) -> None:
         """Redact every face in VIDEO and write the result beside it (or to -o)."""
@@ -65,10 +65,6 @@ def register(app: typer.Typer) -> None:
             raise SettingsError("--frames-as goes with --frames", hint="name the folder: --frames FOLDER")
         how = How(overwrite, detach, as_json, pictures=frames is not None)
         run_submit(settings, videos, output if frames is None else frames, how)
-
-
-def _option(group: str, say: str, *names: str, metavar: str | None = None) -> Any:  # noqa: ANN401 - Typer's own type
-    return typer.Option(*names, help=say, metavar=metavar, rich_help_panel=group)
 
 
 def run_submit(settings: Settings, videos: list[Path], output: Path | None, how: How) -> None:

@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable
 from inspect import Parameter, Signature, signature
-from typing import Any, get_args
+from typing import Any
 
 import typer
 from typer.core import TyperCommand
@@ -41,7 +41,7 @@ def with_job_options(command: Callable[..., None]) -> Callable[..., None]:
     rows: list[tuple[int, bool, Parameter]] = []
     for own in signature(command).parameters.values():
         if own.kind is not Parameter.VAR_KEYWORD:
-            group = get_args(own.annotation)[1].rich_help_panel
+            group = own.default.rich_help_panel
             rows.append((GROUPS.index(group) if group else -1, False, own.replace(kind=Parameter.KEYWORD_ONLY)))
     for o in submit_options():
         declared = typer.Option(None, help=o.text, metavar=o.metavar, rich_help_panel=o.group)

@@ -6,6 +6,7 @@ Validation, the command line, settings, JSON and the table in the README follow 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from math import inf
+from operator import ge, gt, le, lt
 from types import NoneType
 from typing import Any, ClassVar, Literal, TypeVar, get_args
 
@@ -63,16 +64,9 @@ class Option:
         """Raise SettingsError unless ``value`` is one of the choices and within the bounds. Bounds exclude infinity."""
         if value is None and self.default is None:
             return
-        usable = not self.choices or value in self.choices
-        if (self.ge, self.gt, self.le, self.lt) != (None,) * 4:
-            usable = (
-                (value < inf)
-                and (self.ge is None or value >= self.ge)
-                and (self.gt is None or value > self.gt)
-                and (self.le is None or value <= self.le)
-                and (self.lt is None or value < self.lt)
-            )
-        if not usable:
+        bounds = ((ge, self.ge), (gt, self.gt), (le, self.le), (lt, self.lt))
+        within = all(holds(value, bound) for holds, bound in bounds if bound is not None) and value != inf
+        if not within or (self.choices and value not in self.choices):
             raise self.refused(value)
 
     def refused(self, value: object, allowed: str | None = None) -> SettingsError:

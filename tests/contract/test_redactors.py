@@ -24,7 +24,7 @@ def test_shape_type_and_source_untouched(redactor: Redactor, shape: tuple[int, i
     pixels = plane(*shape)
     before = pixels.copy()
     within = min(cells[0], shape[1]), min(cells[1], shape[0])
-    content = redactor.content(Patch(pixels, within, 16))
+    content = redactor(Patch(pixels, within, 16))
     assert content.shape == shape
     assert content.dtype == np.uint8
     assert (pixels == before).all()
@@ -32,10 +32,10 @@ def test_shape_type_and_source_untouched(redactor: Redactor, shape: tuple[int, i
 
 
 def test_equal_patches_give_equal_contents(redactor: Redactor) -> None:
-    first, second = (redactor.content(Patch(plane(50, 40), (6, 8), 16)) for _ in range(2))
+    first, second = (redactor(Patch(plane(50, 40), (6, 8), 16)) for _ in range(2))
     assert (first == second).all()
 
 
 def test_fine_structure_is_gone(redactor: Redactor) -> None:
-    content = redactor.content(Patch(plane(120, 120), (8, 8), 16)).astype(float)
+    content = redactor(Patch(plane(120, 120), (8, 8), 16)).astype(float)
     assert content.std() < 12  # of 74

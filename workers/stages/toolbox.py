@@ -39,7 +39,7 @@ class Toolbox:
 
     def _weights(self, name: str) -> Path:
         """Weights whose digest was just checked; pulled when this machine has none yet."""
-        return self._models.ensure(name).path
+        return self._models.ensure(name)
 
 
 def _share_of_cores() -> int:

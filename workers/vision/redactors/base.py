@@ -1,7 +1,7 @@
-"""The protocol of redaction styles."""
+"""What redaction styles work on, and what they are."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from farm.media.planes import Plane
 
@@ -20,9 +20,5 @@ class Patch:
     black: int
 
 
-class Redactor(Protocol):
-    """Makes the pixels that replace a face, plane by plane."""
-
-    def content(self, patch: Patch) -> Plane:
-        """A plane of the patch's shape and type (uint8 or uint16). ``patch.pixels`` must not be changed."""
-        ...
+#: Makes the plane that replaces a patch, of its shape and type. ``patch.pixels`` must not be changed.
+Redactor = Callable[[Patch], Plane]

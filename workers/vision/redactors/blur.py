@@ -6,20 +6,16 @@ import cv2
 
 from farm.domain.options import RedactOptions
 from farm.media.planes import Plane
-from workers.vision.redactors.base import Patch
+from workers.vision.redactors.base import Patch, Redactor
 from workers.vision.resampling import scaled, shrunk
 
 
-class Blur:
+def create(_options: RedactOptions) -> Redactor:
     """A low-pass filter whose radius scales with the face: only the cells' smoothed means remain."""
-
-    def content(self, patch: Patch) -> Plane:
-        """See :meth:`workers.vision.redactors.base.Redactor.content`."""
-        small = cast("Plane", cv2.GaussianBlur(shrunk(patch.pixels, *patch.cells), (3, 3), 0))
-        rows, columns = patch.pixels.shape
-        return scaled(small, columns, rows, cv2.INTER_LINEAR)
+    return _content
 
 
-def create(_options: RedactOptions) -> Blur:
-    """The style; it has no options of its own."""
-    return Blur()
+def _content(patch: Patch) -> Plane:
+    small = cast("Plane", cv2.GaussianBlur(shrunk(patch.pixels, *patch.cells), (3, 3), 0))
+    rows, columns = patch.pixels.shape
+    return scaled(small, columns, rows, cv2.INTER_LINEAR)
