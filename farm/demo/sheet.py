@@ -62,7 +62,7 @@ def _span(container: "InputContainer") -> tuple[Fraction, Fraction]:
 
 
 def _picture_at(container: "InputContainer", time: Fraction) -> tuple[Fraction, Picture]:
-    """Return the first frame at or after ``time``, or else the last one: its time in seconds and small RGB picture."""
+    """Return the first frame at or after ``time``, or else the last one: time in seconds and small RGB picture."""
     stream = container.streams.video[0]
     base = stream.time_base or Fraction(1, 1000)
     container.seek(int(time / base), stream=stream)
