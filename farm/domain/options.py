@@ -127,7 +127,7 @@ class ComposeOptions(Section):
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
     """All options of a job. The help lists the sections' options in this order, group by group."""
 
