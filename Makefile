@@ -74,6 +74,10 @@ fuzz-media: $(READY)  ## Run 300 damaged files (FARM_FUZZ_SEED, FARM_FUZZ_COUNT)
 bench: $(READY)  ## Measure speed and memory; prints the tables of docs/benchmarks.md
 	$(BIN)/pytest -m benchmarks -s -o timeout=0 $(PYTEST_ARGS)
 
+.PHONY: docs
+docs: $(READY)  ## Write the table of options in the README
+	$(BIN)/python -m tests.option_table
+
 .PHONY: lock
 lock: $(BIN)/python  ## Regenerate constraints.txt from pyproject.toml (add LOCK_ARGS=--upgrade for newer versions)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv

@@ -17,7 +17,7 @@ from farm.database.session import Database
 from farm.errors import FarmError
 from farm.executables import redis_server
 from farm.media.ffmpeg import ffmpeg_binary
-from farm.models import ModelStore
+from farm.models.store import ModelStore
 from farm.settings import Settings
 
 #: All distributions that provide a package called ``cv2``: each overwrites the others.

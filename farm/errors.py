@@ -14,10 +14,15 @@ class FarmError(Exception):
     #: True when another attempt on another worker cannot help.
     permanent = True
 
-    def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
-        """``message`` says what and where, ``hint`` what to do about it."""
+    def __init__(self, message: str | None = None, *, hint: str | None = None, field: str | None = None) -> None:
+        """``message`` says what and where, ``hint`` what to do about it.
+
+        ``field``: the option of a job that the error is about, as ``detect.size``. Then message and hint may name
+        options in this way; the command line shows them as it spells them.
+        """
         self.message = message or inspect.cleandoc(type(self).__doc__ or "").splitlines()[0]
         self.hint = hint
+        self.field = field
         super().__init__(self.message)
 
     def __str__(self) -> str:

@@ -3,11 +3,13 @@
 import hashlib
 import os
 import tempfile
+from functools import lru_cache
+from math import inf
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, create_model
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -16,6 +18,7 @@ from pydantic_settings import (
 )
 
 from farm.domain.duration import seconds_of
+from farm.domain.options import submit_options
 from farm.errors import SettingsError
 
 SETTINGS_FILE = "farm.toml"
@@ -23,7 +26,7 @@ _LONGEST_SOCKET_PATH = 100  # unix(7): 108 bytes, 104 on macOS
 
 
 def default_home() -> Path:
-    """``$FARM_HOME``, else ``blurfarm`` in the user's data folder (XDG Base Directory Specification)."""
+    """``$FARM_HOME``, else ``blurfarm`` in the user's data directory (XDG Base Directory Specification)."""
     if home := os.environ.get("FARM_HOME"):
         return Path(home)
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "blurfarm"
@@ -34,8 +37,14 @@ Seconds = Annotated[float, BeforeValidator(lambda v: seconds_of(v) if isinstance
 AbsolutePath = Annotated[Path, AfterValidator(lambda p: p.expanduser().absolute())]
 
 
+def _above_zero(seconds: float) -> float:
+    if not 0 < seconds < inf:
+        raise ValueError("not a usable value (use seconds above 0)")
+    return seconds
+
+
 class Settings(BaseSettings):
-    """All settings of a farm and the defaults of a job's options."""
+    """All settings of a farm. Those that :func:`load_settings` returns hold the options of ``farm submit``, too."""
 
     model_config = SettingsConfigDict(env_prefix="FARM_", extra="ignore", env_ignore_empty=True)
 
@@ -52,11 +61,11 @@ class Settings(BaseSettings):
     keep_segments: bool = False
     testing: bool = False
 
-    # what is opened at most: a file that claims more is refused before anything is allocated for it
+    # a source that claims more is refused before anything is allocated for it
     max_pixels: int = Field(default=2 * 8192 * 8192, gt=0)
     max_hours: float = Field(default=48, gt=0)
 
-    # seconds, all by the coordinator's clock
+    # in seconds by the coordinator's clock
     lease_seconds: float = 45
     progress_seconds: float = 2
     stall_seconds: float = 120
@@ -69,32 +78,11 @@ class Settings(BaseSettings):
     worker_failures: int = 3
     messages_per_worker: int = 2
 
-    # defaults of the options of ``farm submit``
-    model: str | None = None
-    detect_size: int | None = None
-    threshold: float | None = None
-    margin: float | None = None
-    gap: float | None = None
-    hold: float | None = None
-    style: str | None = None
-    shape: str | None = None
-    crf: int | None = None
-    preset: str | None = None
-    codec: str | None = None
-    encoder: str | None = None
-    scale: int | None = None
-    start: Seconds | None = None
-    end: Seconds | None = None
-    fps: float | None = None
-    every: Seconds | None = None
-    on_undetectable: str | None = None
-    metadata: str | None = None
-    audio: str | None = None
-    frames_as: str | None = None
-    chunk_seconds: float | None = None
+    #: The length of a chunk; None fits it to the workers.
+    chunk_seconds: Annotated[float, AfterValidator(_above_zero)] | None = None
 
     def make_home(self) -> None:
-        """Create the home's folder unless it is there, and see that it can be written. Raises SettingsError."""
+        """Create the home directory if necessary, and check that it is writable. Raises SettingsError."""
         try:
             self.home.mkdir(parents=True, exist_ok=True)
             (self.home / "farm.lock").open("a").close()
@@ -111,7 +99,7 @@ class Settings(BaseSettings):
 
     @property
     def redis_socket(self) -> Path:
-        """The unix socket of the embedded Redis; in the temporary folder where the home's path is too long for one."""
+        """The unix socket of the embedded Redis: in the home, or in the temporary directory if that is too long."""
         usual = self.home / "redis" / "redis.sock"
         if len(os.fsencode(usual)) <= _LONGEST_SOCKET_PATH:
             return usual
@@ -120,27 +108,27 @@ class Settings(BaseSettings):
 
     @property
     def celery_url(self) -> str:
-        """The broker in Celery's spelling: ``broker_url``, else the embedded Redis."""
+        """The broker's address for Celery: ``broker_url``, else the embedded Redis."""
         return self.broker_url or f"redis+socket://{self.redis_socket}"
 
     @property
     def redis_url(self) -> str:
-        """The broker in redis-py's spelling."""
+        """The broker's address for redis-py."""
         return self.broker_url or f"unix://{self.redis_socket}"
 
     @property
     def embedded(self) -> bool:
-        """Whether this farm brings its own Redis."""
+        """Whether this farm starts its own Redis."""
         return self.broker_url is None
 
     @property
     def store_root(self) -> Path:
-        """The folder of the store."""
+        """The directory of the store."""
         return self.store_dir or self.home / "store"
 
     @property
     def models_root(self) -> Path:
-        """The folder that weights are pulled into."""
+        """The directory that weights are downloaded to."""
         return self.models_dir or self.home / "models"
 
     @classmethod
@@ -152,7 +140,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments before environment before ``farm.toml`` here before ``farm.toml`` at home."""
+        """Arguments, then the environment, then ``farm.toml`` in the current directory, then the one in the home."""
         files = (Path(SETTINGS_FILE), default_home() / SETTINGS_FILE)
         tomls = (TomlConfigSettingsSource(settings_cls, toml_file=f) for f in files if f.is_file())
         return (init_settings, env_settings, *tomls)
@@ -161,18 +149,29 @@ class Settings(BaseSettings):
 def _names_redis(url: str) -> bool:
     try:
         return urlsplit(url).scheme in ("redis", "rediss") and "://" in url and urlsplit(url).port != 0
-    except ValueError:  # a port that is no number
+    except ValueError:  # a port that is not a number
         return False
 
 
+def settings_class() -> type[Settings]:
+    """The settings of a farm and, None where they are not given, the options of ``farm submit``."""
+    return _with_options(tuple((o.setting, Seconds if o.time else o.kind) for o in submit_options()))
+
+
+@lru_cache(maxsize=2)
+def _with_options(options: tuple[tuple[str, Any], ...]) -> type[Settings]:
+    fields: dict[str, Any] = {name: (kind | None, None) for name, kind in options}
+    return create_model("Settings", __base__=Settings, **fields)
+
+
 def load_settings(**overrides: object) -> Settings:
-    """The settings in force. Raises SettingsError that names the setting and its value."""
+    """The settings in force. Raises SettingsError, which names the setting and its value."""
     try:
-        settings = Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks each value
+        settings = settings_class()(**overrides)  # type: ignore[arg-type]  # pydantic checks each value
     except ValidationError as e:
         first = e.errors()[0]
         name, why = "_".join(str(p) for p in first["loc"]), first["msg"].removeprefix("Value error, ")
-        if name in overrides:  # an option of a command, which bears the setting's name
+        if name in overrides:  # an option of a command: it has the setting's name
             raise SettingsError(f"--{name.replace('_', '-')} {first.get('input')}: {why}") from e
         raise SettingsError(
             f"setting {name} = {first.get('input')!r}: {why}",

@@ -91,7 +91,7 @@ def clip(make_clip: ClipMaker) -> Path:
 def weights(require: Require) -> Path:
     """CenterFace, fetched once for this checkout."""
     try:
-        return ModelStore(load_settings(models_dir=WEIGHTS)).ensure("centerface").path.parent
+        return ModelStore(load_settings(models_dir=WEIGHTS)).ensure("centerface").parent
     except ModelError as e:
         require(None, str(e))
         raise  # not reached

@@ -2,14 +2,12 @@
 
 import fcntl
 import logging
-import os
 import sys
 from pathlib import Path
 
 from farm.errors import DeviceError, FarmError
 from farm.settings import Settings, load_settings
 from workers import identity
-from workers.vision.device import RUNTIME
 
 
 def hold_device(settings: Settings, device: str) -> object:
@@ -29,7 +27,6 @@ def main(device: str) -> int:
     """Run the worker of ``device`` until it is told to stop."""
     settings = load_settings()
     held = hold_device(settings, device)
-    os.environ[RUNTIME] = settings.cpu_runtime
     name = identity.assume(device)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     from workers.app import app  # noqa: PLC0415 - it connects signal handlers, for this process only

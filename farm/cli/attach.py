@@ -1,37 +1,43 @@
-"""The farm a command works with: one that runs here, one that a broker's address names, else an embedded one."""
+"""The farm that a command works with: the one that runs here or that a broker's address names, or an embedded one."""
 
 from types import TracebackType
 from typing import Self
 
 from farm.broker import check_broker
-from farm.jobs.context import Context, open_context
+from farm.jobs.context import open_context
 from farm.local.farm import EmbeddedFarm, lock_home
 from farm.settings import Settings
 
 
 class FarmAtHand:
-    """Context manager. Without a running farm it starts an embedded one, also when the running one ends meanwhile."""
+    """Context manager that uses the running farm, or else starts an embedded one, also when the running one ends.
+
+    The farm is up once the object is made. Raises BrokerError, DatabaseError, FarmError.
+    """
 
     def __init__(self, settings: Settings, *, start: bool) -> None:
         self._settings = settings
         self._start = start and settings.embedded
         self._farm: EmbeddedFarm | None = None
-        self.context: Context = None  # type: ignore[assignment]  # set on entering
+        if not settings.embedded:
+            check_broker(settings)
+        self.tend()
+        try:
+            self.context = open_context(settings)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
-        if not self._settings.embedded:
-            check_broker(self._settings)
-        self.tend()
-        self.context = open_context(self._settings)
         return self
 
     @property
     def own(self) -> bool:
-        """Whether the farm was started here, and ends with this command."""
+        """Whether this command started the farm, and stops it at its end."""
         return self._farm is not None
 
     def tend(self) -> None:
-        """Keep the farm up. Raises FarmError when one of its parts could not be started or ended."""
+        """Keep the farm up. Raises FarmError when one of its parts could not be started, or has stopped."""
         if self._farm is not None:
             self._farm.check()
         elif self._start and (lock := lock_home(self._settings)) is not None:

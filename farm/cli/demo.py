@@ -1,4 +1,4 @@
-"""``farm demo``: the whole way on a clip of its own."""
+"""``farm demo``: redacts a generated clip and shows the result."""
 
 from pathlib import Path
 from typing import Annotated

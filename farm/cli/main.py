@@ -1,4 +1,4 @@
-"""The ``farm`` command: its commands, and the one place where an error becomes a line and an exit code."""
+"""The ``farm`` command: registers the subcommands, and turns an error into one line and an exit code."""
 
 import logging
 import os
@@ -12,6 +12,7 @@ import typer
 
 from farm import __version__
 from farm.cli import demo, jobs, models, service, submit, verify
+from farm.cli.submit_options import error_text
 from farm.errors import FarmError
 from farm.settings import default_home
 
@@ -42,7 +43,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Options of ``farm`` itself."""
@@ -53,7 +54,7 @@ def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def run() -> NoReturn:
-    """The console script. No traceback reaches the user; a defect's goes to a log that the message names."""
+    """The console script. Users see no traceback: that of a defect goes to a log that the message names."""
     signal.signal(signal.SIGTERM, _terminated)
     logging.captureWarnings(capture=True)
     try:
@@ -63,17 +64,17 @@ def run() -> NoReturn:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output went away: `farm list | head`
+    except BrokenPipeError:  # the reader of the output closed it: `farm list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except Exception as e:  # noqa: BLE001 - the last line of defence between a defect and a person
+    except Exception as e:  # noqa: BLE001 - whatever is left is a defect, and is logged
         _defect(e)
     sys.exit(0)
 
 
 def fail(error: FarmError) -> NoReturn:
-    """Print one line and leave with the error's exit code."""
-    print(f"error: {error}", file=sys.stderr)
+    """Print one line and exit with the error's code."""
+    print(f"error: {error_text(error)}", file=sys.stderr)
     sys.exit(error.exit_code)
 
 

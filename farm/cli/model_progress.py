@@ -1,35 +1,35 @@
-"""Pulling weights with a bar."""
+"""Fetching weights, with a progress bar."""
+
+from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from farm.cli.display import errors
 from farm.domain.artefacts import fingerprint
+from farm.domain.detectors import DetectOptions
 from farm.errors import ModelError
-from farm.models.store import LocatedModel, ModelStore
+from farm.models.store import ModelStore
 from farm.settings import Settings
 
-#: The detector that tests use: it has no weights.
-STUB = "stub"
 
+def model_digest(settings: Settings, detector: DetectOptions, *, quiet: bool) -> str:
+    """The SHA-256 of a detector's weights, which are fetched if necessary; a digest of its name if it has none.
 
-def model_digest(settings: Settings, name: str, *, quiet: bool) -> str:
-    """The SHA-256 of a model's weights, fetched if need be.
-
-    Raises ModelError, also for the tests' stub outside tests.
+    Raises ModelError, also outside tests for the tests' own detector.
     """
-    if name == STUB:
-        if not settings.testing:
-            raise ModelError("the stub finds no faces: it is there for tests", hint="leave --model out")
-        return fingerprint(STUB)
-    return ensure_model(settings, name, quiet=quiet).sha256
+    if detector.hidden and not settings.testing:
+        raise ModelError(f"the {detector.model} finds no faces: it is there for tests", hint="leave --model out")
+    if detector.weights is None:
+        return fingerprint(detector.model)
+    ensure_model(settings, detector.weights.name, quiet=quiet)
+    return detector.weights.sha256
 
 
-def ensure_model(settings: Settings, name: str, *, quiet: bool, pull: bool = False) -> LocatedModel:
-    """The weights from this machine, else fetched. ``pull``: also replace wrong ones. Raises ModelError."""
+def ensure_model(settings: Settings, name: str, *, quiet: bool, pull: bool = False) -> Path:
+    """The weights' file, fetched if there is none. ``pull``: also replace a damaged one. Raises ModelError."""
     store = ModelStore(settings)
-    located = None if pull else store.locate(name)
-    if located is not None:
-        return located
+    if not pull and (path := store.locate(name)):
+        return path
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),

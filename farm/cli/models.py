@@ -1,4 +1,4 @@
-"""``farm models``: the weights that detectors need."""
+"""``farm models``: lists, fetches and verifies the weights of detectors."""
 
 import json
 from typing import Annotated
@@ -43,20 +43,20 @@ def pull(names: NameArgument = None) -> None:
     """Fetch weights; afterwards no network is needed."""
     from farm.cli.display import output  # noqa: PLC0415 - `farm --help` should not wait for it
     from farm.cli.model_progress import ensure_model  # noqa: PLC0415
-    from farm.models.catalog import MODELS  # noqa: PLC0415
+    from farm.models.store import ModelStore  # noqa: PLC0415
 
-    for name in names or list(MODELS):
-        located = ensure_model(load_settings(), name, quiet=False, pull=True)
-        output.print(f"{name}: {located.path}", soft_wrap=True)
+    settings = load_settings()
+    for name in names or ModelStore(settings).models:
+        output.print(f"{name}: {ensure_model(settings, name, quiet=False, pull=True)}", soft_wrap=True)
 
 
 @app.command("verify")
 def verify(names: NameArgument = None) -> None:
     """Compare weights with their SHA-256."""
     from farm.cli.display import output  # noqa: PLC0415 - `farm --help` should not wait for it
-    from farm.models.catalog import MODELS  # noqa: PLC0415
     from farm.models.store import ModelStore  # noqa: PLC0415
 
-    for name in names or list(MODELS):
-        located = ModelStore(load_settings()).verify(name)
-        output.print(f"{name}: {located.sha256}, as expected", soft_wrap=True)
+    store = ModelStore(load_settings())
+    for name in names or store.models:
+        store.verify(name)
+        output.print(f"{name}: {store.models[name].sha256}, as expected", soft_wrap=True)

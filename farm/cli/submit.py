@@ -1,24 +1,26 @@
-"""``farm submit``: videos in, redacted videos out."""
+"""``farm submit``: redacts videos."""
 
 import json
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from farm.cli import submit_options as options
-from farm.cli.grouped_help import GroupedHelp
-from farm.cli.job_options import chunk_seconds, job_options
+from farm.cli.submit_options import GroupedHelp, error_text, job_options, with_job_options
 from farm.errors import FarmError, OutputError, SettingsError
 from farm.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from farm.cli.attach import FarmAtHand
+    from farm.jobs.placing import Request
 
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How a command shows and runs what it submits."""
+    """How a command runs its jobs and reports on them. ``pictures``: frames become pictures, not a video."""
 
     overwrite: bool = False
     detach: bool = False
@@ -26,73 +28,60 @@ class How:
     pictures: bool = False
 
 
+def _option(group: str, say: str, *names: str, default: object = None, metavar: str | None = None) -> Any:  # noqa: ANN401 - Typer's own type
+    return typer.Option(default, *names, help=say, metavar=metavar, rich_help_panel=group)
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command("submit", cls=GroupedHelp)
+    @with_job_options
     def submit(
-        videos: options.SourceArgument,
-        start: options.StartOption = None,
-        end: options.EndOption = None,
-        fps: options.FpsOption = None,
-        every: options.EveryOption = None,
-        audio: options.AudioOption = None,
-        metadata: options.MetadataOption = None,
-        on_undetectable: options.UndetectableOption = None,
-        style: options.StyleOption = None,
-        shape: options.ShapeOption = None,
-        margin: options.MarginOption = None,
-        detect_size: options.SizeOption = None,
-        threshold: options.ThresholdOption = None,
-        gap: options.GapOption = None,
-        hold: options.HoldOption = None,
-        model: options.ModelOption = None,
-        codec: options.CodecOption = None,
-        encoder: options.EncoderOption = None,
-        crf: options.CrfOption = None,
-        preset: options.PresetOption = None,
-        scale: options.ScaleOption = None,
-        output: options.OutputOption = None,
-        overwrite: options.OverwriteOption = False,
-        frames: options.FramesOption = None,
-        frames_as: options.FramesAsOption = None,
-        detach: options.DetachOption = False,
-        as_json: options.JsonOption = False,
-        devices: options.DevicesOption = None,
-        chunk: options.ChunkOption = None,
+        videos: list[Path] = typer.Argument(metavar="VIDEO", help="The videos. They are never changed."),
+        output: Path | None = _option(
+            "Output", "The redacted video, or a folder. Default: beside the source.", "--output", "-o"
+        ),
+        overwrite: bool = _option("Output", "Replace the output if it exists.", "--overwrite", default=False),
+        frames: Path | None = _option(
+            "Output", "Write the frames as pictures into this new folder, and no video.", metavar="FOLDER"
+        ),
+        detach: bool = _option("Running", "Leave the job to a running farm and return.", "--detach", default=False),
+        as_json: bool = _option("Running", "Print facts as JSON, one line a job.", "--json", default=False),
+        devices: str | None = _option(
+            "Running", "For an embedded farm: auto, cpu:N or cuda:0,cuda:1. Default: auto.", metavar="DEVICES"
+        ),
+        chunk_seconds: float | None = _option(
+            "Running", "Length of a chunk. Default: fitted to the workers.", metavar="SECONDS"
+        ),
+        **options: object,
     ) -> None:
         """Redact every face in VIDEO and write the result beside it (or to -o)."""
-        given = {
-            "devices": devices, "style": style, "shape": shape, "margin": margin, "detect_size": detect_size,
-            "threshold": threshold, "gap": gap, "hold": hold, "crf": crf, "preset": preset, "codec": codec,
-            "encoder": encoder, "scale": scale, "start": start, "end": end, "fps": fps, "every": every,
-            "on_undetectable": on_undetectable, "metadata": metadata, "audio": audio, "frames_as": frames_as,
-            "model": model, "chunk_seconds": chunk,
-        }  # fmt: skip
-        settings = load_settings(**{k: v for k, v in given.items() if v is not None})
+        options |= {"devices": devices, "chunk_seconds": chunk_seconds}
+        settings = load_settings(**{k: v for k, v in options.items() if v is not None})
         if frames is not None and output is not None:
             raise SettingsError("--frames and -o: one of them", hint="frames are pictures in a folder, not a video")
-        if frames is None and frames_as is not None:
+        if frames is None and options["frames_as"] is not None:
             raise SettingsError("--frames-as goes with --frames", hint="name the folder: --frames FOLDER")
         how = How(overwrite, detach, as_json, pictures=frames is not None)
         run_submit(settings, videos, output if frames is None else frames, how)
 
 
 def run_submit(settings: Settings, videos: list[Path], output: Path | None, how: How) -> None:
-    """Submit all videos, one after the other; the first error decides the exit code, the others still run."""
+    """Submit the videos one after the other. An error does not stop the others; the first one sets the exit code."""
     from farm.cli.attach import FarmAtHand  # noqa: PLC0415 - `farm --help` should not wait for it
     from farm.cli.model_progress import model_digest  # noqa: PLC0415
     from farm.jobs.placing import Request, place_output  # noqa: PLC0415
     from farm.media.reading.limits import Limits  # noqa: PLC0415
 
-    asked, length = job_options(settings, pictures=how.pictures), chunk_seconds(settings)
+    asked, length = job_options(settings, pictures=how.pictures), settings.chunk_seconds
     if len(videos) > 1 and how.pictures:
         raise OutputError(f"{output}: one folder for the frames of {len(videos)} videos", hint="submit one at a time")
     if len(videos) > 1 and output is not None and not output.is_dir():
         raise OutputError(f"{output} is not a folder", hint="several videos need an existing folder after -o")
     limits = Limits(settings.max_pixels, settings.max_hours * 3600)
     requests, first, taken = [], None, set[Path]()
-    for video in videos:  # all are looked at before the first is begun
+    for video in videos:  # check all before the first job starts
         try:
             request = Request(video, output, how.overwrite, asked, length, limits)
             place = place_output(request)
@@ -103,9 +92,9 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
         except FarmError as e:
             first = first or e
             if len(videos) > 1:
-                print(f"error: {e}", file=sys.stderr)
+                print(f"error: {error_text(e)}", file=sys.stderr)
     if requests:
-        model = model_digest(settings, asked.detect.model, quiet=how.as_json)
+        model = model_digest(settings, asked.detect, quiet=how.as_json)
         with FarmAtHand(settings, start=not how.detach) as farm:
             for request in requests:
                 try:
@@ -113,14 +102,14 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
                 except FarmError as e:
                     first = first or e
                     if len(videos) > 1:
-                        print(f"error: {e}", file=sys.stderr)
+                        print(f"error: {error_text(e)}", file=sys.stderr)
     if first is not None:
         if len(videos) > 1:
             raise typer.Exit(first.exit_code)
         raise first
 
 
-def _one(farm: Any, settings: Settings, request: Any, model: str, how: How) -> None:  # noqa: ANN401 - imported late
+def _one(farm: "FarmAtHand", settings: Settings, request: "Request", model: str, how: How) -> None:
     from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
     from farm.jobs.queries import job_facts, live_workers  # noqa: PLC0415
     from farm.jobs.submit import submit  # noqa: PLC0415
@@ -154,19 +143,18 @@ def _one(farm: Any, settings: Settings, request: Any, model: str, how: How) -> N
 
 
 def interrupted(job: str, *, stops: bool) -> str:
-    """What Ctrl-C means for a job. ``stops``: the farm ends with the command; one that runs by itself goes on."""
+    """What Ctrl-C does to a job. ``stops``: the farm is embedded in this command, and stops with it."""
     if stops:
         return f"stopped. Finished chunks are kept: the same command goes on with job {job}"
     return f"no longer watched. The running farm goes on with job {job}: farm watch {job}, or farm cancel {job}"
 
 
 def expected_workers(devices: str) -> int:
-    """How many workers a farm will have that has none yet: what the number of chunks is fitted to."""
+    """How many workers a farm will have that has none yet; the number of chunks depends on it."""
     import psutil  # noqa: PLC0415 - needed here only
 
-    first = devices.split(",")
     if devices.startswith("cpu:") and devices[4:].isdigit():
         return max(1, int(devices[4:]))
     if devices.startswith("cuda"):
-        return len(first)
+        return len(devices.split(","))
     return psutil.cpu_count(logical=False) or 1

@@ -1,92 +1,81 @@
-"""The options of ``farm submit``, in the groups and the order of its help."""
+"""A job's options on the command line: their parameters, their help, their values, and how errors name them."""
 
-from pathlib import Path
-from typing import Annotated, Any
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from inspect import Parameter, Signature, signature
+from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
-from farm.domain.options import CODECS
+from farm.domain.option import GROUPS
+from farm.domain.options import PICTURE_FORMATS, JobOptions, load_options, submit_options
+from farm.errors import FarmError, SettingsError
+from farm.settings import Settings
 
-_SOURCE, _FACES, _VIDEO, _OUTPUT, _RUN = "Source", "Faces", "Encoding", "Output", "Running"
+#: The codec of the segments whose frames become pictures.
+_LOSSLESS = "ffv1"
 
 
-def _option(group: str, say: str, *names: str, **more: Any) -> Any:  # noqa: ANN401 - Typer's own type
-    """An option in its group of the help."""
-    return typer.Option(*names, help=say, rich_help_panel=group, **more)
+class GroupedHelp(TyperCommand):
+    """Lists each option under the group that its ``rich_help_panel`` names, the groups in the order of the options.
+
+    Typer's own grouped help draws frames around the groups; this is plain text, for pipes and narrow terminals.
+    """
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - Typer's own copies of click's classes
+        """See TyperCommand."""
+        groups: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for parameter in self.get_params(ctx):
+            if record := parameter.get_help_record(ctx):
+                usual = "Arguments" if parameter.param_type_name == "argument" else "Help"
+                groups[getattr(parameter, "rich_help_panel", None) or usual].append(record)
+        for name, records in groups.items():
+            with formatter.section(name):
+                formatter.write_dl(records)
 
 
-SourceArgument = Annotated[list[Path], typer.Argument(metavar="VIDEO", help="The videos. They are never changed.")]
+def with_job_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Declare a parameter of ``command`` for every job option, in place of its ``**options``; sorted by group."""
+    rows: list[tuple[int, bool, Parameter]] = []
+    for own in signature(command).parameters.values():
+        if own.kind is not Parameter.VAR_KEYWORD:
+            group = own.default.rich_help_panel
+            rows.append((GROUPS.index(group) if group else -1, False, own.replace(kind=Parameter.KEYWORD_ONLY)))
+    for o in submit_options():
+        declared = typer.Option(None, help=o.text, metavar=o.metavar, rich_help_panel=o.group)
+        kind = (str if o.time else o.kind) | None
+        parameter = Parameter(o.setting, Parameter.KEYWORD_ONLY, default=declared, annotation=kind)
+        rows.append((GROUPS.index(str(o.group)), o.last, parameter))
+    rows.sort(key=lambda row: row[:2])
+    command.__signature__ = Signature([p for *_, p in rows])  # type: ignore[attr-defined]  # PEP 362
+    return command
 
-StartOption = Annotated[str | None, _option(_SOURCE, "Begin here: 90, 5s, 1:02:03.5.", metavar="TIME")]
-EndOption = Annotated[str | None, _option(_SOURCE, "End before this time of the source.", metavar="TIME")]
-FpsOption = Annotated[float | None, _option(_SOURCE, "Keep at most so many frames a second.", metavar="RATE")]
-EveryOption = Annotated[str | None, _option(_SOURCE, "Keep one frame in each such interval, as 5s.", metavar="TIME")]
-AudioOption = Annotated[str | None, _option(_SOURCE, "keep or drop. Default: keep.", metavar="WHAT")]
-MetadataOption = Annotated[
-    str | None,
-    _option(_SOURCE, "keep, strip-private (no places, no names) or strip. Default: strip-private.", metavar="WHAT"),
-]
-UndetectableOption = Annotated[
-    str | None, _option(_SOURCE, "Frames that cannot be decoded: fail, or blackout. Default: fail.", metavar="WHAT")
-]
 
-StyleOption = Annotated[str | None, _option(_FACES, "blur, pixelate or solid. Default: blur.", metavar="STYLE")]
-ShapeOption = Annotated[str | None, _option(_FACES, "ellipse or rectangle. Default: ellipse.", metavar="SHAPE")]
-MarginOption = Annotated[
-    float | None, _option(_FACES, "Share of a face's box added on each side. Default: 0.3.", metavar="SHARE")
-]
-SizeOption = Annotated[
-    int | None,
-    _option(
-        _FACES,
-        "Long side in pixels that faces are sought at; larger finds smaller faces, and takes longer. Default: 640.",
-        metavar="PIXELS",
-    ),
-]
-ThresholdOption = Annotated[
-    float | None, _option(_FACES, "Lowest score of a detection that counts. Default: 0.12.", metavar="SCORE")
-]
-GapOption = Annotated[
-    float | None, _option(_FACES, "Seconds without detection filled inside a track. Default: 1.", metavar="SECONDS")
-]
-HoldOption = Annotated[
-    float | None, _option(_FACES, "Seconds covered before and after a track. Default: 0.25.", metavar="SECONDS")
-]
-ModelOption = Annotated[str | None, _option(_FACES, "The detector's model. Default: centerface.", metavar="NAME")]
+def job_options(settings: Settings, *, pictures: bool = False) -> JobOptions:
+    """A job's options, from settings that :func:`load_settings` returned.
 
-CodecOption = Annotated[str | None, _option(_VIDEO, f"{', '.join(CODECS)}. Default: the source's.", metavar="NAME")]
-EncoderOption = Annotated[
-    str | None, _option(_VIDEO, "FFmpeg's name of an encoder, as hevc_nvenc. Default: the codec's.", metavar="NAME")
-]
-CrfOption = Annotated[int | None, _option(_VIDEO, "Quality, 0 (best) to 51. Default: 18.", metavar="NUMBER")]
-PresetOption = Annotated[
-    str | None, _option(_VIDEO, "Speed, ultrafast to veryslow. Default: veryfast.", metavar="NAME")
-]
-ScaleOption = Annotated[
-    int | None,
-    _option(
-        _VIDEO,
-        "Shrink the picture to at most this width, as it is shown.",
-        metavar="WIDTH",
-    ),
-]
+    ``pictures``: its frames are written as pictures instead of a video. Raises SettingsError for a value that cannot
+    be used, and for an option that the chosen detector or style does not have.
+    """
+    row: dict[str, dict[str, Any]] = defaultdict(dict)
+    for option in submit_options():
+        section, _, field = option.name.partition(".")
+        if (value := getattr(settings, option.setting)) is not None:
+            row[section][field] = value
+    pictures_as = row["compose"].pop("pictures", PICTURE_FORMATS[0])
+    if pictures:
+        if row["redact"].keys() & {"codec", "encoder"}:
+            raise SettingsError("--codec and --encoder are for videos", hint="leave them away beside --frames")
+        row["redact"]["codec"] = _LOSSLESS
+        row["compose"]["pictures"] = pictures_as
+    return load_options(row)
 
-OutputOption = Annotated[
-    Path | None, _option(_OUTPUT, "The redacted video, or a folder. Default: beside the source.", "--output", "-o")
-]
-OverwriteOption = Annotated[bool, _option(_OUTPUT, "Replace the output if it exists.", "--overwrite")]
-FramesOption = Annotated[
-    Path | None,
-    _option(_OUTPUT, "Write the frames as pictures into this new folder, and no video.", "--frames", metavar="FOLDER"),
-]
-FramesAsOption = Annotated[str | None, _option(_OUTPUT, "With --frames: png or jpeg. Default: png.", metavar="KIND")]
 
-DetachOption = Annotated[bool, _option(_RUN, "Leave the job to a running farm and return.", "--detach")]
-JsonOption = Annotated[bool, _option(_RUN, "Print facts as JSON, one line a job.", "--json")]
-DevicesOption = Annotated[
-    str | None, _option(_RUN, "For an embedded farm: auto, cpu:N or cuda:0,cuda:1. Default: auto.", metavar="DEVICES")
-]
-ChunkOption = Annotated[
-    float | None,
-    _option(_RUN, "Length of a chunk. Default: fitted to the workers.", "--chunk-seconds", metavar="SECONDS"),
-]
+def error_text(error: FarmError) -> str:
+    """An error's line. Where the error is about an option, options are spelled as on the command line."""
+    text = str(error)
+    for option in submit_options() if error.field else ():
+        text = re.sub(rf"(?<![\w.-]){re.escape(option.name)}(?![\w.-])", option.flag, text)
+    return text

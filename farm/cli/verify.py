@@ -1,4 +1,4 @@
-"""``farm verify``: an output beside its source, checked without a farm."""
+"""``farm verify``: compares an output with its source, without a farm."""
 
 import json
 import math
@@ -64,7 +64,7 @@ def verify(
 
 
 def facts(found: "Comparison") -> dict[str, Any]:
-    """A comparison for programs; times in seconds as text, exact fractions."""
+    """A comparison as JSON. Times are in seconds, exact fractions as text."""
     return {
         "source": str(found.source),
         "output": str(found.output),

@@ -1,53 +1,55 @@
-"""What a user may ask of a job. Every field that changes the output is part of the job's fingerprint."""
+"""What a user may ask of a job. Every option that changes the output is part of the job's fingerprint."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from math import inf
+from typing import Any, cast
 
-from farm.errors import SettingsError
+from farm.domain.detectors import CenterFaceOptions, DetectOptions
+from farm.domain.option import Option, Section, option
 
-STYLES = ("blur", "pixelate", "solid")
 SHAPES = ("ellipse", "rectangle")
 CODECS = ("h264", "hevc", "av1", "vp8", "vp9", "mpeg2video", "mpeg4", "prores", "ffv1", "mjpeg")
 UNDETECTABLE = ("fail", "blackout")
 METADATA = ("keep", "strip-private", "strip")
-AUDIO = ("keep", "drop")
-PICTURES = ("png", "jpeg")
+PICTURE_FORMATS = ("png", "jpeg")
 PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
 )  # fmt: skip
 
 
-def _require(holds: bool, name: str, value: object, allowed: str) -> None:
-    if not holds:
-        raise SettingsError(f"{name} {value}: not a usable value", hint=f"use {allowed}")
-
-
 @dataclass(frozen=True, slots=True)
-class SourceOptions:
-    """Which frames of a source are redacted, and what becomes of those that cannot be.
+class SourceOptions(Section):
+    """Which frames of a source are redacted, and what happens to those that cannot be decoded.
 
     ``start`` and ``end`` in seconds on the source's own clock, counted from its first frame: frames from ``start`` on
-    and before ``end``. At most one of ``fps`` (frames a second) and ``every`` (seconds) samples: the first frame in
+    and before ``end``. At most one of ``fps`` (frames per second) and ``every`` (seconds) samples: the first frame in
     each such interval is kept. ``on_undetectable``: a frame that cannot be decoded fails the job, or is black.
     """
 
-    start: float | None = None
-    end: float | None = None
-    fps: float | None = None
-    every: float | None = None
-    on_undetectable: str = "fail"
+    section = "source"
 
-    def __post_init__(self) -> None:
-        _require(self.start is None or 0 <= self.start < inf, "--start", self.start, "seconds from the beginning")
-        after = self.start or 0
-        _require(self.end is None or after < self.end < inf, "--end", self.end, "seconds, after --start")
-        _require(self.fps is None or 0 < self.fps <= 1000, "--fps", self.fps, "above 0 to 1000 frames a second")
-        _require(self.every is None or 0 < self.every < inf, "--every", self.every, "seconds above 0")
-        _require(self.fps is None or self.every is None, "--every", self.every, "it or --fps, not both")
-        _require(
-            self.on_undetectable in UNDETECTABLE, "--on-undetectable", self.on_undetectable, " or ".join(UNDETECTABLE)
-        )
+    start: float | None = option(
+        None, "Begin here: 90, 5s, 1:02:03.5.", "Source", "TIME", ge=0, unit="seconds from the beginning", time=True
+    )
+    end: float | None = option(None, "End before this time of the source.", "Source", "TIME", time=True)
+    fps: float | None = option(
+        None, "Keep at most so many frames a second.", "Source", "RATE", gt=0, le=1000, unit="frames a second"
+    )
+    every: float | None = option(
+        None, "Keep one frame in each such interval, as 5s.", "Source", "TIME", gt=0, unit="seconds", time=True
+    )
+    on_undetectable: str = option(
+        "fail", "Frames that cannot be decoded: fail, or blackout.", "Source", "WHAT", choices=UNDETECTABLE, last=True
+    )
+
+    def check(self) -> None:
+        """See :meth:`farm.domain.option.Section.check`."""
+        if self.end is not None and not (self.start or 0) < self.end < inf:
+            raise self.options()["end"].refused(self.end, "seconds, after source.start")
+        if self.fps is not None and self.every is not None:
+            raise self.options()["every"].refused(self.every, "it or source.fps, not both")
 
     @property
     def interval(self) -> Fraction | None:
@@ -58,101 +60,94 @@ class SourceOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class DetectOptions:
-    """``size``: long side in pixels that a frame is scaled to before detection. ``threshold``: lowest score kept."""
-
-    model: str = "centerface"
-    size: int = 640
-    threshold: float = 0.12
-
-    def __post_init__(self) -> None:
-        _require(64 <= self.size <= 8192, "--detect-size", self.size, "64 to 8192 pixels")
-        _require(0 < self.threshold < 1, "--threshold", self.threshold, "above 0 and below 1")
-
-
-@dataclass(frozen=True, slots=True)
-class LinkOptions:
+class LinkOptions(Section):
     """Seconds: ``gap`` filled inside a track, ``hold`` before its first and after its last detection.
 
     A detection scoring less than ``birth`` continues a track but does not begin one.
     """
 
-    gap: float = 1.0
-    hold: float = 0.25
-    birth: float = 0.24
+    section = "link"
 
-    def __post_init__(self) -> None:
-        _require(0 <= self.gap <= 10, "--gap", self.gap, "0 to 10 seconds")
-        _require(0 <= self.hold <= 10, "--hold", self.hold, "0 to 10 seconds")
-        _require(0 < self.birth < 1, "--birth", self.birth, "above 0 and below 1")
+    gap: float = option(
+        1.0, "Seconds without detection filled inside a track.", "Faces", "SECONDS", ge=0, le=10, unit="seconds"
+    )
+    hold: float = option(
+        0.25, "Seconds covered before and after a track.", "Faces", "SECONDS", ge=0, le=10, unit="seconds"
+    )
+    birth: float = option(0.24, gt=0, lt=1)
 
 
 @dataclass(frozen=True, slots=True)
-class RedactOptions:
+class RedactOptions(Section):
     """How a face is covered and how the video is encoded. ``margin``: share of the box added on each side.
 
     ``codec``: None keeps the source's family. ``encoder``: FFmpeg's name of one (``hevc_nvenc``), None for the
     codec's usual one. ``scale``: the output's width in pixels where it is to be smaller than the source.
     """
 
-    style: str = "blur"
-    shape: str = "ellipse"
-    margin: float = 0.3
-    crf: int = 18
-    preset: str = "veryfast"
-    codec: str | None = None
-    encoder: str | None = None
-    scale: int | None = None
+    section = "redact"
+    chooser = "style"
 
-    def __post_init__(self) -> None:
-        _require(self.style in STYLES, "--style", self.style, ", ".join(STYLES))
-        _require(self.shape in SHAPES, "--shape", self.shape, ", ".join(SHAPES))
-        _require(0 <= self.margin <= 5, "--margin", self.margin, "0 to 5")
-        _require(0 <= self.crf <= 51, "--crf", self.crf, "0 to 51")
-        _require(self.preset in PRESETS, "--preset", self.preset, ", ".join(PRESETS))
-        _require(self.codec is None or self.codec in CODECS, "--codec", self.codec, ", ".join(CODECS))
-        _require(self.scale is None or 16 <= self.scale <= 16384, "--scale", self.scale, "16 to 16384 pixels")
+    style: str = option("blur", "{choices}.", "Faces", "STYLE")
+    shape: str = option("ellipse", "{choices}.", "Faces", "SHAPE", choices=SHAPES)
+    margin: float = option(0.3, "Share of a face's box added on each side.", "Faces", "SHARE", ge=0, le=5)
+    codec: str | None = option(None, f"{', '.join(CODECS)}.", "Encoding", "NAME", shown="the source's", choices=CODECS)
+    encoder: str | None = option(
+        None, "FFmpeg's name of an encoder, as hevc_nvenc.", "Encoding", "NAME", shown="the codec's"
+    )
+    crf: int = option(18, "Quality, 0 (best) to 51.", "Encoding", "NUMBER", ge=0, le=51)
+    preset: str = option("veryfast", "Speed, ultrafast to veryslow.", "Encoding", "NAME", choices=PRESETS)
+    scale: int | None = option(
+        None, "Shrink the picture to at most this width, as it is shown.", "Encoding", "WIDTH", ge=16, le=16384,
+        unit="pixels",
+    )  # fmt: skip
+
+    @classmethod
+    def kinds(cls) -> Mapping[str, type[Section]]:
+        """See :meth:`farm.domain.option.Section.kinds`."""
+        return STYLES
 
 
-@dataclass(frozen=True, slots=True)
-class ComposeOptions:
-    """What of the source comes with its video. ``pictures``: frames as pictures instead of a video, and their kind."""
-
-    metadata: str = "strip-private"
-    audio: str = "keep"
-    pictures: str | None = None
-
-    def __post_init__(self) -> None:
-        _require(self.metadata in METADATA, "--metadata", self.metadata, ", ".join(METADATA))
-        _require(self.audio in AUDIO, "--audio", self.audio, " or ".join(AUDIO))
-        _require(self.pictures in (None, *PICTURES), "--frames-as", self.pictures, " or ".join(PICTURES))
+#: The redaction styles, ``workers.vision.redactors.NAME``; one with options of its own has its own subclass.
+STYLES: dict[str, type[RedactOptions]] = {"blur": RedactOptions, "pixelate": RedactOptions, "solid": RedactOptions}
 
 
 @dataclass(frozen=True, slots=True)
+class ComposeOptions(Section):
+    """What of the source comes with its video. ``pictures``: the format of frames written in place of a video."""
+
+    section = "compose"
+
+    audio: str = option("keep", "{choices}.", "Source", "WHAT", choices=("keep", "drop"))
+    metadata: str = option(
+        "strip-private", "keep, strip-private (no places, no names) or strip.", "Source", "WHAT", choices=METADATA
+    )
+    pictures: str | None = option(
+        None, "With --frames: {choices}.", "Output", "KIND", setting="frames_as", shown="png", choices=PICTURE_FORMATS
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
-    """All options of a job."""
+    """All options of a job. The help lists the sections' options in this order, group by group."""
 
-    detect: DetectOptions = DetectOptions()
-    link: LinkOptions = LinkOptions()
-    redact: RedactOptions = RedactOptions()
     source: SourceOptions = SourceOptions()
+    redact: RedactOptions = RedactOptions()
+    detect: DetectOptions = CenterFaceOptions()  # noqa: RUF009 - it is immutable
+    link: LinkOptions = LinkOptions()
     compose: ComposeOptions = ComposeOptions()
 
 
-def load_options(row: dict[str, dict[str, object]]) -> JobOptions:
-    """Options from ``dataclasses.asdict``. Raises SettingsError for a name that is not one."""
-    kinds = {
-        "detect": DetectOptions,
-        "link": LinkOptions,
-        "redact": RedactOptions,
-        "source": SourceOptions,
-        "compose": ComposeOptions,
-    }
-    parts: dict[str, object] = {}
-    for part, kind in kinds.items():
-        values = row.get(part, {})
-        unknown = set(values) - {f.name for f in fields(kind)}
-        if unknown:
-            raise SettingsError(f"unknown option {part}.{min(unknown)}")
-        parts[part] = kind(**values)
-    return JobOptions(**parts)  # type: ignore[arg-type]  # each part was made by its own kind
+def _sections() -> dict[str, type[Section]]:
+    return {f.name: cast("type[Section]", f.type) for f in fields(JobOptions)}
+
+
+def submit_options() -> list[Option]:
+    """The options of ``farm submit`` that change a job: of every section, detector and style."""
+    return [o for section in _sections().values() for o in section.all_options().values() if o.group]
+
+
+def load_options(row: Mapping[str, Mapping[str, Any]]) -> JobOptions:
+    """Options from their JSON, ``dataclasses.asdict``. Raises SettingsError as :meth:`Section.load`."""
+    parts: dict[str, Any] = {name: section.load(row.get(name, {})) for name, section in _sections().items()}
+    return JobOptions(**parts)

@@ -120,4 +120,4 @@ def _named(source: Path) -> Iterator[None]:
     except (OutputError, SettingsError, SourceError) as e:
         if str(source) in e.message:
             raise
-        raise type(e)(f"{source}: {e.message}", hint=e.hint) from None
+        raise type(e)(f"{source}: {e.message}", hint=e.hint, field=e.field) from None

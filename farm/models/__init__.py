@@ -1,18 +1,1 @@
-"""Which detection models there are, where their weights come from, and where they lie."""
-
-from farm.models.catalog import MODELS, Cache, Directory, Model, Source, Url, Wheel, find_model
-from farm.models.store import LocatedModel, ModelStatus, ModelStore
-
-__all__ = [
-    "MODELS",
-    "Cache",
-    "Directory",
-    "LocatedModel",
-    "Model",
-    "ModelStatus",
-    "ModelStore",
-    "Source",
-    "Url",
-    "Wheel",
-    "find_model",
-]
+"""The weights of detection models: where they lie on this machine, and how they are fetched."""

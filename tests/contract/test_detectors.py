@@ -8,14 +8,18 @@ import pytest
 from numpy.typing import NDArray
 
 from farm.domain.detection import Detection
+from farm.domain.detectors import DETECTORS
 from farm.domain.geometry import intersection_over_union
-from farm.domain.options import DetectOptions
 from farm.errors import ModelError
 from workers.vision.detectors.base import Detector
-from workers.vision.detectors.registry import DETECTORS, create_detector
+from workers.vision.detectors.registry import create_detector
+from workers.vision.detectors.session import resolve_runtime
+from workers.vision.detectors.stub import StubDetector
 from workers.vision.device import Device
 
 SOURCE = 960, 720
+CPU = Device("cpu", 0)
+AUTO = resolve_runtime("auto", CPU)
 
 
 @pytest.fixture(scope="module", params=sorted(DETECTORS))
@@ -23,7 +27,7 @@ def detector(request: pytest.FixtureRequest) -> Detector:
     def find(name: str) -> Path:
         return Path(request.getfixturevalue("weights")) / f"{name}.onnx"
 
-    return create_detector(DetectOptions(model=request.param), Device("cpu", 0), threads=1, weights=find)
+    return create_detector(DETECTORS[request.param](), CPU, threads=1, runtime=AUTO, weights=find)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,7 @@ def face() -> NDArray[np.uint8]:
 
 def show(detector: Detector, scene: NDArray[np.uint8]) -> NDArray[np.uint8]:
     scene = scene.copy()
-    if detector.name == "stub":
+    if isinstance(detector, StubDetector):
         scene[160:310, 372:492] = (0, 255, 0)
     return cv2.resize(scene, detector.picture_size(*SOURCE), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
@@ -79,8 +83,8 @@ def test_nothing_is_found_in_nothing(detector: Detector) -> None:
 def test_weights_that_are_not_these(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.onnx"
     wrong.write_bytes(b"not a model")
-    for name, entry in DETECTORS.items():
-        if entry.needs_weights:
-            made = create_detector(DetectOptions(model=name), Device("cpu", 0), threads=1, weights=lambda _: wrong)
+    for options in DETECTORS.values():
+        if options.weights is not None:
+            made = create_detector(options(), CPU, threads=1, runtime=AUTO, weights=lambda _: wrong)
             with pytest.raises(ModelError):
                 made.detect([np.zeros((64, 64, 3), np.uint8)], SOURCE)

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from farm.domain.options import STYLES, load_options
 from workers.vision.redactors.base import Patch, Redactor
-from workers.vision.redactors.registry import REDACTORS, redactor_named
+from workers.vision.redactors.registry import create_redactor
 
 
-@pytest.fixture(params=sorted(REDACTORS))
+@pytest.fixture(params=sorted(STYLES))
 def redactor(request: pytest.FixtureRequest) -> Redactor:
-    return redactor_named(request.param)
+    return create_redactor(load_options({"redact": {"style": request.param}}).redact)
 
 
 def plane(rows: int, columns: int) -> NDArray[np.uint8]:
@@ -23,7 +24,7 @@ def test_shape_type_and_source_untouched(redactor: Redactor, shape: tuple[int, i
     pixels = plane(*shape)
     before = pixels.copy()
     within = min(cells[0], shape[1]), min(cells[1], shape[0])
-    content = redactor.content(Patch(pixels, within, 16))
+    content = redactor(Patch(pixels, within, 16))
     assert content.shape == shape
     assert content.dtype == np.uint8
     assert (pixels == before).all()
@@ -31,14 +32,10 @@ def test_shape_type_and_source_untouched(redactor: Redactor, shape: tuple[int, i
 
 
 def test_equal_patches_give_equal_contents(redactor: Redactor) -> None:
-    first, second = (redactor.content(Patch(plane(50, 40), (6, 8), 16)) for _ in range(2))
+    first, second = (redactor(Patch(plane(50, 40), (6, 8), 16)) for _ in range(2))
     assert (first == second).all()
 
 
 def test_fine_structure_is_gone(redactor: Redactor) -> None:
-    content = redactor.content(Patch(plane(120, 120), (8, 8), 16)).astype(float)
+    content = redactor(Patch(plane(120, 120), (8, 8), 16)).astype(float)
     assert content.std() < 12  # of 74
-
-
-def test_its_name_is_its_style(redactor: Redactor) -> None:
-    assert REDACTORS[redactor.name] is redactor

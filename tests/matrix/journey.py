@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from farm.coordinator.linking import link_job
 from farm.domain.detection import Detection
+from farm.domain.detectors import DetectOptions, StubOptions
 from farm.domain.geometry import Box
 from farm.domain.manifest import Manifest, dump_manifest
-from farm.domain.options import DetectOptions, JobOptions, RedactOptions
+from farm.domain.options import JobOptions, RedactOptions
 from farm.domain.track import load_frame
 from farm.jobs.placing import Request, place_output
 from farm.media.reading.index import plan_manifest
@@ -25,20 +26,18 @@ from workers.stages.detect import run_detect
 from workers.stages.redact import run_redact
 from workers.vision.detectors.base import Detector
 from workers.vision.detectors.registry import create_detector
+from workers.vision.detectors.session import resolve_runtime
 from workers.vision.device import Device
 
 CHUNK_SECONDS = 0.6
 #: One solid colour per face, so that the pixels show whether a region is covered.
-SOLID = JobOptions(
-    detect=DetectOptions(model="stub", size=320), redact=RedactOptions(style="solid", preset="ultrafast", crf=14)
-)
+SOLID = JobOptions(detect=StubOptions(size=320), redact=RedactOptions(style="solid", preset="ultrafast", crf=14))
 _PLAN = "plans/p/manifest.json"
 
 
 class FixedDetector:
     """Reports one face per picture, left of the centre of the upright picture, whatever it shows."""
 
-    name = "fixed"
     batch_size = 4
 
     def picture_size(self, width: int, height: int) -> tuple[int, int]:
@@ -63,8 +62,11 @@ class Tools:
         """See :class:`workers.stages.orders.Tools`."""
         if self.fixed:
             return FixedDetector()
-        folder = self.weights or Path("none")
-        return create_detector(options, Device("cpu", 0), threads=2, weights=lambda name: next(folder.glob(f"{name}*")))
+        folder, device = self.weights or Path("none"), Device("cpu", 0)
+        runtime = resolve_runtime("auto", device)
+        return create_detector(
+            options, device, threads=2, runtime=runtime, weights=lambda name: next(folder.glob(f"{name}*"))
+        )
 
 
 def tools_for(clip: str) -> Tools:

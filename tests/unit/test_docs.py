@@ -8,7 +8,8 @@ import pytest
 import typer
 
 from farm.cli.main import app
-from farm.settings import Settings
+from farm.settings import settings_class
+from tests.option_table import option_table, with_table
 
 PROJECT = Path(__file__).parent.parent.parent
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
@@ -34,13 +35,18 @@ def test_every_option_of_submit_is_documented_and_real() -> None:
     assert documented == real - {"--help"}
 
 
+def test_the_table_of_options_is_the_one_that_is_generated() -> None:
+    assert option_table() in README
+    assert with_table(README) == README, "make docs"
+
+
 def test_every_command_is_documented() -> None:
     for name in commands():
         assert re.search(rf"farm ([a-z|]+\|)?{name}\b", README), name
 
 
 def test_every_setting_is_real() -> None:
-    real = {f"FARM_{name.upper()}" for name in Settings.model_fields}
+    real = {f"FARM_{name.upper()}" for name in settings_class().model_fields}
     assert set(re.findall(r"FARM_[A-Z_]+[A-Z]", README)) <= real
 
 

@@ -11,8 +11,9 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from farm.domain.artefacts import pts_key
+from farm.domain.detectors import DetectOptions
 from farm.domain.manifest import Chunk, Manifest, load_manifest
-from farm.domain.options import DetectOptions, JobOptions, load_options
+from farm.domain.options import JobOptions, load_options
 from farm.errors import VerificationError
 from farm.media.reading.chunk import check_source
 from farm.messages import Artefact, Order

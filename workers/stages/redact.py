@@ -23,7 +23,7 @@ from workers.stages.orders import Plan, Report, Result, Tools, Written, check_in
 from workers.stages.prefetch import prefetch
 from workers.stages.spent import Spent
 from workers.vision.redactors.painting import black_out, paint
-from workers.vision.redactors.registry import redactor_named
+from workers.vision.redactors.registry import create_redactor
 from workers.vision.resampling import resized
 from workers.vision.sketch import is_like
 
@@ -107,7 +107,7 @@ def _painted(
     Raises VerificationError unless lines and frames match, SourceError for a frame of ``source`` that is not the one
     that was examined.
     """
-    redactor = redactor_named(options.style)
+    redactor = create_redactor(options)
     with closing(frames):
         for decoded in frames:
             frame = from_above(decoded.frame)

@@ -4,12 +4,13 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from farm.domain.options import DetectOptions
+from farm.domain.detectors import DetectOptions
 from farm.models.store import ModelStore
 from farm.settings import Settings
 from workers.device import list_gpus
 from workers.vision.detectors.base import Detector
 from workers.vision.detectors.registry import create_detector
+from workers.vision.detectors.session import resolve_runtime
 from workers.vision.device import Device
 from workers.vision.resampling import use_one_thread
 
@@ -27,17 +28,18 @@ class Toolbox:
         """``device`` by its name, as in ``cuda0``. Raises SettingsError."""
         self.device = Device.named(device)
         self.threads = 1 if self.device.kind == "cpu" else _share_of_cores()
+        self.runtime = resolve_runtime(settings.cpu_runtime, self.device)
         self._models = ModelStore(settings)
         self.detector = lru_cache(maxsize=2)(self._load)
         use_one_thread()
 
     def _load(self, options: DetectOptions) -> Detector:
         """The detector for these options. Raises ModelError or DeviceError."""
-        return create_detector(options, self.device, threads=self.threads, weights=self._weights)
+        return create_detector(options, self.device, threads=self.threads, runtime=self.runtime, weights=self._weights)
 
     def _weights(self, name: str) -> Path:
         """Weights whose digest was just checked; pulled when this machine has none yet."""
-        return self._models.ensure(name).path
+        return self._models.ensure(name)
 
 
 def _share_of_cores() -> int:

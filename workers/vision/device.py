@@ -6,9 +6,6 @@ from typing import Literal
 
 from farm.errors import SettingsError
 
-#: The setting ``cpu_runtime`` as a worker's process finds it: auto is OpenVINO where that is installed.
-RUNTIME = "FARM_CPU_RUNTIME"
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class Device:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from farm.domain.detection import FrameDetections, load_frame
+from farm.domain.detectors import DetectOptions, StubOptions
 from farm.domain.manifest import Manifest, dump_manifest
-from farm.domain.options import DetectOptions, JobOptions
+from farm.domain.options import JobOptions
 from farm.domain.track import FrameTracks, TrackedBox, dump_frame
 from farm.media.reading.index import plan_manifest
 from farm.messages import Artefact, Order, Stage
@@ -24,7 +25,7 @@ from workers.vision.detectors.registry import create_detector
 from workers.vision.device import Device
 
 GreenClip = Callable[..., Path]
-OPTIONS = JobOptions(detect=DetectOptions(model="stub", size=320))
+OPTIONS = JobOptions(detect=StubOptions(size=320))
 
 
 def write_green_clip(path: Path, frames: int = 50, gop: int = 10, size: tuple[int, int] = (320, 192)) -> Path:
@@ -72,7 +73,7 @@ class StubTools:
         def weights(name: str) -> Path:
             raise AssertionError(name)
 
-        return create_detector(options, Device("cpu", 0), threads=1, weights=weights)
+        return create_detector(options, Device("cpu", 0), threads=1, runtime="onnxruntime", weights=weights)
 
 
 @dataclass

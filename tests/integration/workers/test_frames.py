@@ -18,7 +18,7 @@ from farm.media.reading.index import plan_manifest
 from tests.integration.trips import rendered
 from tests.integration.workers.conftest import GreenClip
 from workers.vision.redactors.painting import paint
-from workers.vision.redactors.registry import redactor_named
+from workers.vision.redactors.registry import create_redactor
 
 
 def decoded(path: Path) -> list[tuple[int | None, bytes]]:
@@ -181,7 +181,7 @@ def test_painting_does_not_reach_later_frames(green_clip: GreenClip) -> None:
     source = green_clip()
     manifest, pts = planned(source, 100)
     expected = [luma for _, luma in decoded(source)]
-    options, redactor = RedactOptions(style="solid"), redactor_named("solid")
+    options, redactor = RedactOptions(style="solid"), create_redactor(RedactOptions(style="solid"))
     frames = decode_chunk(source, manifest.source.video, manifest.chunks[0], pts[0])
     for index, decoded_frame in enumerate(frames):
         frame = decoded_frame.frame

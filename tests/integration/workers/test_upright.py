@@ -11,10 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from farm.domain.detection import FrameDetections
+from farm.domain.detectors import CenterFaceOptions, DetectOptions
 from farm.domain.geometry import Box, intersection_over_union
 from farm.domain.linker import link
 from farm.domain.manifest import Manifest, dump_manifest
-from farm.domain.options import DetectOptions, RedactOptions
+from farm.domain.options import RedactOptions
 from farm.domain.orientation import Matrix, coded_box
 from farm.domain.track import FrameTracks, dump_frame
 from farm.media.ffmpeg import ffmpeg_binary
@@ -26,6 +27,7 @@ from workers.stages.orders import Tools
 from workers.stages.redact import run_redact
 from workers.vision.detectors.base import Detector
 from workers.vision.detectors.registry import create_detector
+from workers.vision.detectors.session import resolve_runtime
 from workers.vision.device import Device
 
 ONE = 1 << 16
@@ -61,7 +63,10 @@ class Eyes:
 
     def detector(self, options: DetectOptions) -> Detector:
         device = Device("cpu", 0)
-        return create_detector(options, device, threads=1, weights=lambda name: self._weights / f"{name}.onnx")
+        runtime = resolve_runtime("auto", device)
+        return create_detector(
+            options, device, threads=1, runtime=runtime, weights=lambda name: self._weights / f"{name}.onnx"
+        )
 
 
 def with_matrix(made: Bench, matrix: Matrix | None) -> Bench:
@@ -139,7 +144,7 @@ def test_a_face_is_found_as_if_the_video_had_never_been_turned(
     clip = make_clip(seconds=1, size=(480, 360), fps=10, gop=10)
     ffmpeg("-i", clip, "-an", "-vf", TURNED[orientation][1], "-crf", 12, source)
     upright, made = bench(clip, 100), bench(source, 100)
-    upright.options = made.options = replace(made.options, detect=DetectOptions())
+    upright.options = made.options = replace(made.options, detect=CenterFaceOptions())
     frames = looked_for(with_matrix(made, matrix_of(orientation)), eyes)
     changed = zip(pictures(source), redacted(made, frames, eyes), strict=True)
     for expected, frame, (before, after) in zip(looked_for(upright, eyes), frames, changed, strict=True):
@@ -163,7 +168,7 @@ def test_footage_with_a_matrix_of_its_own(
 ) -> None:
     source, eyes = footage / "videos" / name, Eyes(weights)
     made = bench(source, 100)
-    made.options = replace(made.options, detect=DetectOptions())
+    made.options = replace(made.options, detect=CenterFaceOptions())
     assert made.manifest.source.video.orientation == orientation
     frames = looked_for(made, eyes)
     for before, after, frame in zip(pictures(source), redacted(made, frames, eyes), frames, strict=True):
@@ -183,7 +188,7 @@ def test_footage_that_a_matrix_turns(
     ffmpeg("-t", 0.4, "-i", base, "-vf", TURNED[orientation][1], "-c:a", "copy", coded)
     ffmpeg("-display_rotation", {3: 180, 6: -90, 8: 90}[orientation], "-i", coded, "-c", "copy", source)
     made = bench(source, 100)
-    made.options = replace(made.options, detect=DetectOptions())
+    made.options = replace(made.options, detect=CenterFaceOptions())
     assert made.manifest.source.video.orientation == orientation
     without = bench(coded, 100)
     without.options = made.options

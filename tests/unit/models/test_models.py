@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from farm.domain.detectors import known_weights
+from farm.domain.weights import Source, Url, Weights, Wheel
 from farm.errors import ModelError, SettingsError
-from farm.models import MODELS, Cache, Directory, Model, ModelStore, Source, Url, Wheel
+from farm.models.store import ModelStore
 from farm.settings import Settings
 
 WEIGHTS = b"weights " * 100_000
@@ -22,8 +24,8 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def model(*sources: Source) -> dict[str, Model]:
-    return {"toy": Model("toy", "a toy", "MIT", DIGEST, "toy.onnx", (Directory(), Cache(), *sources))}
+def model(*sources: Source) -> dict[str, Weights]:
+    return {"toy": Weights("toy", "a toy", "MIT", DIGEST, "toy.onnx", sources)}
 
 
 @contextmanager
@@ -101,8 +103,7 @@ def test_pull_from_a_url_then_offline(settings: Settings) -> None:
     seen: list[tuple[int, int | None]] = []
     with serving(WEIGHTS) as url:
         pulled = store(settings, Url(url)).pull("toy", lambda done, total: seen.append((done, total)))
-    assert pulled.path.read_bytes() == WEIGHTS
-    assert pulled.sha256 == DIGEST
+    assert pulled.read_bytes() == WEIGHTS
     assert seen[-1] == (len(WEIGHTS), len(WEIGHTS))
     assert seen == sorted(seen)
     # the server is gone: from here on there is no network
@@ -115,8 +116,8 @@ def test_pull_from_a_wheel(settings: Settings, tmp_path: Path) -> None:
     build_wheel(tmp_path / "wheels", WEIGHTS)
     seen: list[tuple[int, int | None]] = []
     pulled = store(settings, WHEEL, wheels=tmp_path / "wheels").pull("toy", lambda d, t: seen.append((d, t)))
-    assert pulled.path == settings.home / "models" / "toy.onnx"
-    assert pulled.path.read_bytes() == WEIGHTS
+    assert pulled == settings.home / "models" / "toy.onnx"
+    assert pulled.read_bytes() == WEIGHTS
     assert seen[-1] == (len(WEIGHTS), len(WEIGHTS))
 
 
@@ -124,7 +125,7 @@ def test_a_source_with_other_weights_is_passed_over(settings: Settings, tmp_path
     build_wheel(tmp_path / "wheels", b"other weights")
     with serving(WEIGHTS) as url:
         pulled = store(settings, WHEEL, Url(url), wheels=tmp_path / "wheels").pull("toy")
-    assert pulled.path.read_bytes() == WEIGHTS
+    assert pulled.read_bytes() == WEIGHTS
 
 
 def test_other_weights_everywhere_name_both_digests(settings: Settings, tmp_path: Path) -> None:
@@ -194,7 +195,7 @@ def test_a_damaged_file_is_named_and_pull_replaces_it(settings: Settings, tmp_pa
             assert DIGEST in told
             assert sha256(b"damaged") in told
         assert [s.state for s in there.status()] == ["damaged"]
-        assert there.pull("toy").path == path
+        assert there.pull("toy") == path
     assert path.read_bytes() == WEIGHTS
     assert [s.state for s in there.status()] == ["ready"]
 
@@ -204,9 +205,9 @@ def test_the_directory_goes_before_the_cache(settings: Settings, tmp_path: Path)
     for folder in (tmp_path / "placed", settings.home / "models"):
         folder.mkdir(parents=True)
         (folder / "toy.onnx").write_bytes(WEIGHTS)
-    assert store(settings).verify("toy").path == tmp_path / "placed" / "toy.onnx"
+    assert store(settings).verify("toy") == tmp_path / "placed" / "toy.onnx"
     (tmp_path / "placed" / "toy.onnx").unlink()
-    assert store(settings).verify("toy").path == settings.home / "models" / "toy.onnx"
+    assert store(settings).verify("toy") == settings.home / "models" / "toy.onnx"
 
 
 def test_a_target_that_cannot_be_written(settings: Settings) -> None:
@@ -216,11 +217,12 @@ def test_a_target_that_cannot_be_written(settings: Settings) -> None:
         store(settings, Url(url)).pull("toy")
 
 
-def test_the_catalogue_is_whole() -> None:
-    for name, entry in MODELS.items():
+def test_the_declared_weights_are_whole() -> None:
+    assert list(ModelStore(Settings()).models) == list(known_weights()) == ["centerface"]
+    for name, entry in known_weights().items():
         assert entry.name == name
         assert len(bytes.fromhex(entry.sha256)) == 32
         assert entry.licence
-        assert entry.sources[:2] == (Directory(), Cache())
+        assert entry.sources
         for source in entry.sources:
             assert not isinstance(source, Url) or source.url.startswith("https://")

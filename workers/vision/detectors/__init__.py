@@ -1,1 +1,1 @@
-"""Detectors: a protocol, a registry, and a module for each model."""
+"""Detectors: their protocol, how they are created, and a module for each."""

@@ -1,4 +1,4 @@
-"""What a detector is."""
+"""The protocol of detectors, and the size that they scale frames to."""
 
 import math
 from collections.abc import Sequence
@@ -16,17 +16,12 @@ class Detector(Protocol):
     """Finds faces in pictures. Deterministic: equal pictures give equal boxes, whatever else is in the batch."""
 
     @property
-    def name(self) -> str:
-        """Its name in the registry."""
-        ...
-
-    @property
     def batch_size(self) -> int:
-        """How many pictures at once are best; any number up to it is accepted."""
+        """The best number of pictures per call; fewer are accepted."""
         ...
 
     def picture_size(self, width: int, height: int) -> tuple[int, int]:
-        """The size (width, height) that a source frame of ``width`` x ``height`` is to be scaled to."""
+        """The size (width, height) to scale a source frame of ``width`` x ``height`` to."""
         ...
 
     def detect(self, pictures: Sequence[Picture], source: tuple[int, int]) -> list[list[Detection]]:
@@ -38,13 +33,13 @@ class Detector(Protocol):
         ...
 
 
-#: A picture is enlarged at most this much: faces of a small video are found better so (480x270: 21 % missed at twice
-#: the size, 30 % at its own), beyond that it only costs time.
+#: A picture is enlarged at most by this factor. That finds more faces in a small video (480x270: 21 % missed at twice
+#: the size, 30 % at its own); a larger factor only costs time.
 _LARGEST_SCALE = 2.0
 
 
 def network_size(width: int, height: int, long_side: int, multiple: int = 32) -> tuple[int, int]:
-    """The size to look at a ``width`` x ``height`` frame in: its long side ``long_side``, at most twice its own.
+    """The size to scale a ``width`` x ``height`` frame to: its long side ``long_side``, at most twice its own.
 
     Both sides are rounded up to a multiple that the network takes, so that the picture is neither padded nor cut and
     no face gets smaller; the shapes of its pixels change by a few per cent at most (except in tiny pictures).

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.domain.detection import Detection
+from farm.domain.detectors import CenterFaceOptions
 from farm.domain.geometry import Box
-from farm.domain.options import DetectOptions
 from farm.errors import ModelError
 from workers.vision.detectors.base import Picture, network_size
 from workers.vision.detectors.graph import with_fixed_shape
@@ -31,18 +31,17 @@ Floats = NDArray[np.float32]
 class CenterFace:
     """CenterFace on one device.
 
-    On a CPU pictures are run one by one, on a GPU in batches that are filled up to one fixed size: the arithmetic
-    for a picture is the same whatever its neighbours are.
+    A CPU runs pictures one by one, a GPU in batches that are padded to one fixed size, so that the arithmetic for a
+    picture does not depend on the others.
     """
 
-    name = "centerface"
-
-    def __init__(self, model: bytes, options: DetectOptions, device: Device, threads: int) -> None:
+    def __init__(self, model: bytes, options: CenterFaceOptions, device: Device, threads: int, runtime: str) -> None:
         self.batch_size = 1 if device.kind == "cpu" else _GPU_BATCH
         self._model = model
         self._options = options
         self._device = device
         self._threads = threads
+        self._runtime = runtime
         self._session: tuple[tuple[int, int], Session, Floats] | None = None
 
     def picture_size(self, width: int, height: int) -> tuple[int, int]:
@@ -68,18 +67,19 @@ class CenterFace:
         return [[_detection(r, across, down) for r in boxes.tolist()] for boxes in rows]
 
     def _ready(self, width: int, height: int) -> tuple[Session, Floats]:
-        """The session for a picture size and its input, made when the size changes."""
+        """The session for a picture size and its input array, made when the size changes."""
         if self._session is None or self._session[0] != (width, height):
             model = with_fixed_shape(
                 self._model, batch=self.batch_size, width=width, height=height, stride=_STRIDE, outputs=_OUTPUTS
             )
             blob = np.zeros((self.batch_size, 3, height, width), np.float32)
-            self._session = (width, height), open_session(model, self._device, self._threads), blob
+            session = open_session(model, self._device, self._threads, self._runtime)
+            self._session = (width, height), session, blob
         return self._session[1:]
 
 
 def decode(heat: Floats, scale: Floats, offset: Floats, threshold: float) -> Floats:
-    """Boxes from the network's maps: N x 5 (x, y, w, h, score) in network pixels, best first, one a face.
+    """Boxes from the network's maps: N x 5 (x, y, w, h, score) in network pixels, best first, one per face.
 
     ``heat`` is H x W, ``scale`` and ``offset`` are 2 x H x W (first height, y; then width, x).
     """
@@ -110,12 +110,10 @@ def _detection(row: list[float], across: float, down: float) -> Detection:
     return Detection(Box(x * across, y * down, w * across, h * down).rounded(), round(score, 4))
 
 
-def create(weights: Path | None, options: DetectOptions, device: Device, threads: int) -> CenterFace:
+def create(weights: Path, options: CenterFaceOptions, device: Device, threads: int, runtime: str) -> CenterFace:
     """CenterFace from the file ``weights``. Raises ModelError when it cannot be read."""
-    if weights is None:
-        raise ModelError("CenterFace needs its weights", hint="farm models pull centerface")
     try:
         model = weights.read_bytes()
     except OSError as e:
         raise ModelError(f"{weights}: {e.strerror}", hint="farm models pull centerface") from e
-    return CenterFace(model, options, device, threads)
+    return CenterFace(model, options, device, threads, runtime)

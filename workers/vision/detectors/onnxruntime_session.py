@@ -1,4 +1,4 @@
-"""onnxruntime sessions on exactly the device that was asked for."""
+"""onnxruntime sessions on exactly the requested device."""
 
 import numpy as np
 import onnxruntime as ort
@@ -9,12 +9,12 @@ from workers.vision.device import Device
 
 
 class OnnxRuntimeSession:
-    """A model of one input that is run on one device, or not at all."""
+    """A model of one input on one device, with no fallback to another."""
 
     def __init__(self, model: bytes, device: Device, threads: int) -> None:
         """Load ``model`` (an ONNX file's bytes).
 
-        Raises DeviceError when the device's provider is not there or does not come up, ModelError when the model
+        Raises DeviceError when the device's provider is missing or does not initialise, ModelError when the model
         cannot be loaded.
         """
         name, settings = _provider(device)
@@ -30,7 +30,7 @@ class OnnxRuntimeSession:
         self._input = self._session.get_inputs()[0].name
 
     def run(self, blob: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """All outputs for one input, float32 as the model declares them."""
+        """See :class:`workers.vision.detectors.session.Session`."""
         try:
             outputs: list[NDArray[np.float32]] = self._session.run(None, {self._input: blob})
         except Exception as e:  # onnxruntime's own errors share no base class
@@ -41,7 +41,7 @@ class OnnxRuntimeSession:
 def _provider(device: Device) -> tuple[str, dict[str, str]]:
     if device.kind == "cpu":
         return "CPUExecutionProvider", {}
-    # CUDA_VISIBLE_DEVICES shows this process one GPU, as number 0; HEURISTIC chooses kernels by shape, not by timing
+    # CUDA_VISIBLE_DEVICES leaves this process one GPU, number 0; HEURISTIC chooses kernels by shape, not by timing
     return "CUDAExecutionProvider", {"device_id": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 
 
@@ -50,7 +50,7 @@ def _options(threads: int) -> ort.SessionOptions:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    # waiting threads would take the cores of the other workers
+    # spinning threads would take cores from the other workers
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     return options

@@ -1,4 +1,4 @@
-"""OpenVINO sessions on the CPU: twice as fast as onnxruntime's where the CPU has bfloat16, else about equal."""
+"""OpenVINO sessions on the CPU: twice as fast as onnxruntime where the CPU has bfloat16, else about as fast."""
 
 import io
 import sys
@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 
 from farm.errors import DeviceError, ModelError
 
-# importing OpenVINO reports that to its makers, unless this module is missing: nothing leaves a farm unasked
-sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # Python's own way to say that it is missing
+# OpenVINO sends telemetry when it is imported, unless this module is missing
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # marks the module as missing
 import openvino as ov  # noqa: E402 - after the line above
 
 
 class OpenVinoSession:
-    """A model of one input on the CPU. Precision is OpenVINO's choice: bfloat16 where the CPU has it, else float32."""
+    """A model of one input on the CPU. OpenVINO computes in bfloat16 where the CPU has it, else in float32."""
 
     def __init__(self, model: bytes, threads: int) -> None:
-        """Load ``model`` (an ONNX file's bytes). Raises ModelError when that cannot be done."""
-        # pinned threads of two workers would share one core
+        """Load ``model`` (an ONNX file's bytes). Raises ModelError when it cannot be loaded."""
+        # pinned threads of two workers would share a core
         settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
         try:
             core = ov.Core()

@@ -1,42 +1,26 @@
-"""Detectors by name. A detector's module is imported when it is first asked for."""
+"""Creates detectors by name: the one named ``NAME`` is ``create`` in ``workers.vision.detectors.NAME``."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from farm.domain.options import DetectOptions
-from farm.errors import ModelError
+from farm.domain.detectors import DetectOptions
 from workers.vision.detectors.base import Detector
 from workers.vision.device import Device
 
-Factory = Callable[[Path | None, DetectOptions, Device, int], Detector]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Where a detector's ``create`` function is, and whether it needs a file with weights."""
-
-    module: str
-    needs_weights: bool = True
-
-
-DETECTORS: dict[str, Entry] = {
-    "centerface": Entry("workers.vision.detectors.centerface"),
-    "stub": Entry("workers.vision.detectors.stub", needs_weights=False),
-}
+#: Arguments: the file with the weights, the detector's own options, the device, threads on a CPU, and the runtime.
+Factory = Callable[[Path | None, DetectOptions, Device, int, str], Detector]
 
 
 def create_detector(
-    options: DetectOptions, device: Device, *, threads: int, weights: Callable[[str], Path]
+    options: DetectOptions, device: Device, *, threads: int, runtime: str, weights: Callable[[str], Path]
 ) -> Detector:
-    """The detector ``options.model`` on ``device``; ``weights`` finds the file with a model's weights.
+    """The detector ``options.model`` on ``device``; its module is imported now.
 
-    Raises ModelError for an unknown name or unusable weights, DeviceError when the device cannot be used.
+    ``runtime``: see :func:`workers.vision.detectors.session.resolve_runtime`. ``weights`` finds the file of a model's
+    weights. Raises ModelError for unusable weights, DeviceError when the device cannot be used.
     """
-    entry = DETECTORS.get(options.model)
-    if entry is None:
-        raise ModelError(f"no detector {options.model!r}", hint=f"use {', '.join(sorted(DETECTORS))}")
-    factory = cast("Factory", import_module(entry.module).create)
-    return factory(weights(options.model) if entry.needs_weights else None, options, device, threads)
+    path = None if options.weights is None else weights(options.weights.name)
+    factory = cast("Factory", import_module(f"workers.vision.detectors.{options.model}").create)
+    return factory(path, options, device, threads, runtime)

@@ -1,15 +1,14 @@
-"""What a session is, and which runtime it is opened on."""
+"""Sessions: a model loaded on a device by one of two runtimes."""
 
 import importlib.util
 import logging
-import os
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from farm.errors import SettingsError
-from workers.vision.device import RUNTIME, Device
+from workers.vision.device import Device
 
 log = logging.getLogger(__name__)
 
@@ -22,14 +21,28 @@ class Session(Protocol):
         ...
 
 
-def open_session(model: bytes, device: Device, threads: int) -> Session:
-    """Load ``model`` (an ONNX file's bytes) on exactly ``device``.
+def resolve_runtime(cpu_runtime: str, device: Device) -> str:
+    """The runtime for a device, ``openvino`` or ``onnxruntime``. ``cpu_runtime``: the setting of that name.
 
-    A GPU is onnxruntime's. A CPU is OpenVINO's where that is installed: the same model, faster there. Workers of one
-    farm should be alike: runtimes differ in the last digits, as CPUs and GPUs do.
-    Raises DeviceError when the device cannot be used, ModelError when the model cannot be loaded.
+    GPUs always use onnxruntime. On a CPU ``auto`` is OpenVINO where that is installed: it runs the same model faster.
+    The workers of a farm should use the same one: runtimes differ in the last digits, as CPUs and GPUs do.
+    Raises SettingsError for an unknown name.
     """
-    runtime = "onnxruntime" if device.kind != "cpu" else _cpu_runtime()
+    if cpu_runtime not in ("auto", "openvino", "onnxruntime"):
+        raise SettingsError(f"cpu_runtime {cpu_runtime}: not a runtime", hint="use auto, openvino or onnxruntime")
+    if device.kind != "cpu":
+        return "onnxruntime"
+    if cpu_runtime == "auto":
+        return "openvino" if importlib.util.find_spec("openvino") else "onnxruntime"
+    return cpu_runtime
+
+
+def open_session(model: bytes, device: Device, threads: int, runtime: str) -> Session:
+    """Load ``model`` (an ONNX file's bytes) on exactly ``device``; ``threads`` are for a CPU.
+
+    ``runtime``: see :func:`resolve_runtime`. Raises DeviceError when the device cannot be used, ModelError when the
+    model cannot be loaded.
+    """
     log.info("model on %s by %s", device.name, runtime)
     if runtime == "openvino":
         from workers.vision.detectors.openvino_session import OpenVinoSession  # noqa: PLC0415 - an extra
@@ -38,12 +51,3 @@ def open_session(model: bytes, device: Device, threads: int) -> Session:
     from workers.vision.detectors.onnxruntime_session import OnnxRuntimeSession  # noqa: PLC0415 - only the one in use
 
     return OnnxRuntimeSession(model, device, threads)
-
-
-def _cpu_runtime() -> str:
-    wanted = os.environ.get(RUNTIME, "auto")
-    if wanted == "auto":
-        return "openvino" if importlib.util.find_spec("openvino") else "onnxruntime"
-    if wanted not in ("openvino", "onnxruntime"):
-        raise SettingsError(f"{RUNTIME}={wanted}: not a runtime", hint="use openvino or onnxruntime")
-    return wanted

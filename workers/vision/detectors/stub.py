@@ -1,25 +1,23 @@
-"""A detector for tests and trials: its faces are bright green rectangles."""
+"""A detector for tests: its faces are bright green rectangles."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from farm.domain.detection import Detection
+from farm.domain.detectors import StubOptions
 from farm.domain.geometry import Box
-from farm.domain.options import DetectOptions
 from workers.vision.detectors.base import Picture, network_size
 from workers.vision.device import Device
 
-_SMALLEST = 6  # pixels of a picture; less is noise of the codec
+_SMALLEST = 6  # pixels of a picture; less is coding noise
 _SCORE = 0.9
 
 
 class StubDetector:
     """Finds every connected bright green patch (green above 160, red and blue below 110)."""
 
-    name = "stub"
     batch_size = 4
 
     def __init__(self, long_side: int) -> None:
@@ -44,6 +42,6 @@ class StubDetector:
         return found
 
 
-def create(weights: Path | None, options: DetectOptions, device: Device, threads: int) -> StubDetector:  # noqa: ARG001
+def create(_weights: None, options: StubOptions, _device: Device, _threads: int, _runtime: str) -> StubDetector:
     """The stub; it needs no weights and runs on any device."""
     return StubDetector(options.size)

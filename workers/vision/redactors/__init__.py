@@ -1,1 +1,1 @@
-"""Redaction styles: a protocol, a registry, a module for each style, and the painting on planes."""
+"""Redaction styles: their protocol, how they are created, a module for each, and painting on planes."""

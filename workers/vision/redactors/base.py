@@ -1,7 +1,7 @@
-"""What a redaction style is."""
+"""What redaction styles work on, and what they are."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from farm.media.planes import Plane
 
@@ -10,9 +10,9 @@ from farm.media.planes import Plane
 class Patch:
     """The pixels of one plane around one face, as they were before anything was painted.
 
-    ``cells``: how many cells (across, down) the patch may keep of its structure. A cell is a share of the face's
-    short side, so that a large face keeps as little as a small one. ``black``: the plane's value for black. ``pixels``
-    are uint8, or uint16 where a sample has more than 8 bits.
+    ``cells``: how many cells (across, down) of structure may remain. A cell is a share of the face's short side, so
+    that a large face keeps as little as a small one. ``black``: the plane's value for black. ``pixels`` are uint8, or
+    uint16 where a sample has more than 8 bits.
     """
 
     pixels: Plane
@@ -20,14 +20,5 @@ class Patch:
     black: int
 
 
-class Redactor(Protocol):
-    """Makes what is shown in place of a face, plane by plane."""
-
-    @property
-    def name(self) -> str:
-        """Its name in the registry: the style."""
-        ...
-
-    def content(self, patch: Patch) -> Plane:
-        """A plane of the patch's shape and type (uint8 or uint16). ``patch.pixels`` must not be changed."""
-        ...
+#: Makes the plane that replaces a patch, of its shape and type. ``patch.pixels`` must not be changed.
+Redactor = Callable[[Patch], Plane]

@@ -76,7 +76,7 @@ def _content(plane: Plane, cover: Cover, redactor: Redactor, sampling: tuple[int
     pixels = _cut(plane, cover, sampling)
     if not pixels.size:  # a field of a frame that has one line
         return pixels
-    return redactor.content(Patch(pixels, cover.cells(*sampling), black))
+    return redactor(Patch(pixels, cover.cells(*sampling), black))
 
 
 def _cut(plane: Plane, cover: Cover, sampling: tuple[int, int]) -> Plane:

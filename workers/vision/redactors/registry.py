@@ -1,16 +1,12 @@
-"""Redaction styles by name."""
+"""Creates redactors by style: the one named ``NAME`` is ``create`` in ``workers.vision.redactors.NAME``."""
 
-from farm.errors import SettingsError
+from importlib import import_module
+from typing import cast
+
+from farm.domain.options import RedactOptions
 from workers.vision.redactors.base import Redactor
-from workers.vision.redactors.blur import Blur
-from workers.vision.redactors.pixelate import Pixelate
-from workers.vision.redactors.solid import Solid
-
-REDACTORS: dict[str, Redactor] = {redactor.name: redactor for redactor in (Blur(), Pixelate(), Solid())}
 
 
-def redactor_named(style: str) -> Redactor:
-    """The redactor of a style. Raises SettingsError for an unknown one."""
-    if style not in REDACTORS:
-        raise SettingsError(f"no redaction style {style!r}", hint=f"use {', '.join(sorted(REDACTORS))}")
-    return REDACTORS[style]
+def create_redactor(options: RedactOptions) -> Redactor:
+    """The redactor of ``options.style``, with the style's own options."""
+    return cast("Redactor", import_module(f"workers.vision.redactors.{options.style}").create(options))

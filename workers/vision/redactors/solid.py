@@ -2,15 +2,10 @@
 
 import numpy as np
 
-from farm.media.planes import Plane
-from workers.vision.redactors.base import Patch
+from farm.domain.options import RedactOptions
+from workers.vision.redactors.base import Redactor
 
 
-class Solid:
-    """Black in the video's own range: nothing of the face survives."""
-
-    name = "solid"
-
-    def content(self, patch: Patch) -> Plane:
-        """See :meth:`workers.vision.redactors.base.Redactor.content`."""
-        return np.full_like(patch.pixels, patch.black)
+def create(_options: RedactOptions) -> Redactor:
+    """Black in the video's own range: nothing of the face remains."""
+    return lambda patch: np.full_like(patch.pixels, patch.black)

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from farm.domain.detection import Detection
+from farm.domain.detectors import CenterFaceOptions, StubOptions
 from farm.domain.geometry import Box, intersection_over_union
-from farm.domain.options import DetectOptions
 from farm.errors import DeviceError, ModelError, SettingsError
 from workers.vision.detectors.base import network_size
 from workers.vision.detectors.centerface import decode, without_doubles
 from workers.vision.detectors.graph import with_fixed_shape
 from workers.vision.detectors.onnxruntime_session import OnnxRuntimeSession
 from workers.vision.detectors.registry import create_detector
-from workers.vision.detectors.session import open_session
-from workers.vision.device import RUNTIME, Device
+from workers.vision.detectors.session import open_session, resolve_runtime
+from workers.vision.device import Device
 
 CPU = Device("cpu", 0)
 
@@ -52,13 +52,8 @@ def test_network_size_is_always_usable(width: int, height: int, long_side: int) 
         assert 32 <= side < long_side + 32
 
 
-def test_an_unknown_detector_is_named_with_the_known_ones() -> None:
-    with pytest.raises(ModelError, match=r"no detector 'nope'.*centerface, stub"):
-        create_detector(DetectOptions(model="nope"), CPU, threads=1, weights=no_weights)
-
-
 def test_the_stub_finds_green_rectangles_in_source_pixels() -> None:
-    detector = create_detector(DetectOptions(model="stub"), CPU, threads=1, weights=no_weights)
+    detector = create_detector(StubOptions(), CPU, threads=1, runtime="onnxruntime", weights=no_weights)
     picture = np.full((64, 128, 3), 90, np.uint8)
     picture[16:32, 32:64] = (0, 255, 0)
     assert detector.detect([picture], (1280, 640)) == [[Detection(Box(320.0, 160.0, 320.0, 160.0), 0.9)]]
@@ -122,10 +117,9 @@ def _need_openvino() -> None:
 
 
 @pytest.fixture(params=["onnxruntime", "openvino"])
-def runtime(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def runtime(request: pytest.FixtureRequest) -> str:
     if request.param == "openvino":
         _need_openvino()
-    monkeypatch.setenv(RUNTIME, request.param)
     return str(request.param)
 
 
@@ -134,7 +128,7 @@ def test_a_graph_is_redeclared_for_a_size(runtime: str) -> None:
     graph = onnx.load_model_from_string(model).graph
     assert [i.name for i in graph.input] == ["in"]
     assert [o.name for o in graph.output] == ["sum"]
-    (total,) = open_session(model, CPU, 1).run(np.ones((2, 3, 32, 64), np.float32))
+    (total,) = open_session(model, CPU, 1, runtime).run(np.ones((2, 3, 32, 64), np.float32))
     assert total.shape == (2, 1, 8, 16)
     assert (total == 48).all()
 
@@ -147,19 +141,27 @@ def test_what_is_no_model_is_a_model_error() -> None:
 
 def test_a_session_does_not_begin_with_what_is_no_model(runtime: str) -> None:
     with pytest.raises(ModelError, match="cannot be loaded"):
-        open_session(b"no model at all", CPU, 1)
+        open_session(b"no model at all", CPU, 1, runtime)
 
 
-def test_an_unknown_runtime_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(RUNTIME, "abacus")
+def test_an_unknown_runtime_is_said() -> None:
     with pytest.raises(SettingsError, match="abacus"):
-        open_session(tiny_model(4), CPU, 1)
+        resolve_runtime("abacus", CPU)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_runtime_of_a_device(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: object() if installed else None)
+    assert resolve_runtime("auto", CPU) == ("openvino" if installed else "onnxruntime")
+    assert resolve_runtime("onnxruntime", CPU) == "onnxruntime"
+    assert resolve_runtime("openvino", CPU) == "openvino"
+    assert {resolve_runtime(r, Device("cuda", 0)) for r in ("auto", "openvino", "onnxruntime")} == {"onnxruntime"}
 
 
 def test_a_gpu_is_never_silently_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(DeviceError, match="CUDAExecutionProvider"):
-        open_session(tiny_model(4), Device("cuda", 0), 1)
+        open_session(tiny_model(4), Device("cuda", 0), 1, "onnxruntime")
 
 
 def test_a_gpu_that_does_not_come_up_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +181,9 @@ def test_a_gpu_that_does_not_come_up_is_an_error(monkeypatch: pytest.MonkeyPatch
 
 def test_centerface_needs_a_readable_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="absent"):
-        create_detector(DetectOptions(), CPU, threads=1, weights=lambda _: tmp_path / "absent.onnx")
+        create_detector(
+            CenterFaceOptions(), CPU, threads=1, runtime="onnxruntime", weights=lambda _: tmp_path / "absent.onnx"
+        )
 
 
 def test_importing_openvino_tells_nobody() -> None:

