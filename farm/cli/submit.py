@@ -5,7 +5,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from farm.cli.grouped_help import GroupedHelp
 from farm.cli.job_options import chunk_seconds, job_options
 from farm.errors import FarmError, OutputError, SettingsError
 from farm.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from farm.jobs.placing import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +81,15 @@ def register(app: typer.Typer) -> None:
         run_submit(settings, videos, output if frames is None else frames, how)
 
 
-def run_submit(settings: Settings, videos: list[Path], output: Path | None, how: How) -> None:
-    """Submit all videos, one after the other; the first error decides the exit code, the others still run."""
+def run_submit(settings: Settings, videos: list[Path], output: Path | None, how: How) -> list[Path]:
+    """Submit all videos, one after the other; the first error decides the exit code, the others still run.
+
+    Returns the outputs' paths.
+    """
     from farm.cli.attach import FarmAtHand  # noqa: PLC0415 - `farm --help` should not wait for it
     from farm.cli.model_progress import model_digest  # noqa: PLC0415
-    from farm.jobs.placing import Request, place_output  # noqa: PLC0415
+    from farm.jobs.placing import Request, prepare, usable_encoders  # noqa: PLC0415
+    from farm.local.farm import is_running  # noqa: PLC0415
     from farm.media.reading.limits import Limits  # noqa: PLC0415
 
     asked, length = job_options(settings, pictures=how.pictures), chunk_seconds(settings)
@@ -91,25 +98,25 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
     if len(videos) > 1 and output is not None and not output.is_dir():
         raise OutputError(f"{output} is not a folder", hint="several videos need an existing folder after -o")
     limits = Limits(settings.max_pixels, settings.max_hours * 3600)
-    requests, first, taken = [], None, set[Path]()
-    for video in videos:  # all are looked at before the first is begun
+    encoders = usable_encoders(settings, asked.redact.encoder, running=settings.embedded and is_running(settings))
+    ready: list[Prepared] = []
+    first = None
+    for video in videos:  # all are probed before the first is begun
         try:
-            request = Request(video, output, how.overwrite, asked, length, limits)
-            place = place_output(request)
-            if place.output in taken:
-                raise OutputError(f"{video}: {place.output} is another video's output", hint="submit one at a time")
-            taken.add(place.output)
-            requests.append(request)
+            prepared = prepare(Request(video, output, how.overwrite, asked, length, limits), encoders)
+            if any(other.output == prepared.output for other in ready):
+                raise OutputError(f"{video}: {prepared.output} is another video's output", hint="submit one at a time")
+            ready.append(prepared)
         except FarmError as e:
             first = first or e
             if len(videos) > 1:
                 print(f"error: {e}", file=sys.stderr)
-    if requests:
+    if ready:
         model = model_digest(settings, asked.detect.model, quiet=how.as_json)
         with FarmAtHand(settings, start=not how.detach) as farm:
-            for request in requests:
+            for prepared in ready:
                 try:
-                    _one(farm, settings, request, model, how)
+                    _one(farm, settings, prepared, model, how)
                 except FarmError as e:
                     first = first or e
                     if len(videos) > 1:
@@ -118,9 +125,10 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
         if len(videos) > 1:
             raise typer.Exit(first.exit_code)
         raise first
+    return [prepared.output for prepared in ready]
 
 
-def _one(farm: Any, settings: Settings, request: Any, model: str, how: How) -> None:  # noqa: ANN401 - imported late
+def _one(farm: Any, settings: Settings, prepared: "Prepared", model: str, how: How) -> None:  # noqa: ANN401 - imported late
     from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
     from farm.jobs.queries import job_facts, live_workers  # noqa: PLC0415
     from farm.jobs.submit import submit  # noqa: PLC0415
@@ -128,7 +136,7 @@ def _one(farm: Any, settings: Settings, request: Any, model: str, how: How) -> N
 
     began = time.monotonic()
     workers = live_workers(farm.context) or expected_workers(settings.devices)
-    submitted = submit(farm.context, request, model, workers)
+    submitted = submit(farm.context, prepared, model, workers)
     say = not how.as_json
     if how.detach:
         facts = job_facts(farm.context, submitted.job)

@@ -17,10 +17,11 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from farm.domain.encoding import EncoderSettings
 from farm.domain.geometry import Box, Region, covering_region
 from farm.domain.pixels import PixelFormat, pixel_format
 from farm.errors import VerificationError
-from farm.media.encoding.encode import EncoderSettings
+from farm.media.encoding.encoders import ENCODERS
 from farm.media.lines import lines_of
 
 Plane = NDArray[Any]
@@ -35,19 +36,8 @@ NEARER = 6.0
 #: Above this PSNR a picture is taken for the right one, without a look at others.
 _GOOD = 35.0
 MOVES = ((0, 1), (1, 0), (0, 2), (2, 0), (0, -1), (-1, 0), (0, -2), (-2, 0))
-_LOSSLESS = frozenset({"ffv1"})
-#: For each encoder the option with its quality, the quality at which 21 dB are asked for (noise has 26 then), and how
-#: much less each step of it gives.
-_QUALITY = {
-    "libx264": ("crf", 18, 0.8),
-    "libx265": ("crf", 18, 0.8),
-    "libsvtav1": ("crf", 30, 0.55),
-    "libvpx-vp9": ("crf", 30, 0.55),
-    "libvpx": ("crf", 30, 0.55),
-}
-#: What has no such scale: noise has 16 dB at MPEG's greatest step, 24 in ProRes.
-_FIXED = dict.fromkeys(("mpeg1video", "mpeg2video", "mpeg4", "mjpeg", "prores_ks"), 10.0)
-_USUAL, _WORST, _POOR, _BEST = 21.0, 5.0, 7.0, 26.0
+#: Below this lowest PSNR the quality is among the worst, where an encode may be no better than a flat picture.
+_POOR = 7.0
 
 
 def psnr(error: float, peak: int) -> float:
@@ -78,18 +68,6 @@ def squared_error(one: Plane, other: Plane) -> float:
     return float(np.dot(difference, difference))
 
 
-def lowest_psnr(settings: EncoderSettings) -> float:
-    """The PSNR in dB below which no plane of a legitimate encode lies, whatever the picture."""
-    if settings.encoder in _LOSSLESS:
-        return inf
-    known = _QUALITY.get(settings.encoder)
-    if known is None:
-        return _FIXED.get(settings.encoder, _WORST)
-    option, usual, step = known
-    quality = float(settings.options.get(option, 63))
-    return min(_BEST, max(_WORST, _USUAL - (quality - usual) * step))
-
-
 @dataclass(frozen=True, slots=True)
 class _Sample:
     """A frame as the encoder got it, and where it is covered."""
@@ -114,7 +92,7 @@ class Samples:
         most = max(2, min(FRAMES, BYTES // (settings.width * settings.height * pixel)))
         self._wanted = frozenset(sampled(frames, most))
         self._held: dict[int, _Sample] = {}
-        self._lowest = lowest_psnr(settings)
+        self._lowest = ENCODERS[settings.encoder].lowest_psnr(settings.options)
         self.psnr = inf
         self.compared = 0
 
