@@ -1,8 +1,8 @@
 """Encodes the frames of a chunk into a segment, at their exact times.
 
 A segment is an MP4, QuickTime or Matroska file whose times count the source's ticks from the chunk's first frame,
-whatever a tick lasts: MP4 keeps integers and the order of B-frames exactly. Matroska does so with a tick written as a
-millisecond, and holds VP8, which MP4 does not.
+whatever the length of a tick: MP4 keeps integers and the order of B-frames exactly. Matroska does so with a tick
+written as a millisecond, and holds VP8, which MP4 cannot.
 """
 
 from collections import deque
@@ -124,7 +124,7 @@ class SegmentWriter:
             frame.pts, frame.time_base = time, self._settings.time_base
 
     def _label(self, frame: VideoFrame) -> None:
-        """Resets what a frame says of itself: ProRes takes its colours from there, and other encoders its type."""
+        """Overwrites a frame's own properties: ProRes reads its colours from them, and other encoders its type."""
         settings = self._settings
         frame.pict_type = PictureType.NONE if self.frames else PictureType.I
         frame.color_range = settings.color_range
@@ -133,9 +133,10 @@ class SegmentWriter:
         frame.colorspace = settings.color_space
 
     def _fields(self, frame: VideoFrame) -> VideoFrame:
-        """A progressive frame as one of two fields in the video's order, which encoders take from each frame anew.
+        """A progressive frame marked as two fields in the video's order, which encoders read from each frame.
 
-        They would write that the bottom field is first. FFmpeg's filter sets what PyAV cannot; no sample is copied.
+        Otherwise they would state that the bottom field is first. FFmpeg's filter sets what PyAV cannot; no sample is
+        copied.
         """
         if self._setfield is None:
             graph = Graph()
@@ -156,7 +157,7 @@ class SegmentWriter:
         return self.frames
 
     def _time(self, frame: VideoFrame) -> int:
-        """A frame's pts, if the frame is one of this segment's."""
+        """A frame's pts. Raises VerificationError for a frame that does not fit the segment."""
         settings = self._settings
         where = f"{self.path.name}, frame {self.frames}"
         found = (frame.width, frame.height)
@@ -192,7 +193,7 @@ class SegmentWriter:
             packet.dts = packet.pts
 
     def close(self) -> None:
-        """Encodes what is left and finishes the file. Raises VerificationError when no frame was written."""
+        """Encodes what is left and finishes the file. Raises VerificationError if no frame was written."""
         if self._finished:
             return
         self._finished = True
@@ -215,7 +216,7 @@ class SegmentWriter:
             self.close()
         elif not self._finished:
             self._finished = True
-            # the first error is the one that counts; the file is thrown away
+            # the first error is the one to report; the file is discarded
             with suppress(av.error.FFmpegError, OSError, ValueError):
                 self._container.close()
 
@@ -228,7 +229,7 @@ def _set_order(packets: "list[Packet[AvVideoStream]]") -> None:
 
 
 def _arranged(frame: VideoFrame, settings: EncoderSettings) -> VideoFrame:
-    """The frame with its samples laid out as the encoder wants them. The range is named so that none is converted."""
+    """The frame with its samples arranged as the encoder wants them. Both ranges are given, so none is converted."""
     if frame.format.name == settings.layout:
         return frame
     same = ColorRange(settings.color_range or 1)
