@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from farm.errors import DeviceError, FarmError
+from farm.media.encoding.encoders import quiet_encoders
 from farm.settings import Settings, load_settings
 from workers import identity
 
@@ -27,6 +28,7 @@ def main(device: str) -> int:
     """Run the worker of ``device`` until it is told to stop."""
     settings = load_settings()
     held = hold_device(settings, device)
+    quiet_encoders()
     name = identity.assume(device)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     from workers.app import app  # noqa: PLC0415 - it connects signal handlers, for this process only

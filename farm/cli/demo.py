@@ -22,13 +22,10 @@ def demo(
     from farm.cli.display import output  # noqa: PLC0415 - `farm --help` should not wait for it
     from farm.demo.clip import render_demo_clip  # noqa: PLC0415
     from farm.demo.sheet import contact_sheet  # noqa: PLC0415
-    from farm.domain.options import JobOptions  # noqa: PLC0415
-    from farm.jobs.placing import Request, place_output  # noqa: PLC0415
 
     folder.mkdir(parents=True, exist_ok=True)
     source = video or render_demo_clip(folder / "astronaut.mp4")
-    redacted = place_output(Request(source, folder, True, JobOptions())).output
-    run_submit(load_settings(), [source], folder, How(overwrite=True))
+    (redacted,) = run_submit(load_settings(), [source], folder, How(overwrite=True))
     sheet = contact_sheet(source, redacted, folder / f"{source.stem}.sheet.png")
     output.print(f"source:  {source}", soft_wrap=True)
     output.print(f"result:  {redacted}", soft_wrap=True)

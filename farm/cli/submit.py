@@ -15,7 +15,7 @@ from farm.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from farm.cli.attach import FarmAtHand
-    from farm.jobs.placing import Request
+    from farm.jobs.placing import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,15 @@ def register(app: typer.Typer) -> None:
         run_submit(settings, videos, output if frames is None else frames, how)
 
 
-def run_submit(settings: Settings, videos: list[Path], output: Path | None, how: How) -> None:
-    """Submit the videos one after the other. An error does not stop the others; the first one sets the exit code."""
+def run_submit(settings: Settings, videos: list[Path], output: Path | None, how: How) -> list[Path]:
+    """Submit the videos one after the other. An error does not stop the others; the first one sets the exit code.
+
+    Returns the paths of the outputs.
+    """
     from farm.cli.attach import FarmAtHand  # noqa: PLC0415 - `farm --help` should not wait for it
     from farm.cli.model_progress import model_digest  # noqa: PLC0415
-    from farm.jobs.placing import Request, place_output  # noqa: PLC0415
+    from farm.jobs.placing import Request, prepare, usable_encoders  # noqa: PLC0415
+    from farm.local.farm import is_running  # noqa: PLC0415
     from farm.media.reading.limits import Limits  # noqa: PLC0415
 
     asked, length = job_options(settings, pictures=how.pictures), settings.chunk_seconds
@@ -80,25 +84,25 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
     if len(videos) > 1 and output is not None and not output.is_dir():
         raise OutputError(f"{output} is not a folder", hint="several videos need an existing folder after -o")
     limits = Limits(settings.max_pixels, settings.max_hours * 3600)
-    requests, first, taken = [], None, set[Path]()
-    for video in videos:  # check all before the first job starts
+    encoders = usable_encoders(settings, asked.redact.encoder, running=settings.embedded and is_running(settings))
+    ready: list[Prepared] = []
+    first = None
+    for video in videos:  # probe all before the first job starts
         try:
-            request = Request(video, output, how.overwrite, asked, length, limits)
-            place = place_output(request)
-            if place.output in taken:
-                raise OutputError(f"{video}: {place.output} is another video's output", hint="submit one at a time")
-            taken.add(place.output)
-            requests.append(request)
+            prepared = prepare(Request(video, output, how.overwrite, asked, length, limits), encoders)
+            if any(other.output == prepared.output for other in ready):
+                raise OutputError(f"{video}: {prepared.output} is another video's output", hint="submit one at a time")
+            ready.append(prepared)
         except FarmError as e:
             first = first or e
             if len(videos) > 1:
                 print(f"error: {error_text(e)}", file=sys.stderr)
-    if requests:
+    if ready:
         model = model_digest(settings, asked.detect, quiet=how.as_json)
         with FarmAtHand(settings, start=not how.detach) as farm:
-            for request in requests:
+            for prepared in ready:
                 try:
-                    _one(farm, settings, request, model, how)
+                    _one(farm, settings, prepared, model, how)
                 except FarmError as e:
                     first = first or e
                     if len(videos) > 1:
@@ -107,9 +111,10 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
         if len(videos) > 1:
             raise typer.Exit(first.exit_code)
         raise first
+    return [prepared.output for prepared in ready]
 
 
-def _one(farm: "FarmAtHand", settings: Settings, request: "Request", model: str, how: How) -> None:
+def _one(farm: "FarmAtHand", settings: Settings, prepared: "Prepared", model: str, how: How) -> None:
     from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
     from farm.jobs.queries import job_facts, live_workers  # noqa: PLC0415
     from farm.jobs.submit import submit  # noqa: PLC0415
@@ -117,7 +122,7 @@ def _one(farm: "FarmAtHand", settings: Settings, request: "Request", model: str,
 
     began = time.monotonic()
     workers = live_workers(farm.context) or expected_workers(settings.devices)
-    submitted = submit(farm.context, request, model, workers)
+    submitted = submit(farm.context, prepared, model, workers)
     say = not how.as_json
     if how.detach:
         facts = job_facts(farm.context, submitted.job)

@@ -85,7 +85,8 @@ def _link(context: Context, job: Job) -> None:
     detect = keys.detect_fingerprint(manifest.source.digest, job.model_sha256, options)
     name = keys.link_fingerprint(detect, options)
     linked = link_job(context.store, manifest, detections, name, options)
-    _begin_redact(context, job.id, linked, found_notes(linked, manifest), keys.redact_fingerprint(name, options))
+    redact = keys.redact_fingerprint(name, options, manifest.encoder)
+    _begin_redact(context, job.id, linked, found_notes(linked, manifest), redact)
 
 
 def found_notes(linked: Linked, manifest: Manifest) -> list[str]:

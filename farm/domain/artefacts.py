@@ -8,11 +8,12 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Chunk, Manifest, dump_manifest
 from farm.domain.options import JobOptions
 
 #: Raised whenever a change of the code changes what a stage writes for the same inputs.
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 
 def fingerprint(*parts: object) -> str:
@@ -31,9 +32,9 @@ def link_fingerprint(detect: str, options: JobOptions) -> str:
     return fingerprint("link", detect, asdict(options.link))
 
 
-def redact_fingerprint(link: str, options: JobOptions) -> str:
+def redact_fingerprint(link: str, options: JobOptions, encoder: EncoderSettings) -> str:
     """Names the segments of a source."""
-    return fingerprint("redact", link, asdict(options.redact))
+    return fingerprint("redact", link, asdict(options.redact), encoder.row())
 
 
 def compose_fingerprint(redact: str, plan: str, container: str, options: JobOptions) -> str:

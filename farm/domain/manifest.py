@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
+from farm.domain.encoding import EncoderSettings, load_encoder
 from farm.domain.orientation import Matrix, orientation_of
 from farm.domain.pixels import is_full_range
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 def _fraction(text: str | None) -> Fraction | None:
@@ -20,7 +21,7 @@ class Mastering:
     """The display that a video was graded on (SMPTE ST 2086).
 
     ``primaries``: x and y of red, green and blue, and ``white``: of the white point, in units of 0.00002;
-    ``luminance``: greatest and least in units of 0.0001 cd/m2. None where the source says only the other.
+    ``luminance``: greatest and least in units of 0.0001 cd/m2. None if the source states only the other.
     """
 
     primaries: tuple[int, int, int, int, int, int] | None
@@ -32,12 +33,12 @@ class Mastering:
 class VideoStream:
     """The stream whose faces are redacted.
 
-    Colour fields are FFmpeg's (H.273) code points, 2 where the source says nothing. ``time_base`` in seconds a tick:
-    every pts of the project is in it. ``matrix``: the display matrix, where there is one. ``fields``: ``progressive``,
-    or which field of an interlaced frame is first in time, ``tff`` or ``bff``. ``mastering``: SMPTE ST 2086, the
-    numbers of :class:`Mastering`; ``light``: MaxCLL and MaxFALL in cd/m2 (CTA-861.3). ``chroma_location``: FFmpeg's
-    number, 0 where nothing is said. ``timing``: ``stamped``; ``counted`` where the container has no time of showing,
-    and the n-th decoded frame has the n-th time of the plan, counted from the file's beginning.
+    Colour fields are FFmpeg's (H.273) code points, 2 if the source states nothing. ``time_base`` in seconds per tick:
+    every pts of the project is in it. ``matrix``: the display matrix, if there is one. ``fields``: ``progressive``, or
+    which field of an interlaced frame is first in time, ``tff`` or ``bff``. ``mastering``: SMPTE ST 2086, the numbers
+    of :class:`Mastering`; ``light``: MaxCLL and MaxFALL in cd/m2 (CTA-861.3). ``chroma_location``: FFmpeg's number, 0
+    if nothing is stated. ``timing``: ``stamped``; ``counted`` if the container has no presentation times, and the n-th
+    decoded frame has the n-th time of the plan, counted from the file's beginning.
     """
 
     index: int
@@ -100,9 +101,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Frames with ``pts_start <= pts < pts_end``; ``seek_pts`` is the key frame that decoding has to start at."""
+    """Frames with ``pts_start <= pts < pts_end``; ``seek_pts`` is the key frame that decoding has to start at.
+
+    ``stream``: the index of their video stream in the source.
+    """
 
     index: int
+    stream: int
     pts_start: int
     pts_end: int
     frames: int
@@ -111,21 +116,22 @@ class Chunk:
     @property
     def name(self) -> str:
         """The part of an artefact's name that says which frames it holds."""
-        return f"{self.pts_start}_{self.pts_end}"
+        return f"{self.stream}_{self.pts_start}_{self.pts_end}"
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A source and its chunks, in order. Each chunk's list of pts is an artefact of its own.
+    """A source, its chunks in order, and how they are encoded. Each chunk's list of pts is an artefact of its own.
 
     ``picked``: a part or a sample of the source was asked for, so that frames lie between or around the planned ones
     that are decoded and left out. ``shift``: ticks by which the output begins earlier than the source's part did.
     ``until``: where that part ends, in the source's ticks (None: at its end). ``notes``: what the person who submitted
-    the job should know of the plan, a line each.
+    the job should know of the plan, one line each.
     """
 
     source: Source
     chunks: tuple[Chunk, ...]
+    encoder: EncoderSettings
     picked: bool = False
     shift: int = 0
     until: int | None = None
@@ -167,6 +173,7 @@ def load_manifest(text: str) -> Manifest:
     return Manifest(
         Source(**source),
         tuple(Chunk(**c) for c in row["chunks"]),
+        load_encoder(row["encoder"]),
         row["picked"],
         row["shift"],
         row["until"],

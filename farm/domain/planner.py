@@ -9,8 +9,8 @@ from math import ceil, floor, isfinite
 
 from farm.domain.manifest import Chunk
 
-#: Without ``chunk_seconds``: no chunk is aimed at above the first; below the second, splitting on costs more in
-#: tasks and key frames than a waiting worker loses.
+#: Without ``chunk_seconds``: chunks aim to be no longer than the first; below the second, splitting costs more in
+#: tasks and key frames than an idle worker loses.
 LONGEST_SECONDS = 10
 SHORTEST_SECONDS = 1
 
@@ -23,15 +23,17 @@ def plan_chunks(
     chunk_seconds: float | None,
     workers: int,
     shown: Sequence[int] | None = None,
+    *,
+    stream: int,
 ) -> tuple[Chunk, ...]:
     """Every frame of a source in exactly one chunk, the chunks in order.
 
     ``pts`` of all frames and ``keys`` (pts, whether leading pictures follow), both strictly ascending; ``end`` is
     where the last frame ends. With ``chunk_seconds``, a chunk ends at the first key frame at or after that length.
     Without, chunks of at most about 10 s whose number is a multiple of ``workers`` where the key frames allow it,
-    the longest as short as possible. Frames before the first key frame belong to the first chunk.
-    ``shown``: the pts of the source's frames where ``pts`` are some of them only: a chunk then begins at the first
-    of ``pts`` at or after a key frame.
+    the longest as short as possible. Frames before the first key frame belong to the first chunk. ``stream``: the
+    index of the video stream. ``shown``: the pts of all of the source's frames if ``pts`` are only some of them: a
+    chunk then begins at the first of ``pts`` at or after a key frame.
     Raises ValueError for what cannot be planned.
     """
     _check(pts, keys, end, time_base, workers)
@@ -46,7 +48,8 @@ def plan_chunks(
     chunks = []
     for index, (start, stop) in enumerate(pairwise([*bounds, end])):
         frames = bisect_left(pts, stop) - bisect_left(pts, start)
-        chunks.append(Chunk(index, start, stop, frames, _seek(start, keys) if start > shown[0] else start))
+        seek = _seek(start, keys) if start > shown[0] else start
+        chunks.append(Chunk(index, stream, start, stop, frames, seek))
     return tuple(chunks)
 
 

@@ -1,22 +1,31 @@
-"""Where an output goes, in which container and codec: looked at before anything is begun."""
+"""What a request becomes: its source probed once, the encoder, and the output's place, before anything is begun."""
 
 import os
 import tempfile
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from farm.domain.manifest import VideoStream
+from farm.domain.encoding import EncoderSettings
+from farm.domain.manifest import Manifest, VideoStream
 from farm.domain.options import JobOptions
 from farm.errors import OutputError, SettingsError, SourceError
+from farm.jobs.context import open_context
+from farm.jobs.queries import live_encoders
 from farm.media.composing.containers import Needs, container_for, container_note, default_suffix, refuse_loss
-from farm.media.encoding.encoder_settings import encoder_settings, output_video
+from farm.media.encoding.choice import at_rate, encoder_settings, output_video
+from farm.media.encoding.encoders import ENCODERS
+from farm.media.encoding.holding import runs_here
+from farm.media.reading.index import index_source, plan_manifest
 from farm.media.reading.limits import Limits
-from farm.media.reading.opening import check_readable
-from farm.media.reading.probe import Look, look
+from farm.media.reading.probe import Probe, probe_source
+from farm.settings import Settings
 
-PICTURES = "pictures"
+#: In place of a container's name: the output is a folder of pictures.
+PICTURES_CONTAINER = "pictures"
 _LIMITS = Limits()
 
 
@@ -33,37 +42,82 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """The output's path, FFmpeg's name of its container (``pictures`` for a folder of them), and notes on both."""
+class Prepared:
+    """A request with all that the source's header and first frames decide.
 
+    ``container``: FFmpeg's name of the output's, :data:`PICTURES_CONTAINER` for a folder of pictures. ``notes`` for
+    the person, on the source, the encoder and the container.
+    """
+
+    request: Request
+    probe: Probe
+    encoder: EncoderSettings
     output: Path
     container: str
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+
+    def check_place(self) -> None:
+        """Raises OutputError unless the output can be written where it goes."""
+        if self.container == PICTURES_CONTAINER:
+            _check_new(self.output)
+        _check_folder(self.output.parent)
+        if self.container != PICTURES_CONTAINER:
+            _check_free(self.request, self.output)
+
+    def plan(self, workers: int) -> tuple[Manifest, Sequence["array[int]"]]:
+        """Demux the source: the manifest and each chunk's pts. ``workers``: what the number of chunks is fitted to.
+
+        Raises SourceError, also if the file changed since it was probed.
+        """
+        request = self.request
+        probe = replace(self.probe, path=request.source.resolve())
+        indexed = index_source(probe, request.options.source, request.limits)
+        encoder = at_rate(self.encoder, indexed.source.video.average_rate)
+        return plan_manifest(indexed, encoder, request.chunk_seconds, workers)
 
 
-def place_output(request: Request) -> Place:
-    """Where the output goes and in which container, as far as the source's header and first frames tell.
+def usable_encoders(settings: Settings, named: str | None, *, running: bool) -> frozenset[str]:
+    """The encoders that jobs may be given: those that live workers have reported.
+
+    If none has: the workers of an embedded farm will run on this machine, which decides; other workers may have any
+    encoder. ``named``: the one that the user asks for; other hardware encoders are not tried. ``running``: whether an
+    embedded farm is. Raises DatabaseError.
+    """
+    if running or not settings.embedded:
+        context = open_context(settings)
+        try:
+            reported = live_encoders(context)
+        finally:
+            context.database.close()
+        if reported is not None:
+            return reported
+    if not settings.embedded:
+        return frozenset(ENCODERS)
+    return frozenset(n for n, e in ENCODERS.items() if (n == named or not e.hardware) and runs_here(n))
+
+
+def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
+    """Probe the source, and choose the encoder (one of ``encoders``), the output's place and its container.
 
     Raises SourceError for a source that cannot be redacted exactly, SettingsError for options that do not go with it,
     OutputError for a place or a container that cannot take the output.
     """
-    check_readable(request.source)
-    seen = look(request.source, request.limits)
+    probe = probe_source(request.source, request.limits)
     with _named(request.source):
-        settings = encoder_settings(seen.video, request.options.redact)
-        video = output_video(seen.video, settings)
+        encoder, chosen = encoder_settings(probe.video, request.options.redact, encoders)
         if request.options.compose.pictures:
-            place = Place(_folder(request), PICTURES)
+            output = _absolute(request.output or request.source.with_suffix(".frames"))
+            container, notes = PICTURES_CONTAINER, probe.notes
         else:
-            place = _video_place(request, seen, video)
-    _check_folder(place.output.parent)
-    if place.container != PICTURES:
-        _check_free(request, place.output)
-    notes = settings.notes if place.container != PICTURES else ()
-    return replace(place, notes=(*seen.notes, *notes, *place.notes))
+            output, container, why = _video_place(request, probe, output_video(probe.video, encoder))
+            notes = (*probe.notes, *chosen, *why)
+    prepared = Prepared(request, probe, encoder, output, container, notes)
+    prepared.check_place()
+    return prepared
 
 
-def _video_place(request: Request, seen: Look, video: VideoStream) -> Place:
+def _video_place(request: Request, seen: Probe, video: VideoStream) -> tuple[Path, str, tuple[str, ...]]:
+    """The output's path and container, and a note if the container is not the source's."""
     source, options = request.source, request.options.compose
     needs = Needs.of(video, seen.others, options)
     suffix = default_suffix(seen.container, video.time_base, source.suffix, video.codec, needs)
@@ -77,21 +131,19 @@ def _video_place(request: Request, seen: Look, video: VideoStream) -> Place:
     else:
         container = container_for(seen.container, video.codec, output.suffix, video.time_base, needs, source.suffix)
     refuse_loss(seen.others, container, video.time_base, options, video.codec)
-    return Place(_absolute(output), container, notes)
+    return _absolute(output), container, notes
 
 
-def _folder(request: Request) -> Path:
-    """Where pictures go: a folder that is not there yet, or is empty."""
-    folder = _absolute(request.output or request.source.with_suffix(".frames"))
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - removes dots, and keeps the user's own links
+
+
+def _check_new(folder: Path) -> None:
+    """Pictures go to a folder that does not exist yet, or is empty."""
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} exists and is not a folder", hint="name a new folder with --frames")
     if folder.exists() and any(folder.iterdir()):
         raise OutputError(f"{folder} exists and is not empty", hint="name a new folder with --frames")
-    return folder
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 - without the dots, but with the user's own links
 
 
 def _check_folder(folder: Path) -> None:
@@ -114,7 +166,7 @@ def _check_free(request: Request, output: Path) -> None:
 
 @contextmanager
 def _named(source: Path) -> Iterator[None]:
-    """Errors that do not know the source's name get it: of several videos, which one?"""
+    """Errors that do not name the source get its name: of several videos, which one?"""
     try:
         yield
     except (OutputError, SettingsError, SourceError) as e:

@@ -1,4 +1,4 @@
-"""``farm submit`` up to the first row in the database: look at the source, plan it, write the job down."""
+"""``farm submit`` from the prepared request to the first row in the database: plan the source, store the job."""
 
 import json
 import secrets
@@ -19,30 +19,28 @@ from farm.domain.manifest import Manifest, dump_manifest, load_manifest
 from farm.errors import OutputError
 from farm.jobs.context import Context
 from farm.jobs.control import intact, retry_job
-from farm.jobs.placing import Place, Request, place_output
-from farm.media.reading.index import plan_manifest
+from farm.jobs.placing import Prepared
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The job, and whether it was there already and goes on."""
+    """The job, its output, and whether it existed already and goes on."""
 
     job: str
     output: Path
     resumed: bool
 
 
-def submit(context: Context, request: Request, model_sha256: str, workers: int) -> Submitted:
-    """Write the job down, or find the same job unfinished and let it go on.
+def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int) -> Submitted:
+    """Store the job, or let the same job go on if it is there and unfinished.
 
     ``workers``: how many will work on it, which the number of chunks is fitted to.
     Raises SourceError, OutputError (also for the output of another unfinished job), StorageError, DatabaseError.
     """
-    source = request.source.resolve()
-    place = place_output(request)
-    manifest, pts = plan_manifest(source, request.chunk_seconds, workers, request.options.source, request.limits)
-    output, container = place.output, place.container
-    name = keys.job_fingerprint(manifest.source.digest, model_sha256, request.options, container)
+    request, output = prepared.request, prepared.output
+    prepared.check_place()  # earlier videos of the same command may have taken hours
+    manifest, pts = prepared.plan(workers)
+    name = keys.job_fingerprint(manifest.source.digest, model_sha256, request.options, prepared.container)
     with context.database.read() as session:
         same = select(Job).where(Job.fingerprint == name).order_by(Job.created_at.desc())
         earlier = list(session.scalars(same))
@@ -53,13 +51,13 @@ def submit(context: Context, request: Request, model_sha256: str, workers: int) 
     unfinished = next((j for j in earlier if j.output == str(output) and j.status != JobStatus.DONE), None)
     if unfinished is not None and unfinished.plan == plan and intact(context, unfinished.id):
         return _go_on(context, unfinished.id, output, request.overwrite)
-    return _write_down(context, request, manifest, plan, model_sha256, name, place)
+    return _write_down(context, prepared, manifest, plan, model_sha256, name)
 
 
 def _as_before(
     context: Context, earlier: Sequence[Job], manifest: Manifest, pts: Sequence["array[int]"]
 ) -> tuple[Manifest, Sequence["array[int]"]]:
-    """The cut of an earlier job of the same fingerprint, so that its finished chunks are found again."""
+    """The chunks of an earlier job with the same fingerprint, so that its finished ones are found again."""
     for job in earlier:
         if not context.store.exists(job.plan):
             continue
@@ -77,7 +75,7 @@ def _as_before(
 
 
 def _store_plan(context: Context, plan: str, manifest: Manifest, pts: Sequence["array[int]"]) -> None:
-    if context.store.exists(plan):  # the manifest is written last: with it, all is there
+    if context.store.exists(plan):  # the manifest is written last: if it exists, so does everything else
         return
     for chunk, part in zip(manifest.chunks, pts, strict=True):
         with context.store.create(pts_key(plan, chunk)) as path:
@@ -103,7 +101,7 @@ def _go_on(context: Context, job_id: str, output: Path, overwrite: bool) -> Subm
 
 
 def _refuse_claimed(session: Session, job: Job) -> None:
-    """Of two unfinished jobs with one output the slower one would fail: after a Ctrl-C, the one that is wanted."""
+    """Raises OutputError if an unfinished job has the output: the slower of the two would fail in the end."""
     same = select(Job).where(Job.output == job.output, Job.fingerprint != job.fingerprint)
     earlier = next((j for j in session.scalars(same) if not JobStatus(j.status).over), None)
     if earlier is not None:
@@ -114,30 +112,25 @@ def _refuse_claimed(session: Session, job: Job) -> None:
 
 
 def _write_down(
-    context: Context,
-    request: Request,
-    manifest: Manifest,
-    plan: str,
-    model_sha256: str,
-    name: str,
-    place: Place,
+    context: Context, prepared: Prepared, manifest: Manifest, plan: str, model_sha256: str, name: str
 ) -> Submitted:
-    now = context.clock()
+    request, now = prepared.request, context.clock()
     job = Job(
         id=secrets.token_hex(4),
         fingerprint=name,
         status=JobStatus.PLANNING.value,
         source=manifest.source.path,
-        output=str(place.output),
+        output=str(prepared.output),
         overwrite=request.overwrite,
-        container=place.container,
+        container=prepared.container,
         options=keys.options_row(request.options),
         plan=plan,
         model_sha256=model_sha256,
         frames=manifest.frames,
         seconds=manifest.seconds,
         created_at=now,
-        notes=list(dict.fromkeys((*place.notes, *manifest.notes))),
+        notes=list(dict.fromkeys((*prepared.notes, *manifest.notes))),
+        encoder=manifest.encoder.encoder,
     )
     detect = keys.detect_fingerprint(manifest.source.digest, model_sha256, request.options)
     with context.database.write() as session:
@@ -149,4 +142,4 @@ def _write_down(
             session.add(row)
         note(session, now, f"submitted: {manifest.frames} frames in {len(manifest.chunks)} chunks", job.id)
         move_job(session, job, JobEvent.STAGE_DONE, now)
-    return Submitted(job.id, place.output, resumed=False)
+    return Submitted(job.id, prepared.output, resumed=False)

@@ -9,9 +9,11 @@ from typing import Any
 
 import av
 
+from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Mastering, VideoStream
 from farm.domain.options import RedactOptions
-from farm.media.encoding.encode import EncoderSettings, SegmentWriter, encoder_settings
+from farm.media.encoding.encode import SegmentWriter
+from tests.planned import settings_of
 
 P3 = Mastering((34000, 16000, 13250, 34500, 7500, 3000), (15635, 16450), (10_000_000, 50))
 FIRST = 90_000 * 3600
@@ -76,7 +78,7 @@ def times(source: VideoStream, count: int, first: int = FIRST) -> list[int]:
 
 
 def settings_for(source: VideoStream, **asked: Any) -> EncoderSettings:
-    return encoder_settings(source, RedactOptions(**{"preset": "ultrafast", "crf": 12, **asked}))
+    return settings_of(source, RedactOptions(**{"preset": "ultrafast", "crf": 12, **asked}))
 
 
 def write(path: Path, source: VideoStream, settings: EncoderSettings, pts: Iterable[int], threads: int = 1) -> Path:

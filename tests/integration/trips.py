@@ -8,18 +8,19 @@ from pathlib import Path
 
 import av
 
+from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Chunk, Manifest
 from farm.domain.options import ComposeOptions, RedactOptions
 from farm.media.composing.compose import ComposeReport, compose
 from farm.media.composing.containers import container_for, default_suffix
 from farm.media.composing.streams import USUAL
-from farm.media.encoding.encode import EncoderSettings, SegmentWriter, encoder_settings
+from farm.media.encoding.encode import SegmentWriter
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.progress import Progress, nobody
-from farm.media.reading.index import plan_manifest
 from farm.media.reading.opening import open_source
 from farm.media.verifying.fidelity import Samples
 from farm.media.verifying.verify import verify_output, verify_segment
+from tests.planned import plan_of
 
 Rendered = Callable[..., Path]
 PICTURE = "testsrc2=size=160x120:rate=30:duration=3"
@@ -93,10 +94,9 @@ def decoded(trip: Manifest, path: Path, chunk: Chunk) -> Iterator[av.VideoFrame]
 
 def start(source: Path, folder: Path, threads: tuple[int, ...] = (1, 2), redact: RedactOptions | None = None) -> Trip:
     """Plans a source in chunks of about 0.7 s and encodes each, with different numbers of threads."""
-    manifest, pts = plan_manifest(source, 0.7, 2)
-    video = manifest.source.video
-    usual = RedactOptions(preset="ultrafast" if video.codec == "hevc" else "veryfast")
-    settings = encoder_settings(video, redact or usual)
+    usual = RedactOptions(preset="ultrafast" if source.name.startswith("hevc") else "veryfast")
+    manifest, pts = plan_of(source, 0.7, redact=redact or usual, workers=2)
+    video, settings = manifest.source.video, manifest.encoder
     segments = []
     for chunk in manifest.chunks:
         path = folder / f"{chunk.name}.seg"

@@ -16,8 +16,8 @@ from farm.domain.geometry import Box
 from farm.domain.manifest import Manifest, dump_manifest
 from farm.domain.options import JobOptions, RedactOptions
 from farm.domain.track import load_frame
-from farm.jobs.placing import Request, place_output
-from farm.media.reading.index import plan_manifest
+from farm.jobs.placing import Request, prepare
+from farm.media.encoding.encoders import ENCODERS
 from farm.messages import Artefact, Order, Stage
 from farm.storage.local import LocalStorage
 from tests.matrix.pixels import Rectangle
@@ -96,8 +96,9 @@ def travel(
     chunk_seconds: float | None = CHUNK_SECONDS,
 ) -> Journey:
     """Plan, detect, link, redact and compose. Raises whatever the farm raises."""
-    place = place_output(Request(source, folder, overwrite=True, options=options))
-    manifest, slices = plan_manifest(source, chunk_seconds, 1, options.source)
+    request = Request(source, folder, overwrite=True, options=options, chunk_seconds=chunk_seconds)
+    prepared = prepare(request, frozenset(ENCODERS))
+    manifest, slices = prepared.plan(workers=1)
     store = LocalStorage(folder / "store")
     with store.create(_PLAN) as path:
         path.write_text(dump_manifest(manifest))
@@ -118,7 +119,7 @@ def travel(
             source=str(source),
             inputs=inputs,
             options=asdict(options),
-            container=place.container,
+            container=prepared.container,
         )
 
     numbers = range(len(manifest.chunks))
@@ -129,12 +130,12 @@ def travel(
     return Journey(
         source,
         store.local_path(composed.artefact.key),
-        place.container,
+        prepared.container,
         manifest,
         [store.local_path(r.key) for r in redacted],
         store,
         _rectangles(store, manifest, tracks),
-        (*place.notes, *manifest.notes, *composed.notes),
+        (*prepared.notes, *manifest.notes, *composed.notes),
     )
 
 

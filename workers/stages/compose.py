@@ -8,7 +8,6 @@ from farm.errors import VerificationError
 from farm.media.composing.compose import compose, left_out
 from farm.media.composing.containers import MUXERS
 from farm.media.composing.pictures import check_pictures, write_pictures
-from farm.media.encoding.encode import encoder_settings
 from farm.media.progress import part
 from farm.media.verifying.verify import verify_output
 from farm.messages import Order
@@ -39,7 +38,7 @@ def run_compose(order: Order, store: Storage, tools: Tools, report: Report) -> R
 
 def _compose(path: Path, plan: Plan, threads: int, report: Report, spent: Spent) -> int:
     manifest, options = plan.manifest, plan.options.compose
-    settings = encoder_settings(manifest.source.video, plan.options.redact)
+    settings = manifest.encoder
     composing, verifying = (part(report, manifest.frames, number, _PARTS) for number in (1, 2))
     with ExitStack() as stack:
         paths = _segments(plan, stack, report, spent)

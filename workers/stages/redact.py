@@ -11,7 +11,7 @@ from farm.domain.geometry import Box
 from farm.domain.options import RedactOptions
 from farm.domain.track import FrameTracks, load_frame
 from farm.errors import SourceError, VerificationError
-from farm.media.encoding.encode import SegmentWriter, encoder_settings
+from farm.media.encoding.encode import SegmentWriter
 from farm.media.planes import format_of, from_above
 from farm.media.progress import part
 from farm.media.reading.chunk import Decoded, decode_chunk
@@ -52,7 +52,7 @@ def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
     (tracks,) = plan.order.inputs
     check_input(plan.store, tracks)
     pts = plan.pts(chunk)
-    settings = encoder_settings(video, plan.options.redact)
+    settings = plan.manifest.encoder
     size = settings.width, settings.height
     samples = Samples(chunk.frames, settings, settings.width / video.width)
     encoding = part(report, chunk.frames, 0, _PARTS, width=_PARTS - 1)

@@ -10,6 +10,7 @@ from pathlib import Path
 from av.container import InputContainer
 from av.stream import Disposition
 
+from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.errors import OutputError, SourceError, VerificationError
@@ -20,7 +21,6 @@ from farm.media.composing.remux import ChunkPts, join_segments
 from farm.media.composing.rest import Rest, rest_of
 from farm.media.composing.streams import USUAL
 from farm.media.composing.window import Window
-from farm.media.encoding.encode import EncoderSettings
 from farm.media.failing import reading, writing
 from farm.media.progress import Progress, nobody, part
 from farm.media.reading.opening import open_source

@@ -1,28 +1,114 @@
-"""Chooses the encoder of a job: the source's own codec family where it can hold the video exactly."""
+"""Chooses the encoder of a job and its settings: the source's own codec family if it can hold the video exactly."""
 
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from fractions import Fraction
+
+from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import VideoStream
 from farm.domain.options import CODECS, RedactOptions
 from farm.domain.orientation import is_sideways, upright_size
-from farm.domain.pixels import pixel_format
+from farm.domain.pixels import FULL_RANGE, pixel_format
 from farm.errors import SettingsError, SourceError
-from farm.media.encoding.codecs import (
-    ENCODERS,
-    Encoder,
-    decoded_format,
-    encoder_named,
-    encoders_of,
-    families,
-    family_name,
-    has_encoder,
-    unfit,
-)
+from farm.media.encoding.encoders import ENCODERS, Asked, Encoder, encoders_of
+from farm.media.encoding.holding import BT601, ONE_MATRIX, decoded_format, layouts, unfit
+
+#: Families whose encoders are tried, in order, if the user names none.
+_TRIED = {
+    "h264": ("h264", "hevc"),
+    "hevc": ("hevc",),
+    "av1": ("av1", "hevc"),
+    "vp8": ("vp8", "vp9"),
+    "vp9": ("vp9", "av1", "hevc"),
+    "mpeg1video": ("mpeg1video", "mpeg2video"),
+    "mpeg2video": ("mpeg2video", "h264"),
+    "mpeg4": ("mpeg4", "h264"),
+    "prores": ("prores", "ffv1"),
+    "ffv1": ("ffv1",),
+    "mjpeg": ("mjpeg", "h264", "hevc", "ffv1"),
+    "vvc": ("hevc", "ffv1"),
+}
+_OTHERS = ("h264", "ffv1")
+#: Without loss, or made for it: another family with loss would take away from it.
+_LOSSLESS = frozenset({
+    "gif", "rawvideo", "png", "apng", "qtrle", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "v210", "v210x", "v308",
+    "v408", "v410", "r210", "r10k", "lagarith", "zlib", "mszh", "flashsv", "flashsv2", "zmbv", "tscc", "rle", "bmp",
+    "tiff", "targa", "webp", "jpegls", "ffv2", "wrapped_avframe", "camstudio", "fraps", "cscd", "msrle", "8bps",
+})  # fmt: skip
+#: Families as people write them.
+_NAMES = {
+    "h264": "H.264", "hevc": "HEVC", "av1": "AV1", "vp8": "VP8", "vp9": "VP9", "mpeg1video": "MPEG-1",
+    "mpeg2video": "MPEG-2", "mpeg4": "MPEG-4", "prores": "ProRes", "ffv1": "FFV1", "mjpeg": "MJPEG",
+}  # fmt: skip
+#: FFmpeg's names of where a chroma sample lies, by its number.
+_CHROMA_LOCATIONS = {1: "left", 2: "center", 3: "topleft", 4: "top", 5: "bottomleft", 6: "bottom"}
+
+
+def encoder_settings(
+    video: VideoStream, redact: RedactOptions, available: AbstractSet[str]
+) -> tuple[EncoderSettings, tuple[str, ...]]:
+    """The settings for a video, and notes on the choice for the person.
+
+    The encoder is of the video's own codec family if that holds the video exactly, or what the user chose.
+    ``available``: names of the encoders that workers have.
+    Raises SettingsError for options that the workers or this video do not allow, SourceError for a video that nothing
+    holds exactly.
+    """
+    width, height = output_size(video, redact.scale)
+    encoder, notes = _choose(video, redact, (width, height), available)
+    pix_fmt = decoded_format(encoder, video.pix_fmt)
+    if pix_fmt is None:
+        raise SourceError(f"{encoder.name} cannot hold pixels in {video.pix_fmt}")
+    settings = EncoderSettings(
+        encoder=encoder.name,
+        codec=encoder.family,
+        muxer=encoder.muxer,
+        options=_options(encoder, video, redact),
+        pix_fmt=pix_fmt,
+        given=video.pix_fmt,
+        layout=layouts(encoder.name)[pix_fmt],
+        time_base=video.time_base,
+        rate=encoder.clock_rate(video.average_rate),
+        width=width,
+        height=height,
+        sample_aspect=video.sample_aspect,
+        color_range=FULL_RANGE if video.pix_fmt.startswith("yuvj") else video.color_range,
+        color_primaries=video.color_primaries,
+        color_transfer=video.color_transfer,
+        color_space=_matrix(encoder, pix_fmt, video.color_space),
+        gop=encoder.gop,
+        counted=encoder.counted,
+        reorders=encoder.reorders,
+        fields=video.fields,
+    )
+    return settings, notes
+
+
+def at_rate(settings: EncoderSettings, rate: Fraction | None) -> EncoderSettings:
+    """The settings for another average frame rate, which only demuxing the whole source tells for sure."""
+    return replace(settings, rate=ENCODERS[settings.encoder].clock_rate(rate))
+
+
+def output_video(video: VideoStream, settings: EncoderSettings) -> VideoStream:
+    """What the output's video stream has to be: the source's, with the settings' codec, size and order of samples."""
+    return replace(
+        video,
+        codec=settings.codec,
+        width=settings.width,
+        height=settings.height,
+        pix_fmt=settings.pix_fmt,
+        color_range=settings.color_range,
+        color_space=settings.color_space,
+        profile=None,
+        timing="stamped",
+    )
 
 
 def output_size(video: VideoStream, scale: int | None) -> tuple[int, int]:
     """Width and height of the output as it is coded: the source's, or smaller in proportion.
 
     ``scale``: the width in pixels of what is shown, which is the coded height of a video that is turned. Both are
-    rounded down to whole chroma samples. Raises SettingsError where nothing would shrink, SourceError for interlaced
+    rounded down to whole chroma samples. Raises SettingsError if nothing would shrink, SourceError for interlaced
     video, whose fields would be mixed.
     """
     if scale is None:
@@ -45,68 +131,70 @@ def output_size(video: VideoStream, scale: int | None) -> tuple[int, int]:
     return width, height
 
 
-def choose_encoder(video: VideoStream, redact: RedactOptions, size: tuple[int, int]) -> tuple[Encoder, tuple[str, ...]]:
-    """The encoder for a video whose output has ``size``, and what the person should know of the choice.
-
-    Raises SettingsError for ``--encoder`` and ``--codec`` that this machine or this video does not allow, SourceError
-    where nothing holds the video exactly that would be taken without asking.
-    """
+def _choose(
+    video: VideoStream, redact: RedactOptions, size: tuple[int, int], available: AbstractSet[str]
+) -> tuple[Encoder, tuple[str, ...]]:
+    """The encoder for a video whose output has ``size``, and notes on the choice."""
     if redact.encoder is not None:
-        return _named(redact.encoder, video, redact.codec, size)
-    tried = families(video.codec) if redact.codec is None else (redact.codec,)
+        return _named(redact.encoder, video, redact.codec, size, available)
+    default = _TRIED.get(video.codec, ("ffv1",) if video.codec in _LOSSLESS else _OTHERS)
+    tried = default if redact.codec is None else (redact.codec,)
     reasons: list[str] = []
     for family in tried:
         for encoder in encoders_of(family):
-            reason = _reason(encoder, video, size)
+            reason = _reason(encoder, video, size, available)
             if reason is None:
-                notes = _notes(video, family, reasons) if redact.codec is None else ()
+                notes = _notes(video, family, reasons, available) if redact.codec is None else ()
                 return encoder, (*notes, *_order(encoder, video))
             reasons.append(reason)
-    names = " or ".join(family_name(family) for family in tried)
+    names = " or ".join(_NAMES[family] for family in tried)
     message = f"{names} cannot hold {reasons[0] if reasons else 'this video'} here"
-    hint = _hint(video, size)
+    hint = _hint(video, size, available)
     if redact.codec is not None:
         raise SettingsError(f"--codec {redact.codec}: {message}", hint=hint)
     raise SourceError(message, hint=hint)
 
 
-def _named(name: str, video: VideoStream, codec: str | None, size: tuple[int, int]) -> tuple[Encoder, tuple[str, ...]]:
-    encoder = encoder_named(name)
+def _named(
+    name: str, video: VideoStream, codec: str | None, size: tuple[int, int], available: AbstractSet[str]
+) -> tuple[Encoder, tuple[str, ...]]:
+    encoder = ENCODERS.get(name)
     if encoder is None:
-        known = ", ".join(sorted(ENCODERS))
+        known = ", ".join(sorted(e.name for e in ENCODERS.values() if not e.hardware))
         raise SettingsError(
             f"--encoder {name}: not an encoder that can be used", hint=f"use one of {known}, or for example h264_nvenc"
         )
-    if not has_encoder(name):
-        raise SettingsError(f"--encoder {name}: this machine's FFmpeg has no such encoder", hint="leave out --encoder")
+    if name not in available:
+        hint = "leave out --encoder, or start a worker that has it"
+        raise SettingsError(f"--encoder {name}: no worker has this encoder", hint=hint)
     if codec is not None and codec != encoder.family:
         raise SettingsError(
             f"--encoder {name}: writes {encoder.family}, not --codec {codec}", hint="leave one of them out"
         )
-    reason = _reason(encoder, video, size)
+    reason = unfit(encoder, video, size)
     if reason is not None:
-        raise SettingsError(f"--encoder {name}: cannot hold {reason}", hint=_hint(video, size))
+        raise SettingsError(f"--encoder {name}: cannot hold {reason}", hint=_hint(video, size, available))
     changed = codec is None and encoder.family != video.codec
     notes = (f"--encoder {name} writes {encoder.family}: the source is {video.codec}",) if changed else ()
     return encoder, (*notes, *_order(encoder, video))
 
 
-def _reason(encoder: Encoder, video: VideoStream, size: tuple[int, int]) -> str | None:
-    if not has_encoder(encoder.name):
-        return f"video, as FFmpeg was built without {encoder.name},"
+def _reason(encoder: Encoder, video: VideoStream, size: tuple[int, int], available: AbstractSet[str]) -> str | None:
+    if encoder.name not in available:
+        return f"video, as no worker has {encoder.name},"
     return unfit(encoder, video, size)
 
 
-def _notes(video: VideoStream, family: str, reasons: list[str]) -> tuple[str, ...]:
+def _notes(video: VideoStream, family: str, reasons: list[str], available: AbstractSet[str]) -> tuple[str, ...]:
     if family == video.codec:
         return ()
-    own = any(has_encoder(encoder.name) for encoder in encoders_of(video.codec))
+    own = any(encoder.name in available for encoder in encoders_of(video.codec))
     what = f"{video.codec} with {reasons[0]}" if own else video.codec
     return (f"{what} has no encoder here: the output is {family}",)
 
 
 def _order(encoder: Encoder, video: VideoStream) -> tuple[str, ...]:
-    """A line where the output's samples lie in another order than the source's."""
+    """A line if the output's samples lie in another order than the source's."""
     decoded = decoded_format(encoder, video.pix_fmt)
     if decoded is None or decoded == video.pix_fmt or pixel_format(decoded) == pixel_format(video.pix_fmt):
         return ()
@@ -115,8 +203,39 @@ def _order(encoder: Encoder, video: VideoStream) -> tuple[str, ...]:
     return (f"{encoder.family} keeps {video.pix_fmt} as {decoded}: the same samples in another order",)
 
 
-def _hint(video: VideoStream, size: tuple[int, int]) -> str:
-    able = [codec for codec in CODECS if any(_reason(e, video, size) is None for e in encoders_of(codec))]
+def _hint(video: VideoStream, size: tuple[int, int], available: AbstractSet[str]) -> str:
+    able = [c for c in CODECS if any(_reason(e, video, size, available) is None for e in encoders_of(c))]
     if not able:
         return "convert it first, for example with ffmpeg to -pix_fmt yuv420p"
     return "use " + " or ".join(f"--codec {codec}" for codec in able)
+
+
+def _matrix(encoder: Encoder, pix_fmt: str, said: int) -> int:
+    """The colour matrix that a stream names.
+
+    Decoders know RGB samples by the matrix 0 alone. JPEG and VP8 have one matrix and do not name it.
+    """
+    pixels = pixel_format(pix_fmt)
+    if pixels and pixels.family == "rgb" and encoder.family in {"h264", "hevc", "vp9"}:
+        return 0
+    return BT601 if encoder.family in ONE_MATRIX else said
+
+
+def _options(encoder: Encoder, video: VideoStream, redact: RedactOptions) -> dict[str, str]:
+    """All options of an encoder, with its own list of parameters if it has one."""
+    options = encoder.quality(Asked(redact.crf, redact.preset, video.profile)) | dict(encoder.extra)
+    flags = options.pop("flags", "") + "+bitexact"  # the parameter sets name no version of the encoder
+    if video.interlaced:
+        flags += "+ildct+ilme"
+        options["field_order"] = "tb" if video.fields == "tff" else "bt"
+    options["flags"] = flags
+    if video.chroma_location in _CHROMA_LOCATIONS:
+        options["chroma_sample_location"] = _CHROMA_LOCATIONS[video.chroma_location]
+    if encoder.full_range and not video.full_range:
+        options["strict"] = "unofficial"  # JPEG is full range by its standard; FFmpeg notes the other in a comment
+    if encoder.parameters:
+        option, *parameters = encoder.parameters
+        parameters += [f"{video.fields}=1"] if video.interlaced else []
+        parameters += encoder.hdr.parameters(video.mastering, video.light) if encoder.hdr else []
+        options[option] = ":".join(parameters)
+    return options

@@ -1,11 +1,10 @@
 """Encodes the frames of a chunk into a segment, at their exact times.
 
 A segment is an MP4, QuickTime or Matroska file whose times count the source's ticks from the chunk's first frame,
-whatever a tick lasts: MP4 keeps integers and the order of B-frames exactly. Matroska does so with a tick written as a
-millisecond, and holds VP8, which MP4 does not.
+whatever the length of a tick: MP4 keeps integers and the order of B-frames exactly. Matroska does so with a tick
+written as a millisecond, and holds VP8, which MP4 cannot.
 """
 
-import os
 from collections import deque
 from contextlib import suppress
 from fractions import Fraction
@@ -21,16 +20,12 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream as AvVideoStream
 
+from farm.domain.encoding import EncoderSettings
 from farm.errors import DeviceError, SourceError, VerificationError
-from farm.media.encoding.codecs import ENCODERS
-from farm.media.encoding.encoder_settings import EncoderSettings, encoder_settings, output_video
+from farm.media.encoding.encoders import ENCODERS, Encoder
 from farm.media.failing import reason, writing
 
-__all__ = ["EncoderSettings", "SegmentWriter", "encoder_settings", "muxer_options", "output_video"]
-
-# SVT-AV1 writes what it is about to do to standard error by itself, on its way past FFmpeg: errors only
-os.environ.setdefault("SVT_LOG", "1")
-#: x265 takes the dts of a video with no more frames than it delays (2) out of memory that nothing was written to.
+#: x265 reads the dts of a video with no more frames than it delays (2) from memory that nothing was written to.
 _SHORT = 4
 
 
@@ -44,7 +39,8 @@ class SegmentWriter:
     """Writes one chunk's frames, in order, into a segment file.
 
     A context manager: leaving it without an error finishes the file, leaving it with one closes it unfinished.
-    Raises VerificationError for a frame that does not fit the settings, StorageError when the disk is full.
+    Raises DeviceError for an encoder that does not run here, VerificationError for a frame that does not fit the
+    settings, StorageError when the disk is full.
     """
 
     def __init__(self, path: Path, settings: EncoderSettings, threads: int) -> None:
@@ -52,24 +48,27 @@ class SegmentWriter:
         self.path = path
         self.frames = 0
         self._settings = settings
+        self._encoder = ENCODERS[settings.encoder]
         self._first = 0
         self._last: int | None = None
         self._counted: deque[int] = deque()  # times of the frames that a counting encoder has not given back yet
         self._finished = False
         self._setfield: Graph | None = None
-        matroska = settings.segment_format == "matroska"
+        matroska = settings.muxer == "matroska"
         self._ticks = Fraction(1, 1000 if matroska else settings.time_base.denominator)
         self._clock = 1 / settings.rate if settings.counted else settings.time_base
         with writing(path):
             options = {} if matroska else muxer_options(settings.time_base)
-            self._container = av.open(str(path), "w", format=settings.segment_format, container_options=options)
+            self._container = av.open(str(path), "w", format=settings.muxer, container_options=options)
             self._stream = self._open_stream(threads)
 
     def _open_stream(self, threads: int) -> AvVideoStream:
         settings = self._settings
-        stream = self._container.add_stream(settings.encoder, options=_threaded(settings, threads))
-        if not isinstance(stream, AvVideoStream):
-            raise VerificationError(f"{settings.encoder} is not a video encoder")
+        try:
+            stream = self._container.add_stream(settings.encoder, options=_threaded(self._encoder, settings, threads))
+        except av.codec.codec.UnknownCodecError as error:
+            raise self._missing("this FFmpeg was built without it") from error
+        assert isinstance(stream, AvVideoStream)
         stream.time_base = self._ticks
         context = stream.codec_context
         context.time_base = self._clock
@@ -77,8 +76,8 @@ class SegmentWriter:
         context.width, context.height = settings.width, settings.height
         context.pix_fmt = settings.layout
         context.gop_size = settings.gop
-        # MPEG-4 with several threads has several slices a frame, and says so in its header
-        context.thread_count = 1 if settings.codec == "mpeg4" else threads
+        # MPEG-4 with several threads has several slices per frame, which its header states
+        context.thread_count = 1 if self._encoder.one_thread else threads
         if settings.sample_aspect:
             context.sample_aspect_ratio = settings.sample_aspect
         context.color_range = settings.color_range
@@ -89,18 +88,21 @@ class SegmentWriter:
         return stream
 
     def _start(self, context: VideoCodecContext) -> None:
-        """Opens the encoder. Raises DeviceError for hardware that is not here, else SourceError."""
+        """Opens the encoder. Raises DeviceError for missing hardware, else SourceError."""
         settings = self._settings
         try:
             context.open()
         except (av.error.FFmpegError, ValueError) as error:
-            if settings.encoder not in ENCODERS:
-                raise DeviceError(
-                    f"{settings.encoder} does not run on this machine: {reason(error)}",
-                    hint="leave out --encoder, or use workers whose devices have it",
-                ) from error
+            if self._encoder.hardware:
+                raise self._missing(reason(error)) from error
             picture = f"{settings.width}x{settings.height} {settings.layout}"
             raise SourceError(f"{settings.encoder} cannot encode this video ({picture}): {reason(error)}") from error
+
+    def _missing(self, why: str) -> DeviceError:
+        return DeviceError(
+            f"{self._encoder.name} does not run on this machine: {why}",
+            hint="leave out --encoder, or use workers whose devices have it",
+        )
 
     def write(self, frame: VideoFrame) -> None:
         """Encodes one frame. Its picture type and colours become the segment's, its times stay."""
@@ -122,7 +124,7 @@ class SegmentWriter:
             frame.pts, frame.time_base = time, self._settings.time_base
 
     def _label(self, frame: VideoFrame) -> None:
-        """Resets what a frame says of itself: ProRes takes its colours from there, and other encoders its type."""
+        """Overwrites a frame's own properties: ProRes reads its colours from them, and other encoders its type."""
         settings = self._settings
         frame.pict_type = PictureType.NONE if self.frames else PictureType.I
         frame.color_range = settings.color_range
@@ -131,9 +133,10 @@ class SegmentWriter:
         frame.colorspace = settings.color_space
 
     def _fields(self, frame: VideoFrame) -> VideoFrame:
-        """A progressive frame as one of two fields in the video's order, which encoders take from each frame anew.
+        """A progressive frame marked as two fields in the video's order, which encoders read from each frame.
 
-        They would write that the bottom field is first. FFmpeg's filter sets what PyAV cannot; no sample is copied.
+        Otherwise they would state that the bottom field is first. FFmpeg's filter sets what PyAV cannot; no sample is
+        copied.
         """
         if self._setfield is None:
             graph = Graph()
@@ -154,7 +157,7 @@ class SegmentWriter:
         return self.frames
 
     def _time(self, frame: VideoFrame) -> int:
-        """A frame's pts, if the frame is one of this segment's."""
+        """A frame's pts. Raises VerificationError for a frame that does not fit the segment."""
         settings = self._settings
         where = f"{self.path.name}, frame {self.frames}"
         found = (frame.width, frame.height)
@@ -190,7 +193,7 @@ class SegmentWriter:
             packet.dts = packet.pts
 
     def close(self) -> None:
-        """Encodes what is left and finishes the file. Raises VerificationError when no frame was written."""
+        """Encodes what is left and finishes the file. Raises VerificationError if no frame was written."""
         if self._finished:
             return
         self._finished = True
@@ -213,31 +216,30 @@ class SegmentWriter:
             self.close()
         elif not self._finished:
             self._finished = True
-            # the first error is the one that counts; the file is thrown away
+            # the first error is the one to report; the file is discarded
             with suppress(av.error.FFmpegError, OSError, ValueError):
                 self._container.close()
 
 
 def _set_order(packets: "list[Packet[AvVideoStream]]") -> None:
-    """Gives all packets of a short segment, in order of decoding, a dts: rising, and before the first pts."""
+    """Gives the packets of a short segment, in decoding order, rising dts that end at the first pts."""
     pts = sorted(packet.pts or 0 for packet in packets)
     for packet, value in zip(packets, pts, strict=True):
         packet.dts = value - (pts[-1] - pts[0])
 
 
 def _arranged(frame: VideoFrame, settings: EncoderSettings) -> VideoFrame:
-    """The frame with its samples laid out as the encoder wants them. The range is named so that none is converted."""
+    """The frame with its samples arranged as the encoder wants them. Both ranges are given, so none is converted."""
     if frame.format.name == settings.layout:
         return frame
     same = ColorRange(settings.color_range or 1)
     return frame.reformat(format=settings.layout, src_color_range=same, dst_color_range=same)
 
 
-def _threaded(settings: EncoderSettings, threads: int) -> dict[str, str]:
-    """The encoder's options; x265 and SVT-AV1 also take the size of their thread pools from them."""
+def _threaded(encoder: Encoder, settings: EncoderSettings, threads: int) -> dict[str, str]:
+    """The encoder's options; x265 and SVT-AV1 take the sizes of their thread pools from them, too."""
     options = dict(settings.options)
-    if threads > 0 and settings.encoder == "libx265":
-        options["x265-params"] += f":pools={threads}"
-    if threads > 0 and settings.encoder == "libsvtav1":
-        options["svtav1-params"] += f":lp={min(threads, 6)}"
+    if encoder.pool and threads > 0:
+        parameter, most = encoder.pool
+        options[encoder.parameters[0]] += f":{parameter}={min(threads, most)}"
     return options

@@ -18,7 +18,7 @@ from farm.media.reading.checksums import broken_checksum
 from farm.media.reading.integrity import cut_off
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import open_source
-from farm.media.reading.probe import Look, several
+from farm.media.reading.probe import Probe, several
 from farm.media.reading.shown import is_shown
 from farm.media.reading.tracks import Ends, track_ends
 
@@ -49,7 +49,7 @@ class FrameIndex:
         return self.pts[-1] + self.last_duration
 
 
-def index_frames(path: Path, seen: Look, limits: Limits, *, damaged: bool = False) -> FrameIndex:
+def index_frames(path: Path, seen: Probe, limits: Limits, *, damaged: bool = False) -> FrameIndex:
     """Demuxes a source once. Packets that an edit list hides are left out: they are not shown and not kept.
 
     Raises SourceError for damage, a file that ends early, and times that are missing or not unique. ``damaged``: of
@@ -78,7 +78,7 @@ def index_frames(path: Path, seen: Look, limits: Limits, *, damaged: bool = Fals
 class _Reader:
     """Collects one video's packets; memory is eight bytes a frame."""
 
-    def __init__(self, path: Path, seen: Look, limits: Limits, *, damaged: bool) -> None:
+    def __init__(self, path: Path, seen: Probe, limits: Limits, *, damaged: bool) -> None:
         self.path = path
         self.seen = seen
         self.video = seen.video

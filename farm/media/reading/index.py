@@ -3,11 +3,11 @@
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from pathlib import Path
 
 from farm.digests import file_digest
+from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Chunk, Manifest, Source, VideoStream
 from farm.domain.options import SourceOptions
 from farm.domain.planner import plan_chunks
@@ -16,44 +16,56 @@ from farm.media.failing import reading
 from farm.media.reading.counting import count_frames
 from farm.media.reading.frame_index import FrameIndex, index_frames
 from farm.media.reading.limits import Limits
-from farm.media.reading.opening import check_readable
-from farm.media.reading.probe import Look, look
-from farm.media.reading.selecting import select_frames
+from farm.media.reading.probe import Probe, file_state
+from farm.media.reading.selecting import Selection, select_frames
 
-_ALL = SourceOptions()
-_LIMITS = Limits()
+
+@dataclass(frozen=True, slots=True)
+class IndexedSource:
+    """A source whose packets have all been read: what it is, all of its frames, and those that are asked for."""
+
+    source: Source
+    frames: FrameIndex
+    wanted: Selection
+    notes: tuple[str, ...]
+
+
+def index_source(probe: Probe, options: SourceOptions, limits: Limits) -> IndexedSource:
+    """Demux a probed source once, and digest it. Raises SourceError, also if the file changed since it was probed."""
+    path = probe.path
+    _check_unchanged(probe)  # other packets would be taken for damage
+    if probe.video.timing == "counted":
+        frames = count_frames(path, probe.video, probe.container, limits)
+    else:
+        frames = index_frames(path, probe, limits, damaged=options.on_undetectable == "blackout")
+    with reading(path, SourceError, "cannot be read"):
+        digest = file_digest(path)
+    _check_unchanged(probe)
+    video = _with_rate(probe.video, frames)
+    wanted = select_frames(path, frames, options, video.time_base)
+    source = Source(str(path.absolute()), probe.size, probe.mtime_ns, digest, probe.container, video, probe.others)
+    return IndexedSource(source, frames, wanted, (*probe.notes, *frames.notes))
 
 
 def plan_manifest(
-    path: Path, chunk_seconds: float | None, workers: int, options: SourceOptions = _ALL, limits: Limits = _LIMITS
+    indexed: IndexedSource, encoder: EncoderSettings, chunk_seconds: float | None, workers: int
 ) -> tuple[Manifest, Sequence["array[int]"]]:
-    """The plan of a source and, chunk by chunk, the pts of its frames. Raises SourceError.
-
-    ``chunk_seconds``: see :func:`farm.domain.planner.plan_chunks`. A file that changes meanwhile is an error.
-    """
-    check_readable(path)
-    before = _identity(path)
-    damaged = options.on_undetectable == "blackout"
-    seen = look(path, limits)
-    frames = _frames(path, seen, limits, damaged=damaged)
-    with reading(path, SourceError, "cannot be read"):
-        digest = file_digest(path)
-    if _identity(path) != before:
-        raise SourceError(f"{path}: changed while it was read", hint="wait until it is written, then submit it again")
-    video = _with_rate(seen.video, frames)
+    """The plan of a source and, chunk by chunk, the pts of its frames. See :func:`farm.domain.planner.plan_chunks`."""
+    source, frames, wanted = indexed.source, indexed.frames, indexed.wanted
+    video = source.video
     keys = [(k, bool(o)) for k, o in zip(frames.keys, frames.open_gop, strict=True)]
-    wanted = select_frames(path, frames, options, video.time_base)
-    chunks = plan_chunks(wanted.pts, keys, wanted.end, video.time_base, chunk_seconds, workers, frames.pts)
-    size, mtime_ns = before
-    source = Source(str(path.absolute()), size, mtime_ns, digest, seen.container, video, seen.others)
-    notes = (*seen.notes, *frames.notes)
-    return Manifest(source, chunks, wanted.picked, wanted.shift, wanted.until, notes), _Slices(wanted.pts, chunks)
+    chunks = plan_chunks(
+        wanted.pts, keys, wanted.end, video.time_base, chunk_seconds, workers, frames.pts, stream=video.index
+    )
+    manifest = Manifest(source, chunks, encoder, wanted.picked, wanted.shift, wanted.until, indexed.notes)
+    return manifest, _Slices(wanted.pts, chunks)
 
 
-def _frames(path: Path, seen: Look, limits: Limits, *, damaged: bool) -> FrameIndex:
-    if seen.video.timing == "counted":
-        return count_frames(path, seen.video, seen.container, limits)
-    return index_frames(path, seen, limits, damaged=damaged)
+def _check_unchanged(probe: Probe) -> None:
+    if file_state(probe.path) != (probe.size, probe.mtime_ns):
+        raise SourceError(
+            f"{probe.path}: changed while it was read", hint="wait until it is written, then submit it again"
+        )
 
 
 class _Slices(Sequence["array[int]"]):
@@ -76,14 +88,8 @@ class _Slices(Sequence["array[int]"]):
         return self._pts[bisect_left(self._pts, chunk.pts_start) : bisect_left(self._pts, chunk.pts_end)]
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    with reading(path, SourceError, "cannot be read"):
-        status = path.stat()
-    return status.st_size, status.st_mtime_ns
-
-
 def _with_rate(video: VideoStream, frames: FrameIndex) -> VideoStream:
-    """The video with the rate its frames have, where the container's is far from it (Matroska's guess of 1000)."""
+    """The video with the rate its frames have, if the container's is far from it (Matroska's guess of 1000)."""
     seconds = (frames.end - frames.pts[0]) * video.time_base
     measured = Fraction(len(frames.pts)) / seconds
     stated = video.average_rate

@@ -10,7 +10,7 @@ _HINT = "FARM_MAX_PIXELS and FARM_MAX_HOURS raise the limits"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``pixels`` of a picture, and ``seconds`` of a video: more is refused before memory is taken for it."""
+    """Most ``pixels`` of a picture and ``seconds`` of a video: more is refused before memory is allocated for it."""
 
     pixels: int = 2 * 8192 * 8192
     seconds: float = 48 * 3600.0

@@ -11,8 +11,8 @@ from farm.errors import SourceError
 from farm.media.failing import reason
 from farm.media.reading.integrity import check_begun
 
-#: Demuxers that read one file and nothing else. hls, dash, concat, image2, lavfi and the like are not among them:
-#: a playlist could name any file of this machine. (mov's external references are off by default in libavformat.)
+#: Demuxers that read one file and nothing else. Not hls, dash, concat, image2, lavfi and the like: a playlist could
+#: name any file of this machine. (libavformat's mov demuxer ignores external references by default.)
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,avi,flv,mpeg,mpegvideo,asf,ogg,mxf,nut,ivf,gif,apng,wtv,dv,"
     "h264,hevc,vvc,m4v,av1,obu,mjpeg,jpeg_pipe,yuv4mpegpipe,rm,wav,mp3,aac,flac,ac3,aiff,caf"
@@ -21,12 +21,12 @@ _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
 
 
 def input_options() -> dict[str, str]:
-    """The options of libavformat with which any untrusted file is opened, by PyAV and by ffmpeg alike."""
+    """The options of libavformat for opening any untrusted file, with PyAV and with ffmpeg."""
     return dict(_OPTIONS)
 
 
 def check_readable(path: Path) -> None:
-    """Raises SourceError unless ``path`` is a regular, readable file with a name of text that holds something."""
+    """Raises SourceError unless ``path`` is a regular, readable file that is not empty and whose name is UTF-8."""
     name = os.fsencode(path)
     if name.decode("utf-8", "replace") != os.fsdecode(name):  # the database and ffmpeg-python take text only
         raise SourceError(
@@ -53,7 +53,7 @@ def check_readable(path: Path) -> None:
 def open_source(path: Path) -> InputContainer:
     """The file opened for reading, with the protocol ``file`` and self-contained formats only.
 
-    Raises SourceError, one line, for what is missing, a directory, empty, not readable, or not a video file.
+    Raises SourceError, one line, if the file is missing, a directory, empty, not readable, or not a video.
     """
     check_readable(path)
     try:

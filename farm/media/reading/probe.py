@@ -18,29 +18,33 @@ from farm.errors import SourceError
 from farm.media.failing import reading, reason
 from farm.media.reading.decoding import decoded, set_up_decoder
 from farm.media.reading.limits import NO_LIMITS, Limits
-from farm.media.reading.opening import open_source
+from farm.media.reading.opening import check_readable, open_source
 from farm.media.reading.picture import picture_of
 
 #: Bare streams, without times of showing: FFmpeg's names.
 BARE = frozenset({"h264", "hevc", "vvc", "m4v", "mpegvideo", "obu", "mjpeg", "jpeg_pipe"})
 #: FFmpeg's rate for a bare stream whose header says none.
 _DEFAULT_RATE = Fraction(25)
-_LOOK = 16  # frames decoded to learn what only frames tell
-_LOOK_PACKETS = 1000  # among at most so many packets
-#: Where it is looked whether a video becomes interlaced on its way, as broadcasts do: shares of its length, frames.
-_LATER, _LATER_LOOK, _LATER_PACKETS = (Fraction(1, 4), Fraction(1, 2), Fraction(3, 4)), 4, 60
+#: Frames that are decoded to learn what only frames tell, from at most so many packets.
+_FIRST_FRAMES, _FIRST_PACKETS = 16, 1000
+#: Where a video is checked for becoming interlaced later, as broadcasts do: shares of its length, frames, packets.
+_LATER, _LATER_FRAMES, _LATER_PACKETS = (Fraction(1, 4), Fraction(1, 2), Fraction(3, 4)), 4, 60
 #: Their frames have no fields, or fields of their own.
 _NO_FIELDS = frozenset({"hevc", "av1", "vp8", "vp9", "vvc", "gif", "png", "apng"})
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Probe:
     """A source as its header and its first frames show it.
 
-    ``first``: the first decoded frame's pts, None where frames have none. ``empty``: indices of video streams that hold
-    nothing, ``notes``: lines for the person.
+    ``size`` (bytes) and ``mtime_ns``: the file's when it was probed. ``container``: FFmpeg's name. ``first``: the first
+    decoded frame's pts, None if frames have none. ``empty``: indices of video streams that hold nothing, ``notes``:
+    lines for the person.
     """
 
+    path: Path
+    size: int
+    mtime_ns: int
     container: str
     video: VideoStream
     others: tuple[OtherStream, ...]
@@ -50,20 +54,22 @@ class Look:
 
 
 def probe(path: Path) -> tuple[str, VideoStream, tuple[OtherStream, ...]]:
-    """Container name (FFmpeg's), the video stream and the other streams of an output: see :func:`look`.
+    """Container name (FFmpeg's), the video stream and the other streams of an output: see :func:`probe_source`.
 
-    What was written is as large as what was planned: no limits.
+    An output is as large as what was planned: no limits.
     """
-    seen = look(path, NO_LIMITS)
+    seen = probe_source(path, NO_LIMITS)
     return seen.container, seen.video, seen.others
 
 
-def look(path: Path, limits: Limits | None = None) -> Look:
-    """Reads a source's header and decodes its first frames; damage is not looked for.
+def probe_source(path: Path, limits: Limits | None = None) -> Probe:
+    """Reads a source's header and decodes its first frames, without searching for damage.
 
     Raises SourceError with one reason for what cannot be redacted exactly, and for what exceeds ``limits``.
     """
     limits = limits or Limits()
+    check_readable(path)
+    size, mtime_ns = file_state(path)
     with open_source(path) as container, reading(path, SourceError, "cannot be decoded"):
         stream, empty = video_stream(container, path)
         _refuse_stream(container, stream, path, limits)
@@ -79,10 +85,18 @@ def look(path: Path, limits: Limits | None = None) -> Look:
             notes = (*more, *notes)
         if empty:
             notes = (*notes, "an empty video track in it is left out")
-        return Look(name, video, others, None if counted else frames[0].pts, empty, notes)
+        first = None if counted else frames[0].pts
+        return Probe(path, size, mtime_ns, name, video, others, first, empty, notes)
 
 
-def is_cover(stream: Stream) -> bool:
+def file_state(path: Path) -> tuple[int, int]:
+    """The file's size in bytes and its time of change in nanoseconds: equal as long as nothing writes to it."""
+    with reading(path, SourceError, "cannot be read"):
+        status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def is_cover_art(stream: Stream) -> bool:
     """Whether a stream is a picture that players show for the file (cover art, thumbnails), not a video."""
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
@@ -90,9 +104,9 @@ def is_cover(stream: Stream) -> bool:
 def video_stream(container: InputContainer, path: Path) -> tuple[AvVideoStream, frozenset[int]]:
     """The stream to redact, and the indices of video streams in which nothing was found.
 
-    Raises SourceError when there is none to redact, or more than one.
+    Raises SourceError if there is none to redact, or more than one.
     """
-    all_videos = [s for s in container.streams.video if not is_cover(s)]
+    all_videos = [s for s in container.streams.video if not is_cover_art(s)]
     videos = [s for s in all_videos if not _is_empty(s)]
     if not all_videos:
         what = "holds audio only" if container.streams.audio else "holds no video stream"
@@ -113,7 +127,7 @@ def several(path: Path, count: int) -> SourceError:
 
 
 def _is_empty(stream: AvVideoStream) -> bool:
-    """Whether nothing of a stream was found at the file's beginning or in its index; reading it all makes sure."""
+    """Whether nothing of a stream was found at the file's beginning or in its index; demuxing it all makes sure."""
     context = getattr(stream, "codec_context", None)
     known = context is not None and context.pix_fmt is not None
     return not known and not len(stream.index_entries) and not stream.frames
@@ -140,7 +154,7 @@ def _first_frames(container: InputContainer, stream: AvVideoStream, path: Path) 
         errors.append(error)
 
     set_up_decoder(stream, 1, {})
-    frames = list(islice(decoded(container, stream, damage=tell, most=_LOOK_PACKETS), _LOOK))
+    frames = list(islice(decoded(container, stream, damage=tell, most=_FIRST_PACKETS), _FIRST_FRAMES))
     if not frames:
         why = f": {reason(errors[0])}" if errors else ""
         raise SourceError(f"{path}: no frame of it can be decoded{why}", hint="is it complete?")
@@ -148,14 +162,14 @@ def _first_frames(container: InputContainer, stream: AvVideoStream, path: Path) 
 
 
 def _later(container: InputContainer, stream: AvVideoStream) -> list[VideoFrame]:
-    """A few frames behind the first ones, as far as they can be had: damage is not looked for here."""
+    """A few frames after the first ones, as far as they can be decoded; damage is ignored here."""
     frames: list[VideoFrame] = []
     duration = stream.duration or 0
     with suppress(av.error.FFmpegError):
         for share in _LATER if duration > 0 else ():
             container.seek((stream.start_time or 0) + int(duration * share), stream=stream, backward=True)
             found = decoded(container, stream, damage=lambda *_: None, most=_LATER_PACKETS)
-            frames += islice(found, _LATER_LOOK)
+            frames += islice(found, _LATER_FRAMES)
     return [frame for frame in frames if (frame.width, frame.height) == (stream.width, stream.height)]
 
 
@@ -167,7 +181,7 @@ def _refuse_picture(stream: AvVideoStream, frames: list[VideoFrame], path: Path,
             f"{path}: has pixel format {frame.format.name}, which cannot be painted on",
             hint="convert it first, for example: ffmpeg -i IN -pix_fmt yuv444p -c:a copy OUT.mkv",
         )
-    if context.codec.canonical_name == "hevc" and any(f.interlaced_frame for f in islice(frames, _LOOK)):
+    if context.codec.canonical_name == "hevc" and any(f.interlaced_frame for f in islice(frames, _FIRST_FRAMES)):
         raise SourceError(
             f"{path}: is interlaced HEVC, one field a picture, which FFmpeg does not put together",
             hint="convert it with the recorder's own software first",
@@ -175,7 +189,7 @@ def _refuse_picture(stream: AvVideoStream, frames: list[VideoFrame], path: Path,
 
 
 def _in_order(frames: list[VideoFrame]) -> bool:
-    """Whether the frames' times are there and in the order of the pictures: in some files they contradict it."""
+    """Whether the frames have times, in the order of the pictures: in some files they contradict it."""
     times = [f.pts for f in frames]
     return all(a is not None and b is not None and a < b for a, b in pairwise(times)) and times[0] is not None
 
@@ -209,7 +223,7 @@ def _described(stream: AvVideoStream, frames: list[VideoFrame]) -> tuple[VideoSt
 
 
 def _counted(stream: AvVideoStream, video: VideoStream, *, bare: bool) -> tuple[VideoStream, tuple[str, ...]]:
-    """The video as one whose frames are counted: of a bare stream, tick n is the time of frame n."""
+    """The video as one whose frames are counted: frame n of a bare stream has the time n."""
     if not bare:
         note = "its frames' times contradict the order of its pictures: the times are kept, in the pictures' order"
         return replace(video, timing="counted"), (note,)
@@ -221,11 +235,11 @@ def _counted(stream: AvVideoStream, video: VideoStream, *, bare: bool) -> tuple[
 
 
 def _other(stream: Stream) -> OtherStream:
-    return OtherStream(stream.index, "cover" if is_cover(stream) else stream.type, _codec_name(stream))
+    return OtherStream(stream.index, "cover" if is_cover_art(stream) else stream.type, _codec_name(stream))
 
 
 def _codec_name(stream: Stream) -> str:
-    """FFmpeg's name of the codec, ``unknown`` where it has no decoder and no name for it."""
+    """FFmpeg's name of the codec, ``unknown`` if it has no decoder and no name for it."""
     context = getattr(stream, "codec_context", None)
     if context is not None:
         return str(context.codec.canonical_name)

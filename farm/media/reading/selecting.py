@@ -24,7 +24,7 @@ class Selection:
 
 
 def select_frames(path: Path, frames: FrameIndex, options: SourceOptions, time_base: Fraction) -> Selection:
-    """The frames of ``options``, all arithmetic in fractions. Raises SourceError where there is none."""
+    """The frames that ``options`` ask for, computed in fractions. Raises SourceError if there are none."""
     origin = frames.pts[0]
     start = _tick(origin, options.start, time_base) or origin
     until = _tick(origin, options.end, time_base)
@@ -47,7 +47,7 @@ def select_frames(path: Path, frames: FrameIndex, options: SourceOptions, time_b
 
 
 def _tick(origin: int, seconds: float | None, time_base: Fraction) -> int | None:
-    """The first tick at or after ``seconds`` from ``origin``; the seconds are meant as they are written."""
+    """The first tick at or after ``seconds`` from ``origin``; the seconds are the decimal number as written."""
     return None if seconds is None else origin + ceil(Fraction(str(seconds)) / time_base)
 
 

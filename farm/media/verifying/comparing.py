@@ -1,6 +1,5 @@
 """Compares an output with its source, without plan, segments or database: what anybody with both files can check."""
 
-from array import array
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -10,15 +9,15 @@ from pathlib import Path
 
 from av.video.stream import VideoStream as AvVideoStream
 
-from farm.domain.manifest import Manifest, VideoStream
+from farm.domain.manifest import Source, VideoStream
 from farm.domain.options import SourceOptions
 from farm.errors import SourceError, VerificationError
 from farm.media.failing import reason
 from farm.media.reading.decoding import STRICT, decoded, set_up_decoder
-from farm.media.reading.index import plan_manifest
+from farm.media.reading.index import index_source
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import open_source
-from farm.media.reading.probe import probe
+from farm.media.reading.probe import probe, probe_source
 from farm.media.verifying.changes import Changes
 from farm.media.verifying.compare_pictures import Pictures, Window
 from farm.media.verifying.compare_streams import Packets, compare_streams, read_packets
@@ -88,24 +87,23 @@ def compare(
     Raises SourceError when the source, VerificationError when the output cannot be read at all.
     """
     result = Comparison(source, output)
-    manifest, chunks = plan_manifest(source, None, 1, SourceOptions(on_undetectable="blackout"), limits)
-    video = manifest.source.video
+    indexed = index_source(probe_source(source, limits), SourceOptions(on_undetectable="blackout"), limits)
+    video, planned = indexed.source.video, indexed.wanted.pts
     try:
         _, got, others = probe(output)
     except SourceError as error:
         raise VerificationError(f"the output cannot be read: {error.message}") from error
     packets = read_packets(output, got, others, VerificationError)
     result.frames = len(packets.pts)
-    planned = array("q", (pts for chunk in chunks for pts in chunk))
     wanted = [pts * video.time_base for pts in planned]
     found = [pts * got.time_base for pts in packets.pts]
     frames = PlannedFrames(source, video, planned, threads)
     chosen = _part(result, wanted, found, looks_of(frames, output, got)) if part else _whole(result, wanted, found)
     _order(result, packets)
     if not part:
-        _end(result, output, packets, manifest)
+        _end(result, output, packets, indexed.wanted.end * video.time_base)
     _properties(result, video, got, output)
-    _streams(result, manifest, packets, Fraction(0) if chosen is None else chosen.shift, part=part)
+    _streams(result, indexed.source, packets, Fraction(0) if chosen is None else chosen.shift, part=part)
     if chosen is not None:
         pictures = Pictures(lowest)
         _pictures(result, frames, output, got, [planned[i] for i in chosen.frames], found, pictures, threads)
@@ -156,12 +154,11 @@ def _order(result: Comparison, packets: Packets) -> None:
     result.check("hidden", hidden, "no packet of the video is hidden or marked as damaged")
 
 
-def _end(result: Comparison, output: Path, packets: Packets, manifest: Manifest) -> None:
+def _end(result: Comparison, output: Path, packets: Packets, want: Fraction) -> None:
     with open_source(output) as opened:
         container = container_of(opened)
     if container not in _STORES_END or packets.end is None:
         return
-    want = manifest.chunks[-1].pts_end * manifest.source.video.time_base
     text = f"the last frame is shown until {seconds(packets.end)}"
     same = abs(packets.end - want) < _MOMENT  # other tools round it
     result.check("end", None if same else f"{text}, the source's until {seconds(want)}", text)
@@ -184,8 +181,8 @@ def _property(result: Comparison, pair: Property, otherwise: str) -> None:
         result.say(name, otherwise, f"{said(pair.found)}, the source's is {said(pair.wanted)}")
 
 
-def _streams(result: Comparison, manifest: Manifest, output: Packets, shift: Fraction, *, part: bool) -> None:
-    source = read_packets(Path(manifest.source.path), manifest.source.video, manifest.source.others, SourceError)
+def _streams(result: Comparison, read: Source, output: Packets, shift: Fraction, *, part: bool) -> None:
+    source = read_packets(Path(read.path), read.video, read.others, SourceError)
     streams = compare_streams(source.tracks, output.tracks, shift, part=part)
     result.check(
         "packets",

@@ -1,10 +1,11 @@
 """Whether what an encoder wrote is what it was given: sampled frames compared as a signal, plane by plane.
 
 PSNR is 10 log10(peak² / MSE), peak the greatest value that the samples' bits can hold (Q. Huynh-Thu, M. Ghanbari,
-"Scope of validity of PSNR in image/video quality assessment", Electronics Letters 44, 2008, whose caution is followed:
-it is only compared between pictures of one content). How low it may be depends on the encoder's quality and, as noise
-at the worst quality is hardly better than grey, on the picture. Limits lie below the worst that was measured: uniform
-noise, moving patterns, gradients and footage with each encoder at its best and worst quality.
+"Scope of validity of PSNR in image/video quality assessment", Electronics Letters 44, 2008; as they advise, it is only
+compared between pictures of the same content). How low it may be depends on the encoder's quality
+(:meth:`farm.media.encoding.encoders.Encoder.lowest_psnr`) and on the picture: noise at the worst quality is hardly
+better than grey. Limits lie below the worst measured value: uniform noise, moving patterns, gradients and footage with
+each encoder at its best and worst quality.
 """
 
 from array import array
@@ -17,41 +18,31 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from farm.domain.encoding import EncoderSettings
 from farm.domain.geometry import Box, Region, covering_region
 from farm.domain.pixels import PixelFormat, pixel_format
 from farm.errors import VerificationError
-from farm.media.encoding.encode import EncoderSettings
+from farm.media.encoding.encoders import ENCODERS
 from farm.media.lines import lines_of
 
 Plane = NDArray[Any]
 
-#: Most frames of a chunk that are compared, and most bytes that they may take; the first and the last always are.
+#: At most so many frames of a chunk are compared, of at most so many bytes; the first and the last always are.
 FRAMES = 8
 BYTES = 64 * 2**20
-#: Around a cover, what an encoder's blocks and filters carry over from it: samples of luma.
+#: How far an encoder's blocks and filters spread a cover: samples of luma on each side.
 GROWN = 16
 #: Another picture (moved, or of another time) may be this much nearer than the right one, in dB; 2.5 was measured.
 NEARER = 6.0
-#: Above this PSNR a picture is taken for the right one, without a look at others.
+#: Above this PSNR a picture is taken to be the right one without comparing it with others.
 _GOOD = 35.0
 MOVES = ((0, 1), (1, 0), (0, 2), (2, 0), (0, -1), (-1, 0), (0, -2), (-2, 0))
-_LOSSLESS = frozenset({"ffv1"})
-#: For each encoder the option with its quality, the quality at which 21 dB are asked for (noise has 26 then), and how
-#: much less each step of it gives.
-_QUALITY = {
-    "libx264": ("crf", 18, 0.8),
-    "libx265": ("crf", 18, 0.8),
-    "libsvtav1": ("crf", 30, 0.55),
-    "libvpx-vp9": ("crf", 30, 0.55),
-    "libvpx": ("crf", 30, 0.55),
-}
-#: What has no such scale: noise has 16 dB at MPEG's greatest step, 24 in ProRes.
-_FIXED = dict.fromkeys(("mpeg1video", "mpeg2video", "mpeg4", "mjpeg", "prores_ks"), 10.0)
-_USUAL, _WORST, _POOR, _BEST = 21.0, 5.0, 7.0, 26.0
+#: Below this lowest PSNR the quality is among the worst, where an encode may be no better than a flat picture.
+_POOR = 7.0
 
 
 def psnr(error: float, peak: int) -> float:
-    """PSNR in dB of a mean squared ``error``; infinite where there is none."""
+    """PSNR in dB of a mean squared ``error``; infinite if it is 0."""
     return inf if error <= 0 else 10 * log10(peak * peak / error)
 
 
@@ -78,18 +69,6 @@ def squared_error(one: Plane, other: Plane) -> float:
     return float(np.dot(difference, difference))
 
 
-def lowest_psnr(settings: EncoderSettings) -> float:
-    """The PSNR in dB below which no plane of a legitimate encode lies, whatever the picture."""
-    if settings.encoder in _LOSSLESS:
-        return inf
-    known = _QUALITY.get(settings.encoder)
-    if known is None:
-        return _FIXED.get(settings.encoder, _WORST)
-    option, usual, step = known
-    quality = float(settings.options.get(option, 63))
-    return min(_BEST, max(_WORST, _USUAL - (quality - usual) * step))
-
-
 @dataclass(frozen=True, slots=True)
 class _Sample:
     """A frame as the encoder got it, and where it is covered."""
@@ -102,8 +81,7 @@ class Samples:
     """A few frames of a chunk as the encoder got them. Memory is bounded, whatever the chunk's length.
 
     ``offer`` every frame while they are encoded; :func:`farm.media.verifying.verify_segment.verify_segment` compares.
-    ``psnr``: the lowest of all frames and planes that were compared, away from the covers; infinite where nothing
-    differs.
+    ``psnr``: the lowest of all compared frames and planes, away from the covers; infinite if nothing differs.
     """
 
     def __init__(self, frames: int, settings: EncoderSettings, scale: float = 1.0) -> None:
@@ -114,15 +92,15 @@ class Samples:
         most = max(2, min(FRAMES, BYTES // (settings.width * settings.height * pixel)))
         self._wanted = frozenset(sampled(frames, most))
         self._held: dict[int, _Sample] = {}
-        self._lowest = lowest_psnr(settings)
+        self._lowest = ENCODERS[settings.encoder].lowest_psnr(settings.options)
         self.psnr = inf
         self.compared = 0
 
     def offer(self, index: int, frame: VideoFrame, covers: Iterable[Box]) -> None:
         """Copies the ``index``-th frame of the chunk if it is one of those to compare.
 
-        ``frame``: painted, as it goes to the encoder. ``covers``: boxes in the source's pixels that hold all that was
-        painted; looked at only when the frame is held.
+        ``frame``: painted, as passed to the encoder. ``covers``: boxes in the source's pixels that hold everything
+        painted; read only if the frame is kept.
         """
         if index in self._wanted:
             planes, _ = planes_of(frame)
@@ -152,7 +130,7 @@ class Samples:
         self.compared += 1
 
     def end(self) -> None:
-        """Raises VerificationError when a frame that was to be compared was not."""
+        """Raises VerificationError if a frame that was to be compared was not."""
         if self.compared != len(self._wanted):
             raise VerificationError(f"{self.compared} of {len(self._wanted)} sampled frames were compared")
 
@@ -160,7 +138,7 @@ class Samples:
         away, outside, inside = _split_error(want, got, covers)
         lowest = self._lowest
         if lowest < inf:
-            # a picture of one grey is worse, unless the picture hardly differs from that or the quality is the worst
+            # a flat grey picture is worse, unless this one hardly differs from that or the quality is the worst
             flat = psnr(float(np.var(want[::2, ::2])), peak)
             luma = flat + (1 if lowest > _POOR else -2)
             lowest = max(lowest, min(luma, 24) if number in (0, 3) else min(flat - 8, 20))
@@ -179,7 +157,7 @@ class Samples:
                 )
 
     def _nearer(self, where: str, index: int, got: Plane, peak: int) -> None:
-        """Raises VerificationError when another sampled frame, or the right one moved, fits far better."""
+        """Raises VerificationError if another sampled frame, or the right one moved, fits far better."""
         own = self._held[index].planes[0]
         value = psnr(squared_error(own, got) / own.size, peak)
         if value >= _GOOD:
@@ -192,7 +170,7 @@ class Samples:
 
 
 def moved(want: Plane, got: Plane, value: float, peak: int) -> bool:
-    """Whether a picture fits far better (than ``value`` dB) when it is moved by a sample or two."""
+    """Whether a picture fits far better than ``value`` dB if it is moved by a sample or two."""
     height, width = want.shape
     if min(height, width) < 16:
         return False

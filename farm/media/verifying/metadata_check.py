@@ -11,7 +11,7 @@ from farm.errors import VerificationError
 from farm.media.composing.arguments import Tags, keeps_any_key
 from farm.media.composing.rest import Rest
 from farm.media.reading.metadata import is_private, kept
-from farm.media.reading.probe import is_cover
+from farm.media.reading.probe import is_cover_art
 
 #: Muxers write these of their own.
 _MADE = frozenset({"encoder", "handler_name", "vendor_id", "language"})
@@ -40,10 +40,10 @@ def check_tags(
     """
     any_key = keeps_any_key(container, rest.tags[None].kept)
     _check("the output", rest.tags[None], output.metadata, policy, container, any_key=any_key)
-    videos = [(manifest.source.video.index, s) for s in output.streams.video if not is_cover(s)]
+    videos = [(manifest.source.video.index, s) for s in output.streams.video if not is_cover_art(s)]
     for index, copy in (*videos, *copies):
         tags = rest.tags.get(index)
-        if tags is not None and copy.type != "attachment" and not is_cover(copy):
+        if tags is not None and copy.type != "attachment" and not is_cover_art(copy):
             _check(f"stream {index}", tags, copy.metadata, policy, container, any_key=False)
     for chapter in output.chapters():
         _check_removed("a chapter", chapter["metadata"], policy, ())

@@ -7,7 +7,7 @@ from fractions import Fraction
 from farm.domain.manifest import VideoStream
 from farm.domain.orientation import UPRIGHT, Matrix
 from farm.domain.pixels import pixel_format, plain_format
-from farm.media.encoding.codecs import ONE_MATRIX
+from farm.media.encoding.holding import ONE_MATRIX
 
 #: Containers that keep a display matrix number by number; the others keep the orientation.
 _MATRIX = frozenset({"mp4", "mov"})

@@ -8,13 +8,14 @@ from pathlib import Path
 from av.container import InputContainer
 from av.video.stream import VideoStream as AvVideoStream
 
+from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Manifest, VideoStream
 from farm.domain.options import ComposeOptions
 from farm.errors import SourceError, VerificationError
 from farm.media.composing.containers import keeps_packets
 from farm.media.composing.remux import ChunkPts
 from farm.media.composing.streams import USUAL
-from farm.media.encoding.encode import EncoderSettings, output_video
+from farm.media.encoding.choice import output_video
 from farm.media.failing import reading
 from farm.media.progress import Progress, nobody
 from farm.media.reading.opening import open_source

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from av.video.frame import VideoFrame
 
+from farm.domain.encoding import EncoderSettings
 from farm.domain.pixels import plain_format
 from farm.errors import VerificationError
 from farm.media.composing.remux import open_segment
-from farm.media.encoding.encode import EncoderSettings
 from farm.media.failing import reading
 from farm.media.progress import Progress, nobody
 from farm.media.reading.decoding import STRICT, set_up_decoder

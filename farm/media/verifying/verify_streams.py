@@ -23,7 +23,7 @@ from farm.media.composing.rest import rest_of
 from farm.media.composing.streams import USUAL, is_made_by_muxer
 from farm.media.composing.window import Window
 from farm.media.failing import reading
-from farm.media.reading.probe import is_cover
+from farm.media.reading.probe import is_cover_art
 from farm.media.reading.tracks import look
 from farm.media.verifying.metadata_check import check_tags
 
@@ -169,7 +169,7 @@ def _copies(output: InputContainer) -> list[Stream]:
     """The output's streams that are neither its video nor made by the muxer."""
     letters = look(output, Path(output.name), texts=False).letters
     made = {index for index, name in letters.items() if is_made_by_muxer(name)}
-    videos = {s.index for s in output.streams.video if not is_cover(s)}
+    videos = {s.index for s in output.streams.video if not is_cover_art(s)}
     return [s for s in output.streams if s.index not in videos and not (s.type == "data" and s.index in made)]
 
 
@@ -214,7 +214,7 @@ def _is_webm(path: Path) -> bool:
 
 
 def _kind(stream: Stream) -> str:
-    return "cover" if is_cover(stream) else stream.type
+    return "cover" if is_cover_art(stream) else stream.type
 
 
 def _is_end(packet: "Packet[Any]") -> bool:

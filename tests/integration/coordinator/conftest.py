@@ -32,6 +32,7 @@ from farm.local.redis import EmbeddedRedis
 from farm.messages import Artefact, Completed, Hello, Order, Started
 from farm.settings import Settings, load_settings
 from farm.storage.local import LocalStorage
+from tests.planned import ENCODER
 
 CHUNK_FRAMES = 5
 
@@ -130,8 +131,8 @@ def add_job(bench: Bench, tmp_path: Path) -> Callable[..., Manifest]:
         video = VideoStream(0, "h264", 64, 48, "yuv420p", Fraction(1, 25), Fraction(25), None, 2, 2, 2, 2)
         source = Source(str(tmp_path / "in.mp4"), 1, 1, "0" * 64, "mp4", video, ())
         n = CHUNK_FRAMES
-        cut = tuple(PlannedChunk(i, i * n, i * n + n, n, i * n) for i in range(chunks))
-        manifest = Manifest(source, cut)
+        cut = tuple(PlannedChunk(i, 0, i * n, i * n + n, n, i * n) for i in range(chunks))
+        manifest = Manifest(source, cut, ENCODER)
         context, options = bench.context, JobOptions()
         plan = keys.plan_key(manifest)
         for chunk in cut:

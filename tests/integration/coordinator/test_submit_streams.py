@@ -6,7 +6,8 @@ import pytest
 
 from farm.domain.options import JobOptions
 from farm.errors import OutputError
-from farm.jobs.placing import Request, place_output
+from farm.jobs.placing import Request, prepare
+from farm.media.encoding.encoders import ENCODERS
 from tests.integration.trips import X264, Rendered, with_sound
 
 
@@ -15,6 +16,7 @@ def test_subtitles_that_the_output_cannot_hold_are_refused(render: Rendered, tmp
     words.write_text("1\n00:00:00,500 --> 00:00:01,250\nHello\n")
     source = render("words.mkv", *with_sound(), "-i", str(words), *X264, "-map", "0", "-map", "1", "-map", "2")
     with pytest.raises(OutputError, match=r"\*\.mp4 cannot hold stream 2 \(subtitle, ass\)") as caught:
-        place_output(Request(source, tmp_path / "out.mp4", False, JobOptions()))
+        prepare(Request(source, tmp_path / "out.mp4", False, JobOptions()), frozenset(ENCODERS))
     assert caught.value.hint == "use -o NAME.mkv"
-    assert place_output(Request(source, tmp_path / "out.mkv", False, JobOptions())).container == "matroska"
+    taken = prepare(Request(source, tmp_path / "out.mkv", False, JobOptions()), frozenset(ENCODERS))
+    assert taken.container == "matroska"

@@ -16,8 +16,8 @@ from av.sidedata.sidedata import SideData, Type
 from farm.domain.pixels import plain_format
 from farm.errors import DeviceError
 from farm.media.composing.remux import open_segment, segment_packets
-from farm.media.encoding.codecs import LAYOUTS, REORDERED
 from farm.media.encoding.encode import SegmentWriter, _arranged
+from farm.media.encoding.holding import LAYOUTS, REORDERED
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.reading.probe import probe
 from farm.media.verifying.verify import verify_segment

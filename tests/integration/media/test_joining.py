@@ -31,8 +31,10 @@ class Joined:
         self.pts = [all_pts[:4], all_pts[4:5], all_pts[5:]]
         self.end = all_pts[-1] + 400
         ends = [part[0] for part in self.pts[1:]] + [self.end]
-        chunks = tuple(Chunk(i, p[0], end, len(p), p[0]) for i, (p, end) in enumerate(zip(self.pts, ends, strict=True)))
-        self.manifest = Manifest(Source("x", 1, 1, "", "mov", source, ()), chunks, shift=shift)
+        chunks = tuple(
+            Chunk(i, 0, p[0], end, len(p), p[0]) for i, (p, end) in enumerate(zip(self.pts, ends, strict=True))
+        )
+        self.manifest = Manifest(Source("x", 1, 1, "", "mov", source, ()), chunks, settings, shift=shift)
         self.segments = [write(folder / f"{i}.seg", source, settings, p, threads=1 + i) for i, p in enumerate(self.pts)]
         self.path = folder / "joined"
         self.format = joined_format(settings.codec, source.time_base)

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from farm.errors import SourceError
-from farm.media.reading.index import plan_manifest
-from farm.media.reading.probe import look
+from farm.media.reading.probe import probe_source
 from farm.media.verifying.comparing import Comparison, compare
 from farm.media.verifying.fidelity import planes_of
 from tests.integration.trips import CLIPS, X264, Rendered, ffmpeg, rendered, start
 from tests.matrix.reading import shown
+from tests.planned import plan_of
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=size=160x120:rate=30:duration=1")
 ALL_INTRA = ("-c:v", "ffv1", "-level", "3")
@@ -61,7 +61,7 @@ def test_a_name_that_is_no_text_is_refused_in_one_line(render: Rendered, tmp_pat
     source = tmp_path / os.fsdecode(b"b\xffd.mp4")
     source.write_bytes(render("cfr.mp4", *CLIPS["cfr.mp4"]).read_bytes())
     with pytest.raises(SourceError, match=r"b\ufffdd.mp4: its name is not in UTF-8"):
-        plan_manifest(source, None, 1)
+        plan_of(source, None)
 
 
 def test_a_name_of_odd_characters_is_taken(render: Rendered, tmp_path: Path) -> None:
@@ -74,14 +74,14 @@ def test_a_name_of_odd_characters_is_taken(render: Rendered, tmp_path: Path) -> 
 
 def test_a_late_matroska_file_is_not_cut_off(render: Rendered) -> None:
     late = render("late.mkv", *PICTURE, *X264, "-output_ts_offset", "5000")
-    assert plan_manifest(late, None, 1)[0].frames == 30
+    assert plan_of(late, None)[0].frames == 30
 
 
 def test_a_subtitle_may_end_long_after_the_video(render: Rendered, tmp_path: Path) -> None:
     words = tmp_path / "words.srt"
     words.write_text("1\n00:00:00,500 --> 00:00:20,000\nwords\n\n")
     source = render("late_words.mkv", *PICTURE, "-i", str(words), *X264, "-c:s", "subrip")
-    assert plan_manifest(source, None, 1)[0].frames == 30
+    assert plan_of(source, None)[0].frames == 30
 
 
 def test_the_rounding_of_an_edit_list_shortens_no_frame(render: Rendered, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_the_rounding_of_an_edit_list_shortens_no_frame(render: Rendered, tmp_pa
     struct.pack_into(">I", content, content.find(b"elst") + 12, 233)  # of 233 1/3 ms
     source = tmp_path / "rounded.mp4"
     source.write_bytes(content)
-    manifest, _ = plan_manifest(source, None, 1)
+    manifest, _ = plan_of(source, None)
     end = manifest.chunks[-1].pts_end * manifest.source.video.time_base
     assert (manifest.frames, end) == (28, Fraction(28, 120))
 
@@ -137,7 +137,7 @@ def test_a_progressive_frame_among_interlaced_ones_keeps_their_order(tmp_path: P
 
 def test_a_video_that_becomes_interlaced_is_encoded_so(tmp_path: Path) -> None:
     source = joined(tmp_path, (), FIELDS)
-    assert look(source).video.fields == "tff"
+    assert probe_source(source).video.fields == "tff"
 
 
 def test_a_panorama_says_that_it_becomes_flat(render: Rendered, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_panorama_says_that_it_becomes_flat(render: Rendered, tmp_path: Path) 
         struct.pack_into(">I", patched, at, struct.unpack_from(">I", patched, at)[0] + len(mark))
     source = tmp_path / "panorama.mp4"
     source.write_bytes(patched)
-    assert any("360 degree" in note for note in look(source).notes)
+    assert any("360 degree" in note for note in probe_source(source).notes)
 
 
 def test_exchanged_streams_and_other_languages_are_named(render: Rendered, tmp_path: Path) -> None:

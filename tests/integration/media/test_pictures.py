@@ -16,21 +16,20 @@ from farm.domain.options import RedactOptions
 from farm.domain.orientation import Matrix
 from farm.errors import VerificationError
 from farm.media.composing.pictures import LIST, check_pictures, picture_name, write_pictures
-from farm.media.encoding.encode import SegmentWriter, encoder_settings
-from farm.media.reading.index import plan_manifest
+from farm.media.encoding.encode import SegmentWriter
 from tests.integration.trips import VFR, decoded, rendered
+from tests.planned import plan_of
 
 CLIP = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=10:duration=1", "-vf", f"settb=1/90000,{VFR}",
         "-fps_mode", "passthrough", "-enc_time_base", "1/90000", "-video_track_timescale", "90000"]  # fmt: skip
 
 
 def segments(source: Path, folder: Path) -> tuple[Manifest, list["array[int]"], list[Path]]:
-    manifest, pts = plan_manifest(source, 0.3, 1)
-    settings = encoder_settings(manifest.source.video, RedactOptions(codec="ffv1"))
+    manifest, pts = plan_of(source, 0.3, redact=RedactOptions(codec="ffv1"))
     paths = []
     for chunk in manifest.chunks:
         path = folder / f"{chunk.name}.seg"
-        with SegmentWriter(path, settings, 1) as writer:
+        with SegmentWriter(path, manifest.encoder, 1) as writer:
             for frame in decoded(manifest, source, chunk):
                 writer.write(frame)
         paths.append(path)

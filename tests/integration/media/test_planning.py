@@ -13,9 +13,9 @@ from farm.errors import SourceError
 from farm.media.planes import planes_of
 from farm.media.reading.chunk import decode_chunk
 from farm.media.reading.counting import counted_frames
-from farm.media.reading.index import plan_manifest
 from farm.media.reading.probe import probe
 from tests.integration.trips import ffmpeg, rendered
+from tests.planned import plan_of
 
 PICTURE = ["-f", "lavfi", "-i", "testsrc2=size=96x64:rate=30:duration=2"]
 X264 = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-preset", "veryfast", "-g", "15", "-bf", "2", "-x264-params"]
@@ -34,7 +34,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def planned(path: Path, seconds: float | None = 100, **options: object) -> tuple[Manifest, list[int]]:
-    manifest, parts = plan_manifest(path, seconds, 1, SourceOptions(**options))  # type: ignore[arg-type]
+    manifest, parts = plan_of(path, seconds, SourceOptions(**options))  # type: ignore[arg-type]
     return manifest, [pts for part in parts for pts in part]
 
 

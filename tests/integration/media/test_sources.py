@@ -12,9 +12,9 @@ import pytest
 from farm.domain.options import SourceOptions
 from farm.errors import SourceError
 from farm.media.ffmpeg import ffmpeg_binary
-from farm.media.reading.index import plan_manifest
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import open_source
+from tests.planned import plan_of
 
 PICTURE = ["-f", "lavfi", "-i", "testsrc2=size=96x64:rate=25:duration=2"]
 SOUND = ["-f", "lavfi", "-i", "sine=duration=2"]
@@ -35,7 +35,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def refusal(path: Path) -> str:
     with pytest.raises(SourceError) as caught:
-        plan_manifest(path, 1.0, 1)
+        plan_of(path, 1.0)
     text = str(caught.value)
     assert str(path) in text
     assert "\n" not in text
@@ -64,7 +64,7 @@ def test_no_permission(good: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("container", ["mp4", "mkv", "avi", "ts"])
 def test_a_file_that_ends_early(container: str, good: Path, tmp_path: Path) -> None:
     whole = make(tmp_path / f"whole.{container}", "-i", str(good), "-c", "copy", "-bf", "0")
-    manifest, _ = plan_manifest(whole, 1.0, 1)
+    manifest, _ = plan_of(whole, 1.0)
     assert manifest.frames == 50
     data = whole.read_bytes()
     whole.write_bytes(data[: len(data) * 3 // 5 // 188 * 188 + 57])
@@ -82,7 +82,7 @@ def test_an_mp4_cut_anywhere_is_noticed(flags: str, good: Path, tmp_path: Path) 
 
 def test_a_live_matroska_without_sizes(good: Path, tmp_path: Path) -> None:
     whole = make(tmp_path / "live.mkv", "-i", str(good), "-c", "copy", "-f", "matroska", "-live", "1")
-    assert plan_manifest(whole, 1.0, 1)[0].frames == 50
+    assert plan_of(whole, 1.0)[0].frames == 50
     whole.write_bytes(whole.read_bytes()[:-1000])
     assert "cut off" in refusal(whole)
 
@@ -90,12 +90,12 @@ def test_a_live_matroska_without_sizes(good: Path, tmp_path: Path) -> None:
 def test_a_flipped_bit_in_a_matroska_cluster_is_noticed(good: Path, tmp_path: Path) -> None:
     """FFmpeg's muxer writes a checksum of each cluster, which shows what hardly any decoder notices."""
     whole = make(tmp_path / "whole.mkv", "-i", str(good), "-c", "copy")
-    assert plan_manifest(whole, 1.0, 1)[0].frames == 50
+    assert plan_of(whole, 1.0)[0].frames == 50
     content = bytearray(whole.read_bytes())
     content[len(content) // 2] ^= 4
     whole.write_bytes(content)
     assert re.search(r"is damaged behind byte \d+: a checksum in it does not match", refusal(whole))
-    manifest, _ = plan_manifest(whole, 1.0, 1, SourceOptions(on_undetectable="blackout"))
+    manifest, _ = plan_of(whole, 1.0, SourceOptions(on_undetectable="blackout"))
     assert manifest.frames == 50
     assert "checksum" in manifest.notes[0]
 
@@ -115,9 +115,9 @@ def test_what_cannot_be_redacted(good: Path, tmp_path: Path) -> None:
 
 def test_limits(good: Path) -> None:
     with pytest.raises(SourceError, match=r"good.mp4: its pictures are 96x64 pixels; at most 6000 pixels"):
-        plan_manifest(good, 1.0, 1, limits=Limits(pixels=6000))
+        plan_of(good, 1.0, limits=Limits(pixels=6000))
     with pytest.raises(SourceError, match=r"good.mp4: is 2 s long; at most 1 s"):
-        plan_manifest(good, 1.0, 1, limits=Limits(seconds=1.0))
+        plan_of(good, 1.0, limits=Limits(seconds=1.0))
 
 
 def test_a_picture_larger_than_its_header_is_not_allocated(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ def test_a_name_is_never_a_protocol(good: Path, tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     path = Path("concat:a|b.mp4")
     path.write_bytes(good.read_bytes())
-    assert plan_manifest(path, 1.0, 1)[0].frames == 50
+    assert plan_of(path, 1.0)[0].frames == 50
 
 
 FULL = """
@@ -150,13 +150,14 @@ import sys
 from pathlib import Path
 from farm.domain.options import RedactOptions
 from farm.errors import FarmError
-from farm.media.encoding.encode import SegmentWriter, encoder_settings
+from farm.media.encoding.encode import SegmentWriter
 from farm.media.reading.opening import open_source
 from farm.media.reading.probe import probe
+from tests.planned import settings_of
 source, out = map(Path, sys.argv[1:])
 _, video, _ = probe(source)
 try:
-    with open_source(source) as container, SegmentWriter(out, encoder_settings(video, RedactOptions(crf=0)), 1) as w:
+    with open_source(source) as container, SegmentWriter(out, settings_of(video, RedactOptions(crf=0)), 1) as w:
         for frame in container.decode(video=0):
             w.write(frame)
 except FarmError as error:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,11 +13,11 @@ import pytest
 from farm.domain.detection import FrameDetections, load_frame
 from farm.domain.detectors import DetectOptions, StubOptions
 from farm.domain.manifest import Manifest, dump_manifest
-from farm.domain.options import JobOptions
+from farm.domain.options import JobOptions, RedactOptions
 from farm.domain.track import FrameTracks, TrackedBox, dump_frame
-from farm.media.reading.index import plan_manifest
 from farm.messages import Artefact, Order, Stage
 from farm.storage.local import LocalStorage
+from tests.planned import plan_of
 from workers.stages.detect import run_detect
 from workers.stages.orders import Result
 from workers.vision.detectors.base import Detector
@@ -126,17 +126,17 @@ MakeBench = Callable[..., Bench]
 
 @pytest.fixture
 def bench(tmp_path: Path) -> MakeBench:
-    """``bench(source, chunk_seconds)``: the source planned in a new store."""
+    """``bench(source, chunk_seconds, redact)``: the source planned in a new store."""
 
-    def make(source: Path, chunk_seconds: float | None = 0.8) -> Bench:
+    def make(source: Path, chunk_seconds: float | None = 0.8, redact: RedactOptions = OPTIONS.redact) -> Bench:
         store = LocalStorage(tmp_path / f"store{len(list(tmp_path.iterdir()))}")
-        manifest, slices = plan_manifest(source, chunk_seconds, 1)
+        manifest, slices = plan_of(source, chunk_seconds, redact=redact)
         pts = [list(part) for part in slices]
         with store.create("plans/p/manifest.json") as path:
             path.write_text(dump_manifest(manifest))
         for chunk, part in zip(manifest.chunks, pts, strict=True):
             with store.create(f"plans/p/pts/{chunk.name}.json") as path:
                 path.write_text(json.dumps(part))
-        return Bench(source, store, manifest, pts)
+        return Bench(source, store, manifest, pts, replace(OPTIONS, redact=redact))
 
     return make

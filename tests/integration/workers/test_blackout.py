@@ -14,9 +14,9 @@ from farm.errors import SourceError
 from farm.media.planes import planes_of
 from farm.media.reading.chunk import Decoded, decode_chunk
 from farm.media.reading.damage import black_frame
-from farm.media.reading.index import plan_manifest
 from tests.integration.trips import rendered
 from tests.integration.workers.conftest import GreenClip
+from tests.planned import plan_of
 
 BLACKOUT = SourceOptions(on_undetectable="blackout")
 CLIPS = {
@@ -48,7 +48,7 @@ def decoded(source: Path, manifest: Manifest, parts: list[list[int]], *, blackou
 
 
 def plan(source: Path, seconds: float = 0.9) -> tuple[Manifest, list[list[int]]]:
-    manifest, parts = plan_manifest(source, seconds, 1, BLACKOUT)
+    manifest, parts = plan_of(source, seconds, BLACKOUT)
     return manifest, [list(part) for part in parts]
 
 
@@ -120,7 +120,7 @@ def test_of_a_truncated_file_what_is_in_it_is_planned(name: str, share: float, c
     source, part = clip(clips, name), tmp_path / name
     part.write_bytes(source.read_bytes()[: int(source.stat().st_size * share) + 50])
     with pytest.raises(SourceError, match=r"cut off|damaged|cannot be read"):
-        plan_manifest(part, 0.9, 1)
+        plan_of(part, 0.9)
     manifest, parts = plan(part)
     whole = {one.frame.pts: luma(one) for one in decoded(source, *plan(source))}
     found = decoded(part, manifest, parts)
@@ -157,7 +157,7 @@ def test_a_chunk_that_is_not_there_at_all_is_black(green_clip: GreenClip) -> Non
     source = green_clip()
     manifest, _ = plan(source)
     times = [10**9, 10**9 + 1]
-    chunk = Chunk(0, times[0], times[1] + 1, 2, times[0])
+    chunk = Chunk(0, 0, times[0], times[1] + 1, 2, times[0])
     found = list(decode_chunk(source, manifest.source.video, chunk, times, blackout=True))
     assert [(one.frame.pts, one.black) for one in found] == [(times[0], True), (times[1], True)]
 

@@ -185,8 +185,7 @@ def decoded(path: Path) -> list[av.VideoFrame]:
 
 
 def test_scaled_down(bench: MakeBench, green_clip: GreenClip) -> None:
-    made = bench(green_clip(frames=10), 100)
-    made.options = replace(made.options, redact=RedactOptions(style="solid", scale=160))
+    made = bench(green_clip(frames=10), 100, RedactOptions(style="solid", scale=160))
     frames = segment(made, redact(made))
     assert {(frame.width, frame.height) for frame in frames} == {(160, 96)}
     assert all(a.pts < b.pts for a, b in pairwise(frames) if a.pts is not None and b.pts is not None)
@@ -198,7 +197,16 @@ def test_scaled_down(bench: MakeBench, green_clip: GreenClip) -> None:
 
 def test_an_interlaced_video_is_not_scaled(bench: MakeBench, variant: Variant) -> None:
     source = variant("-vf", "setfield=tff", "-c:v", "libx264", "-flags", "+ildct+ilme", "-x264-params", "tff=1")
-    made = bench(source, 100)
-    made.options = replace(made.options, redact=RedactOptions(scale=160))
     with pytest.raises(SourceError, match="interlaced"):
-        redact(made)
+        bench(source, 100, RedactOptions(scale=160))
+
+
+def test_the_manifest_names_the_encoder_and_not_what_this_machine_would_choose(
+    bench: MakeBench, green_clip: GreenClip
+) -> None:
+    made = bench(green_clip(frames=10), 100, RedactOptions(codec="ffv1"))
+    made.options = replace(made.options, redact=RedactOptions())  # of which H.264 would be chosen
+    frames = segment(made, redact(made))
+    assert {frame.format.name for frame in frames} == {"yuv420p"}
+    with av.open(str(made.store.local_path(redact(made).artefact.key))) as written:
+        assert written.streams.video[0].codec_context.name == "ffv1"

@@ -14,9 +14,9 @@ from farm.domain.options import RedactOptions
 from farm.errors import SourceError
 from farm.media.planes import planes_of
 from farm.media.reading.chunk import check_source, decode_chunk
-from farm.media.reading.index import plan_manifest
 from tests.integration.trips import rendered
 from tests.integration.workers.conftest import GreenClip
+from tests.planned import plan_of
 from workers.vision.redactors.painting import paint
 from workers.vision.redactors.registry import create_redactor
 
@@ -27,7 +27,7 @@ def decoded(path: Path) -> list[tuple[int | None, bytes]]:
 
 
 def planned(path: Path, seconds: float) -> tuple[Manifest, list[list[int]]]:
-    manifest, slices = plan_manifest(path, seconds, 1)
+    manifest, slices = plan_of(path, seconds)
     return manifest, [list(part) for part in slices]
 
 
@@ -194,7 +194,7 @@ def test_painting_does_not_reach_later_frames(green_clip: GreenClip) -> None:
 def test_reading_ends_with_the_chunk(green_clip: GreenClip) -> None:
     source = green_clip()
     manifest, pts = planned(source, 0.4)
-    short = Chunk(0, pts[0][0], pts[0][3], 3, pts[0][0])
+    short = Chunk(0, 0, pts[0][0], pts[0][3], 3, pts[0][0])
     frames = decode_chunk(source, manifest.source.video, short, pts[0][:3])
     assert [d.frame.pts for d in islice(frames, 10)] == pts[0][:3]
 

@@ -6,9 +6,9 @@ import pytest
 
 from farm.errors import SourceError
 from farm.media.reading.chunk import decode_chunk
-from farm.media.reading.index import plan_manifest
 from farm.media.reading.slices import sound_slices
 from tests.integration.trips import rendered
+from tests.planned import plan_of
 
 CLIP = ["-f", "lavfi", "-i", "testsrc2=size=96x64:rate=10:duration=1", "-c:v", "ffv1", "-g", "1", "-write_crc32", "0"]
 
@@ -20,7 +20,7 @@ def clip(folder: Path, checked: int) -> Path:
 
 def decoded(source: Path, *, blackout: bool = False) -> list[bool]:
     """For each frame whether it is black."""
-    manifest, (pts,) = plan_manifest(source, None, 1)
+    manifest, (pts,) = plan_of(source, None)
     frames = decode_chunk(source, manifest.source.video, manifest.chunks[0], pts, blackout=blackout)
     return [frame.black for frame in frames]
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from farm.domain.encoding import EncoderSettings, load_encoder
 from farm.domain.manifest import (
     Chunk,
     Manifest,
@@ -17,6 +18,7 @@ from farm.domain.manifest import (
     dump_manifest,
     load_manifest,
 )
+from tests.planned import ENCODER
 
 counts = st.integers(0, 10**12)
 words = st.text(max_size=12)
@@ -59,11 +61,24 @@ sources = st.builds(
     video=videos,
     others=st.lists(st.builds(OtherStream, counts, words, words), max_size=3).map(tuple),
 )
-chunks = st.builds(Chunk, counts, st.integers(), st.integers(), counts, st.integers())
+chunks = st.builds(Chunk, counts, counts, st.integers(), st.integers(), counts, st.integers())
+encoders = st.builds(
+    EncoderSettings,
+    **dict.fromkeys(("encoder", "codec", "muxer", "pix_fmt", "given", "layout", "fields"), words),
+    **dict.fromkeys(("width", "height", "color_range", "color_primaries", "color_transfer", "color_space"), counts),
+    options=st.dictionaries(words, words, max_size=3),
+    time_base=fractions,
+    rate=fractions,
+    sample_aspect=st.none() | fractions,
+    gop=counts,
+    counted=st.booleans(),
+    reorders=st.booleans(),
+)
 manifests = st.builds(
     Manifest,
     source=sources,
     chunks=st.lists(chunks, min_size=1, max_size=4).map(tuple),
+    encoder=encoders,
     picked=st.booleans(),
     shift=st.integers(),
     until=st.none() | st.integers(),
@@ -91,17 +106,22 @@ def test_another_format_is_refused(manifest: Manifest) -> None:
         load_manifest(json.dumps(row))
 
 
+@given(encoders)
+def test_encoder_settings_are_plain_json_and_back(encoder: EncoderSettings) -> None:
+    assert load_encoder(json.loads(json.dumps(encoder.row()))) == encoder
+
+
 @given(sources)
 def test_it_lasts_from_the_first_pts_to_the_end_of_the_last_chunk(source: Source) -> None:
-    manifest = Manifest(source, (Chunk(0, -90, 10, 1, -90), Chunk(1, 10, 110, 2, 10)))
+    manifest = Manifest(source, (Chunk(0, 1, -90, 10, 1, -90), Chunk(1, 1, 10, 110, 2, 10)), ENCODER)
     assert manifest.seconds == float(200 * source.video.time_base)
 
 
-def test_an_artefacts_name_says_which_frames_it_holds() -> None:
-    assert Chunk(3, -90, 512, 7, -100).name == "-90_512"
+def test_an_artefacts_name_says_which_frames_of_which_stream_it_holds() -> None:
+    assert Chunk(3, 1, -90, 512, 7, -100).name == "1_-90_512"
 
 
 def test_what_is_no_plain_value_is_not_written() -> None:
     source = Source("a", 1, 1, "d", "mov", object(), ())  # type: ignore[arg-type]  # that is the point
     with pytest.raises(TypeError, match="object in a manifest"):
-        dump_manifest(Manifest(source, ()))
+        dump_manifest(Manifest(source, (), ENCODER))

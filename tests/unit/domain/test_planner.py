@@ -3,16 +3,19 @@
 import time
 from array import array
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from farm.domain import planner
 from farm.domain.manifest import Chunk
-from farm.domain.planner import LONGEST_SECONDS, SHORTEST_SECONDS, plan_chunks
+from farm.domain.planner import LONGEST_SECONDS, SHORTEST_SECONDS
 
 TB = Fraction(1, 90_000)
+plan_chunks = partial(planner.plan_chunks, stream=3)
 FRAME = 3_000  # 30 frames a second
 
 
@@ -128,13 +131,13 @@ def test_one_long_group_does_not_make_the_other_chunks_long() -> None:
 
 def test_without_key_frames_there_is_one_chunk() -> None:
     pts, _, end = regular(60, 1)
-    assert plan_chunks(pts, [], end, TB, None, 4) == (Chunk(0, 0, end, len(pts), 0),)
-    assert plan_chunks(pts, [(0, False)], end, TB, 1.0, 4) == (Chunk(0, 0, end, len(pts), 0),)
+    assert plan_chunks(pts, [], end, TB, None, 4) == (Chunk(0, 3, 0, end, len(pts), 0),)
+    assert plan_chunks(pts, [(0, False)], end, TB, 1.0, 4) == (Chunk(0, 3, 0, end, len(pts), 0),)
 
 
 def test_frames_before_the_first_key_frame_belong_to_the_first_chunk() -> None:
     chunks = plan_chunks([0, 1, 2, 3], [(2, True), (3, True)], 4, Fraction(1), 1.0, 1)
-    assert chunks == (Chunk(0, 0, 2, 2, 0), Chunk(1, 2, 3, 1, 2), Chunk(2, 3, 4, 1, 2))
+    assert chunks == (Chunk(0, 3, 0, 2, 2, 0), Chunk(1, 3, 2, 3, 1, 2), Chunk(2, 3, 3, 4, 1, 2))
 
 
 def test_an_open_group_is_decoded_from_the_key_frame_before_even_where_no_frame_is_shown_there() -> None:

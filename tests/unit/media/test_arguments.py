@@ -14,8 +14,8 @@ from farm.media.composing.arguments import ComposeInputs, Cover, Tags, compose_a
 from farm.media.composing.containers import MUXERS, Needs, container_for, container_note, default_suffix, refuse_loss
 from farm.media.composing.streams import plan_streams
 from farm.media.composing.window import Window
-from farm.media.encoding.encode import encoder_settings
 from farm.media.reading.tracks import Seen
+from tests.planned import settings_of
 
 AAC = OtherStream(1, "audio", "aac")
 TEXT = OtherStream(2, "subtitle", "mov_text")
@@ -89,7 +89,7 @@ def test_covers_are_attached_with_their_names() -> None:
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
 def test_settings_close_gops_and_keep_the_picture(codec: str) -> None:
-    settings = encoder_settings(video(codec=codec, pix_fmt="yuv444p"), RedactOptions(crf=21, preset="fast"))
+    settings = settings_of(video(codec=codec, pix_fmt="yuv444p"), RedactOptions(crf=21, preset="fast"))
     assert settings.codec == codec
     assert (settings.options["crf"], settings.options["preset"]) == ("21", "fast")
     assert any("open-gop=0" in value for value in settings.options.values())

@@ -7,17 +7,14 @@ from typing import Any
 import av
 import pytest
 
+from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Mastering, VideoStream
-from farm.domain.options import CODECS, PRESETS, RedactOptions
+from farm.domain.options import RedactOptions
 from farm.domain.pixels import plain_format
 from farm.errors import FarmError, SettingsError, SourceError
-from farm.media.encoding import choice
-from farm.media.encoding.choice import output_size
-from farm.media.encoding.codecs import ENCODERS, encoder_named, layouts
-from farm.media.encoding.encode import encoder_settings, output_video
-from farm.media.encoding.hdr import hdr_parameters
-from farm.media.encoding.quality import quality_options
-from farm.media.encoding.rates import clock_rate
+from farm.media.encoding.choice import at_rate, encoder_settings, output_size, output_video
+from farm.media.encoding.encoders import ENCODERS
+from farm.media.encoding.holding import layouts
 
 QUARTER = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)  # players turn it clockwise by a quarter
 P3 = Mastering((34000, 16000, 13250, 34500, 7500, 3000), (15635, 16450), (10_000_000, 50))
@@ -54,16 +51,22 @@ def video(codec: str = "h264", pix_fmt: str = "yuv420p", **changed: Any) -> Vide
     return replace(plain, **changed)
 
 
-def options(**asked: Any) -> RedactOptions:
-    return RedactOptions(**asked)
+def chosen(
+    source: VideoStream, available: frozenset[str] = frozenset(ENCODERS), **asked: Any
+) -> tuple[EncoderSettings, tuple[str, ...]]:
+    return encoder_settings(source, RedactOptions(**asked), available)
+
+
+def settings_of(source: VideoStream, **asked: Any) -> EncoderSettings:
+    return chosen(source, **asked)[0]
 
 
 @pytest.mark.parametrize("codec", OWN)
 def test_a_family_stays_what_it_is_and_says_nothing(codec: str) -> None:
     encoder, pix_fmt = OWN[codec]
-    settings = encoder_settings(video(codec, pix_fmt), options())
-    assert (settings.encoder, settings.codec, settings.pix_fmt, settings.notes) == (encoder, codec, pix_fmt, ())
-    assert settings == encoder_settings(video(codec, pix_fmt), options())
+    settings, notes = chosen(video(codec, pix_fmt))
+    assert (settings.encoder, settings.codec, settings.pix_fmt, notes) == (encoder, codec, pix_fmt, ())
+    assert settings == settings_of(video(codec, pix_fmt))
 
 
 @pytest.mark.parametrize(
@@ -84,9 +87,9 @@ def test_a_family_stays_what_it_is_and_says_nothing(codec: str) -> None:
     ],
 )
 def test_the_nearest_that_holds_it_is_taken_and_a_note_says_so(source: VideoStream, codec: str, note: str) -> None:
-    settings = encoder_settings(source, options())
+    settings, notes = chosen(source)
     assert (settings.codec, settings.pix_fmt) == (codec, source.pix_fmt)
-    assert settings.notes[0].startswith(note)
+    assert notes[0].startswith(note)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +106,7 @@ def test_the_nearest_that_holds_it_is_taken_and_a_note_says_so(source: VideoStre
 )
 def test_what_cannot_be_held_is_refused_with_what_would(source: VideoStream, reason: str, hint: str) -> None:
     with pytest.raises(SourceError) as caught:
-        encoder_settings(source, options())
+        settings_of(source)
     assert reason in caught.value.message
     assert hint in (caught.value.hint or "")
     assert "\n" not in str(caught.value)
@@ -113,7 +116,7 @@ def test_what_cannot_be_held_is_refused_with_what_would(source: VideoStream, rea
     ("source", "asked", "message"),
     [
         (video(), {"encoder": "h264_madeup"}, "not an encoder that can be used"),
-        (video(), {"encoder": "mpeg4_nvenc"}, "this machine's FFmpeg has no such encoder"),
+        (video(), {"encoder": "mpeg4_nvenc"}, "not an encoder that can be used"),
         (video(), {"encoder": "libx265", "codec": "h264"}, "writes hevc, not --codec h264"),
         (video(pix_fmt="yuv444p"), {"encoder": "libsvtav1"}, "cannot hold pixels in yuv444p"),
         (video(pix_fmt="yuv420p10le"), {"codec": "mpeg4"}, "MPEG-4 cannot hold 10 bits a sample"),
@@ -129,7 +132,7 @@ def test_what_was_asked_for_and_does_not_go_is_refused(
     source: VideoStream, asked: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:
-        encoder_settings(source, options(**asked))
+        settings_of(source, **asked)
     assert message in caught.value.message
     assert "\n" not in str(caught.value)
 
@@ -140,108 +143,79 @@ def test_scale_is_the_width_that_is_shown() -> None:
     assert output_size(video(pix_fmt="yuv444p"), 161) == (161, 120)
 
 
-def test_an_encoder_that_this_ffmpeg_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "has_encoder", lambda name: not name.startswith("libvpx"))
-    settings = encoder_settings(video("vp9"), options())
-    assert (settings.codec, settings.notes) == ("av1", ("vp9 has no encoder here: the output is av1",))
-    with pytest.raises(SettingsError, match="FFmpeg was built without libvpx-vp9"):
-        encoder_settings(video(), options(codec="vp9"))
+def test_an_encoder_that_no_worker_has_is_named() -> None:
+    available = frozenset(name for name in ENCODERS if not name.startswith("libvpx") and not ENCODERS[name].hardware)
+    settings, notes = chosen(video("vp9"), available)
+    assert (settings.codec, notes) == ("av1", ("vp9 has no encoder here: the output is av1",))
+    with pytest.raises(SettingsError, match=r"--codec vp9: VP9 cannot hold video, as no worker has libvpx-vp9, here"):
+        chosen(video(), available, codec="vp9")
+    with pytest.raises(SettingsError, match="--encoder h264_nvenc: no worker has this encoder") as refused:
+        chosen(video(), available, encoder="h264_nvenc")
+    assert refused.value.hint == "leave out --encoder, or start a worker that has it"
+
+
+def test_a_worker_may_have_hardware_that_this_machines_ffmpeg_does_not_know() -> None:
+    assert "h264_videotoolbox" not in av.codecs_available or layouts("h264_videotoolbox")
+    settings, notes = chosen(video(), frozenset({"h264_videotoolbox"}), encoder="h264_videotoolbox")
+    assert (settings.encoder, settings.pix_fmt, notes) == ("h264_videotoolbox", "yuv420p", ())
 
 
 def test_what_was_asked_for_is_taken() -> None:
-    assert encoder_settings(video(), options(codec="av1")).encoder == "libsvtav1"
-    assert encoder_settings(video(), options(codec="av1")).notes == ()
-    assert encoder_settings(video(), options(encoder="libx264")).notes == ()
-    named = encoder_settings(video(), options(encoder="libx265"))
-    assert (named.codec, named.notes) == ("hevc", ("--encoder libx265 writes hevc: the source is h264",))
-    assert encoder_settings(video("vp9", width=321), options(codec="av1")).width == 321
+    av1, notes = chosen(video(), codec="av1")
+    assert (av1.encoder, notes) == ("libsvtav1", ())
+    assert chosen(video(), encoder="libx264")[1] == ()
+    named, notes = chosen(video(), encoder="libx265")
+    assert (named.codec, notes) == ("hevc", ("--encoder libx265 writes hevc: the source is h264",))
+    assert settings_of(video("vp9", width=321), codec="av1").width == 321
 
 
 def test_rgb_stays_rgb() -> None:
-    h264 = encoder_settings(video("h264", "gbrp", color_space=0), options())
+    h264 = settings_of(video("h264", "gbrp", color_space=0))
     assert (h264.encoder, h264.pix_fmt, h264.layout) == ("libx264rgb", "gbrp", "bgr24")
-    assert encoder_settings(video("hevc", "gbrp", color_space=1), options()).color_space == 0  # else YUV to decoders
-    packed = encoder_settings(video("png", "rgb24"), options())
+    assert settings_of(video("hevc", "gbrp", color_space=1)).color_space == 0  # else YUV to decoders
+    packed, notes = chosen(video("png", "rgb24"))
     assert (packed.codec, packed.given, packed.pix_fmt) == ("ffv1", "rgb24", "bgr0")
-    assert any("the same samples in another order" in note for note in packed.notes)
+    assert any("the same samples in another order" in note for note in notes)
     assert output_video(video("png", "rgb24"), packed).pix_fmt == "bgr0"
 
 
 @pytest.mark.skipif("h264_nvenc" not in av.codecs_available, reason="this FFmpeg was built without NVENC")
 def test_a_hardware_encoder_gets_its_own_layout_and_keeps_the_bits() -> None:
-    settings = encoder_settings(video("hevc", "yuv420p10le"), options(encoder="hevc_nvenc", crf=20))
+    settings = settings_of(video("hevc", "yuv420p10le"), encoder="hevc_nvenc", crf=20)
     assert (settings.pix_fmt, settings.layout, settings.codec) == ("yuv420p10le", "p010le", "hevc")
     assert settings.options["qp"] == "20"
     with pytest.raises(SettingsError, match="interlaced frames"):
-        encoder_settings(video(fields="tff"), options(encoder="h264_nvenc"))
+        settings_of(video(fields="tff"), encoder="h264_nvenc")
     with pytest.raises(SettingsError, match="transparency"):
-        encoder_settings(video(pix_fmt="yuva420p"), options(encoder="hevc_nvenc"))
+        settings_of(video(pix_fmt="yuva420p"), encoder="hevc_nvenc")
 
 
 def test_the_size_of_a_smaller_output_is_in_proportion_and_whole_chroma_samples() -> None:
-    settings = encoder_settings(video("vp9", width=1921, height=1081), options(scale=641))
+    settings = settings_of(video("vp9", width=1921, height=1081), scale=641)
     assert (settings.width, settings.height) == (640, 360)
-    odd = encoder_settings(video("ffv1", "yuv411p"), options(scale=99))
+    odd = settings_of(video("ffv1", "yuv411p"), scale=99)
     assert (odd.width, odd.height) == (96, 72)
     with pytest.raises(SourceError, match="interlaced"):
-        encoder_settings(video(fields="tff"), options(scale=160))
+        settings_of(video(fields="tff"), scale=160)
 
 
 def test_the_output_is_the_source_but_for_what_the_settings_change() -> None:
     source = video("vp9", "yuv420p10le", profile="Profile 2", width=1920, height=1080, fields="progressive")
-    output = output_video(source, encoder_settings(source, options(scale=640)))
+    output = output_video(source, settings_of(source, scale=640))
     assert (output.codec, output.width, output.height, output.profile) == ("av1", 640, 360, None)
     assert replace(output, codec="vp9", width=1920, height=1080, profile="Profile 2") == source
 
 
-def test_fields_hdr_and_chroma_location_reach_the_encoders() -> None:
-    tff = encoder_settings(video(fields="tff", chroma_location=3), options())
+def test_fields_and_chroma_location_reach_the_encoders() -> None:
+    tff = settings_of(video(fields="tff", chroma_location=3))
     assert "tff=1" in tff.options["x264-params"]
     assert "+ildct+ilme" in tff.options["flags"]
     assert (tff.options["field_order"], tff.options["chroma_sample_location"]) == ("tb", "topleft")
-    display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
-    assert hdr_parameters("libx265", P3, (1000, 400)) == [f"master-display={display}", "max-cll=1000,400"]
-    assert hdr_parameters("libx264", P3, (1000, 400)) == [f"mastering-display={display}", "cll=1000,400"]
-    assert hdr_parameters("libsvtav1", P3, (1000, 400)) == [
-        "mastering-display=G(0.26500,0.69000)B(0.15000,0.06000)R(0.68000,0.32000)WP(0.31270,0.32900)L(1000.0000,0.0050)",
-        "content-light=1000,400",
-    ]
-    assert hdr_parameters("libx265", replace(P3, luminance=None), None) == []
-    assert hdr_parameters("prores_ks", P3, (1000, 400)) == []
-
-
-@pytest.mark.parametrize("encoder", [*ENCODERS, "h264_nvenc", "av1_nvenc", "hevc_qsv", "h264_amf"])
-def test_every_quality_and_preset_has_options_for_every_encoder(encoder: str) -> None:
-    said = [quality_options(encoder, crf, preset, None) for crf in range(52) for preset in PRESETS]
-    assert all(said)
-    known = {"crf", "qp", "qp_i", "qmin", "global_quality"} & set(said[0])
-    for name in known:
-        values = [int(quality_options(encoder, crf, "fast", None)[name]) for crf in range(52)]
-        assert values == sorted(values)
-    if "crf" in known and ENCODERS[encoder].family in {"av1", "vp8", "vp9"}:
-        assert quality_options(encoder, 51, "fast", None)["crf"] == "63"
 
 
 @pytest.mark.parametrize(("profile", "name"), [("LT", "lt"), ("apco", "proxy"), ("HQ", "hq"), (None, "hq")])
 def test_prores_keeps_its_profile(profile: str | None, name: str) -> None:
-    assert encoder_settings(video("prores", "yuv422p10le", profile=profile), options()).options["profile"] == name
-
-
-def test_the_rate_in_the_header_is_one_that_the_codec_can_say() -> None:
-    assert clock_rate("libx264", None) == 30
-    assert clock_rate("mpeg2video", Fraction(45000, 1501)) == Fraction(30000, 1001)
-    assert clock_rate("mpeg1video", Fraction(12)) == Fraction(24000, 1001)
-    assert clock_rate("libsvtav1", Fraction(1000)) == 240
-    assert clock_rate("mpeg4", Fraction(1192500, 39913)) == 30
-    assert clock_rate("mpeg4", Fraction(1, 70000)) == 1
-    assert clock_rate("mpeg4", Fraction(30000, 1001)) == Fraction(30000, 1001)
-
-
-def test_every_family_that_can_be_asked_for_has_an_encoder_here() -> None:
-    assert {encoder.family for encoder in ENCODERS.values()} >= set(CODECS)
-    assert all(layouts(name) for name in ENCODERS)
-    assert encoder_named("vaapi") is None
-    assert encoder_named("h264_vaapi") is None  # its frames lie in the device's own memory
+    assert settings_of(video("prores", "yuv422p10le", profile=profile)).options["profile"] == name
 
 
 def test_no_pixel_format_becomes_another() -> None:
@@ -250,7 +224,17 @@ def test_no_pixel_format_becomes_another() -> None:
     for codec in OWN:
         for name in names:
             try:
-                settings = encoder_settings(video(codec, name), options())
+                settings, notes = chosen(video(codec, name))
             except FarmError:
                 continue
-            assert plain_format(settings.pix_fmt) == plain_format(name) or settings.notes
+            assert plain_format(settings.pix_fmt) == plain_format(name) or notes
+
+
+def test_only_the_rate_depends_on_what_demuxing_tells() -> None:
+    """The settings are chosen from the header: a better average rate changes nothing else."""
+    source = video(average_rate=Fraction(100))
+    exact = replace(source, average_rate=Fraction(25))
+    for redact in (RedactOptions(), RedactOptions(codec="av1"), RedactOptions(codec="mpeg2video")):
+        before, after = (encoder_settings(one, redact, frozenset(ENCODERS))[0] for one in (source, exact))
+        assert before != after
+        assert at_rate(before, exact.average_rate) == after

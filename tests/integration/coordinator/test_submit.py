@@ -1,0 +1,152 @@
+"""From a request to a job: the source is probed once, and the encoder chosen once, from what workers have."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import pytest
+
+from farm.database.models import Job, Worker
+from farm.domain import artefacts as keys
+from farm.domain.manifest import Manifest, load_manifest
+from farm.domain.options import ComposeOptions, JobOptions, RedactOptions
+from farm.errors import OutputError, SettingsError, SourceError
+from farm.jobs import placing
+from farm.jobs.placing import PICTURES_CONTAINER, Prepared, Request, prepare, usable_encoders
+from farm.jobs.queries import live_encoders
+from farm.jobs.submit import submit
+from farm.media.encoding.encoders import ENCODERS
+from farm.settings import load_settings
+from tests.integration.coordinator.conftest import Bench
+from tests.integration.trips import X264, Rendered, with_sound
+
+ALL = frozenset(ENCODERS)
+SOFTWARE = frozenset(name for name, encoder in ENCODERS.items() if not encoder.hardware)
+
+
+@pytest.fixture
+def source(render: Rendered) -> Path:
+    return render("submitted.mkv", *with_sound(), "-map", "1", "-map", "0", *X264)
+
+
+def asked(source: Path, output: Path | None = None, **redact: object) -> Request:
+    options = JobOptions(redact=RedactOptions(**redact))  # type: ignore[arg-type]  # checked where it is made
+    return Request(source, output, overwrite=False, options=options)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that libavformat opens for reading."""
+    names: list[str] = []
+    opener: Callable[..., object] = av.open
+
+    def count(file: str, mode: str = "r", **rest: object) -> object:
+        names.extend([Path(file).name] if mode == "r" else [])
+        return opener(file, mode, **rest)
+
+    monkeypatch.setattr(av, "open", count)
+    return names
+
+
+def add_worker(bench: Bench, name: str, *encoders: str, alive: bool = True) -> None:
+    bench.hello(name)
+    with bench.context.database.write() as session:
+        worker = session.get_one(Worker, name)
+        worker.encoders, worker.alive = list(encoders), alive
+
+
+def submitted(bench: Bench, prepared: Prepared) -> tuple[Job, Manifest]:
+    job = bench.job(submit(bench.context, prepared, "1" * 64, 1).job)
+    with bench.context.store.read(job.plan) as path:
+        return job, load_manifest(path.read_text())
+
+
+def test_a_source_is_probed_once_and_demuxed_once(
+    bench: Bench, source: Path, tmp_path: Path, opened: list[str]
+) -> None:
+    prepared = prepare(asked(source, tmp_path / "out.mkv"), ALL)
+    assert opened == [source.name]
+    submit(bench.context, prepared, "1" * 64, 1)
+    assert opened == [source.name] * 2
+
+
+def test_the_manifest_and_the_job_name_the_encoder(bench: Bench, source: Path, tmp_path: Path) -> None:
+    prepared = prepare(asked(source, tmp_path / "out.mkv", codec="ffv1"), ALL)
+    job, manifest = submitted(bench, prepared)
+    assert (job.encoder, manifest.encoder.encoder) == ("ffv1", "ffv1")
+    assert {chunk.stream for chunk in manifest.chunks} == {manifest.source.video.index} == {1}
+    assert all(chunk.name.startswith("1_") for chunk in manifest.chunks)
+
+
+def test_equal_options_with_other_encoders_give_other_segments(source: Path, tmp_path: Path) -> None:
+    options = JobOptions()
+    one, other = (prepare(asked(source, tmp_path / "o.mkv", codec=c), ALL).encoder for c in ("h264", "ffv1"))
+    names = [keys.redact_fingerprint("link", options, encoder) for encoder in (one, one, other)]
+    assert names[0] == names[1] != names[2]
+
+
+def test_a_source_that_changed_since_it_was_probed_is_refused(bench: Bench, source: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.mkv"
+    copy.write_bytes(source.read_bytes())
+    prepared = prepare(asked(copy, tmp_path / "out.mkv"), ALL)
+    with copy.open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(SourceError, match="changed while it was read"):
+        submit(bench.context, prepared, "1" * 64, 1)
+
+
+def test_an_output_that_appeared_since_is_refused(bench: Bench, source: Path, tmp_path: Path) -> None:
+    prepared = prepare(asked(source, tmp_path / "out.mkv"), ALL)
+    prepared.output.write_bytes(b"somebody's")
+    with pytest.raises(OutputError, match="exists"):
+        submit(bench.context, prepared, "1" * 64, 1)
+
+
+def test_pictures_are_placed_without_a_note_on_the_encoder(source: Path, tmp_path: Path) -> None:
+    options = JobOptions(redact=RedactOptions(codec="ffv1"), compose=ComposeOptions(pictures="png"))
+    folder = tmp_path / "frames"
+    prepared = prepare(Request(source, folder, overwrite=False, options=options), ALL)
+    assert (prepared.container, prepared.output, prepared.notes) == (PICTURES_CONTAINER, folder, ())
+
+
+def test_live_workers_decide_which_encoders_there_are(bench: Bench) -> None:
+    assert live_encoders(bench.context) is None
+    bench.hello("says nothing of them")
+    assert live_encoders(bench.context) is None
+    add_worker(bench, "one", "libx264", "ffv1")
+    add_worker(bench, "two", "libx264", "h264_nvenc")
+    add_worker(bench, "gone", "libsvtav1", alive=False)
+    assert live_encoders(bench.context) == frozenset({"libx264", "ffv1", "h264_nvenc"})
+
+
+def test_without_live_workers_a_job_waits_for_one_that_can(bench: Bench, source: Path, tmp_path: Path) -> None:
+    """With Redis elsewhere, any worker may come; an embedded farm's run on this machine."""
+    home = bench.context.settings.home
+    shared = load_settings(home=home, broker_url="redis://localhost:1/0")
+    assert usable_encoders(shared, None, running=False) == ALL
+    add_worker(bench, "one", "libx264")
+    assert usable_encoders(shared, None, running=False) == {"libx264"}
+    job, _ = submitted(bench, prepare(asked(source, tmp_path / "out.mkv", encoder="h264_nvenc"), ALL))
+    assert (job.status, job.encoder) == ("detecting", "h264_nvenc")
+
+
+def test_an_embedded_farm_has_what_this_machine_has(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = bench.context.settings
+    tried: list[str] = []
+
+    def runs_here(name: str) -> bool:
+        tried.append(name)
+        return name != "hevc_nvenc"
+
+    monkeypatch.setattr(placing, "runs_here", runs_here)
+    assert usable_encoders(settings, "h264_nvenc", running=False) == SOFTWARE | {"h264_nvenc"}
+    assert usable_encoders(settings, "hevc_nvenc", running=True) == SOFTWARE
+    assert set(tried) == SOFTWARE | {"h264_nvenc", "hevc_nvenc"}  # no device is opened that nobody asks for
+    add_worker(bench, "one", "libx264")
+    assert usable_encoders(settings, None, running=True) == {"libx264"}
+    assert usable_encoders(settings, None, running=False) == SOFTWARE  # its rows are of an earlier farm
+
+
+def test_what_no_live_worker_has_is_refused(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"submitted\.mkv: --encoder h264_nvenc: no worker has this encoder"):
+        prepare(asked(source, tmp_path / "out.mkv", encoder="h264_nvenc"), SOFTWARE)
