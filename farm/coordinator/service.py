@@ -73,11 +73,14 @@ class Coordinator:
         try:
             outcome = load_outcome(body)
         except ValidationError as e:
-            log.error("an outcome that is none was dropped: %s", e)
+            log.error("dropped a malformed outcome: %s", e)
             return
         log.debug("%s", outcome)
-        for token, worker in accept(self._context, outcome):
+        reply = accept(self._context, outcome)
+        for token, worker in reply.stop:
             self._broker.stop(token, worker)
+        if reply.gone is not None:
+            self._broker.delete_queue(reply.gone)
 
     def _advance(self) -> None:
         for job, future in list(self._advancing.items()):
