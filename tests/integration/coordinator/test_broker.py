@@ -159,6 +159,18 @@ def test_an_outcome_that_could_not_be_handled_comes_again(broker: Broker, report
     assert load_outcome(found[0]) == OUTCOMES_OF_ALL_KINDS[1]
 
 
+def test_an_outcome_that_arrives_while_the_connection_closes_is_left_in_the_queue(
+    broker: Broker, reporter: Reporter, client: redis.Redis
+) -> None:
+    found: list[object] = []
+    assert broker.receive(found.append, wait=0.05) == 0  # leaves a BRPOP waiting
+    reporter.send(OUTCOMES_OF_ALL_KINDS[1])
+    broker.reset()
+    assert found == []
+    assert (client.llen(OUTCOMES), client.hlen("unacked")) == (1, 0)
+    assert broker.receive(found.append, wait=2) == 1
+
+
 def as_json(connection: kombu.Connection, body: object, **how: Any) -> None:
     kombu.Producer(connection).publish(body, exchange="", routing_key=OUTCOMES, **how)
 
