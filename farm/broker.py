@@ -1,24 +1,25 @@
-"""Redis as the farm uses it: losable transport. Orders go out by name, outcomes come in, keys tell workers to stop.
+"""Redis as the farm uses it: a transport that may lose everything. Orders go out, outcomes come in, keys stop workers.
 
-All queues hang on the default exchange, whose routing needs no binding in Redis: messages find their way right after
-somebody emptied it.
+All queues use the default exchange, whose routing needs no binding in Redis: publishing works right after Redis was
+emptied.
 """
 
 import contextlib
+import json
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import kombu
 import redis
 from celery import Celery
-from kombu.exceptions import KombuError
+from kombu.exceptions import OperationalError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from farm.errors import BrokerError
-from farm.messages import OUTCOMES, STAGES, Order, stop_key
+from farm.messages import OUTCOMES, Order, queue_of, stop_key
 from farm.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -33,16 +34,18 @@ _TRANSPORT = {
     "socket_connect_timeout": 10,
     "health_check_interval": 10,
 }
-#: Everything that talking to Redis can raise.
-BROKER_ERRORS = (redis.RedisError, KombuError, OSError)
+#: What talking to Redis raises: the clients' own errors, and built-in ones that kombu's virtual transport raises.
+BROKER_ERRORS = (redis.RedisError, OperationalError, ConnectionError, TimeoutError)
 
 
-def celery_app(settings: Settings, name: str = "blurfarm") -> Celery:
-    """The Celery application with the settings measured in the design; no result backend, JSON only."""
+def celery_app(settings: Settings, name: str = "blurfarm", queue: str | None = None) -> Celery:
+    """The Celery application: JSON only, no result backend. ``queue``: the queue that this process consumes, if any."""
     transport = dict(_TRANSPORT)
     if settings.embedded:
-        transport.pop("socket_keepalive")  # a unix socket has none
+        transport.pop("socket_keepalive")  # unix sockets have no such option
     app = Celery(name, broker=settings.celery_url)
+    if queue is not None:
+        app.conf.update(task_default_queue=queue, task_queues=[_queue(queue)])
     app.conf.update(
         task_acks_late=True,
         task_reject_on_worker_lost=False,
@@ -51,8 +54,6 @@ def celery_app(settings: Settings, name: str = "blurfarm") -> Celery:
         task_serializer="json",
         accept_content=["json"],
         event_serializer="json",
-        task_default_queue=STAGES[0],
-        task_queues=[kombu.Queue(s, kombu.Exchange(""), routing_key=s) for s in STAGES],
         task_create_missing_queues=False,
         task_send_sent_event=True,
         worker_prefetch_multiplier=1,
@@ -73,6 +74,10 @@ def celery_app(settings: Settings, name: str = "blurfarm") -> Celery:
     return app
 
 
+def _queue(name: str) -> kombu.Queue:
+    return kombu.Queue(name, kombu.Exchange(""), routing_key=name)
+
+
 def redis_client(settings: Settings) -> redis.Redis:
     """A redis-py client of the broker."""
     return redis.Redis.from_url(
@@ -80,7 +85,7 @@ def redis_client(settings: Settings) -> redis.Redis:
         socket_timeout=30,
         socket_connect_timeout=10,
         health_check_interval=10,
-        retry=Retry(NoBackoff(), 0),  # whoever calls decides how often and when again
+        retry=Retry(NoBackoff(), 0),  # the caller decides whether and when to try again
     )
 
 
@@ -88,7 +93,7 @@ def check_broker(settings: Settings) -> None:
     """Raises BrokerError when Redis does not answer."""
     try:
         redis_client(settings).ping()
-    except (redis.RedisError, OSError) as e:
+    except redis.RedisError as e:
         where = _without_password(settings.redis_url)
         raise BrokerError(f"Redis at {where} does not answer: {e}", hint=_broker_hint(settings)) from e
 
@@ -105,16 +110,16 @@ def _without_password(url: str) -> str:
 
 
 def _drop(message: kombu.Message, error: Exception) -> None:
-    """What cannot be read is gone: left unacknowledged it would come back first, before every outcome, for ever."""
-    log.error("a message that cannot be read was dropped: %s", error)
+    """Acknowledge an unreadable message: otherwise it would be redelivered before every outcome, for ever."""
+    log.error("dropped an unreadable message: %s", error)
     message.ack()
 
 
 class Broker:
     """The coordinator's side of Redis.
 
-    ``absent``: since when (by the coordinator's clock) an order, by its token, has been neither here nor taken by a
-    worker that said so. The sweep keeps it.
+    ``absent``: by token, since when (coordinator's clock) a published order has been neither in Redis nor reported as
+    started. The sweep maintains it.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -124,13 +129,13 @@ class Broker:
         self._connection: kombu.Connection | None = None
         self._consumer: Any = None
 
-    def publish(self, order: Order) -> None:
-        """Send an order to its stage's queue. Raises one of BROKER_ERRORS."""
+    def publish(self, order: Order, queue: str) -> None:
+        """Send an order to a worker's queue. Raises one of BROKER_ERRORS."""
         readable = order.readable()
         self._app.send_task(
             order.stage,
             kwargs={**readable, "order": order.model_dump(mode="json")},
-            queue=order.stage,
+            queue=_queue(queue),  # type: ignore[arg-type]  # the object needs no declaration in this process
             task_id=order.token,
             argsrepr="()",
             kwargsrepr=", ".join(f"{k}={v}" for k, v in readable.items()),
@@ -138,9 +143,10 @@ class Broker:
         )
 
     def receive(self, handle: Callable[[object], None], wait: float) -> int:
-        """Hand all waiting outcomes to ``handle``, waiting up to ``wait`` seconds for the first; how many came.
+        """Pass all waiting outcomes to ``handle``, waiting up to ``wait`` seconds for the first; returns their number.
 
-        A message is acknowledged after ``handle`` returned. Raises one of BROKER_ERRORS.
+        A message is acknowledged after ``handle`` returned, and requeued if it raised; its error is passed on. Raises
+        one of BROKER_ERRORS.
         """
         seen = 0
 
@@ -157,7 +163,7 @@ class Broker:
         connection = self._connected()
         self._consumer.callbacks = [got]
         timeout = wait
-        while seen < 200:  # then the clock gets its turn
+        while seen < 200:  # a busy queue must not keep the loop from its other work
             try:
                 connection.drain_events(timeout=timeout)
             except TimeoutError:
@@ -168,32 +174,44 @@ class Broker:
     def _connected(self) -> kombu.Connection:
         if self._connection is None:
             self._connection = self._app.connection_for_read()
-            queue = kombu.Queue(OUTCOMES, kombu.Exchange(""), routing_key=OUTCOMES)
-            self._consumer = kombu.Consumer(self._connection.channel(), [queue], accept=["json"], on_decode_error=_drop)
+            self._consumer = kombu.Consumer(
+                self._connection.channel(), [_queue(OUTCOMES)], accept=["json"], on_decode_error=_drop
+            )
             self._consumer.consume()
         return self._connection
 
     def reset(self) -> None:
-        """Forget a broken connection; the next call makes a new one."""
+        """Drop the connection, which may be broken; the next call makes a new one."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(*BROKER_ERRORS):
+                if self._consumer is not None:  # closing reads the answer to a pending BRPOP
+                    self._consumer.callbacks = [lambda _, message: message.requeue()]
                 connection.close()
 
     def stop(self, token: str, worker: str) -> None:
-        """Tell a worker to stop an attempt."""
+        """Tell a worker to stop an attempt. Raises one of BROKER_ERRORS."""
         self._redis.set(stop_key(token, worker), "1", ex=_STOP_SECONDS)
 
     def emptied(self) -> bool:
-        """Whether Redis was emptied (or started anew) since the last call: then nothing published is there any more."""
+        """Whether Redis was emptied or restarted since the last call: then every published order is gone.
+
+        Raises one of BROKER_ERRORS.
+        """
         return bool(self._redis.set(_EPOCH, secrets.token_hex(8), nx=True))
 
-    def waiting(self) -> bytes:
-        """Everything that lies in the stages' queues, to look for tokens in."""
-        parts: list[bytes] = []
-        for stage in STAGES:
-            parts.extend(self._redis.lrange(stage, 0, -1))  # type: ignore[arg-type]  # the client is not async
-        return b"\n".join(parts)
+    def waiting(self, workers: Iterable[str]) -> set[str]:
+        """The tokens of the orders in these workers' queues. Raises one of BROKER_ERRORS."""
+        found = set()
+        for worker in workers:
+            for message in self._redis.lrange(queue_of(worker), 0, -1):
+                with contextlib.suppress(ValueError, LookupError, TypeError):  # not an order: for its reader to drop
+                    found.add(json.loads(message)["headers"]["id"])
+        return found
+
+    def delete_queue(self, worker: str) -> None:
+        """Delete a worker's queue with all orders in it. Raises one of BROKER_ERRORS."""
+        self._redis.delete(queue_of(worker))
 
     def close(self) -> None:
         """Close all connections."""

@@ -1,7 +1,7 @@
-"""The messages between coordinator and workers: JSON, checked on both sides.
+"""The messages between coordinator and workers: JSON, validated on both sides.
 
-An *order* tells a worker what to do with one chunk. An *outcome* is what a worker reports; all outcomes go to one
-queue and name the attempt by its random token. Both carry only what a worker may know: no credentials.
+An *order* tells a worker what to do with one chunk; each worker has a queue of its own. An *outcome* is what a worker
+reports; all outcomes go to one queue and identify the attempt by its random token. Neither carries credentials.
 """
 
 from typing import Annotated, Literal
@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 Stage = Literal["detect", "redact", "compose"]
+#: In the order in which a job passes them; also the names of the Celery tasks.
 STAGES: tuple[Stage, ...] = ("detect", "redact", "compose")
-#: The Celery queue that carries each stage's orders, and its task's name.
+#: The queue that carries the outcomes of all workers.
 OUTCOMES = "outcomes"
 
 
@@ -21,9 +22,9 @@ class Message(BaseModel):
 
 
 class Artefact(Message):
-    """Something immutable in the store: its key, size in bytes, SHA-256 and number of frames.
+    """An immutable object in the store: its key, size in bytes, SHA-256 and number of frames.
 
-    ``psnr``: of a segment, decibels between what went into the encoder and what comes out, where nothing is covered.
+    ``psnr``: of a segment, in decibels, between the encoder's input and its decoded output outside the redacted areas.
     """
 
     key: str
@@ -33,16 +34,16 @@ class Artefact(Message):
     psnr: float | None = None
 
     def is_whole(self, found: "Artefact") -> bool:
-        """Whether what the store holds, ``found``, is this artefact."""
+        """Whether ``found``, as read from the store, is this artefact."""
         return (self.key, self.size, self.sha256) == (found.key, found.size, found.sha256)
 
 
 class Order(Message):
     """One attempt at one chunk of one stage.
 
-    ``fingerprint`` names the stage's result for this chunk: equal fingerprints, equal results. ``plan`` is the key of
-    the manifest. ``inputs`` are the artefacts read: the chunk's tracks for redact, all segments in order for compose.
-    ``options`` is ``asdict(JobOptions)``. ``avoid`` names workers that should not take it while others live.
+    ``fingerprint`` identifies the stage's result for this chunk: equal fingerprints mean equal results. ``plan`` is
+    the key of the manifest. ``inputs`` are the artefacts to read: the chunk's tracks for redact, all segments in order
+    for compose. ``options`` is ``asdict(JobOptions)``.
     """
 
     job: str
@@ -57,15 +58,14 @@ class Order(Message):
     inputs: tuple[Artefact, ...] = ()
     options: dict[str, dict[str, object]]
     container: str = ""
-    avoid: tuple[str, ...] = ()
 
     def readable(self) -> dict[str, str]:
-        """What a person wants to see of it in Flower."""
+        """The fields that Flower shows to a person."""
         return {"job": self.job, "stage": self.stage, "chunk": f"{self.chunk + 1}/{self.chunks}"}
 
 
 class Hello(Message):
-    """A worker's process is up; repeated as its heartbeat, so that nothing depends on the first one arriving.
+    """A worker is up. Repeated as its heartbeat, so that nothing depends on the first one arriving.
 
     Whatever an earlier ``incarnation`` of the same worker held is lost. ``encoders``: FFmpeg's names of the encoders
     that this worker has opened; ``runtime``: what runs its models.
@@ -82,7 +82,7 @@ class Hello(Message):
 
 
 class Goodbye(Message):
-    """A worker stops; it holds nothing any more."""
+    """A worker stops and holds nothing any more."""
 
     kind: Literal["goodbye"] = "goodbye"
     worker: str
@@ -107,9 +107,9 @@ class Progress(Message):
 
 
 class Completed(Message):
-    """The result is in the store. ``reused``: it was there already. ``spent``: CPU-seconds by part.
+    """The result is in the store. ``reused``: it was there already. ``spent``: CPU seconds by part.
 
-    ``notes``: what the person who submitted the job should know of it.
+    ``notes``: what the person who submitted the job should know about it.
     """
 
     kind: Literal["completed"] = "completed"
@@ -122,9 +122,9 @@ class Completed(Message):
 
 
 class Failed(Message):
-    """An attempt failed. ``cause``: the task's own error, or infrastructure (a killed process, a lost store).
+    """An attempt failed. ``cause``: the task's own error, or the infrastructure's (a killed process, a lost store).
 
-    ``permanent``: another attempt cannot help.
+    ``permanent``: another attempt would fail in the same way.
     """
 
     kind: Literal["failed"] = "failed"
@@ -136,7 +136,7 @@ class Failed(Message):
 
 
 class GivenBack(Message):
-    """A worker did not do an order and says so: it was to be avoided, or is stopping. Counts as no failure."""
+    """A worker returns an order undone, because it is stopping or was told to stop. Does not count as a failure."""
 
     kind: Literal["given_back"] = "given_back"
     token: str

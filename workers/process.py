@@ -34,8 +34,8 @@ def main(device: str) -> int:
     from workers.app import app  # noqa: PLC0415 - it connects signal handlers, for this process only
 
     app.worker_main(
-        ["worker", "--hostname", name, "--pool", "prefork", "--concurrency", "1", "--queues", "compose,redact,detect",
-         "--without-gossip", "--without-mingle", "--task-events", "--loglevel", "INFO"]
+        ["worker", "--hostname", name, "--pool", "prefork", "--concurrency", "1", "--without-gossip",
+         "--without-mingle", "--task-events", "--loglevel", "INFO"]
     )  # fmt: skip
     del held
     return 0

@@ -43,9 +43,6 @@ def preload() -> None:
 def run_order(body: dict[str, Any]) -> None:
     """Do one order and report its outcome."""
     order, worker, reporter = Order.model_validate(body), identity.name(), _reporter()
-    if worker in order.avoid:
-        reporter.send(GivenBack(token=order.token, worker=worker, reason="failed here before"))
-        return
     reporter.send(Started(token=order.token, worker=worker))
     log.info(
         "job %s, %s, chunk %d/%d, attempt %d", order.job, order.stage, order.chunk + 1, order.chunks, order.attempt
@@ -59,7 +56,7 @@ def run_order(body: dict[str, Any]) -> None:
         cause = "infrastructure" if isinstance(e, StorageError) else "task"
         log.error("%s", e)
         reporter.send(Failed(token=order.token, worker=worker, cause=cause, reason=str(e), permanent=e.permanent))
-    except BROKER_ERRORS as e:  # an OSError: the machine's fault, not the chunk's
+    except (*BROKER_ERRORS, OSError) as e:  # the machine's fault, not the chunk's
         log.exception("the machine failed")
         reason = f"{type(e).__name__}: {e}"
         reporter.send(Failed(token=order.token, worker=worker, cause="infrastructure", reason=reason))

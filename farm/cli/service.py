@@ -1,4 +1,4 @@
-"""Commands that run the farm or look after it: up, worker, coordinator, doctor."""
+"""Commands that run the farm or check it: up, worker, coordinator, doctor."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def worker(devices: DevicesOption = None) -> None:
 
     check_broker(settings)
     os.environ.pop(DATABASE_ADDRESS, None)
-    # the floor above never imports the workers: it starts them
+    # farm never imports workers
     os.execv(sys.executable, [sys.executable, "-m", "workers", settings.devices])  # noqa: S606 - our own program
 
 
@@ -74,17 +74,15 @@ def coordinator() -> None:
     import logging  # noqa: PLC0415
 
     from farm.broker import check_broker  # noqa: PLC0415
+    from farm.cli.display import output  # noqa: PLC0415
     from farm.coordinator.service import Coordinator  # noqa: PLC0415
     from farm.jobs.context import open_context  # noqa: PLC0415
 
     settings = load_settings()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     check_broker(settings)
-    stop = threading.Event()
-    try:
-        Coordinator(open_context(settings)).run(stop)
-    finally:
-        stop.set()
+    # until SIGINT or SIGTERM, which raise KeyboardInterrupt
+    Coordinator(open_context(settings), tell=output.print).run(threading.Event())
 
 
 def doctor(as_json: JsonOption = False) -> None:
@@ -105,7 +103,7 @@ def doctor(as_json: JsonOption = False) -> None:
 
 
 def logging_to_file(settings: Settings, name: str) -> None:
-    """Send this process's log to a file of the farm's."""
+    """Send this process's log to a file in the farm's folder of logs."""
     import logging  # noqa: PLC0415
 
     path = settings.home / "logs" / f"{name}.log"

@@ -1,62 +1,134 @@
-"""Hands pending chunks out: an attempt and its order in one transaction, published only after the commit."""
+"""Assigns pending chunks to workers: attempt and order are written in one transaction, and published after it."""
 
 import secrets
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from farm.broker import Broker
-from farm.database.models import Attempt, Chunk, Job, Outgoing, Worker
-from farm.database.statuses import move_chunk
-from farm.domain.lifecycle import CHUNKS_OUT, AttemptStatus, ChunkEvent, ChunkStatus, JobStatus
+from farm.database.models import Attempt, Chunk, Event, Job, Outgoing, Worker
+from farm.database.statuses import move_chunk, note
+from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, ChunkStatus, JobStatus
 from farm.jobs.context import Context
-from farm.messages import Artefact, Order
+from farm.messages import Artefact, Order, queue_of
 from farm.settings import Settings
 
-_WORKING = (JobStatus.DETECTING.value, JobStatus.REDACTING.value, JobStatus.COMPOSING.value)
+_STAGES = {JobStatus.DETECTING: "detect", JobStatus.REDACTING: "redact", JobStatus.COMPOSING: "compose"}
+#: The stage whose orders need the job's encoder.
+_ENCODING = "redact"
 
 
 def dispatch(context: Context) -> int:
-    """Queue as many pending chunks as live workers have room for, oldest job first; how many."""
+    """Assign as many pending chunks as live workers have room for, oldest job first; returns their number.
+
+    A chunk that no live worker can do waits, and does not hold up the chunks after it.
+    """
     now = context.clock()
     with context.database.read() as session:  # most calls end here, without the write lock
-        if not _room(session, context.settings) or not _due(session, now, 1):
+        planner = _Planner(session, context.settings, now)
+        if not any(planner.assignments()) and not planner.waiting:
             return 0
     with context.database.write() as session:
-        chunks = _due(session, now, _room(session, context.settings))
-        alive = set(session.scalars(select(Worker.name).where(Worker.alive)))
-        for chunk in chunks:
-            _queue(session, context.settings, chunk, alive, now)
-        return len(chunks)
+        planner = _Planner(session, context.settings, now)
+        assignments = list(planner.assignments())
+        for chunk, worker in assignments:
+            _queue(session, context.settings, chunk, worker, now)
+        for job, text in planner.waiting:
+            note(session, now, text, job.id)
+        return len(assignments)
 
 
 def under_way(context: Context) -> bool:
-    """Whether workers have anything to do: then their outcomes tell when to look again."""
+    """Whether any chunk is with a worker: then its outcome wakes the loop."""
     with context.database.read() as session:
-        return _out(session) > 0
+        out = select(func.count()).select_from(Chunk).where(Chunk.status.in_(CHUNKS_OUT))
+        return bool(session.scalar(out))
 
 
-def _out(session: Session) -> int:
-    return session.scalar(select(func.count()).select_from(Chunk).where(Chunk.status.in_(CHUNKS_OUT))) or 0
+class _Planner:
+    """Matches due chunks with live workers; writes nothing.
+
+    ``waiting``: jobs that no live worker can do the next stage of, with the event to record, unless it is recorded.
+    """
+
+    def __init__(self, session: Session, settings: Settings, now: float) -> None:
+        self._session, self._settings, self._now = session, settings, now
+        self._workers = list(session.scalars(select(Worker).where(Worker.alive).order_by(Worker.name)))
+        load = select(Attempt.worker, func.count()).where(Attempt.status.in_(OPEN_ATTEMPTS)).group_by(Attempt.worker)
+        self._load = Counter({name: count for name, count in session.execute(load) if name})
+        self.waiting: list[tuple[Job, str]] = []
+
+    def assignments(self) -> Iterator[tuple[Chunk, str]]:
+        """Each due chunk that gets a worker, with the worker's name. Fills ``waiting``."""
+        names = [worker.name for worker in self._workers]
+        if not self._room(names):
+            return
+        jobs = select(Job).where(Job.status.in_(_STAGES)).order_by(Job.created_at, Job.id)
+        for job in self._session.scalars(jobs).all():
+            stage = _STAGES[JobStatus(job.status)]
+            if able := self._able(job, stage):
+                yield from self._assign(job, stage, able)
+            else:
+                self._record(job, f"{stage}: no live worker has the encoder {job.encoder}; waiting for one that has")
+            if not self._room(names):
+                return
+
+    def _room(self, names: list[str]) -> int:
+        return sum(max(0, self._settings.messages_per_worker - self._load[name]) for name in names)
+
+    def _able(self, job: Job, stage: str) -> list[str]:
+        """Live workers that can do a stage of a job. An encoder that is not known is no condition."""
+        free = stage != _ENCODING or not job.encoder
+        return [worker.name for worker in self._workers if free or job.encoder in worker.encoders]
+
+    def _record(self, job: Job, text: str) -> None:
+        known = select(Event.id).where(Event.job_id == job.id, Event.text == text).limit(1)
+        if self._session.scalar(known) is None:
+            self.waiting.append((job, text))
+
+    def _assign(self, job: Job, stage: str, able: list[str]) -> Iterator[tuple[Chunk, str]]:
+        room = self._room(able)
+        if not room:
+            return
+        blocked, failed = self._failures(job, stage)
+        query = (
+            select(Chunk)
+            .where(
+                Chunk.job_id == job.id,
+                Chunk.stage == stage,
+                Chunk.status == ChunkStatus.PENDING.value,
+                Chunk.not_before <= self._now,
+            )
+            .order_by(Chunk.id)
+            .limit(room + len(failed))  # a chunk that waits for another worker must not hold up the others
+        )
+        for chunk in self._session.scalars(query).all():
+            avoided = blocked | failed.get(chunk.id, set())
+            candidates = [name for name in able if name not in avoided] or able
+            worker = min(candidates, key=lambda name: self._load[name])
+            if self._room([worker]):
+                self._load[worker] += 1
+                yield chunk, worker
+
+    def _failures(self, job: Job, stage: str) -> tuple[set[str | None], dict[int, set[str | None]]]:
+        """The workers that failed too often in this job, and by chunk those that failed it."""
+        query = (
+            select(Attempt.chunk_id, Chunk.stage, Attempt.worker)
+            .join(Chunk)
+            .where(Chunk.job_id == job.id, Attempt.cause == "task", ~Attempt.reset)
+        )
+        count: Counter[str | None] = Counter()
+        failed: defaultdict[int, set[str | None]] = defaultdict(set)
+        for chunk, of, worker in self._session.execute(query):
+            count[worker] += 1
+            if of == stage:
+                failed[chunk].add(worker)
+        return {worker for worker, times in count.items() if times >= self._settings.worker_failures}, failed
 
 
-def _room(session: Session, settings: Settings) -> int:
-    workers = session.scalar(select(func.count()).select_from(Worker).where(Worker.alive)) or 0
-    return max(0, workers * settings.messages_per_worker - _out(session))
-
-
-def _due(session: Session, now: float, room: int) -> list[Chunk]:
-    query = (
-        select(Chunk)
-        .join(Job)
-        .where(Chunk.status == ChunkStatus.PENDING.value, Chunk.not_before <= now, Job.status.in_(_WORKING))
-        .order_by(Job.created_at, Chunk.id)
-        .limit(room)
-    )
-    return list(session.scalars(query))
-
-
-def _queue(session: Session, settings: Settings, chunk: Chunk, alive: set[str], now: float) -> None:
+def _queue(session: Session, settings: Settings, chunk: Chunk, worker: str, now: float) -> None:
     if not move_chunk(session, chunk, ChunkEvent.DISPATCH):
         return
     number = 1 + (session.scalar(select(func.count()).where(Attempt.chunk_id == chunk.id)) or 0)
@@ -65,33 +137,17 @@ def _queue(session: Session, settings: Settings, chunk: Chunk, alive: set[str], 
         number=number,
         token=secrets.token_hex(12),
         status=AttemptStatus.QUEUED.value,
+        worker=worker,
         created_at=now,
         moved_at=now,
         lease_until=now + settings.queue_seconds,
     )
-    avoid = _avoided(session, settings, chunk)
-    if avoid >= alive:
-        avoid = set()
-    order = _order(session, chunk, attempt, sorted(avoid))
     session.add(attempt)
-    session.add(Outgoing(token=attempt.token, queue=order.stage, body=order.model_dump(mode="json")))
+    body = _order(session, chunk, attempt).model_dump(mode="json")
+    session.add(Outgoing(token=attempt.token, queue=queue_of(worker), body=body))
 
 
-def _avoided(session: Session, settings: Settings, chunk: Chunk) -> set[str]:
-    """Workers that failed this chunk, and those that failed too often in this job."""
-    failed = (Attempt.cause == "task", Attempt.worker.is_not(None), ~Attempt.reset)
-    here = session.scalars(select(Attempt.worker).where(Attempt.chunk_id == chunk.id, *failed))
-    blocked = session.scalars(
-        select(Attempt.worker)
-        .join(Chunk)
-        .where(Chunk.job_id == chunk.job_id, *failed)
-        .group_by(Attempt.worker)
-        .having(func.count() >= settings.worker_failures)
-    )
-    return {name for name in (*here, *blocked) if name}
-
-
-def _order(session: Session, chunk: Chunk, attempt: Attempt, avoid: list[str]) -> Order:
+def _order(session: Session, chunk: Chunk, attempt: Attempt) -> Order:
     job = chunk.job
     chunks = session.scalar(select(func.count()).where(Chunk.job_id == job.id, Chunk.stage == chunk.stage)) or 1
     return Order.model_validate(
@@ -108,18 +164,27 @@ def _order(session: Session, chunk: Chunk, attempt: Attempt, avoid: list[str]) -
             "inputs": [Artefact.model_validate(row) for row in chunk.inputs],
             "options": job.options,
             "container": job.container,
-            "avoid": avoid,
         }
     )
 
 
 def publish(context: Context, broker: Broker) -> int:
-    """Send what the outbox holds; how many. Raises one of broker.BROKER_ERRORS: the rest is sent at the next call."""
+    """Send the orders in the outbox whose attempt still waits; returns their number.
+
+    Raises one of broker.BROKER_ERRORS: the rest is sent by the next call.
+    """
     with context.database.read() as session:
-        waiting = [(row.id, row.body) for row in session.scalars(select(Outgoing).order_by(Outgoing.id).limit(100))]
-    for row_id, body in waiting:
-        broker.publish(Order.model_validate(body))
+        query = (
+            select(Outgoing, Attempt.status)
+            .outerjoin(Attempt, Attempt.token == Outgoing.token)
+            .order_by(Outgoing.id)
+            .limit(100)
+        )
+        rows = [(row, status == AttemptStatus.QUEUED) for row, status in session.execute(query)]
+    for row, wanted in rows:
+        if wanted:
+            broker.publish(Order.model_validate(row.body), row.queue)
         # a crash between the two sends it again, which is harmless; the other order would lose it
         with context.database.write() as session:
-            session.execute(delete(Outgoing).where(Outgoing.id == row_id))
-    return len(waiting)
+            session.execute(delete(Outgoing).where(Outgoing.id == row.id))
+    return sum(wanted for _, wanted in rows)

@@ -1,4 +1,7 @@
-"""What workers report, accepted once: every change hangs on the attempt's token by a conditional UPDATE."""
+"""What workers report, accepted once: every change is a conditional UPDATE on the attempt's token."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -25,39 +28,52 @@ from farm.messages import (
     Started,
 )
 
-#: Seconds before a chunk that a worker gave back, or that was lost, is handed out again.
+#: Seconds before a chunk that was given back or lost is assigned again.
 _PAUSE = 0.5
 
 
-def accept(context: Context, outcome: Outcome) -> list[tuple[str, str]]:
-    """Write an outcome down. Returns the (token, worker) pairs that have to stop, because they work for nobody."""
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What follows in Redis: attempts to stop, as (token, worker), and a worker whose queue holds nothing valid."""
+
+    stop: tuple[tuple[str, str], ...] = ()
+    gone: str | None = None
+
+
+def accept(context: Context, outcome: Outcome) -> Reply:
+    """Write an outcome to the database. An outcome of an attempt that is over or another worker's changes nothing."""
     with context.database.write() as session:
         now = context.clock()
         match outcome:
             case Hello():
-                _hello(session, context, outcome, now)
-                return []
+                return _hello(session, context, outcome, now)
             case Goodbye():
                 worker = session.get(Worker, outcome.worker)
-                if worker is not None and worker.incarnation == outcome.incarnation:
-                    lose_worker(session, context, worker, now, "stopped")
-                return []
+                if worker is None or worker.incarnation != outcome.incarnation:
+                    return Reply()
+                lose_worker(session, context, worker, now, "stopped")
+                return Reply(gone=worker.name)
             case Started() | Progress() | Completed() | Failed() | GivenBack():
-                return _about_attempt(session, context, outcome, now)
+                if _about_attempt(session, context, outcome, now):
+                    return Reply()
+                return Reply(stop=((outcome.token, outcome.worker),))
 
 
-def _hello(session: Session, context: Context, outcome: Hello, now: float) -> None:
+def _hello(session: Session, context: Context, outcome: Hello, now: float) -> Reply:
     worker = session.get(Worker, outcome.worker)
     if worker is None:
         worker = Worker(name=outcome.worker, started_at=now, incarnation="")
         session.add(worker)
-    elif worker.incarnation != outcome.incarnation:
-        lose_worker(session, context, worker, now, "started anew")
-    if worker.incarnation != outcome.incarnation:
+    fresh = worker.incarnation != outcome.incarnation
+    if fresh:
+        if worker.incarnation:
+            lose_worker(session, context, worker, now, "started anew")
         worker.incarnation, worker.started_at = outcome.incarnation, now
         note(session, now, f"worker {outcome.worker} is up ({outcome.device}, pid {outcome.pid})")
     worker.host, worker.device, worker.pid = outcome.host, outcome.device, outcome.pid
+    worker.encoders, worker.runtime = list(outcome.encoders), outcome.runtime
     worker.alive, worker.seen_at = True, now
+    return Reply(gone=worker.name if fresh else None)  # its queue can only hold an earlier incarnation's orders
 
 
 def _about_attempt(
@@ -65,56 +81,42 @@ def _about_attempt(
     context: Context,
     outcome: Started | Progress | Completed | Failed | GivenBack,
     now: float,
-) -> list[tuple[str, str]]:
+) -> bool:
+    """False if the outcome is obsolete, so that its worker has to stop."""
     attempt = session.scalar(select(Attempt).where(Attempt.token == outcome.token))
-    obsolete = [(outcome.token, outcome.worker)]
-    if attempt is None:
-        return obsolete
+    if attempt is None or attempt.worker != outcome.worker:
+        return False
     lease = now + context.settings.lease_seconds
     match outcome:
         case Started():
             if not lease_attempt(session, attempt, outcome.worker, now, lease):
-                return [] if _holds(attempt, outcome.worker) else obsolete
+                return attempt.status == AttemptStatus.LEASED  # the same message, delivered twice
             move_chunk(session, attempt.chunk, ChunkEvent.START)
-            return []
         case Progress():
-            if not _holds(attempt, outcome.worker):
-                return obsolete
+            if attempt.status != AttemptStatus.LEASED:
+                return False
             attempt.lease_until = lease
             if outcome.frames > attempt.frames:
                 attempt.frames, attempt.moved_at = outcome.frames, now
-            return []
         case Completed():
             _completed(session, context, attempt, outcome, now)
-            return []
         case Failed():
-            if attempt.worker in (None, outcome.worker):
-                status = AttemptStatus.FAILED if outcome.cause == "task" else AttemptStatus.LOST
-                fail_attempt(
-                    session, context, attempt, status, outcome.cause, outcome.reason, now,
-                    worker=outcome.worker, permanent=outcome.permanent,
-                )  # fmt: skip
-            return []
+            status = AttemptStatus.FAILED if outcome.cause == "task" else AttemptStatus.LOST
+            permanent = outcome.permanent
+            fail_attempt(session, context, attempt, status, outcome.cause, outcome.reason, now, permanent=permanent)
         case GivenBack():
-            if attempt.worker in (None, outcome.worker) and end_attempt(
-                session, attempt, AttemptStatus.GIVEN_BACK, now, worker=outcome.worker, reason=outcome.reason
-            ):
+            if end_attempt(session, attempt, AttemptStatus.GIVEN_BACK, now, reason=outcome.reason):
                 move_chunk(session, attempt.chunk, ChunkEvent.RELEASE, not_before=now + _PAUSE)
-            return []
-
-
-def _holds(attempt: Attempt, worker: str) -> bool:
-    return attempt.status == AttemptStatus.LEASED and attempt.worker == worker
+    return True
 
 
 def _completed(session: Session, context: Context, attempt: Attempt, outcome: Completed, now: float) -> None:
-    """The one outcome of a chunk that counts; a second, or a late one, changes nothing."""
     chunk = attempt.chunk
-    if outcome.artefact.frames != chunk.frames:  # never take it for done, whoever says so
+    if outcome.artefact.frames != chunk.frames:
         reason = f"reported {outcome.artefact.frames} frames, planned were {chunk.frames}"
-        fail_attempt(session, context, attempt, AttemptStatus.FAILED, "task", reason, now, worker=outcome.worker)
+        fail_attempt(session, context, attempt, AttemptStatus.FAILED, "task", reason, now)
         return
-    if not end_attempt(session, attempt, AttemptStatus.DONE, now, worker=outcome.worker, frames=chunk.frames):
+    if not end_attempt(session, attempt, AttemptStatus.DONE, now, frames=chunk.frames):
         return
     if not move_chunk(
         session,
@@ -127,7 +129,7 @@ def _completed(session: Session, context: Context, attempt: Attempt, outcome: Co
         return
     job = chunk.job
     fresh = [text for text in outcome.notes if text not in job.notes]
-    if fresh:  # a list that is changed in place would not be written
+    if fresh:  # SQLAlchemy would not notice a change in place
         job.notes = [*job.notes, *fresh]
     for text in fresh:
         note(session, now, text, job.id)
@@ -142,12 +144,10 @@ def fail_attempt(
     reason: str,
     now: float,
     *,
-    worker: str | None = None,
     permanent: bool = False,
 ) -> None:
     """Close an attempt that failed or was lost; its chunk is tried again, or fails and the job with it."""
-    worker = worker or attempt.worker
-    if not end_attempt(session, attempt, status, now, cause=cause, reason=reason, worker=worker):
+    if not end_attempt(session, attempt, status, now, cause=cause, reason=reason):
         return
     chunk, settings = attempt.chunk, context.settings
     counts = dict(
@@ -160,7 +160,7 @@ def fail_attempt(
     limits = RetryLimits(settings.task_errors, settings.infrastructure_losses)
     event = after_failure(limits, counts.get("task", 0), counts.get("infrastructure", 0), permanent=permanent)
     where = f"{chunk.stage}, chunk {chunk.index + 1}"
-    note(session, now, f"{where}, attempt {attempt.number} on {worker or 'no worker'}: {reason}", chunk.job_id)
+    note(session, now, f"{where}, attempt {attempt.number} on {attempt.worker}: {reason}", chunk.job_id)
     if event is ChunkEvent.RELEASE:
         move_chunk(session, chunk, event, not_before=now + _PAUSE)
         return
@@ -169,19 +169,28 @@ def fail_attempt(
 
 
 def lose_worker(session: Session, context: Context, worker: Worker, now: float, why: str) -> None:
-    """The worker is gone: all attempts that it held are lost."""
+    """The worker is gone: the attempts that it started are lost, those in its queue are released."""
     if worker.alive:
         note(session, now, f"worker {worker.name} {why}")
     worker.alive = False
-    held = select(Attempt).where(Attempt.worker == worker.name, Attempt.status == AttemptStatus.LEASED.value)
-    for attempt in session.scalars(held):
-        fail_attempt(
-            session, context, attempt, AttemptStatus.LOST, "infrastructure", f"worker {worker.name} {why}", now
-        )
+    reason = f"worker {worker.name} {why}"
+    mine = select(Attempt).where(Attempt.worker == worker.name)
+    for attempt in session.scalars(mine.where(Attempt.status == AttemptStatus.LEASED.value)):
+        fail_attempt(session, context, attempt, AttemptStatus.LOST, "infrastructure", reason, now)
+    release(session, session.scalars(mine.where(Attempt.status == AttemptStatus.QUEUED.value)), now, reason)
+
+
+def release(session: Session, attempts: Iterable[Attempt], now: float, reason: str) -> int:
+    """Make the chunks of attempts that no worker started pending again. Counts as no loss; how many were released."""
+    released = 0
+    for attempt in attempts:
+        if end_attempt(session, attempt, AttemptStatus.LOST, now, reason=reason):
+            released += move_chunk(session, attempt.chunk, ChunkEvent.RELEASE)
+    return released
 
 
 def give_all_back(context: Context, reason: str) -> None:
-    """The farm of this home stops: nothing is out any more, and nobody is to blame."""
+    """This home's farm stops: all its workers are gone. Counts as no failure."""
     with context.database.write() as session:
         now = context.clock()
         for worker in session.scalars(select(Worker).where(Worker.alive)):

@@ -1,11 +1,12 @@
-"""The coordinator's loop: take outcomes, move jobs on, hand work out, sweep.
+"""The coordinator's loop: receive outcomes, advance jobs, dispatch chunks, sweep. Only the leading coordinator runs it.
 
-One thread decides, one does slow steps.
+One thread decides, another does the slow steps.
 """
 
 import logging
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from pydantic import ValidationError
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from farm.broker import BROKER_ERRORS, Broker
 from farm.coordinator.advance import advance, ready
 from farm.coordinator.dispatch import dispatch, publish, under_way
+from farm.coordinator.leading import Leadership, LeadLost
 from farm.coordinator.outcomes import accept
 from farm.coordinator.sweep import sweep
 from farm.errors import FarmError
@@ -21,69 +23,131 @@ from farm.messages import load_outcome
 
 log = logging.getLogger(__name__)
 
-# outcomes are answered at once; this is how long a job that another process wrote down may wait
+# outcomes wake the loop; these limit how long a change that another process made in the database goes unseen
 _IDLE_SECONDS, _BUSY_SECONDS = 0.15, 0.5
-_QUICK_SECONDS = 0.5  # a step that is done within this time is waited for: what follows begins at once
+_QUICK_SECONDS = 0.5  # the loop waits this long for a slow step, so that what follows a quick one begins at once
 _SWEEP_SECONDS = 1.0
+_FOLLOW_SECONDS = 0.5
 
 
 class Coordinator:
-    """Runs until its event is set; a Redis or a database that is away for a while only makes it wait."""
+    """Runs until its event is set. While Redis or the database is away it waits.
 
-    def __init__(self, context: Context) -> None:
+    ``sole``: no other coordinator can lead this farm. ``tell`` shows a line to the person who runs this one.
+    """
+
+    def __init__(self, context: Context, *, sole: bool = False, tell: Callable[[str], None] | None = None) -> None:
         self._context = context
+        self._tell = tell
         self._broker = Broker(context.settings)
+        self._leading = Leadership(context.database, sole=sole, clock=context.clock)
+        self._followed = ""
         self._slow = ThreadPoolExecutor(1, thread_name_prefix="advance")
         self._advancing: dict[str, Future[None]] = {}
         self._swept = 0.0
         self._wait = _IDLE_SECONDS
         self.ended = threading.Event()
 
+    @property
+    def leads(self) -> bool:
+        """Whether this coordinator led when it last looked."""
+        return self._leading.held
+
     def run(self, stop: threading.Event) -> None:
-        """The loop. ``self.ended`` is set when nothing is written any more; letting go of Redis may take longer."""
-        while not stop.is_set():
-            try:
+        """The loop. Sets ``self.ended`` when it writes nothing more; closing the connections may take longer."""
+        try:
+            while not stop.is_set():
+                self._turn(stop)
+        finally:
+            self._slow.shutdown(wait=True, cancel_futures=True)
+            self._leading.release()
+            self.ended.set()
+            self._broker.close()
+
+    def _turn(self, stop: threading.Event) -> None:
+        try:
+            if self.leads or self._take_lead():
                 self.step()
-            except BROKER_ERRORS as e:
-                log.warning("Redis: %s; trying again", e)
-                self._broker.reset()
-                stop.wait(1)
-            except FarmError as e:
-                log.error("%s; trying again", e)
-                stop.wait(1)
-            except Exception:
-                log.exception("a defect; trying again")  # one bad turn must not stop all jobs
-                stop.wait(1)
-        self._slow.shutdown(wait=True, cancel_futures=True)
-        self.ended.set()
-        self._broker.close()
+            else:
+                stop.wait(_FOLLOW_SECONDS)
+        except LeadLost:
+            log.warning("lost the lead to another coordinator")
+            self._forget()
+        except BROKER_ERRORS as e:
+            log.warning("Redis: %s; trying again", e)
+            self._broker.reset()
+            stop.wait(1)
+        except FarmError as e:
+            log.error("%s; trying again", e)
+            stop.wait(1)
+        except Exception:
+            log.exception("a defect; trying again")  # one bad turn must not stop all jobs
+            self._broker.reset()
+            stop.wait(1)
+
+    def _take_lead(self) -> bool:
+        if self._leading.take():
+            log.info("this coordinator leads")
+            self._followed = ""
+        elif self._followed != self._leading.leader:
+            self._followed = self._leading.leader
+            text = f"another coordinator ({self._followed}) leads; waiting"
+            log.info("%s", text)
+            if self._tell is not None:
+                self._tell(text)
+        return self.leads
+
+    def _forget(self) -> None:
+        """Drop what a later term must not start from, and leave the outcomes to the leader."""
+        self._broker.reset()
+        self._broker.absent.clear()
+        for future in self._advancing.values():
+            future.cancel()
+        self._wait = _IDLE_SECONDS
 
     def step(self) -> None:
-        """One turn. Outcomes come first: the sweep must not call silent a worker whose words still wait here."""
+        """One turn of the leader. Outcomes come first: a worker is not silent while its messages wait here.
+
+        Raises LeadLost.
+        """
+        for part in (self._receive, self._advance, self._dispatch, self._publish, self._sweep):
+            self._leading.keep()
+            part()
+
+    def _receive(self) -> None:
         self._broker.receive(self._handle, self._wait)
-        self._advance()
-        dispatch(self._context)
-        self._wait = _BUSY_SECONDS if not self._advancing and under_way(self._context) else _IDLE_SECONDS
-        publish(self._context, self._broker)
-        if time.monotonic() - self._swept >= _SWEEP_SECONDS:
-            sweep(self._context, self._broker)
-            self._swept = time.monotonic()
 
     def _handle(self, body: object) -> None:
+        self._leading.keep()  # raises: then the message goes back for the leader
         try:
             outcome = load_outcome(body)
         except ValidationError as e:
-            log.error("an outcome that is none was dropped: %s", e)
+            log.error("dropped a malformed outcome: %s", e)
             return
         log.debug("%s", outcome)
-        for token, worker in accept(self._context, outcome):
+        reply = accept(self._context, outcome)
+        for token, worker in reply.stop:
             self._broker.stop(token, worker)
+        if reply.gone is not None:
+            self._broker.delete_queue(reply.gone)
+
+    def _dispatch(self) -> None:
+        dispatch(self._context)
+        self._wait = _BUSY_SECONDS if not self._advancing and under_way(self._context) else _IDLE_SECONDS
+
+    def _publish(self) -> None:
+        publish(self._context, self._broker)
+
+    def _sweep(self) -> None:
+        if time.monotonic() - self._swept >= _SWEEP_SECONDS:
+            sweep(self._context, self._broker)
+            self._swept = time.monotonic()
 
     def _advance(self) -> None:
         for job, future in list(self._advancing.items()):
             if future.done():
                 del self._advancing[job]
-                if error := future.exception():
+                if not future.cancelled() and (error := future.exception()):
                     log.error("job %s: %s", job, error, exc_info=error)
         for job in ready(self._context):
             if job not in self._advancing:

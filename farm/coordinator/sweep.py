@@ -1,38 +1,59 @@
-"""Finds what is overdue: leases, silent workers, workers that stand still, messages that Redis lost."""
+"""Finds what is overdue: leases, silent and stalled workers, orders that Redis lost or that no worker can get."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from farm.broker import Broker
-from farm.coordinator.outcomes import fail_attempt, lose_worker
+from farm.coordinator.outcomes import fail_attempt, lose_worker, release
 from farm.database.models import Attempt, Outgoing, Worker
-from farm.database.statuses import end_attempt, move_chunk, note
-from farm.domain.lifecycle import OPEN_ATTEMPTS, AttemptStatus, ChunkEvent
+from farm.database.statuses import note
+from farm.domain.lifecycle import AttemptStatus
 from farm.jobs.context import Context
 
-#: An order that is not in Redis any more was taken; its worker says so within this time, or the message was lost.
-#: However long the order had waited: the worker's word may be on its way when the order is first missed.
+#: An order that is not in Redis any more was taken by its worker, which reports that within this time, or was lost.
+#: Counted from when the order is first missed, however long it had waited: the report may be on its way.
 _TAKEN_SECONDS = 30
 
 
 def sweep(context: Context, broker: Broker) -> None:
-    """Declare lost what is lost, so that it is handed out again. Raises one of broker.BROKER_ERRORS."""
+    """Reclaim what is lost, so that it is assigned again. Raises one of broker.BROKER_ERRORS."""
     emptied = broker.emptied()
-    waiting = broker.waiting()
+    with context.database.read() as session:
+        published = list(session.scalars(_published()))
+    present = broker.waiting({attempt.worker for attempt in published if attempt.worker})
+    missing = {attempt.token for attempt in published} - present
     now = context.clock()
+    broker.absent = {token: broker.absent.get(token, now) for token in missing}
     with context.database.read() as session:  # most calls end here, without the write lock
-        _note_absent(session, broker.absent, now, waiting)
-        if not emptied and not _silent(session, context, now) and not any(_overdue(session, context, now, broker)):
+        if not (
+            (emptied and missing)
+            or _silent(session, context, now)
+            or _stranded(session)
+            or any(_overdue(session, context, now, broker.absent))
+        ):
             return
     with context.database.write() as session:
         if emptied:  # first: what is missing now is missing for that reason, and counts as no loss
-            _hand_out_again(session, now, waiting)
-        for worker in _silent(session, context, now):
+            gone = session.scalars(_published().where(Attempt.token.in_(missing)))
+            if again := release(session, gone, now, "Redis was emptied"):
+                note(session, now, f"Redis was emptied: {again} queued chunks are handed out again")
+        silent = _silent(session, context, now)
+        for worker in silent:
             lose_worker(session, context, worker, now, "fell silent")
-        for attempt, why in list(_overdue(session, context, now, broker)):
+        stranded = _stranded(session)
+        release(session, stranded, now, "its worker is gone")
+        for attempt, why in list(_overdue(session, context, now, broker.absent)):
             fail_attempt(session, context, attempt, AttemptStatus.LOST, "infrastructure", why, now)
+    for name in {w.name for w in silent} | {a.worker for a in stranded if a.worker}:
+        broker.delete_queue(name)
+
+
+def _published() -> Select[Attempt]:
+    """Attempts whose order was sent and that no worker reported as started."""
+    unsent = select(Outgoing.id).where(Outgoing.token == Attempt.token).exists()
+    return select(Attempt).where(Attempt.status == AttemptStatus.QUEUED.value, ~unsent)
 
 
 def _silent(session: Session, context: Context, now: float) -> list[Worker]:
@@ -40,42 +61,27 @@ def _silent(session: Session, context: Context, now: float) -> list[Worker]:
     return list(session.scalars(select(Worker).where(Worker.alive, Worker.seen_at < before)))
 
 
-def _note_absent(session: Session, absent: dict[str, float], now: float, waiting: bytes) -> None:
-    """Keep since when each order that was sent and not taken has not been in Redis."""
-    unsent = set(session.scalars(select(Outgoing.token)))
-    queued = session.scalars(select(Attempt.token).where(Attempt.status == AttemptStatus.QUEUED.value))
-    missing = {token for token in queued if token not in unsent and token.encode() not in waiting}
-    for token in absent.keys() - missing:
-        del absent[token]
-    for token in missing:
-        absent.setdefault(token, now)
+def _stranded(session: Session) -> list[Attempt]:
+    """Attempts in the queue of a worker that is not alive."""
+    query = (
+        select(Attempt)
+        .outerjoin(Worker, Worker.name == Attempt.worker)
+        .where(Attempt.status == AttemptStatus.QUEUED.value, Worker.alive.is_not(True))
+    )
+    return list(session.scalars(query))
 
 
-def _overdue(session: Session, context: Context, now: float, broker: Broker) -> Iterator[tuple[Attempt, str]]:
+def _overdue(session: Session, context: Context, now: float, absent: dict[str, float]) -> Iterator[tuple[Attempt, str]]:
     settings = context.settings
-    unsent = set(session.scalars(select(Outgoing.token)))
-    open_attempts: Iterable[Attempt] = session.scalars(select(Attempt).where(Attempt.status.in_(OPEN_ATTEMPTS)))
-    for attempt in open_attempts:
-        if attempt.status == AttemptStatus.LEASED:
-            if now > attempt.lease_until:
-                yield attempt, f"no word from {attempt.worker} for {settings.lease_seconds:.0f} s"
-            elif now - attempt.moved_at > settings.stall_seconds:
-                yield attempt, f"no new frame from {attempt.worker} for {settings.stall_seconds:.0f} s"
-        elif attempt.token not in unsent:
-            if now > attempt.lease_until:
-                yield attempt, f"no worker took it for {settings.queue_seconds:.0f} s"
-            elif now - broker.absent.get(attempt.token, now) > _TAKEN_SECONDS:
-                yield attempt, "its message was lost"
-
-
-def _hand_out_again(session: Session, now: float, waiting: bytes) -> None:
-    """Redis was emptied: what was queued is not there any more. Not the chunk's fault, so it counts as no loss."""
-    unsent = set(session.scalars(select(Outgoing.token)))
-    again = 0
-    for attempt in session.scalars(select(Attempt).where(Attempt.status == AttemptStatus.QUEUED.value)):
-        if attempt.token in unsent or attempt.token.encode() in waiting:
-            continue
-        if end_attempt(session, attempt, AttemptStatus.LOST, now, reason="Redis was emptied"):
-            again += move_chunk(session, attempt.chunk, ChunkEvent.RELEASE)
-    if again:
-        note(session, now, f"Redis was emptied: {again} queued chunks are handed out again")
+    leased = session.scalars(select(Attempt).where(Attempt.status == AttemptStatus.LEASED.value)).all()
+    for attempt in leased:
+        if now > attempt.lease_until:
+            yield attempt, f"no word from {attempt.worker} for {settings.lease_seconds:.0f} s"
+        elif now - attempt.moved_at > settings.stall_seconds:
+            yield attempt, f"no new frame from {attempt.worker} for {settings.stall_seconds:.0f} s"
+    busy = {attempt.worker for attempt in leased}
+    for attempt in session.scalars(_published()).all():
+        if now - absent.get(attempt.token, now) > _TAKEN_SECONDS:
+            yield attempt, "its message was lost"
+        elif now > attempt.lease_until and attempt.worker not in busy:  # else it waits for the order before it
+            yield attempt, f"no worker took it for {settings.queue_seconds:.0f} s"

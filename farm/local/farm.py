@@ -1,4 +1,4 @@
-"""A farm on this machine for the duration of a command: Redis, coordinator and workers, under one lock a home."""
+"""A farm on this machine for the duration of a command: Redis, coordinator and workers; at most one per home."""
 
 import fcntl
 import re
@@ -20,7 +20,7 @@ from farm.settings import Settings
 
 
 def lock_home(settings: Settings) -> IO[str] | None:
-    """Become the one who runs the farm of this home; None if somebody runs it already. Held until closed."""
+    """Take the lock of this home's farm, which is held until closed; None if another process holds it."""
     settings.make_home()
     held = Path(settings.home / "farm.lock").open("a")  # noqa: SIM115 - open for as long as the farm runs
     try:
@@ -32,7 +32,7 @@ def lock_home(settings: Settings) -> IO[str] | None:
 
 
 def is_running(settings: Settings) -> bool:
-    """Whether somebody runs the farm of this home."""
+    """Whether a process runs the farm of this home."""
     held = lock_home(settings)
     if held is not None:
         held.close()
@@ -40,12 +40,12 @@ def is_running(settings: Settings) -> bool:
 
 
 def check_devices(settings: Settings) -> None:
-    """Ask the workers' side whether the devices are there, before anything is begun.
+    """Ask the workers' program whether the devices exist, before anything is started.
 
     Raises DeviceError, SettingsError.
     """
     if re.fullmatch(r"auto|cpu:[1-9]\d*", settings.devices):
-        return  # always there, and not worth the start of a process
+        return  # these always exist
     asked = [sys.executable, "-m", "workers", settings.devices, "--check"]
     answer = subprocess.run(asked, capture_output=True, text=True, check=False)
     if answer.returncode:
@@ -55,7 +55,7 @@ def check_devices(settings: Settings) -> None:
 
 
 class EmbeddedFarm:
-    """Context manager: all parts are up or starting inside, and gone after. Needs the lock of the home."""
+    """Context manager: all parts are up or starting inside it, and stopped after it. Takes over the home's lock."""
 
     def __init__(self, settings: Settings, lock: IO[str], *, grace: float = 0.0, flower: bool = False) -> None:
         self.settings = settings
@@ -73,7 +73,7 @@ class EmbeddedFarm:
         try:
             check_devices(self.settings)
             if self._flower:
-                flower.arguments(self.settings)  # refuses an address that is open to everybody
+                flower.arguments(self.settings)  # raises for an address that is open without a password
             if self.settings.embedded:
                 self._redis = EmbeddedRedis(self.settings)
                 self._redis.start()
@@ -83,7 +83,8 @@ class EmbeddedFarm:
             self.context = open_context(self.settings)
             if self.settings.embedded:
                 self.context.store.remove_unfinished()
-            self._coordinator = Coordinator(self.context)
+            sole = self.settings.embedded and self.settings.database_url is None  # the home's lock says so
+            self._coordinator = Coordinator(self.context, sole=sole)
             self._thread = threading.Thread(
                 target=self._coordinator.run, args=[self._stop], name="coordinator", daemon=True
             )
@@ -97,11 +98,11 @@ class EmbeddedFarm:
         self._children[name] = processes.start(command, self.log(name), {"FARM_HOME": str(self.settings.home)})
 
     def log(self, name: str) -> Path:
-        """The log of one part."""
+        """The log file of one part."""
         return self.settings.home / "logs" / f"{name}.log"
 
     def check(self) -> None:
-        """Raises FarmError when a part of the farm is gone."""
+        """Raises FarmError when a part of the farm has ended."""
         for name, process in self._children.items():
             code = process.poll()
             if code is None:
@@ -112,15 +113,16 @@ class EmbeddedFarm:
             raise FarmError("the coordinator ended", hint=f"see {self.log('coordinator')}")
 
     def close(self) -> None:
-        """Stop all parts; what workers had under way goes back, so that it counts as nobody's failure.
+        """Stop all parts. Orders under way are released, so that they count as no failure.
 
-        Nothing is lost by not waiting for them: what is not finished is not in the store.
+        Not waiting for them loses nothing: the store holds finished artefacts only.
         """
         processes.stop(self._children.values(), self._grace)
+        led = self._coordinator is not None and self._coordinator.leads
         self._stop.set()
         if self._coordinator is not None and self._thread is not None and self._thread.is_alive():
             self._coordinator.ended.wait(60)
-        if self.context is not None and self.settings.embedded:
+        if self.context is not None and self.settings.embedded and led:
             give_all_back(self.context, "the farm was stopped")
         if self._redis is not None:
             self._redis.stop()

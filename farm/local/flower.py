@@ -1,4 +1,4 @@
-"""Flower over the farm's broker: a view, never the truth. ``farm up`` starts ``python -m farm.local.flower``."""
+"""Flower, a read-only view of the farm's broker. ``farm up`` starts it as ``python -m farm.local.flower``."""
 
 import logging
 import sys
@@ -8,14 +8,14 @@ from farm.errors import SettingsError
 from farm.settings import Settings, load_settings
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-#: What a person wants to see of a task first.
+#: The columns of the table of tasks.
 COLUMNS = "name,kwargs,worker,state,received,started,runtime,uuid"
 
 
 def arguments(settings: Settings) -> list[str]:
-    """Flower's command line: bound to where the settings say (loopback), read-only, with basic auth if any is set.
+    """Flower's command line: read-only, bound to the configured address, with basic auth if it is set.
 
-    Raises SettingsError for an address that others reach without a password.
+    Raises SettingsError for an address other than loopback without basic auth.
     """
     if not settings.flower_basic_auth and settings.flower_address not in _LOOPBACK:
         raise SettingsError(
@@ -37,7 +37,7 @@ def arguments(settings: Settings) -> list[str]:
 
 
 def main() -> int:
-    """Run Flower until told to stop."""
+    """Run Flower until it is stopped."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = load_settings()
     celery_app(settings).start(arguments(settings))

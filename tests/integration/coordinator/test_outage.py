@@ -14,7 +14,7 @@ from farm.coordinator.service import Coordinator
 from farm.database.models import Attempt
 from farm.domain.manifest import Manifest
 from farm.local.redis import EmbeddedRedis
-from farm.messages import Artefact, Completed
+from farm.messages import Artefact, Completed, queue_of
 from farm.settings import Settings
 from tests.integration.coordinator.conftest import Bench, ends, tokens
 from workers.reporting import Reporter
@@ -27,8 +27,8 @@ AddJob = Callable[..., Manifest]
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kombu tries for seconds before it says that there is no Redis."""
 
-    def impatient_app(settings: Settings, name: str = "blurfarm") -> Celery:
-        app = celery_app(settings, name)
+    def impatient_app(settings: Settings, name: str = "blurfarm", queue: str | None = None) -> Celery:
+        app = celery_app(settings, name, queue)
         app.conf.broker_connection_timeout = 0.3
         return app
 
@@ -46,7 +46,7 @@ def test_publishing_goes_on_with_a_redis_that_came_back(bench: Bench, server: Em
             publish(bench.context, broker)
         server.start()
         assert publish(bench.context, broker) == 1
-        assert tokens(bench)[0].encode() in broker.waiting()
+        assert broker.waiting(["w0"]) == {tokens(bench)[0]}
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -65,11 +65,11 @@ def test_the_loop_outlives_its_redis(bench: Bench, server: EmbeddedRedis, add_jo
     reporter = Reporter(bench.context.settings)
     try:
         with redis_client(bench.context.settings) as client:
-            wait_until(lambda: client.llen("detect") == 1)
+            wait_until(lambda: client.llen(queue_of("w0")) == 1)
         server.stop()
         server.start()
         with redis_client(bench.context.settings) as client:
-            wait_until(lambda: client.llen("detect") == 1)
+            wait_until(lambda: client.llen(queue_of("w0")) == 1)
         assert ends(bench) == [("lost", None), ("queued", None)]
         artefact = Artefact(key="none/at-all", size=1, sha256="0" * 64, frames=5)
         reporter.send(Completed(token=tokens(bench)[1], worker="w0", artefact=artefact))

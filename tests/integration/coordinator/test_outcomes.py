@@ -2,50 +2,59 @@
 
 from collections.abc import Callable
 
-from farm.coordinator.outcomes import accept, give_all_back
+import pytest
+
+from farm.coordinator.outcomes import Reply, accept, give_all_back
 from farm.domain.manifest import Manifest
-from farm.messages import Artefact, Completed, Failed, GivenBack, Goodbye, Progress
+from farm.messages import Artefact, Completed, Failed, GivenBack, Goodbye, Outcome, Progress
 from tests.integration.coordinator.conftest import Bench
 
 AddJob = Callable[..., Manifest]
+ARTEFACT = Artefact(key="none/at-all", size=1, sha256="0" * 64, frames=5)
 
 
 def fail(bench: Bench, token: str, worker: str = "w0", **more: object) -> None:
     accept(bench.context, Failed(token=token, worker=worker, reason="broken", **more))
 
 
-def test_nothing_is_handed_out_without_a_worker(bench: Bench, add_job: AddJob) -> None:
-    add_job()
-    assert bench.orders() == []
-
-
-def test_two_messages_a_live_worker_in_order(bench: Bench, add_job: AddJob) -> None:
-    add_job(chunks=5)
-    bench.hello()
-    first = bench.orders()
-    assert [o.chunk for o in first] == [0, 1]
-    assert bench.orders() == []
-    bench.detect(first[0])
-    assert [o.chunk for o in bench.orders()] == [2]
-
-
-def test_older_job_first(bench: Bench, add_job: AddJob) -> None:
-    add_job("young", chunks=1, output="a.mp4")
-    bench.clock.pass_(-10)
-    add_job("old", chunks=1, output="b.mp4")
-    bench.hello()
-    assert [o.job for o in bench.orders()] == ["old", "young"]
-
-
-def test_second_worker_that_starts_the_same_attempt_is_told_to_stop(bench: Bench, add_job: AddJob) -> None:
+def test_a_worker_that_starts_anothers_attempt_is_told_to_stop(bench: Bench, add_job: AddJob) -> None:
     add_job()
     bench.hello()
     order = bench.orders()[0]
-    assert bench.start(order, "w0") == []
-    assert bench.start(order, "w1") == [(order.token, "w1")]
-    assert bench.start(order, "w0") == []  # the same message delivered twice to the same worker
-    progress = Progress(token=order.token, worker="w1", frames=3)
-    assert accept(bench.context, progress) == [(order.token, "w1")]
+    stop = Reply(stop=((order.token, "w1"),))
+    assert bench.start(order, "w1") == stop  # before the assigned worker, too
+    assert bench.chunk().status == "queued"
+    assert bench.start(order, "w0") == Reply()
+    assert bench.start(order, "w1") == stop
+    assert bench.start(order, "w0") == Reply()  # the same message delivered twice to the same worker
+    assert accept(bench.context, Progress(token=order.token, worker="w1", frames=3)) == stop
+    assert bench.chunk().attempts[0].frames == 0
+
+
+@pytest.mark.parametrize("started", [False, True])
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        lambda token: Completed(token=token, worker="w1", artefact=ARTEFACT),
+        lambda token: Failed(token=token, worker="w1", reason="broken", permanent=True),
+        lambda token: GivenBack(token=token, worker="w1", reason="told to stop"),
+    ],
+    ids=["completed", "failed", "given back"],
+)
+def test_an_outcome_of_another_worker_is_obsolete(
+    bench: Bench, add_job: AddJob, outcome: Callable[[str], Outcome], started: bool
+) -> None:
+    add_job(chunks=1)
+    bench.hello("w0")
+    bench.hello("w1")
+    order = bench.orders()[0]
+    assert bench.worker_of(order) == "w0"
+    if started:
+        bench.start(order)
+    before = bench.chunk().status
+    assert accept(bench.context, outcome(order.token)) == Reply(stop=((order.token, "w1"),))
+    assert bench.chunk().status == before
+    assert [(a.status, a.worker) for a in bench.chunk().attempts] == [(before, "w0")]
 
 
 def test_only_the_first_completion_counts(bench: Bench, add_job: AddJob) -> None:
@@ -54,7 +63,8 @@ def test_only_the_first_completion_counts(bench: Bench, add_job: AddJob) -> None
     order = bench.orders()[0]
     bench.detect(order)
     artefact = bench.chunk().artefact
-    bench.complete(order, "w1")
+    for worker in ("w0", "w1"):
+        bench.complete(order, worker)
     assert bench.chunk().artefact == artefact
     assert [a.status for a in bench.chunk().attempts] == ["done"]
 
@@ -136,43 +146,13 @@ def test_being_given_back_counts_as_no_failure(bench: Bench, add_job: AddJob) ->
     assert bench.job().status == "detecting"
 
 
-def test_a_worker_that_failed_a_chunk_is_to_avoid_it_while_another_lives(bench: Bench, add_job: AddJob) -> None:
-    add_job(chunks=1)
-    bench.hello("w0")
-    bench.hello("w1")
-    order = bench.orders()[0]
-    bench.start(order, "w0")
-    fail(bench, order.token)
-    bench.clock.pass_(1)
-    assert bench.orders()[0].avoid == ("w0",)
-
-
-def test_alone_it_may_try_again(bench: Bench, add_job: AddJob) -> None:
-    add_job(chunks=1)
-    bench.hello("w0")
-    order = bench.orders()[0]
-    fail(bench, order.token)
-    bench.clock.pass_(1)
-    assert bench.orders()[0].avoid == ()
-
-
-def test_three_failures_block_a_worker_for_the_job(bench: Bench, add_job: AddJob) -> None:
-    add_job(chunks=6)
-    bench.hello("w0")
-    bench.hello("w1")
-    for order in bench.orders()[:3]:
-        bench.start(order, "w0")
-        fail(bench, order.token)
-    fresh = [o for o in bench.orders() if o.attempt == 1]
-    assert fresh
-    assert all(o.avoid == ("w0",) for o in fresh)
-
-
 def test_goodbye_gives_up_what_the_worker_held(bench: Bench, add_job: AddJob) -> None:
     add_job(chunks=1)
     bench.hello()
     bench.start(bench.orders()[0])
-    accept(bench.context, Goodbye(worker="w0", incarnation="a"))
+    assert accept(bench.context, Goodbye(worker="w0", incarnation="b")) == Reply()  # of another incarnation
+    assert bench.chunk().status == "leased"
+    assert accept(bench.context, Goodbye(worker="w0", incarnation="a")) == Reply(gone="w0")
     assert bench.chunk().status == "pending"
 
 
@@ -186,7 +166,7 @@ def test_stopping_the_farm_blames_nobody(bench: Bench, add_job: AddJob) -> None:
 
 
 def test_an_unknown_token_is_told_to_stop(bench: Bench) -> None:
-    assert accept(bench.context, Progress(token="nothing", worker="w0", frames=1)) == [("nothing", "w0")]
+    assert accept(bench.context, Progress(token="nothing", worker="w0", frames=1)) == Reply(stop=(("nothing", "w0"),))
 
 
 def test_notes_of_a_result_reach_the_job_once(bench: Bench, add_job: AddJob) -> None:
@@ -195,8 +175,7 @@ def test_notes_of_a_result_reach_the_job_once(bench: Bench, add_job: AddJob) -> 
     orders = bench.orders()
 
     def complete(order: int, *notes: str) -> None:
-        artefact = Artefact(key="none/at-all", size=1, sha256="0" * 64, frames=5)
-        accept(bench.context, Completed(token=orders[order].token, worker="w0", artefact=artefact, notes=notes))
+        accept(bench.context, Completed(token=orders[order].token, worker="w0", artefact=ARTEFACT, notes=notes))
 
     complete(0, "stream 2 was left out", "another")
     complete(0, "late")

@@ -7,12 +7,12 @@ import redis
 
 from farm.broker import BROKER_ERRORS, Broker, redis_client
 from farm.coordinator.dispatch import dispatch, publish
-from farm.coordinator.outcomes import accept
+from farm.coordinator.outcomes import Reply, accept
 from farm.coordinator.sweep import sweep
-from farm.database.models import Outgoing, Worker
+from farm.database.models import Attempt, Outgoing, Worker
 from farm.domain.manifest import Manifest
 from farm.local.redis import EmbeddedRedis
-from farm.messages import Order, Progress
+from farm.messages import Goodbye, Order, Progress, Started, queue_of
 from tests.integration.coordinator.conftest import Bench, ends, tokens
 
 pytestmark = pytest.mark.integration
@@ -83,27 +83,29 @@ def test_progress_without_a_new_frame_is_no_progress(bench: Bench, broker: Broke
 
 
 def test_a_silent_workers_attempts_are_lost_and_it_counts_no_more(
-    bench: Bench, broker: Broker, add_job: AddJob
+    bench: Bench, broker: Broker, client: redis.Redis, add_job: AddJob
 ) -> None:
-    add_job(chunks=6)
+    add_job(chunks=4)
     bench.hello("w0")
     bench.hello("w1")
-    orders = bench.orders()
-    assert len(orders) == 4
-    bench.start(orders[0], "w0")
-    bench.start(orders[1], "w1")
-    for order in orders[2:]:
-        bench.complete(order, "w1")
+    dispatch(bench.context)
+    publish(bench.context, broker)
+    for index in (0, 1):
+        attempt = bench.chunk(index).attempts[0]
+        accept(bench.context, Started(token=attempt.token, worker=attempt.worker or ""))
+    assert (client.llen(queue_of("w0")), client.llen(queue_of("w1"))) == (2, 2)
     bench.clock.pass_(31)
     bench.hello("w1")
     sweep(bench.context, broker)
-    assert [bench.chunk(i).status for i in (0, 1)] == ["pending", "leased"]
+    assert [bench.chunk(i).status for i in range(4)] == ["pending", "leased", "pending", "queued"]
+    assert [ends(bench, i) for i in (0, 2)] == [[("lost", "infrastructure")], [("lost", None)]]
+    assert (client.llen(queue_of("w0")), client.llen(queue_of("w1"))) == (0, 2)
     with bench.context.database.read() as session:
         assert {w.name: w.alive for w in session.query(Worker)} == {"w0": False, "w1": True}
     bench.clock.pass_(1)
-    assert len(bench.orders()) == 1  # w1 has room for two, and works on one
+    assert bench.orders() == []  # w1 has two
     bench.hello("w0")
-    assert len(bench.orders()) == 2  # back again, it counts again
+    assert [(o.chunk, bench.worker_of(o)) for o in bench.orders()] == [(0, "w0"), (2, "w0")]  # alive again
 
 
 @pytest.mark.parametrize("seconds_before", [1, 40], ids=["soon", "after the time a taken order is waited for"])
@@ -123,9 +125,7 @@ def test_an_emptied_redis_is_filled_again_once_and_nobody_is_to_blame(
     dispatch(bench.context)
     assert publish(bench.context, broker) == 0
     assert {tokens(bench, i)[-1] for i in (0, 1)} == again
-    waiting = broker.waiting()
-    assert all(token.encode() in waiting for token in again)
-    assert client.llen("detect") == 2
+    assert broker.waiting(["w0"]) == again
 
 
 def test_redis_may_be_emptied_more_often_than_a_chunk_may_be_lost(
@@ -172,10 +172,10 @@ def test_one_order_that_vanished_is_found_and_one_that_waits_is_left_alone(
 ) -> None:
     send_out(bench, broker, add_job, chunks=2)
     (gone,) = tokens(bench, 0)
-    for message in client.lrange("detect", 0, -1):
+    for message in client.lrange(queue_of("w0"), 0, -1):
         assert isinstance(message, bytes)
         if gone.encode() in message:
-            client.lrem("detect", 1, message)  # type: ignore[arg-type]  # bytes are what it holds
+            client.lrem(queue_of("w0"), 1, message)  # type: ignore[arg-type]  # bytes are what it holds
     for _ in range(2):
         sweep(bench.context, broker)
         assert ends(bench, 0) == [("queued", None)]
@@ -194,7 +194,7 @@ def test_an_order_that_was_just_taken_after_a_long_wait_is_not_lost(
     bench.clock.pass_(100)
     bench.hello()
     sweep(bench.context, broker)
-    client.delete("detect")
+    client.delete(queue_of("w0"))
     bench.clock.pass_(1)
     sweep(bench.context, broker)
     assert ends(bench) == [("queued", None)]
@@ -213,6 +213,59 @@ def test_an_order_that_nobody_takes_is_not_waited_for_without_end(
     assert "no worker took it for 600 s" in (bench.chunk().attempts[0].reason or "")
 
 
+def test_an_order_waits_as_long_as_its_worker_works_on_the_one_before(
+    bench: Bench, broker: Broker, add_job: AddJob
+) -> None:
+    send_out(bench, broker, add_job, chunks=2)
+    (token,) = tokens(bench, 0)
+    accept(bench.context, Started(token=token, worker="w0"))
+    for frames in range(70):  # 700 seconds
+        bench.clock.pass_(10)
+        bench.hello()
+        accept(bench.context, Progress(token=token, worker="w0", frames=frames))
+        sweep(bench.context, broker)
+    assert [ends(bench, i) for i in (0, 1)] == [[("leased", None)], [("queued", None)]]
+    bench.clock.pass_(46)
+    bench.hello()
+    sweep(bench.context, broker)
+    bench.clock.pass_(1)
+    sweep(bench.context, broker)
+    assert [status for status, _ in (*ends(bench, 0), *ends(bench, 1))] == ["lost", "lost"]
+
+
+@pytest.mark.parametrize("worker", [None, "w9"], ids=["of a farm with a queue per stage", "never heard of"])
+def test_an_order_in_a_queue_that_nobody_consumes_is_assigned_anew(
+    bench: Bench, broker: Broker, add_job: AddJob, worker: str | None
+) -> None:
+    send_out(bench, broker, add_job)
+    with bench.context.database.write() as session:
+        session.query(Attempt).update({"worker": worker})
+    sweep(bench.context, broker)
+    assert ends(bench) == [("lost", None)]
+    assert [bench.worker_of(o) for o in bench.orders()] == ["w0"]
+
+
+@pytest.mark.parametrize("how", ["new incarnation", "goodbye"])
+def test_what_waits_for_a_worker_that_goes_is_released_and_never_sent(
+    bench: Bench, broker: Broker, client: redis.Redis, add_job: AddJob, how: str
+) -> None:
+    send_out(bench, broker, add_job)
+    add_job("next", chunks=1, output="next.mp4")
+    assert dispatch(bench.context) == 1  # in the outbox, not yet sent
+    if how == "goodbye":
+        reply = accept(bench.context, Goodbye(worker="w0", incarnation="a"))
+    else:
+        reply = bench.hello(incarnation="b")
+    assert reply == Reply(gone="w0")
+    assert ends(bench) == [("lost", None)]
+    assert bench.chunk(job="next").status == "pending"
+    client.delete(queue_of("w0"))
+    assert publish(bench.context, broker) == 0
+    assert (outbox(bench), client.llen(queue_of("w0"))) == (0, 0)
+    bench.hello(incarnation="b")
+    assert dispatch(bench.context) == publish(bench.context, broker) == client.llen(queue_of("w0")) == 2
+
+
 def outbox(bench: Bench) -> int:
     with bench.context.database.read() as session:
         return session.query(Outgoing).count()
@@ -227,11 +280,11 @@ def test_after_a_broker_error_the_rest_is_sent_later(
     dispatch(bench.context)
     sent: list[int] = []
 
-    def break_at_the_second(order: Order) -> None:
+    def break_at_the_second(order: Order, queue: str) -> None:
         if len(sent) == 1:
             raise redis.ConnectionError("gone")
         sent.append(order.chunk)
-        Broker.publish(broker, order)
+        Broker.publish(broker, order, queue)
 
     with monkeypatch.context() as patch:
         patch.setattr(broker, "publish", break_at_the_second)
@@ -240,4 +293,4 @@ def test_after_a_broker_error_the_rest_is_sent_later(
     assert outbox(bench) == 2
     assert publish(bench.context, broker) == 2
     assert outbox(bench) == 0
-    assert client.llen("detect") == 3
+    assert client.llen(queue_of("w0")) + client.llen(queue_of("w1")) == 3
