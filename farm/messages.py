@@ -6,12 +6,19 @@ queue and name the attempt by its random token. Both carry only what a worker ma
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
-Stage = Literal["detect", "redact", "compose"]
-STAGES: tuple[Stage, ...] = ("detect", "redact", "compose")
+from farm.domain.stages import WORKER_STAGES
+
+STAGES = tuple(stage.name for stage in WORKER_STAGES)
 #: The Celery queue that carries each stage's orders, and its task's name.
 OUTCOMES = "outcomes"
+
+
+def _of_workers(stage: str) -> str:
+    if stage not in STAGES:
+        raise ValueError(f"{stage!r} is not a stage of workers")
+    return stage
 
 
 class Message(BaseModel):
@@ -46,7 +53,7 @@ class Order(Message):
     """
 
     job: str
-    stage: Stage
+    stage: Annotated[str, AfterValidator(_of_workers)]
     chunk: int
     chunks: int
     attempt: int

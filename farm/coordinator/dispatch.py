@@ -8,12 +8,13 @@ from sqlalchemy.orm import Session
 from farm.broker import Broker
 from farm.database.models import Attempt, Chunk, Job, Outgoing, Worker
 from farm.database.statuses import move_chunk
-from farm.domain.lifecycle import CHUNKS_OUT, AttemptStatus, ChunkEvent, ChunkStatus, JobStatus
+from farm.domain.lifecycle import CHUNKS_OUT, AttemptStatus, ChunkEvent, ChunkStatus
+from farm.domain.stages import WORKER_STAGES
 from farm.jobs.context import Context
 from farm.messages import Artefact, Order
 from farm.settings import Settings
 
-_WORKING = (JobStatus.DETECTING.value, JobStatus.REDACTING.value, JobStatus.COMPOSING.value)
+_WORKING = tuple(stage.status.value for stage in WORKER_STAGES)
 
 
 def dispatch(context: Context) -> int:

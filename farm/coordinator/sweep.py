@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from farm.broker import Broker
 from farm.coordinator.outcomes import fail_attempt, lose_worker
 from farm.database.models import Attempt, Outgoing, Worker
-from farm.database.statuses import end_attempt, move_chunk, note
+from farm.database.statuses import end_attempt, move_chunk, record_event
 from farm.domain.lifecycle import OPEN_ATTEMPTS, AttemptStatus, ChunkEvent
 from farm.jobs.context import Context
 
@@ -78,4 +78,4 @@ def _hand_out_again(session: Session, now: float, waiting: bytes) -> None:
         if end_attempt(session, attempt, AttemptStatus.LOST, now, reason="Redis was emptied"):
             again += move_chunk(session, attempt.chunk, ChunkEvent.RELEASE)
     if again:
-        note(session, now, f"Redis was emptied: {again} queued chunks are handed out again")
+        record_event(session, now, f"Redis was emptied: {again} queued chunks are handed out again")

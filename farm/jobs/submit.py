@@ -11,12 +11,13 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from farm.database.models import Chunk, Job
-from farm.database.statuses import move_job, note
-from farm.domain import artefacts as keys
-from farm.domain.artefacts import pts_key
-from farm.domain.lifecycle import ChunkStatus, JobEvent, JobStatus
+from farm.database.statuses import add_note, move_job, record_event
+from farm.domain.artefacts import job_fingerprint, options_row, plan_key, pts_key
+from farm.domain.lifecycle import ChunkStatus, JobEvent
 from farm.domain.manifest import Manifest, dump_manifest, load_manifest
+from farm.domain.stages import JobStatus
 from farm.errors import OutputError
+from farm.jobs.beginning import begin_stage
 from farm.jobs.context import Context
 from farm.jobs.control import intact, retry_job
 from farm.jobs.placing import Place, Request, place_output
@@ -42,13 +43,13 @@ def submit(context: Context, request: Request, model_sha256: str, workers: int) 
     place = place_output(request)
     manifest, pts = plan_manifest(source, request.chunk_seconds, workers, request.options.source, request.limits)
     output, container = place.output, place.container
-    name = keys.job_fingerprint(manifest.source.digest, model_sha256, request.options, container)
+    name = job_fingerprint(manifest.source.digest, model_sha256, request.options, container)
     with context.database.read() as session:
         same = select(Job).where(Job.fingerprint == name).order_by(Job.created_at.desc())
         earlier = list(session.scalars(same))
     if request.chunk_seconds is None:
         manifest, pts = _as_before(context, earlier, manifest, pts)
-    plan = keys.plan_key(manifest)
+    plan = plan_key(manifest)
     _store_plan(context, plan, manifest, pts)
     unfinished = next((j for j in earlier if j.output == str(output) and j.status != JobStatus.DONE), None)
     if unfinished is not None and unfinished.plan == plan and intact(context, unfinished.id):
@@ -98,7 +99,7 @@ def _go_on(context: Context, job_id: str, output: Path, overwrite: bool) -> Subm
             retry_job(session, job, now)
         done = (Chunk.job_id == job.id, Chunk.status == ChunkStatus.DONE.value)
         session.execute(update(Chunk).where(*done).values(reused=True))  # for the summary: not done for this submission
-        note(session, now, "submitted again: goes on", job.id)
+        record_event(session, now, "submitted again: goes on", job.id)
     return Submitted(job_id, output, resumed=True)
 
 
@@ -131,22 +132,19 @@ def _write_down(
         output=str(place.output),
         overwrite=request.overwrite,
         container=place.container,
-        options=keys.options_row(request.options),
+        options=options_row(request.options),
         plan=plan,
         model_sha256=model_sha256,
         frames=manifest.frames,
         seconds=manifest.seconds,
         created_at=now,
-        notes=list(dict.fromkeys((*place.notes, *manifest.notes))),
     )
-    detect = keys.detect_fingerprint(manifest.source.digest, model_sha256, request.options)
     with context.database.write() as session:
         _refuse_claimed(session, job)
         session.add(job)
         session.flush()
-        for chunk in manifest.chunks:
-            row = Chunk(job_id=job.id, stage="detect", index=chunk.index, frames=chunk.frames, fingerprint=detect)
-            session.add(row)
-        note(session, now, f"submitted: {manifest.frames} frames in {len(manifest.chunks)} chunks", job.id)
-        move_job(session, job, JobEvent.STAGE_DONE, now)
+        for text in (*place.notes, *manifest.notes):
+            add_note(session, job.id, text)
+        record_event(session, now, f"submitted: {manifest.frames} frames in {len(manifest.chunks)} chunks", job.id)
+        begin_stage(session, job, manifest, now)
     return Submitted(job.id, place.output, resumed=False)

@@ -17,7 +17,7 @@ from farm.domain.options import DetectOptions, JobOptions, RedactOptions
 from farm.domain.track import load_frame
 from farm.jobs.placing import Request, place_output
 from farm.media.reading.index import plan_manifest
-from farm.messages import Artefact, Order, Stage
+from farm.messages import Artefact, Order
 from farm.storage.local import LocalStorage
 from tests.matrix.pixels import Rectangle
 from workers.stages.compose import run_compose
@@ -103,7 +103,7 @@ def travel(
         with store.create(f"plans/p/pts/{chunk.name}.json") as path:
             path.write_text(json.dumps(pts.tolist()))
 
-    def order(stage: Stage, chunk: int, *inputs: Artefact) -> Order:
+    def order(stage: str, chunk: int, *inputs: Artefact) -> Order:
         return Order(
             job="job",
             stage=stage,

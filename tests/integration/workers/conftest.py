@@ -15,7 +15,7 @@ from farm.domain.manifest import Manifest, dump_manifest
 from farm.domain.options import DetectOptions, JobOptions
 from farm.domain.track import FrameTracks, TrackedBox, dump_frame
 from farm.media.reading.index import plan_manifest
-from farm.messages import Artefact, Order, Stage
+from farm.messages import Artefact, Order
 from farm.storage.local import LocalStorage
 from workers.stages.detect import run_detect
 from workers.stages.orders import Result
@@ -85,7 +85,7 @@ class Bench:
     pts: list[list[int]]
     options: JobOptions = OPTIONS
 
-    def order(self, stage: Stage, chunk: int = 0, inputs: tuple[Artefact, ...] = (), container: str = "") -> Order:
+    def order(self, stage: str, chunk: int = 0, inputs: tuple[Artefact, ...] = (), container: str = "") -> Order:
         return Order(
             job="job",
             stage=stage,
