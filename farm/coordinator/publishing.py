@@ -101,8 +101,8 @@ def remove_intermediates(context: Context, job_id: str) -> None:
     names = [stage.name for stage in STAGES if stage.intermediate]
     with context.database.read() as session:
         made = select(Chunk.stage, Chunk.fingerprint).where(Chunk.stage.in_(names)).distinct()
-        mine = set(session.execute(made.where(Chunk.job_id == job_id)).tuples())
+        mine = {(row.stage, row.fingerprint) for row in session.execute(made.where(Chunk.job_id == job_id))}
         others = made.join(Job).where(Chunk.job_id != job_id, Job.status != JobStatus.DONE)
-        mine -= set(session.execute(others).tuples())
+        mine -= {(row.stage, row.fingerprint) for row in session.execute(others)}
     for stage, name in sorted(mine):
         context.store.delete(artefact_folder(stage, name))

@@ -111,4 +111,5 @@ def record_event(session: Session, now: float, text: str, job: str | None = None
 def add_note(session: Session, job_id: str, text: str) -> bool:
     """Add a note to a job; False if the job has it already. The job's row must have been flushed."""
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    return _changed(session, insert(Note).values(job_id=job_id, text=text).on_conflict_do_nothing())
+    statement = insert(Note).values(job_id=job_id, text=text).on_conflict_do_nothing()
+    return _changed(session, statement.execution_options(preserve_rowcount=True))
