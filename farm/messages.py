@@ -6,13 +6,20 @@ reports; all outcomes go to one queue and identify the attempt by its random tok
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
-Stage = Literal["detect", "redact", "compose"]
+from farm.domain.stages import WORKER_STAGES
+
 #: In the order in which a job passes them; also the names of the Celery tasks.
-STAGES: tuple[Stage, ...] = ("detect", "redact", "compose")
+STAGES = tuple(stage.name for stage in WORKER_STAGES)
 #: The queue that carries the outcomes of all workers.
 OUTCOMES = "outcomes"
+
+
+def _of_workers(stage: str) -> str:
+    if stage not in STAGES:
+        raise ValueError(f"{stage!r} is not a stage of workers")
+    return stage
 
 
 class Message(BaseModel):
@@ -47,7 +54,7 @@ class Order(Message):
     """
 
     job: str
-    stage: Stage
+    stage: Annotated[str, AfterValidator(_of_workers)]
     chunk: int
     chunks: int
     attempt: int

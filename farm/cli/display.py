@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.table import Table
 from rich.text import Text
 
-from farm.domain.lifecycle import JobStatus
+from farm.domain.stages import JobStatus
 from farm.errors import JobFailed
 from farm.jobs.context import Context
 from farm.jobs.queries import JobFacts, job_facts, job_status, live_workers
@@ -128,8 +128,8 @@ def jobs_table(jobs: list[JobFacts]) -> Table:
     for column in ("job", "status", "frames", "done", "source", "output"):
         table.add_column(column, justify="right" if column in ("frames", "done") else "left", overflow="fold")
     for job in jobs:
-        total = 3 * job.frames
-        share = 100 if job.status == "done" else 100 * sum(s.frames_done for s in job.stages) // max(1, total)
+        done, total = sum(s.frames_done for s in job.stages), sum(s.frames for s in job.stages)
+        share = 100 if job.status == "done" else 100 * done // max(1, total)
         table.add_row(job.id, job.status, str(job.frames), f"{share} %", job.source, job.output)
     return table
 

@@ -9,15 +9,14 @@ from sqlalchemy.orm import Session
 
 from farm.broker import Broker
 from farm.database.models import Attempt, Chunk, Event, Job, Outgoing, Worker
-from farm.database.statuses import move_chunk, note
-from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, ChunkStatus, JobStatus
+from farm.database.statuses import move_chunk, record_event
+from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, ChunkStatus
+from farm.domain.stages import WORKER_STAGES, JobStatus, Stage, stage_at
 from farm.jobs.context import Context
 from farm.messages import Artefact, Order, queue_of
 from farm.settings import Settings
 
-_STAGES = {JobStatus.DETECTING: "detect", JobStatus.REDACTING: "redact", JobStatus.COMPOSING: "compose"}
-#: The stage whose orders need the job's encoder.
-_ENCODING = "redact"
+_WORKING = tuple(stage.status.value for stage in WORKER_STAGES)
 
 
 def dispatch(context: Context) -> int:
@@ -36,7 +35,7 @@ def dispatch(context: Context) -> int:
         for chunk, worker in assignments:
             _queue(session, context.settings, chunk, worker, now)
         for job, text in planner.waiting:
-            note(session, now, text, job.id)
+            record_event(session, now, text, job.id)
         return len(assignments)
 
 
@@ -65,22 +64,25 @@ class _Planner:
         names = [worker.name for worker in self._workers]
         if not self._room(names):
             return
-        jobs = select(Job).where(Job.status.in_(_STAGES)).order_by(Job.created_at, Job.id)
+        jobs = select(Job).where(Job.status.in_(_WORKING)).order_by(Job.created_at, Job.id)
         for job in self._session.scalars(jobs).all():
-            stage = _STAGES[JobStatus(job.status)]
+            stage = stage_at(JobStatus(job.status))
+            assert stage is not None
             if able := self._able(job, stage):
-                yield from self._assign(job, stage, able)
+                yield from self._assign(job, stage.name, able)
             else:
-                self._record(job, f"{stage}: no live worker has the encoder {job.encoder}; waiting for one that has")
+                self._record(
+                    job, f"{stage.name}: no live worker has the encoder {job.encoder}; waiting for one that has"
+                )
             if not self._room(names):
                 return
 
     def _room(self, names: list[str]) -> int:
         return sum(max(0, self._settings.messages_per_worker - self._load[name]) for name in names)
 
-    def _able(self, job: Job, stage: str) -> list[str]:
+    def _able(self, job: Job, stage: Stage) -> list[str]:
         """Live workers that can do a stage of a job. An encoder that is not known is no condition."""
-        free = stage != _ENCODING or not job.encoder
+        free = "encoder" not in stage.covers or not job.encoder
         return [worker.name for worker in self._workers if free or job.encoder in worker.encoders]
 
     def _record(self, job: Job, text: str) -> None:

@@ -1,12 +1,13 @@
-"""The link stage: all detections in order, through the linker, into one tracks artefact a chunk. Boxes only."""
+"""Stage link: all detections in order, through the linker, into one artefact of tracks per chunk. Boxes only."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from farm.domain import artefacts as keys
+from farm.database.models import Job
+from farm.domain.artefacts import artefact_key
 from farm.domain.detection import (
     ChunkDetections,
     FrameDetections,
@@ -16,16 +17,17 @@ from farm.domain.detection import (
 )
 from farm.domain.linker import link
 from farm.domain.manifest import Manifest
-from farm.domain.options import JobOptions
+from farm.domain.options import JobOptions, load_options
 from farm.domain.track import dump_frame
 from farm.errors import StorageError, VerificationError
+from farm.jobs.context import Context
 from farm.messages import Artefact
 from farm.storage.base import Storage
 
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """The tracks of each chunk in order, the number of tracks, of frames with a face, and of black ones.
+    """The tracks of each chunk in order, and the numbers of tracks, of frames with a face, and of black frames.
 
     ``first_black``: the pts of the first black frame.
     """
@@ -37,19 +39,41 @@ class Linked:
     first_black: int | None = None
 
 
-def link_job(
-    store: Storage, manifest: Manifest, detections: Iterable[Artefact], name: str, options: JobOptions
-) -> Linked:
-    """Link a video. ``detections``: one artefact a chunk, in order; ``name``: the link fingerprint.
+def run_link(
+    context: Context, job: Job, manifest: Manifest, inputs: Sequence[Artefact], fingerprint: str
+) -> tuple[Sequence[Artefact], list[str]]:
+    """Do the stage: link the detections ``inputs``. Returns the tracks of each chunk, and notes on what was found.
 
-    Memory does not grow with the video. Raises VerificationError when an artefact is not what was reported,
-    StorageError when the store fails.
+    Raises VerificationError, StorageError.
+    """
+    linked = link_job(context.store, manifest, inputs, fingerprint, load_options(job.options))
+    return linked.artefacts, found_notes(linked, manifest)
+
+
+def found_notes(linked: Linked, manifest: Manifest) -> list[str]:
+    """What was found, for the user: a line on the faces, and one on black frames where there are any."""
+    tracks = f"{linked.tracks} track{'' if linked.tracks == 1 else 's'}"
+    notes = [f"{tracks}, a face in {linked.frames_with_faces} of {manifest.frames} frames"]
+    if linked.first_black is not None:
+        begins = manifest.chunks[0].pts_start  # times are counted from there, as those of --start are
+        first = float((linked.first_black - begins) * manifest.source.video.time_base)
+        notes.append(f"frames that cannot be decoded and are black: {linked.black}, the first at {first:.3f} s")
+    return notes
+
+
+def link_job(
+    store: Storage, manifest: Manifest, detections: Iterable[Artefact], fingerprint: str, options: JobOptions
+) -> Linked:
+    """Link a video. ``detections``: one artefact per chunk, in order; ``fingerprint``: of the tracks.
+
+    Memory does not grow with the length of the video. Raises VerificationError when an artefact is not what was
+    reported, StorageError when the store fails.
     """
     frames = with_boundary_cuts(_read(store, artefact) for artefact in detections)
     linked = link(frames, manifest.source.video.time_base, options.link)
     artefacts, last_track, with_faces, black, first_black = [], -1, 0, 0, None
     for chunk in manifest.chunks:
-        key = keys.tracks_key(name, chunk)
+        key = artefact_key("link", fingerprint, chunk.name)
         with store.create(key) as path, path.open("w") as out:
             count = 0
             for frame in islice(linked, chunk.frames):

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from farm.database.models import Attempt, Worker
-from farm.database.statuses import end_attempt, lease_attempt, move_chunk, note
+from farm.database.statuses import add_note, end_attempt, lease_attempt, move_chunk, record_event
 from farm.domain.lifecycle import (
     OPEN_ATTEMPTS,
     AttemptStatus,
@@ -69,7 +69,7 @@ def _hello(session: Session, context: Context, outcome: Hello, now: float) -> Re
         if worker.incarnation:
             lose_worker(session, context, worker, now, "started anew")
         worker.incarnation, worker.started_at = outcome.incarnation, now
-        note(session, now, f"worker {outcome.worker} is up ({outcome.device}, pid {outcome.pid})")
+        record_event(session, now, f"worker {outcome.worker} is up ({outcome.device}, pid {outcome.pid})")
     worker.host, worker.device, worker.pid = outcome.host, outcome.device, outcome.pid
     worker.encoders, worker.runtime = list(outcome.encoders), outcome.runtime
     worker.alive, worker.seen_at = True, now
@@ -127,12 +127,9 @@ def _completed(session: Session, context: Context, attempt: Attempt, outcome: Co
         spent=outcome.spent,
     ):
         return
-    job = chunk.job
-    fresh = [text for text in outcome.notes if text not in job.notes]
-    if fresh:  # SQLAlchemy would not notice a change in place
-        job.notes = [*job.notes, *fresh]
-    for text in fresh:
-        note(session, now, text, job.id)
+    for text in outcome.notes:
+        if add_note(session, chunk.job_id, text):
+            record_event(session, now, text, chunk.job_id)
 
 
 def fail_attempt(
@@ -160,7 +157,7 @@ def fail_attempt(
     limits = RetryLimits(settings.task_errors, settings.infrastructure_losses)
     event = after_failure(limits, counts.get("task", 0), counts.get("infrastructure", 0), permanent=permanent)
     where = f"{chunk.stage}, chunk {chunk.index + 1}"
-    note(session, now, f"{where}, attempt {attempt.number} on {attempt.worker}: {reason}", chunk.job_id)
+    record_event(session, now, f"{where}, attempt {attempt.number} on {attempt.worker}: {reason}", chunk.job_id)
     if event is ChunkEvent.RELEASE:
         move_chunk(session, chunk, event, not_before=now + _PAUSE)
         return
@@ -171,7 +168,7 @@ def fail_attempt(
 def lose_worker(session: Session, context: Context, worker: Worker, now: float, why: str) -> None:
     """The worker is gone: the attempts that it started are lost, those in its queue are released."""
     if worker.alive:
-        note(session, now, f"worker {worker.name} {why}")
+        record_event(session, now, f"worker {worker.name} {why}")
     worker.alive = False
     reason = f"worker {worker.name} {why}"
     mine = select(Attempt).where(Attempt.worker == worker.name)

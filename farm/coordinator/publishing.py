@@ -12,14 +12,12 @@ from sqlalchemy import select
 
 from farm.database.models import Chunk, Job
 from farm.digests import file_digest
-from farm.domain.lifecycle import JobStatus
+from farm.domain.artefacts import PICTURE_ARCHIVE, artefact_folder
+from farm.domain.stages import STAGES, JobStatus
 from farm.errors import OutputError, VerificationError
 from farm.jobs.context import Context
 from farm.messages import Artefact
 from farm.storage.local import LocalStorage, storage_error
-
-#: What the key of an archive of pictures ends with.
-PICTURES = ".zip"
 
 
 def publish_output(store: LocalStorage, job: Job, output: Artefact) -> None:
@@ -28,7 +26,7 @@ def publish_output(store: LocalStorage, job: Job, output: Artefact) -> None:
     Raises OutputError when something else took the name, StorageError when the disk refuses.
     """
     final = Path(job.output)
-    if output.key.endswith(PICTURES):
+    if output.key.endswith(PICTURE_ARCHIVE):
         publish_pictures(store, final, output)
         return
     if final.is_file() and final.stat().st_size == output.size and file_digest(final) == output.sha256:
@@ -99,13 +97,12 @@ def _holds(folder: Path, archive: zipfile.ZipFile) -> bool:
 
 
 def remove_intermediates(context: Context, job_id: str) -> None:
-    """Delete a finished job's segments and composed video, unless another unfinished job shares them."""
+    """Delete the intermediate artefacts of a job that is done, unless another unfinished job shares them."""
+    names = [stage.name for stage in STAGES if stage.intermediate]
     with context.database.read() as session:
-        made = select(Chunk.fingerprint).where(Chunk.stage.in_(("redact", "compose"))).distinct()
-        mine = set(session.scalars(made.where(Chunk.job_id == job_id)))
-        over = [s.value for s in JobStatus if s is JobStatus.DONE]
-        others = made.join(Job).where(Chunk.job_id != job_id, Job.status.not_in(over))
-        mine -= set(session.scalars(others))
-    for name in sorted(mine):
-        context.store.delete(f"segments/{name}")
-        context.store.delete(f"outputs/{name}")
+        made = select(Chunk.stage, Chunk.fingerprint).where(Chunk.stage.in_(names)).distinct()
+        mine = {(row.stage, row.fingerprint) for row in session.execute(made.where(Chunk.job_id == job_id))}
+        others = made.join(Job).where(Chunk.job_id != job_id, Job.status != JobStatus.DONE)
+        mine -= {(row.stage, row.fingerprint) for row in session.execute(others)}
+    for stage, name in sorted(mine):
+        context.store.delete(artefact_folder(stage, name))

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from farm.broker import Broker
 from farm.coordinator.outcomes import fail_attempt, lose_worker, release
 from farm.database.models import Attempt, Outgoing, Worker
-from farm.database.statuses import note
+from farm.database.statuses import record_event
 from farm.domain.lifecycle import AttemptStatus
 from farm.jobs.context import Context
 
@@ -38,7 +38,7 @@ def sweep(context: Context, broker: Broker) -> None:
         if emptied:  # first: what is missing now is missing for that reason, and counts as no loss
             gone = session.scalars(_published().where(Attempt.token.in_(missing)))
             if again := release(session, gone, now, "Redis was emptied"):
-                note(session, now, f"Redis was emptied: {again} queued chunks are handed out again")
+                record_event(session, now, f"Redis was emptied: {again} queued chunks are handed out again")
         silent = _silent(session, context, now)
         for worker in silent:
             lose_worker(session, context, worker, now, "fell silent")

@@ -1,13 +1,14 @@
-"""The tables. Times are seconds since the epoch by the coordinator's clock; JSON columns hold what messages hold."""
+"""The tables. Times are seconds since the epoch by the coordinator's clock; JSON columns hold parts of messages."""
 
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from farm.domain.lifecycle import AttemptStatus, ChunkStatus, JobStatus
+from farm.domain.lifecycle import AttemptStatus, ChunkStatus
+from farm.domain.stages import JobStatus
 
-# SQLite can only drop what has a name, and both databases then agree on the names
+# SQLite can only drop named constraints, and both databases then use the same names
 _NAMES = {
     "ix": "ix_%(column_0_label)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -30,15 +31,15 @@ class Base(DeclarativeBase):
 
 
 def _serial() -> Mapped[int]:
-    # SQLite numbers rows by itself only where the column is exactly INTEGER
+    # SQLite assigns ids only to a column of exactly the type INTEGER
     return mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
 
 
 class Job(Base):
     """One submitted video and its options. ``interrupted``: the status that resume and retry go back to.
 
-    ``encoder``: FFmpeg's name of the encoder that its segments need. ``open_chunks``: how many chunks of the stage
-    under way are not done; every transition of a chunk keeps it.
+    ``encoder``: FFmpeg's name of the encoder that its segments need. ``open_chunks``: how many chunks of the current
+    stage are not done; the transition that completes a chunk decrements it.
     """
 
     __tablename__ = "jobs"
@@ -59,7 +60,6 @@ class Job(Base):
     seconds: Mapped[float]
     created_at: Mapped[float]
     finished_at: Mapped[float | None]
-    notes: Mapped[list[str]] = mapped_column(default=list)
     encoder: Mapped[str] = mapped_column(default="", server_default="")
     open_chunks: Mapped[int] = mapped_column(default=0, server_default="0")
 
@@ -90,7 +90,7 @@ class Chunk(Base):
 
 
 class Attempt(Base):
-    """One try at one chunk. ``token`` names it in every message; ``cause`` says whose fault a failure was."""
+    """One try at one chunk. ``token`` identifies it in every message; ``cause``: what a failure is attributed to."""
 
     __tablename__ = "attempts"
 
@@ -113,7 +113,7 @@ class Attempt(Base):
 
 
 class Worker(Base):
-    """A consuming process, as its messages describe it. ``encoders``: those it has opened; ``runtime``: its models'."""
+    """A consuming process, as it reported itself. ``encoders``: those it has opened; ``runtime``: what runs models."""
 
     __tablename__ = "workers"
 
@@ -130,7 +130,7 @@ class Worker(Base):
 
 
 class Leader(Base):
-    """Which of several coordinators leads. ``beat`` grows with each sign of life, so that no clocks are compared."""
+    """The coordinator that leads. ``beat`` grows with each heartbeat, so that no clocks have to be compared."""
 
     __tablename__ = "leaders"
 
@@ -142,8 +142,19 @@ class Leader(Base):
     seen_at: Mapped[float] = mapped_column(default=0.0)
 
 
+class Note(Base):
+    """What the user should know of a job, one line each, in the order of ``id``."""
+
+    __tablename__ = "notes"
+    __table_args__ = (UniqueConstraint("job_id", "text"),)
+
+    id: Mapped[int] = _serial()
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    text: Mapped[str]
+
+
 class Event(Base):
-    """What happened, in words, in order."""
+    """What happened, as text for people, in the order of ``id``."""
 
     __tablename__ = "events"
 
@@ -154,7 +165,7 @@ class Event(Base):
 
 
 class Outgoing(Base):
-    """The outbox: an order that is published only after the transaction that wrote it."""
+    """The outbox: an order to be published after the commit of the transaction that wrote it."""
 
     __tablename__ = "outbox"
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -67,7 +67,10 @@ class Database:
             from alembic import command  # noqa: PLC0415 - slow to import, and needed only for a migration
 
             config = alembic_config(self.url)
-            with self.engine.execution_options(**{_WRITE: True}).begin() as connection:
+            with (
+                self.engine.execution_options(**{_WRITE: True}).connect() as connection,
+                _tables_replaceable(connection),
+            ):
                 if connection.dialect.name == "postgresql":  # processes that start together migrate in turn
                     connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
                 config.attributes["connection"] = connection
@@ -87,6 +90,25 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+@contextmanager
+def _tables_replaceable(connection: Connection) -> Iterator[None]:
+    """A transaction in which a migration may drop a table that others refer to, and recreate it, as SQLite needs."""
+    if connection.dialect.name != "sqlite":
+        with connection.begin():
+            yield
+        return
+    driver = connection.connection.dbapi_connection
+    assert driver is not None
+    cursor = driver.cursor()
+    cursor.execute("PRAGMA foreign_keys=OFF")  # has no effect inside a transaction
+    try:
+        with connection.begin():
+            yield
+    finally:
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
 
 
 def newest_revision() -> str:

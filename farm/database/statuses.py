@@ -1,29 +1,46 @@
-"""The one place that writes a status: ``domain.lifecycle`` says what follows, a conditional UPDATE makes it so."""
+"""The only module that writes statuses, with what belongs in the same transaction: counters, events and notes.
 
-from typing import Any, cast
+``domain.lifecycle`` says which status follows, a conditional UPDATE applies it. Transactions lock a job's row before
+its attempts and chunks, so that no two of them wait for each other.
+"""
 
-from sqlalchemy import CursorResult, update
+from typing import cast
+
+from sqlalchemy import CursorResult, Insert, Update, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from farm.database.models import Attempt, Chunk, Event, Job
+from farm.database.models import Attempt, Chunk, Event, Job, Note
 from farm.domain.lifecycle import (
     OPEN_ATTEMPTS,
     AttemptStatus,
     ChunkEvent,
     JobEvent,
-    JobStatus,
     chunk_after,
     chunk_before,
     job_after,
 )
+from farm.domain.stages import JobStatus
 
 
-def _changed(session: Session, statement: Any) -> bool:  # noqa: ANN401 - any UPDATE
-    return cast("CursorResult[Any]", session.execute(statement)).rowcount == 1
+def _changed(session: Session, statement: Insert | Update) -> bool:
+    return cast("CursorResult[object]", session.execute(statement)).rowcount == 1
 
 
-def move_job(session: Session, job: Job, event: JobEvent, now: float, reason: str | None = None) -> bool:
-    """Apply an event to a job; False if somebody else was first. Raises IllegalTransition."""
+def locked_job(session: Session, job_id: str) -> Job:
+    """A job's row as it is now, locked until the transaction ends. Raises NoResultFound."""
+    row = select(Job).where(Job.id == job_id).with_for_update(key_share=True)
+    return session.scalars(row, execution_options={"populate_existing": True}).one()
+
+
+def move_job(
+    session: Session, job: Job, event: JobEvent, now: float, reason: str | None = None, open_chunks: int = 0
+) -> bool:
+    """Apply an event to a job; False if another transaction was first. Raises IllegalTransition.
+
+    ``open_chunks``: how many chunks the stage has that begins with STAGE_DONE. Chunks of the current stage that are
+    not done make STAGE_DONE impossible.
+    """
     before = JobStatus(job.status)
     interrupted = JobStatus(job.interrupted) if job.interrupted else None
     after = job_after(before, event, interrupted)
@@ -33,15 +50,19 @@ def move_job(session: Session, job: Job, event: JobEvent, now: float, reason: st
     else:
         values["interrupted"] = None
     values["finished_at"] = now if after.over else None
-    moved = _changed(session, update(Job).where(Job.id == job.id, Job.status == before.value).values(**values))
+    conditions = [Job.id == job.id, Job.status == before.value]
+    if event is JobEvent.STAGE_DONE:
+        conditions.append(Job.open_chunks == 0)
+        values["open_chunks"] = open_chunks
+    moved = _changed(session, update(Job).where(*conditions).values(**values))
     if moved:
         session.refresh(job)
-        note(session, now, f"{before.value} → {after.value}" + (f": {reason}" if reason else ""), job.id)
+        record_event(session, now, f"{before.value} → {after.value}" + (f": {reason}" if reason else ""), job.id)
     return moved
 
 
 def move_chunk(session: Session, chunk: Chunk, event: ChunkEvent, **values: object) -> bool:
-    """Apply an event to a chunk if its status allows it; False if it does not any more."""
+    """Apply an event to a chunk; False if its status no longer allows it. Keeps the job's count of open chunks."""
     sources = [s.value for s in chunk_before(event)]
     after = chunk_after(chunk_before(event)[0], event)
     done = _changed(
@@ -50,11 +71,14 @@ def move_chunk(session: Session, chunk: Chunk, event: ChunkEvent, **values: obje
     )
     if done:
         session.refresh(chunk)
+        if event is ChunkEvent.COMPLETE:
+            session.execute(update(Job).where(Job.id == chunk.job_id).values(open_chunks=Job.open_chunks - 1))
     return done
 
 
 def end_attempt(session: Session, attempt: Attempt, status: AttemptStatus, now: float, **values: object) -> bool:
-    """Close an open attempt; False if it was closed before. The condition that makes every outcome harmless twice."""
+    """Close an open attempt; False if it was closed before. This condition makes a repeated outcome harmless."""
+    locked_job(session, attempt.chunk.job_id)  # what follows changes the chunk, and often the job
     done = _changed(
         session,
         update(Attempt)
@@ -79,6 +103,13 @@ def lease_attempt(session: Session, attempt: Attempt, worker: str, now: float, l
     return done
 
 
-def note(session: Session, now: float, text: str, job: str | None = None) -> None:
-    """Write an event into the record."""
+def record_event(session: Session, now: float, text: str, job: str | None = None) -> None:
+    """Add an event to the record of what happened."""
     session.add(Event(job_id=job, at=now, text=text))
+
+
+def add_note(session: Session, job_id: str, text: str) -> bool:
+    """Add a note to a job; False if the job has it already. The job's row must have been flushed."""
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    statement = insert(Note).values(job_id=job_id, text=text).on_conflict_do_nothing()
+    return _changed(session, statement.execution_options(preserve_rowcount=True))

@@ -1,29 +1,10 @@
-"""The only place that says how statuses change. Everything that changes one asks here first."""
+"""The transitions of statuses. Whatever changes a status asks here first."""
 
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import pairwise
 
+from farm.domain.stages import STAGES, JobStatus, next_stage
 from farm.errors import IllegalTransition
-
-
-class JobStatus(StrEnum):
-    """The life of a job."""
-
-    PLANNING = "planning"
-    DETECTING = "detecting"
-    LINKING = "linking"
-    REDACTING = "redacting"
-    COMPOSING = "composing"
-    PAUSED = "paused"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more happens by itself."""
-        return self in _OVER
 
 
 class ChunkStatus(StrEnum):
@@ -38,7 +19,7 @@ class ChunkStatus(StrEnum):
 
 
 class AttemptStatus(StrEnum):
-    """How one try at one chunk stands or ended."""
+    """The life of one try at one chunk."""
 
     QUEUED = "queued"
     LEASED = "leased"
@@ -49,14 +30,14 @@ class AttemptStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-#: Attempts that may still end, chunks that are with a worker or on their way, and chunks that may still be done.
+#: Attempts that have not ended, chunks that are handed out, and chunks that may still be done.
 OPEN_ATTEMPTS = (AttemptStatus.QUEUED, AttemptStatus.LEASED)
 CHUNKS_OUT = (ChunkStatus.QUEUED, ChunkStatus.LEASED)
 OPEN_CHUNKS = (ChunkStatus.PENDING, *CHUNKS_OUT)
 
 
 class JobEvent(StrEnum):
-    """What can happen to a job."""
+    """Events of a job."""
 
     STAGE_DONE = "stage_done"
     FAIL = "fail"
@@ -67,7 +48,7 @@ class JobEvent(StrEnum):
 
 
 class ChunkEvent(StrEnum):
-    """What can happen to a chunk."""
+    """Events of a chunk."""
 
     DISPATCH = "dispatch"
     START = "start"
@@ -79,13 +60,11 @@ class ChunkEvent(StrEnum):
 
 
 _J, _C, _JE, _CE = JobStatus, ChunkStatus, JobEvent, ChunkEvent
-_OVER = frozenset({_J.DONE, _J.FAILED, _J.CANCELLED})
-_STAGES = (_J.PLANNING, _J.DETECTING, _J.LINKING, _J.REDACTING, _J.COMPOSING, _J.DONE)
 
 _JOB: dict[tuple[JobStatus, JobEvent], JobStatus] = {
-    **{(a, _JE.STAGE_DONE): b for a, b in pairwise(_STAGES)},
-    **{(s, e): to for s in _STAGES[:-1] for e, to in ((_JE.FAIL, _J.FAILED), (_JE.CANCEL, _J.CANCELLED),
-                                                      (_JE.PAUSE, _J.PAUSED))},
+    **{(s.status, _JE.STAGE_DONE): after.status if (after := next_stage(s)) else _J.DONE for s in STAGES},
+    **{(s.status, e): to for s in STAGES for e, to in ((_JE.FAIL, _J.FAILED), (_JE.CANCEL, _J.CANCELLED),
+                                                       (_JE.PAUSE, _J.PAUSED))},
     (_J.PAUSED, _JE.CANCEL): _J.CANCELLED,
     (_J.PAUSED, _JE.FAIL): _J.FAILED,
 }  # fmt: skip
@@ -106,9 +85,9 @@ _CHUNK: dict[tuple[ChunkStatus, ChunkEvent], ChunkStatus] = {
 
 
 def job_after(now: JobStatus, event: JobEvent, interrupted: JobStatus | None = None) -> JobStatus:
-    """The job's next status. ``interrupted``: the status to go back to on resume and retry.
+    """The job's next status. ``interrupted``: the status that resume and retry go back to.
 
-    Raises IllegalTransition, in words for the person who asked.
+    Raises IllegalTransition, with a message for the user.
     """
     if event is JobEvent.RESUME and now is JobStatus.PAUSED and interrupted:
         return interrupted
@@ -129,19 +108,19 @@ def chunk_after(now: ChunkStatus, event: ChunkEvent) -> ChunkStatus:
 
 
 def chunk_before(event: ChunkEvent) -> tuple[ChunkStatus, ...]:
-    """The statuses that ``event`` is possible in: the condition of a conditional UPDATE."""
+    """The statuses in which ``event`` is possible: the condition of a conditional UPDATE."""
     return tuple(s for s, e in _CHUNK if e is event)
 
 
 @dataclass(frozen=True, slots=True)
 class RetryLimits:
-    """How many attempts of a chunk may fail by the task's own error, and be lost by infrastructure."""
+    """The limits per chunk: attempts that fail by the task's own error, and attempts lost to infrastructure."""
 
     task_errors: int
     infrastructure_losses: int
 
 
 def after_failure(limits: RetryLimits, task_errors: int, losses: int, *, permanent: bool) -> ChunkEvent:
-    """Whether a chunk goes back to be tried again or has failed for good; counts include the failure just seen."""
+    """RELEASE where a chunk is tried again, FAIL where it has failed for good. Counts include the latest failure."""
     exhausted = task_errors >= limits.task_errors or losses >= limits.infrastructure_losses
     return ChunkEvent.FAIL if permanent or exhausted else ChunkEvent.RELEASE

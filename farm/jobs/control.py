@@ -1,19 +1,19 @@
-"""What people do with a job that is there: cancel, pause, resume, retry."""
+"""What people do with an existing job: cancel, pause, resume, retry."""
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from farm.database.models import Attempt, Chunk, Job
 from farm.database.statuses import move_chunk, move_job
-from farm.domain.lifecycle import ChunkEvent, ChunkStatus, JobEvent, JobStatus
+from farm.domain.lifecycle import ChunkEvent, ChunkStatus, JobEvent
+from farm.domain.stages import STAGES, JobStatus
 from farm.errors import IllegalTransition, NotFound, StorageError
 from farm.jobs.context import Context
 from farm.jobs.ending import withdraw
-from farm.messages import STAGES
 
 
 def find_job(session: Session, job_id: str) -> Job:
-    """A job by its id or the beginning of it. Raises NotFound."""
+    """The job with this id, or whose id begins so. Raises NotFound."""
     found = list(session.scalars(select(Job).where(Job.id.startswith(job_id, autoescape=True)).limit(2)))
     if len(found) != 1 or not job_id:
         what = "more than one job begins with" if found else "no job"
@@ -22,7 +22,10 @@ def find_job(session: Session, job_id: str) -> Job:
 
 
 def control(context: Context, job_id: str, event: JobEvent) -> tuple[str, JobStatus]:
-    """Apply cancel, pause, resume or retry. Returns the job's id and new status. Raises NotFound, IllegalTransition."""
+    """Apply cancel, pause, resume or retry. Returns the job's id and new status.
+
+    Raises NotFound, IllegalTransition, StorageError.
+    """
     with context.database.write() as session:
         job, now = find_job(session, job_id), context.clock()
         if event is JobEvent.RETRY:
@@ -40,7 +43,7 @@ def control(context: Context, job_id: str, event: JobEvent) -> tuple[str, JobSta
 
 
 def retry_job(session: Session, job: Job, now: float) -> None:
-    """A failed or cancelled job goes on where it stopped, its count of failures forgotten. Raises IllegalTransition."""
+    """Resume a failed or cancelled job where it stopped, with its failures reset. Raises IllegalTransition."""
     if job.interrupted is None:
         raise IllegalTransition(f"cannot retry a job that is {job.status}")
     move_job(session, job, JobEvent.RETRY, now)
@@ -51,10 +54,11 @@ def retry_job(session: Session, job: Job, now: float) -> None:
 
 
 def intact(context: Context, job_id: str) -> bool:
-    """Whether everything that the rest of the job reads is still in the store."""
+    """Whether the store still has everything that the rest of the job reads."""
     with context.database.read() as session:
         rows = session.execute(select(Chunk.stage, Chunk.artefact, Chunk.inputs).where(Chunk.job_id == job_id)).all()
-    last = max((STAGES.index(row.stage) for row in rows), default=0)
-    # earlier stages' results were used up: what counts is what the newest stage reads and has written
-    needed = [a for row in rows if STAGES.index(row.stage) == last for a in (row.artefact, *row.inputs) if a]
+    order = [stage.name for stage in STAGES]
+    newest = max((row.stage for row in rows), key=order.index, default=None)
+    # the artefacts of earlier stages have served: what counts is what the newest stage reads and has written
+    needed = [a for row in rows if row.stage == newest for a in (row.artefact, *row.inputs) if a]
     return all(context.store.exists(artefact["key"]) for artefact in needed)

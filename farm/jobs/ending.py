@@ -1,15 +1,16 @@
-"""How a job ends before it is done: it fails, and what is out is withdrawn."""
+"""How a job ends early: it fails, and its open chunks are withdrawn."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from farm.database.models import Chunk, Job
 from farm.database.statuses import end_attempt, move_chunk, move_job
-from farm.domain.lifecycle import OPEN_CHUNKS, AttemptStatus, ChunkEvent, JobEvent, JobStatus
+from farm.domain.lifecycle import OPEN_CHUNKS, AttemptStatus, ChunkEvent, JobEvent
+from farm.domain.stages import JobStatus
 
 
 def fail_job(session: Session, job: Job, now: float, reason: str) -> None:
-    """The job fails with a reason; nothing more of it is handed out."""
+    """Fail a job with a reason; no more of its chunks are handed out. Does nothing to a job that is over."""
     if JobStatus(job.status).over:
         return
     move_job(session, job, JobEvent.FAIL, now, reason)
@@ -17,8 +18,12 @@ def fail_job(session: Session, job: Job, now: float, reason: str) -> None:
 
 
 def withdraw(session: Session, job: Job, now: float) -> None:
-    """Take back everything of a job that is out. Workers learn of it from the answer to their next progress."""
-    for chunk in session.scalars(select(Chunk).where(Chunk.job_id == job.id, Chunk.status.in_(OPEN_CHUNKS))):
+    """Cancel a job's open chunks and attempts. Workers learn of it from the answer to their next progress.
+
+    The caller has changed, and so locked, the job's row.
+    """
+    still_open = select(Chunk).where(Chunk.job_id == job.id, Chunk.status.in_(OPEN_CHUNKS)).order_by(Chunk.id)
+    for chunk in session.scalars(still_open):
         for attempt in chunk.attempts:
             end_attempt(session, attempt, AttemptStatus.CANCELLED, now)
         move_chunk(session, chunk, ChunkEvent.CANCEL)

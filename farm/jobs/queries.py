@@ -1,4 +1,4 @@
-"""Facts about jobs for the faces of the farm: plain values, read in one transaction each."""
+"""Facts about jobs for user interfaces: plain values, each read in one transaction."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,17 +9,20 @@ from typing import Any
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from farm.database.models import Attempt, Chunk, Event, Job, Worker
-from farm.domain.lifecycle import AttemptStatus, ChunkStatus, JobStatus
+from farm.database.models import Attempt, Chunk, Event, Job, Note, Worker
+from farm.domain.lifecycle import AttemptStatus, ChunkStatus
+from farm.domain.stages import STAGES, JobStatus
 from farm.errors import NotFound
 from farm.jobs.context import Context
 from farm.jobs.control import find_job
-from farm.messages import STAGES, Artefact
+from farm.messages import Artefact
+
+_SEGMENTS = STAGES[-1].inputs  # the last stage reads the segments
 
 
 @dataclass(frozen=True, slots=True)
 class StageFacts:
-    """How far one stage of a job is. Frames count whole chunks, and those that are under way as far as reported."""
+    """Progress of one stage of a job. ``frames_done``: of finished chunks, and of running ones as far as reported."""
 
     stage: str
     chunks: int
@@ -34,8 +37,8 @@ class StageFacts:
 class JobFacts:
     """One job as people see it. Times in seconds since the epoch.
 
-    ``container``: FFmpeg's name of the output's, ``pictures`` for a folder of them. ``psnr``: the lowest of any chunk,
-    in dB, away from the faces; None where nothing was measured, or nothing differs.
+    ``container``: FFmpeg's name of the output's container, ``pictures`` for a directory of pictures. ``psnr``: the
+    lowest of any chunk, in dB, away from the faces; None where nothing was measured, or nothing differs.
     """
 
     id: str
@@ -81,13 +84,13 @@ class WorkerFacts:
 
 
 def job_facts(context: Context, job_id: str) -> JobFacts:
-    """Facts about the job whose id begins so. Raises NotFound."""
+    """Facts about the job with this id, or whose id begins so. Raises NotFound."""
     with context.database.read() as session:
         return _facts(session, find_job(session, job_id))
 
 
 def job_status(context: Context, job_id: str) -> JobStatus:
-    """The status of the job with exactly this id: the cheapest question there is. Raises NotFound."""
+    """The status of the job with exactly this id: the cheapest query. Raises NotFound."""
     with context.database.read() as session:
         found = session.scalar(select(Job.status).where(Job.id == job_id))
     if found is None:
@@ -103,7 +106,7 @@ def list_jobs(context: Context, limit: int = 100) -> list[JobFacts]:
 
 
 def list_workers(context: Context) -> list[WorkerFacts]:
-    """All workers that ever said hello."""
+    """All workers that have ever reported."""
     with context.database.read() as session:
         rows = session.scalars(select(Worker).order_by(Worker.name))
         return [WorkerFacts(w.name, w.device, w.host, w.pid, w.alive, w.seen_at) for w in rows]
@@ -123,7 +126,7 @@ def live_encoders(context: Context) -> frozenset[str] | None:
 
 
 def job_events(context: Context, job_id: str) -> list[tuple[float, str]]:
-    """What happened to a job, in order. Raises NotFound."""
+    """The events of a job, in order. Raises NotFound."""
     with context.database.read() as session:
         job = find_job(session, job_id)
         rows = session.scalars(select(Event).where(Event.job_id == job.id).order_by(Event.id))
@@ -144,11 +147,11 @@ def _facts(session: Session, job: Job) -> JobFacts:
         seconds=job.seconds,
         created_at=job.created_at,
         finished_at=job.finished_at,
-        notes=tuple(job.notes),
+        notes=tuple(session.scalars(select(Note.text).where(Note.job_id == job.id).order_by(Note.id))),
         failures=failures or 0,
-        stages=tuple(_stage(session, job, stage) for stage in STAGES),
+        stages=tuple(_stage(session, job, stage.name) for stage in STAGES if stage.counts_frames),
         container=job.container,
-        psnr=lowest_psnr(Artefact.model_validate(row) for row in _made(session, job, "redact")),
+        psnr=lowest_psnr(Artefact.model_validate(row) for row in _segments(session, job)),
     )
 
 
@@ -158,11 +161,11 @@ def lowest_psnr(segments: Iterable[Artefact]) -> float | None:
     return min(measured, default=None)
 
 
-def _made(session: Session, job: Job, stage: str) -> Iterable[Any]:
-    """What a stage of a job that is over has made; before, the answer would be of one part only."""
+def _segments(session: Session, job: Job) -> Iterable[dict[str, Any] | None]:
+    """The segments of a job that is over, as JSON; before, the answer would be of a part only."""
     if not JobStatus(job.status).over:
         return ()
-    mine = (Chunk.job_id == job.id, Chunk.stage == stage, Chunk.artefact.is_not(None))
+    mine = (Chunk.job_id == job.id, Chunk.stage == _SEGMENTS, Chunk.artefact.is_not(None))
     return session.scalars(select(Chunk.artefact).where(*mine))
 
 
@@ -183,7 +186,7 @@ def _stage(session: Session, job: Job, stage: str) -> StageFacts:
         .where(*mine, Attempt.status == AttemptStatus.LEASED.value)
     )
     spent: Counter[str] = Counter()
-    if JobStatus(job.status).over:  # the sums are of interest at the end, and cost more than the rest
+    if JobStatus(job.status).over:  # of interest only at the end, and the most expensive query
         for row in session.scalars(select(Chunk.spent).where(*mine, is_done)):
             spent.update(row)
     return StageFacts(

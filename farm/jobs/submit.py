@@ -11,12 +11,13 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from farm.database.models import Chunk, Job
-from farm.database.statuses import move_job, note
-from farm.domain import artefacts as keys
-from farm.domain.artefacts import pts_key
-from farm.domain.lifecycle import ChunkStatus, JobEvent, JobStatus
+from farm.database.statuses import add_note, move_job, record_event
+from farm.domain.artefacts import job_fingerprint, options_row, plan_key, pts_key
+from farm.domain.lifecycle import ChunkStatus, JobEvent
 from farm.domain.manifest import Manifest, dump_manifest, load_manifest
+from farm.domain.stages import JobStatus
 from farm.errors import OutputError
+from farm.jobs.beginning import begin_stage
 from farm.jobs.context import Context
 from farm.jobs.control import intact, retry_job
 from farm.jobs.placing import Prepared
@@ -40,13 +41,13 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
     request, output = prepared.request, prepared.output
     prepared.check_place()  # earlier videos of the same command may have taken hours
     manifest, pts = prepared.plan(workers)
-    name = keys.job_fingerprint(manifest.source.digest, model_sha256, request.options, prepared.container)
+    name = job_fingerprint(manifest.source.digest, model_sha256, request.options, prepared.container)
     with context.database.read() as session:
         same = select(Job).where(Job.fingerprint == name).order_by(Job.created_at.desc())
         earlier = list(session.scalars(same))
     if request.chunk_seconds is None:
         manifest, pts = _as_before(context, earlier, manifest, pts)
-    plan = keys.plan_key(manifest)
+    plan = plan_key(manifest)
     _store_plan(context, plan, manifest, pts)
     unfinished = next((j for j in earlier if j.output == str(output) and j.status != JobStatus.DONE), None)
     if unfinished is not None and unfinished.plan == plan and intact(context, unfinished.id):
@@ -96,7 +97,7 @@ def _go_on(context: Context, job_id: str, output: Path, overwrite: bool) -> Subm
             retry_job(session, job, now)
         done = (Chunk.job_id == job.id, Chunk.status == ChunkStatus.DONE.value)
         session.execute(update(Chunk).where(*done).values(reused=True))  # for the summary: not done for this submission
-        note(session, now, "submitted again: goes on", job.id)
+        record_event(session, now, "submitted again: goes on", job.id)
     return Submitted(job_id, output, resumed=True)
 
 
@@ -123,23 +124,20 @@ def _write_down(
         output=str(prepared.output),
         overwrite=request.overwrite,
         container=prepared.container,
-        options=keys.options_row(request.options),
+        options=options_row(request.options),
         plan=plan,
         model_sha256=model_sha256,
         frames=manifest.frames,
         seconds=manifest.seconds,
         created_at=now,
-        notes=list(dict.fromkeys((*prepared.notes, *manifest.notes))),
         encoder=manifest.encoder.encoder,
     )
-    detect = keys.detect_fingerprint(manifest.source.digest, model_sha256, request.options)
     with context.database.write() as session:
         _refuse_claimed(session, job)
         session.add(job)
         session.flush()
-        for chunk in manifest.chunks:
-            row = Chunk(job_id=job.id, stage="detect", index=chunk.index, frames=chunk.frames, fingerprint=detect)
-            session.add(row)
-        note(session, now, f"submitted: {manifest.frames} frames in {len(manifest.chunks)} chunks", job.id)
-        move_job(session, job, JobEvent.STAGE_DONE, now)
+        for text in (*prepared.notes, *manifest.notes):
+            add_note(session, job.id, text)
+        record_event(session, now, f"submitted: {manifest.frames} frames in {len(manifest.chunks)} chunks", job.id)
+        begin_stage(session, job, manifest, now)
     return Submitted(job.id, prepared.output, resumed=False)

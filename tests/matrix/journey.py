@@ -18,7 +18,7 @@ from farm.domain.options import JobOptions, RedactOptions
 from farm.domain.track import load_frame
 from farm.jobs.placing import Request, prepare
 from farm.media.encoding.encoders import ENCODERS
-from farm.messages import Artefact, Order, Stage
+from farm.messages import Artefact, Order
 from farm.storage.local import LocalStorage
 from tests.matrix.pixels import Rectangle
 from workers.stages.compose import run_compose
@@ -106,7 +106,7 @@ def travel(
         with store.create(f"plans/p/pts/{chunk.name}.json") as path:
             path.write_text(json.dumps(pts.tolist()))
 
-    def order(stage: Stage, chunk: int, *inputs: Artefact) -> Order:
+    def order(stage: str, chunk: int, *inputs: Artefact) -> Order:
         return Order(
             job="job",
             stage=stage,

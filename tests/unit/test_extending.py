@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from farm.cli import submit
 from farm.cli.model_progress import model_digest
 from farm.cli.submit_options import error_text, job_options
-from farm.domain.artefacts import detect_fingerprint, options_row, redact_fingerprint
+from farm.domain.artefacts import fingerprint_facts, options_row, stage_fingerprint
 from farm.domain.detectors import DETECTORS, DetectOptions
 from farm.domain.option import option
 from farm.domain.options import STYLES, JobOptions, RedactOptions, load_options
@@ -25,6 +25,7 @@ from farm.domain.weights import Weights
 from farm.errors import ModelError, SettingsError
 from farm.models.store import ModelStore
 from farm.settings import Settings, load_settings
+from tests.unit.domain.test_stages import MANIFEST
 from workers.vision.detectors.registry import create_detector
 from workers.vision.device import Device
 from workers.vision.redactors.registry import create_redactor
@@ -114,8 +115,9 @@ def test_own_options_survive_json_and_are_part_of_the_fingerprint() -> None:
     assert row["redact"]["colour"] == "blue"
     assert load_options(row) == options
     other = JobOptions(detect=ToyDetector(reach=6), redact=DotsStyle(colour="red"))
-    assert detect_fingerprint("d", "w", options) != detect_fingerprint("d", "w", other)
-    assert redact_fingerprint("l", options, ENCODER) != redact_fingerprint("l", other, ENCODER)
+    for stage in ("detect", "redact"):
+        names = [stage_fingerprint(stage, fingerprint_facts(MANIFEST, "w", asked, "mp4")) for asked in (options, other)]
+        assert names[0] != names[1]
     assert load_options(asdict(other)) == other
 
 

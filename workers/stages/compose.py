@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+from farm.domain.artefacts import PICTURE_ARCHIVE, artefact_key, is_of_chunk
 from farm.errors import VerificationError
 from farm.media.composing.compose import compose, left_out
 from farm.media.composing.containers import MUXERS
@@ -26,8 +27,8 @@ def run_compose(order: Order, store: Storage, tools: Tools, report: Report) -> R
     spent = Spent()
     plan = read_plan(order, store)
     kind = plan.options.compose.pictures
-    suffix = ".zip" if kind else next((s for s, muxer in MUXERS.items() if muxer == order.container), ".mkv")
-    key = f"outputs/{order.fingerprint}/output{suffix}"
+    suffix = PICTURE_ARCHIVE if kind else next((s for s, muxer in MUXERS.items() if muxer == order.container), ".mkv")
+    key = artefact_key("compose", order.fingerprint, suffix=suffix)
     make = _write_pictures if kind else _compose
     threads = tools.threads
     result = make_once(store, key, plan.manifest.frames, spent, lambda path: make(path, plan, threads, report, spent))
@@ -73,7 +74,7 @@ def _segments(plan: Plan, stack: ExitStack, report: Report, spent: Spent) -> lis
     with spent.part("check"):
         done = 0
         for chunk, segment in zip(manifest.chunks, segments, strict=True):
-            if not segment.key.endswith(f"/{chunk.name}.mp4") or segment.frames != chunk.frames:
+            if not is_of_chunk("redact", segment.key, chunk) or segment.frames != chunk.frames:
                 raise VerificationError(f"{segment.key} is not the segment of chunk {chunk.name}")
             check_input(plan.store, segment)
             done += chunk.frames

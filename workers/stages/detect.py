@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
+from farm.domain.artefacts import artefact_key
 from farm.domain.detection import (
     ChunkDetections,
     Detection,
@@ -40,7 +41,7 @@ def run_detect(order: Order, store: Storage, tools: Tools, report: Report) -> Re
     """
     spent = Spent()
     plan = read_plan(order, store)
-    key = f"detections/{order.fingerprint}/{plan.chunk.name}.jsonl"
+    key = artefact_key("detect", order.fingerprint, plan.chunk.name)
     return make_once(store, key, plan.chunk.frames, spent, lambda path: _detect(path, plan, tools, report, spent))
 
 

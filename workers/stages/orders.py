@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pydantic import ValidationError
 
-from farm.domain.artefacts import pts_key
+from farm.domain.artefacts import pts_key, receipt_key
 from farm.domain.detectors import DetectOptions
 from farm.domain.manifest import Chunk, Manifest, load_manifest
 from farm.domain.options import JobOptions, load_options
@@ -115,7 +115,7 @@ def make_once(store: Storage, key: str, frames: int, spent: Spent, write: Callab
         if written.frames != frames:
             raise VerificationError(f"{key}: {written.frames} frames were written, {frames} planned")
     artefact = store.describe(key, frames).model_copy(update={"psnr": written.psnr})
-    with store.create(_receipt(key)) as path:
+    with store.create(receipt_key(key)) as path:
         path.write_text(artefact.model_dump_json())
     return Result(artefact, reused=False, spent=spent.seconds())
 
@@ -126,19 +126,15 @@ def check_input(store: Storage, artefact: Artefact) -> None:
         raise VerificationError(f"{artefact.key} in the store is not what was made", hint="retry the job")
 
 
-def _receipt(key: str) -> str:
-    return f"{key}.receipt.json"
-
-
 def _whole(store: Storage, key: str, frames: int) -> Artefact | None:
     """The artefact that key and receipt agree on. Deletes both where there is a receipt that they do not."""
-    if not store.exists(_receipt(key)):
+    if not store.exists(receipt_key(key)):
         return None
     said: Artefact | None = None
-    with store.read(_receipt(key)) as path, suppress(ValidationError):
+    with store.read(receipt_key(key)) as path, suppress(ValidationError):
         said = Artefact.model_validate_json(path.read_bytes())
     if said is not None and said.frames == frames and store.exists(key) and said.is_whole(store.describe(key, frames)):
         return said
-    store.delete(_receipt(key))
+    store.delete(receipt_key(key))
     store.delete(key)
     return None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 
+from farm.domain.artefacts import artefact_key
 from farm.domain.geometry import Box
 from farm.domain.options import RedactOptions
 from farm.domain.track import FrameTracks, load_frame
@@ -42,7 +43,7 @@ def run_redact(order: Order, store: Storage, tools: Tools, report: Report) -> Re
     """
     spent = Spent()
     plan = read_plan(order, store)
-    key = f"segments/{order.fingerprint}/{plan.chunk.name}.mp4"
+    key = artefact_key("redact", order.fingerprint, plan.chunk.name)
     return make_once(store, key, plan.chunk.frames, spent, lambda path: _redact(path, plan, tools, report, spent))
 
 

@@ -11,9 +11,7 @@ from farm.coordinator.dispatch import dispatch
 from farm.coordinator.outcomes import Reply, accept
 from farm.database.models import Attempt, Chunk, Job, Outgoing
 from farm.database.session import Database
-from farm.database.statuses import move_job
-from farm.domain import artefacts as keys
-from farm.domain.artefacts import pts_key
+from farm.domain.artefacts import artefact_key, options_row, plan_key, pts_key
 from farm.domain.detection import (
     SIGNATURE_SIZE,
     ChunkDetections,
@@ -23,10 +21,10 @@ from farm.domain.detection import (
     dump_frame,
 )
 from farm.domain.geometry import Box
-from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Chunk as PlannedChunk
 from farm.domain.manifest import Manifest, Source, VideoStream, dump_manifest
 from farm.domain.options import JobOptions
+from farm.jobs.beginning import begin_stage
 from farm.jobs.context import Context
 from farm.local.redis import EmbeddedRedis
 from farm.messages import Artefact, Completed, Hello, Order, Started
@@ -97,7 +95,7 @@ class Bench:
 
     def detect(self, order: Order) -> None:
         """Do a detect order: one face that stands still, and report it."""
-        key = f"detections/{order.fingerprint}/{order.chunk}.jsonl"
+        key = artefact_key("detect", order.fingerprint, str(order.chunk))
         flat = bytes(SIGNATURE_SIZE[0] * SIGNATURE_SIZE[1])
         with self.context.store.create(key) as path, path.open("w") as out:
             for n in range(CHUNK_FRAMES):
@@ -146,7 +144,7 @@ def add_job(bench: Bench, tmp_path: Path) -> Callable[..., Manifest]:
         cut = tuple(PlannedChunk(i, 0, i * n, i * n + n, n, i * n) for i in range(chunks))
         manifest = Manifest(source, cut, ENCODER)
         context, options = bench.context, JobOptions()
-        plan = keys.plan_key(manifest)
+        plan = plan_key(manifest)
         for chunk in cut:
             with context.store.create(pts_key(plan, chunk)) as path:
                 path.write_text(json.dumps(list(range(chunk.pts_start, chunk.pts_end))))
@@ -156,15 +154,12 @@ def add_job(bench: Bench, tmp_path: Path) -> Callable[..., Manifest]:
         with context.database.write() as session:
             job = Job(
                 id=job_id, fingerprint=job_id, status="planning", source=source.path, output=str(tmp_path / output),
-                container="mp4", options=keys.options_row(options), plan=plan, model_sha256="1" * 64,
-                frames=manifest.frames, seconds=manifest.seconds, created_at=now, notes=[],
+                container="mp4", options=options_row(options), plan=plan, model_sha256="1" * 64,
+                frames=manifest.frames, seconds=manifest.seconds, created_at=now,
             )  # fmt: skip
             session.add(job)
             session.flush()
-            detect = keys.detect_fingerprint(source.digest, job.model_sha256, options)
-            for chunk in cut:
-                session.add(Chunk(job_id=job_id, stage="detect", index=chunk.index, frames=n, fingerprint=detect))
-            move_job(session, job, JobEvent.STAGE_DONE, now)
+            begin_stage(session, job, manifest, now)
         return manifest
 
     return add

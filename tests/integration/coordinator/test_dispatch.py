@@ -28,9 +28,11 @@ def redacting(bench: Bench, add_job: AddJob, encoder: str, job_id: str = "job", 
     with bench.context.database.write() as session:
         job = session.get_one(Job, job_id)
         job.encoder = encoder
-        for _ in ("linking", "redacting"):
-            move_job(session, job, JobEvent.STAGE_DONE, bench.clock())
         session.query(Chunk).filter_by(job_id=job_id).update({"status": "done"})
+        for count in (0, chunks):  # linking, redacting
+            job.open_chunks = 0
+            session.flush()
+            assert move_job(session, job, JobEvent.STAGE_DONE, bench.clock(), open_chunks=count)
         for index in range(chunks):
             row = Chunk(job_id=job_id, stage="redact", index=index, frames=CHUNK_FRAMES, fingerprint="f", inputs=[])
             session.add(row)

@@ -6,6 +6,7 @@ import pytest
 
 from farm.coordinator.outcomes import Reply, accept, give_all_back
 from farm.domain.manifest import Manifest
+from farm.jobs.queries import job_facts
 from farm.messages import Artefact, Completed, Failed, GivenBack, Goodbye, Outcome, Progress
 from tests.integration.coordinator.conftest import Bench
 
@@ -180,4 +181,4 @@ def test_notes_of_a_result_reach_the_job_once(bench: Bench, add_job: AddJob) -> 
     complete(0, "stream 2 was left out", "another")
     complete(0, "late")
     complete(1, "stream 2 was left out")
-    assert bench.job().notes == ["stream 2 was left out", "another"]
+    assert job_facts(bench.context, "job").notes == ("stream 2 was left out", "another")

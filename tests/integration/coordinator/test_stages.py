@@ -5,12 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from farm.cli.display import jobs_table
 from farm.coordinator.advance import advance, ready
+from farm.coordinator.publishing import remove_intermediates
+from farm.database.models import Attempt, Chunk
+from farm.domain.artefacts import artefact_key, receipt_key
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.track import load_frame
 from farm.errors import IllegalTransition, NotFound
-from farm.jobs.control import control
+from farm.jobs.control import control, intact
+from farm.jobs.queries import job_facts
 from farm.messages import Order
 from tests.integration.coordinator.conftest import Bench
 from tests.integration.coordinator.test_outcomes import fail
@@ -24,7 +29,7 @@ def step(bench: Bench) -> None:
 
 
 def write_output(bench: Bench, order: Order, content: bytes = b"the video") -> str:
-    key = f"outputs/{order.fingerprint}/output.mp4"
+    key = artefact_key("compose", order.fingerprint, suffix=".mp4")
     with bench.context.store.create(key) as path:
         path.write_bytes(content)
     return key
@@ -88,6 +93,66 @@ def test_done_only_after_the_output_has_its_name(bench: Bench, add_job: AddJob) 
     assert bench.job().status == "done"
     assert final.read_bytes() == b"the video"
     assert [p.name for p in final.parent.iterdir() if "part" in p.name] == []
+
+
+def test_intermediates_are_removed_unless_an_unfinished_job_shares_them(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    order = redacted(bench)
+    output, store = write_output(bench, order), bench.context.store
+    segments = bench.chunk(0, "redact").fingerprint
+    segment, tracks = artefact_key("redact", segments, "0_5"), bench.chunk(0, "redact").inputs[0]["key"]
+    for key in (segment, receipt_key(segment)):
+        with store.create(key) as path:
+            path.write_bytes(b"a segment")
+    add_job("twin", output="twin.mp4")
+    with bench.context.database.write() as session:
+        session.add(Chunk(job_id="twin", stage="redact", index=0, frames=5, fingerprint=segments))
+    bench.complete(order, frames=10, key=output)
+    step(bench)
+    assert bench.job().status == "done"
+    assert store.exists(segment)
+    assert not store.exists(output)
+    control(bench.context, "twin", JobEvent.CANCEL)
+    remove_intermediates(bench.context, "job")
+    assert store.exists(segment)  # a cancelled job may be retried
+    with bench.context.database.write() as session:
+        session.query(Chunk).filter_by(job_id="twin", stage="redact").delete()
+    remove_intermediates(bench.context, "job")
+    assert list(store.keys("segments")) == []
+    assert store.exists(tracks)
+
+
+def test_a_job_is_intact_while_what_its_newest_stage_reads_and_wrote_is_there(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    store = bench.context.store
+    detection = (bench.chunk().artefact or {})["key"]
+    assert intact(bench.context, "job")
+    step(bench)
+    store.delete(detection)
+    assert intact(bench.context, "job")  # it has served
+    store.delete(bench.chunk(1, "redact").inputs[0]["key"])
+    assert not intact(bench.context, "job")
+
+
+def test_people_see_the_stages_of_workers(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    step(bench)
+    facts = job_facts(bench.context, "job")
+    assert [(s.stage, s.chunks, s.chunks_done, s.frames, s.frames_done) for s in facts.stages] == [
+        ("detect", 2, 2, 10, 10), ("redact", 2, 0, 10, 0), ("compose", 0, 0, 10, 0),
+    ]  # fmt: skip
+    assert "33 %" in [str(cell) for column in jobs_table([facts]).columns for cell in column.cells]
+
+
+def test_artefacts_that_are_not_those_of_all_chunks_begin_no_stage(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    with bench.context.database.write() as session:
+        session.query(Attempt).delete()
+        session.query(Chunk).filter_by(index=1).delete()
+    step(bench)
+    assert bench.job().status == "failed"
+    assert "the artefacts of detect are not those of all chunks" in (bench.job().reason or "")
+    assert bench.orders() == []
 
 
 def test_a_crash_between_publishing_and_its_record_is_harmless(bench: Bench, add_job: AddJob) -> None:

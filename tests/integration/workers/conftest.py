@@ -15,7 +15,7 @@ from farm.domain.detectors import DetectOptions, StubOptions
 from farm.domain.manifest import Manifest, dump_manifest
 from farm.domain.options import JobOptions, RedactOptions
 from farm.domain.track import FrameTracks, TrackedBox, dump_frame
-from farm.messages import Artefact, Order, Stage
+from farm.messages import Artefact, Order
 from farm.storage.local import LocalStorage
 from tests.planned import plan_of
 from workers.stages.detect import run_detect
@@ -86,7 +86,7 @@ class Bench:
     pts: list[list[int]]
     options: JobOptions = OPTIONS
 
-    def order(self, stage: Stage, chunk: int = 0, inputs: tuple[Artefact, ...] = (), container: str = "") -> Order:
+    def order(self, stage: str, chunk: int = 0, inputs: tuple[Artefact, ...] = (), container: str = "") -> Order:
         return Order(
             job="job",
             stage=stage,

@@ -20,8 +20,7 @@ from typer.testing import CliRunner
 from farm.cli import display
 from farm.cli.main import app
 from farm.cli.submit import interrupted
-from farm.coordinator.advance import found_notes
-from farm.coordinator.linking import Linked
+from farm.coordinator.linking import Linked, found_notes
 from farm.jobs.queries import JobFacts, lowest_psnr
 from farm.messages import Artefact
 

@@ -15,13 +15,13 @@ from farm.domain.lifecycle import (
     ChunkEvent,
     ChunkStatus,
     JobEvent,
-    JobStatus,
     RetryLimits,
     after_failure,
     chunk_after,
     chunk_before,
     job_after,
 )
+from farm.domain.stages import JobStatus
 from farm.errors import IllegalTransition
 from farm.settings import Settings
 from tests.conftest import PROJECT

@@ -1,0 +1,136 @@
+"""The stages of a job: one table that everything else derives from.
+
+A new stage is a row here, a status where it needs one of its own, and the module that implements it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+
+class JobStatus(StrEnum):
+    """The life of a job."""
+
+    PLANNING = "planning"
+    DETECTING = "detecting"
+    LINKING = "linking"
+    REDACTING = "redacting"
+    COMPOSING = "composing"
+    PAUSED = "paused"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self in _OVER
+
+
+_OVER = frozenset({JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One stage.
+
+    - ``by``: who does it; ``module`` implements it, as a function ``run_<name>``.
+    - ``status``: the job's while the stage runs.
+    - ``after``: the stage that has to be done before this one begins.
+    - ``inputs``: the stage whose artefacts it reads. A row per chunk reads the artefact of its own chunk, a single row
+      reads all of them in order.
+    - ``key``: pattern of its artefacts' keys, see :func:`farm.domain.artefacts.artefact_key`.
+    - ``covers``: the facts that its fingerprint covers (see :func:`farm.domain.artefacts.fingerprint_facts`), beside
+      the fingerprint of ``inputs``.
+    - ``per_chunk``: it has one row per chunk, otherwise a single row.
+    - ``counts_frames``: its progress is counted in frames and shown to people.
+    - ``intermediate``: its artefacts are deleted once the output is published.
+    """
+
+    name: str
+    by: Literal["submit", "worker", "coordinator"]
+    module: str
+    status: JobStatus
+    after: str | None = None
+    inputs: str | None = None
+    key: str
+    covers: tuple[str, ...]
+    per_chunk: bool = False
+    counts_frames: bool = False
+    intermediate: bool = False
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        name="plan",
+        by="submit",
+        module="farm.jobs.submit",
+        status=JobStatus.PLANNING,
+        key="plans/{fingerprint}/manifest.json",
+        covers=("manifest",),
+    ),
+    Stage(
+        name="detect",
+        by="worker",
+        module="workers.stages.detect",
+        status=JobStatus.DETECTING,
+        after="plan",
+        key="detections/{fingerprint}/{chunk}.jsonl",
+        covers=("source", "model", "options.detect", "options.source"),
+        per_chunk=True,
+        counts_frames=True,
+    ),
+    Stage(
+        name="link",
+        by="coordinator",
+        module="farm.coordinator.linking",
+        status=JobStatus.LINKING,
+        after="detect",
+        inputs="detect",
+        key="tracks/{fingerprint}/{chunk}.jsonl",
+        covers=("options.link",),
+        per_chunk=True,
+    ),
+    Stage(
+        name="redact",
+        by="worker",
+        module="workers.stages.redact",
+        status=JobStatus.REDACTING,
+        after="link",
+        inputs="link",
+        key="segments/{fingerprint}/{chunk}.mp4",
+        covers=("options.redact", "encoder"),
+        per_chunk=True,
+        counts_frames=True,
+        intermediate=True,
+    ),
+    Stage(
+        name="compose",
+        by="worker",
+        module="workers.stages.compose",
+        status=JobStatus.COMPOSING,
+        after="redact",
+        inputs="redact",
+        key="outputs/{fingerprint}/output{suffix}",
+        covers=("plan", "container", "options.compose"),
+        counts_frames=True,
+        intermediate=True,
+    ),
+)
+
+WORKER_STAGES = tuple(stage for stage in STAGES if stage.by == "worker")
+
+
+def stage_named(name: str) -> Stage:
+    """The stage of this name. Raises KeyError."""
+    return {stage.name: stage for stage in STAGES}[name]
+
+
+def stage_at(status: JobStatus) -> Stage | None:
+    """The stage that runs while a job has this status; None where none does."""
+    return next((stage for stage in STAGES if stage.status is status), None)
+
+
+def next_stage(stage: Stage) -> Stage | None:
+    """The stage that begins when ``stage`` is done; None after the last one."""
+    return next((following for following in STAGES if following.after == stage.name), None)

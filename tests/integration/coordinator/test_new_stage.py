@@ -1,0 +1,99 @@
+"""What a new stage costs: a row and a status in the table, and the module that implements it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PROJECT
+
+pytestmark = pytest.mark.integration
+
+TABLE = "farm/domain/stages.py"
+#: What a commit that adds the stage ``edit`` between link and redact changes in the table.
+CHANGES = {
+    '    LINKING = "linking"\n': '    LINKING = "linking"\n    EDITING = "editing"\n',
+    '        after="link",\n        inputs="link",\n': '        after="edit",\n        inputs="edit",\n',
+    '    Stage(\n        name="redact",\n': """\
+    Stage(
+        name="edit",
+        by="coordinator",
+        module="farm.coordinator.editing",
+        status=JobStatus.EDITING,
+        after="link",
+        inputs="link",
+        key="masks/{fingerprint}/{chunk}.jsonl",
+        covers=("options.redact",),
+        per_chunk=True,
+    ),
+    Stage(
+        name="redact",
+""",
+}
+MODULE = '''\
+"""Stage edit: the tracks as they are."""
+
+from farm.domain.artefacts import artefact_key
+
+
+def run_edit(context, job, manifest, inputs, fingerprint):
+    masks = []
+    for chunk, tracks in zip(manifest.chunks, inputs, strict=True):
+        key = artefact_key("edit", fingerprint, chunk.name)
+        with context.store.read(tracks.key) as read, context.store.create(key) as write:
+            write.write_text(read.read_text())
+        masks.append(context.store.describe(key, tracks.frames))
+    return masks, ["2 masks"]
+'''
+TEST = """\
+from farm.domain.lifecycle import JobEvent, job_after
+from farm.domain.stages import JobStatus
+from farm.jobs.queries import job_events, job_facts
+from tests.integration.coordinator.test_stages import detected, step
+
+
+def test_edit_stands_between_link_and_redact(bench, add_job):
+    detected(bench, add_job)
+    step(bench)
+    assert bench.job().status == "redacting"
+    assert [bench.chunk(i, "edit").status for i in (0, 1)] == ["done", "done"]
+    orders = bench.orders()
+    assert [o.stage for o in orders] == ["redact", "redact"]
+    assert [o.inputs[0].key for o in orders] == [bench.chunk(i, "edit").artefact["key"] for i in (0, 1)]
+    assert all(o.inputs[0].key.startswith("masks/") for o in orders)
+    facts = job_facts(bench.context, "job")
+    assert facts.notes[-1] == "2 masks"
+    assert [s.stage for s in facts.stages] == ["detect", "redact", "compose"]
+    texts = [text for _, text in job_events(bench.context, "job")]
+    assert texts.index("linking → editing") < texts.index("editing → redacting")
+
+
+def test_a_job_may_be_paused_and_cancelled_there():
+    assert job_after(JobStatus.EDITING, JobEvent.PAUSE) == "paused"
+    assert job_after(JobStatus.EDITING, JobEvent.CANCEL) == "cancelled"
+"""
+
+
+def test_a_stage_is_added_in_the_table_and_in_its_own_module(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    for folder in ("farm", "workers", "migrations", "tests"):
+        shutil.copytree(PROJECT / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "pyproject.toml", project)
+    table = (project / TABLE).read_text()
+    for old, new in CHANGES.items():
+        assert table.count(old) == 1
+        table = table.replace(old, new)
+    (project / TABLE).write_text(table)
+    (project / "farm/coordinator/editing.py").write_text(MODULE)
+    coordinator = project / "tests/integration/coordinator"
+    (coordinator / "test_edit.py").write_text(TEST)
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    chosen = [coordinator / name for name in ("test_edit.py", "test_stages.py")]
+    done = subprocess.run(
+        [*words, *chosen],
+        cwd=project, env={**os.environ, "PYTHONPATH": str(project)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr

@@ -1,0 +1,149 @@
+"""The table of the stages is consistent, and keys and fingerprints follow it."""
+
+from dataclasses import replace
+from fractions import Fraction
+from importlib.util import find_spec
+from itertools import pairwise
+
+import pytest
+
+from farm.domain.artefacts import (
+    artefact_folder,
+    artefact_key,
+    fingerprint_facts,
+    is_of_chunk,
+    job_fingerprint,
+    plan_key,
+    pts_key,
+    stage_fingerprint,
+)
+from farm.domain.detectors import CenterFaceOptions
+from farm.domain.manifest import Chunk, Manifest, Source, VideoStream
+from farm.domain.options import ComposeOptions, JobOptions, LinkOptions, RedactOptions, SourceOptions
+from farm.domain.stages import STAGES, WORKER_STAGES, JobStatus, next_stage, stage_at, stage_named
+from farm.messages import STAGES as ORDERED
+from tests.planned import ENCODER
+
+VIDEO = VideoStream(0, "h264", 64, 48, "yuv420p", Fraction(1, 25), Fraction(25), None, 2, 2, 2, 2)
+CHUNKS = (Chunk(0, 0, -5, 0, 5, -5), Chunk(1, 0, 0, 5, 5, 0))
+MANIFEST = Manifest(Source("/in.mp4", 1, 1, "0" * 64, "mp4", VIDEO, ()), CHUNKS, ENCODER)
+FACTS = fingerprint_facts(MANIFEST, "1" * 64, JobOptions(), "mp4", "plans/p/manifest.json")
+AFTER_PLAN = [stage.name for stage in STAGES[1:]]
+
+
+def test_the_stages_are_the_designs_in_order() -> None:
+    assert [s.name for s in STAGES] == ["plan", "detect", "link", "redact", "compose"]
+    assert [s.by for s in STAGES] == ["submit", "worker", "coordinator", "worker", "worker"]
+
+
+def test_each_stage_waits_for_the_one_before() -> None:
+    assert STAGES[0].after is None
+    for before, stage in pairwise(STAGES):
+        assert stage.after == before.name
+        assert next_stage(before) is stage
+    assert next_stage(STAGES[-1]) is None
+
+
+def test_what_a_stage_reads_is_there_for_every_chunk() -> None:
+    for index, stage in enumerate(STAGES):
+        if stage.inputs:
+            source = stage_named(stage.inputs)
+            assert source in STAGES[:index]
+            assert source.per_chunk
+
+
+def test_names_statuses_and_keys_are_unique() -> None:
+    for values in (
+        [s.name for s in STAGES],
+        [s.status for s in STAGES],
+        [artefact_folder(s.name, "f") for s in STAGES],
+        [artefact_key(s.name, "f", "0_5") for s in STAGES],
+    ):
+        assert len(set(values)) == len(STAGES)
+
+
+def test_a_key_names_the_chunk_exactly_where_there_is_one_artefact_per_chunk() -> None:
+    for stage in STAGES:
+        assert (artefact_key(stage.name, "f", "0_5") != artefact_key(stage.name, "f", "5_9")) == stage.per_chunk
+        assert artefact_key(stage.name, "f", "0_5") != artefact_key(stage.name, "g", "0_5")
+
+
+def test_a_status_belongs_to_one_stage_or_to_none() -> None:
+    assert {status for status in JobStatus if stage_at(status) is None} == {"paused", "done", "failed", "cancelled"}
+    assert all(stage_at(stage.status) is stage for stage in STAGES)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_every_stage_has_its_module(stage: object) -> None:
+    assert isinstance(stage, type(STAGES[0]))
+    spec = find_spec(stage.module)
+    assert spec is not None
+    assert spec.loader is not None
+    if stage.by != "submit":
+        source = spec.loader.get_source(stage.module)  # type: ignore[attr-defined]  # a loader of files has it
+        assert f"def run_{stage.name}(" in source
+    if stage.by == "worker":
+        assert stage.module == f"workers.stages.{stage.name}"
+
+
+def test_orders_are_for_the_stages_of_workers() -> None:
+    assert tuple(stage.name for stage in WORKER_STAGES) == ORDERED
+
+
+def test_keys_are_these() -> None:
+    assert artefact_key("detect", "f", "0_5") == "detections/f/0_5.jsonl"
+    assert artefact_key("link", "f", "0_5") == "tracks/f/0_5.jsonl"
+    assert artefact_key("redact", "f", "0_5") == "segments/f/0_5.mp4"
+    assert artefact_key("compose", "f", suffix=".mkv") == "outputs/f/output.mkv"
+    plan = plan_key(MANIFEST)
+    assert plan == f"plans/{plan.split('/')[1]}/manifest.json"
+    assert pts_key(plan, CHUNKS[0]) == plan.replace("manifest.json", "pts/0_-5_0.json")
+    assert plan_key(replace(MANIFEST, shift=1)) != plan
+
+
+def test_a_key_is_of_its_own_chunk_only() -> None:
+    longer = Chunk(0, 10, 0, 5, 5, 0)  # its name ends as that of the other does
+    key = artefact_key("redact", "f", CHUNKS[1].name)
+    assert [is_of_chunk("redact", key, c) for c in (*CHUNKS, longer)] == [False, True, False]
+    assert not is_of_chunk("redact", artefact_key("redact", "f", longer.name), CHUNKS[1])
+    assert not is_of_chunk("detect", key, CHUNKS[1])
+
+
+OTHER = JobOptions(
+    detect=CenterFaceOptions(size=960), link=LinkOptions(gap=0.5), redact=RedactOptions(style="solid"),
+    source=SourceOptions(every=2.0), compose=ComposeOptions(audio="drop"),
+)  # fmt: skip
+CHANGED = {**fingerprint_facts(MANIFEST, "2" * 64, OTHER, "matroska", "plans/q"), "source": "2", "encoder": "libx264"}
+
+
+@pytest.mark.parametrize(
+    ("fact", "first"),
+    [
+        ("source", "detect"),
+        ("model", "detect"),
+        ("options.detect", "detect"),
+        ("options.source", "detect"),
+        ("options.link", "link"),
+        ("options.redact", "redact"),
+        ("encoder", "redact"),
+        ("plan", "compose"),
+        ("container", "compose"),
+        ("options.compose", "compose"),
+    ],
+)
+def test_a_fact_changes_the_fingerprints_from_its_stage_on_and_none_before(fact: str, first: str) -> None:
+    changed = {**FACTS, fact: CHANGED[fact]}
+    assert changed != FACTS
+    differ = [name for name in AFTER_PLAN if stage_fingerprint(name, changed) != stage_fingerprint(name, FACTS)]
+    assert differ == AFTER_PLAN[AFTER_PLAN.index(first) :]
+
+
+def test_every_fact_is_covered_by_one_stage() -> None:
+    covered = [fact for stage in STAGES[1:] for fact in stage.covers]
+    assert sorted(covered) == sorted(FACTS)
+
+
+def test_a_jobs_fingerprint_covers_source_model_options_and_container() -> None:
+    base = ("0" * 64, "1" * 64, JobOptions(), "mp4")
+    others = [("2", *base[1:]), (base[0], "2", *base[2:]), (*base[:2], OTHER, "mp4"), (*base[:3], "matroska")]
+    assert len({job_fingerprint(*facts) for facts in (base, *others)}) == 5
