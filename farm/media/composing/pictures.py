@@ -20,13 +20,13 @@ from farm.domain.pixels import pixel_format
 from farm.errors import VerificationError
 from farm.media.composing.remux import ChunkPts, open_segment
 from farm.media.failing import reading, writing
+from farm.media.planes import matrix_of
 from farm.media.progress import Progress, nobody
 
 #: The list of the pictures, beside them.
 LIST = "frames.csv"
 _SUFFIXES = {"png": "png", "jpeg": "jpg"}
 Rgb = NDArray[np.uint8] | NDArray[np.uint16]
-_BT709, _BT601, _UNSPECIFIED, _RGB = 1, 5, 2, 0
 _FULL, _LIMITED = 2, 1
 _TICK = Fraction(1)
 _JPEG_QUALITY = "2"  # FFmpeg's scale, 2 (best) to 31
@@ -102,12 +102,9 @@ def _rgb(frame: VideoFrame, video: VideoStream) -> Rgb:
     """The frame as RGB rows: uint8, or uint16 where the source has more than 8 bits."""
     pixels = pixel_format(video.pix_fmt)
     deep = pixels is not None and pixels.bits > 8
-    matrix = video.color_space
-    if matrix in (_UNSPECIFIED, _RGB):
-        matrix = _BT709 if video.height >= 720 else _BT601
     rows = frame.to_ndarray(
         format="rgb48le" if deep else "rgb24",
-        src_colorspace=matrix,
+        src_colorspace=matrix_of(video.color_space, video.height),
         src_color_range=_FULL if video.full_range else _LIMITED,
         dst_color_range=_FULL,
     )

@@ -11,8 +11,9 @@ import av.error
 from farm.domain.manifest import Chunk, Source, VideoStream
 from farm.domain.pixels import plain_format
 from farm.errors import SourceError
+from farm.media.planes import black_frame
 from farm.media.reading.counting import counted_frames
-from farm.media.reading.damage import EARLIER, Scout, black_frame, fits, seek
+from farm.media.reading.damage import EARLIER, Scout, fits, seek
 from farm.media.reading.decoding import decoded, set_up_decoder, strictness
 from farm.media.reading.frame_facts import frame_facts
 from farm.media.reading.opening import open_source

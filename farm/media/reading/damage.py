@@ -18,8 +18,7 @@ from av.container import InputContainer
 from av.packet import Packet
 
 from farm.domain.manifest import Chunk, VideoStream
-from farm.domain.pixels import PixelFormat, pixel_format, plain_format
-from farm.errors import SourceError
+from farm.domain.pixels import plain_format
 from farm.media.reading.decoding import decoded, packets, set_up_decoder, strictness
 from farm.media.reading.opening import open_source
 from farm.media.reading.shown import is_shown
@@ -174,32 +173,3 @@ def _keys(container: InputContainer, stream: av.VideoStream) -> Generator[int, N
     for packet in packets(container, stream):
         if packet.is_keyframe and packet.pts is not None:
             yield packet.pts
-
-
-def black_frame(video: VideoStream, pts: int) -> av.VideoFrame:
-    """A wholly black, opaque frame of the video's size and format at ``pts``."""
-    frame = av.VideoFrame(video.width, video.height, video.pix_fmt)
-    frame.pts, frame.time_base = pts, video.time_base
-    pixels = pixel_format(video.pix_fmt)
-    if pixels is None:
-        raise SourceError(f"pixel format {video.pix_fmt} cannot be redacted")
-    full = video.full_range
-    for plane, sample in zip(frame.planes, _black_samples(pixels, full=full), strict=True):
-        plane.update(sample * (plane.buffer_size // len(sample)) + bytes(plane.buffer_size % len(sample)))
-    return frame
-
-
-def _black_samples(pixels: PixelFormat, *, full: bool) -> list[bytes]:
-    """For each plane the bytes of a black sample, or of a black pixel where samples are packed."""
-    if pixels.samples:
-        return [bytes(255 if sample == "a" else 0 for sample in pixels.samples)]
-    width = 1 if pixels.bits == 8 else 2
-    dark = 0 if full or pixels.family != "yuv" else 16 << (pixels.bits - 8)
-    values = [dark]
-    if pixels.family == "yuv":
-        values += [pixels.neutral] * 2
-    elif pixels.family == "rgb":
-        values += [0] * 2
-    if pixels.alpha:
-        values.append((1 << pixels.bits) - 1)
-    return [value.to_bytes(width, "little") for value in values]

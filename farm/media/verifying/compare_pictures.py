@@ -1,6 +1,6 @@
 """Compares an output's pictures with the source's, block by block: what was changed, and how good the rest is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import inf
@@ -11,7 +11,8 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from farm.domain.pixels import PixelFormat
-from farm.media.verifying.fidelity import MOVES, NEARER, Plane, planes_of, psnr
+from farm.media.planes import LIMITED_BLACK, Plane, format_of, planes_of
+from farm.media.verifying.fidelity import MOVES, NEARER, psnr
 from farm.media.verifying.verify_video import seconds
 
 Blocks = NDArray[Any]
@@ -37,6 +38,8 @@ _MOVES, _MOVING = 31.0, 8
 _TIMES_NEARER = 4.0
 #: Every so many frames it is seen whether the picture is moved, where it is not as good as this (dB).
 _EVERY, _GOOD = 30, 35.0
+#: A sample of a black frame may be this much brighter than black (of 255).
+_NOISE = 4
 
 
 @dataclass(slots=True)
@@ -79,10 +82,10 @@ class Pictures:
 
     def take(self, number: int, when: Fraction, source: VideoFrame | None, output: VideoFrame) -> None:
         """Compares a frame at ``when`` seconds with the source's; None stands for one that cannot be decoded."""
-        got, layout = planes_of(output)
+        got, layout = planes_of(output), format_of(output.format.name)
         peak = (1 << layout.bits) - 1
         black = is_black(got, layout)
-        want = None if source is None else planes_of(fitted(source, output))[0]
+        want = None if source is None else planes_of(fitted(source, output))
         if want is None or (black and _worse(want[0], got[0], peak)):
             self._black(number, when, black=black)
             self._before = None
@@ -176,9 +179,9 @@ class Pictures:
 
 def fitted(source: VideoFrame, output: VideoFrame) -> VideoFrame:
     """The source's frame in the output's size and pixel format, where they differ (a scaled or converted output)."""
-    want, got = planes_of(source), planes_of(output)
-    alike = (want[1].bits, want[1].family) == (got[1].bits, got[1].family) and want[0][0].shape == got[0][0].shape
-    if alike:
+    want, got = format_of(source.format.name), format_of(output.format.name)
+    same_size = (source.width, source.height) == (output.width, output.height)
+    if same_size and (want.bits, want.family) == (got.bits, got.family):
         return source
     return source.reformat(width=output.width, height=output.height, format=output.format.name)
 
@@ -193,7 +196,7 @@ def block_errors(want: Plane, got: Plane, across: int = 1, down: int = 1) -> tup
     return _block_sums(squares, across, down)
 
 
-def _colours_changed(want: list[Plane], got: list[Plane], layout: PixelFormat, most: float) -> Blocks | None:
+def _colours_changed(want: Sequence[Plane], got: Sequence[Plane], layout: PixelFormat, most: float) -> Blocks | None:
     """Which blocks have another colour; None where there is no colour."""
     found: Blocks | None = None
     for ours, theirs in zip(want[1:3], got[1:3], strict=True) if layout.family != "gray" else ():
@@ -248,9 +251,9 @@ def is_moved(want: Plane, got: Plane, blocks: Blocks, peak: int) -> bool:
     return max(value(dy, dx) for dy, dx in MOVES) > value(0, 0) + NEARER
 
 
-def is_black(planes: list[Plane], layout: PixelFormat) -> bool:
-    """Whether a frame is wholly black, but for what encoding makes of it: in limited range 16 is black."""
-    dark = 20 << (layout.bits - 8)
+def is_black(planes: Sequence[Plane], layout: PixelFormat) -> bool:
+    """Whether a frame is black in any range, within what lossy encoding changes."""
+    dark = LIMITED_BLACK + _NOISE << (layout.bits - 8)
     return all(int(plane.max()) <= dark for plane in (planes[:3] if layout.family == "rgb" else planes[:1]))
 
 

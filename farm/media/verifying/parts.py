@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from farm.domain.manifest import VideoStream
 from farm.errors import VerificationError
 from farm.media.failing import reading
+from farm.media.planes import format_of, planes_of
 from farm.media.reading.decoding import decoded, set_up_decoder
 from farm.media.reading.opening import open_source
-from farm.media.verifying.fidelity import planes_of
 from farm.media.verifying.planned import PlannedFrames
 
 _SIDE = 8  # a picture's look is the means of 8 x 8 fields of its luma
@@ -83,11 +83,10 @@ def _looks(path: Path, video: VideoStream, places: frozenset[int]) -> Iterator[L
 
 def look_of(frame: VideoFrame) -> Look:
     """The means of 8 x 8 fields of a frame's luma, as shares of the greatest value in 8 bits."""
-    planes, layout = planes_of(frame)
-    luma = planes[0]
+    luma = planes_of(frame)[0]
     rows, columns = (np.linspace(0, side, _SIDE, endpoint=False).astype(int) for side in luma.shape)
     sums = np.add.reduceat(np.add.reduceat(luma.astype(np.float32), columns, axis=1), rows, axis=0)
-    means = sums * (_SIDE * _SIDE / luma.size / (1 << (layout.bits - 8)))
+    means = sums * (_SIDE * _SIDE / luma.size / (1 << (format_of(frame.format.name).bits - 8)))
     return means.astype(np.float16)
 
 
