@@ -9,7 +9,7 @@ from pathlib import Path
 import ffmpeg
 
 from farm.domain.manifest import OtherStream, Source
-from farm.media.composing.boxes import colour_boxes
+from farm.media.composing.colour_boxes import colour_boxes
 from farm.media.composing.window import Window
 from farm.media.reading.opening import input_options
 

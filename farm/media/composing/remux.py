@@ -20,7 +20,7 @@ from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.manifest import Chunk, Manifest
 from farm.errors import VerificationError
-from farm.media.composing.boxes import write_colours
+from farm.media.composing.colour_boxes import write_colours
 from farm.media.encoding.encode import muxer_options
 from farm.media.failing import reading, writing
 from farm.media.progress import Progress, nobody, part

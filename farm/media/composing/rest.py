@@ -13,7 +13,7 @@ from farm.media.composing.chapters import Chapter, chapters_of
 from farm.media.composing.streams import USUAL, StreamPlan, plan_streams
 from farm.media.composing.window import Window
 from farm.media.reading.metadata import kept, names, of_the_file
-from farm.media.reading.tracks import look
+from farm.media.reading.stream_details import stream_details
 
 #: The file's own metadata that MP4 keeps in its first way; QuickTime keeps ``make`` and ``model`` too.
 _MP4_KEYS = frozenset({
@@ -41,8 +41,8 @@ def rest_of(
 ) -> Rest:
     """What of a source comes into an output, and what a person should know of it. Raises SourceError."""
     window = Window.of(manifest)
-    seen = look(opened, path, texts=options.metadata != "keep")
-    plan = plan_streams(manifest.source.others, container, options, seen)
+    details = stream_details(opened, path, texts=options.metadata != "keep")
+    plan = plan_streams(manifest.source.others, container, options, details)
     chapters, lost = chapters_of(opened, window, options.metadata)
     notes = list(plan.notes)
     if chapters and container == "mpegts":

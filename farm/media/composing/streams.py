@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from farm.domain.manifest import OtherStream
 from farm.domain.options import ComposeOptions
-from farm.media.reading.tracks import Seen
+from farm.media.reading.stream_details import StreamDetails
 
 USUAL = ComposeOptions()
-NOTHING_SEEN = Seen()
+NO_DETAILS = StreamDetails()
 _PICTURES = frozenset({"mjpeg", "png", "bmp"})
 _HELD: dict[str, dict[str, frozenset[str]]] = {
     "mp4": {
@@ -55,24 +55,24 @@ def plan_streams(
     others: Sequence[OtherStream],
     container: str,
     options: ComposeOptions = USUAL,
-    seen: Seen = NOTHING_SEEN,
+    details: StreamDetails = NO_DETAILS,
 ) -> StreamPlan:
     """Which streams a container takes as they are.
 
-    ``seen``: what :func:`farm.media.reading.tracks.look` says of the source.
+    ``details``: what :func:`farm.media.reading.stream_details.stream_details` says of the source.
     """
     kept: list[OtherStream] = []
     notes: list[str] = []
     for other in others:
         if options.audio == "drop" and other.kind == "audio":
             continue
-        if _made_anew(other, container, seen):
+        if _made_anew(other, container, details):
             continue
-        why = _why_not(other, container, options, seen)
+        why = _why_not(other, container, options, details)
         if why is None:
             kept.append(other)
         else:
-            notes.append(f"stream {other.index} ({other.kind}, {_named(other, seen)}) was left out: {why}")
+            notes.append(f"stream {other.index} ({other.kind}, {_named(other, details)}) was left out: {why}")
     dropped = sum(o.kind == "audio" for o in others) if options.audio == "drop" else 0
     if dropped:
         notes.append(f"{dropped} audio stream{'s were' if dropped > 1 else ' was'} left out, as asked")
@@ -84,7 +84,7 @@ def plan_streams(
     notes += [
         f"stream {o.index} (attachment) is a picture or a video of its own: a face in it is not covered"
         for o in kept
-        if o.index in seen.pictures
+        if o.index in details.pictures
     ]
     kept.sort(key=lambda other: _LAST.get(other.kind, 0))
     return StreamPlan(tuple(kept), tuple(notes))
@@ -106,22 +106,22 @@ def is_made_by_muxer(letters: str | None) -> bool:
     return letters in (_TEXT, _TIMECODE)
 
 
-def _made_anew(other: OtherStream, container: str, seen: Seen) -> bool:
+def _made_anew(other: OtherStream, container: str, details: StreamDetails) -> bool:
     """Whether a muxer writes the stream itself: the chapters' own text track, and a time code from its tag."""
     if other.kind != "data":
         return False
-    letters = seen.letters.get(other.index)
+    letters = details.letters.get(other.index)
     if letters is None:  # a data track of another container, or one that nobody looked at
-        return seen.chapters and other.codec == "bin_data"
-    return (seen.chapters and letters == _TEXT) or (letters == _TIMECODE and container in ("mp4", "mov", "matroska"))
+        return details.chapters and other.codec == "bin_data"
+    return (details.chapters and letters == _TEXT) or (letters == _TIMECODE and container in ("mp4", "mov", "matroska"))
 
 
-def _why_not(other: OtherStream, container: str, options: ComposeOptions, seen: Seen) -> str | None:
+def _why_not(other: OtherStream, container: str, options: ComposeOptions, details: StreamDetails) -> str | None:
     if other.kind == "data":
-        return _why_not_data(other, container, options, seen.letters.get(other.index))
-    if other.index in seen.placing and options.metadata != "keep":
+        return _why_not_data(other, container, options, details.letters.get(other.index))
+    if other.index in details.placing and options.metadata != "keep":
         return "its text says where this was filmed (--metadata keep keeps it)"
-    if other.index in seen.thumbnails:
+    if other.index in details.thumbnails:
         return "its pictures are frames of the video, and faces in them are not covered"
     if not holds(container, other):
         return f"{container} files cannot hold it"
@@ -140,5 +140,5 @@ def _why_not_data(other: OtherStream, container: str, options: ComposeOptions, l
     return "what describes it cannot be copied" if letters else f"{container} files cannot hold it"
 
 
-def _named(other: OtherStream, seen: Seen) -> str:
-    return seen.letters.get(other.index, other.codec).strip() if other.kind == "data" else other.codec
+def _named(other: OtherStream, details: StreamDetails) -> str:
+    return details.letters.get(other.index, other.codec).strip() if other.kind == "data" else other.codec

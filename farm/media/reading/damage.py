@@ -19,9 +19,8 @@ from av.packet import Packet
 
 from farm.domain.manifest import Chunk, VideoStream
 from farm.domain.pixels import plain_format
-from farm.media.reading.decoding import decoded, packets, set_up_decoder, strictness
+from farm.media.reading.decoding import decoded, is_shown, packets, set_up_decoder, strictness
 from farm.media.reading.opening import open_source
-from farm.media.reading.shown import is_shown
 
 #: How many seconds before the planned key frame decoding starts when it turned out to be too late; at last the start.
 EARLIER = (0.0, 2.0, 20.0, None)

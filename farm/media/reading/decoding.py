@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import Any
 
 import av.error
 from av.container import InputContainer
@@ -9,8 +10,8 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from farm.media.reading.integrity import intact_slices
 from farm.media.reading.limits import Limits
-from farm.media.reading.slices import sound_slices
 
 #: With these a decoder raises where it would otherwise conceal damage.
 STRICT = {"err_detect": "explode"}
@@ -118,7 +119,7 @@ def _check_slices(stream: VideoStream, packet: "Packet[VideoStream] | None") -> 
     context = stream.codec_context
     if packet is None or context.codec.canonical_name != "ffv1" or not context.extradata:
         return
-    if not sound_slices(bytes(packet)):
+    if not intact_slices(bytes(packet)):
         raise av.error.InvalidDataError(_INVALID, "a check sum in it does not match")
 
 
@@ -137,3 +138,49 @@ def _taken(
         if stream.time_base is not None:
             frame.time_base = stream.time_base  # what comes out at the end has none
         yield frame
+
+
+def is_shown(codec: str, packet: "Packet[Any]") -> bool:
+    """Whether a packet shows a picture; others predict from those that do not. ``codec``: FFmpeg's name.
+
+    Only VP8 and VP9 have such packets, their alternate references. AV1's are temporal units, each with a shown picture.
+    """
+    shows = _SHOWS.get(codec)
+    return shows is None or shows(memoryview(packet))
+
+
+def _vp8_shown(content: memoryview) -> bool:
+    """RFC 6386, 9.1: bit 4 of the first byte."""
+    return bool(content[0] & 0x10)
+
+
+def _vp9_shown(content: memoryview) -> bool:
+    """VP9 bitstream, 6.2 and annex B: one frame of a superframe is shown where one is."""
+    return any(_vp9_frame_shown(part) for part in _vp9_frames(content))
+
+
+def _vp9_frames(content: memoryview) -> list[memoryview]:
+    marker = content[-1]
+    count, width = (marker & 7) + 1, (marker >> 3 & 3) + 1
+    size = 2 + count * width
+    if marker & 0xE0 != 0xC0 or len(content) < size or content[-size] != marker:
+        return [content]
+    frames, at = [], 0
+    for index in range(count):
+        start = len(content) - size + 1 + index * width
+        length = int.from_bytes(content[start : start + width], "little")
+        frames.append(content[at : at + length])
+        at += length
+    return [frame for frame in frames if len(frame)]
+
+
+def _vp9_frame_shown(frame: memoryview) -> bool:
+    bits = frame[0]
+    profile = (bits >> 5 & 1) | (bits >> 4 & 1) << 1
+    shift = 1 if profile == 3 else 0  # a reserved bit behind the profile
+    if bits >> (3 - shift) & 1:
+        return True  # show_existing_frame
+    return bool(bits >> (1 - shift) & 1)
+
+
+_SHOWS: dict[str, Callable[[memoryview], bool]] = {"vp8": _vp8_shown, "vp9": _vp9_shown}

@@ -14,13 +14,12 @@ from av.packet import Packet
 from farm.domain.manifest import VideoStream
 from farm.errors import SourceError
 from farm.media.failing import reading, reason
-from farm.media.reading.checksums import broken_checksum
-from farm.media.reading.integrity import cut_off
+from farm.media.reading.decoding import is_shown
+from farm.media.reading.integrity import broken_checksum, cut_off
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import open_source
 from farm.media.reading.probe import Look, several
-from farm.media.reading.shown import is_shown
-from farm.media.reading.tracks import Ends, track_ends
+from farm.media.reading.stream_details import Ends, track_ends
 
 #: A file whose packets end this much (seconds, and share) before the duration in its header was cut off.
 _SHORT_SECONDS = 1.0

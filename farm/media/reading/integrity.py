@@ -6,17 +6,24 @@ ISO/IEC 14496-12 boxes, EBML (RFC 8794) elements, RIFF chunks, MPEG-2 transport 
 
 import os
 import struct
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from farm.errors import SourceError
 from farm.media.failing import reading
+from farm.media.reading.boxes import boxes
 
 _HINT = "copy or download it again; a recorder may be able to repair it"
 _SEGMENT = 0x18538067
 _CLUSTER = 0x1F43B675
 _UNKNOWN = -1
+_CRC = b"\xbf\x84"  # the element's name and its size of four bytes
+_PIECE = 1 << 20
+_REVERSED = bytes(int(f"{n:08b}"[::-1], 2) for n in range(256))
+#: Bytes behind an FFV1 slice: its size alone, or also a status and a check sum.
+_PLAIN, _CHECKED = 3, 8
 
 
 def check_complete(path: Path, container: str) -> None:
@@ -46,19 +53,11 @@ def check_begun(path: Path) -> None:
 
 def _boxes(file: BinaryIO, size: int) -> str | None:
     """MP4 and QuickTime: every top-level box ends inside the file."""
-    at = 0
-    while at + 8 <= size:
-        file.seek(at)
-        length, name = struct.unpack(">I4s", file.read(8))
-        if length == 1 and at + 16 <= size:
-            (length,) = struct.unpack(">Q", file.read(8))
-        if length == 0:  # "to the end of the file"
-            return None
-        if length < 8 or not name.isascii():
+    for box in boxes(file, 0, size):
+        if not box.kind.isascii():
             return None  # something else behind the last box, as some cameras write
-        at += length
-        if at > size:
-            return f"{at - size} bytes before its box '{name.decode()}' does"
+        if box.missing:
+            return f"{box.missing} bytes before its box '{box.kind.decode()}' does"
     return None
 
 
@@ -133,3 +132,74 @@ _CHECKS: dict[str, Callable[[BinaryIO, int], str | None]] = {
     "avi": _riff,
     "mpegts": _transport,
 }
+
+
+def broken_checksum(path: Path, container: str) -> int | None:
+    """The place of the first cluster whose CRC-32 is not that of its contents (RFC 8794, 11.3.1), None without one.
+
+    Only Matroska and WebM have any, and not all: FFmpeg writes them. ``container``: FFmpeg's name.
+    """
+    if not container.startswith("matroska"):
+        return None
+    with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
+        for at, body, length in _clusters(file):
+            file.seek(body)
+            head = file.read(6)
+            if length > 6 and head[:2] == _CRC and _crc(file, length - 6) != int.from_bytes(head[2:], "little"):
+                return at
+    return None
+
+
+def _clusters(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
+    """Place, place of the contents and length of each cluster; where a size is unknown there is no telling."""
+    at = 0
+    while True:
+        file.seek(at)
+        head = file.read(12)
+        element, id_length = vint(head, keep_marker=True)
+        length, size_length = vint(head[id_length:], keep_marker=False)
+        if not id_length or not size_length:
+            return
+        body = at + id_length + size_length
+        if element == _SEGMENT:
+            at = body
+            continue
+        if length < 0:
+            return
+        if element == _CLUSTER:
+            yield at, body, length
+        at = body + length
+
+
+def _crc(file: BinaryIO, length: int) -> int:
+    value = 0
+    while length > 0 and (piece := file.read(min(length, _PIECE))):
+        value = zlib.crc32(piece, value)
+        length -= len(piece)
+    return value
+
+
+def intact_slices(packet: bytes) -> bool:
+    """Whether an FFV1 packet (version 3 or later) is a chain of slices none of whose check sums fails.
+
+    A slice ends with its size, and where the encoder was asked for it a CRC-32 that makes the remainder of the whole
+    slice 0 (RFC 9043, section 4.9; polynomial 0x04C11DB7, most significant bit first). zlib's is the same with bits
+    reversed. Packets without check sums are intact when the sizes add up.
+    """
+    checked = _chain(packet, _CHECKED)
+    return checked if checked is not None else _chain(packet, _PLAIN) is True
+
+
+def _chain(packet: bytes, footer: int) -> bool | None:
+    """Whether the slices are intact; None where the packet is no chain of slices with such a footer."""
+    end, intact = len(packet), True
+    while end > 0:
+        if end < footer:
+            return None
+        size = int.from_bytes(packet[end - footer : end - footer + 3], "big") + footer
+        if size > end:
+            return None
+        if footer == _CHECKED:
+            intact &= zlib.crc32(packet[end - size : end].translate(_REVERSED), 0xFFFFFFFF) == 0xFFFFFFFF
+        end -= size
+    return intact

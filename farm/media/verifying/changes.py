@@ -6,7 +6,7 @@ from fractions import Fraction
 from av.video.frame import VideoFrame
 
 from farm.media.reading.frame_facts import frame_facts
-from farm.media.verifying.verify_video import seconds
+from farm.media.verifying.packets import seconds
 
 
 @dataclass(slots=True)

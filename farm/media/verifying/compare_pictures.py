@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from farm.domain.pixels import PixelFormat
 from farm.media.planes import LIMITED_BLACK, Plane, format_of, planes_of
 from farm.media.verifying.fidelity import MOVES, NEARER, psnr
-from farm.media.verifying.verify_video import seconds
+from farm.media.verifying.packets import seconds
 
 Blocks = NDArray[Any]
 #: Samples of luma on a side.

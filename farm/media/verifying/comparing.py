@@ -12,6 +12,7 @@ from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.manifest import Manifest, VideoStream
 from farm.domain.options import SourceOptions
+from farm.domain.pixels import pixel_format
 from farm.errors import SourceError, VerificationError
 from farm.media.failing import reason
 from farm.media.reading.decoding import STRICT, decoded, set_up_decoder
@@ -21,12 +22,12 @@ from farm.media.reading.opening import open_source
 from farm.media.reading.probe import probe
 from farm.media.verifying.changes import Changes
 from farm.media.verifying.compare_pictures import Pictures, Window
-from farm.media.verifying.compare_streams import Packets, compare_streams, read_packets
+from farm.media.verifying.compare_streams import FilePackets, compare_streams, read_packets
+from farm.media.verifying.packets import seconds
 from farm.media.verifying.parts import Looks, Part, find_part, looks_of
 from farm.media.verifying.planned import PlannedFrames
 from farm.media.verifying.properties import Property, as_said, display_properties, encoding_properties, said
 from farm.media.verifying.verify_streams import container_of
-from farm.media.verifying.verify_video import seconds
 
 OK, DIFFERS, FAILED = "ok", "differs", "failed"
 #: The PSNR in dB (luma, away from what was changed) below which ten seconds of video are not the source's.
@@ -34,6 +35,8 @@ LOWEST = 24.0
 _LIMITS = Limits()
 _STORES_END = frozenset({"mp4", "mov"})
 _MOMENT = Fraction(1, 1000)
+#: Containers whose clock begins anywhere: tools that copy their packets move all streams by one time, as players do.
+_FREE_CLOCKS = frozenset({"mpegts", "mpeg", "flv"})
 _MUXERS_OWN = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
 
 
@@ -91,21 +94,27 @@ def compare(
     manifest, chunks = plan_manifest(source, None, 1, SourceOptions(on_undetectable="blackout"), limits)
     video = manifest.source.video
     try:
-        _, got, others = probe(output)
+        container, got, others = probe(output)
     except SourceError as error:
         raise VerificationError(f"the output cannot be read: {error.message}") from error
     packets = read_packets(output, got, others, VerificationError)
+    with open_source(output) as opened:
+        muxer = container_of(opened)
     result.frames = len(packets.pts)
     planned = array("q", (pts for chunk in chunks for pts in chunk))
     wanted = [pts * video.time_base for pts in planned]
     found = [pts * got.time_base for pts in packets.pts]
     frames = PlannedFrames(source, video, planned, threads)
-    chosen = _part(result, wanted, found, looks_of(frames, output, got)) if part else _whole(result, wanted, found)
+    if part:
+        chosen = _part(result, wanted, found, looks_of(frames, output, got))
+    else:
+        chosen = _whole(result, wanted, found, free=not _FREE_CLOCKS.isdisjoint((container, manifest.source.container)))
+    shift = Fraction(0) if chosen is None else chosen.shift
     _order(result, packets)
-    if not part:
-        _end(result, output, packets, manifest)
-    _properties(result, video, got, output)
-    _streams(result, manifest, packets, Fraction(0) if chosen is None else chosen.shift, part=part)
+    if not part and muxer in _STORES_END:
+        _end(result, packets, manifest, shift)
+    _properties(result, video, got, muxer)
+    _streams(result, manifest, packets, shift, part=part)
     if chosen is not None:
         pictures = Pictures(lowest)
         _pictures(result, frames, output, got, [planned[i] for i in chosen.frames], found, pictures, threads)
@@ -125,13 +134,20 @@ def _part(result: Comparison, wanted: list[Fraction], found: list[Fraction], loo
     return chosen
 
 
-def _whole(result: Comparison, wanted: list[Fraction], found: list[Fraction]) -> Part | None:
-    """As :func:`_part`, where the output has to have all frames at the source's times."""
+def _whole(result: Comparison, wanted: list[Fraction], found: list[Fraction], *, free: bool) -> Part | None:
+    """As :func:`_part`, where the output has to have all frames at the source's times.
+
+    ``free``: all of them may be moved by one time, as the clock of one of the files begins anywhere.
+    """
     if len(wanted) != len(found):
         result.say("frames", FAILED, f"the output has {len(found)} frames, the source {len(wanted)}")
         result.say("times", FAILED, _first_other(wanted, found) + "; for a part of the source say --part")
         return None
     result.say("frames", OK, f"{len(found)} frames")
+    shift = wanted[0] - found[0]
+    if free and shift and all(want - got == shift for want, got in zip(wanted, found, strict=True)):
+        result.say("times", DIFFERS, f"each frame is at the source's time, less {seconds(shift)}")
+        return Part(range(len(found)), shift)
     if wanted != found:
         result.say("times", FAILED, _first_other(wanted, found))
         return Part(range(len(found)), Fraction(0))
@@ -146,7 +162,7 @@ def _first_other(wanted: list[Fraction], found: list[Fraction]) -> str:
     return f"the {min(len(wanted), len(found))} frames that both have are at the source's times"
 
 
-def _order(result: Comparison, packets: Packets) -> None:
+def _order(result: Comparison, packets: FilePackets) -> None:
     repeated = next((b for a, b in pairwise(packets.pts) if a == b), None)
     fault = packets.faults.get("order") or packets.faults.get("times")
     if repeated is not None:
@@ -156,20 +172,16 @@ def _order(result: Comparison, packets: Packets) -> None:
     result.check("hidden", hidden, "no packet of the video is hidden or marked as damaged")
 
 
-def _end(result: Comparison, output: Path, packets: Packets, manifest: Manifest) -> None:
-    with open_source(output) as opened:
-        container = container_of(opened)
-    if container not in _STORES_END or packets.end is None:
+def _end(result: Comparison, packets: FilePackets, manifest: Manifest, shift: Fraction) -> None:
+    if packets.end is None:
         return
-    want = manifest.chunks[-1].pts_end * manifest.source.video.time_base
+    want = manifest.chunks[-1].pts_end * manifest.source.video.time_base - shift
     text = f"the last frame is shown until {seconds(packets.end)}"
     same = abs(packets.end - want) < _MOMENT  # other tools round it
     result.check("end", None if same else f"{text}, the source's until {seconds(want)}", text)
 
 
-def _properties(result: Comparison, want: VideoStream, got: VideoStream, output: Path) -> None:
-    with open_source(output) as opened:
-        container = container_of(opened)
+def _properties(result: Comparison, want: VideoStream, got: VideoStream, container: str) -> None:
     for pair in encoding_properties(want, got):
         _property(result, pair, DIFFERS)
     for pair in display_properties(as_said(want, got), got, container):
@@ -184,9 +196,9 @@ def _property(result: Comparison, pair: Property, otherwise: str) -> None:
         result.say(name, otherwise, f"{said(pair.found)}, the source's is {said(pair.wanted)}")
 
 
-def _streams(result: Comparison, manifest: Manifest, output: Packets, shift: Fraction, *, part: bool) -> None:
+def _streams(result: Comparison, manifest: Manifest, output: FilePackets, shift: Fraction, *, part: bool) -> None:
     source = read_packets(Path(manifest.source.path), manifest.source.video, manifest.source.others, SourceError)
-    streams = compare_streams(source.tracks, output.tracks, shift, part=part)
+    streams = compare_streams(source.streams, output.streams, shift, part=part)
     result.check(
         "packets",
         "; ".join(streams.wrong) or None,
@@ -242,6 +254,9 @@ def _pictures(
             for frame in decoded(container, stream):
                 if number == len(wanted):
                     fault = f"more frames are decoded than the {number} that it has packets for"
+                    break
+                if pixel_format(frame.format.name) is None:
+                    fault = f"frame {number} has pixel format {frame.format.name}, which cannot be compared"
                     break
                 if frame.is_corrupt:
                     fault = fault or f"frame {number} at {seconds(times[number])} is decoded with errors"

@@ -19,11 +19,12 @@ from farm.media.failing import reading
 from farm.media.progress import Progress, nobody
 from farm.media.reading.opening import open_source
 from farm.media.reading.probe import probe
-from farm.media.reading.tracks import track_ends
+from farm.media.reading.stream_details import track_ends
+from farm.media.verifying.packets import seconds
 from farm.media.verifying.properties import display_properties, encoding_properties
 from farm.media.verifying.verify_segment import SegmentReport, verify_segment
 from farm.media.verifying.verify_streams import container_of, open_checks
-from farm.media.verifying.verify_video import CopiedVideo, DecodedVideo, Video, seconds
+from farm.media.verifying.verify_video import CopiedVideo, DecodedVideo, Video
 
 __all__ = ["SegmentReport", "VerifyReport", "verify_output", "verify_segment"]
 

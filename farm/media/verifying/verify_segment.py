@@ -15,7 +15,7 @@ from farm.media.failing import reading
 from farm.media.progress import Progress, nobody
 from farm.media.reading.decoding import STRICT, set_up_decoder
 from farm.media.verifying.fidelity import Samples
-from farm.media.verifying.verify_video import seconds
+from farm.media.verifying.packets import seconds
 
 
 @dataclass(frozen=True, slots=True)

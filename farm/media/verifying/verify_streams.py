@@ -3,7 +3,6 @@
 A part of a source has exactly the packets that begin in it, each as much earlier as its video is.
 """
 
-import hashlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,27 +23,11 @@ from farm.media.composing.streams import USUAL, is_made_by_muxer
 from farm.media.composing.window import Window
 from farm.media.failing import reading
 from farm.media.reading.probe import is_cover
-from farm.media.reading.tracks import look
+from farm.media.reading.stream_details import stream_details
 from farm.media.verifying.metadata_check import check_tags
+from farm.media.verifying.packets import Content, Joined, is_cut_freely, name_of, read_packet, seconds
 
 _WHOLE = Window()
-_ADTS_SYNC = 0xFFF0  # eleven ones and two zeros for the layer, in the first 16 bits under _ADTS_MASK
-_ADTS_MASK = 0xFFF6
-_NO_TEXT = b"\x00\x00"  # mov_text of no length: a muxer fills the time before the first subtitle with it
-
-
-class _Whole:
-    """A stream as one string of bytes: when it begins, and its SHA-256 so far."""
-
-    def __init__(self) -> None:
-        self.began: Fraction | None = None
-        self.digest = hashlib.sha256()
-
-    def add(self, packet: "Packet[Any]", when: Fraction | None) -> None:
-        """Appends a packet of a time in seconds."""
-        if self.began is None:
-            self.began = when
-        self.digest.update(bytes(packet))
 
 
 @dataclass(slots=True)
@@ -56,10 +39,18 @@ class _Pair:
     window: Window = _WHOLE
     waiting: deque[tuple[Fraction | None, bytes]] = field(default_factory=deque)
     packets: int = 0
-    #: where a container is free to cut (PCM): the bytes as one string, and the time they begin at
-    whole: bool = False
-    ours: _Whole = field(default_factory=_Whole)
-    theirs: _Whole = field(default_factory=_Whole)
+    #: instead of packets, where a container is free to cut
+    ours: Joined = field(default_factory=Joined)
+    theirs: Joined = field(default_factory=Joined)
+
+    @property
+    def whole(self) -> bool:
+        """Whether only the bytes as one string, and the time they begin at, can be compared."""
+        return is_cut_freely(self.other.codec)
+
+    def moved(self, when: Fraction | None) -> Fraction | None:
+        """Where a time of the source lies in the output."""
+        return None if when is None else when - self.window.shift
 
 
 class StreamCheck:
@@ -87,45 +78,46 @@ class StreamCheck:
 
     def take(self, packet: "Packet[Any]") -> None:
         """Compares one packet of the output with the source's next one of the same stream."""
-        if packet.stream_index in self._ignored or _is_end(packet):
+        if packet.stream_index in self._ignored:
             return
         pair = self._pairs[packet.stream_index]
+        content = read_packet(packet, pair.other.codec)
+        if content is None:
+            return
         if pair.whole:
-            pair.theirs.add(packet, _time(packet))
+            pair.theirs.add(content)
         else:
             while not pair.waiting and self._read():
                 pass
-            when = _time(packet)
-            if _is_filler(pair, packet):
+            if _is_filler(pair, content):
                 return
             if not pair.waiting:
-                raise VerificationError(f"{_name(pair)}: has packets behind the source's last, at {_seconds(when)}")
-            self._compare(pair, *pair.waiting.popleft(), when, _digest(packet, pair))
+                last = f"has packets behind the source's last, at {seconds(content.when)}"
+                raise VerificationError(f"{name_of(pair.other)}: {last}")
+            self._compare(pair, *pair.waiting.popleft(), content.when, content.digest)
         pair.packets += 1
 
     def _compare(self, pair: _Pair, want: Fraction | None, wanted: bytes, got: Fraction | None, found: bytes) -> None:
-        where = f"{_name(pair)}, packet {pair.packets}"
+        where = f"{name_of(pair.other)}, packet {pair.packets}"
         if wanted != found:
-            raise VerificationError(f"{where} at {_seconds(want)}: its bytes are not the source's")
+            raise VerificationError(f"{where} at {seconds(want)}: its bytes are not the source's")
         # a difference of less than a tick is none, or one that the output's container cannot express
         if want is not None and (got is None or abs(got - want) >= pair.tick):
-            raise VerificationError(f"{where}: is at {_seconds(got)}, the source's at {_seconds(want)}")
+            raise VerificationError(f"{where}: is at {seconds(got)}, the source's at {seconds(want)}")
 
     def _read(self) -> bool:
         """Reads the source's next packet. False at its end."""
         packet = next(self._source, None)
         if packet is None:
             return False
-        if not _is_end(packet):
-            pair = self._by_source[packet.stream_index]
-            when = _time(packet)
-            if not pair.window.holds(when):
-                return True
-            when = None if when is None else when - pair.window.shift
-            if pair.whole:
-                pair.ours.add(packet, when)
-            else:
-                pair.waiting.append((when, _digest(packet, pair)))
+        pair = self._by_source[packet.stream_index]
+        content = read_packet(packet, pair.other.codec)
+        if content is None or not pair.window.holds(content.when):
+            return True
+        if pair.whole:
+            pair.ours.add(content)
+        else:
+            pair.waiting.append((pair.moved(content.when), content.digest))
         return True
 
     def end(self) -> None:
@@ -134,13 +126,13 @@ class StreamCheck:
             pass
         for pair in self._pairs.values():
             if pair.waiting:
+                first = seconds(pair.waiting[0][0])
                 raise VerificationError(
-                    f"{_name(pair)}: {len(pair.waiting)} packets are missing, from {_seconds(pair.waiting[0][0])} on"
+                    f"{name_of(pair.other)}: {len(pair.waiting)} packets are missing, from {first} on"
                 )
             if pair.whole:
-                self._compare(
-                    pair, pair.ours.began, pair.ours.digest.digest(), pair.theirs.began, pair.theirs.digest.digest()
-                )
+                began = pair.moved(pair.ours.began)
+                self._compare(pair, began, pair.ours.digest, pair.theirs.began, pair.theirs.digest)
 
 
 def open_checks(
@@ -167,7 +159,7 @@ def open_checks(
 
 def _copies(output: InputContainer) -> list[Stream]:
     """The output's streams that are neither its video nor made by the muxer."""
-    letters = look(output, Path(output.name), texts=False).letters
+    letters = stream_details(output, Path(output.name), texts=False).letters
     made = {index for index, name in letters.items() if is_made_by_muxer(name)}
     videos = {s.index for s in output.streams.video if not is_cover(s)}
     return [s for s in output.streams if s.index not in videos and not (s.type == "data" and s.index in made)]
@@ -189,7 +181,7 @@ def _paired(
         moved = window if other.kind != "cover" else _WHOLE
         if not moved.whole:  # the shift is in the source's ticks, the result in the output's
             tick = max(tick, ours.time_base or Fraction(0))
-        pairs[copy.index] = _Pair(other, tick, moved, whole=other.codec.startswith("pcm_"))
+        pairs[copy.index] = _Pair(other, tick, moved)
     ignored = frozenset(s.index for s in output.streams if s.index not in pairs)
     return StreamCheck(source, pairs, ignored)
 
@@ -217,39 +209,8 @@ def _kind(stream: Stream) -> str:
     return "cover" if is_cover(stream) else stream.type
 
 
-def _is_end(packet: "Packet[Any]") -> bool:
-    return packet.size == 0 and packet.pts is None
-
-
-def _digest(packet: "Packet[Any]", pair: _Pair) -> bytes:
-    body = bytes(packet)
-    if pair.other.codec == "aac":
-        body = _without_adts(body)
-    return hashlib.sha256(body).digest()
-
-
-def _without_adts(packet: bytes) -> bytes:
-    """AAC as MP4 has it: transport streams put an ADTS header (ISO/IEC 13818-7) before each frame."""
-    if len(packet) < 7 or int.from_bytes(packet[:2], "big") & _ADTS_MASK != _ADTS_SYNC:
-        return packet
-    return packet[7 if packet[1] & 1 else 9 :]
-
-
-def _is_filler(pair: _Pair, packet: "Packet[Any]") -> bool:
-    """Whether a packet is MP4's way to say that no subtitle is shown yet, where the source has no such packet."""
-    when = _time(packet)
-    if pair.other.codec != "mov_text" or pair.packets or when or bytes(packet) != _NO_TEXT:
+def _is_filler(pair: _Pair, content: Content) -> bool:
+    """Whether a muxer filled the time before the first subtitle, where the source has no such packet."""
+    if not content.blank or pair.packets or content.when:
         return False
     return not pair.waiting or (pair.waiting[0][0] or Fraction(0)) >= pair.tick
-
-
-def _time(packet: "Packet[Any]") -> Fraction | None:
-    return None if packet.pts is None else packet.pts * packet.time_base
-
-
-def _name(pair: _Pair) -> str:
-    return f"stream {pair.other.index} ({pair.other.kind}, {pair.other.codec})"
-
-
-def _seconds(value: Fraction | None) -> str:
-    return "no time" if value is None else f"{float(value):.6f} s"

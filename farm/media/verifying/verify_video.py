@@ -17,6 +17,7 @@ from farm.errors import VerificationError
 from farm.media.composing.remux import ChunkPts, open_segment
 from farm.media.failing import reading
 from farm.media.reading.decoding import STRICT, set_up_decoder
+from farm.media.verifying.packets import seconds
 
 #: Every bit is read and every frame rebuilt; only the smoothing of block edges, which cannot fail, is left out.
 UNDAMAGED = {**STRICT, "skip_loop_filter": "all"}
@@ -227,8 +228,3 @@ def parameter_sets(header: bytes, codec: str) -> bytes:
         for _ in range(units):
             at += 2 + int.from_bytes(header[at : at + 2], "big")
     return bytes(plain)
-
-
-def seconds(value: Fraction | None) -> str:
-    """A time for a person."""
-    return "no time" if value is None else f"{float(value):.6f} s"

@@ -15,7 +15,7 @@ from farm.media.composing.containers import MUXERS, Needs, container_for, contai
 from farm.media.composing.streams import plan_streams
 from farm.media.composing.window import Window
 from farm.media.encoding.encode import encoder_settings
-from farm.media.reading.tracks import Seen
+from farm.media.reading.stream_details import StreamDetails
 
 AAC = OtherStream(1, "audio", "aac")
 TEXT = OtherStream(2, "subtitle", "mov_text")
@@ -146,7 +146,7 @@ def test_streams_a_container_cannot_hold_are_noted() -> None:
         "stream 4 (data, bin_data) was left out",
         "stream 2 (cover) is the source's own picture",
     ]
-    chaptered = plan_streams(others, "matroska", seen=Seen(chapters=True))
+    chaptered = plan_streams(others, "matroska", details=StreamDetails(chapters=True))
     assert not any("stream 4" in note for note in chaptered.notes)  # the chapters' own text track
 
 
@@ -172,7 +172,7 @@ def test_audio_that_is_not_wanted_is_counted() -> None:
 )
 def test_tracks_of_measurements_are_private(letters: str, policy: str, kept: bool, why: str) -> None:
     data = OtherStream(1, "data", "bin_data")
-    plan = plan_streams((data,), "mp4", ComposeOptions(metadata=policy), Seen(letters={1: letters}))
+    plan = plan_streams((data,), "mp4", ComposeOptions(metadata=policy), StreamDetails(letters={1: letters}))
     assert (data in plan.kept) is kept
     assert len(plan.notes) == bool(why)
     assert why in "".join(plan.notes)
@@ -180,12 +180,12 @@ def test_tracks_of_measurements_are_private(letters: str, policy: str, kept: boo
 
 def test_thumbnails_of_the_video_and_texts_with_places_are_left_out() -> None:
     others = (TEXT, OtherStream(3, "cover", "mjpeg"))
-    seen = Seen(placing=frozenset({2}), thumbnails=frozenset({3}))
-    plan = plan_streams(others, "mp4", seen=seen)
+    details = StreamDetails(placing=frozenset({2}), thumbnails=frozenset({3}))
+    plan = plan_streams(others, "mp4", details=details)
     assert not plan.kept
     assert "where this was filmed" in plan.notes[0]
     assert "faces in them" in plan.notes[1]
-    kept = plan_streams(others, "mp4", ComposeOptions(metadata="keep"), seen)
+    kept = plan_streams(others, "mp4", ComposeOptions(metadata="keep"), details)
     assert kept.kept == (TEXT,)
 
 

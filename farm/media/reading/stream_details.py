@@ -2,7 +2,7 @@
 
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -13,10 +13,11 @@ from av.stream import AttachmentStream, Discard, Disposition
 
 from farm.errors import SourceError
 from farm.media.failing import reading
+from farm.media.reading.boxes import Box, walk
 from farm.media.reading.metadata import has_coordinates
 from farm.media.reading.opening import open_source
 
-_PATH = (b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl")
+_HOLDERS = (b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl")
 _TEXT_SUBTITLES = frozenset({"mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text", "microdvd"})
 #: How JPEG, PNG, GIF, BMP, TIFF, WebP and AVI, HEIC, AVIF and MP4, JPEG XL, JPEG 2000, Matroska begin.
 _PICTURE = re.compile(
@@ -25,11 +26,10 @@ _PICTURE = re.compile(
     re.DOTALL,
 )
 _LONGEST_EDITS = 1 << 20
-_DEEPEST = 100_000  # boxes looked at: a file of endless tiny ones is not read for hours
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class StreamDetails:
     """What was seen in a source. Streams are numbered as libavformat does.
 
     ``chapters``: whether it has any. ``letters``: the sample entry (``gpmd``) of each MP4 track. ``placing``: the
@@ -44,7 +44,7 @@ class Seen:
     pictures: frozenset[int] = frozenset()
 
 
-def look(source: InputContainer, path: Path, *, texts: bool = True) -> Seen:
+def stream_details(source: InputContainer, path: Path, *, texts: bool = True) -> StreamDetails:
     """Looks at the tracks of an opened file, and reads its subtitles once where it has any and ``texts`` asks for it.
 
     Raises SourceError when the file cannot be read.
@@ -55,7 +55,7 @@ def look(source: InputContainer, path: Path, *, texts: bool = True) -> Seen:
     attached = {s.index: bytes(s.data or b"") for s in source.streams if isinstance(s, AttachmentStream)}
     pictures = frozenset(index for index, content in attached.items() if _PICTURE.match(content))
     placing = _placing(path) | _placing_texts(attached) if texts else frozenset[int]()
-    return Seen(bool(source.chapters()), by_index, placing, thumbnails, pictures)
+    return StreamDetails(bool(source.chapters()), by_index, placing, thumbnails, pictures)
 
 
 def _placing_texts(attached: Mapping[int, bytes]) -> frozenset[int]:
@@ -69,13 +69,11 @@ def sample_entries(path: Path) -> dict[int, str]:
     found: dict[int, str] = {}
     track = 0
     with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
-        for name, body, end in _boxes(file, 0, path.stat().st_size):
-            if name == b"tkhd" and end - body >= 24:
-                file.seek(body)
-                head = file.read(24)
-                (track,) = struct.unpack_from(">I", head, 20 if head[0] == 1 else 12)
-            elif name == b"stsd" and end - body >= 16:
-                file.seek(body + 12)
+        for box in walk(file, path.stat().st_size, _HOLDERS):
+            if box.kind == b"tkhd":
+                track = _number(file, box, track)
+            elif box.kind == b"stsd" and box.end - box.body >= 16:
+                file.seek(box.body + 12)
                 found.setdefault(track, file.read(4).decode("latin-1"))
     return found
 
@@ -93,18 +91,24 @@ def track_ends(path: Path) -> dict[int, Ends]:
     found: dict[int, Ends] = {}
     ticks = track = 0
     with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
-        for name, body, end in _boxes(file, 0, path.stat().st_size):
-            if name in (b"mvhd", b"tkhd") and end - body >= 24:
-                file.seek(body)
-                head = file.read(24)
-                (number,) = struct.unpack_from(">I", head, 20 if head[0] == 1 else 12)
-                ticks, track = (number, track) if name == b"mvhd" else (ticks, number)
-            elif name == b"elst" and ticks:
-                file.seek(body)
-                lasts = _edits(file.read(min(end - body, _LONGEST_EDITS)))
+        for box in walk(file, path.stat().st_size, _HOLDERS):
+            if box.kind == b"mvhd":
+                ticks = _number(file, box, ticks)
+            elif box.kind == b"tkhd":
+                track = _number(file, box, track)
+            elif box.kind == b"elst" and ticks:
+                file.seek(box.body)
+                lasts = _edits(file.read(min(box.end - box.body, _LONGEST_EDITS)))
                 if all(lasts):
                     found[track] = Ends(Fraction(sum(lasts), ticks), Fraction(1, ticks))
     return found
+
+
+def _number(file: BinaryIO, box: Box, otherwise: int) -> int:
+    """The timescale in an ``mvhd`` box, the track's number in a ``tkhd`` box; ``otherwise`` where it is too short."""
+    file.seek(box.body)
+    head = file.read(min(24, box.end - box.body))
+    return struct.unpack_from(">I", head, 20 if head[0] == 1 else 12)[0] if len(head) == 24 else otherwise
 
 
 def _edits(box: bytes) -> list[int]:
@@ -116,34 +120,6 @@ def _edits(box: bytes) -> list[int]:
     if not count or len(box) < 8 + count * size:
         return [0]
     return [struct.unpack_from(entry, box, 8 + at * size)[0] for at in range(count)]
-
-
-def _boxes(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Boxes with the beginning and end of their bodies, and those on the way to a track's ``stsd`` and ``elst``."""
-    looked = 0
-    inside = [(at, end)]
-    while inside and looked < _DEEPEST:
-        looked += 1
-        at, end = inside.pop()
-        if at + 8 > end:
-            continue
-        file.seek(at)
-        head = file.read(16)
-        if len(head) < 8:
-            continue
-        length, name = struct.unpack(">I4s", head[:8])
-        body = at + 8
-        if length == 1 and len(head) == 16:
-            (length,) = struct.unpack(">Q", head[8:])
-            body = at + 16
-        length = end - at if length == 0 else length
-        if length < body - at:
-            continue
-        after = min(at + length, end)
-        inside.append((after, end))
-        yield name, body, after
-        if name in _PATH:
-            inside.append((body, after))
 
 
 def _placing(path: Path) -> frozenset[int]:

@@ -6,12 +6,14 @@ lies behind the frames in the files this is for, so nothing that it points to mo
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 from farm.domain.manifest import Mastering, VideoStream
 from farm.errors import VerificationError
+from farm.media.reading.boxes import Box, boxes
 
 #: Boxes from the file's top down to the list of sample entries.
 _PATH = (b"trak", b"mdia", b"minf", b"stbl", b"stsd")
@@ -51,10 +53,14 @@ def write_colours(path: Path, video: VideoStream) -> None:
     Raises VerificationError when the file is not laid out as the muxer does it, OSError.
     """
     with path.open("r+b") as file:
-        start = _find_index(file, path)
+        size = file.seek(0, os.SEEK_END)
+        indexes = (b.start for b in boxes(file, 0, size) if b.kind == b"moov" and b.end == size and not b.missing)
+        start = next(indexes, None)
+        if start is None:
+            raise VerificationError(f"{path}: its index is not at its end")
         file.seek(start)
         moov = file.read()
-        changed = _within(moov, (b"moov", *_PATH), colour_boxes(video))
+        changed = _changed(moov, colour_boxes(video))
         if changed is None:
             raise VerificationError(f"{path}: has no video track to write colours into")
         if changed != moov:
@@ -63,56 +69,30 @@ def write_colours(path: Path, video: VideoStream) -> None:
             file.truncate()
 
 
-def _find_index(file: BinaryIO, path: Path) -> int:
-    """Where ``moov`` begins, the last box of the file."""
-    end = file.seek(0, os.SEEK_END)
-    at = 0
-    while at + 8 <= end:
-        file.seek(at)
-        length, kind = struct.unpack(">I4s", file.read(8))
-        if length == 1:
-            (length,) = struct.unpack(">Q", file.read(8))
-        if kind == b"moov" and at + length == end:
-            return at
-        if length < 8:
-            break
-        at += length
-    raise VerificationError(f"{path}: its index is not at its end")
+def _changed(moov: bytes, colours: Sequence[bytes]) -> bytes | None:
+    """The index with ``colours`` in its video's sample entry, all sizes corrected; None without such an entry."""
+    file = BytesIO(moov)
+    chain = _found(file, 0, len(moov), (b"moov", *_PATH)) or []
+    # the list of sample entries begins with 8 bytes: version, flags, count
+    entry = next(boxes(file, chain[-1].body + 8, chain[-1].end), None) if chain else None
+    if entry is None or any(box.missing or box.body - box.start != 8 for box in (*chain, entry)):
+        return None
+    head = entry.body + _ENTRY
+    if head > entry.end:
+        return None
+    kept = (moov[b.start : b.end] for b in boxes(file, head, entry.end) if b.kind not in _OURS and not b.missing)
+    inner = b"".join((*kept, *colours))
+    changed = bytearray(moov[:head] + inner + moov[entry.end :])
+    for box in (*chain, entry):
+        struct.pack_into(">I", changed, box.start, box.end - box.start + len(inner) - (entry.end - head))
+    return bytes(changed)
 
 
-def _boxes(body: bytes, at: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, beginning and end of each box in ``body`` from ``at`` on."""
-    while at + 8 <= len(body):
-        length, kind = struct.unpack_from(">I4s", body, at)
-        if length < 8 or at + length > len(body):
-            return
-        yield kind, at, at + length
-        at += length
-
-
-def _within(body: bytes, path: Sequence[bytes], boxes: list[bytes]) -> bytes | None:
-    """``body`` with the first box at ``path`` changed, and the lengths of those around it; None where none is there."""
-    for kind, start, end in _boxes(body, 0):
-        if kind != path[0]:
-            continue
-        inner = body[start + 8 : end]
-        if len(path) > 1:
-            changed = _within(inner, path[1:], boxes)
-            if changed is None:
-                continue  # the track of something else
-        else:
-            changed = _described(inner, boxes)
-        return body[:start] + _box(kind, changed) + body[end:]
+def _found(file: BinaryIO, start: int, end: int, path: Sequence[bytes]) -> list[Box] | None:
+    """The first chain of boxes of the kinds in ``path``, each inside the one before; None without one."""
+    for box in boxes(file, start, end):
+        if box.kind == path[0]:
+            inner = _found(file, box.body, box.end, path[1:]) if len(path) > 1 else []
+            if inner is not None:
+                return [box, *inner]
     return None
-
-
-def _described(stsd: bytes, boxes: list[bytes]) -> bytes:
-    """The list of sample entries, which is after 8 bytes (version, flags, count), with ``boxes`` in its first."""
-    entry = next(_boxes(stsd, 8), None)
-    if entry is None:
-        return stsd
-    kind, start, end = entry
-    head = start + 8 + _ENTRY
-    inner = stsd[head:end]
-    kept = [inner[a:b] for name, a, b in _boxes(inner, 0) if name not in _OURS]
-    return stsd[:start] + _box(kind, stsd[start + 8 : head] + b"".join([*kept, *boxes])) + stsd[end:]
