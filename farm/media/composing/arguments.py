@@ -10,17 +10,17 @@ import ffmpeg
 
 from farm.domain.manifest import OtherStream, Source
 from farm.media.composing.colour_boxes import colour_boxes
-from farm.media.composing.window import Window
+from farm.media.composing.trim import Trim
 from farm.media.reading.opening import input_options
 
 _LARGEST_TIMESCALE = 2**31 - 1
 _NOTHING = "t:9999?"
-_WHOLE = Window()
+_WHOLE = Trim()
 _MOVABLE = ("audio", "subtitle", "data")
 
 
 @dataclass(frozen=True, slots=True)
-class Cover:
+class CoverArt:
     """A picture that was taken out of the source, for containers that hold it as an attachment."""
 
     path: Path
@@ -73,12 +73,12 @@ class ComposeInputs:
     path: Path
     source: Source
     kept: tuple[OtherStream, ...]
-    covers: tuple[Cover, ...] = ()
+    covers: tuple[CoverArt, ...] = ()
     dispositions: tuple[tuple[int, str], ...] = ()
     rates: tuple[int, ...] = ()
     chapters: bool | Path = True
     codec: str = "h264"
-    window: Window = _WHOLE
+    trim: Trim = _WHOLE
     ticks: Mapping[int, Fraction] = field(default_factory=dict)
     tags: Mapping[int | None, Tags] = field(default_factory=dict)
     reserved: int = 0
@@ -176,8 +176,8 @@ def _stream_settings(
             settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other
         if other is None and inputs.ending is not None:
             settings[f"bsf:{place}"] = inputs.ending.bitstream_filter(container)
-        if other is not None and other.kind in _MOVABLE and not inputs.window.whole:
-            settings[f"bsf:{place}"] = inputs.window.bitstream_filter(inputs.ticks[index])
+        if other is not None and other.kind in _MOVABLE and not inputs.trim.whole:
+            settings[f"bsf:{place}"] = inputs.trim.bitstream_filter(inputs.ticks[index])
     return settings
 
 

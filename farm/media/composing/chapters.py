@@ -7,7 +7,7 @@ from fractions import Fraction
 from av.container import InputContainer
 
 from farm.errors import VerificationError
-from farm.media.composing.window import Window
+from farm.media.composing.trim import Trim
 from farm.media.reading.metadata import kept
 
 _NANOSECOND = Fraction(1, 1_000_000_000)
@@ -24,7 +24,7 @@ class Chapter:
     tags: tuple[tuple[str, str], ...]
 
 
-def chapters_of(source: InputContainer, window: Window, policy: str) -> tuple[list[Chapter], tuple[str, ...]]:
+def chapters_of(source: InputContainer, trim: Trim, policy: str) -> tuple[list[Chapter], tuple[str, ...]]:
     """The chapters that lie in a part, cut off and moved as it is, and the keys of metadata that they lose.
 
     ``policy``: see :func:`farm.media.reading.metadata.kept`.
@@ -34,14 +34,14 @@ def chapters_of(source: InputContainer, window: Window, policy: str) -> tuple[li
     for row in source.chapters():
         tick = row["time_base"] or _NANOSECOND
         start, end = row["start"] * tick, row["end"] * tick
-        if window.start is not None:
-            start = max(start, window.start)
-        if window.end is not None:
-            end = min(end, window.end)
-        if start < end or window.whole:
+        if trim.start is not None:
+            start = max(start, trim.start)
+        if trim.end is not None:
+            end = min(end, trim.end)
+        if start < end or trim.whole:
             tags, removed = kept(row["metadata"], policy)
             lost += removed
-            chapters.append(Chapter(start - window.shift, end - window.shift, tuple(tags.items())))
+            chapters.append(Chapter(start - trim.shift, end - trim.shift, tuple(tags.items())))
     return chapters, tuple(lost)
 
 

@@ -13,21 +13,21 @@ from av.stream import Disposition
 from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.errors import OutputError, SourceError, VerificationError
-from farm.media.composing.arguments import ComposeInputs, Cover, Ending, Tags, compose_arguments
+from farm.media.composing.arguments import ComposeInputs, CoverArt, Ending, Tags, compose_arguments
 from farm.media.composing.chapters import ffmetadata
-from farm.media.composing.copying import TOO_SMALL, Copying
 from farm.media.composing.remux import ChunkPts, join_segments
 from farm.media.composing.rest import Rest, rest_of
 from farm.media.composing.streams import USUAL
-from farm.media.composing.window import Window
+from farm.media.composing.trim import Trim
 from farm.media.encoding.encode import EncoderSettings
 from farm.media.failing import reading, writing
+from farm.media.ffmpeg import TOO_SMALL, FfmpegRun
 from farm.media.progress import Progress, nobody, part
 from farm.media.reading.opening import open_source
 
 _WORTH_IT = 64 * 2**20  # bytes of video from which on space for an MP4's index is kept free, instead of moving all
 _A_FRAME, _A_PACKET, _A_CHAPTER, _FILE = 48, 32, 512, 65_536  # bytes at most of an MP4's index
-_PICTURES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
+_COVER_FILES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +70,13 @@ def compose(
 
 
 def _copy(inputs: ComposeInputs, container: str, out: Path, frames: int, progress: Progress) -> None:
-    if inputs.reserved:
-        try:
-            Copying(out, _to_write(inputs, container), frames, progress).run(compose_arguments(inputs, container, out))
-            return
-        except OutputError as error:
-            if TOO_SMALL not in error.message:
-                raise
-        inputs = replace(inputs, reserved=0)
-    Copying(out, _to_write(inputs, container), frames, progress).run(compose_arguments(inputs, container, out))
+    ffmpeg = FfmpegRun(out, _to_write(inputs, container), frames, progress)
+    try:
+        ffmpeg.run(compose_arguments(inputs, container, out))
+    except OutputError as error:
+        if not inputs.reserved or TOO_SMALL not in error.message:
+            raise
+        _copy(replace(inputs, reserved=0), container, out, frames, progress)
 
 
 def _ending(joined: Path, manifest: Manifest, pts: int) -> Ending | None:
@@ -137,7 +135,7 @@ def _inputs(
             rates=tuple(s.time_base.denominator for s in opened.streams.audio if s.time_base),
             chapters=_chapters(rest, folder),
             codec=codec,
-            window=Window.of(manifest),
+            trim=Trim.of(manifest),
             ticks={s.index: s.time_base or Fraction(1) for s in opened.streams},
             tags=rest.tags,
             reserved=_reserved(rest, opened, manifest.frames, joined) if container in ("mp4", "mov") else 0,
@@ -160,17 +158,17 @@ def _flags(disposition: Disposition) -> str:
 
 def _covers(
     container: InputContainer, covers: Sequence[OtherStream], tags: Mapping[int | None, Tags], folder: Path
-) -> Iterator[Cover]:
+) -> Iterator[CoverArt]:
     """Writes each cover's picture to a file, which ffmpeg attaches."""
     for number, other in enumerate(covers, start=1):
         stream = container.streams[other.index]
         container.seek(0)
         for packet in container.demux(stream):
-            suffix, mimetype = _PICTURES.get(other.codec, (other.codec, f"image/{other.codec}"))
+            suffix, mimetype = _COVER_FILES.get(other.codec, (other.codec, f"image/{other.codec}"))
             about = {key.lower(): value for key, value in tags[other.index].kept.items()}
             path = folder / f"cover{number}.{suffix}"
             path.write_bytes(bytes(packet))
-            yield Cover(path, about.get("filename") or f"cover.{suffix}", about.get("mimetype") or mimetype)
+            yield CoverArt(path, about.get("filename") or f"cover.{suffix}", about.get("mimetype") or mimetype)
             break
 
 

@@ -11,7 +11,7 @@ from farm.domain.options import ComposeOptions
 from farm.media.composing.arguments import Tags, keeps_any_key
 from farm.media.composing.chapters import Chapter, chapters_of
 from farm.media.composing.streams import USUAL, StreamPlan, plan_streams
-from farm.media.composing.window import Window
+from farm.media.composing.trim import Trim
 from farm.media.reading.metadata import kept, names, of_the_file
 from farm.media.reading.stream_details import stream_details
 
@@ -40,27 +40,27 @@ def rest_of(
     opened: InputContainer, path: Path, manifest: Manifest, container: str, options: ComposeOptions = USUAL
 ) -> Rest:
     """What of a source comes into an output, and what a person should know of it. Raises SourceError."""
-    window = Window.of(manifest)
+    trim = Trim.of(manifest)
     details = stream_details(opened, path, texts=options.metadata != "keep")
     plan = plan_streams(manifest.source.others, container, options, details)
-    chapters, lost = chapters_of(opened, window, options.metadata)
+    chapters, lost = chapters_of(opened, trim, options.metadata)
     notes = list(plan.notes)
     if chapters and container == "mpegts":
         notes.append("the chapters were left out: mpegts files cannot hold them")
         chapters = []
-    tags, removed = _all_tags(opened, manifest, container, options.metadata, window, plan)
+    tags, removed = _all_tags(opened, manifest, container, options.metadata, trim, plan)
     if removed or lost:
         notes.append(f"metadata left out: {names((*removed, *lost))}")
     unheld = _unheld(container, tags[None].kept)
     if unheld:
         notes.append(f"metadata that {container} files cannot hold: {names(unheld)}")
-    if window.start is not None and any("timecode" in map(str.lower, t.removed) for t in tags.values()):
+    if trim.start is not None and any("timecode" in map(str.lower, t.removed) for t in tags.values()):
         notes.append("the time code was left out: it is that of the source's first frame")
-    return Rest(plan, tags, tuple(chapters), not window.whole or bool(lost), tuple(notes))
+    return Rest(plan, tags, tuple(chapters), not trim.whole or bool(lost), tuple(notes))
 
 
 def _all_tags(
-    opened: InputContainer, manifest: Manifest, container: str, policy: str, window: Window, plan: StreamPlan
+    opened: InputContainer, manifest: Manifest, container: str, policy: str, trim: Trim, plan: StreamPlan
 ) -> tuple[dict[int | None, Tags], tuple[str, ...]]:
     """All metadata of what is in the output; and the keys that go because of the policy."""
     indexes = {manifest.source.video.index, *(o.index for o in plan.kept)}
@@ -74,7 +74,7 @@ def _all_tags(
         remains, removed = kept(metadata, policy)
         all_removed += removed
         gone = [key for key in metadata if of_the_file(key)]
-        if window.start is not None:
+        if trim.start is not None:
             gone += [key for key in remains if key.lower() == "timecode"]
         if index is None and keeps_any_key(container, remains):
             gone += _twins(remains)

@@ -9,19 +9,19 @@ from farm.media.reading.stream_details import StreamDetails
 
 USUAL = ComposeOptions()
 NO_DETAILS = StreamDetails()
-_PICTURES = frozenset({"mjpeg", "png", "bmp"})
+_COVER_CODECS = frozenset({"mjpeg", "png", "bmp"})
 _HELD: dict[str, dict[str, frozenset[str]]] = {
     "mp4": {
         "audio": frozenset(
             {"aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "dts", "truehd", "vorbis"},
         ),
         "subtitle": frozenset({"mov_text", "dvd_subtitle"}),
-        "cover": _PICTURES,
+        "cover": _COVER_CODECS,
     },
     "mov": {
         "audio": frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "alac", "dts", "amr_nb", "amr_wb", "adpcm_ima_qt"}),
         "subtitle": frozenset({"mov_text"}),
-        "cover": _PICTURES,
+        "cover": _COVER_CODECS,
     },
     "mpegts": {
         "audio": frozenset({"aac", "aac_latm", "mp3", "mp2", "ac3", "eac3", "dts", "truehd", "opus", "s302m"}),

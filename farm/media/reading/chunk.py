@@ -15,8 +15,8 @@ from farm.media.planes import black_frame
 from farm.media.reading.counting import counted_frames
 from farm.media.reading.damage import EARLIER, Scout, fits, seek
 from farm.media.reading.decoding import decoded, set_up_decoder, strictness
-from farm.media.reading.frame_facts import frame_facts
 from farm.media.reading.opening import open_source
+from farm.media.reading.picture import frame_properties
 
 _REPAIR = "the source is damaged there; repair or cut it, then submit it again"
 
@@ -69,7 +69,7 @@ def decode_chunk(
     if video.timing == "counted":
         frames: Iterator[Decoded] = map(Decoded, _counted(path, video, chunk, pts, threads=threads, picked=picked))
     elif blackout:
-        frames = _sound_or_black(path, video, chunk, pts)
+        frames = _intact_or_black(path, video, chunk, pts)
     else:
         frames = map(Decoded, _whole(path, video, chunk, pts, threads=threads, picked=picked))
     for one in frames:
@@ -184,7 +184,7 @@ def _check_colours(path: Path, video: VideoStream, frame: av.VideoFrame) -> None
         video.color_transfer,
         video.color_space,
     )
-    full, *colours = frame_facts(frame).values()
+    full, *colours = frame_properties(frame).values()
     if (full, *colours[:3]) != planned:
         raise SourceError(
             f"{path}: the frame {_at(frame.pts or 0, video)} has other colours (or another range) than the first ones",
@@ -203,8 +203,10 @@ def _counted(
         raise SourceError(f"{path}: cannot be decoded {_when(chunk, video)}: {e.strerror}") from e
 
 
-def _sound_or_black(path: Path, video: VideoStream, chunk: Chunk, pts: Sequence[int]) -> Generator[Decoded, None, None]:
-    """The planned frames; black ones for those that a scout, who reads ahead, does not find sound."""
+def _intact_or_black(
+    path: Path, video: VideoStream, chunk: Chunk, pts: Sequence[int]
+) -> Generator[Decoded, None, None]:
+    """The planned frames; black ones for those that a scout, who reads ahead, does not find intact."""
     scout = Scout(path, video, chunk, pts[0])
     with closing(scout), open_source(path) as container:
         stream = container.streams[video.index]
@@ -214,7 +216,7 @@ def _sound_or_black(path: Path, video: VideoStream, chunk: Chunk, pts: Sequence[
         frames = decoded(container, stream, damage=lambda *_: None)
         frame = next(frames, None)
         for planned in pts:
-            if scout.is_sound(planned):
+            if scout.is_intact(planned):
                 while frame is not None and (frame.pts is None or frame.pts < planned):
                     frame = next(frames, None)
                 if frame is not None and frame.pts == planned and fits(frame, video):

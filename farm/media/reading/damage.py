@@ -1,4 +1,4 @@
-"""Which frames of a damaged source are sound, and what stands for those that are not.
+"""Which frames of a damaged source are intact, and what stands for those that are not.
 
 Decoders conceal damage, and later frames are predicted from what they made up. So nothing behind a damaged packet is
 trusted, in decoding order, before the next key frame; nor what is shown before that key frame, but coded behind it.
@@ -54,7 +54,7 @@ class _Group:
 
 
 class Scout:
-    """Decodes a chunk ahead of its reader, keeps no picture, and tells which frames are sound.
+    """Decodes a chunk ahead of its reader, keeps no picture, and tells which frames are intact.
 
     ``earlier``: where it began, see :data:`EARLIER`. Memory: a few numbers a key frame of the chunk.
     """
@@ -73,7 +73,7 @@ class Scout:
         """Closes the source."""
         self._frames.close()
 
-    def is_sound(self, pts: int) -> bool:
+    def is_intact(self, pts: int) -> bool:
         """Whether the frame of ``pts`` can be trusted. To be asked in order of the pts."""
         while self._later and self._later[0] <= pts:
             self._later.popleft()

@@ -11,6 +11,7 @@ from av.video.frame import VideoFrame
 
 from farm.domain.manifest import Mastering
 from farm.domain.orientation import Matrix
+from farm.domain.pixels import is_full_range
 
 #: AVFieldOrder. What FFmpeg's muxers and decoders write for "top field first" is 2 or 4 (TT, TB), else 3 or 5.
 _INTERLACED = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
@@ -46,6 +47,17 @@ def picture_of(frames: Sequence[VideoFrame], field_order: int) -> Picture:
         _light(sides.get(Type.CONTENT_LIGHT_LEVEL)),
         tuple(note for kind, note in _LOST.items() if kind in kinds),
     )
+
+
+def frame_properties(frame: VideoFrame) -> dict[str, object]:
+    """What a decoded frame says of how it is shown, by name: its range, primaries, transfer, matrix (H.273), fields."""
+    return {
+        "colour range": is_full_range(frame.format.name, int(frame.color_range)),
+        "colour primaries": int(frame.color_primaries),
+        "colour transfer": int(frame.color_trc),
+        "colour matrix": int(frame.colorspace),
+        "fields": bool(frame.interlaced_frame),
+    }
 
 
 def _matrix(side: bytes | None) -> Matrix | None:

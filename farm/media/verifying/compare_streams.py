@@ -27,6 +27,7 @@ from farm.media.verifying.packets import (
     read_packet,
     seconds,
 )
+from farm.media.verifying.verify_streams import container_of
 
 _NO_ROLE = Disposition(0)
 
@@ -69,8 +70,9 @@ class StreamPackets:
 
 @dataclass(slots=True)
 class FilePackets:
-    """What a demuxer says of a file. ``faults``: lines on the video's packets that must not be."""
+    """What a demuxer says of a file. ``container``: its muxer. ``faults``: lines on what must not be in the video."""
 
+    container: str
     streams: list[StreamPackets]
     pts: "array[int]" = field(default_factory=lambda: array("q"))
     faults: dict[str, str] = field(default_factory=dict)
@@ -103,7 +105,8 @@ def read_packets(path: Path, video: VideoStream, others: Iterable[OtherStream], 
     with open_source(path) as container, reading(path, kind, "cannot be read to its end"):
         letters = stream_details(container, path, texts=False).letters
         streams = {o.index: _stream(container, o, made=is_made_by_muxer(letters.get(o.index))) for o in others}
-        found = FilePackets(list(streams.values()), metadata=dict(container.metadata), chapters=_chapters(container))
+        found = FilePackets(container_of(container), list(streams.values()))
+        found.metadata, found.chapters = dict(container.metadata), _chapters(container)
         for packet in container.demux():
             other = streams.get(packet.stream_index)
             if other is not None:

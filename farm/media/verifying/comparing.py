@@ -20,14 +20,17 @@ from farm.media.reading.index import plan_manifest
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import open_source
 from farm.media.reading.probe import probe
-from farm.media.verifying.changes import Changes
 from farm.media.verifying.compare_pictures import Pictures, Window
 from farm.media.verifying.compare_streams import FilePackets, compare_streams, read_packets
 from farm.media.verifying.packets import seconds
-from farm.media.verifying.parts import Looks, Part, find_part, looks_of
-from farm.media.verifying.planned import PlannedFrames
-from farm.media.verifying.properties import Property, as_said, display_properties, encoding_properties, said
-from farm.media.verifying.verify_streams import container_of
+from farm.media.verifying.parts import Part, PlannedFrames, Thumbnails, find_part, thumbnails_of
+from farm.media.verifying.properties import (
+    PropertyChanges,
+    as_said,
+    display_properties,
+    encoding_properties,
+    said,
+)
 
 OK, DIFFERS, FAILED = "ok", "differs", "failed"
 #: The PSNR in dB (luma, away from what was changed) below which ten seconds of video are not the source's.
@@ -94,26 +97,25 @@ def compare(
     manifest, chunks = plan_manifest(source, None, 1, SourceOptions(on_undetectable="blackout"), limits)
     video = manifest.source.video
     try:
-        container, got, others = probe(output)
+        _, got, others = probe(output)
     except SourceError as error:
         raise VerificationError(f"the output cannot be read: {error.message}") from error
     packets = read_packets(output, got, others, VerificationError)
-    with open_source(output) as opened:
-        muxer = container_of(opened)
     result.frames = len(packets.pts)
     planned = array("q", (pts for chunk in chunks for pts in chunk))
     wanted = [pts * video.time_base for pts in planned]
     found = [pts * got.time_base for pts in packets.pts]
     frames = PlannedFrames(source, video, planned, threads)
     if part:
-        chosen = _part(result, wanted, found, looks_of(frames, output, got))
+        chosen = _part(result, wanted, found, thumbnails_of(frames, output, got))
     else:
-        chosen = _whole(result, wanted, found, free=not _FREE_CLOCKS.isdisjoint((container, manifest.source.container)))
+        free = not _FREE_CLOCKS.isdisjoint((packets.container, manifest.source.container))
+        chosen = _whole(result, wanted, found, free=free)
     shift = Fraction(0) if chosen is None else chosen.shift
     _order(result, packets)
-    if not part and muxer in _STORES_END:
+    if not part and packets.container in _STORES_END:
         _end(result, packets, manifest, shift)
-    _properties(result, video, got, muxer)
+    _properties(result, video, got, packets.container)
     _streams(result, manifest, packets, shift, part=part)
     if chosen is not None:
         pictures = Pictures(lowest)
@@ -122,9 +124,9 @@ def compare(
     return result
 
 
-def _part(result: Comparison, wanted: list[Fraction], found: list[Fraction], looks: Looks) -> Part | None:
+def _part(result: Comparison, wanted: list[Fraction], found: list[Fraction], thumbnails: Thumbnails) -> Part | None:
     """Which of the source's frames the output has; None, and the pictures cannot be compared, when that is unclear."""
-    chosen = find_part(wanted, found, looks)
+    chosen = find_part(wanted, found, thumbnails)
     if chosen is None:
         result.say("times", FAILED, "the output's frames are not some of the source's, moved by one time")
         return None
@@ -144,15 +146,16 @@ def _whole(result: Comparison, wanted: list[Fraction], found: list[Fraction], *,
         result.say("times", FAILED, _first_other(wanted, found) + "; for a part of the source say --part")
         return None
     result.say("frames", OK, f"{len(found)} frames")
-    shift = wanted[0] - found[0]
-    if free and shift and all(want - got == shift for want, got in zip(wanted, found, strict=True)):
-        result.say("times", DIFFERS, f"each frame is at the source's time, less {seconds(shift)}")
-        return Part(range(len(found)), shift)
-    if wanted != found:
+    shift = wanted[0] - found[0] if free else Fraction(0)
+    if [time - shift for time in wanted] != found:
         result.say("times", FAILED, _first_other(wanted, found))
         return Part(range(len(found)), Fraction(0))
-    result.say("times", OK, f"every frame is at the source's time, from {seconds(wanted[0])} to {seconds(wanted[-1])}")
-    return Part(range(len(found)), Fraction(0))
+    if shift:
+        result.say("times", DIFFERS, f"each frame is at the source's time, less {seconds(shift)}")
+    else:
+        text = f"every frame is at the source's time, from {seconds(wanted[0])} to {seconds(wanted[-1])}"
+        result.say("times", OK, text)
+    return Part(range(len(found)), shift)
 
 
 def _first_other(wanted: list[Fraction], found: list[Fraction]) -> str:
@@ -182,18 +185,11 @@ def _end(result: Comparison, packets: FilePackets, manifest: Manifest, shift: Fr
 
 
 def _properties(result: Comparison, want: VideoStream, got: VideoStream, container: str) -> None:
-    for pair in encoding_properties(want, got):
-        _property(result, pair, DIFFERS)
-    for pair in display_properties(as_said(want, got), got, container):
-        _property(result, pair, FAILED)
-
-
-def _property(result: Comparison, pair: Property, otherwise: str) -> None:
-    name = pair.name.replace(" ", "_")
-    if pair.equal:
-        result.say(name, OK, said(pair.found))
-    else:
-        result.say(name, otherwise, f"{said(pair.found)}, the source's is {said(pair.wanted)}")
+    display = display_properties(as_said(want, got), got, container)
+    for pairs, otherwise in ((encoding_properties(want, got), DIFFERS), (display, FAILED)):
+        for pair in pairs:
+            text = said(pair.found) if pair.equal else f"{said(pair.found)}, the source's is {said(pair.wanted)}"
+            result.say(pair.name.replace(" ", "_"), OK if pair.equal else otherwise, text)
 
 
 def _streams(result: Comparison, manifest: Manifest, output: FilePackets, shift: Fraction, *, part: bool) -> None:
@@ -243,7 +239,7 @@ def _pictures(
     """Decodes both in lock step."""
     number = 0
     fault = None
-    changes = Changes()
+    changes = PropertyChanges()
     frames = source.decoded()
     with closing(frames), open_source(output) as container:
         stream = container.streams[video.index]

@@ -1,13 +1,17 @@
 """What is said of a video beside its frames, property by property: what the source has, and what the output has."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
+
+from av.video.frame import VideoFrame
 
 from farm.domain.manifest import VideoStream
 from farm.domain.orientation import UPRIGHT, Matrix
 from farm.domain.pixels import pixel_format, plain_format
 from farm.media.encoding.codecs import ONE_MATRIX
+from farm.media.reading.picture import frame_properties
+from farm.media.verifying.packets import seconds
 
 #: Containers that keep a display matrix number by number; the others keep the orientation.
 _MATRIX = frozenset({"mp4", "mov"})
@@ -104,3 +108,28 @@ def _matrix(video: VideoStream) -> Matrix:
     if video.orientation == UPRIGHT and (b, c) == (0, 0):
         return _IDENTITY
     return a, b, u, c, d, v, 0, 0, w
+
+
+@dataclass(slots=True)
+class PropertyChanges:
+    """Whether an output changes where its source does. ``fault``: a line on the first frame where only one of them is
+    other than at the beginning; None while there is none.
+    """
+
+    fault: str | None = None
+    _first: tuple[dict[str, object], dict[str, object]] | None = field(default=None)
+
+    def take(self, number: int, when: Fraction, source: VideoFrame, output: VideoFrame) -> None:
+        """Looks at a frame at ``when`` seconds of both."""
+        ours, theirs = frame_properties(source), frame_properties(output)
+        if self._first is None:
+            self._first = ours, theirs
+        if self.fault is not None:
+            return
+        for name, value in ours.items():
+            changed = value != self._first[0][name], theirs[name] != self._first[1][name]
+            # an interlaced stream may hold progressive frames, which lose nothing by being coded as two fields
+            if changed[0] != changed[1] and not (name == "fields" and theirs[name]):
+                which = ("the output", "the source")[changed[0]]
+                self.fault = f"frame {number} at {seconds(when)}: its {name} changes in {which} only"
+                return

@@ -20,14 +20,14 @@ from farm.errors import VerificationError
 from farm.media.composing.chapters import check_chapters
 from farm.media.composing.rest import rest_of
 from farm.media.composing.streams import USUAL, is_made_by_muxer
-from farm.media.composing.window import Window
+from farm.media.composing.trim import Trim
 from farm.media.failing import reading
 from farm.media.reading.probe import is_cover
 from farm.media.reading.stream_details import stream_details
 from farm.media.verifying.metadata_check import check_tags
 from farm.media.verifying.packets import Content, Joined, is_cut_freely, name_of, read_packet, seconds
 
-_WHOLE = Window()
+_WHOLE = Trim()
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class _Pair:
 
     other: OtherStream
     tick: Fraction
-    window: Window = _WHOLE
+    trim: Trim = _WHOLE
     waiting: deque[tuple[Fraction | None, bytes]] = field(default_factory=deque)
     packets: int = 0
     #: instead of packets, where a container is free to cut
@@ -50,7 +50,7 @@ class _Pair:
 
     def moved(self, when: Fraction | None) -> Fraction | None:
         """Where a time of the source lies in the output."""
-        return None if when is None else when - self.window.shift
+        return None if when is None else when - self.trim.shift
 
 
 class StreamCheck:
@@ -78,9 +78,10 @@ class StreamCheck:
 
     def take(self, packet: "Packet[Any]") -> None:
         """Compares one packet of the output with the source's next one of the same stream."""
-        if packet.stream_index in self._ignored:
+        index = packet.stream.index  # an end marker's own is not set
+        if index in self._ignored:
             return
-        pair = self._pairs[packet.stream_index]
+        pair = self._pairs[index]
         content = read_packet(packet, pair.other.codec)
         if content is None:
             return
@@ -110,9 +111,9 @@ class StreamCheck:
         packet = next(self._source, None)
         if packet is None:
             return False
-        pair = self._by_source[packet.stream_index]
+        pair = self._by_source[packet.stream.index]
         content = read_packet(packet, pair.other.codec)
-        if content is None or not pair.window.holds(content.when):
+        if content is None or not pair.trim.holds(content.when):
             return True
         if pair.whole:
             pair.ours.add(content)
@@ -154,7 +155,7 @@ def open_checks(
             raise VerificationError(f"stream {other.index} ({other.kind}): is {_kind(copy)} in the output")
     check_tags(rest, options.metadata, container, output, manifest, [(other.index, copy) for other, copy in partners])
     check_chapters(rest.chapters, output)
-    return _paired(source, output, partners, Window.of(manifest))
+    return _paired(source, output, partners, Trim.of(manifest))
 
 
 def _copies(output: InputContainer) -> list[Stream]:
@@ -169,7 +170,7 @@ def _paired(
     source: InputContainer,
     output: InputContainer,
     partners: list[tuple[OtherStream, Stream]],
-    window: Window,
+    trim: Trim,
 ) -> StreamCheck:
     pairs: dict[int, _Pair] = {}
     for other, copy in partners:
@@ -178,7 +179,7 @@ def _paired(
             _check_attachment(ours, copy, other)
             continue
         tick = copy.time_base or Fraction(1)
-        moved = window if other.kind != "cover" else _WHOLE
+        moved = trim if other.kind != "cover" else _WHOLE
         if not moved.whole:  # the shift is in the source's ticks, the result in the output's
             tick = max(tick, ours.time_base or Fraction(0))
         pairs[copy.index] = _Pair(other, tick, moved)

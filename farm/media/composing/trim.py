@@ -9,7 +9,7 @@ from farm.domain.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class Trim:
     """Packets that begin at or after ``start`` and before ``end`` are kept, ``shift`` earlier than they were.
 
     All in seconds on the source's clock; ``start`` and ``end`` None where nothing is cut off.
