@@ -1,4 +1,4 @@
-"""The ``ffmpeg`` program: where it is, and how it is run and watched."""
+"""The ``ffmpeg`` program: finds it, runs it and reports its progress."""
 
 import contextlib
 import os
@@ -14,10 +14,10 @@ from farm.errors import FarmError, OutputError
 from farm.media.failing import write_error, writing
 from farm.media.progress import Progress
 
-_POLL = 1.0  # seconds between two looks at how far ffmpeg is
-_SAID = 65_536  # bytes of ffmpeg's last words
+_POLL = 1.0  # seconds between two progress reports
+_SAID = 65_536  # bytes read from the end of ffmpeg's standard error
 TOO_SMALL = "reserved_moov_size is too small"
-_TELLING = ("No space left", "File too large", TOO_SMALL)  # says more than the last line does
+_TELLING = ("No space left", "File too large", TOO_SMALL)  # lines that say more than the last one
 
 
 def ffmpeg_binary() -> Path:
@@ -37,7 +37,7 @@ def ffmpeg_binary() -> Path:
 
 
 class FfmpegRun:
-    """One run of ffmpeg, watched: it says nothing itself while it moves an MP4 file's index to the front."""
+    """One run of ffmpeg. Progress is taken from the bytes it writes: it reports none while it moves an MP4's index."""
 
     def __init__(self, out: Path, expected: int, frames: int, progress: Progress) -> None:
         self._out = out
@@ -46,7 +46,10 @@ class FfmpegRun:
         self._progress = progress
 
     def run(self, arguments: Sequence[str]) -> None:
-        """Runs it to its end. Raises StorageError when the disk is full, else OutputError with its last line."""
+        """Run ffmpeg to its end; on failure ``out`` is removed.
+
+        Raises StorageError if the disk is full, else OutputError with its last line, and whatever ``progress`` raises.
+        """
         command = [str(ffmpeg_binary()), *arguments]
         with writing(self._out), tempfile.TemporaryFile() as said:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
@@ -69,7 +72,7 @@ class FfmpegRun:
             self._progress(min(self._frames, self._frames * self._written(process.pid) // self._expected))
 
     def _written(self, pid: int) -> int:
-        """Bytes written so far; the output's size where the system does not count them for us."""
+        """Bytes written so far; the output's size if the system does not count them."""
         try:
             return int(psutil.Process(pid).io_counters().write_chars)
         except (psutil.Error, AttributeError):

@@ -1,4 +1,4 @@
-"""Chapters of an output: the source's, or those of a part, moved with it."""
+"""Chapters of an output: the source's, or those of a part, trimmed as it is."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _COARSEST = Fraction(1, 1000)
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """A chapter of an output; seconds on its clock. ``tags`` with its title."""
+    """A chapter of an output, in seconds of its clock; ``tags`` include the title."""
 
     start: Fraction
     end: Fraction
@@ -25,7 +25,7 @@ class Chapter:
 
 
 def chapters_of(source: InputContainer, trim: Trim, policy: str) -> tuple[list[Chapter], tuple[str, ...]]:
-    """The chapters that lie in a part, cut off and moved as it is, and the keys of metadata that they lose.
+    """The trimmed chapters, and the metadata keys that they lose.
 
     ``policy``: see :func:`farm.media.reading.metadata.kept`.
     """
@@ -46,7 +46,7 @@ def chapters_of(source: InputContainer, trim: Trim, policy: str) -> tuple[list[C
 
 
 def ffmetadata(chapters: Iterable[Chapter]) -> str:
-    """The chapters as a file that ffmpeg reads with ``-f ffmetadata``."""
+    """The chapters in ffmpeg's ``ffmetadata`` format."""
     lines = [";FFMETADATA1"]
     for chapter in chapters:
         lines += ["[CHAPTER]", "TIMEBASE=1/1000000000"]
@@ -56,7 +56,7 @@ def ffmetadata(chapters: Iterable[Chapter]) -> str:
 
 
 def check_chapters(wanted: Sequence[Chapter], output: InputContainer) -> None:
-    """Raises VerificationError unless an output has the chapters that it should, by beginning and title."""
+    """Raise VerificationError unless an output has the ``wanted`` chapters, by start and title."""
     found = output.chapters()
     if len(found) != len(wanted):
         raise VerificationError(f"the output has {len(found)} chapters, {len(wanted)} were to be in it")

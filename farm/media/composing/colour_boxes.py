@@ -1,7 +1,7 @@
-"""Writes an MP4 or QuickTime file's colours and HDR numbers where they belong: into the sample entry of its video.
+"""Writes colours and HDR metadata into the video sample entry of an MP4 or QuickTime file.
 
-The muxer leaves out what it was told of incompletely, and PyAV has no way to tell it of HDR. The index (``moov``)
-lies behind the frames in the files this is for, so nothing that it points to moves. ISO/IEC 14496-12, 12.1.5.
+The muxer omits colours that are not all specified, and PyAV cannot pass HDR metadata to it. In these files the index
+(``moov``) follows the frames, so nothing that it points to moves. ISO/IEC 14496-12, 12.1.5.
 """
 
 import os
@@ -27,7 +27,7 @@ def _box(kind: bytes, body: bytes) -> bytes:
 
 
 def colour_boxes(video: VideoStream) -> list[bytes]:
-    """The boxes ``colr`` (nclx), ``mdcv`` and ``clli`` for what is known of a video."""
+    """The boxes ``colr`` (nclx), ``mdcv`` and ``clli`` for a video's known properties."""
     boxes: list[bytes] = []
     codes = (video.color_primaries, video.color_transfer, video.color_space)
     full = video.full_range
@@ -48,9 +48,9 @@ def _mastering(display: Mastering) -> list[bytes]:
 
 
 def write_colours(path: Path, video: VideoStream) -> None:
-    """Gives the one video track of a file at ``path`` the boxes of :func:`colour_boxes`, instead of such it has.
+    """Replace the boxes of :func:`colour_boxes` in the only video track of the file at ``path``.
 
-    Raises VerificationError when the file is not laid out as the muxer does it, OSError.
+    Raises OSError, and VerificationError if the file is not laid out as the muxer does it.
     """
     with path.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)

@@ -1,4 +1,4 @@
-"""Redacted frames as pictures, for those who work on pictures: PNG or JPEG, upright, named by index and pts."""
+"""Writes redacted frames as picture files: PNG or JPEG, upright, named by index and pts."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ from farm.media.failing import reading, writing
 from farm.media.planes import matrix_of
 from farm.media.progress import Progress, nobody
 
-#: The list of the pictures, beside them.
+#: The name of the list of pictures in the archive.
 LIST = "frames.csv"
 _SUFFIXES = {"png": "png", "jpeg": "jpg"}
 Rgb = NDArray[np.uint8] | NDArray[np.uint16]
@@ -33,7 +33,7 @@ _JPEG_QUALITY = "2"  # FFmpeg's scale, 2 (best) to 31
 
 
 def picture_name(index: int, pts: int, kind: str) -> str:
-    """The file name of a frame: its number among those written, from 0, and its pts in the source's ticks."""
+    """The file name of a frame: its index among those written, from 0, and its pts in the source's ticks."""
     return f"{index:06d}_pts{pts}.{_SUFFIXES[kind]}"
 
 
@@ -45,12 +45,12 @@ def write_pictures(
     out: Path,
     progress: Progress = nobody,
 ) -> int:
-    """Writes all frames of lossless segments into the archive ``out`` (zip, stored) and returns their number.
+    """Write all frames of lossless segments into the archive ``out`` (zip, stored) and return their number.
 
-    ``kind``: ``png`` (16 bits a sample where the source has more than 8) or ``jpeg``. The pictures are RGB by the
-    video's own matrix and range, turned as its display matrix says; transfer and primaries are the source's.
-    Beside them lies ``frames.csv``: name, index, pts, seconds. Raises VerificationError for a segment that does not
-    hold the planned frames, StorageError when the disk is full, and whatever ``progress`` raises.
+    ``kind``: ``png`` (16 bits per sample if the source has more than 8) or ``jpeg``. The pictures are converted to RGB
+    with the video's own matrix and range, and rotated as its display matrix says; transfer and primaries are the
+    source's. The archive also holds ``frames.csv``: name, index, pts, seconds. Raises VerificationError for a segment
+    that does not hold the planned frames, StorageError if the disk is full, and whatever ``progress`` raises.
     """
     video = manifest.source.video
     with writing(out), zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
@@ -70,7 +70,7 @@ def write_pictures(
 
 
 def check_pictures(path: Path, frames: int, progress: Progress = nobody) -> None:
-    """Raises VerificationError unless every picture of an archive can be decoded and there are ``frames``."""
+    """Raise VerificationError unless an archive holds ``frames`` pictures that can all be decoded."""
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name != LIST]
         if len(names) != frames:
@@ -99,7 +99,7 @@ def _frames(segment: Path, pts: "array[int]") -> Iterator[tuple[int, VideoFrame]
 
 
 def _rgb(frame: VideoFrame, video: VideoStream) -> Rgb:
-    """The frame as RGB rows: uint8, or uint16 where the source has more than 8 bits."""
+    """The frame as RGB rows: uint8, or uint16 if the source has more than 8 bits."""
     pixels = pixel_format(video.pix_fmt)
     deep = pixels is not None and pixels.bits > 8
     rows = frame.to_ndarray(
@@ -112,14 +112,14 @@ def _rgb(frame: VideoFrame, video: VideoStream) -> Rgb:
 
 
 def _upright(rgb: Rgb, orientation: int) -> Rgb:
-    """Rows and columns as they are shown (EXIF's orientations)."""
+    """The picture rotated and mirrored for display (EXIF orientations)."""
     across, down = (-1 if orientation in o else 1 for o in ((2, 3, 6, 7), (3, 4, 7, 8)))
     shown = rgb.transpose(1, 0, 2) if orientation >= 5 else rgb
     return cast("Rgb", np.ascontiguousarray(shown[::down, ::across]))
 
 
 def _encoded(rgb: Rgb, kind: str) -> bytes:
-    """The bytes of a picture file."""
+    """Encode a picture file."""
     deep = rgb.dtype == np.uint16
     frame = VideoFrame.from_ndarray(rgb, format="rgb48le" if deep else "rgb24")
     frame = frame.reformat(

@@ -1,4 +1,4 @@
-"""Which of a source's other streams an output gets as they are, and a line for each that it does not."""
+"""Decides which of a source's other streams an output copies, with a note on each that it does not."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,18 +33,18 @@ _HELD: dict[str, dict[str, frozenset[str]]] = {
 _MATROSKA_NOT = frozenset(
     {"mov_text", "dvb_teletext", "eia_608", "unknown", "aac_latm", "s302m", "adpcm_ima_qt", "nellymoser"}
 )
-#: Where in a file streams come that are no tracks of their own, whatever the order they were asked for in.
+#: Kinds of streams that come last in a file, whatever order they were requested in.
 _LAST = {"attachment": 1, "cover": 2}
 _HINTS = frozenset({"rtp ", "srtp", "rrtp", "rsrp", "sm2t", "tsp ", "fdp ", "pm2t", "pstp"})
 _GPMD, _TIMECODE, _TEXT = "gpmd", "tmcd", "text"
-#: Data tracks that are known to say nothing of where or by whom.
+#: Data tracks that are known to hold no private data.
 _HARMLESS = frozenset({_TIMECODE, "mp4s", "c608", "scte_35", "epg"})
 
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """The other streams of an output, in its order (the source's, attachments and covers last), and a line for each
-    stream of the source that it leaves out, and for each cover that it takes.
+    """The other streams of an output in its order (the source's; attachments and cover art last), and a note on each
+    stream of the source that is left out and on all cover art.
     """
 
     kept: tuple[OtherStream, ...]
@@ -57,9 +57,9 @@ def plan_streams(
     options: ComposeOptions = USUAL,
     details: StreamDetails = NO_DETAILS,
 ) -> StreamPlan:
-    """Which streams a container takes as they are.
+    """Choose the streams that a container takes unchanged.
 
-    ``details``: what :func:`farm.media.reading.stream_details.stream_details` says of the source.
+    ``details``: from :func:`farm.media.reading.stream_details.stream_details`.
     """
     kept: list[OtherStream] = []
     notes: list[str] = []
@@ -102,16 +102,16 @@ def holds(container: str, other: OtherStream) -> bool:
 
 
 def is_made_by_muxer(letters: str | None) -> bool:
-    """Whether an output's MP4 track is one that the muxer makes from chapters or from a time code."""
+    """Whether an output's container track is one that the MP4 muxer makes from chapters or a time code."""
     return letters in (_TEXT, _TIMECODE)
 
 
 def _made_anew(other: OtherStream, container: str, details: StreamDetails) -> bool:
-    """Whether a muxer writes the stream itself: the chapters' own text track, and a time code from its tag."""
+    """Whether a muxer writes the stream itself: the text track of chapters, or a time code from its tag."""
     if other.kind != "data":
         return False
     letters = details.letters.get(other.index)
-    if letters is None:  # a data track of another container, or one that nobody looked at
+    if letters is None:  # a data track of another container, or without details
         return details.chapters and other.codec == "bin_data"
     return (details.chapters and letters == _TEXT) or (letters == _TIMECODE and container in ("mp4", "mov", "matroska"))
 
@@ -136,7 +136,7 @@ def _why_not_data(other: OtherStream, container: str, options: ComposeOptions, l
         return "it may say where and with what this was filmed" + (" (--metadata keep keeps it)" if copied else "")
     if copied:
         return None
-    # libavformat keeps such a track's packets, but not the sample entry without which nobody understands them
+    # libavformat keeps the packets of such a track, but not the sample entry that describes them
     return "what describes it cannot be copied" if letters else f"{container} files cannot hold it"
 
 

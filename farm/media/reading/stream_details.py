@@ -1,4 +1,4 @@
-"""What a file says of its streams that libavformat does not tell: MP4's four letters of each track, and more."""
+"""Details of a file's streams that libavformat does not report, such as the sample entries of container tracks."""
 
 import re
 import struct
@@ -19,7 +19,7 @@ from farm.media.reading.opening import open_source
 
 _HOLDERS = (b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl")
 _TEXT_SUBTITLES = frozenset({"mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text", "microdvd"})
-#: How JPEG, PNG, GIF, BMP, TIFF, WebP and AVI, HEIC, AVIF and MP4, JPEG XL, JPEG 2000, Matroska begin.
+#: The first bytes of JPEG, PNG, GIF, BMP, TIFF, WebP and AVI, HEIC, AVIF and MP4, JPEG XL, JPEG 2000, Matroska.
 _PICTURE = re.compile(
     rb"\xff\xd8\xff|\x89PNG|GIF8|BM....\0\0\0\0|II\*\0|MM\0\*|RIFF....(?:WEBP|AVI )|....ftyp|\xff\x0a"
     rb"|\0\0\0\x0c(?:JXL |jP  )|\x1a\x45\xdf\xa3",
@@ -30,11 +30,11 @@ _LONGEST_EDITS = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class StreamDetails:
-    """What was seen in a source. Streams are numbered as libavformat does.
+    """Details of a source. Streams have libavformat's indices.
 
-    ``chapters``: whether it has any. ``letters``: the sample entry (``gpmd``) of each MP4 track. ``placing``: the
-    subtitle streams and attachments whose text has coordinates. ``thumbnails``: the streams of pictures that are frames
-    of the video. ``pictures``: the attachments that are pictures or videos, whatever their type says.
+    ``chapters``: whether it has any. ``letters``: the sample entry (``gpmd``) of each MP4 container track. ``placing``:
+    the subtitle streams and attachments whose text contains coordinates. ``thumbnails``: the streams of pictures that
+    are frames of the video. ``pictures``: the attachments that are pictures or videos, whatever their declared type.
     """
 
     chapters: bool = False
@@ -45,9 +45,9 @@ class StreamDetails:
 
 
 def stream_details(source: InputContainer, path: Path, *, texts: bool = True) -> StreamDetails:
-    """Looks at the tracks of an opened file, and reads its subtitles once where it has any and ``texts`` asks for it.
+    """Read the details of an opened file, and with ``texts`` all of its subtitles.
 
-    Raises SourceError when the file cannot be read.
+    Raises SourceError if the file cannot be read.
     """
     letters = sample_entries(path) if source.format.name.startswith("mov") else {}
     by_index = {s.index: letters[s.id] for s in source.streams if s.id in letters}
@@ -59,13 +59,13 @@ def stream_details(source: InputContainer, path: Path, *, texts: bool = True) ->
 
 
 def _placing_texts(attached: Mapping[int, bytes]) -> frozenset[int]:
-    """The attachments that are texts (a track of GPS positions, for one) and name coordinates."""
+    """The attachments that are text (a GPS track, for example) and contain coordinates."""
     texts = {index: content.decode("utf-8", "replace") for index, content in attached.items() if b"\0" not in content}
     return frozenset(index for index, text in texts.items() if has_coordinates(text))
 
 
 def sample_entries(path: Path) -> dict[int, str]:
-    """The first sample entry's four letters of each track of an MP4 or QuickTime file, by the track's number."""
+    """The type of the first sample entry of each container track of an MP4 or QuickTime file, by track ID."""
     found: dict[int, str] = {}
     track = 0
     with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
@@ -79,16 +79,16 @@ def sample_entries(path: Path) -> dict[int, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
-    """Where a track of an MP4 or QuickTime file is said to end: ``seconds``, which are a multiple of ``tick``."""
+class TrackEnd:
+    """The declared end of a container track of an MP4 or QuickTime file: ``seconds``, a multiple of ``tick``."""
 
     seconds: Fraction
     tick: Fraction
 
 
-def track_ends(path: Path) -> dict[int, Ends]:
-    """Where each track ends that has an edit list which says so, by the track's number (ISO/IEC 14496-12, 8.6.6)."""
-    found: dict[int, Ends] = {}
+def track_ends(path: Path) -> dict[int, TrackEnd]:
+    """The end of each container track whose edit list states it, by track ID (ISO/IEC 14496-12, 8.6.6)."""
+    found: dict[int, TrackEnd] = {}
     ticks = track = 0
     with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
         for box in walk(file, path.stat().st_size, _HOLDERS):
@@ -100,19 +100,19 @@ def track_ends(path: Path) -> dict[int, Ends]:
                 file.seek(box.body)
                 lasts = _edits(file.read(min(box.end - box.body, _LONGEST_EDITS)))
                 if all(lasts):
-                    found[track] = Ends(Fraction(sum(lasts), ticks), Fraction(1, ticks))
+                    found[track] = TrackEnd(Fraction(sum(lasts), ticks), Fraction(1, ticks))
     return found
 
 
 def _number(file: BinaryIO, box: Box, otherwise: int) -> int:
-    """The timescale in an ``mvhd`` box, the track's number in a ``tkhd`` box; ``otherwise`` where it is too short."""
+    """The timescale of an ``mvhd`` box or the track ID of a ``tkhd`` box; ``otherwise`` if the box is too short."""
     file.seek(box.body)
     head = file.read(min(24, box.end - box.body))
     return struct.unpack_from(">I", head, 20 if head[0] == 1 else 12)[0] if len(head) == 24 else otherwise
 
 
 def _edits(box: bytes) -> list[int]:
-    """How long each edit lasts, in ticks of the movie; a 0 where that is not known."""
+    """The duration of each edit in ticks of the movie; 0 if it is not known."""
     if len(box) < 8:
         return [0]
     entry, size = (">Q", 20) if box[0] == 1 else (">I", 12)
@@ -123,7 +123,7 @@ def _edits(box: bytes) -> list[int]:
 
 
 def _placing(path: Path) -> frozenset[int]:
-    """The subtitle streams that name coordinates; reads packet by packet, and none of other streams where it can."""
+    """The subtitle streams that contain coordinates; reads packet by packet, and skips other streams if it can."""
     with open_source(path) as source, reading(path, SourceError, "cannot be read"):
         texts = [s for s in source.streams.subtitles if s.codec_context.codec.canonical_name in _TEXT_SUBTITLES]
         found: set[int] = set()

@@ -1,4 +1,4 @@
-"""Reads all packets of a file and compares the streams of two: what was copied has to be the same, byte by byte."""
+"""Reads all packets of two files and compares their streams: copied ones must be equal byte by byte."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -51,11 +51,11 @@ class StreamPackets:
 
     @property
     def name(self) -> str:
-        """How a person finds it."""
+        """See :func:`name_of`."""
         return name_of(self.other)
 
     def add(self, content: Content | None) -> None:
-        """Appends a packet, but for ends of streams and for blank subtitles, which muxers add as they need them."""
+        """Append a packet, except end markers and blank subtitles, which muxers add as they need them."""
         if content is None or content.blank:
             return
         self.hashes.append(int.from_bytes(content.digest[:8], "big"))
@@ -70,7 +70,7 @@ class StreamPackets:
 
 @dataclass(slots=True)
 class FilePackets:
-    """What a demuxer says of a file. ``container``: its muxer. ``faults``: lines on what must not be in the video."""
+    """The packets of a file. ``container``: its muxer. ``faults``: lines on invalid packets of the video."""
 
     container: str
     streams: list[StreamPackets]
@@ -82,7 +82,7 @@ class FilePackets:
     _dts: int | None = None
 
     def take(self, packet: "Packet[Any]") -> None:
-        """A packet of the video."""
+        """Take a packet of the video."""
         number = len(self.pts)
         if packet.is_corrupt:
             self.faults.setdefault("damage", f"packet {number} of the video is damaged")
@@ -101,7 +101,7 @@ class FilePackets:
 
 
 def read_packets(path: Path, video: VideoStream, others: Iterable[OtherStream], kind: type[FarmError]) -> FilePackets:
-    """Demuxes a file once; errors become ``kind``. Memory: 8 bytes a frame, 16 a packet of another stream."""
+    """Demux a file once; errors become ``kind``. Memory: 8 bytes per frame, 16 per packet of another stream."""
     with open_source(path) as container, reading(path, kind, "cannot be read to its end"):
         letters = stream_details(container, path, texts=False).letters
         streams = {o.index: _stream(container, o, made=is_made_by_muxer(letters.get(o.index))) for o in others}
@@ -140,11 +140,11 @@ def _chapters(container: InputContainer) -> list[tuple[Fraction, Fraction, str]]
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """How two files' other streams compare. ``same``: compared and equal, with the number of packets in all.
+    """The result of comparing two files' other streams. ``same``: equal streams, ``packets`` in all of them.
 
-    ``lost``: streams that the output lacks; ``wrong``: a line for each that differs, or that nothing in the source is,
-    or that comes in another order or with another language. ``unsaid``: a line for each language that is not said, and
-    each other role (default, forced), which not every container can say.
+    ``lost``: streams that the output lacks. ``wrong``: a line on each that differs, is not in the source, or comes in
+    another order or with another language. ``unsaid``: a line on each missing language, and each other role (default,
+    forced); not every container can store them.
     """
 
     same: int
@@ -157,9 +157,9 @@ class Streams:
 def compare_streams(
     source: Sequence[StreamPackets], output: Sequence[StreamPackets], shift: Fraction, *, part: bool
 ) -> Streams:
-    """Pairs streams by what is in them, then by kind and order. ``shift``: seconds that the output begins earlier.
+    """Pair streams by content, then by kind and order, and compare them. ``shift``: seconds that the output is earlier.
 
-    Of a ``part`` a stream may hold a run of the source's packets.
+    In a ``part`` a stream may hold a run of the source's packets.
     """
     left, wrong, packets = list(source), list[str](), 0
     rest, pairs = list[StreamPackets](), list[tuple[StreamPackets, StreamPackets]]()
@@ -186,7 +186,7 @@ def compare_streams(
 
 
 def _exchanged(pairs: Sequence[tuple[StreamPackets, StreamPackets]]) -> Iterator[str]:
-    """Streams of one kind have to come in the source's order: players know them by it."""
+    """Yield a line on each stream that is not in the source's order of its kind, by which players number them."""
     latest: dict[str, StreamPackets] = {}
     for ours, _ in pairs:
         before = latest.setdefault(ours.other.kind, ours)
@@ -202,7 +202,7 @@ def _other_language(ours: StreamPackets, theirs: StreamPackets) -> str | None:
 
 
 def _unsaid(ours: StreamPackets, theirs: StreamPackets, *, single: bool) -> str | None:
-    """``single``: of its kind; no other is the default then, whatever is said."""
+    """``single``: the only stream of its kind, which is the default whatever its flags are."""
     if theirs.language == "und" != ours.language:
         return f"{ours.name}: its language, {ours.language}, is not said"
     if (theirs.flags ^ ours.flags) & ~(Disposition.default if single else _NO_ROLE):
@@ -219,12 +219,12 @@ def _alike(one: StreamPackets, other: StreamPackets) -> bool:
 
 
 def _is_chapters(track: StreamPackets) -> bool:
-    """QuickTime's and MP4's text track of chapters, which is no stream of its own."""
+    """Whether it is the text track of chapters that QuickTime and MP4 have."""
     return track.other.kind == "data" and track.other.codec in ("bin_data", "text")
 
 
 def _difference(source: StreamPackets, output: StreamPackets, shift: Fraction, *, part: bool) -> str | None:
-    """In what a copy differs from the source's stream, None where it does not."""
+    """How a copy differs from the source's stream; None if it does not."""
     begin, tick = 0, max(source.tick, output.tick)
     if part:
         found = _run(source.hashes, output.hashes)
@@ -258,7 +258,7 @@ def _first_difference(source: StreamPackets, output: StreamPackets) -> str:
 
 
 def _run(hashes: "array[int]", part: "array[int]") -> int | None:
-    """Where ``part`` begins in ``hashes``, None when it is not a run of it."""
+    """Where ``part`` begins in ``hashes``; None if it is not a run of it."""
     if not part:
         return 0
     width, whole, piece = hashes.itemsize, hashes.tobytes(), part.tobytes()

@@ -1,4 +1,4 @@
-"""Compares an output with its source, without plan, segments or database: what anybody with both files can check."""
+"""Compares an output with its source, without a plan, segments or a database: anyone with both files can."""
 
 from array import array
 from contextlib import closing
@@ -33,19 +33,20 @@ from farm.media.verifying.properties import (
 )
 
 OK, DIFFERS, FAILED = "ok", "differs", "failed"
-#: The PSNR in dB (luma, away from what was changed) below which ten seconds of video are not the source's.
+#: The lowest luma PSNR in dB, outside of changed blocks, of ten seconds of the source's video.
 LOWEST = 24.0
 _LIMITS = Limits()
 _STORES_END = frozenset({"mp4", "mov"})
 _MOMENT = Fraction(1, 1000)
-#: Containers whose clock begins anywhere: tools that copy their packets move all streams by one time, as players do.
+#: Containers whose clock may start at any value. Tools that copy streams from or to another container shift all of
+#: them, so that they start at that container's usual value.
 _FREE_CLOCKS = frozenset({"mpegts", "mpeg", "flv"})
 _MUXERS_OWN = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One property. ``verdict``: ``ok``; ``differs``: as a person may have chosen; ``failed``: must not be."""
+    """One property. ``verdict``: ``ok``; ``differs``: as the user may have chosen; ``failed``: not allowed."""
 
     name: str
     verdict: str
@@ -54,7 +55,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Comparison:
-    """All that was found. ``changed``: share of the picture that was changed; ``psnr`` of all the rest, in dB."""
+    """All findings. ``changed``: share of the picture that was changed; ``psnr`` of the rest, in dB."""
 
     source: Path
     output: Path
@@ -70,11 +71,11 @@ class Comparison:
         return all(finding.verdict != FAILED for finding in self.findings)
 
     def say(self, name: str, verdict: str, text: str) -> None:
-        """Adds a finding."""
+        """Add a finding."""
         self.findings.append(Finding(name, verdict, text))
 
     def check(self, name: str, fault: str | None, good: str) -> None:
-        """Adds a finding that fails with ``fault``, or is good."""
+        """Add a finding that fails with ``fault`` if there is one, and else is ok with ``good``."""
         self.say(name, FAILED if fault else OK, fault or good)
 
 
@@ -87,11 +88,11 @@ def compare(
     threads: int = 1,
     limits: Limits = _LIMITS,
 ) -> Comparison:
-    """Compares ``output`` with ``source``.
+    """Compare ``output`` with ``source``.
 
-    ``part``: the output may hold some of the source's frames only, all moved by one time. ``lowest``: see
-    :data:`LOWEST`. Reads both files twice and decodes both once (a part: twice). Memory: 8 to 16 bytes a packet.
-    Raises SourceError when the source, VerificationError when the output cannot be read at all.
+    ``part``: the output may hold only some of the source's frames, all shifted by one time. ``lowest``: see
+    :data:`LOWEST`. Reads both files twice and decodes both once (a part: twice). Memory: 8 to 16 bytes per packet.
+    Raises SourceError if the source cannot be read, VerificationError if the output cannot.
     """
     result = Comparison(source, output)
     manifest, chunks = plan_manifest(source, None, 1, SourceOptions(on_undetectable="blackout"), limits)
@@ -109,7 +110,8 @@ def compare(
     if part:
         chosen = _part(result, wanted, found, thumbnails_of(frames, output, got))
     else:
-        free = not _FREE_CLOCKS.isdisjoint((packets.container, manifest.source.container))
+        both = {packets.container, manifest.source.container}
+        free = len(both) > 1 and not _FREE_CLOCKS.isdisjoint(both)
         chosen = _whole(result, wanted, found, free=free)
     shift = Fraction(0) if chosen is None else chosen.shift
     _order(result, packets)
@@ -125,7 +127,7 @@ def compare(
 
 
 def _part(result: Comparison, wanted: list[Fraction], found: list[Fraction], thumbnails: Thumbnails) -> Part | None:
-    """Which of the source's frames the output has; None, and the pictures cannot be compared, when that is unclear."""
+    """The frames of the source that the output has; None if they cannot be found: then pictures are not compared."""
     chosen = find_part(wanted, found, thumbnails)
     if chosen is None:
         result.say("times", FAILED, "the output's frames are not some of the source's, moved by one time")
@@ -137,9 +139,9 @@ def _part(result: Comparison, wanted: list[Fraction], found: list[Fraction], thu
 
 
 def _whole(result: Comparison, wanted: list[Fraction], found: list[Fraction], *, free: bool) -> Part | None:
-    """As :func:`_part`, where the output has to have all frames at the source's times.
+    """As :func:`_part`, for an output that must have all frames at the source's times.
 
-    ``free``: all of them may be moved by one time, as the clock of one of the files begins anywhere.
+    ``free``: all of them may be shifted by one time, as the clock of one of the files may start at any value.
     """
     if len(wanted) != len(found):
         result.say("frames", FAILED, f"the output has {len(found)} frames, the source {len(wanted)}")
@@ -222,7 +224,7 @@ def _streams(result: Comparison, manifest: Manifest, output: FilePackets, shift:
 
 
 def _tags(metadata: dict[str, str]) -> dict[str, str]:
-    """A file's tags without those that its muxer writes about itself."""
+    """A file's tags without those that its muxer adds."""
     return {name.lower(): value for name, value in metadata.items() if name.lower() not in _MUXERS_OWN}
 
 
@@ -236,7 +238,7 @@ def _pictures(
     pictures: Pictures,
     threads: int,
 ) -> None:
-    """Decodes both in lock step."""
+    """Decode both in lockstep."""
     number = 0
     fault = None
     changes = PropertyChanges()
@@ -264,7 +266,7 @@ def _pictures(
                     changes.take(number, times[number], ahead[1], frame)
                 number += 1
         except (OSError, ValueError) as error:
-            fault = f"decoding fails behind frame {number}: {reason(error)}"
+            fault = f"decoding fails after frame {number}: {reason(error)}"
     if fault is None and number != len(wanted):
         fault = f"{number} of {len(wanted)} frames can be decoded"
     result.check("decode", fault, f"all {number} frames are decoded without error")

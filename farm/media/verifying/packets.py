@@ -1,8 +1,8 @@
-"""Packets of copied streams, read back so that they can be compared whatever containers they come from.
+"""Reads packets of copied streams in a form that does not depend on their container.
 
-A muxer may add to a packet what only its own container needs, and some containers cut a stream into packets of their
-own. What is left after :func:`read_packet` is the same in every container. :mod:`verify_streams` compares an output
-with its plan, :mod:`compare_streams` with any source.
+Muxers add to packets what only their container needs, and some containers divide a stream into other packets. Two
+policies compare the result: :mod:`farm.media.verifying.verify_streams` an output with its plan, and
+:mod:`farm.media.verifying.compare_streams` an output with any source.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from farm.domain.manifest import OtherStream
 _ADTS_SYNC = 0xFFF0  # twelve ones, then two zeros for the layer, in the first 16 bits under _ADTS_MASK
 _ADTS_MASK = 0xFFF6
 _NO_TEXT = b"\x00\x00"  # a mov_text of length 0
-#: Layers of MPEG audio. MP4 and AVI say only that it is one of them, which libavformat calls mp3.
+#: Layers of MPEG audio. MP4 does not tell them apart; libavformat then reports mp3.
 _MPEG_AUDIO = frozenset({"mp1", "mp2", "mp3"})
 
 
@@ -25,7 +25,7 @@ _MPEG_AUDIO = frozenset({"mp1", "mp2", "mp3"})
 class Content:
     """A packet's ``pts`` in ticks of ``tick`` seconds, and its ``payload``.
 
-    ``blank``: it says that no subtitle is shown, as MP4 does it.
+    ``blank``: an empty subtitle, with which MP4 fills the time between subtitles.
     """
 
     pts: int | None
@@ -35,7 +35,7 @@ class Content:
 
     @property
     def when(self) -> Fraction | None:
-        """Its time in seconds."""
+        """The pts in seconds."""
         return None if self.pts is None else self.pts * self.tick
 
     @property
@@ -45,14 +45,14 @@ class Content:
 
 
 class Joined:
-    """A stream as one string of bytes: the time in seconds that it begins at, and its SHA-256 so far."""
+    """A stream as one string of bytes: its SHA-256, and when it began, in seconds."""
 
     def __init__(self) -> None:
         self.began: Fraction | None = None
         self._sha256 = hashlib.sha256()
 
     def add(self, content: Content) -> None:
-        """Appends a packet."""
+        """Append a packet."""
         if self.began is None:
             self.began = content.when
         self._sha256.update(content.payload)
@@ -64,7 +64,7 @@ class Joined:
 
 
 def read_packet(packet: "Packet[Any]", codec: str) -> Content | None:
-    """A packet of a stream of ``codec`` (FFmpeg's name); None for the marker that ends the stream."""
+    """Read a packet of a stream of ``codec`` (FFmpeg's name); None for the marker at the end of a stream."""
     if packet.size == 0 and packet.pts is None:
         return None
     payload = bytes(packet)
@@ -74,27 +74,27 @@ def read_packet(packet: "Packet[Any]", codec: str) -> Content | None:
 
 
 def is_cut_freely(codec: str) -> bool:
-    """Whether containers cut a stream of ``codec`` into packets as they like: only its bytes in a row are its own."""
+    """Whether containers may divide a stream of ``codec`` into packets anywhere."""
     return codec.startswith("pcm_")
 
 
 def is_same_codec(one: str, other: str) -> bool:
-    """Whether two names may be of the same codec, as different containers know it."""
+    """Whether two names may stand for the same codec in different containers."""
     return one == other or {one, other} <= _MPEG_AUDIO
 
 
 def name_of(stream: OtherStream) -> str:
-    """A stream for a person."""
+    """A stream's name for the user."""
     return f"stream {stream.index} ({stream.kind}, {stream.codec})"
 
 
 def seconds(value: Fraction | None) -> str:
-    """A time for a person."""
+    """A time as text for the user."""
     return "no time" if value is None else f"{float(value):.6f} s"
 
 
 def _without_adts(packet: bytes) -> bytes:
-    """AAC as MP4 has it: transport streams put an ADTS header (ISO/IEC 13818-7) before each frame."""
+    """Remove the ADTS header (ISO/IEC 13818-7) that AAC has in transport streams, and in MP4 not."""
     if len(packet) < 7 or int.from_bytes(packet[:2], "big") & _ADTS_MASK != _ADTS_SYNC:
         return packet
     return packet[7 if packet[1] & 1 else 9 :]

@@ -1,6 +1,6 @@
-"""Which part of a source an output holds: its frames' times are some of the source's, moved by one time.
+"""Finds the part of a source that an output holds: its frames' times are some of the source's, shifted by one time.
 
-Where the times fit at several places, as they do at a constant rate, the place is taken whose pictures are nearest.
+If the times fit at several places, as they do at a constant rate, the place whose pictures are nearest is chosen.
 """
 
 from array import array
@@ -34,7 +34,7 @@ Thumbnails = Callable[[Sequence[int]], "tuple[Thumbnail, Thumbnail]"]
 
 @dataclass(frozen=True, slots=True)
 class PlannedFrames:
-    """A source's planned frames: pts (ascending), and how they are decoded."""
+    """A source's planned frames by pts (ascending), decoded from the start of the file, without seeking."""
 
     path: Path
     video: VideoStream
@@ -42,7 +42,7 @@ class PlannedFrames:
     threads: int
 
     def decoded(self) -> Generator[tuple[int, VideoFrame], None, None]:
-        """Each frame that can be decoded and its pts; damaged ones are left out."""
+        """Yield each frame that can be decoded with its pts; damaged ones are left out."""
         with open_source(self.path) as container, reading(self.path, SourceError, "cannot be decoded"):
             stream = container.streams[self.video.index]
             assert isinstance(stream, AvVideoStream)
@@ -64,7 +64,7 @@ class Part:
 
 
 def find_part(source: Sequence[Fraction], output: Sequence[Fraction], thumbnails: Thumbnails) -> Part | None:
-    """The part that an output holds; None when its times do not fit anywhere. Times in seconds, ascending."""
+    """The part that an output holds; None if its times fit nowhere. Times in seconds, ascending."""
     if not output or len(output) > len(source):
         return None
     ticks = lcm(*(t.denominator for t in (*source, *output)))
@@ -83,7 +83,7 @@ def find_part(source: Sequence[Fraction], output: Sequence[Fraction], thumbnails
 
 
 def thumbnails_of(source: PlannedFrames, output: Path, video: VideoStream) -> Thumbnails:
-    """The function that :func:`find_part` asks for thumbnails, which decodes both files when it is called."""
+    """The function that :func:`find_part` calls for thumbnails; it decodes both files."""
 
     def thumbnails(places: Sequence[int]) -> tuple[Thumbnail, Thumbnail]:
         seen = {pts: thumbnail_of(frame) for pts, frame in source.decoded()}

@@ -1,6 +1,6 @@
-"""Checks that the streams that were copied are the source's: every packet's bytes and time, in lockstep.
+"""Checks copied streams against the source, packet by packet in lockstep: content and time.
 
-A part of a source has exactly the packets that begin in it, each as much earlier as its video is.
+A part of a source has exactly the packets that begin in it, shifted as its video is.
 """
 
 from collections import deque
@@ -32,31 +32,31 @@ _WHOLE = Trim()
 
 @dataclass(slots=True)
 class _Pair:
-    """A stream of the source and its copy. ``waiting``: the source's packets that the copy's have not reached yet."""
+    """A stream of the source and its copy. ``waiting``: the source's packets that the copy has not reached yet."""
 
     other: OtherStream
     tick: Fraction
     trim: Trim = _WHOLE
     waiting: deque[tuple[Fraction | None, bytes]] = field(default_factory=deque)
     packets: int = 0
-    #: instead of packets, where a container is free to cut
+    #: used instead of packets if containers may divide the stream anywhere
     ours: Joined = field(default_factory=Joined)
     theirs: Joined = field(default_factory=Joined)
 
     @property
     def whole(self) -> bool:
-        """Whether only the bytes as one string, and the time they begin at, can be compared."""
+        """Whether only all bytes as one string, and the time of the first, can be compared."""
         return is_cut_freely(self.other.codec)
 
     def moved(self, when: Fraction | None) -> Fraction | None:
-        """Where a time of the source lies in the output."""
+        """The time in the output of a time in the source."""
         return None if when is None else when - self.trim.shift
 
 
 class StreamCheck:
-    """Takes an output's packets in the order they come and reads the source as far as it needs for each.
+    """Takes an output's packets in order and reads the source as far as each of them needs.
 
-    Memory is bounded by how far the two files interleave differently, not by their length.
+    Memory depends on how differently the two files are interleaved, not on their length.
     """
 
     def __init__(self, source: InputContainer, pairs: dict[int, _Pair], ignored: frozenset[int]) -> None:
@@ -68,16 +68,16 @@ class StreamCheck:
 
     @property
     def streams(self) -> int:
-        """Streams compared."""
+        """Number of compared streams."""
         return len(self._pairs)
 
     @property
     def packets(self) -> int:
-        """Packets compared so far."""
+        """Number of packets compared so far."""
         return sum(pair.packets for pair in self._pairs.values())
 
     def take(self, packet: "Packet[Any]") -> None:
-        """Compares one packet of the output with the source's next one of the same stream."""
+        """Compare a packet of the output with the next one of the source's stream."""
         index = packet.stream.index  # an end marker's own is not set
         if index in self._ignored:
             return
@@ -102,12 +102,12 @@ class StreamCheck:
         where = f"{name_of(pair.other)}, packet {pair.packets}"
         if wanted != found:
             raise VerificationError(f"{where} at {seconds(want)}: its bytes are not the source's")
-        # a difference of less than a tick is none, or one that the output's container cannot express
+        # the output's container cannot express a difference of less than a tick
         if want is not None and (got is None or abs(got - want) >= pair.tick):
             raise VerificationError(f"{where}: is at {seconds(got)}, the source's at {seconds(want)}")
 
     def _read(self) -> bool:
-        """Reads the source's next packet. False at its end."""
+        """Read the source's next packet; False at its end."""
         packet = next(self._source, None)
         if packet is None:
             return False
@@ -122,7 +122,7 @@ class StreamCheck:
         return True
 
     def end(self) -> None:
-        """Raises VerificationError when the source has packets that the output lacks."""
+        """Raise VerificationError if the output lacks packets of the source."""
         while self._read():
             pass
         for pair in self._pairs.values():
@@ -139,10 +139,9 @@ class StreamCheck:
 def open_checks(
     source: InputContainer, output: InputContainer, manifest: Manifest, options: ComposeOptions = USUAL
 ) -> StreamCheck:
-    """Pairs each copied stream of the source with the output's, and checks metadata and chapters.
+    """Pair each copied stream of the source with the output's, and check metadata and chapters.
 
-    Raises VerificationError when a stream is missing, or metadata is there that was to be left out, or not there that
-    was to be kept.
+    Raises VerificationError if a stream is missing, removed metadata is present, or kept metadata is missing.
     """
     container = container_of(output)
     rest = rest_of(source, Path(source.name), manifest, container, options)
@@ -159,7 +158,7 @@ def open_checks(
 
 
 def _copies(output: InputContainer) -> list[Stream]:
-    """The output's streams that are neither its video nor made by the muxer."""
+    """The output's streams except its video and those made by the muxer."""
     letters = stream_details(output, Path(output.name), texts=False).letters
     made = {index for index, name in letters.items() if is_made_by_muxer(name)}
     videos = {s.index for s in output.streams.video if not is_cover(s)}
@@ -193,7 +192,7 @@ def _check_attachment(ours: Stream, copy: Stream, other: OtherStream) -> None:
 
 
 def container_of(output: InputContainer) -> str:
-    """The muxer that wrote an output: MP4 and QuickTime have one demuxer and differ in the brand."""
+    """The muxer of an output: MP4 and QuickTime share one demuxer and differ in the brand."""
     name = output.format.name.split(",", maxsplit=1)[0]
     if name == "mov":
         return "mov" if output.metadata.get("major_brand", "").startswith("qt") else "mp4"
@@ -201,7 +200,7 @@ def container_of(output: InputContainer) -> str:
 
 
 def _is_webm(path: Path) -> bool:
-    """WebM is Matroska that says so in its EBML header."""
+    """Whether a Matroska file declares itself WebM in its EBML header."""
     with reading(path, VerificationError, "the output cannot be read"), path.open("rb") as file:
         return b"webm" in file.read(64)
 
@@ -211,7 +210,7 @@ def _kind(stream: Stream) -> str:
 
 
 def _is_filler(pair: _Pair, content: Content) -> bool:
-    """Whether a muxer filled the time before the first subtitle, where the source has no such packet."""
+    """Whether a packet only fills the time before the first subtitle; muxers add it."""
     if not content.blank or pair.packets or content.when:
         return False
     return not pair.waiting or (pair.waiting[0][0] or Fraction(0)) >= pair.tick

@@ -100,13 +100,17 @@ def test_subtitles_are_the_same(codec: str, first: str, second: str, render: Ren
     assert findings(found, "ok")["packets"].endswith("packets of 2 other streams are the source's")
 
 
-def test_a_transport_stream_may_be_moved_as_a_whole_only(render: Rendered, tmp_path: Path) -> None:
+def test_a_transport_stream_may_be_moved_as_a_whole_and_into_another_container_only(
+    render: Rendered, tmp_path: Path
+) -> None:
     source = render("copies_aac.ts", *PICTURE, *COPIES["aac.ts"][0])
     output = tmp_path / "copy.mp4"
     ffmpeg(source, "-map", "0", "-bsf:a", "setts=ts='TS+4800'", output)
     assert set(findings(compare(source, output), "failed")) == {"packets"}
     ffmpeg(source, "-map", "0", "-bsf:v", "setts=pts='PTS+1800*gte(N,9)':dts='DTS+1800*gte(N,9)'", output)
     assert "times" in findings(compare(source, output), "failed")
+    ffmpeg(source, "-map", "0", "-output_ts_offset", "3600", tmp_path / "hour.ts")
+    assert "times" in findings(compare(source, tmp_path / "hour.ts"), "failed")
     original = render("copies_aac.mp4", *PICTURE, *COPIES["aac.mp4"][0])
     ffmpeg(original, "-map", "0", "-output_ts_offset", "1", tmp_path / "late.mp4")
     assert "times" in findings(compare(original, tmp_path / "late.mp4"), "failed")
