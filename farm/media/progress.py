@@ -6,7 +6,7 @@ from collections.abc import Callable
 Progress = Callable[[int], None]
 
 
-def nobody(_: int) -> None:
+def no_progress(_: int) -> None:
     """No-op progress callback."""
 
 

@@ -22,7 +22,7 @@ from farm.media.composing.trim import Trim
 from farm.media.encoding.encode import EncoderSettings
 from farm.media.failing import reading, writing
 from farm.media.ffmpeg import TOO_SMALL, FfmpegRun
-from farm.media.progress import Progress, nobody, part
+from farm.media.progress import Progress, no_progress, part
 from farm.media.reading.opening import open_source
 
 _WORTH_IT = 64 * 2**20  # bytes of video from which on space for an MP4's index is reserved, instead of moving all
@@ -46,7 +46,7 @@ def compose(
     out: Path,
     container: str,
     *,
-    progress: Progress = nobody,
+    progress: Progress = no_progress,
     options: ComposeOptions = USUAL,
 ) -> ComposeReport:
     """Write ``out`` (a temporary path, never the final name) from the source and its segments, one per chunk in order.

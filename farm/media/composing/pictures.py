@@ -21,7 +21,7 @@ from farm.errors import VerificationError
 from farm.media.composing.remux import ChunkPts, open_segment
 from farm.media.failing import reading, writing
 from farm.media.planes import matrix_of
-from farm.media.progress import Progress, nobody
+from farm.media.progress import Progress, no_progress
 
 #: The name of the list of pictures in the archive.
 LIST = "frames.csv"
@@ -43,7 +43,7 @@ def write_pictures(
     segments: Sequence[Path],
     kind: str,
     out: Path,
-    progress: Progress = nobody,
+    progress: Progress = no_progress,
 ) -> int:
     """Write all frames of lossless segments into the archive ``out`` (zip, stored) and return their number.
 
@@ -69,7 +69,7 @@ def write_pictures(
     return index
 
 
-def check_pictures(path: Path, frames: int, progress: Progress = nobody) -> None:
+def check_pictures(path: Path, frames: int, progress: Progress = no_progress) -> None:
     """Raise VerificationError unless an archive holds ``frames`` pictures that can all be decoded."""
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name != LIST]

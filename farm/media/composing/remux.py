@@ -23,7 +23,7 @@ from farm.errors import VerificationError
 from farm.media.composing.colour_boxes import write_colours
 from farm.media.encoding.encode import muxer_options
 from farm.media.failing import reading, writing
-from farm.media.progress import Progress, nobody, part
+from farm.media.progress import Progress, no_progress, part
 
 ChunkPts = Callable[[Chunk], "array[int]"]
 
@@ -67,7 +67,7 @@ def reorder_depth(pts: Sequence[int]) -> int:
     return max((at - rank[value] for at, value in enumerate(pts)), default=0)
 
 
-def video_reorder_depth(segments: Sequence[Path], progress: Progress = nobody) -> int:
+def video_reorder_depth(segments: Sequence[Path], progress: Progress = no_progress) -> int:
     """The largest reorder depth of all segments of a video."""
     depth = done = 0
     for segment in segments:
@@ -94,7 +94,7 @@ def decode_times(pts: Iterator[int], depth: int) -> Iterator[int]:
 
 
 def join_segments(
-    manifest: Manifest, chunk_pts: ChunkPts, segments: Sequence[Path], out: Path, progress: Progress = nobody
+    manifest: Manifest, chunk_pts: ChunkPts, segments: Sequence[Path], out: Path, progress: Progress = no_progress
 ) -> None:
     """Write all segments' packets at their absolute times into a file with one track (see :func:`joined_format`).
 

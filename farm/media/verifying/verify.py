@@ -16,7 +16,7 @@ from farm.media.composing.remux import ChunkPts
 from farm.media.composing.streams import USUAL
 from farm.media.encoding.encode import EncoderSettings, output_video
 from farm.media.failing import reading
-from farm.media.progress import Progress, nobody
+from farm.media.progress import Progress, no_progress
 from farm.media.reading.opening import open_source
 from farm.media.reading.probe import probe
 from farm.media.reading.stream_details import track_ends
@@ -51,7 +51,7 @@ def verify_output(
     options: ComposeOptions = USUAL,
     *,
     threads: int = 1,
-    progress: Progress = nobody,
+    progress: Progress = no_progress,
 ) -> VerifyReport:
     """Read an output once, together with its segments and the source's other streams, in constant memory.
 

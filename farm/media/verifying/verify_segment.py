@@ -12,7 +12,7 @@ from farm.errors import VerificationError
 from farm.media.composing.remux import open_segment
 from farm.media.encoding.encode import EncoderSettings
 from farm.media.failing import reading
-from farm.media.progress import Progress, nobody
+from farm.media.progress import Progress, no_progress
 from farm.media.reading.decoding import STRICT, set_up_decoder
 from farm.media.verifying.fidelity import Samples
 from farm.media.verifying.packets import seconds
@@ -34,7 +34,7 @@ def verify_segment(
     settings: EncoderSettings,
     *,
     threads: int = 1,
-    progress: Progress = nobody,
+    progress: Progress = no_progress,
     samples: Samples | None = None,
 ) -> SegmentReport:
     """Decode a segment and check that it holds exactly the frames ``expected_pts``.
