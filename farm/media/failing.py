@@ -1,4 +1,4 @@
-"""Turns errors of FFmpeg's libraries and of the file system into errors for people."""
+"""Converts errors of FFmpeg's libraries and of the file system into the farm's own errors."""
 
 import errno
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def reason(error: BaseException) -> str:
-    """What went wrong, in one line and without the path (``Invalid data found when processing input``)."""
+    """The cause of an error in one line, without the path (``Invalid data found when processing input``)."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text).splitlines()[0]
 
 
 @contextmanager
 def reading(path: Path, kind: type[FarmError], what: str, hint: str | None = None) -> Iterator[None]:
-    """Errors inside the block become ``kind`` with the message ``what`` + path + reason."""
+    """Re-raise errors in the block as ``kind``, with path, ``what`` and reason as the message."""
     try:
         yield
     except (av.error.FFmpegError, OSError, UnicodeDecodeError) as error:
@@ -29,7 +29,7 @@ def reading(path: Path, kind: type[FarmError], what: str, hint: str | None = Non
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Errors inside the block become StorageError when the disk is full, else OutputError."""
+    """Re-raise errors in the block as StorageError if the disk is full, else as OutputError."""
     try:
         yield
     except (av.error.FFmpegError, OSError) as error:

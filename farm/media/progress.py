@@ -1,18 +1,18 @@
-"""How far a long piece of work is, counted in frames of the video: one number that only rises."""
+"""Progress of long operations, counted in frames of the video; the count never falls."""
 
 from collections.abc import Callable
 
-#: Called with the number of frames done so far, often; may raise AttemptStopped, which ends the work.
+#: Called often with the number of frames done so far; may raise AttemptStopped, which ends the operation.
 Progress = Callable[[int], None]
 
 
-def nobody(_: int) -> None:
-    """Nobody wants to know."""
+def no_progress(_: int) -> None:
+    """No-op progress callback."""
 
 
 def part(progress: Progress, frames: int, number: int, parts: int, width: int = 1) -> Progress:
-    """The progress of ``width`` of a whole's ``parts``, from the one called ``number`` (the first is 0) on.
+    """A callback for ``width`` of ``parts`` equal parts of an operation, from part ``number`` (counted from 0) on.
 
-    It counts from 0 to ``frames``, as the whole does.
+    It takes counts from 0 to ``frames``, as the callback of the whole operation does.
     """
     return lambda done: progress((number * frames + width * min(done, frames)) // parts)

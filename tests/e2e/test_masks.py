@@ -10,7 +10,7 @@ from farm.domain.track import load_frame
 from farm.media.planes import format_of
 from tests.conftest import ClipMaker
 from tests.e2e.conftest import Farm
-from workers.vision.redactors.covers import mask_of
+from tests.masks import mask_of
 
 pytestmark = pytest.mark.e2e
 SIZE = (320, 180)

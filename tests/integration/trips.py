@@ -16,7 +16,7 @@ from farm.media.composing.containers import container_for, default_suffix
 from farm.media.composing.streams import USUAL
 from farm.media.encoding.encode import SegmentWriter
 from farm.media.ffmpeg import ffmpeg_binary
-from farm.media.progress import Progress, nobody
+from farm.media.progress import Progress, no_progress
 from farm.media.reading.opening import open_source
 from farm.media.verifying.fidelity import Samples
 from farm.media.verifying.verify import verify_output, verify_segment
@@ -64,13 +64,13 @@ class Trip:
     def chunk_pts(self, chunk: Chunk) -> "array[int]":
         return self.pts[chunk.index]
 
-    def compose(self, progress: Progress = nobody) -> ComposeReport:
+    def compose(self, progress: Progress = no_progress) -> ComposeReport:
         video = self.manifest.source.video
         container = container_for(self.manifest.source.container, self.settings.codec, self.out.suffix, video.time_base)
         parts = (self.source, self.manifest, self.chunk_pts, self.segments, self.settings)
         return compose(*parts, self.out, container, progress=progress, options=self.options)
 
-    def verify(self, progress: Progress = nobody) -> int:
+    def verify(self, progress: Progress = no_progress) -> int:
         parts = (self.source, self.manifest, self.chunk_pts, self.out, self.segments, self.settings)
         return verify_output(*parts, self.options, threads=2, progress=progress).frames
 

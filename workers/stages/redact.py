@@ -13,7 +13,7 @@ from farm.domain.options import RedactOptions
 from farm.domain.track import FrameTracks, load_frame
 from farm.errors import SourceError, VerificationError
 from farm.media.encoding.encode import SegmentWriter
-from farm.media.planes import format_of, from_above
+from farm.media.planes import black_out, format_of, top_down
 from farm.media.progress import part
 from farm.media.reading.chunk import Decoded, decode_chunk
 from farm.media.verifying.fidelity import Samples
@@ -23,7 +23,7 @@ from farm.storage.base import Storage
 from workers.stages.orders import Plan, Report, Result, Tools, Written, check_input, make_once, read_plan
 from workers.stages.prefetch import prefetch
 from workers.stages.spent import Spent
-from workers.vision.redactors.painting import black_out, paint
+from workers.vision.redactors.painting import paint
 from workers.vision.redactors.registry import create_redactor
 from workers.vision.resampling import resized
 from workers.vision.sketch import is_like
@@ -111,7 +111,7 @@ def _painted(
     redactor = create_redactor(options)
     with closing(frames):
         for decoded in frames:
-            frame = from_above(decoded.frame)
+            frame = top_down(decoded.frame)
             row = next(tracks, None)
             if row is None or row.pts != frame.pts:
                 raise VerificationError(f"the tracks have no line for the frame of pts {frame.pts}")

@@ -3,7 +3,6 @@
 from functools import lru_cache
 from typing import cast
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 #: The transfer characteristics of HDR10 (H.273, table 3): SMPTE ST 2084, "PQ".
 PQ = 16
 
-_RGB_CODED, _BT709, _UNSPECIFIED, _YCGCO, _BT2020 = 0, 1, 2, 8, 9
+_BT709, _YCGCO, _BT2020 = 1, 8, 9
 #: Kr and Kb of the matrices that are not BT.601's (H.273, table 4); 4 is FCC's, 7 SMPTE 240M's, 10 BT.2020 constant.
 _WEIGHTS = {
     _BT709: (0.2126, 0.0722),
@@ -25,14 +24,6 @@ _WHITE, _BRIGHTEST = 203.0, 10_000.0
 #: Where that white comes to lie between 0 and 1; what is brighter shares the rest.
 _WHITE_LEVEL = 0.9
 _DISPLAY_GAMMA = 2.4  # BT.1886
-
-
-def matrix_of(frame: av.VideoFrame) -> int:
-    """The frame's matrix coefficients; where it says nothing, BT.709 from 720 lines up, as players assume."""
-    said = int(frame.colorspace)
-    if said in (_UNSPECIFIED, _RGB_CODED):
-        return _BT709 if frame.height >= 720 else 6
-    return said
 
 
 @lru_cache(maxsize=16)

@@ -12,8 +12,8 @@ from farm.domain.detection import SIGNATURE_SIZE
 from farm.domain.manifest import VideoStream
 from farm.domain.orientation import UPRIGHT, upright_size
 from farm.domain.pixels import PixelFormat
-from farm.media.planes import Plane, format_of, is_full_range, planes_of
-from workers.vision.colours import PQ, bgr_matrix, matrix_of, tone_mapped
+from farm.media.planes import Plane, format_of, is_full_range, matrix_of, planes_of
+from workers.vision.colours import PQ, bgr_matrix, tone_mapped
 from workers.vision.resampling import shrunk
 from workers.vision.sketch import sketch_of
 
@@ -79,7 +79,8 @@ def _coloured(planes: list[Plane], frame: av.VideoFrame, pixels: PixelFormat) ->
     while len(planes) < 3:
         planes.append(np.full_like(luma, 128))
     # YUV to RGB in one affine map; OpenCV rounds and saturates
-    bgr = cv2.transform(cv2.merge(planes), bgr_matrix(matrix_of(frame), full=is_full_range(frame)))
+    matrix = matrix_of(int(frame.colorspace), frame.height)
+    bgr = cv2.transform(cv2.merge(planes), bgr_matrix(matrix, full=is_full_range(frame)))
     return cast("Picture", bgr), luma
 
 

@@ -1,1 +1,1 @@
-"""Segments and all else of the source become one file."""
+"""Joins segments and the source's other streams into one file."""

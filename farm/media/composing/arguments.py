@@ -1,4 +1,4 @@
-"""The command line with which ffmpeg muxes the joined video and the source's other streams. Pure: runs nothing."""
+"""Builds the ffmpeg command line that muxes the joined video and the source's other streams. Runs nothing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,19 +9,19 @@ from pathlib import Path
 import ffmpeg
 
 from farm.domain.manifest import OtherStream, Source
-from farm.media.composing.boxes import colour_boxes
-from farm.media.composing.window import Window
+from farm.media.composing.colour_boxes import colour_boxes
+from farm.media.composing.trim import Trim
 from farm.media.reading.opening import input_options
 
 _LARGEST_TIMESCALE = 2**31 - 1
 _NOTHING = "t:9999?"
-_WHOLE = Window()
+_WHOLE = Trim()
 _MOVABLE = ("audio", "subtitle", "data")
 
 
 @dataclass(frozen=True, slots=True)
-class Cover:
-    """A picture that was taken out of the source, for containers that hold it as an attachment."""
+class CoverArt:
+    """Cover art extracted from the source, for containers that hold it as an attachment."""
 
     path: Path
     name: str
@@ -30,7 +30,7 @@ class Cover:
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """The metadata of the source, of one of its streams: what the output gets, and the keys that it does not get."""
+    """Metadata of the source or of one of its streams: what the output keeps, and the removed keys."""
 
     kept: Mapping[str, str]
     removed: tuple[str, ...]
@@ -38,17 +38,17 @@ class Tags:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a joined video ends, in its ticks: the pts of the packets shown and decoded last, and where it ends."""
+    """The end of a joined video in its ticks: the pts of the packets shown and decoded last, and its end."""
 
     shown: int
     decoded: int
     end: int
 
     def bitstream_filter(self, container: str) -> str:
-        """FFmpeg's bitstream filter that makes a copy end there.
+        """FFmpeg's bitstream filter with which a copy ends there.
 
-        ffmpeg takes a packet to last until the next one in decoding order, and MP4's muxer takes the video to end
-        where the latest packet does. So there all but the last are given a tick, which nothing else is computed from.
+        ffmpeg assumes that a packet lasts until the next one in decoding order, and the MP4 muxer that the video ends
+        with the latest packet. So in MP4 all other packets last one tick, which nothing else is computed from.
         """
         others = "1" if container in ("mp4", "mov") else "DURATION"
         decoded = f"if(eq(PTS,{self.decoded}),{self.end - self.decoded},{others})"
@@ -58,27 +58,26 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class ComposeInputs:
-    """What goes into an output.
+    """The inputs of an output.
 
-    ``path``: where the source lies here. ``codec``: of the joined video. ``kept``: the other streams in the output's
+    ``path``: the local path of the source. ``codec``: of the joined video. ``kept``: the other streams in the output's
     order, without the ``covers`` that are attached as files. ``dispositions``: FFmpeg's flags (``default+forced``) by
-    the stream's index in the source. ``rates``: ticks a second of the source's other streams. ``chapters``: whether
-    the source's are copied, or else the file with those that come instead. ``ticks``: seconds a tick, by index.
-    ``tags``: metadata by index, None for the file's own; what has none there is copied whole. ``reserved``: bytes left
-    free at an MP4's front for its index; 0 where it is not known what the index takes. ``ending``: of the joined
-    video, where its last frame's duration can be said.
+    the stream's index in the source. ``rates``: ticks per second of the source's other streams. ``chapters``: whether
+    the source's are copied, or the file with their replacement. ``ticks``: seconds per tick, by index. ``tags``:
+    metadata by index, None for the file's own; all is copied where none is given. ``reserved``: bytes reserved at the
+    front of an MP4 for its index; 0 if its size is not known. ``ending``: of the joined video, if known exactly.
     """
 
     video: Path
     path: Path
     source: Source
     kept: tuple[OtherStream, ...]
-    covers: tuple[Cover, ...] = ()
+    covers: tuple[CoverArt, ...] = ()
     dispositions: tuple[tuple[int, str], ...] = ()
     rates: tuple[int, ...] = ()
     chapters: bool | Path = True
     codec: str = "h264"
-    window: Window = _WHOLE
+    trim: Trim = _WHOLE
     ticks: Mapping[int, Fraction] = field(default_factory=dict)
     tags: Mapping[int | None, Tags] = field(default_factory=dict)
     reserved: int = 0
@@ -86,16 +85,16 @@ class ComposeInputs:
 
 
 def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[str]:
-    """Ffmpeg's arguments (without the program): copies everything, at the times it has, moves and drops nothing.
+    """Ffmpeg's arguments, without the program. Everything is copied with its own timestamps.
 
-    A part of the source is cut and moved by bitstream filters, in whole ticks of each stream.
+    The streams of a part of the source are trimmed by bitstream filters, in whole ticks of each stream.
     """
     joined = ffmpeg.input(_file(inputs.video), **input_options())
     original = ffmpeg.input(_file(inputs.path), **input_options())
     order = _order(inputs)
     streams = [joined["v:0"] if o is None else original[str(o.index)] for o in order]
     if not inputs.kept:
-        # a map that matches nothing: ffmpeg-python leaves an input out that no stream comes from, its metadata too
+        # a map that matches nothing: ffmpeg-python omits inputs without a mapped stream, and so their metadata
         streams.append(original[_NOTHING])
     # ffmpeg-python numbers its inputs in the order that the streams first name them
     number = 1 if order[0] is None else 0
@@ -115,7 +114,7 @@ def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[
     settings |= _muxer_settings(inputs, container)
     node = ffmpeg.output(*streams, _file(out), **settings)
     *arguments, target = node.get_args()
-    # options that ffmpeg-python cannot write, as they are repeated
+    # repeated options, which ffmpeg-python cannot write
     repeated = _without("", inputs.tags.get(None))
     for place, other in enumerate(order):
         index = inputs.source.video.index if other is None else other.index
@@ -125,9 +124,9 @@ def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[
 
 
 def keeps_any_key(container: str, tags: Mapping[str, str]) -> bool:
-    """Whether MP4's second way to write metadata is taken, which keeps keys of any name (``com.apple.quicktime.make``).
+    """Whether MP4 metadata is written as QuickTime keys, which may have any name (``com.apple.quicktime.make``).
 
-    Only where one of them asks for it: more players show a title that is written in the first way.
+    Only if a key needs it: more players show a title that is written as an iTunes tag.
     """
     if container not in ("mp4", "mov"):
         return False
@@ -141,7 +140,7 @@ def _metadata(specifier: str, origin: str, tags: Tags | None) -> dict[str, objec
 
 
 def _without(specifier: str, tags: Tags | None) -> list[str]:
-    """Options that take out of copied metadata what is removed."""
+    """Options that remove keys from copied metadata."""
     if tags is None:
         return []
     # a key that cannot be named cannot be removed: then nothing is copied, and what remains is named instead
@@ -155,7 +154,7 @@ def _unnameable(tags: Tags) -> bool:
 
 
 def _order(inputs: ComposeInputs) -> list[OtherStream | None]:
-    """The output's streams; None is the video, which keeps its place among the source's tracks."""
+    """The output's streams; None is the video, which keeps its place among the source's streams."""
     order: list[OtherStream | None] = list(inputs.kept)
     tracks = [o for o in inputs.kept if o.kind not in ("attachment", "cover")]
     order.insert(sum(o.index < inputs.source.video.index for o in tracks), None)
@@ -176,13 +175,13 @@ def _stream_settings(
             settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other
         if other is None and inputs.ending is not None:
             settings[f"bsf:{place}"] = inputs.ending.bitstream_filter(container)
-        if other is not None and other.kind in _MOVABLE and not inputs.window.whole:
-            settings[f"bsf:{place}"] = inputs.window.bitstream_filter(inputs.ticks[index])
+        if other is not None and other.kind in _MOVABLE and not inputs.trim.whole:
+            settings[f"bsf:{place}"] = inputs.trim.bitstream_filter(inputs.ticks[index])
     return settings
 
 
 def _attachments(inputs: ComposeInputs, first: int) -> list[str]:
-    """Options that attach covers behind ``first`` streams."""
+    """Options that attach cover art after ``first`` streams."""
     words: list[str] = []
     for place, cover in enumerate(inputs.covers, start=first):
         about = f"-metadata:s:{place}"
@@ -195,7 +194,7 @@ def _muxer_settings(inputs: ComposeInputs, container: str) -> dict[str, object]:
     if container in ("mp4", "mov"):
         # edit lists, which carry the times that streams begin at, count in the movie's timescale
         common = lcm(ticks, *inputs.rates)
-        # the index comes first, for those who play while they load: into space that was kept free, else by moving all
+        # the index comes first, for progressive download: into reserved space, else by moving everything
         flags = "" if inputs.reserved else "+faststart"
         flags += "+use_metadata_tags" if _any_key(inputs, container) else ""
         # FFmpeg leaves out colours of which not all three are known; only some codecs say them in their own header
@@ -207,7 +206,7 @@ def _muxer_settings(inputs: ComposeInputs, container: str) -> dict[str, object]:
             **({"moov_size": str(inputs.reserved)} if inputs.reserved else {}),
         }
     if container == "mpegts":
-        # each audio frame in a packet of its own: its time is written, not computed from the one before
+        # one audio frame per PES packet: its time is then written, not computed from the one before
         return {"muxdelay": "0", "muxpreload": "0", "mpegts_copyts": "1", "pes_payload_size": "0"}
     return {"default_mode": "passthrough"}
 

@@ -1,4 +1,4 @@
-"""Chapters of an output: the source's, or those of a part, moved with it."""
+"""Chapters of an output: the source's, or those of a part, trimmed as it is."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from fractions import Fraction
 from av.container import InputContainer
 
 from farm.errors import VerificationError
-from farm.media.composing.window import Window
+from farm.media.composing.trim import Trim
 from farm.media.reading.metadata import kept
 
 _NANOSECOND = Fraction(1, 1_000_000_000)
@@ -17,15 +17,15 @@ _COARSEST = Fraction(1, 1000)
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """A chapter of an output; seconds on its clock. ``tags`` with its title."""
+    """A chapter of an output, in seconds of its clock; ``tags`` include the title."""
 
     start: Fraction
     end: Fraction
     tags: tuple[tuple[str, str], ...]
 
 
-def chapters_of(source: InputContainer, window: Window, policy: str) -> tuple[list[Chapter], tuple[str, ...]]:
-    """The chapters that lie in a part, cut off and moved as it is, and the keys of metadata that they lose.
+def chapters_of(source: InputContainer, trim: Trim, policy: str) -> tuple[list[Chapter], tuple[str, ...]]:
+    """The trimmed chapters, and the metadata keys that they lose.
 
     ``policy``: see :func:`farm.media.reading.metadata.kept`.
     """
@@ -34,19 +34,19 @@ def chapters_of(source: InputContainer, window: Window, policy: str) -> tuple[li
     for row in source.chapters():
         tick = row["time_base"] or _NANOSECOND
         start, end = row["start"] * tick, row["end"] * tick
-        if window.start is not None:
-            start = max(start, window.start)
-        if window.end is not None:
-            end = min(end, window.end)
-        if start < end or window.whole:
+        if trim.start is not None:
+            start = max(start, trim.start)
+        if trim.end is not None:
+            end = min(end, trim.end)
+        if start < end or trim.whole:
             tags, removed = kept(row["metadata"], policy)
             lost += removed
-            chapters.append(Chapter(start - window.shift, end - window.shift, tuple(tags.items())))
+            chapters.append(Chapter(start - trim.shift, end - trim.shift, tuple(tags.items())))
     return chapters, tuple(lost)
 
 
 def ffmetadata(chapters: Iterable[Chapter]) -> str:
-    """The chapters as a file that ffmpeg reads with ``-f ffmetadata``."""
+    """The chapters in ffmpeg's ``ffmetadata`` format."""
     lines = [";FFMETADATA1"]
     for chapter in chapters:
         lines += ["[CHAPTER]", "TIMEBASE=1/1000000000"]
@@ -56,7 +56,7 @@ def ffmetadata(chapters: Iterable[Chapter]) -> str:
 
 
 def check_chapters(wanted: Sequence[Chapter], output: InputContainer) -> None:
-    """Raises VerificationError unless an output has the chapters that it should, by beginning and title."""
+    """Raise VerificationError unless an output has the ``wanted`` chapters, by start and title."""
     found = output.chapters()
     if len(found) != len(wanted):
         raise VerificationError(f"the output has {len(found)} chapters, {len(wanted)} were to be in it")

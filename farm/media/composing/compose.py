@@ -1,4 +1,4 @@
-"""Builds the output: the segments' video, and everything else of the source as it is."""
+"""Builds the output from the segments' video and the source's other streams."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,25 +14,25 @@ from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.errors import OutputError, SourceError, VerificationError
-from farm.media.composing.arguments import ComposeInputs, Cover, Ending, Tags, compose_arguments
+from farm.media.composing.arguments import ComposeInputs, CoverArt, Ending, Tags, compose_arguments
 from farm.media.composing.chapters import ffmetadata
-from farm.media.composing.copying import TOO_SMALL, Copying
 from farm.media.composing.remux import ChunkPts, join_segments
 from farm.media.composing.rest import Rest, rest_of
 from farm.media.composing.streams import USUAL
-from farm.media.composing.window import Window
+from farm.media.composing.trim import Trim
 from farm.media.failing import reading, writing
-from farm.media.progress import Progress, nobody, part
+from farm.media.ffmpeg import TOO_SMALL, FfmpegRun
+from farm.media.progress import Progress, no_progress, part
 from farm.media.reading.opening import open_source
 
-_WORTH_IT = 64 * 2**20  # bytes of video from which on space for an MP4's index is kept free, instead of moving all
+_WORTH_IT = 64 * 2**20  # bytes of video from which on space for an MP4's index is reserved, instead of moving all
 _A_FRAME, _A_PACKET, _A_CHAPTER, _FILE = 48, 32, 512, 65_536  # bytes at most of an MP4's index
-_PICTURES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
+_COVER_FILES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 
 
 @dataclass(frozen=True, slots=True)
 class ComposeReport:
-    """``notes``: what a person should know of the output, a line each (streams and metadata that were left out)."""
+    """``notes`` for the user, a line each: streams and metadata that were left out."""
 
     notes: tuple[str, ...]
 
@@ -46,16 +46,17 @@ def compose(
     out: Path,
     container: str,
     *,
-    progress: Progress = nobody,
+    progress: Progress = no_progress,
     options: ComposeOptions = USUAL,
 ) -> ComposeReport:
-    """Writes ``out`` (a temporary path; never the final name) from segments, one a chunk in order, and the source.
+    """Write ``out`` (a temporary path, never the final name) from the source and its segments, one per chunk in order.
 
-    The video is joined exactly into a file beside ``out`` that is removed again; ffmpeg then copies it and the
-    source's other streams, once. ``container``: from :func:`farm.media.composing.containers.container_for`.
-    ``progress`` is called with a number that rises from 0 to the video's frames, at least every second or two.
-    Raises VerificationError for segments that do not fit, OutputError with ffmpeg's last line, StorageError when the
-    disk is full, and whatever ``progress`` raises; then ffmpeg is ended and nothing is left.
+    The video is joined into a temporary file beside ``out``; ffmpeg then copies it and the source's other streams,
+    once. ``container``: from :func:`farm.media.composing.containers.container_for`.
+    ``progress`` is called with counts from 0 to the video's frames, at least every second or two.
+
+    Raises VerificationError for segments that do not fit, OutputError with ffmpeg's last line, StorageError if the
+    disk is full, and whatever ``progress`` raises; then ffmpeg is stopped and all files are removed.
     The caller verifies the output (:func:`farm.media.verifying.verify.verify_output`) before anyone sees it.
     """
     if settings.time_base != manifest.source.video.time_base:
@@ -70,19 +71,17 @@ def compose(
 
 
 def _copy(inputs: ComposeInputs, container: str, out: Path, frames: int, progress: Progress) -> None:
-    if inputs.reserved:
-        try:
-            Copying(out, _to_write(inputs, container), frames, progress).run(compose_arguments(inputs, container, out))
-            return
-        except OutputError as error:
-            if TOO_SMALL not in error.message:
-                raise
-        inputs = replace(inputs, reserved=0)
-    Copying(out, _to_write(inputs, container), frames, progress).run(compose_arguments(inputs, container, out))
+    ffmpeg = FfmpegRun(out, _to_write(inputs, container), frames, progress)
+    try:
+        ffmpeg.run(compose_arguments(inputs, container, out))
+    except OutputError as error:
+        if not inputs.reserved or TOO_SMALL not in error.message:
+            raise
+        _copy(replace(inputs, reserved=0), container, out, frames, progress)
 
 
 def _ending(joined: Path, manifest: Manifest, pts: int) -> Ending | None:
-    """How the joined video ends, whose last frame is that of ``pts``; in that file's ticks."""
+    """The end of the joined video, whose last frame is at ``pts``, in that file's ticks; None if it is not exact."""
     with open_source(joined) as opened:
         stream = opened.streams.video[0]
         if stream.time_base is None:
@@ -97,14 +96,14 @@ def _ending(joined: Path, manifest: Manifest, pts: int) -> Ending | None:
 
 
 def left_out(source: Path, manifest: Manifest, container: str, options: ComposeOptions = USUAL) -> tuple[str, ...]:
-    """A line for all of a source that an output in ``container`` lacks, or has as it is. Raises SourceError."""
+    """Notes on what an output in ``container`` lacks, or copies unredacted. Raises SourceError."""
     with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
         return rest_of(opened, source, manifest, container, options).notes
 
 
 @contextmanager
 def _workspace(out: Path) -> Iterator[tuple[Path, Path]]:
-    """Where the joined video goes, beside the output on the same disk, and a folder for covers; removed at the end."""
+    """The path of the joined video, beside the output, and a directory for cover art; both are removed at the end."""
     joined = out.with_name(f".{out.name}.video")
     with writing(out):
         folder = tempfile.TemporaryDirectory(prefix="blurfarm-")
@@ -137,7 +136,7 @@ def _inputs(
             rates=tuple(s.time_base.denominator for s in opened.streams.audio if s.time_base),
             chapters=_chapters(rest, folder),
             codec=codec,
-            window=Window.of(manifest),
+            trim=Trim.of(manifest),
             ticks={s.index: s.time_base or Fraction(1) for s in opened.streams},
             tags=rest.tags,
             reserved=_reserved(rest, opened, manifest.frames, joined) if container in ("mp4", "mov") else 0,
@@ -154,35 +153,35 @@ def _chapters(rest: Rest, folder: Path) -> bool | Path:
 
 
 def _flags(disposition: Disposition) -> str:
-    """FFmpeg's way to write dispositions, for example ``default+forced``."""
+    """Dispositions in FFmpeg's notation, for example ``default+forced``."""
     return "+".join(flag.name or "" for flag in Disposition if flag in disposition)
 
 
 def _covers(
     container: InputContainer, covers: Sequence[OtherStream], tags: Mapping[int | None, Tags], folder: Path
-) -> Iterator[Cover]:
-    """Writes each cover's picture to a file, which ffmpeg attaches."""
+) -> Iterator[CoverArt]:
+    """Write cover art to files, which ffmpeg attaches."""
     for number, other in enumerate(covers, start=1):
         stream = container.streams[other.index]
         container.seek(0)
         for packet in container.demux(stream):
-            suffix, mimetype = _PICTURES.get(other.codec, (other.codec, f"image/{other.codec}"))
+            suffix, mimetype = _COVER_FILES.get(other.codec, (other.codec, f"image/{other.codec}"))
             about = {key.lower(): value for key, value in tags[other.index].kept.items()}
             path = folder / f"cover{number}.{suffix}"
             path.write_bytes(bytes(packet))
-            yield Cover(path, about.get("filename") or f"cover.{suffix}", about.get("mimetype") or mimetype)
+            yield CoverArt(path, about.get("filename") or f"cover.{suffix}", about.get("mimetype") or mimetype)
             break
 
 
 def _to_write(inputs: ComposeInputs, container: str) -> int:
-    """About how many bytes ffmpeg will write, rather too many; in MP4 it may move everything once more at the end."""
+    """An upper estimate of the bytes that ffmpeg writes; in MP4 it may move everything once more at the end."""
     with reading(inputs.path, SourceError, "cannot be read"):
         both = inputs.video.stat().st_size + inputs.path.stat().st_size
     return both * 2 if container in ("mp4", "mov") and not inputs.reserved else both
 
 
 def _reserved(rest: Rest, opened: InputContainer, frames: int, joined: Path) -> int:
-    """Bytes that the index of an MP4 takes at most; 0 where that is not known, or not small beside the video."""
+    """The maximum size of an MP4's index in bytes; 0 if it is not known, or not small compared with the video."""
     size = joined.stat().st_size
     packets = [opened.streams[o.index].frames for o in rest.plan.kept]
     if size < _WORTH_IT or not all(packets) or any(o.kind == "cover" for o in rest.plan.kept):

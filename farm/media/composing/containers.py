@@ -1,4 +1,4 @@
-"""Which container an output gets: the source's own, or the next that can hold everything exactly."""
+"""Chooses the container of an output: the source's own, or the next that can hold everything exactly."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ MUXERS = {
 }
 _SUFFIXES = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv", "webm": ".webm", "mpegts": ".ts"}
 _MILLISECOND = Fraction(1, 1000)
-_ONE = 65536  # of a display matrix, whose numbers have 16 bits behind the point
-#: Measured with FFmpeg: what each muxer takes and gives back with every pts, its header, aspect and colours.
+_ONE = 65536  # in a display matrix, whose numbers have 16 fractional bits
+#: The codecs that each muxer keeps with every pts, header, aspect and colours (measured with FFmpeg).
 _VIDEO: dict[str, frozenset[str]] = {
     "mp4": frozenset({"h264", "hevc", "av1", "vp9", "mpeg1video", "mpeg2video", "mpeg4", "mjpeg"}),
     "mov": frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "prores", "ffv1", "mjpeg"}),
@@ -32,7 +32,7 @@ _VIDEO: dict[str, frozenset[str]] = {
     "webm": frozenset({"av1", "vp8", "vp9"}),
     "mpegts": frozenset({"h264", "hevc", "mpeg2video"}),
 }
-#: MPEG-TS: start codes instead of lengths, parameter sets in the stream.
+#: Muxers that rewrite packets. MPEG-TS: start codes instead of lengths, parameter sets in the stream.
 _REWRITING = frozenset({"mpegts"})
 _MOV = ("mp4", "mov", "matroska")
 _OTHERS = ("matroska", "mov", "mp4")
@@ -41,7 +41,7 @@ _LOSABLE = ("audio", "subtitle")
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What an output has to hold beside the codec and its times. ``width`` in pixels."""
+    """What an output must hold apart from the codec and its times. ``width`` in pixels."""
 
     others: tuple[OtherStream, ...] = ()
     matrix: Matrix | None = None
@@ -50,7 +50,7 @@ class Needs:
 
     @classmethod
     def of(cls, video: VideoStream, others: Sequence[OtherStream] = (), options: ComposeOptions = USUAL) -> "Needs":
-        """The needs of an output whose video is to be ``video``, with the streams of the source that are asked for."""
+        """The needs of an output with the video ``video`` and the streams of the source that ``options`` keep."""
         kept = tuple(o for o in others if not (options.audio == "drop" and o.kind == "audio"))
         return cls(kept, video.matrix, video.sample_aspect, video.width)
 
@@ -68,10 +68,10 @@ def container_for(
 ) -> str:
     """FFmpeg's muxer for an output: ``mp4``, ``mov``, ``matroska``, ``webm`` or ``mpegts``.
 
-    ``codec``: FFmpeg's name of the output's; ``time_base`` its seconds a tick. ``path_suffix`` is the output's; ``""``
-    leaves the choice: the source's own container where it holds everything, else the next that does, and where none
-    does, one that holds the video, the audio and the subtitles. ``source_suffix`` tells QuickTime from MP4.
-    Raises OutputError for a suffix that cannot hold the video exactly, and where no container can.
+    ``codec`` of the output; ``time_base`` its seconds per tick. ``path_suffix`` of the output, or ``""`` for the
+    default: the source's own container if it holds everything, else the next that does, or, if none does, one that
+    holds video, audio and subtitles. ``source_suffix`` distinguishes QuickTime from MP4.
+    Raises OutputError for a suffix that cannot hold the video exactly, and if no container can.
     """
     if not path_suffix:
         return _chosen(source_container, codec, time_base, needs, source_suffix)
@@ -90,7 +90,7 @@ def default_suffix(
     codec: str = "h264",
     needs: Needs = NO_NEEDS,
 ) -> str:
-    """The suffix (``.mp4``) of an output that nobody named: the source's own where it says the right container."""
+    """The default suffix (``.mp4``) of an output: the source's own if it stands for the right container."""
     container = container_for(source_container, codec, "", time_base, needs, source_suffix)
     return source_suffix if MUXERS.get(source_suffix.lower()) == container else _SUFFIXES[container]
 
@@ -103,9 +103,9 @@ def container_note(
     source_suffix: str,
     container: str,
 ) -> str | None:
-    """A line that says why an output is not in the source's container; None where it is, or where a person chose it.
+    """A note on why an output is not in the source's container; None if it is.
 
-    ``container``: what :func:`container_for` chose when no suffix was given.
+    ``container``: the choice of :func:`container_for` without a suffix.
     """
     own = _own_container(source_container, source_suffix)
     if own == container:
@@ -119,7 +119,7 @@ def container_note(
 
 
 def keeps_packets(container: str) -> bool:
-    """Whether a muxer writes video packets byte by byte as a segment has them, and its header as one."""
+    """Whether a muxer writes video packets unchanged, and one header for all of them."""
     return container not in _REWRITING
 
 
@@ -130,10 +130,10 @@ def refuse_loss(
     options: ComposeOptions = USUAL,
     codec: str = "h264",
 ) -> None:
-    """Raises OutputError, with a way out, where an output would lack an audio or subtitle stream of the source.
+    """Raise OutputError, with a hint, if an output would lack an audio or subtitle stream of the source.
 
-    ``time_base`` and ``codec`` are the video's. What else is left out (data, covers, attachments)
-    :func:`farm.media.composing.streams.plan_streams` notes.
+    ``time_base`` and ``codec`` are the video's. :func:`farm.media.composing.streams.plan_streams` notes other streams
+    that are left out (data, cover art, attachments).
     """
     wanted = [o for o in others if not (options.audio == "drop" and o.kind == "audio")]
     lost = _lost(wanted, container)
@@ -168,7 +168,7 @@ def _chosen(source_container: str, codec: str, time_base: Fraction, needs: Needs
 
 
 def _own_container(source_container: str, source_suffix: str = "") -> str | None:
-    """The muxer for a demuxer's name; the suffix tells those apart that share one. None where there is none here."""
+    """The muxer for a demuxer's name; the suffix distinguishes those that share one. None if it is not supported."""
     named = MUXERS.get(source_suffix.lower())
     family = source_container.split(",", maxsplit=1)[0]
     if family == "mov":
@@ -179,7 +179,7 @@ def _own_container(source_container: str, source_suffix: str = "") -> str | None
 
 
 def _why_not(container: str, codec: str, time_base: Fraction, needs: Needs) -> str | None:
-    """Why a container cannot hold the video exactly, for a person, behind the container's name; None where it can."""
+    """Why a container cannot hold the video exactly, as text to follow its name; None if it can."""
     if codec not in _VIDEO[container]:
         return f"cannot hold {codec} video here"
     if not _holds_times(container, time_base):
@@ -207,7 +207,7 @@ def _holds_times(container: str, time_base: Fraction) -> bool:
 
 
 def _holds_matrix(container: str, matrix: Matrix | None) -> bool:
-    """Matroska keeps quarter turns and mirrors (as angles), a transport stream none at all."""
+    """Whether a container keeps the orientation: Matroska keeps quarter turns and mirrors, MPEG-TS none."""
     if matrix is None or container in ("mp4", "mov"):
         return True
     a, b, _, c, d = matrix[:5]
@@ -216,7 +216,7 @@ def _holds_matrix(container: str, matrix: Matrix | None) -> bool:
 
 
 def _holds_aspect(container: str, needs: Needs) -> bool:
-    """WebM has the width of the shown picture in whole pixels; the others have a ratio."""
+    """Whether a container keeps the sample aspect: WebM stores the display width in whole pixels, others a ratio."""
     return container != "webm" or ((needs.sample_aspect or 1) * needs.width).denominator == 1
 
 

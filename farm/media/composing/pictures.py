@@ -1,4 +1,4 @@
-"""Redacted frames as pictures, for those who work on pictures: PNG or JPEG, upright, named by index and pts."""
+"""Writes redacted frames as picture files: PNG or JPEG, upright, named by index and pts."""
 
 import csv
 import io
@@ -20,20 +20,20 @@ from farm.domain.pixels import pixel_format
 from farm.errors import VerificationError
 from farm.media.composing.remux import ChunkPts, open_segment
 from farm.media.failing import reading, writing
-from farm.media.progress import Progress, nobody
+from farm.media.planes import matrix_of
+from farm.media.progress import Progress, no_progress
 
-#: The list of the pictures, beside them.
+#: The name of the list of pictures in the archive.
 LIST = "frames.csv"
 _SUFFIXES = {"png": "png", "jpeg": "jpg"}
 Rgb = NDArray[np.uint8] | NDArray[np.uint16]
-_BT709, _BT601, _UNSPECIFIED, _RGB = 1, 5, 2, 0
 _FULL, _LIMITED = 2, 1
 _TICK = Fraction(1)
 _JPEG_QUALITY = "2"  # FFmpeg's scale, 2 (best) to 31
 
 
 def picture_name(index: int, pts: int, kind: str) -> str:
-    """The file name of a frame: its number among those written, from 0, and its pts in the source's ticks."""
+    """The file name of a frame: its index among those written, from 0, and its pts in the source's ticks."""
     return f"{index:06d}_pts{pts}.{_SUFFIXES[kind]}"
 
 
@@ -43,14 +43,14 @@ def write_pictures(
     segments: Sequence[Path],
     kind: str,
     out: Path,
-    progress: Progress = nobody,
+    progress: Progress = no_progress,
 ) -> int:
-    """Writes all frames of lossless segments into the archive ``out`` (zip, stored) and returns their number.
+    """Write all frames of lossless segments into the archive ``out`` (zip, stored) and return their number.
 
-    ``kind``: ``png`` (16 bits a sample where the source has more than 8) or ``jpeg``. The pictures are RGB by the
-    video's own matrix and range, turned as its display matrix says; transfer and primaries are the source's.
-    Beside them lies ``frames.csv``: name, index, pts, seconds. Raises VerificationError for a segment that does not
-    hold the planned frames, StorageError when the disk is full, and whatever ``progress`` raises.
+    ``kind``: ``png`` (16 bits per sample if the source has more than 8) or ``jpeg``. The pictures are converted to RGB
+    with the video's own matrix and range, and rotated as its display matrix says; transfer and primaries are the
+    source's. The archive also holds ``frames.csv``: name, index, pts, seconds. Raises VerificationError for a segment
+    that does not hold the planned frames, StorageError if the disk is full, and whatever ``progress`` raises.
     """
     video = manifest.source.video
     with writing(out), zipfile.ZipFile(out, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
@@ -69,8 +69,8 @@ def write_pictures(
     return index
 
 
-def check_pictures(path: Path, frames: int, progress: Progress = nobody) -> None:
-    """Raises VerificationError unless every picture of an archive can be decoded and there are ``frames``."""
+def check_pictures(path: Path, frames: int, progress: Progress = no_progress) -> None:
+    """Raise VerificationError unless an archive holds ``frames`` pictures that can all be decoded."""
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name != LIST]
         if len(names) != frames:
@@ -99,15 +99,12 @@ def _frames(segment: Path, pts: "array[int]") -> Iterator[tuple[int, VideoFrame]
 
 
 def _rgb(frame: VideoFrame, video: VideoStream) -> Rgb:
-    """The frame as RGB rows: uint8, or uint16 where the source has more than 8 bits."""
+    """The frame as RGB rows: uint8, or uint16 if the source has more than 8 bits."""
     pixels = pixel_format(video.pix_fmt)
     deep = pixels is not None and pixels.bits > 8
-    matrix = video.color_space
-    if matrix in (_UNSPECIFIED, _RGB):
-        matrix = _BT709 if video.height >= 720 else _BT601
     rows = frame.to_ndarray(
         format="rgb48le" if deep else "rgb24",
-        src_colorspace=matrix,
+        src_colorspace=matrix_of(video.color_space, video.height),
         src_color_range=_FULL if video.full_range else _LIMITED,
         dst_color_range=_FULL,
     )
@@ -115,14 +112,14 @@ def _rgb(frame: VideoFrame, video: VideoStream) -> Rgb:
 
 
 def _upright(rgb: Rgb, orientation: int) -> Rgb:
-    """Rows and columns as they are shown (EXIF's orientations)."""
+    """The picture rotated and mirrored for display (EXIF orientations)."""
     across, down = (-1 if orientation in o else 1 for o in ((2, 3, 6, 7), (3, 4, 7, 8)))
     shown = rgb.transpose(1, 0, 2) if orientation >= 5 else rgb
     return cast("Rgb", np.ascontiguousarray(shown[::down, ::across]))
 
 
 def _encoded(rgb: Rgb, kind: str) -> bytes:
-    """The bytes of a picture file."""
+    """Encode a picture file."""
     deep = rgb.dtype == np.uint16
     frame = VideoFrame.from_ndarray(rgb, format="rgb48le" if deep else "rgb24")
     frame = frame.reformat(

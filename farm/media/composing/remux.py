@@ -1,7 +1,7 @@
 """Joins segments into one video track, every packet at its absolute time.
 
-With P the pts of all frames in order of showing and D the reorder depth of the whole video, the i-th packet in order
-of decoding gets ``dts = P[i - D]``, the first D continue P backwards. So dts rise strictly and never pass the pts.
+P are the pts of all frames in presentation order, D is the reorder depth of the whole video. The i-th packet in
+decoding order gets ``dts = P[i - D]``; the first D continue P backwards. So dts rise strictly and never exceed the pts.
 """
 
 from array import array
@@ -20,10 +20,10 @@ from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.manifest import Chunk, Manifest
 from farm.errors import VerificationError
-from farm.media.composing.boxes import write_colours
+from farm.media.composing.colour_boxes import write_colours
 from farm.media.encoding.encode import muxer_options
 from farm.media.failing import reading, writing
-from farm.media.progress import Progress, nobody, part
+from farm.media.progress import Progress, no_progress, part
 
 ChunkPts = Callable[[Chunk], "array[int]"]
 
@@ -35,8 +35,8 @@ _MILLISECOND = Fraction(1, 1000)
 def joined_format(codec: str, time_base: Fraction) -> str:
     """FFmpeg's format of the file that :func:`join_segments` writes: one that holds the codec and its exact times.
 
-    ``mp4``; ``mov`` for ProRes; for VP8, which neither holds, ``matroska``, or ``nut`` where ``time_base`` is not in
-    whole milliseconds. NUT says nothing of colours and orientation.
+    ``mp4``; ``mov`` for ProRes; for VP8, which neither holds, ``matroska``, or ``nut`` if ``time_base`` is not in
+    whole milliseconds. NUT does not store colours and orientation.
     """
     if codec == "vp8":
         return "matroska" if (time_base / _MILLISECOND).denominator == 1 else "nut"
@@ -44,14 +44,14 @@ def joined_format(codec: str, time_base: Fraction) -> str:
 
 
 def open_segment(path: Path) -> InputContainer:
-    """A segment opened as what it is, MP4 or Matroska: what another worker wrote cannot name further files either."""
+    """Open a segment as MP4 or Matroska only: a file that another worker wrote cannot refer to other files."""
     with path.open("rb") as file:
         kind = "matroska" if file.read(4) == _EBML else "mp4"
     return av.open(str(path.absolute()), "r", format=kind, container_options={"protocol_whitelist": "file"})
 
 
 def segment_packets(path: Path) -> Iterator["Packet[AvVideoStream]"]:
-    """A segment's packets in decoding order; their times count ticks from the chunk's first frame."""
+    """Yield a segment's packets in decoding order; their times are ticks from the chunk's first frame."""
     with opened_segment(path) as container:
         for packet in container.demux(container.streams.video[0]):
             if packet.pts is not None:
@@ -59,7 +59,7 @@ def segment_packets(path: Path) -> Iterator["Packet[AvVideoStream]"]:
 
 
 def reorder_depth(pts: Sequence[int]) -> int:
-    """How many places the latest packet in decoding order comes after its place in order of showing.
+    """The largest number of places that a packet comes later in decoding order than in presentation order.
 
     ``pts`` in decoding order, all different. The result is the least D with ``sorted(pts)[i - D] <= pts[i]``.
     """
@@ -67,8 +67,8 @@ def reorder_depth(pts: Sequence[int]) -> int:
     return max((at - rank[value] for at, value in enumerate(pts)), default=0)
 
 
-def video_reorder_depth(segments: Sequence[Path], progress: Progress = nobody) -> int:
-    """The reorder depth that all segments of a video need."""
+def video_reorder_depth(segments: Sequence[Path], progress: Progress = no_progress) -> int:
+    """The largest reorder depth of all segments of a video."""
     depth = done = 0
     for segment in segments:
         pts = array("q")
@@ -81,12 +81,12 @@ def video_reorder_depth(segments: Sequence[Path], progress: Progress = nobody) -
 
 
 def decode_times(pts: Iterator[int], depth: int) -> Iterator[int]:
-    """The dts of each packet in decoding order, from all pts in order of showing (see the module)."""
+    """Yield the dts of each packet in decoding order, from all pts in presentation order (see the module)."""
     head = [value for _, value in zip(range(2), pts, strict=False)]
     if not head:
         return iter(())
     step = head[1] - head[0] if len(head) > 1 else 1
-    # where the first frame is shown too early for whole steps before it, and zero is the beginning of time, go slower
+    # if there is no room for whole steps between zero and the first frame, take smaller ones
     if 0 < head[0] < depth * step and head[0] >= depth:
         step = head[0] // depth
     before = (head[0] - (depth - i) * step for i in range(depth))
@@ -94,13 +94,13 @@ def decode_times(pts: Iterator[int], depth: int) -> Iterator[int]:
 
 
 def join_segments(
-    manifest: Manifest, chunk_pts: ChunkPts, segments: Sequence[Path], out: Path, progress: Progress = nobody
+    manifest: Manifest, chunk_pts: ChunkPts, segments: Sequence[Path], out: Path, progress: Progress = no_progress
 ) -> None:
-    """Writes all segments' packets into a file with one track (see :func:`joined_format`), at their absolute times.
+    """Write all segments' packets at their absolute times into a file with one track (see :func:`joined_format`).
 
-    The track has the source's display matrix, colours and HDR numbers. Its times are the source's less the
-    manifest's ``shift``. ``segments`` one a chunk, in order. Raises VerificationError when a segment does not hold
-    exactly the planned frames, or its parameter sets differ from the first one's; StorageError when the disk is full;
+    The track has the source's display matrix, colours and HDR metadata. Its times are the source's less the
+    manifest's ``shift``. ``segments``: one per chunk, in order. Raises VerificationError if a segment does not hold
+    exactly the planned frames, or its parameter sets differ from the first one's; StorageError if the disk is full;
     and whatever ``progress`` raises.
     """
     if not manifest.chunks or len(segments) != len(manifest.chunks):
@@ -121,7 +121,7 @@ def join_segments(
 
 @contextmanager
 def opened_segment(path: Path) -> Iterator[InputContainer]:
-    """A segment, whose being unreadable is a VerificationError."""
+    """Open a segment; errors in the block become VerificationError."""
     with reading(path, VerificationError, "this segment cannot be read", "it will be made again"):
         container = open_segment(path)
     with container, reading(path, VerificationError, "this segment cannot be read", "it will be made again"):
@@ -129,7 +129,7 @@ def opened_segment(path: Path) -> Iterator[InputContainer]:
 
 
 def _header(stream: AvVideoStream) -> tuple[object, ...]:
-    """What one header says for all segments. Some codecs have no parameter sets of their own."""
+    """What the output's one header states for all segments. Some codecs have no parameter sets."""
     context = stream.codec_context
     return (
         context.codec.canonical_name,
@@ -143,7 +143,7 @@ def _header(stream: AvVideoStream) -> tuple[object, ...]:
 
 
 class _Joiner:
-    """The one track that packets are appended to."""
+    """Appends packets to the joined file's only track."""
 
     def __init__(
         self, out: Path, template: AvVideoStream, manifest: Manifest, times: Iterator[int], progress: Progress
@@ -171,7 +171,7 @@ class _Joiner:
             self._stream.set_display_matrix(list(self._video.matrix))
 
     def check_same(self, template: AvVideoStream, segment: Path) -> None:
-        """Raises VerificationError unless a segment has the first one's parameter sets: one header serves all."""
+        """Raise VerificationError unless a segment has the first one's parameter sets: they share one header."""
         if _header(template) != self._header:
             raise VerificationError(
                 f"{segment}: was encoded with other parameters than the first segment",
@@ -179,7 +179,7 @@ class _Joiner:
             )
 
     def add(self, chunk: Chunk, pts: "array[int]", packets: Iterator["Packet[Any]"], segment: Path) -> None:
-        """Appends a segment whose frames have to be exactly ``pts``."""
+        """Append a segment whose frames must be exactly ``pts``."""
         written = 0
         for packet in packets:
             if packet.pts is None:
@@ -193,7 +193,7 @@ class _Joiner:
             self._last_duration(packet, self._frames + written + 1)
             packet.time_base = self._video.time_base
             packet.stream = self._stream
-            with writing(self._out):  # here, so that a full disk is not taken for a bad segment
+            with writing(self._out):  # only this: a full disk must not be taken for a bad segment
                 self._container.mux(packet)
             written += 1
             self._progress(self._frames + written)
@@ -202,21 +202,21 @@ class _Joiner:
             raise VerificationError(f"{segment}: holds {written} frames, chunk {chunk.index} has {len(pts)}")
 
     def _last_duration(self, packet: "Packet[Any]", number: int) -> None:
-        """MP4 takes the video to last until the packet decoded last ends, and that need not be the last one shown.
+        """Extend the packet decoded last, which need not be the one shown last, to the planned end.
 
-        So that one is given what is missing until the plan's end. (Its time of showing counts: the edit list that the
-        copy of this file gets ends there, and what lies behind it is not shown.)
+        In MP4 the video lasts until that packet ends. Its pts counts: the edit list of this file's copy ends there, and
+        nothing after it is shown.
         """
         if number == self._total and self._format in {"mp4", "mov"} and packet.pts is not None:
             packet.duration = max(packet.duration or 0, self._end - packet.pts)
 
     def close(self) -> None:
-        """Closes the file. Harmless twice."""
+        """Close the file. May be called twice."""
         with writing(self._out):
             self._container.close()
 
     def finish(self) -> None:
-        """Closes the file, and writes into it what the muxer could not be told."""
+        """Close the file, and write into it what the muxer cannot."""
         self.close()
         if self._format in {"mp4", "mov"}:
             with writing(self._out):

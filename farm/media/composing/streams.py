@@ -1,27 +1,27 @@
-"""Which of a source's other streams an output gets as they are, and a line for each that it does not."""
+"""Decides which of a source's other streams an output copies, with a note on each that it does not."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from farm.domain.manifest import OtherStream
 from farm.domain.options import ComposeOptions
-from farm.media.reading.tracks import Seen
+from farm.media.reading.stream_details import StreamDetails
 
 USUAL = ComposeOptions()
-NOTHING_SEEN = Seen()
-_PICTURES = frozenset({"mjpeg", "png", "bmp"})
+NO_DETAILS = StreamDetails()
+_COVER_CODECS = frozenset({"mjpeg", "png", "bmp"})
 _HELD: dict[str, dict[str, frozenset[str]]] = {
     "mp4": {
         "audio": frozenset(
             {"aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "dts", "truehd", "vorbis"},
         ),
         "subtitle": frozenset({"mov_text", "dvd_subtitle"}),
-        "cover": _PICTURES,
+        "cover": _COVER_CODECS,
     },
     "mov": {
         "audio": frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "alac", "dts", "amr_nb", "amr_wb", "adpcm_ima_qt"}),
         "subtitle": frozenset({"mov_text"}),
-        "cover": _PICTURES,
+        "cover": _COVER_CODECS,
     },
     "mpegts": {
         "audio": frozenset({"aac", "aac_latm", "mp3", "mp2", "ac3", "eac3", "dts", "truehd", "opus", "s302m"}),
@@ -33,18 +33,18 @@ _HELD: dict[str, dict[str, frozenset[str]]] = {
 _MATROSKA_NOT = frozenset(
     {"mov_text", "dvb_teletext", "eia_608", "unknown", "aac_latm", "s302m", "adpcm_ima_qt", "nellymoser"}
 )
-#: Where in a file streams come that are no tracks of their own, whatever the order they were asked for in.
+#: Kinds of streams that come last in a file, whatever order they were requested in.
 _LAST = {"attachment": 1, "cover": 2}
 _HINTS = frozenset({"rtp ", "srtp", "rrtp", "rsrp", "sm2t", "tsp ", "fdp ", "pm2t", "pstp"})
 _GPMD, _TIMECODE, _TEXT = "gpmd", "tmcd", "text"
-#: Data tracks that are known to say nothing of where or by whom.
+#: Data tracks that are known to hold no private data.
 _HARMLESS = frozenset({_TIMECODE, "mp4s", "c608", "scte_35", "epg"})
 
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """The other streams of an output, in its order (the source's, attachments and covers last), and a line for each
-    stream of the source that it leaves out, and for each cover that it takes.
+    """The other streams of an output in its order (the source's; attachments and cover art last), and a note on each
+    stream of the source that is left out and on all cover art.
     """
 
     kept: tuple[OtherStream, ...]
@@ -55,24 +55,24 @@ def plan_streams(
     others: Sequence[OtherStream],
     container: str,
     options: ComposeOptions = USUAL,
-    seen: Seen = NOTHING_SEEN,
+    details: StreamDetails = NO_DETAILS,
 ) -> StreamPlan:
-    """Which streams a container takes as they are.
+    """Choose the streams that a container takes unchanged.
 
-    ``seen``: what :func:`farm.media.reading.tracks.look` says of the source.
+    ``details``: from :func:`farm.media.reading.stream_details.stream_details`.
     """
     kept: list[OtherStream] = []
     notes: list[str] = []
     for other in others:
         if options.audio == "drop" and other.kind == "audio":
             continue
-        if _made_anew(other, container, seen):
+        if _made_anew(other, container, details):
             continue
-        why = _why_not(other, container, options, seen)
+        why = _why_not(other, container, options, details)
         if why is None:
             kept.append(other)
         else:
-            notes.append(f"stream {other.index} ({other.kind}, {_named(other, seen)}) was left out: {why}")
+            notes.append(f"stream {other.index} ({other.kind}, {_named(other, details)}) was left out: {why}")
     dropped = sum(o.kind == "audio" for o in others) if options.audio == "drop" else 0
     if dropped:
         notes.append(f"{dropped} audio stream{'s were' if dropped > 1 else ' was'} left out, as asked")
@@ -84,7 +84,7 @@ def plan_streams(
     notes += [
         f"stream {o.index} (attachment) is a picture or a video of its own: a face in it is not covered"
         for o in kept
-        if o.index in seen.pictures
+        if o.index in details.pictures
     ]
     kept.sort(key=lambda other: _LAST.get(other.kind, 0))
     return StreamPlan(tuple(kept), tuple(notes))
@@ -102,26 +102,26 @@ def holds(container: str, other: OtherStream) -> bool:
 
 
 def is_made_by_muxer(letters: str | None) -> bool:
-    """Whether an output's MP4 track is one that the muxer makes from chapters or from a time code."""
+    """Whether an output's container track is one that the MP4 muxer makes from chapters or a time code."""
     return letters in (_TEXT, _TIMECODE)
 
 
-def _made_anew(other: OtherStream, container: str, seen: Seen) -> bool:
-    """Whether a muxer writes the stream itself: the chapters' own text track, and a time code from its tag."""
+def _made_anew(other: OtherStream, container: str, details: StreamDetails) -> bool:
+    """Whether a muxer writes the stream itself: the text track of chapters, or a time code from its tag."""
     if other.kind != "data":
         return False
-    letters = seen.letters.get(other.index)
-    if letters is None:  # a data track of another container, or one that nobody looked at
-        return seen.chapters and other.codec == "bin_data"
-    return (seen.chapters and letters == _TEXT) or (letters == _TIMECODE and container in ("mp4", "mov", "matroska"))
+    letters = details.letters.get(other.index)
+    if letters is None:  # a data track of another container, or without details
+        return details.chapters and other.codec == "bin_data"
+    return (details.chapters and letters == _TEXT) or (letters == _TIMECODE and container in ("mp4", "mov", "matroska"))
 
 
-def _why_not(other: OtherStream, container: str, options: ComposeOptions, seen: Seen) -> str | None:
+def _why_not(other: OtherStream, container: str, options: ComposeOptions, details: StreamDetails) -> str | None:
     if other.kind == "data":
-        return _why_not_data(other, container, options, seen.letters.get(other.index))
-    if other.index in seen.placing and options.metadata != "keep":
+        return _why_not_data(other, container, options, details.letters.get(other.index))
+    if other.index in details.placing and options.metadata != "keep":
         return "its text says where this was filmed (--metadata keep keeps it)"
-    if other.index in seen.thumbnails:
+    if other.index in details.thumbnails:
         return "its pictures are frames of the video, and faces in them are not covered"
     if not holds(container, other):
         return f"{container} files cannot hold it"
@@ -136,9 +136,9 @@ def _why_not_data(other: OtherStream, container: str, options: ComposeOptions, l
         return "it may say where and with what this was filmed" + (" (--metadata keep keeps it)" if copied else "")
     if copied:
         return None
-    # libavformat keeps such a track's packets, but not the sample entry without which nobody understands them
+    # libavformat keeps the packets of such a track, but not the sample entry that describes them
     return "what describes it cannot be copied" if letters else f"{container} files cannot hold it"
 
 
-def _named(other: OtherStream, seen: Seen) -> str:
-    return seen.letters.get(other.index, other.codec).strip() if other.kind == "data" else other.codec
+def _named(other: OtherStream, details: StreamDetails) -> str:
+    return details.letters.get(other.index, other.codec).strip() if other.kind == "data" else other.codec

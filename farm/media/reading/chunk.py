@@ -1,4 +1,4 @@
-"""The frames of one chunk, exactly the planned ones, from the source."""
+"""Decodes the frames of one chunk: exactly the planned ones."""
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
@@ -11,18 +11,19 @@ import av.error
 from farm.domain.manifest import Chunk, Source, VideoStream
 from farm.domain.pixels import plain_format
 from farm.errors import SourceError
+from farm.media.planes import black_frame
 from farm.media.reading.counting import counted_frames
-from farm.media.reading.damage import EARLIER, Scout, black_frame, fits, seek
+from farm.media.reading.damage import EARLIER, Scout, fits, seek
 from farm.media.reading.decoding import decoded, set_up_decoder, strictness
-from farm.media.reading.frame_facts import frame_facts
 from farm.media.reading.opening import open_source
+from farm.media.reading.picture import frame_properties
 
 _REPAIR = "the source is damaged there; repair or cut it, then submit it again"
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A frame of the source. ``black``: it could not be decoded, and stands for it as a wholly black one."""
+    """A frame of the source. ``black``: a black frame in place of one that cannot be decoded."""
 
     frame: av.VideoFrame
     black: bool = False
@@ -54,21 +55,21 @@ def decode_chunk(
 ) -> Generator[Decoded, None, None]:
     """Yield the chunk's frames in order of their pts, which are exactly ``pts``.
 
-    Decoding starts at the key frame at or before ``chunk.seek_pts``, and earlier where that turns out to be too
-    late (containers with a coarse index), finally at the start of the file. It ends with the chunk's last frame.
-    The planes belong to the decoder: make a frame writable before painting on it. ``picked``: frames that are not
-    planned lie between the planned ones, and are passed over.
+    Decoding starts at the key frame at or before ``chunk.seek_pts``. If that is too late (containers with a coarse
+    index), it starts earlier, at last at the start of the file. It ends with the chunk's last frame. The planes belong
+    to the decoder: make a frame writable before painting on it. ``picked``: only some of the frames are planned, and
+    those between them are skipped.
 
-    Raises SourceError, which names file and time, when a frame is missing, unplanned, damaged, cannot be decoded or
-    has another size or pixel format than planned. With ``blackout`` such a frame, and every one behind it up to the
-    next key frame, is a black one instead. Of a ``counted`` video nothing may be missing either way.
+    Raises SourceError, which names file and time, if a frame is missing, unplanned or damaged, cannot be decoded, or
+    has another size or pixel format than planned. With ``blackout`` such a frame, and every one after it up to the
+    next key frame, is replaced with a black one. Of a ``counted`` video no frame may be missing either way.
     """
     if len(pts) != chunk.frames or not pts:
         raise SourceError(f"{path}: the plan of chunk {chunk.name} lists {len(pts)} frames, not {chunk.frames}")
     if video.timing == "counted":
         frames: Iterator[Decoded] = map(Decoded, _counted(path, video, chunk, pts, threads=threads, picked=picked))
     elif blackout:
-        frames = _sound_or_black(path, video, chunk, pts)
+        frames = _intact_or_black(path, video, chunk, pts)
     else:
         frames = map(Decoded, _whole(path, video, chunk, pts, threads=threads, picked=picked))
     for one in frames:
@@ -94,9 +95,9 @@ def _whole(
 def _from(
     path: Path, video: VideoStream, chunk: Chunk, wanted: int, *, earlier: float | None, threads: int
 ) -> Generator[av.VideoFrame, None, None]:
-    """Frames of the chunk's range, decoded from ``earlier`` seconds before its key frame (None: from the start).
+    """Yield the frames of the chunk's range, decoded from ``earlier`` seconds before its key frame (None: the start).
 
-    Raises _TooLate, as long as an earlier start may help, when the first of them has not the pts ``wanted``, or one
+    Raises _TooLate, while an earlier start may help, if the first frame does not have the pts ``wanted``, or a frame
     that it may depend on is damaged.
     """
     with open_source(path) as container:
@@ -126,7 +127,7 @@ def _from(
 
 
 def _check_before(path: Path, video: VideoStream, frame: av.VideoFrame, chunk: Chunk, earlier: float | None) -> None:
-    """Damage from the key frame on reaches a chunk that begins behind one, as those of a part or a sample do."""
+    """Check a frame before the chunk: its damage affects a chunk that does not begin with a key frame."""
     assert frame.pts is not None
     if not frame.is_corrupt or frame.pts < chunk.seek_pts or chunk.seek_pts == chunk.pts_start:
         return
@@ -176,14 +177,14 @@ def _check_whole(path: Path, video: VideoStream, frame: av.VideoFrame, pts: int)
 
 
 def _check_colours(path: Path, video: VideoStream, frame: av.VideoFrame) -> None:
-    """The output's header says one range and one set of colours for all frames."""
+    """Raise SourceError if a frame's colours change: the output's header states one set for all frames."""
     planned = (
         video.full_range,
         video.color_primaries,
         video.color_transfer,
         video.color_space,
     )
-    full, *colours = frame_facts(frame).values()
+    full, *colours = frame_properties(frame).values()
     if (full, *colours[:3]) != planned:
         raise SourceError(
             f"{path}: the frame {_at(frame.pts or 0, video)} has other colours (or another range) than the first ones",
@@ -202,8 +203,10 @@ def _counted(
         raise SourceError(f"{path}: cannot be decoded {_when(chunk, video)}: {e.strerror}") from e
 
 
-def _sound_or_black(path: Path, video: VideoStream, chunk: Chunk, pts: Sequence[int]) -> Generator[Decoded, None, None]:
-    """The planned frames; black ones for those that a scout, who reads ahead, does not find sound."""
+def _intact_or_black(
+    path: Path, video: VideoStream, chunk: Chunk, pts: Sequence[int]
+) -> Generator[Decoded, None, None]:
+    """Yield the planned frames, black ones in place of those that a scout, decoding ahead, does not find intact."""
     scout = Scout(path, video, chunk, pts[0])
     with closing(scout), open_source(path) as container:
         stream = container.streams[video.index]
@@ -213,7 +216,7 @@ def _sound_or_black(path: Path, video: VideoStream, chunk: Chunk, pts: Sequence[
         frames = decoded(container, stream, damage=lambda *_: None)
         frame = next(frames, None)
         for planned in pts:
-            if scout.is_sound(planned):
+            if scout.is_intact(planned):
                 while frame is not None and (frame.pts is None or frame.pts < planned):
                     frame = next(frames, None)
                 if frame is not None and frame.pts == planned and fits(frame, video):

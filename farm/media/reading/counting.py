@@ -1,4 +1,4 @@
-"""The times of frames whose container does not say when they are shown: the n-th picture has the n-th time."""
+"""Times of frames whose container does not say when they are shown: the n-th picture gets the n-th time."""
 
 from array import array
 from collections.abc import Iterable, Iterator
@@ -19,18 +19,18 @@ from farm.media.reading.limits import Limits
 from farm.media.reading.opening import open_source
 from farm.media.reading.probe import BARE
 
-#: So many pictures behind the first one that is shown may be missing: they lead it and need what is not there.
+#: Pictures after the first shown one that may be missing: they lead it and depend on pictures before it.
 _LEADING = 16
-#: Decoders with threads of their own, however many they are told to use.
+#: Decoders that always start threads of their own.
 _OWN_THREADS = frozenset({"vvc"})
 
 
 def counted_frames(path: Path, video: VideoStream, threads: int = 1, *, numbered: bool = False) -> Iterator[VideoFrame]:
-    """All frames of a ``counted`` video, with the times that they get, in ticks of ``video.time_base``.
+    """Yield all frames of a ``counted`` video with their times, in ticks of ``video.time_base``.
 
-    Of a bare stream the n-th frame has the time n; else the n-th of the sorted times that its packets bear.
+    In a bare stream the n-th frame has the time n, else the n-th of the sorted times of its packets.
     ``numbered``: see :func:`farm.media.reading.decoding.decoded`.
-    Raises SourceError, and FFmpegError for what cannot be decoded.
+    Raises SourceError, and FFmpegError for frames that cannot be decoded.
     """
     times = _times(path, video)
     with open_source(path) as container:
@@ -60,7 +60,7 @@ def _times(path: Path, video: VideoStream) -> Iterable[int]:
 
 
 def _stamps(container: InputContainer, video: VideoStream, path: Path) -> "array[int]":
-    """The times that the packets bear, sorted: of showing, or where one has none, of decoding."""
+    """The sorted times of the packets: pts, or dts if some have no pts."""
     pts, dts = array("q"), array("q")
     stream = container.streams[video.index]
     assert isinstance(stream, AvVideoStream)
@@ -81,9 +81,9 @@ def _stamps(container: InputContainer, video: VideoStream, path: Path) -> "array
 
 
 def count_frames(path: Path, video: VideoStream, container: str, limits: Limits) -> FrameIndex:
-    """The index of a ``counted`` video, which is decoded whole to count its frames: one key frame, the first.
+    """The index of a ``counted`` video, which is decoded in full to count its frames. Only the first is a key frame.
 
-    Raises SourceError for any damage: where a picture is missing, all later ones would get the wrong time.
+    Raises SourceError for any damage: if a picture were missing, all later ones would get the wrong time.
     """
     check_complete(path, container)
     expected = _packets_of(path, video)
@@ -104,7 +104,7 @@ def count_frames(path: Path, video: VideoStream, container: str, limits: Limits)
 
 
 def _left_out(path: Path, missing: bytearray, *, bare: bool) -> tuple[str, ...]:
-    """A note on the pictures that are not shown, which only those before or leading the first one may be."""
+    """A note on pictures that are not shown; only those before or leading the first key frame may be missing."""
     if not (left := missing.count(1)):
         return ()
     last = missing.rfind(1)

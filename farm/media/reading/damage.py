@@ -1,7 +1,7 @@
-"""Which frames of a damaged source are sound, and what stands for those that are not.
+"""Finds the intact frames of a damaged source.
 
-Decoders conceal damage, and later frames are predicted from what they made up. So nothing behind a damaged packet is
-trusted, in decoding order, before the next key frame; nor what is shown before that key frame, but coded behind it.
+Decoders conceal damage and predict later frames from the concealed ones. So after a damaged packet, in decoding order,
+nothing is trusted up to the next key frame, nor frames that are coded after that key frame but shown before it.
 """
 
 from bisect import bisect_right
@@ -18,36 +18,34 @@ from av.container import InputContainer
 from av.packet import Packet
 
 from farm.domain.manifest import Chunk, VideoStream
-from farm.domain.pixels import PixelFormat, pixel_format, plain_format
-from farm.errors import SourceError
-from farm.media.reading.decoding import decoded, packets, set_up_decoder, strictness
+from farm.domain.pixels import plain_format
+from farm.media.reading.decoding import decoded, is_shown, packets, set_up_decoder, strictness
 from farm.media.reading.opening import open_source
-from farm.media.reading.shown import is_shown
 
-#: How many seconds before the planned key frame decoding starts when it turned out to be too late; at last the start.
+#: Seconds before the planned key frame at which decoding starts, tried in turn; None is the start of the file.
 EARLIER = (0.0, 2.0, 20.0, None)
-#: So many frames are decoded ahead of the one in question: what it is predicted from is shown by then.
+#: Frames decoded ahead of the one in question: everything it is predicted from is shown by then.
 _AHEAD = 32
 
 
 def seek(
     container: InputContainer, stream: av.VideoStream, video: VideoStream, chunk: Chunk, earlier: float | None
 ) -> None:
-    """To the key frame at or before the chunk's, ``earlier`` seconds ahead of it; None stays at the file's start."""
+    """Seek to the key frame at or before the chunk's, ``earlier`` seconds before it; None stays at the file's start."""
     if earlier is not None:
         back = chunk.seek_pts - int(earlier / video.time_base)
         container.seek(back, stream=stream, backward=True, any_frame=False)
 
 
 def fits(frame: av.VideoFrame, video: VideoStream) -> bool:
-    """Whether a frame is undamaged, as far as its decoder knows, and of the planned size and format."""
+    """Whether a frame is intact, as far as its decoder knows, and has the planned size and format."""
     same_size = (frame.width, frame.height) == (video.width, video.height)
     return not frame.is_corrupt and same_size and plain_format(frame.format.name) == plain_format(video.pix_fmt)
 
 
 @dataclass(slots=True)
 class _Group:
-    """A key frame and what follows it in decoding order: packets from ``first``, damaged from ``damaged`` on."""
+    """A key frame and what follows it in decoding order: packets from ``first`` on, damaged from ``damaged`` on."""
 
     first: int
     pts: int | None
@@ -56,9 +54,9 @@ class _Group:
 
 
 class Scout:
-    """Decodes a chunk ahead of its reader, keeps no picture, and tells which frames are sound.
+    """Decodes a chunk ahead of its reader, keeps no pictures, and finds out which frames are intact.
 
-    ``earlier``: where it began, see :data:`EARLIER`. Memory: a few numbers a key frame of the chunk.
+    ``earlier``: where it started, see :data:`EARLIER`. Memory: a few numbers per key frame of the chunk.
     """
 
     def __init__(self, path: Path, video: VideoStream, chunk: Chunk, wanted: int) -> None:
@@ -72,11 +70,11 @@ class Scout:
         self._frames = self._decode(path, chunk)
 
     def close(self) -> None:
-        """Closes the source."""
+        """Close the source."""
         self._frames.close()
 
-    def is_sound(self, pts: int) -> bool:
-        """Whether the frame of ``pts`` can be trusted. To be asked in order of the pts."""
+    def is_intact(self, pts: int) -> bool:
+        """Whether the frame at ``pts`` is intact. Call it in order of the pts."""
         while self._later and self._later[0] <= pts:
             self._later.popleft()
         while len(self._later) < _AHEAD and (shown := next(self._frames, None)) is not None:
@@ -103,7 +101,7 @@ class Scout:
         return max(0, bisect_right(self._groups, number, key=lambda group: group.first) - 1)
 
     def _decode(self, path: Path, chunk: Chunk) -> Generator[int, None, None]:
-        """The pts of all frames that the decoder shows, as far as they ascend."""
+        """Yield the pts of all frames that the decoder returns, as far as they ascend."""
         with open_source(path) as container:
             stream = container.streams[self._video.index]
             assert isinstance(stream, av.VideoStream)
@@ -115,7 +113,7 @@ class Scout:
                     last = frame.pts
                     self._judge(last, frame)
                     yield last
-                else:  # it is of no time, or of one that has passed
+                else:  # it has no pts, or an earlier one
                     self._mark(self._groups[-1].first)
 
     def _sent(self, number: int, packet: "Packet[Any]") -> None:
@@ -135,14 +133,14 @@ class Scout:
         group.damaged = number if group.damaged is None else min(group.damaged, number)
 
     def _judge(self, pts: int, frame: av.VideoFrame) -> None:
-        """A frame is shown: those before it that are still waited for are lost."""
+        """Take a decoded frame: earlier ones that have not been decoded are lost."""
         for lost in [p for p in self._waiting if p < pts]:
             number = self._waiting.pop(lost)
             group = self._groups[self._group_of(number)]
-            if group.pts is None or lost >= group.pts:  # nothing is predicted from what leads a key frame
+            if group.pts is None or lost >= group.pts:  # nothing is predicted from frames that lead a key frame
                 self._mark(number)
         number = self._waiting.pop(pts, -1)
-        if number < 0:  # no packet has its time
+        if number < 0:  # no packet has its pts
             self._mark(self._groups[-1].first)
             return
         self._shown[pts] = number
@@ -174,32 +172,3 @@ def _keys(container: InputContainer, stream: av.VideoStream) -> Generator[int, N
     for packet in packets(container, stream):
         if packet.is_keyframe and packet.pts is not None:
             yield packet.pts
-
-
-def black_frame(video: VideoStream, pts: int) -> av.VideoFrame:
-    """A wholly black, opaque frame of the video's size and format at ``pts``."""
-    frame = av.VideoFrame(video.width, video.height, video.pix_fmt)
-    frame.pts, frame.time_base = pts, video.time_base
-    pixels = pixel_format(video.pix_fmt)
-    if pixels is None:
-        raise SourceError(f"pixel format {video.pix_fmt} cannot be redacted")
-    full = video.full_range
-    for plane, sample in zip(frame.planes, _black_samples(pixels, full=full), strict=True):
-        plane.update(sample * (plane.buffer_size // len(sample)) + bytes(plane.buffer_size % len(sample)))
-    return frame
-
-
-def _black_samples(pixels: PixelFormat, *, full: bool) -> list[bytes]:
-    """For each plane the bytes of a black sample, or of a black pixel where samples are packed."""
-    if pixels.samples:
-        return [bytes(255 if sample == "a" else 0 for sample in pixels.samples)]
-    width = 1 if pixels.bits == 8 else 2
-    dark = 0 if full or pixels.family != "yuv" else 16 << (pixels.bits - 8)
-    values = [dark]
-    if pixels.family == "yuv":
-        values += [pixels.neutral] * 2
-    elif pixels.family == "rgb":
-        values += [0] * 2
-    if pixels.alpha:
-        values.append((1 << pixels.bits) - 1)
-    return [value.to_bytes(width, "little") for value in values]

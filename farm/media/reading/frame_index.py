@@ -1,4 +1,4 @@
-"""Where every frame of a source lies in time: demuxed once, nothing decoded."""
+"""The times of all frames of a source: demuxed once, nothing decoded."""
 
 from array import array
 from dataclasses import dataclass
@@ -14,15 +14,14 @@ from av.packet import Packet
 from farm.domain.manifest import VideoStream
 from farm.errors import SourceError
 from farm.media.failing import reading, reason
-from farm.media.reading.checksums import broken_checksum
-from farm.media.reading.integrity import cut_off
+from farm.media.reading.decoding import is_shown
+from farm.media.reading.integrity import broken_checksum, cut_off
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import open_source
 from farm.media.reading.probe import Probe, several
-from farm.media.reading.shown import is_shown
-from farm.media.reading.tracks import Ends, track_ends
+from farm.media.reading.stream_details import TrackEnd, track_ends
 
-#: A file whose packets end this much (seconds, and share) before the duration in its header was cut off.
+#: A file whose packets end this much (seconds, and share) before its header's duration is cut off.
 _SHORT_SECONDS = 1.0
 _SHORT_SHARE = 0.02
 _HEADER_DURATION = ("mov", "matroska", "flv", "asf")
@@ -33,8 +32,9 @@ CUT_HINT = "copy or download it again; a recorder may be able to repair it"
 class FrameIndex:
     """Times in ticks of the stream's time base, ascending.
 
-    ``pts`` of all frames that are shown; ``keys`` of all key frames, shown or not, with ``open_gop``: 1 where frames
-    follow in decoding order that are shown before it; ``last_duration`` of the last frame; ``notes`` for the person.
+    ``pts`` of all shown frames. ``keys``: pts of all key frames, shown or not; ``open_gop``: 1 for each after which,
+    in decoding order, frames follow that are shown before it. ``last_duration`` of the last frame. ``notes`` are for
+    the user.
     """
 
     pts: "array[int]"
@@ -50,10 +50,10 @@ class FrameIndex:
 
 
 def index_frames(path: Path, seen: Probe, limits: Limits, *, damaged: bool = False) -> FrameIndex:
-    """Demuxes a source once. Packets that an edit list hides are left out: they are not shown and not kept.
+    """Demux a source once. Packets that an edit list hides are left out: they are neither shown nor kept.
 
-    Raises SourceError for damage, a file that ends early, and times that are missing or not unique. ``damaged``: of
-    a file that is damaged or ends early, what is in it.
+    Raises SourceError for damage, a file that is cut off, and times that are missing or not unique. ``damaged``:
+    accept a damaged or cut off file, and index what is in it.
     """
     reader = _Reader(path, seen, limits, damaged=damaged)
     with open_source(path) as container, reading(path, SourceError, "cannot be read to its end", CUT_HINT):
@@ -76,7 +76,7 @@ def index_frames(path: Path, seen: Probe, limits: Limits, *, damaged: bool = Fal
 
 
 class _Reader:
-    """Collects one video's packets; memory is eight bytes a frame."""
+    """Collects one video's packets; memory is 8 bytes per frame."""
 
     def __init__(self, path: Path, seen: Probe, limits: Limits, *, damaged: bool) -> None:
         self.path = path
@@ -94,17 +94,17 @@ class _Reader:
         self.last_key: int | None = None  # the latest shown key frame
         self.until = Fraction(0)  # seconds: where the last packet of any stream ends
         self.latest = 0  # the duration of the latest packet in decoding order
-        self.said: Ends | None = None  # where an MP4 track says that it ends
+        self.said: TrackEnd | None = None  # the declared end of an MP4's container track
 
     def tell_damage(self, what: str | None) -> None:
-        """Raises SourceError for ``what`` is wrong with the file, or notes it where damage is accepted."""
+        """Raise SourceError for a fault ``what`` of the file, or note it if damage is accepted."""
         if what and not self.damaged:
             raise SourceError(f"{self.path}: {what}", hint=CUT_HINT)
         if what and what not in self.notes:
             self.notes.append(f"it {what}")
 
     def take(self, packet: "Packet[Any]") -> None:
-        """One packet in decoding order."""
+        """Take the next packet in decoding order."""
         if packet.size == 0 and packet.pts is None:
             return  # the end of a stream
         if packet.pts is not None:
@@ -166,10 +166,10 @@ class _Reader:
         return FrameIndex(pts, array("q", (k for k, _ in keys)), array("q", (o for _, o in keys)), duration, notes)
 
     def _last_duration(self, pts: "array[int]") -> int:
-        """How long the last frame is shown.
+        """The last frame's duration.
 
-        MP4 counts a packet's duration from one dts to the next, which is not the frame's own where frames are reordered
-        and of different lengths. Its track says where it ends, rounded; the packets' durations say it exactly.
+        In MP4 a packet's duration runs from its dts to the next, which is not the frame's own if frames are reordered
+        and differ in length. The track's edit list states its end, rounded; the packets' durations give it exactly.
         """
         usual = self.last[1] or usual_duration(pts, self.video)
         if self.said is None:
@@ -182,7 +182,7 @@ class _Reader:
         return round(left) if round(left) > 0 else usual
 
     def _decodable(self, pts: "array[int]") -> "array[int]":
-        """Without the frames before the first key frame that no decoder shows, as the first decoded one tells."""
+        """The pts without frames before the first key frame that no decoder shows, by the first decoded frame."""
         if not pts:
             raise SourceError(f"{self.path}: holds no frame", hint="is it complete?")
         if not self.keys:
@@ -216,7 +216,7 @@ class _Reader:
 
 
 def usual_duration(pts: "array[int]", video: VideoStream) -> int:
-    """The last frame's duration where the container has none: the one before it, or one frame of the rate."""
+    """The last frame's duration if the container has none: that of the frame before, or one frame of the rate."""
     if len(pts) > 1:
         return pts[-1] - pts[-2]
     rate = video.average_rate
@@ -224,14 +224,14 @@ def usual_duration(pts: "array[int]", video: VideoStream) -> int:
 
 
 def _check_all_read(container: InputContainer, video: VideoStream, reader: _Reader) -> None:
-    """Compares what was read with what the container declared."""
+    """Compare what was read with what the container declares."""
     family = container.format.name.split(",")[0]
     if family == "mov":
         declared = len(container.streams[video.index].index_entries)
         if declared != reader.packets:
             reader.tell_damage(f"is cut off: {reader.packets} of {declared} frames are in it")
     if family in _HEADER_DURATION and container.duration:
-        # an MP4 file says how long it is; the others, most of the time, where it ends
+        # an MP4 header holds the length; the others, mostly, the end
         first = Fraction(container.start_time or 0, 1_000_000) if family == "mov" else Fraction(0)
         short = float(Fraction(container.duration, 1_000_000) - (reader.until - first))
         if short > max(_SHORT_SECONDS, _SHORT_SHARE * container.duration / 1e6):

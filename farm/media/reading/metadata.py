@@ -1,17 +1,17 @@
-"""Which of a source's metadata its output gets: what places or names people stays behind unless it is asked for."""
+"""Decides which metadata an output keeps: what locates or names people is removed unless it is asked for."""
 
 import re
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
-#: Words of a key whose value says where something was filmed. ``longtitude`` is how some drones spell it.
+#: Words of a key whose value says where something was filmed. Some drones write ``longtitude``.
 _PLACES = frozenset({
     "location", "locations", "loc", "loci", "gps", "gnss", "xyz", "iso6709", "geo", "geotag", "geolocation",
     "latitude", "longitude", "longtitude", "altitude", "lat", "lon", "lng", "coordinates", "coordinate", "city",
     "town", "country", "state", "province", "region", "county", "address", "street", "zip", "postcode", "venue",
     "place", "sublocation", "gpslatitude", "gpslongitude", "gpsaltitude", "gpscoordinates", "gpsposition",
 })  # fmt: skip
-#: Words of a key whose value names a person, a device that is somebody's, or where a person can be found.
+#: Words of a key whose value names a person, a person's device, or an address of a person.
 _PEOPLE = frozenset({
     "artist", "artists", "albumartist", "author", "authors", "composer", "writer", "lyricist", "arranger",
     "conductor", "performer", "performers", "actor", "actors", "cast", "starring", "director", "producer",
@@ -21,13 +21,13 @@ _PEOPLE = frozenset({
     "serialnumber", "imei", "udid", "uuid", "guid", "identifier", "url", "purl", "www", "encodedby", "remixedby",
     "producedby", "coproducer",
 })  # fmt: skip
-#: Words that only say something next to each other.
+#: Words that are private only next to each other.
 _PAIRS = frozenset({("encoded", "by"), ("edited", "by"), ("produced", "by"), ("written", "by"), ("remixed", "by")})
 _ABBREVIATED = {"aut": "author", "art": "artist", "wrt": "writer", "cpy": "copyright", "prf": "performer"}
 
 _LANGUAGE = re.compile(r"-[a-zA-Z]{3}$")
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z0-9]+")
-# every repetition is bounded: subtitles and tags of strangers are matched against these
+# every repetition is bounded: untrusted subtitles and tags are matched against these
 _SECONDS = r"(?:\d{1,2}(?:\.\d{1,9})?\s{0,2}[\"\u201d\u2033]\s{0,2})?"
 _DEGREES = (
     r"\d{1,3}(?:\.\d{1,15})?\s{0,2}°?\s{0,2}"
@@ -45,15 +45,15 @@ _COORDINATES = re.compile(
             r"\blat(?:itude)?\b\W{0,4}[+-]?\d",
             r"\b(?:(?:lon|lng|longt?itude)\b\W{0,4}|long\s{0,2}[:=]\W{0,3})[+-]?\d",
             r"\b(?:gps|geo|home)\b\s{0,3}[:=(\[]\W{0,3}[NSEW]?\s{0,2}[+-]?\d",
-            # two numbers as fine as ten metres, beside each other
+            # two adjacent numbers with a resolution of ten metres
             r"(?<![\w.])[+-]?\d{1,3}\.\d{4,15}\s{0,3}[,;/ ]\s{0,3}[+-]?\d{1,3}\.\d{4}",
         )
     ),
     re.IGNORECASE,
 )
-#: What ``strip`` leaves: it is needed to choose a stream, to show it, and for Matroska to hold an attachment.
+#: Kept by ``strip``: needed to choose a stream, to show it, and for Matroska to hold an attachment.
 _NEEDED = frozenset({"language", "filename", "mimetype", "alpha_mode", "stereo_mode"})
-#: What says something of the source's file and no longer of the output's, in any container.
+#: Describes the source's file and not the output's, in any container.
 _OF_THE_FILE = re.compile(
     r"(?:major_brand|minor_version|compatible_brands|duration|bps|number_of_(?:frames|bytes)|_statistics_\w+)"
     r"(?:-[a-z]{3})?",
@@ -62,10 +62,10 @@ _OF_THE_FILE = re.compile(
 
 
 def kept(metadata: Mapping[str, str], policy: str) -> tuple[dict[str, str], tuple[str, ...]]:
-    """What of a file's, a stream's or a chapter's metadata its output has, and the keys that are removed, in order.
+    """The metadata of a file, stream or chapter that an output keeps, and the removed keys in order.
 
-    ``policy``: ``keep``, ``strip-private`` or ``strip``. What libavformat reports of the file itself
-    (:func:`of_the_file`) is in neither.
+    ``policy``: ``keep``, ``strip-private`` or ``strip``. Neither holds what libavformat reports of the file itself
+    (:func:`of_the_file`).
     """
     described = {key: value for key, value in metadata.items() if not of_the_file(key)}
     if policy == "keep":
@@ -78,12 +78,12 @@ def kept(metadata: Mapping[str, str], policy: str) -> tuple[dict[str, str], tupl
 
 
 def of_the_file(key: str) -> bool:
-    """Whether a key describes the file that it is in (its brands, its packets), not what the file shows."""
+    """Whether a key describes the file that it is in (its brands, its packets), not its content."""
     return _OF_THE_FILE.fullmatch(key) is not None
 
 
 def is_private(key: str, value: str) -> bool:
-    """Whether metadata places or names people: by what its key says, or by coordinates in its value."""
+    """Whether metadata locates or names people, by the words of its key or by coordinates in its value."""
     words = [_ABBREVIATED.get(word, word) for word in _words(key)]
     if any(word in _PLACES or word in _PEOPLE for word in words):
         return True
@@ -91,15 +91,15 @@ def is_private(key: str, value: str) -> bool:
 
 
 def has_coordinates(text: str) -> bool:
-    """Whether a text holds a place on Earth as numbers: ISO 6709, degrees with N/S and E/W, or named lat and lon."""
+    """Whether a text contains coordinates: ISO 6709, degrees with N/S and E/W, or named latitude and longitude."""
     return _COORDINATES.search(text) is not None
 
 
 def names(removed: Iterable[str]) -> str:
-    """Removed keys for a person: each once, without the language that some containers add, in order."""
+    """Removed keys as text for the user: each once, in order, without the language that some containers add."""
     return ", ".join(dict.fromkeys(_LANGUAGE.sub("", key).lower() for key in removed))
 
 
 def _words(key: str) -> list[str]:
-    """``com.apple.quicktime.location.ISO6709``, ``GPSLatitude`` and ``location-eng`` in lower-case words."""
+    """The lower-case words of a key such as ``com.apple.quicktime.location.ISO6709`` or ``GPSLatitude``."""
     return [word.lower() for word in _WORD.findall(_LANGUAGE.sub("", key))]

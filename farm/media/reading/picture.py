@@ -1,4 +1,4 @@
-"""What only decoded frames tell of a video: how it is turned, its fields, the display it was graded on."""
+"""Properties of a video that only its decoded frames tell: orientation, fields, colours, mastering display."""
 
 import struct
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from av.video.frame import VideoFrame
 
 from farm.domain.manifest import Mastering
 from farm.domain.orientation import Matrix
+from farm.domain.pixels import is_full_range
 
 #: AVFieldOrder. What FFmpeg's muxers and decoders write for "top field first" is 2 or 4 (TT, TB), else 3 or 5.
 _INTERLACED = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
@@ -26,7 +27,7 @@ _LOST = {
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Fields of :class:`farm.domain.manifest.VideoStream`, and ``notes`` for the person."""
+    """Fields of :class:`farm.domain.manifest.VideoStream`, and ``notes`` for the user."""
 
     matrix: Matrix | None
     fields: str
@@ -36,7 +37,7 @@ class Picture:
 
 
 def picture_of(frames: Sequence[VideoFrame], field_order: int) -> Picture:
-    """What the first ``frames`` say. ``field_order``: the stream's, for frames whose decoder says nothing."""
+    """Read the properties of the first ``frames``. ``field_order``: the stream's, used if the decoder reports none."""
     sides = {side.type: bytes(side) for side in frames[0].side_data if isinstance(side, SideData)}
     kinds = {side.type for frame in frames for side in frame.side_data if isinstance(side, SideData)}
     return Picture(
@@ -48,8 +49,19 @@ def picture_of(frames: Sequence[VideoFrame], field_order: int) -> Picture:
     )
 
 
+def frame_properties(frame: VideoFrame) -> dict[str, object]:
+    """A decoded frame's own display properties by name: range, primaries, transfer, matrix (H.273), interlaced."""
+    return {
+        "colour range": is_full_range(frame.format.name, int(frame.color_range)),
+        "colour primaries": int(frame.color_primaries),
+        "colour transfer": int(frame.color_trc),
+        "colour matrix": int(frame.colorspace),
+        "fields": bool(frame.interlaced_frame),
+    }
+
+
 def _matrix(side: bytes | None) -> Matrix | None:
-    """Nine native 32-bit numbers, row by row; one that shows nothing is none, as players have it."""
+    """Nine native 32-bit numbers, row by row; a singular matrix is ignored, as players do."""
     if side is None or len(side) < 36:
         return None
     matrix = struct.unpack("=9i", side[:36])
@@ -58,7 +70,7 @@ def _matrix(side: bytes | None) -> Matrix | None:
 
 
 def _fields(frames: Sequence[VideoFrame], field_order: int) -> str:
-    """Interlaced as soon as the stream or one frame says so: progressive frames lose nothing by it."""
+    """Interlaced if the stream or any frame is: progressive frames lose nothing by it."""
     flagged = [frame for frame in frames if frame.interlaced_frame]
     if flagged:
         top = sum(_top_first(frame, field_order) for frame in flagged)
@@ -67,7 +79,7 @@ def _fields(frames: Sequence[VideoFrame], field_order: int) -> str:
 
 
 def _top_first(frame: VideoFrame, field_order: int) -> bool:
-    """Whether the top field is the first in time. PyAV does not hand out that flag, but FFmpeg's filter reads it."""
+    """Whether the top field is first in time. PyAV does not expose that flag, but FFmpeg's select filter reads it."""
     try:
         graph = Graph()
         source = graph.add_buffer(
@@ -82,7 +94,7 @@ def _top_first(frame: VideoFrame, field_order: int) -> bool:
         return _INTERLACED.get(field_order, "tff") == "tff"
     try:
         graph.pull()
-    except av.error.FFmpegError:  # the filter wants more: it kept this one back
+    except av.error.FFmpegError:  # the filter dropped the frame
         return False
     return True
 

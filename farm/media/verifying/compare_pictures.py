@@ -1,6 +1,6 @@
-"""Compares an output's pictures with the source's, block by block: what was changed, and how good the rest is."""
+"""Compares an output's pictures with the source's, block by block: which were changed, and the quality of the rest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import inf
@@ -11,39 +11,42 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from farm.domain.pixels import PixelFormat
-from farm.media.verifying.fidelity import MOVES, NEARER, Plane, planes_of, psnr
-from farm.media.verifying.verify_video import seconds
+from farm.media.planes import LIMITED_BLACK, Plane, format_of, planes_of
+from farm.media.verifying.fidelity import MOVES, NEARER, psnr
+from farm.media.verifying.packets import seconds
 
 Blocks = NDArray[Any]
 #: Samples of luma on a side.
 BLOCK = 16
-#: Seconds of video that are reported together.
+#: Seconds of video per reported window.
 WINDOW = 10
-#: A block that is worse than this (dB) has been changed.
+#: A block with a lower PSNR (dB) has been changed.
 CHANGED = 24.0
-#: A colour is changed when it is worse by so much (dB): encoders blur edges between bright colours far more than luma.
+#: Chroma is changed below a PSNR lower by this (dB): encoders blur edges between bright colours far more than luma.
 _COLOUR = 9.0
-#: What covers a face leaves less of its detail than this, or hardly any: the mean step from a sample to the next one.
+#: A cover leaves less than this share of a face's detail, or less than this much: the mean step between samples.
 _DETAIL, _SMOOTH = 0.75, 2.0
-#: Where more of a frame than this was changed into something else, or less than this is left, it is another picture.
+#: If more than this share of a frame was replaced, or less than this share is left, it is another picture.
 _FOREIGN, _LEFT = 0.2, 0.05
-#: Of a picture with fewer blocks than this a face may be all.
+#: A face may fill a picture of fewer blocks than this.
 _FEW = 8
-#: A sample is another one when it differs by more than this (of 255). What covers a small face has its edges in all
-#: blocks that it touches: how smooth these are is also seen from their changed samples alone.
+#: A sample is changed if it differs by more than this (of 255). A small cover has edges in all blocks that it touches,
+#: so their smoothness is also measured on their changed samples alone.
 _OTHER = 8
-#: A block moves when it differs that much (dB) from the frame before; fewer such blocks than this say nothing.
+#: A block moves if its PSNR (dB) with the frame before is lower; fewer such blocks than this are not judged.
 _MOVES, _MOVING = 31.0, 8
 _TIMES_NEARER = 4.0
-#: Every so many frames it is seen whether the picture is moved, where it is not as good as this (dB).
+#: Every so many frames a picture below this PSNR (dB) is checked for a shift.
 _EVERY, _GOOD = 30, 35.0
+#: A sample of a black frame may be this much brighter than black (of 255).
+_NOISE = 4
 
 
 @dataclass(slots=True)
 class Window:
-    """Ten seconds of video. ``start``: seconds in the output; ``changed``: share of the blocks that were changed.
+    """Ten seconds of video. ``start``: seconds in the output; ``changed``: share of changed blocks.
 
-    ``psnr``: of all other blocks, luma, in dB; None where there are none, infinite where nothing differs.
+    ``psnr``: luma PSNR of all other blocks in dB; None if there are none, infinite if nothing differs.
     """
 
     start: Fraction
@@ -67,7 +70,7 @@ class Window:
 
 @dataclass(slots=True)
 class Pictures:
-    """All pictures compared so far. ``wrong``: a line for each of the first ones that are not the source's."""
+    """All pictures compared so far. ``wrong``: a line on each of the first ones that are not the source's."""
 
     lowest: float
     windows: list[Window] = field(default_factory=list)
@@ -78,11 +81,11 @@ class Pictures:
     _before: "tuple[Plane, Plane] | None" = None
 
     def take(self, number: int, when: Fraction, source: VideoFrame | None, output: VideoFrame) -> None:
-        """Compares a frame at ``when`` seconds with the source's; None stands for one that cannot be decoded."""
-        got, layout = planes_of(output)
+        """Compare a frame at ``when`` seconds with the source's, which is None if it cannot be decoded."""
+        got, layout = planes_of(output), format_of(output.format.name)
         peak = (1 << layout.bits) - 1
         black = is_black(got, layout)
-        want = None if source is None else planes_of(fitted(source, output))[0]
+        want = None if source is None else planes_of(fitted(source, output))
         if want is None or (black and _worse(want[0], got[0], peak)):
             self._black(number, when, black=black)
             self._before = None
@@ -131,7 +134,7 @@ class Pictures:
         self._before = (want[::2, ::2].copy(), got[::2, ::2].copy())
 
     def _is_other(self, want: Plane, got: Plane, peak: int) -> bool:
-        """Whether what moves fits the neighbouring frame far better: this one or the one before is a wrong one."""
+        """Whether the moving blocks fit the neighbouring frame far better: this one or the one before is wrong."""
         if self._before is None or self._before[0].shape != want.shape:
             return False
         want_before, got_before = self._before
@@ -158,7 +161,7 @@ class Pictures:
         return self.windows[-1]
 
     def bad_windows(self) -> Iterator[Window]:
-        """Windows whose unchanged rest is too bad."""
+        """Windows whose unchanged rest is below the lowest PSNR."""
         return (w for w in self.windows if w.psnr is not None and w.psnr < self.lowest)
 
     @property
@@ -169,32 +172,32 @@ class Pictures:
 
     @property
     def psnr(self) -> float | None:
-        """PSNR of all that was not changed, luma, in dB."""
+        """Luma PSNR of everything that was not changed, in dB."""
         samples = sum(w.samples for w in self.windows)
         return psnr(sum(w.error for w in self.windows) / samples, self.windows[0].peak) if samples else None
 
 
 def fitted(source: VideoFrame, output: VideoFrame) -> VideoFrame:
-    """The source's frame in the output's size and pixel format, where they differ (a scaled or converted output)."""
-    want, got = planes_of(source), planes_of(output)
-    alike = (want[1].bits, want[1].family) == (got[1].bits, got[1].family) and want[0][0].shape == got[0][0].shape
-    if alike:
+    """The source's frame converted to the size and pixel format of a scaled or converted output."""
+    want, got = format_of(source.format.name), format_of(output.format.name)
+    same_size = (source.width, source.height) == (output.width, output.height)
+    if same_size and (want.bits, want.family) == (got.bits, got.family):
         return source
     return source.reformat(width=output.width, height=output.height, format=output.format.name)
 
 
 def block_errors(want: Plane, got: Plane, across: int = 1, down: int = 1) -> tuple[Blocks, Blocks]:
-    """The sum of squared errors in each block, and each block's number of samples (less at the right and below).
+    """The sum of squared errors and the number of samples of each block (fewer at the right and bottom edges).
 
-    ``across``, ``down``: luma samples that one of these covers; the blocks are luma's.
+    ``across``, ``down``: luma samples per sample; the blocks are luma's.
     """
     squares = np.subtract(want, got, dtype=np.float32)
     np.square(squares, out=squares)
     return _block_sums(squares, across, down)
 
 
-def _colours_changed(want: list[Plane], got: list[Plane], layout: PixelFormat, most: float) -> Blocks | None:
-    """Which blocks have another colour; None where there is no colour."""
+def _colours_changed(want: Sequence[Plane], got: Sequence[Plane], layout: PixelFormat, most: float) -> Blocks | None:
+    """Which blocks have another colour; None if there is no chroma."""
     found: Blocks | None = None
     for ours, theirs in zip(want[1:3], got[1:3], strict=True) if layout.family != "gray" else ():
         errors, sizes = block_errors(ours, theirs, layout.across, layout.down)
@@ -212,11 +215,11 @@ def _block_sums(values: NDArray[Any], across: int = 1, down: int = 1) -> tuple[B
 
 
 def _foreign(want: Plane, got: Plane, changed: Blocks, peak: int) -> float:
-    """The share of all blocks that were changed but not smoothed, as anything that covers a face does."""
+    """The share of all blocks that were changed, but not smoothed as any cover does."""
     if not changed.any():
         return 0.0
     other = np.abs(np.subtract(want, got, dtype=np.float32)) > _OTHER * peak / 255
-    other[:, :-1] &= other[:, 1:]  # from one changed sample to the next: no step over the edge of a cover
+    other[:, :-1] &= other[:, 1:]  # steps between changed samples only, not over the edge of a cover
     other[:, -1] = False
     smooth = np.zeros(changed.shape, bool)
     for where in (other, np.ones(other.shape, bool)):
@@ -234,7 +237,7 @@ def detail(plane: Plane, where: NDArray[np.bool_]) -> Blocks:
 
 
 def is_moved(want: Plane, got: Plane, blocks: Blocks, peak: int) -> bool:
-    """Whether the picture in some ``blocks`` fits far better when it is moved by a sample or two."""
+    """Whether the picture in ``blocks`` fits far better if it is shifted by a sample or two."""
     height, width = want.shape
     if min(height, width) < BLOCK or not blocks.any():
         return False
@@ -248,17 +251,17 @@ def is_moved(want: Plane, got: Plane, blocks: Blocks, peak: int) -> bool:
     return max(value(dy, dx) for dy, dx in MOVES) > value(0, 0) + NEARER
 
 
-def is_black(planes: list[Plane], layout: PixelFormat) -> bool:
-    """Whether a frame is wholly black, but for what encoding makes of it: in limited range 16 is black."""
-    dark = 20 << (layout.bits - 8)
+def is_black(planes: Sequence[Plane], layout: PixelFormat) -> bool:
+    """Whether a frame is black in any range, within what lossy encoding changes."""
+    dark = LIMITED_BLACK + _NOISE << (layout.bits - 8)
     return all(int(plane.max()) <= dark for plane in (planes[:3] if layout.family == "rgb" else planes[:1]))
 
 
 def _worse(want: Plane, got: Plane, peak: int) -> bool:
-    """Whether a black frame is not what the source has."""
+    """Whether the source's frame is not black too."""
     return psnr(float(np.mean(np.square(np.subtract(want, got, dtype=np.float32)))), peak) < CHANGED
 
 
 def _error(value: float, peak: int) -> float:
-    """The mean squared error that gives a PSNR."""
+    """The mean squared error of a PSNR in dB."""
     return float(peak) ** 2 / 10 ** (value / 10)

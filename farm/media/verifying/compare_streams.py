@@ -1,6 +1,5 @@
-"""Reads all packets of a file and compares the streams of two: what was copied has to be the same, byte by byte."""
+"""Reads all packets of two files and compares their streams: copied ones must be equal byte by byte."""
 
-import hashlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,19 +15,29 @@ from farm.domain.manifest import OtherStream, VideoStream
 from farm.errors import FarmError
 from farm.media.composing.streams import is_made_by_muxer
 from farm.media.failing import reading
+from farm.media.reading.decoding import is_shown
 from farm.media.reading.opening import open_source
-from farm.media.reading.tracks import look, track_ends
-from farm.media.verifying.verify_video import seconds
+from farm.media.reading.stream_details import stream_details, track_ends
+from farm.media.verifying.packets import (
+    Content,
+    Joined,
+    is_cut_freely,
+    is_same_codec,
+    name_of,
+    read_packet,
+    seconds,
+)
+from farm.media.verifying.verify_streams import container_of
 
 _NO_ROLE = Disposition(0)
 
 
 @dataclass(slots=True)
-class Track:
+class StreamPackets:
     """A stream's packets, 16 bytes each: the first 8 bytes of their SHA-256, and their pts in ``tick`` seconds.
 
-    ``whole`` is the digest of all bytes as one string, however they are cut into packets (PCM). ``made``: by a muxer,
-    from chapters or a time code. ``language``: as the file says it; ``flags``: FFmpeg's dispositions.
+    ``whole``: all packets of PCM as one string of bytes, however they are cut. ``made``: whether a muxer made the
+    stream from chapters or a time code. ``language``: as the file says it; ``flags``: FFmpeg's dispositions.
     """
 
     other: OtherStream
@@ -38,21 +47,21 @@ class Track:
     flags: Disposition = _NO_ROLE
     hashes: "array[int]" = field(default_factory=lambda: array("Q"))
     times: "array[int]" = field(default_factory=lambda: array("q"))
-    whole: Any = field(default_factory=hashlib.sha256)
+    whole: Joined = field(default_factory=Joined)
 
     @property
     def name(self) -> str:
-        """How a person finds it."""
-        return f"stream {self.other.index} ({self.other.kind}, {self.other.codec})"
+        """See :func:`name_of`."""
+        return name_of(self.other)
 
-    def add(self, content: bytes, pts: int | None) -> None:
-        """Appends a packet, but for MP4's way to say that no subtitle is shown, which muxers add as they need it."""
-        if self.other.codec == "mov_text" and content == b"\0\0":
+    def add(self, content: Content | None) -> None:
+        """Append a packet, except end markers and blank subtitles, which muxers add as they need them."""
+        if content is None or content.blank:
             return
-        digest = hashlib.sha256(content).digest()
-        self.hashes.append(int.from_bytes(digest[:8], "big"))
-        self.times.append(pts if pts is not None else 0)
-        self.whole.update(content)
+        self.hashes.append(int.from_bytes(content.digest[:8], "big"))
+        self.times.append(content.pts or 0)
+        if is_cut_freely(self.other.codec):
+            self.whole.add(content)
 
     def when(self, number: int) -> Fraction:
         """A packet's time in seconds."""
@@ -60,10 +69,11 @@ class Track:
 
 
 @dataclass(slots=True)
-class Packets:
-    """What a demuxer says of a file. ``faults``: lines on the video's packets that must not be."""
+class FilePackets:
+    """The packets of a file. ``container``: its muxer. ``faults``: lines on invalid packets of the video."""
 
-    tracks: list[Track]
+    container: str
+    streams: list[StreamPackets]
     pts: "array[int]" = field(default_factory=lambda: array("q"))
     faults: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
@@ -72,7 +82,7 @@ class Packets:
     _dts: int | None = None
 
     def take(self, packet: "Packet[Any]") -> None:
-        """A packet of the video."""
+        """Take a packet of the video."""
         number = len(self.pts)
         if packet.is_corrupt:
             self.faults.setdefault("damage", f"packet {number} of the video is damaged")
@@ -90,19 +100,19 @@ class Packets:
         self.pts.append(packet.pts)
 
 
-def read_packets(path: Path, video: VideoStream, others: Iterable[OtherStream], kind: type[FarmError]) -> Packets:
-    """Demuxes a file once; errors become ``kind``. Memory: 8 bytes a frame, 16 a packet of another stream."""
+def read_packets(path: Path, video: VideoStream, others: Iterable[OtherStream], kind: type[FarmError]) -> FilePackets:
+    """Demux a file once; errors become ``kind``. Memory: 8 bytes per frame, 16 per packet of another stream."""
     with open_source(path) as container, reading(path, kind, "cannot be read to its end"):
-        letters = look(container, path, texts=False).letters
-        tracks = {o.index: _track(container, o, made=is_made_by_muxer(letters.get(o.index))) for o in others}
-        found = Packets(list(tracks.values()), metadata=dict(container.metadata), chapters=_chapters(container))
+        letters = stream_details(container, path, texts=False).letters
+        streams = {o.index: _stream(container, o, made=is_made_by_muxer(letters.get(o.index))) for o in others}
+        found = FilePackets(container_of(container), list(streams.values()))
+        found.metadata, found.chapters = dict(container.metadata), _chapters(container)
         for packet in container.demux():
-            if packet.size == 0 and packet.pts is None:
-                continue
-            if packet.stream_index == video.index:
+            other = streams.get(packet.stream_index)
+            if other is not None:
+                other.add(read_packet(packet, other.other.codec))
+            elif packet.stream_index == video.index and packet.size and is_shown(video.codec, packet):
                 found.take(packet)
-            elif packet.stream_index in tracks:
-                tracks[packet.stream_index].add(bytes(packet), packet.pts)
         stream = container.streams[video.index]
         if container.format.name.startswith("mov") and (said := track_ends(path).get(stream.id)):
             found.end = said.seconds
@@ -110,13 +120,13 @@ def read_packets(path: Path, video: VideoStream, others: Iterable[OtherStream], 
     return found
 
 
-def _track(container: InputContainer, other: OtherStream, *, made: bool) -> Track:
+def _stream(container: InputContainer, other: OtherStream, *, made: bool) -> StreamPackets:
     stream = container.streams[other.index]
     language = stream.metadata.get("language", "und")
-    track = Track(other, stream.time_base or Fraction(1), made, language, stream.disposition)
+    found = StreamPackets(other, stream.time_base or Fraction(1), made, language, stream.disposition)
     if other.kind == "attachment":  # its bytes are the stream's, not a packet's
-        track.add(getattr(stream, "data", None) or b"", None)
-    return track
+        found.add(Content(None, found.tick, getattr(stream, "data", None) or b""))
+    return found
 
 
 def _chapters(container: InputContainer) -> list[tuple[Fraction, Fraction, str]]:
@@ -130,11 +140,11 @@ def _chapters(container: InputContainer) -> list[tuple[Fraction, Fraction, str]]
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """How two files' other streams compare. ``same``: compared and equal, with the number of packets in all.
+    """The result of comparing two files' other streams. ``same``: equal streams, ``packets`` in all of them.
 
-    ``lost``: streams that the output lacks; ``wrong``: a line for each that differs, or that nothing in the source is,
-    or that comes in another order or with another language. ``unsaid``: a line for each language that is not said, and
-    each other role (default, forced), which not every container can say.
+    ``lost``: streams that the output lacks. ``wrong``: a line on each that differs, is not in the source, or comes in
+    another order or with another language. ``unsaid``: a line on each missing language, and each other role (default,
+    forced); not every container can store them.
     """
 
     same: int
@@ -144,13 +154,15 @@ class Streams:
     unsaid: tuple[str, ...] = ()
 
 
-def compare_streams(source: Sequence[Track], output: Sequence[Track], shift: Fraction, *, part: bool) -> Streams:
-    """Pairs streams by what is in them, then by kind and order. ``shift``: seconds that the output begins earlier.
+def compare_streams(
+    source: Sequence[StreamPackets], output: Sequence[StreamPackets], shift: Fraction, *, part: bool
+) -> Streams:
+    """Pair streams by content, then by kind and order, and compare them. ``shift``: seconds that the output is earlier.
 
-    Of a ``part`` a stream may hold a run of the source's packets.
+    In a ``part`` a stream may hold a run of the source's packets.
     """
     left, wrong, packets = list(source), list[str](), 0
-    rest, pairs = list[Track](), list[tuple[Track, Track]]()
+    rest, pairs = list[StreamPackets](), list[tuple[StreamPackets, StreamPackets]]()
     for track in output:
         partner = next((s for s in left if _alike(s, track) and _difference(s, track, shift, part=part) is None), None)
         if partner is None:
@@ -173,9 +185,9 @@ def compare_streams(source: Sequence[Track], output: Sequence[Track], shift: Fra
     return Streams(len(pairs), packets, tuple(s.name for s in left if not _is_chapters(s)), tuple(wrong), unsaid)
 
 
-def _exchanged(pairs: Sequence[tuple[Track, Track]]) -> Iterator[str]:
-    """Streams of one kind have to come in the source's order: players know them by it."""
-    latest: dict[str, Track] = {}
+def _exchanged(pairs: Sequence[tuple[StreamPackets, StreamPackets]]) -> Iterator[str]:
+    """Yield a line on each stream that is not in the source's order of its kind, by which players number them."""
+    latest: dict[str, StreamPackets] = {}
     for ours, _ in pairs:
         before = latest.setdefault(ours.other.kind, ours)
         if ours.other.index < before.other.index:
@@ -183,14 +195,14 @@ def _exchanged(pairs: Sequence[tuple[Track, Track]]) -> Iterator[str]:
         latest[ours.other.kind] = ours
 
 
-def _other_language(ours: Track, theirs: Track) -> str | None:
+def _other_language(ours: StreamPackets, theirs: StreamPackets) -> str | None:
     if theirs.language in ("und", ours.language):
         return None
     return f"{ours.name}: its language is {theirs.language}, the source's is {ours.language}"
 
 
-def _unsaid(ours: Track, theirs: Track, *, single: bool) -> str | None:
-    """``single``: of its kind; no other is the default then, whatever is said."""
+def _unsaid(ours: StreamPackets, theirs: StreamPackets, *, single: bool) -> str | None:
+    """``single``: the only stream of its kind, which is the default whatever its flags are."""
     if theirs.language == "und" != ours.language:
         return f"{ours.name}: its language, {ours.language}, is not said"
     if (theirs.flags ^ ours.flags) & ~(Disposition.default if single else _NO_ROLE):
@@ -202,38 +214,43 @@ def _roles(flags: Disposition) -> str:
     return " and ".join(role.name or "" for role in flags) or "neither default nor anything else"
 
 
-def _alike(one: Track, other: Track) -> bool:
-    return (one.other.kind, one.other.codec) == (other.other.kind, other.other.codec)
+def _alike(one: StreamPackets, other: StreamPackets) -> bool:
+    return one.other.kind == other.other.kind and is_same_codec(one.other.codec, other.other.codec)
 
 
-def _is_chapters(track: Track) -> bool:
-    """QuickTime's and MP4's text track of chapters, which is no stream of its own."""
+def _is_chapters(track: StreamPackets) -> bool:
+    """Whether it is the text track of chapters that QuickTime and MP4 have."""
     return track.other.kind == "data" and track.other.codec in ("bin_data", "text")
 
 
-def _difference(source: Track, output: Track, shift: Fraction, *, part: bool) -> str | None:
-    """In what a copy differs from the source's stream, None where it does not."""
-    begin = 0
+def _difference(source: StreamPackets, output: StreamPackets, shift: Fraction, *, part: bool) -> str | None:
+    """How a copy differs from the source's stream; None if it does not."""
+    begin, tick = 0, max(source.tick, output.tick)
     if part:
         found = _run(source.hashes, output.hashes)
         if found is None:
             return "its packets are no run of the source's"
         begin = found
     elif source.hashes != output.hashes:
-        if source.other.codec.startswith("pcm_") and source.whole.digest() == output.whole.digest():
-            return None
-        return _first_difference(source, output)
+        if not is_cut_freely(source.other.codec) or source.whole.digest != output.whole.digest:
+            return _first_difference(source, output)
+        return _other_time(source.whole.began, output.whole.began, 0, shift, tick)
     if source.other.kind in ("attachment", "cover"):
         return None
-    tick = max(source.tick, output.tick)
-    for number in range(len(output.hashes)):
-        want, got = source.when(begin + number) - shift, output.when(number)
-        if abs(want - got) >= tick:
-            return f"packet {number} is at {seconds(got)}, the source's at {seconds(want)}"
-    return None
+    pairs = enumerate((source.when(begin + number), output.when(number)) for number in range(len(output.hashes)))
+    return next((line for number, times in pairs if (line := _other_time(*times, number, shift, tick))), None)
 
 
-def _first_difference(source: Track, output: Track) -> str:
+def _other_time(
+    source: Fraction | None, output: Fraction | None, number: int, shift: Fraction, tick: Fraction
+) -> str | None:
+    want, got = (source or Fraction(0)) - shift, output or Fraction(0)
+    if abs(want - got) < tick:  # a difference that one of the containers cannot express
+        return None
+    return f"packet {number} is at {seconds(got)}, the source's at {seconds(want)}"
+
+
+def _first_difference(source: StreamPackets, output: StreamPackets) -> str:
     for number, (want, got) in enumerate(zip(source.hashes, output.hashes, strict=False)):
         if want != got:
             return f"packet {number} at {seconds(source.when(number))}: its bytes are not the source's"
@@ -241,7 +258,7 @@ def _first_difference(source: Track, output: Track) -> str:
 
 
 def _run(hashes: "array[int]", part: "array[int]") -> int | None:
-    """Where ``part`` begins in ``hashes``, None when it is not a run of it."""
+    """Where ``part`` begins in ``hashes``; None if it is not a run of it."""
     if not part:
         return 0
     width, whole, piece = hashes.itemsize, hashes.tobytes(), part.tobytes()

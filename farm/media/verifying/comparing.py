@@ -1,4 +1,4 @@
-"""Compares an output with its source, without plan, segments or database: what anybody with both files can check."""
+"""Compares an output with its source, without a plan, segments or a database: anyone with both files can."""
 
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.manifest import Source, VideoStream
 from farm.domain.options import SourceOptions
+from farm.domain.pixels import pixel_format
 from farm.errors import SourceError, VerificationError
 from farm.media.failing import reason
 from farm.media.reading.decoding import STRICT, decoded, set_up_decoder
@@ -18,27 +19,33 @@ from farm.media.reading.index import index_source
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import open_source
 from farm.media.reading.probe import probe, probe_source
-from farm.media.verifying.changes import Changes
 from farm.media.verifying.compare_pictures import Pictures, Window
-from farm.media.verifying.compare_streams import Packets, compare_streams, read_packets
-from farm.media.verifying.parts import Looks, Part, find_part, looks_of
-from farm.media.verifying.planned import PlannedFrames
-from farm.media.verifying.properties import Property, as_said, display_properties, encoding_properties, said
-from farm.media.verifying.verify_streams import container_of
-from farm.media.verifying.verify_video import seconds
+from farm.media.verifying.compare_streams import FilePackets, compare_streams, read_packets
+from farm.media.verifying.packets import seconds
+from farm.media.verifying.parts import Part, PlannedFrames, Thumbnails, find_part, thumbnails_of
+from farm.media.verifying.properties import (
+    PropertyChanges,
+    as_said,
+    display_properties,
+    encoding_properties,
+    said,
+)
 
 OK, DIFFERS, FAILED = "ok", "differs", "failed"
-#: The PSNR in dB (luma, away from what was changed) below which ten seconds of video are not the source's.
+#: The lowest luma PSNR in dB, outside of changed blocks, of ten seconds of the source's video.
 LOWEST = 24.0
 _LIMITS = Limits()
 _STORES_END = frozenset({"mp4", "mov"})
 _MOMENT = Fraction(1, 1000)
+#: Containers whose clock may start at any value. Tools that copy streams from or to another container shift all of
+#: them, so that they start at that container's usual value.
+_FREE_CLOCKS = frozenset({"mpegts", "mpeg", "flv"})
 _MUXERS_OWN = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One property. ``verdict``: ``ok``; ``differs``: as a person may have chosen; ``failed``: must not be."""
+    """One property. ``verdict``: ``ok``; ``differs``: as the user may have chosen; ``failed``: not allowed."""
 
     name: str
     verdict: str
@@ -47,7 +54,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Comparison:
-    """All that was found. ``changed``: share of the picture that was changed; ``psnr`` of all the rest, in dB."""
+    """All findings. ``changed``: share of the picture that was changed; ``psnr`` of the rest, in dB."""
 
     source: Path
     output: Path
@@ -63,11 +70,11 @@ class Comparison:
         return all(finding.verdict != FAILED for finding in self.findings)
 
     def say(self, name: str, verdict: str, text: str) -> None:
-        """Adds a finding."""
+        """Add a finding."""
         self.findings.append(Finding(name, verdict, text))
 
     def check(self, name: str, fault: str | None, good: str) -> None:
-        """Adds a finding that fails with ``fault``, or is good."""
+        """Add a finding that fails with ``fault`` if there is one, and else is ok with ``good``."""
         self.say(name, FAILED if fault else OK, fault or good)
 
 
@@ -80,11 +87,11 @@ def compare(
     threads: int = 1,
     limits: Limits = _LIMITS,
 ) -> Comparison:
-    """Compares ``output`` with ``source``.
+    """Compare ``output`` with ``source``.
 
-    ``part``: the output may hold some of the source's frames only, all moved by one time. ``lowest``: see
-    :data:`LOWEST`. Reads both files twice and decodes both once (a part: twice). Memory: 8 to 16 bytes a packet.
-    Raises SourceError when the source, VerificationError when the output cannot be read at all.
+    ``part``: the output may hold only some of the source's frames, all shifted by one time. ``lowest``: see
+    :data:`LOWEST`. Reads both files twice and decodes both once (a part: twice). Memory: 8 to 16 bytes per packet.
+    Raises SourceError if the source cannot be read, VerificationError if the output cannot.
     """
     result = Comparison(source, output)
     indexed = index_source(probe_source(source, limits), SourceOptions(on_undetectable="blackout"), limits)
@@ -98,12 +105,18 @@ def compare(
     wanted = [pts * video.time_base for pts in planned]
     found = [pts * got.time_base for pts in packets.pts]
     frames = PlannedFrames(source, video, planned, threads)
-    chosen = _part(result, wanted, found, looks_of(frames, output, got)) if part else _whole(result, wanted, found)
+    if part:
+        chosen = _part(result, wanted, found, thumbnails_of(frames, output, got))
+    else:
+        both = {packets.container, indexed.source.container}
+        free = len(both) > 1 and not _FREE_CLOCKS.isdisjoint(both)
+        chosen = _whole(result, wanted, found, free=free)
+    shift = Fraction(0) if chosen is None else chosen.shift
     _order(result, packets)
-    if not part:
-        _end(result, output, packets, indexed.wanted.end * video.time_base)
-    _properties(result, video, got, output)
-    _streams(result, indexed.source, packets, Fraction(0) if chosen is None else chosen.shift, part=part)
+    if not part and packets.container in _STORES_END:
+        _end(result, packets, indexed.wanted.end * video.time_base - shift)
+    _properties(result, video, got, packets.container)
+    _streams(result, indexed.source, packets, shift, part=part)
     if chosen is not None:
         pictures = Pictures(lowest)
         _pictures(result, frames, output, got, [planned[i] for i in chosen.frames], found, pictures, threads)
@@ -111,9 +124,9 @@ def compare(
     return result
 
 
-def _part(result: Comparison, wanted: list[Fraction], found: list[Fraction], looks: Looks) -> Part | None:
-    """Which of the source's frames the output has; None, and the pictures cannot be compared, when that is unclear."""
-    chosen = find_part(wanted, found, looks)
+def _part(result: Comparison, wanted: list[Fraction], found: list[Fraction], thumbnails: Thumbnails) -> Part | None:
+    """The frames of the source that the output has; None if they cannot be found: then pictures are not compared."""
+    chosen = find_part(wanted, found, thumbnails)
     if chosen is None:
         result.say("times", FAILED, "the output's frames are not some of the source's, moved by one time")
         return None
@@ -123,18 +136,26 @@ def _part(result: Comparison, wanted: list[Fraction], found: list[Fraction], loo
     return chosen
 
 
-def _whole(result: Comparison, wanted: list[Fraction], found: list[Fraction]) -> Part | None:
-    """As :func:`_part`, where the output has to have all frames at the source's times."""
+def _whole(result: Comparison, wanted: list[Fraction], found: list[Fraction], *, free: bool) -> Part | None:
+    """As :func:`_part`, for an output that must have all frames at the source's times.
+
+    ``free``: all of them may be shifted by one time, as the clock of one of the files may start at any value.
+    """
     if len(wanted) != len(found):
         result.say("frames", FAILED, f"the output has {len(found)} frames, the source {len(wanted)}")
         result.say("times", FAILED, _first_other(wanted, found) + "; for a part of the source say --part")
         return None
     result.say("frames", OK, f"{len(found)} frames")
-    if wanted != found:
+    shift = wanted[0] - found[0] if free else Fraction(0)
+    if [time - shift for time in wanted] != found:
         result.say("times", FAILED, _first_other(wanted, found))
         return Part(range(len(found)), Fraction(0))
-    result.say("times", OK, f"every frame is at the source's time, from {seconds(wanted[0])} to {seconds(wanted[-1])}")
-    return Part(range(len(found)), Fraction(0))
+    if shift:
+        result.say("times", DIFFERS, f"each frame is at the source's time, less {seconds(shift)}")
+    else:
+        text = f"every frame is at the source's time, from {seconds(wanted[0])} to {seconds(wanted[-1])}"
+        result.say("times", OK, text)
+    return Part(range(len(found)), shift)
 
 
 def _first_other(wanted: list[Fraction], found: list[Fraction]) -> str:
@@ -144,7 +165,7 @@ def _first_other(wanted: list[Fraction], found: list[Fraction]) -> str:
     return f"the {min(len(wanted), len(found))} frames that both have are at the source's times"
 
 
-def _order(result: Comparison, packets: Packets) -> None:
+def _order(result: Comparison, packets: FilePackets) -> None:
     repeated = next((b for a, b in pairwise(packets.pts) if a == b), None)
     fault = packets.faults.get("order") or packets.faults.get("times")
     if repeated is not None:
@@ -154,36 +175,25 @@ def _order(result: Comparison, packets: Packets) -> None:
     result.check("hidden", hidden, "no packet of the video is hidden or marked as damaged")
 
 
-def _end(result: Comparison, output: Path, packets: Packets, want: Fraction) -> None:
-    with open_source(output) as opened:
-        container = container_of(opened)
-    if container not in _STORES_END or packets.end is None:
+def _end(result: Comparison, packets: FilePackets, want: Fraction) -> None:
+    if packets.end is None:
         return
     text = f"the last frame is shown until {seconds(packets.end)}"
     same = abs(packets.end - want) < _MOMENT  # other tools round it
     result.check("end", None if same else f"{text}, the source's until {seconds(want)}", text)
 
 
-def _properties(result: Comparison, want: VideoStream, got: VideoStream, output: Path) -> None:
-    with open_source(output) as opened:
-        container = container_of(opened)
-    for pair in encoding_properties(want, got):
-        _property(result, pair, DIFFERS)
-    for pair in display_properties(as_said(want, got), got, container):
-        _property(result, pair, FAILED)
+def _properties(result: Comparison, want: VideoStream, got: VideoStream, container: str) -> None:
+    display = display_properties(as_said(want, got), got, container)
+    for pairs, otherwise in ((encoding_properties(want, got), DIFFERS), (display, FAILED)):
+        for pair in pairs:
+            text = said(pair.found) if pair.equal else f"{said(pair.found)}, the source's is {said(pair.wanted)}"
+            result.say(pair.name.replace(" ", "_"), OK if pair.equal else otherwise, text)
 
 
-def _property(result: Comparison, pair: Property, otherwise: str) -> None:
-    name = pair.name.replace(" ", "_")
-    if pair.equal:
-        result.say(name, OK, said(pair.found))
-    else:
-        result.say(name, otherwise, f"{said(pair.found)}, the source's is {said(pair.wanted)}")
-
-
-def _streams(result: Comparison, read: Source, output: Packets, shift: Fraction, *, part: bool) -> None:
+def _streams(result: Comparison, read: Source, output: FilePackets, shift: Fraction, *, part: bool) -> None:
     source = read_packets(Path(read.path), read.video, read.others, SourceError)
-    streams = compare_streams(source.tracks, output.tracks, shift, part=part)
+    streams = compare_streams(source.streams, output.streams, shift, part=part)
     result.check(
         "packets",
         "; ".join(streams.wrong) or None,
@@ -211,7 +221,7 @@ def _streams(result: Comparison, read: Source, output: Packets, shift: Fraction,
 
 
 def _tags(metadata: dict[str, str]) -> dict[str, str]:
-    """A file's tags without those that its muxer writes about itself."""
+    """A file's tags without those that its muxer adds."""
     return {name.lower(): value for name, value in metadata.items() if name.lower() not in _MUXERS_OWN}
 
 
@@ -225,10 +235,10 @@ def _pictures(
     pictures: Pictures,
     threads: int,
 ) -> None:
-    """Decodes both in lock step."""
+    """Decode both in lockstep."""
     number = 0
     fault = None
-    changes = Changes()
+    changes = PropertyChanges()
     frames = source.decoded()
     with closing(frames), open_source(output) as container:
         stream = container.streams[video.index]
@@ -240,6 +250,9 @@ def _pictures(
                 if number == len(wanted):
                     fault = f"more frames are decoded than the {number} that it has packets for"
                     break
+                if pixel_format(frame.format.name) is None:
+                    fault = f"frame {number} has pixel format {frame.format.name}, which cannot be compared"
+                    break
                 if frame.is_corrupt:
                     fault = fault or f"frame {number} at {seconds(times[number])} is decoded with errors"
                 while ahead is not None and ahead[0] < wanted[number]:
@@ -250,7 +263,7 @@ def _pictures(
                     changes.take(number, times[number], ahead[1], frame)
                 number += 1
         except (OSError, ValueError) as error:
-            fault = f"decoding fails behind frame {number}: {reason(error)}"
+            fault = f"decoding fails after frame {number}: {reason(error)}"
     if fault is None and number != len(wanted):
         fault = f"{number} of {len(wanted)} frames can be decoded"
     result.check("decode", fault, f"all {number} frames are decoded without error")

@@ -12,20 +12,16 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf, log10
-from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
 from farm.domain.encoding import EncoderSettings
 from farm.domain.geometry import Box, Region, covering_region
-from farm.domain.pixels import PixelFormat, pixel_format
+from farm.domain.pixels import pixel_format
 from farm.errors import VerificationError
 from farm.media.encoding.encoders import ENCODERS
-from farm.media.lines import lines_of
-
-Plane = NDArray[Any]
+from farm.media.planes import Plane, format_of, planes_of
 
 #: At most so many frames of a chunk are compared, of at most so many bytes; the first and the last always are.
 FRAMES = 8
@@ -44,23 +40,6 @@ _POOR = 7.0
 def psnr(error: float, peak: int) -> float:
     """PSNR in dB of a mean squared ``error``; infinite if it is 0."""
     return inf if error <= 0 else 10 * log10(peak * peak / error)
-
-
-def planes_of(frame: VideoFrame) -> tuple[list[Plane], PixelFormat]:
-    """Views of a frame's samples as rows x columns, valid while it lives: Y, U, V or G, B, R, then alpha.
-
-    Packed and planar formats give the same. Raises VerificationError for a pixel format that the farm does not write.
-    """
-    layout = pixel_format(frame.format.name)
-    if layout is None:
-        raise VerificationError(f"pixel format {frame.format.name} cannot be compared")
-    kind = np.uint16 if layout.bits > 8 else np.uint8
-    wide = max(1, len(layout.samples))
-    planes = [lines_of(plane, kind)[:, : plane.width * wide] for plane in frame.planes]
-    if layout.samples:
-        (packed,) = planes
-        planes = [packed[:, layout.samples.index(name) :: wide] for name in "gbra" if name in layout.samples]
-    return planes, layout
 
 
 def squared_error(one: Plane, other: Plane) -> float:
@@ -103,9 +82,8 @@ class Samples:
         painted; read only if the frame is kept.
         """
         if index in self._wanted:
-            planes, _ = planes_of(frame)
             grown = [self._grown(box, frame.width, frame.height) for box in covers]
-            self._held[index] = _Sample([p.copy() for p in planes], grown)
+            self._held[index] = _Sample([plane.copy() for plane in planes_of(frame, alpha=True)], grown)
 
     def _grown(self, box: Box, width: int, height: int) -> Region:
         x, y, w, h = (side * self._scale for side in (box.x, box.y, box.w, box.h))
@@ -119,7 +97,7 @@ class Samples:
         sample = self._held.get(index)
         if sample is None:
             return
-        planes, layout = planes_of(frame)
+        planes, layout = planes_of(frame, alpha=True), format_of(frame.format.name)
         peak = (1 << layout.bits) - 1
         for number, (want, got) in enumerate(zip(sample.planes, planes, strict=True)):
             if want.shape != got.shape:

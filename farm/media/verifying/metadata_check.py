@@ -1,4 +1,4 @@
-"""Checks an output's metadata: nothing that was to stay behind is in it, and what was to come is."""
+"""Checks an output's metadata: nothing that the policy removes is in it, and nothing that it keeps is missing."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ from farm.media.composing.rest import Rest
 from farm.media.reading.metadata import is_private, kept
 from farm.media.reading.probe import is_cover_art
 
-#: Muxers write these of their own.
+#: Muxers add these.
 _MADE = frozenset({"encoder", "handler_name", "vendor_id", "language"})
-#: What each container is known to give back letter by letter; others rename, shorten or drop.
+#: What each container is known to keep exactly; the rest may be renamed, shortened or dropped.
 _SURE = {
     "mp4": frozenset({"title", "comment", "language"}),
     "mov": frozenset({"title", "comment"}),
@@ -34,7 +34,7 @@ def check_tags(
     manifest: Manifest,
     copies: Sequence[tuple[int, Stream]],
 ) -> None:
-    """Raises VerificationError for metadata in an output that ``policy`` leaves out, and for some that it lost.
+    """Raise VerificationError for metadata that ``policy`` removes and for lost metadata, as far as it can be told.
 
     ``copies``: the output's streams with the index that each had in the source.
     """
@@ -58,7 +58,7 @@ def _check(where: str, tags: Tags, found: Mapping[str, str], policy: str, contai
         if not sure or (name == "language" and (value == "und" or not _LANGUAGE.fullmatch(value))):
             continue
         if where != "the output" and name != "language" and container in ("mp4", "mov"):
-            continue  # a track has no such things there
+            continue  # container tracks store no other metadata there
         if value.strip() and have.get(name, "").strip() != value.strip():
             raise VerificationError(f"{where}: its metadata {key} is {have.get(name)!r}, the source's {value!r}")
 
@@ -67,7 +67,7 @@ def _check_removed(where: str, found: Mapping[str, str], policy: str, removed: S
     ours = {key: value for key, value in found.items() if value and key.lower() not in _MADE}
     _, private = kept(ours, policy)
     left = [*private, *(key for key in removed if key.lower() in {name.lower() for name in found})]
-    # a value that a muxer wrote by itself is looked at as well, unless nothing was to be removed
+    # values that muxers add are checked too, unless nothing is to be removed
     left += [key for key in found if key.lower() in _MADE and policy != "keep" and is_private(key, found[key])]
     if left:
         raise VerificationError(f"{where}: has metadata that was to be left out: {', '.join(left)}")

@@ -1,9 +1,10 @@
-"""Which part of a source an output holds: its frames' times are some of the source's, moved by one time.
+"""Finds the part of a source that an output holds: its frames' times are some of the source's, shifted by one time.
 
-Where the times fit at several places, as they do at a constant rate, the place is taken whose pictures are nearest.
+If the times fit at several places, as they do at a constant rate, the place whose pictures are nearest is chosen.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
@@ -16,20 +17,42 @@ from av.video.stream import VideoStream as AvVideoStream
 from numpy.typing import NDArray
 
 from farm.domain.manifest import VideoStream
-from farm.errors import VerificationError
+from farm.errors import SourceError, VerificationError
 from farm.media.failing import reading
-from farm.media.reading.decoding import decoded, set_up_decoder
+from farm.media.planes import format_of, planes_of
+from farm.media.reading.decoding import decoded, set_up_decoder, strictness
 from farm.media.reading.opening import open_source
-from farm.media.verifying.fidelity import planes_of
-from farm.media.verifying.planned import PlannedFrames
 
-_SIDE = 8  # a picture's look is the means of 8 x 8 fields of its luma
-_LOOKS = 16  # frames of the output whose looks are compared
-_CHECKED = 64  # frames whose times are looked at before all are
+_SIDE = 8  # a thumbnail has 8 x 8 samples
+_COMPARED = 16  # frames of the output that are compared by their thumbnails
+_CHECKED = 64  # frames whose times are compared before those of all are
 
-Look = NDArray[Any]
-#: The looks of all frames of the source, by their place, and of the output's frames with the given places.
-Looks = Callable[[Sequence[int]], "tuple[Look, Look]"]
+Thumbnail = NDArray[Any]
+#: The thumbnails of all frames of the source, by their place, and of the output's frames with the given places.
+Thumbnails = Callable[[Sequence[int]], "tuple[Thumbnail, Thumbnail]"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFrames:
+    """A source's planned frames by pts (ascending), decoded from the start of the file, without seeking."""
+
+    path: Path
+    video: VideoStream
+    planned: "array[int]"
+    threads: int
+
+    def decoded(self) -> Generator[tuple[int, VideoFrame], None, None]:
+        """Yield each frame that can be decoded with its pts; damaged ones are left out."""
+        with open_source(self.path) as container, reading(self.path, SourceError, "cannot be decoded"):
+            stream = container.streams[self.video.index]
+            assert isinstance(stream, AvVideoStream)
+            set_up_decoder(stream, self.threads, strictness(self.video.codec))
+            for number, frame in enumerate(decoded(container, stream, damage=lambda *_: None)):
+                if self.video.timing == "counted":
+                    if number < len(self.planned):
+                        yield self.planned[number], frame
+                elif frame.pts is not None and not frame.is_corrupt:
+                    yield frame.pts, frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +63,8 @@ class Part:
     shift: Fraction
 
 
-def find_part(source: Sequence[Fraction], output: Sequence[Fraction], looks: Looks) -> Part | None:
-    """The part that an output holds; None when its times do not fit anywhere. Times in seconds, ascending."""
+def find_part(source: Sequence[Fraction], output: Sequence[Fraction], thumbnails: Thumbnails) -> Part | None:
+    """The part that an output holds; None if its times fit nowhere. Times in seconds, ascending."""
     if not output or len(output) > len(source):
         return None
     ticks = lcm(*(t.denominator for t in (*source, *output)))
@@ -54,52 +77,51 @@ def find_part(source: Sequence[Fraction], output: Sequence[Fraction], looks: Loo
     places = places[[bool(_contains(ours, ours[place] + offsets).all()) for place in places]] if len(places) else places
     if not len(places):
         return None
-    place = int(places[0]) if len(places) == 1 else _nearest(ours, offsets, places, looks)
+    place = int(places[0]) if len(places) == 1 else _nearest(ours, offsets, places, thumbnails)
     frames = np.searchsorted(ours, ours[place] + offsets)
     return Part([int(f) for f in frames], source[place] - output[0])
 
 
-def looks_of(source: PlannedFrames, output: Path, video: VideoStream) -> Looks:
-    """The function that :func:`find_part` asks for looks, which decodes both files when it is called."""
+def thumbnails_of(source: PlannedFrames, output: Path, video: VideoStream) -> Thumbnails:
+    """The function that :func:`find_part` calls for thumbnails; it decodes both files."""
 
-    def looks(places: Sequence[int]) -> tuple[Look, Look]:
-        seen = {pts: look_of(frame) for pts, frame in source.decoded()}
+    def thumbnails(places: Sequence[int]) -> tuple[Thumbnail, Thumbnail]:
+        seen = {pts: thumbnail_of(frame) for pts, frame in source.decoded()}
         nothing = np.zeros((_SIDE, _SIDE), np.float16)
         ours = np.stack([seen.get(pts, nothing) for pts in source.planned])
-        return ours, np.stack(list(_looks(output, video, frozenset(places))))
+        return ours, np.stack(list(_thumbnails(output, video, frozenset(places))))
 
-    return looks
+    return thumbnails
 
 
-def _looks(path: Path, video: VideoStream, places: frozenset[int]) -> Iterator[Look]:
+def _thumbnails(path: Path, video: VideoStream, places: frozenset[int]) -> Iterator[Thumbnail]:
     with open_source(path) as container, reading(path, VerificationError, "cannot be decoded"):
         stream = container.streams[video.index]
         assert isinstance(stream, AvVideoStream)
         set_up_decoder(stream, 1, {})
         for number, frame in enumerate(decoded(container, stream)):
             if number in places:
-                yield look_of(frame)
+                yield thumbnail_of(frame)
 
 
-def look_of(frame: VideoFrame) -> Look:
-    """The means of 8 x 8 fields of a frame's luma, as shares of the greatest value in 8 bits."""
-    planes, layout = planes_of(frame)
-    luma = planes[0]
+def thumbnail_of(frame: VideoFrame) -> Thumbnail:
+    """A frame's luma as 8 x 8 means, scaled to 8 bits."""
+    luma = planes_of(frame)[0]
     rows, columns = (np.linspace(0, side, _SIDE, endpoint=False).astype(int) for side in luma.shape)
     sums = np.add.reduceat(np.add.reduceat(luma.astype(np.float32), columns, axis=1), rows, axis=0)
-    means = sums * (_SIDE * _SIDE / luma.size / (1 << (layout.bits - 8)))
+    means = sums * (_SIDE * _SIDE / luma.size / (1 << (format_of(frame.format.name).bits - 8)))
     return means.astype(np.float16)
 
 
-def _nearest(ours: NDArray[Any], offsets: NDArray[Any], places: NDArray[Any], looks: Looks) -> int:
-    numbers = _spread(len(offsets), _LOOKS)
-    seen, wanted = looks(numbers)
+def _nearest(ours: NDArray[Any], offsets: NDArray[Any], places: NDArray[Any], thumbnails: Thumbnails) -> int:
+    numbers = _spread(len(offsets), _COMPARED)
+    seen, wanted = thumbnails(numbers)
     if len(wanted) != len(numbers):
         raise VerificationError("where in the source the output begins cannot be seen: frames cannot be decoded")
     far = np.zeros(len(places))
-    for look, number in zip(wanted.astype(np.float32), numbers, strict=True):
+    for thumbnail, number in zip(wanted.astype(np.float32), numbers, strict=True):
         at = np.searchsorted(ours, ours[places] + offsets[number])
-        far += np.square(seen[at].astype(np.float32) - look).sum(axis=(1, 2))
+        far += np.square(seen[at].astype(np.float32) - thumbnail).sum(axis=(1, 2))
     return int(places[int(np.argmin(far))])
 
 

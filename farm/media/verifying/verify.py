@@ -1,4 +1,4 @@
-"""Checks an output against what was planned. Nothing is published that did not pass here."""
+"""Checks an output against the plan. Nothing is published that does not pass."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,14 +17,15 @@ from farm.media.composing.remux import ChunkPts
 from farm.media.composing.streams import USUAL
 from farm.media.encoding.choice import output_video
 from farm.media.failing import reading
-from farm.media.progress import Progress, nobody
+from farm.media.progress import Progress, no_progress
 from farm.media.reading.opening import open_source
 from farm.media.reading.probe import probe
-from farm.media.reading.tracks import track_ends
+from farm.media.reading.stream_details import track_ends
+from farm.media.verifying.packets import seconds
 from farm.media.verifying.properties import display_properties, encoding_properties
 from farm.media.verifying.verify_segment import SegmentReport, verify_segment
 from farm.media.verifying.verify_streams import container_of, open_checks
-from farm.media.verifying.verify_video import CopiedVideo, DecodedVideo, Video, seconds
+from farm.media.verifying.verify_video import CopiedVideo, DecodedVideo, Video
 
 __all__ = ["SegmentReport", "VerifyReport", "verify_output", "verify_segment"]
 
@@ -34,7 +35,7 @@ _STORES_END = frozenset({"mp4", "mov"})
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """What was compared: video frames, and packets of other streams."""
+    """The numbers of compared video frames, other streams and their packets."""
 
     frames: int
     other_streams: int
@@ -51,16 +52,16 @@ def verify_output(
     options: ComposeOptions = USUAL,
     *,
     threads: int = 1,
-    progress: Progress = nobody,
+    progress: Progress = no_progress,
 ) -> VerifyReport:
-    """Reads an output once, beside its segments and the source's other streams. Memory does not grow with length.
+    """Read an output once, together with its segments and the source's other streams, in constant memory.
 
-    The segments are those that :func:`verify_segment` decoded, encoded with ``settings``. Where the container rewrites
-    packets, the output's video is decoded whole, with ``threads``. Raises VerificationError naming the property and
+    The segments were encoded with ``settings`` and decoded by :func:`verify_segment`. If the container rewrites
+    packets, the output's video is decoded in full, with ``threads``. Raises VerificationError naming the property and
     the place: frame count, every pts (the source's, less the manifest's shift), dts (strictly rising, not after pts),
     codec, size, pixel format, colour, HDR, sample aspect, orientation, field order, the last frame's duration, damage,
-    a frame that an edit list hides, each packet of the video and of every stream that was copied, and metadata that
-    ``options`` say has to be kept or to go; and whatever ``progress`` raises.
+    a frame that an edit list hides, each packet of the video and of every copied stream, and metadata that ``options``
+    keep or remove; and whatever ``progress`` raises.
     """
     try:
         _, video, _ = probe(output_path)
@@ -91,7 +92,7 @@ def verify_output(
 
 
 def _planned_times(manifest: Manifest, chunk_pts: ChunkPts) -> Iterator[Fraction]:
-    """All frames' times in the output, in seconds, in order."""
+    """Yield the times of all frames in the output, in seconds, in order."""
     time_base = manifest.source.video.time_base
     return ((pts - manifest.shift) * time_base for chunk in manifest.chunks for pts in chunk_pts(chunk))
 
@@ -109,7 +110,7 @@ def _check_picture(want: VideoStream, got: VideoStream, container: str, path: Pa
 
 
 def _check_end(number: int, manifest: Manifest, path: Path) -> None:
-    """Raises VerificationError unless the last frame is shown as long as the source's. ``number``: the track's."""
+    """Raise VerificationError unless the last frame ends when the source's does. ``number``: the track ID."""
     said = track_ends(path).get(number)
     if said is None:
         raise VerificationError(f"{path}: does not say how long its video is")

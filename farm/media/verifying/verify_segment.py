@@ -1,4 +1,4 @@
-"""Checks a segment against its plan: it is decoded whole, right after it was written."""
+"""Checks a segment against its plan: decodes it in full, right after it was written."""
 
 from array import array
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from farm.domain.pixels import plain_format
 from farm.errors import VerificationError
 from farm.media.composing.remux import open_segment
 from farm.media.failing import reading
-from farm.media.progress import Progress, nobody
+from farm.media.progress import Progress, no_progress
 from farm.media.reading.decoding import STRICT, set_up_decoder
 from farm.media.verifying.fidelity import Samples
-from farm.media.verifying.verify_video import seconds
+from farm.media.verifying.packets import seconds
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentReport:
-    """What was found: frames, all decoded; and the lowest PSNR in dB (away from covers, any plane) of those that were
-    compared with what the encoder got, infinite where nothing differs, None where nothing was compared.
+    """The number of decoded frames, and the lowest PSNR in dB, outside of covers and in any plane, of those compared
+    with the encoder's input: infinite if nothing differs, None if nothing was compared.
     """
 
     frames: int
@@ -34,14 +34,14 @@ def verify_segment(
     settings: EncoderSettings,
     *,
     threads: int = 1,
-    progress: Progress = nobody,
+    progress: Progress = no_progress,
     samples: Samples | None = None,
 ) -> SegmentReport:
-    """What is in a segment that holds exactly ``expected_pts``, all of which were decoded.
+    """Decode a segment and check that it holds exactly the frames ``expected_pts``.
 
-    ``expected_pts`` in ticks of the settings' time base, ascending. ``samples``: frames as the encoder got them, to be
-    compared with what a player will see. Raises VerificationError naming what differs and where in the source. The
-    segment's times count from its first frame, which is a key frame.
+    ``expected_pts`` in ticks of the settings' time base, ascending. ``samples``: frames of the encoder's input, to be
+    compared with what players decode. The segment's times count from its first frame, which must be a key frame.
+    Raises VerificationError naming what differs and where in the source.
     """
     shown = array("q")
     frames = 0
@@ -49,7 +49,7 @@ def verify_segment(
         stream = container.streams.video[0]
         if stream.codec_context.codec.canonical_name != settings.codec:
             raise VerificationError(f"{path}: holds {stream.codec_context.codec.canonical_name}, not {settings.codec}")
-        # with the smoothing of block edges, which costs 0.8 % of a job: the samples are compared with what will be seen
+        # with the deblocking filter, which costs 0.8 % of a job: the samples are compared with what players show
         set_up_decoder(stream, threads, STRICT)
         for number, packet in enumerate(container.demux(stream)):
             if number == 0 and not packet.is_keyframe:
@@ -77,7 +77,7 @@ def verify_segment(
 def _check_frame(
     path: Path, frame: VideoFrame, number: int, expected_pts: Sequence[int], settings: EncoderSettings
 ) -> str:
-    """Raises VerificationError unless a frame is as planned; returns how it is called."""
+    """Raise VerificationError unless a frame is as planned; returns its name for the user."""
     if number == len(expected_pts):
         raise VerificationError(f"{path}: holds more than the {number} frames that were planned")
     want = expected_pts[number]

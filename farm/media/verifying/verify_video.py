@@ -1,4 +1,4 @@
-"""Checks of an output's video, packet by packet: that it is the segments, or that all of it can be decoded."""
+"""Checks an output's video packet by packet: that it equals the segments, or that all of it can be decoded."""
 
 from abc import ABC, abstractmethod
 from array import array
@@ -17,14 +17,15 @@ from farm.errors import VerificationError
 from farm.media.composing.remux import ChunkPts, open_segment
 from farm.media.failing import reading
 from farm.media.reading.decoding import STRICT, set_up_decoder
+from farm.media.verifying.packets import seconds
 
-#: Every bit is read and every frame rebuilt; only the smoothing of block edges, which cannot fail, is left out.
+#: Full decoding without the deblocking filter, which cannot fail.
 UNDAMAGED = {**STRICT, "skip_loop_filter": "all"}
 _HVCC_ARRAYS = 22  # bytes before the number of arrays in an HEVCDecoderConfigurationRecord
 
 
 class Video(ABC):
-    """What both ways to check a video share: its packets' times, and that nothing is hidden or damaged."""
+    """The checks of packets and frames that both kinds of check share."""
 
     def __init__(self, path: Path, video: VideoStream) -> None:
         self.path = path
@@ -35,14 +36,14 @@ class Video(ABC):
 
     @abstractmethod
     def take(self, packet: "Packet[Any]") -> None:
-        """Checks one packet; the empty one at the end of the stream, too, has to be given."""
+        """Check one packet. The empty packet at the end of the stream must be passed too."""
 
     @abstractmethod
     def end(self) -> None:
-        """Raises VerificationError when planned frames are missing."""
+        """Raise VerificationError if planned frames are missing."""
 
     def check_packet(self, packet: "Packet[Any]") -> None:
-        """Raises VerificationError for damage, an edit list that hides the packet, and times that cannot be."""
+        """Raise VerificationError for damage, an edit list that hides the packet, and invalid times."""
         where = f"{self.path}: video packet {self.packets}"
         if packet.is_corrupt:
             raise VerificationError(f"{where}: is damaged")
@@ -50,7 +51,7 @@ class Video(ABC):
             raise VerificationError(f"{where}: is hidden by an edit list")
         if packet.pts is None:
             raise VerificationError(f"{where}: has no pts")
-        if packet.dts is not None:  # Matroska stores none, libavformat cannot compute the first
+        if packet.dts is not None:  # Matroska stores none, and libavformat cannot derive the first ones
             if packet.dts > packet.pts:
                 raise VerificationError(f"{where}: its dts {packet.dts} is after its pts {packet.pts}")
             if self._dts is not None and packet.dts <= self._dts:
@@ -59,7 +60,7 @@ class Video(ABC):
         self.packets += 1
 
     def check_frame(self, frame: VideoFrame, number: int, want: Fraction) -> None:
-        """Raises VerificationError unless a decoded frame is at ``want`` seconds, undamaged, and as it should be."""
+        """Raise VerificationError unless a decoded frame is intact, at ``want`` seconds, of right size and format."""
         where = f"{self.path}: frame {number}"
         got = None if frame.pts is None else frame.pts * self.video.time_base
         self.check_time(number, got, want)
@@ -70,14 +71,14 @@ class Video(ABC):
             raise VerificationError(f"{where} ({seconds(got)}): changes size or pixel format")
 
     def check_time(self, number: int, got: Fraction | None, want: Fraction) -> None:
-        """Raises VerificationError unless a frame is where the source has it."""
+        """Raise VerificationError unless a frame is at the source's time."""
         if got != want:
             raise VerificationError(
                 f"{self.path}: frame {number}: is at {seconds(got)}, the source's is at {seconds(want)}"
             )
 
     def too_many(self) -> VerificationError:
-        """The error for a frame that was not planned."""
+        """The error for an unplanned frame."""
         return VerificationError(f"{self.path}: there are more frames than the source's {self.frames}")
 
     def too_few(self, missing: Fraction) -> VerificationError:
@@ -88,7 +89,7 @@ class Video(ABC):
 
 
 class DecodedVideo(Video):
-    """Decodes all of an output: for containers that rewrite the packets."""
+    """Decodes the whole video of an output whose container rewrites packets."""
 
     def __init__(
         self, path: Path, video: VideoStream, stream: AvVideoStream, planned: Iterator[Fraction], threads: int
@@ -128,12 +129,12 @@ class _Planned:
 
 
 class CopiedVideo(Video):
-    """Proves that an output's video is its segments, each of which was decoded whole when it was written.
+    """Checks that an output's video equals its segments, each of which was decoded in full when it was written.
 
-    For every codec, and every container but transport streams (measured: MP4, QuickTime, Matroska and WebM write each
-    packet of H.264, HEVC, AV1, VP8, VP9, MPEG-2, MPEG-4, ProRes, FFV1 and Motion JPEG byte by byte). Every packet has
-    the bytes and the time of the segment's, in order; one header serves them all; and the first frame of every chunk
-    is decoded from the output itself, so that the header is known to work.
+    Used for every container except transport streams (measured: MP4, QuickTime, Matroska and WebM write each packet of
+    H.264, HEVC, AV1, VP8, VP9, MPEG-2, MPEG-4, ProRes, FFV1 and Motion JPEG unchanged). Every packet must have the
+    bytes and the time of the segment's, in order. All segments must have the output's header. The first frame of every
+    chunk is decoded from the output itself, which proves that the header works.
     """
 
     def __init__(
@@ -173,7 +174,7 @@ class CopiedVideo(Video):
         self.frames += 1
 
     def _decode(self, packet: "Packet[Any]", when: Fraction) -> None:
-        """Decodes a packet alone and leaves the decoder as new."""
+        """Decode a single packet and reset the decoder."""
         frames = [*packet.decode(), *self._context.decode(None)]
         self._context.flush_buffers()
         if len(frames) != 1:
@@ -187,7 +188,7 @@ class CopiedVideo(Video):
             raise self.too_few(missing.when)
 
     def _packets(self, chunks: Sequence[Chunk], chunk_pts: ChunkPts, segments: Sequence[Path]) -> Iterator[_Planned]:
-        """All segments' packets; memory is that of one chunk's pts."""
+        """Yield all segments' packets; memory is that of one chunk's pts."""
         before = 0
         for chunk, segment in zip(chunks, segments, strict=True):
             pts, shown = chunk_pts(chunk), array("q")
@@ -210,8 +211,10 @@ class CopiedVideo(Video):
 
 
 def parameter_sets(header: bytes, codec: str) -> bytes:
-    """A header as it can be compared: in MP4's ``hvcC`` the muxer chooses whether an array is called complete, and
-    ProRes has none, which Matroska fills with the name of its profile.
+    """A header in a form that can be compared.
+
+    In MP4's ``hvcC`` the muxer decides whether arrays are marked as complete. ProRes has no header; Matroska stores its
+    profile there.
     """
     if codec == "prores":
         return b""
@@ -227,8 +230,3 @@ def parameter_sets(header: bytes, codec: str) -> bytes:
         for _ in range(units):
             at += 2 + int.from_bytes(header[at : at + 2], "big")
     return bytes(plain)
-
-
-def seconds(value: Fraction | None) -> str:
-    """A time for a person."""
-    return "no time" if value is None else f"{float(value):.6f} s"

@@ -7,7 +7,7 @@ import av
 import pytest
 
 from farm.errors import VerificationError
-from farm.media.reading.tracks import track_ends
+from farm.media.reading.stream_details import track_ends
 from tests.integration.trips import Rendered, start
 
 #: B-frames of different lengths: the packet decoded last is not the one shown last.

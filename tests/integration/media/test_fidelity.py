@@ -12,7 +12,8 @@ import pytest
 from farm.domain.geometry import Box
 from farm.errors import VerificationError
 from farm.media.encoding.encode import SegmentWriter
-from farm.media.verifying.fidelity import Samples, planes_of, psnr, sampled
+from farm.media.planes import planes_of
+from farm.media.verifying.fidelity import Samples, psnr, sampled
 from farm.media.verifying.verify import verify_segment
 from tests.integration.trips import Trip, decoded
 
@@ -26,7 +27,7 @@ def sampled_from(trip: Trip, change: Callable[[Any], None], covers: tuple[Box, .
     samples = Samples(trip.manifest.chunks[0].frames, trip.settings)
     for number, frame in enumerate(frames_of(trip)):
         frame.make_writable()
-        change(planes_of(frame)[0])
+        change(planes_of(frame))
         samples.offer(number, frame, covers)
     return samples
 

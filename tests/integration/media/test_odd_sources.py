@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from farm.errors import SourceError
+from farm.media.planes import planes_of
 from farm.media.reading.probe import probe_source
 from farm.media.verifying.comparing import Comparison, compare
-from farm.media.verifying.fidelity import planes_of
 from tests.integration.trips import CLIPS, X264, Rendered, ffmpeg, rendered, start
 from tests.matrix.reading import shown
 from tests.planned import plan_of
@@ -39,7 +39,7 @@ def test_raw_pictures_that_lie_upside_down_in_memory_are_compared(render: Render
     with av.open(str(source)) as container:
         frame = next(container.decode(video=0))
         assert frame.planes[0].line_size < 0
-        blue = planes_of(frame)[0][1]
+        blue = planes_of(frame)[1]
         assert np.array_equal(blue, frame.to_ndarray(format="bgr24")[:, :, 0])
 
 

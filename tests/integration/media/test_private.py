@@ -9,7 +9,7 @@ import pytest
 from farm.domain.options import ComposeOptions
 from farm.errors import VerificationError
 from farm.media.composing.compose import left_out
-from farm.media.reading.tracks import sample_entries
+from farm.media.reading.stream_details import sample_entries
 from tests.integration.rich import PLACE, metadata, packets, part, rich, subtitles
 from tests.integration.trips import X264, Rendered, Trip, ffmpeg, start, with_sound
 

@@ -9,11 +9,11 @@ import pytest
 
 from farm.domain.options import ComposeOptions
 from farm.errors import OutputError, VerificationError
+from farm.media import ffmpeg as ffmpeg_program
 from farm.media.composing import compose as composing
-from farm.media.composing import copying
 from farm.media.composing.arguments import compose_arguments
 from farm.media.composing.containers import Needs, container_for
-from farm.media.composing.window import Window
+from farm.media.composing.trim import Trim
 from tests.integration.rich import metadata, packets, part, picture, rich, subtitles
 from tests.integration.trips import PICTURE, X264, Rendered, Trip, start, with_sound
 
@@ -77,17 +77,15 @@ def test_a_part_that_is_cut_elsewhere_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     trip = part(start(render("sound.mp4", *with_sound(), *X264), tmp_path), 1, 1)
-    window = Window.of(trip.manifest)
-    assert window.start == window.shift
-    assert window.start is not None
-    assert window.end is not None
+    trim = Trim.of(trip.manifest)
+    assert trim.start == trim.shift
+    assert trim.start is not None
+    assert trim.end is not None
     trip.compose()
     trip.verify()
     right = compose_arguments
-    wrong = Window(
-        window.shift + Fraction(shift), window.start + Fraction(start_later), window.end + Fraction(end_later)
-    )
-    monkeypatch.setattr(composing, "compose_arguments", lambda i, *rest: right(replace(i, window=wrong), *rest))
+    wrong = Trim(trim.shift + Fraction(shift), trim.start + Fraction(start_later), trim.end + Fraction(end_later))
+    monkeypatch.setattr(composing, "compose_arguments", lambda i, *rest: right(replace(i, trim=wrong), *rest))
     trip.compose()
     with pytest.raises(VerificationError, match=r"stream 1 \(audio, aac\)"):
         trip.verify()
@@ -180,7 +178,7 @@ def test_other_failures_are_not_tried_again(trip: Trip, tmp_path: Path, monkeypa
     program = tmp_path / "ffmpeg"
     program.write_text(f"#!/bin/sh\necho once >> {tmp_path}/ran\necho Broken >&2\nexit 1\n")
     program.chmod(0o755)
-    monkeypatch.setattr(copying, "ffmpeg_binary", lambda: program)
+    monkeypatch.setattr(ffmpeg_program, "ffmpeg_binary", lambda: program)
     monkeypatch.setattr(composing, "_WORTH_IT", 1)
     with pytest.raises(OutputError, match="ffmpeg: Broken"):
         replace(trip, out=tmp_path / "out.mp4").compose()

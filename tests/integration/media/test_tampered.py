@@ -13,7 +13,7 @@ import av
 import pytest
 
 from farm.errors import AttemptStopped, VerificationError
-from farm.media.composing import copying
+from farm.media import ffmpeg as ffmpeg_program
 from farm.media.composing.remux import segment_packets
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.verifying.verify import verify_segment
@@ -195,9 +195,11 @@ def test_ffmpeg_is_watched_and_ended(trip: Trip, tmp_path: Path, monkeypatch: py
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     folder = tmp_path / "out"
     folder.mkdir()
-    monkeypatch.setattr(copying, "ffmpeg_binary", lambda: program)
-    monkeypatch.setattr(copying, "_POLL", 0.05)
-    monkeypatch.setattr(copying.Copying, "_written", lambda self, _: self._out.stat().st_size if said.exists() else 0)
+    monkeypatch.setattr(ffmpeg_program, "ffmpeg_binary", lambda: program)
+    monkeypatch.setattr(ffmpeg_program, "_POLL", 0.05)
+    monkeypatch.setattr(
+        ffmpeg_program.FfmpegRun, "_written", lambda self, _: self._out.stat().st_size if said.exists() else 0
+    )
     seen: list[int] = []
     begun = time.monotonic()
 

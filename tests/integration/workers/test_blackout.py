@@ -1,19 +1,16 @@
 """With ``--on-undetectable blackout``: black from the damage to the next key frame, the rest as it was."""
 
 import random
-from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 import pytest
 
-from farm.domain.manifest import Chunk, Manifest, VideoStream
+from farm.domain.manifest import Chunk, Manifest
 from farm.domain.options import SourceOptions
 from farm.errors import SourceError
 from farm.media.planes import planes_of
 from farm.media.reading.chunk import Decoded, decode_chunk
-from farm.media.reading.damage import black_frame
 from tests.integration.trips import rendered
 from tests.integration.workers.conftest import GreenClip
 from tests.planned import plan_of
@@ -190,15 +187,3 @@ def test_damaged_footage(footage: Path, name: str, least: int, most: int) -> Non
     found = decoded(source, manifest, parts)
     assert [one.frame.pts for one in found] == [p for part in parts for p in part]
     assert least <= sum(one.black for one in found) <= most
-
-
-@pytest.mark.parametrize(
-    "pix_fmt", ["yuv420p", "yuv422p10le", "yuvj444p", "gray", "gray10le", "gbrp", "gbrap", "bgra", "rgb24", "yuva420p"]
-)
-def test_a_black_frame_is_black_and_opaque(pix_fmt: str) -> None:
-    video = VideoStream(0, "ffv1", 35, 21, pix_fmt, Fraction(1, 25), None, None, 0, 2, 2, 2)
-    frame = black_frame(video, 7)
-    assert (frame.pts, frame.time_base, frame.format.name) == (7, Fraction(1, 25), pix_fmt)
-    shown = frame.reformat(format="rgba").to_ndarray()
-    assert shown[..., :3].max() == 0
-    assert np.all(shown[..., 3] == 255)

@@ -20,11 +20,11 @@ from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.planes import format_of
 from farm.messages import Artefact
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
+from tests.masks import mask_of
 from workers.stages.compose import run_compose
 from workers.stages.detect import run_detect
 from workers.stages.orders import Result
 from workers.stages.redact import run_redact
-from workers.vision.redactors.covers import mask_of
 
 
 def no_report(_: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from farm.errors import SourceError
 from farm.media.reading.chunk import decode_chunk
-from farm.media.reading.slices import sound_slices
+from farm.media.reading.integrity import intact_slices
 from tests.integration.trips import rendered
 from tests.planned import plan_of
 
@@ -26,7 +26,7 @@ def decoded(source: Path, *, blackout: bool = False) -> list[bool]:
 
 
 @pytest.mark.parametrize("checked", [0, 1])
-def test_sound_frames_are_taken(tmp_path: Path, checked: int) -> None:
+def test_intact_frames_are_taken(tmp_path: Path, checked: int) -> None:
     assert decoded(clip(tmp_path, checked)) == [False] * 10
 
 
@@ -42,5 +42,5 @@ def test_one_flipped_bit_is_noticed(tmp_path: Path, share: float) -> None:
 
 
 def test_what_is_no_chain_of_slices() -> None:
-    assert not sound_slices(b"\x00\x00")
-    assert not sound_slices(bytes(5) + b"\xff\xff\xff")
+    assert not intact_slices(b"\x00\x00")
+    assert not intact_slices(bytes(5) + b"\xff\xff\xff")

@@ -10,11 +10,11 @@ import pytest
 from farm.domain.manifest import OtherStream, Source, VideoStream
 from farm.domain.options import ComposeOptions, RedactOptions
 from farm.errors import OutputError
-from farm.media.composing.arguments import ComposeInputs, Cover, Tags, compose_arguments
+from farm.media.composing.arguments import ComposeInputs, CoverArt, Tags, compose_arguments
 from farm.media.composing.containers import MUXERS, Needs, container_for, container_note, default_suffix, refuse_loss
 from farm.media.composing.streams import plan_streams
-from farm.media.composing.window import Window
-from farm.media.reading.tracks import Seen
+from farm.media.composing.trim import Trim
+from farm.media.reading.stream_details import StreamDetails
 from tests.planned import settings_of
 
 AAC = OtherStream(1, "audio", "aac")
@@ -29,7 +29,7 @@ def video(index: int = 0, codec: str = "h264", pix_fmt: str = "yuv420p") -> Vide
     )  # fmt: skip
 
 
-def inputs(*kept: OtherStream, index: int = 0, covers: tuple[Cover, ...] = ()) -> ComposeInputs:
+def inputs(*kept: OtherStream, index: int = 0, covers: tuple[CoverArt, ...] = ()) -> ComposeInputs:
     source = Source("/there/in.mp4", 1, 1, "d", "mov", video(index), kept)
     return ComposeInputs(
         Path("/w/video.mp4"), Path("/here/in.mp4"), source, kept, covers, ((0, "default"), (1, "forced")), (48000,)
@@ -80,7 +80,7 @@ def test_each_container_is_told_to_keep_times(container: str, pair: tuple[str, s
 
 
 def test_covers_are_attached_with_their_names() -> None:
-    covers = (Cover(Path("/w/a.png"), "a b.png", "image/png"),)
+    covers = (CoverArt(Path("/w/a.png"), "a b.png", "image/png"),)
     words = compose_arguments(inputs(AAC, covers=covers), "matroska", Path("out.mkv"))
     assert ("-attach", "/w/a.png") in pairs(words)
     assert ("-metadata:s:2", "filename=a b.png") in pairs(words)
@@ -146,7 +146,7 @@ def test_streams_a_container_cannot_hold_are_noted() -> None:
         "stream 4 (data, bin_data) was left out",
         "stream 2 (cover) is the source's own picture",
     ]
-    chaptered = plan_streams(others, "matroska", seen=Seen(chapters=True))
+    chaptered = plan_streams(others, "matroska", details=StreamDetails(chapters=True))
     assert not any("stream 4" in note for note in chaptered.notes)  # the chapters' own text track
 
 
@@ -172,7 +172,7 @@ def test_audio_that_is_not_wanted_is_counted() -> None:
 )
 def test_tracks_of_measurements_are_private(letters: str, policy: str, kept: bool, why: str) -> None:
     data = OtherStream(1, "data", "bin_data")
-    plan = plan_streams((data,), "mp4", ComposeOptions(metadata=policy), Seen(letters={1: letters}))
+    plan = plan_streams((data,), "mp4", ComposeOptions(metadata=policy), StreamDetails(letters={1: letters}))
     assert (data in plan.kept) is kept
     assert len(plan.notes) == bool(why)
     assert why in "".join(plan.notes)
@@ -180,12 +180,12 @@ def test_tracks_of_measurements_are_private(letters: str, policy: str, kept: boo
 
 def test_thumbnails_of_the_video_and_texts_with_places_are_left_out() -> None:
     others = (TEXT, OtherStream(3, "cover", "mjpeg"))
-    seen = Seen(placing=frozenset({2}), thumbnails=frozenset({3}))
-    plan = plan_streams(others, "mp4", seen=seen)
+    details = StreamDetails(placing=frozenset({2}), thumbnails=frozenset({3}))
+    plan = plan_streams(others, "mp4", details=details)
     assert not plan.kept
     assert "where this was filmed" in plan.notes[0]
     assert "faces in them" in plan.notes[1]
-    kept = plan_streams(others, "mp4", ComposeOptions(metadata="keep"), seen)
+    kept = plan_streams(others, "mp4", ComposeOptions(metadata="keep"), details)
     assert kept.kept == (TEXT,)
 
 
@@ -254,7 +254,7 @@ def test_times_that_no_container_keeps_are_refused() -> None:
 
 def test_a_part_is_cut_and_moved_in_ticks_of_each_stream() -> None:
     part = replace(
-        inputs(AAC, TEXT), window=Window(Fraction(3, 2), Fraction(3, 2), Fraction(3)),
+        inputs(AAC, TEXT), trim=Trim(Fraction(3, 2), Fraction(3, 2), Fraction(3)),
         ticks={1: Fraction(1, 44100), 2: Fraction(1, 1000)}, chapters=Path("/w/c.txt"),
     )  # fmt: skip
     words = pairs(compose_arguments(part, "mp4", Path("out.mp4")))

@@ -1,34 +1,13 @@
-"""Colours and HDR numbers in an MP4 file's index, written in place."""
+"""Boxes of MP4 files whose sizes are true, and whose sizes are not."""
 
 import struct
-from fractions import Fraction
-from pathlib import Path
+from io import BytesIO
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from farm.domain.manifest import Mastering, VideoStream
-from farm.errors import VerificationError
-from farm.media.composing.boxes import colour_boxes, write_colours
-
-VIDEO = VideoStream(
-    index=0,
-    codec="ffv1",
-    width=64,
-    height=48,
-    pix_fmt="yuv420p",
-    time_base=Fraction(1, 1000),
-    average_rate=None,
-    sample_aspect=None,
-    color_range=2,
-    color_primaries=9,
-    color_transfer=16,
-    color_space=9,
-    mastering=Mastering((1, 2, 3, 4, 5, 6), (7, 8), (9, 10)),
-    light=(11, 12),
-)
-PLAIN = VideoStream(0, "h264", 64, 48, "yuv420p", Fraction(1, 1000), None, None, 0, 2, 2, 2)
-OLD_COLOURS = b"\0\0\0\x12colrnclc" + struct.pack(">3H", 1, 1, 1)
-CONFIG = b"\0\0\0\x0cavcCabcd"
+from farm.media.reading.boxes import Box, boxes, walk
 
 
 def box(kind: bytes, *parts: bytes) -> bytes:
@@ -36,63 +15,72 @@ def box(kind: bytes, *parts: bytes) -> bytes:
     return struct.pack(">I4s", len(body) + 8, kind) + body
 
 
-def movie(*entry: bytes) -> bytes:
-    """An index with a track of something else before the video's."""
-    stsd = box(b"stsd", bytes(4), b"\0\0\0\1", box(b"avc1", bytes(78), *entry))
-    video = box(b"trak", box(b"mdia", box(b"minf", box(b"stbl", stsd, box(b"stts", b"times")))))
-    return box(b"moov", box(b"mvhd", bytes(20)), box(b"trak", box(b"tkhd")), video, box(b"udta", b"end"))
+def long_box(kind: bytes, body: bytes, size: int | None = None) -> bytes:
+    return struct.pack(">I4sQ", 1, kind, len(body) + 16 if size is None else size) + body
 
 
-def test_boxes_are_put_into_the_sample_entry_and_all_lengths_are_right(tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
-    frames = box(b"ftyp", b"isom") + box(b"mdat", bytes(100))
-    path.write_bytes(frames + movie(CONFIG, OLD_COLOURS))
-    write_colours(path, VIDEO)
-    wanted = [
-        box(b"colr", b"nclx", struct.pack(">3HB", 9, 16, 9, 0x80)),
-        box(b"mdcv", struct.pack(">8H2I", 3, 4, 5, 6, 1, 2, 7, 8, 9, 10)),  # green, blue, red
-        box(b"clli", struct.pack(">2H", 11, 12)),
-    ]
-    assert path.read_bytes() == frames + movie(CONFIG, *wanted)
-    write_colours(path, VIDEO)
-    assert path.read_bytes() == frames + movie(CONFIG, *wanted)
-    write_colours(path, PLAIN)
-    assert path.read_bytes() == frames + movie(CONFIG)
+def listed(content: bytes) -> list[Box]:
+    return list(boxes(BytesIO(content), 0, len(content)))
 
 
-def test_the_frames_may_be_more_than_four_gigabytes(tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
-    index = movie(CONFIG)
-    length = 5 << 30
-    with path.open("wb") as file:
-        file.write(struct.pack(">I4sQ", 1, b"mdat", length))
-        file.seek(length)  # a hole: takes no space
-        file.write(index)
-    write_colours(path, VIDEO)
-    with path.open("rb") as file:
-        file.seek(length)
-        assert file.read() == movie(CONFIG, *colour_boxes(VIDEO))
-
-
-def test_nothing_is_said_where_nothing_is_known() -> None:
-    assert colour_boxes(PLAIN) == []
+def test_boxes_of_all_sizes() -> None:
+    content = box(b"ftyp", b"isom") + long_box(b"mdat", b"frames") + struct.pack(">I4s", 0, b"free") + b"the rest"
+    assert listed(content) == [Box(b"ftyp", 0, 8, 12), Box(b"mdat", 12, 28, 34), Box(b"free", 34, 42, 50)]
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("end", "found"),
     [
-        movie(CONFIG) + box(b"mdat", b"frames"),
-        b"no boxes at all",
-        b"",
-        struct.pack(">I4s", 0, b"mdat"),
-        box(b"moov", box(b"mvhd", bytes(20))),
-        movie(CONFIG)[:-3],
+        (struct.pack(">I4s", 7, b"moov"), []),
+        (struct.pack(">I4s", 2, b"moov"), []),
+        (struct.pack(">I4s", 1, b"moov"), []),
+        (long_box(b"moov", b"", 15), []),
+        (b"\0\0\0\x08moo", []),
+        (b"", []),
+        (struct.pack(">I4s", 12, b"moov"), [Box(b"moov", 8, 16, 16, 4)]),
+        (struct.pack(">I4s", 2**32 - 1, b"moov"), [Box(b"moov", 8, 16, 16, 2**32 - 9)]),
+        (long_box(b"moov", b"", 2**64 - 1), [Box(b"moov", 8, 24, 24, 2**64 - 17)]),
     ],
-    ids=["index first", "garbage", "empty", "endless", "no track", "cut off"],
+    ids=[
+        "7 bytes",
+        "2 bytes",
+        "no long size",
+        "long, 15 bytes",
+        "half a header",
+        "nothing",
+        "cut off",
+        "4 GiB",
+        "16 EiB",
+    ],
 )
-def test_a_file_that_the_muxer_did_not_write_is_refused_and_left_alone(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "a.mp4"
-    path.write_bytes(content)
-    with pytest.raises(VerificationError):
-        write_colours(path, VIDEO)
-    assert path.read_bytes() == content
+def test_sizes_that_are_not_true(end: bytes, found: list[Box]) -> None:
+    assert listed(box(b"ftyp") + end) == [Box(b"ftyp", 0, 8, 8), *found]
+
+
+def test_boxes_inside_others_come_in_the_order_of_the_file() -> None:
+    content = box(b"moov", box(b"mvhd"), box(b"trak", box(b"tkhd"), box(b"udta", box(b"name")))) + box(b"mdat")
+    found = [b.kind for b in walk(BytesIO(content), len(content), {b"moov", b"trak"})]
+    assert found == [b"moov", b"mvhd", b"trak", b"tkhd", b"udta", b"mdat"]
+
+
+def test_a_box_never_reaches_beyond_the_one_that_holds_it() -> None:
+    content = box(b"moov", struct.pack(">I4s", 1000, b"trak") + box(b"tkhd")) + box(b"mdat", bytes(2000))
+    found = list(walk(BytesIO(content), len(content), {b"moov", b"trak"}))
+    assert [(b.kind, b.end) for b in found] == [(b"moov", 24), (b"trak", 24), (b"tkhd", 24), (b"mdat", len(content))]
+    assert found[1].missing == 984
+
+
+def test_endless_nesting_ends() -> None:
+    content = b""
+    for _ in range(2000):
+        content = box(b"moov", content)
+    assert len(list(walk(BytesIO(content), len(content), {b"moov"}))) == 16
+    tiny = box(b"free") * 150_000
+    assert len(list(walk(BytesIO(tiny), len(tiny), {b"moov"}))) == 100_000
+
+
+@given(st.lists(st.sampled_from([b"\0\0\0", b"\1", b"\0", b"\x08", b"\x10", b"moov", b"trak", b"\xff"]), max_size=40))
+def test_any_bytes_end(parts: list[bytes]) -> None:
+    content = b"".join(parts)
+    for one in walk(BytesIO(content), len(content), {b"moov", b"trak"}):
+        assert 0 <= one.start < one.body <= one.end <= len(content)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from av.filter import Graph
 
-from farm.media.planes import format_of, groups_of, planes_of
+from farm.domain.manifest import VideoStream
+from farm.media.planes import black_frame, black_out, format_of, groups_of, matrix_of, planes_of
 
 #: Formats of every kind: their planes' value for black where nothing is said of the range, their chroma's grey.
 KINDS = {
@@ -75,3 +76,36 @@ def test_lines_from_below(pix_fmt: str) -> None:
     assert upside_down.planes[0].line_size < 0
     for a, b in zip(planes_of(frame), planes_of(upside_down), strict=True):
         assert (a == b[::-1]).all()
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("pix_fmt", KINDS)
+def test_a_black_frame_is_black_in_its_range_and_opaque(pix_fmt: str, full: bool) -> None:
+    video = VideoStream(0, "ffv1", 35, 21, pix_fmt, Fraction(1, 25), None, None, 2 if full else 0, 2, 2, 2)
+    frame = black_frame(video, 7)
+    assert (frame.pts, frame.time_base, frame.format.name) == (7, Fraction(1, 25), pix_fmt)
+    black, neutral = KINDS[pix_fmt]
+    luma, *others = planes_of(frame)
+    assert (luma == (0 if full else black)).all()
+    for plane in others:
+        assert (plane == (black if neutral is None else neutral)).all()
+    pixels = format_of(pix_fmt)
+    views = planes_of(frame, alpha=True)
+    assert len(views) == 1 + len(others) + pixels.alpha
+    if pixels.alpha:
+        assert (views[-1] == (1 << pixels.bits) - 1).all()
+    if pixels.family != "gray":  # FFmpeg's scaler takes all grey for full range
+        shown = frame.reformat(format="rgba").to_ndarray()
+        assert shown[..., :3].max() == 0
+        assert (shown[..., 3] == 255).all() or "0" in pixels.samples
+    before = [plane.copy() for plane in views]
+    black_out(frame)
+    for a, b in zip(before, planes_of(frame, alpha=True), strict=True):
+        assert (a == b).all()
+
+
+@pytest.mark.parametrize(
+    ("said", "height", "matrix"), [(2, 720, 1), (2, 719, 6), (0, 1080, 1), (0, 480, 6), (9, 480, 9), (6, 2160, 6)]
+)
+def test_the_matrix_of_video_that_names_none(said: int, height: int, matrix: int) -> None:
+    assert matrix_of(said, height) == matrix

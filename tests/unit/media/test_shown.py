@@ -3,7 +3,7 @@
 import pytest
 from av.packet import Packet
 
-from farm.media.reading.shown import is_shown
+from farm.media.reading.decoding import is_shown
 
 KEY, HIDDEN, EXISTING = (
     0b10_00_0_0_1_0,

@@ -40,15 +40,6 @@ def paint(
             _paint_planes(parts, covers, redactor, (across, down * step), black)
 
 
-def black_out(frame: av.VideoFrame) -> None:
-    """Make all of ``frame`` black, in its own depth and range. Alpha stays. Raises SourceError as :func:`paint`."""
-    format_of(frame.format.name)
-    frame.make_writable()
-    for planes, _, black in groups_of(frame):
-        for plane in planes:
-            plane[...] = black
-
-
 def _paint_planes(
     planes: Sequence[Plane], covers: Sequence[Cover], redactor: Redactor, sampling: tuple[int, int], black: int
 ) -> None:

@@ -11,7 +11,7 @@ from farm.domain.geometry import Box
 from farm.domain.options import SHAPES, STYLES, RedactOptions
 from farm.errors import SettingsError, SourceError
 from farm.media.planes import Plane, format_of, planes_of
-from workers.vision.redactors.covers import mask_of
+from tests.masks import mask_of
 from workers.vision.redactors.painting import paint
 from workers.vision.redactors.registry import create_redactor
 

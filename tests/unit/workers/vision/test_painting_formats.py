@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from farm.domain.geometry import Box
 from farm.domain.options import SHAPES, STYLES, RedactOptions
-from farm.media.planes import Plane, format_of, groups_of, planes_of
+from farm.media.planes import Plane, black_out, format_of, groups_of, planes_of
+from tests.masks import mask_of
 from tests.unit.media.test_planes import KINDS, flipped
-from workers.vision.redactors.covers import mask_of
-from workers.vision.redactors.painting import black_out, paint
+from workers.vision.redactors.painting import paint
 from workers.vision.redactors.registry import create_redactor
 
 SIZE = 160, 120

@@ -1,4 +1,4 @@
-"""The part of a source that an output shows, as it applies to the streams beside the video."""
+"""Trims the copied streams and the chapters to the part of a source that an output shows."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,10 +9,10 @@ from farm.domain.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """Packets that begin at or after ``start`` and before ``end`` are kept, ``shift`` earlier than they were.
+class Trim:
+    """Keeps the packets that begin at or after ``start`` and before ``end``, and moves them ``shift`` earlier.
 
-    All in seconds on the source's clock; ``start`` and ``end`` None where nothing is cut off.
+    All in seconds of the source's clock; ``start`` and ``end`` are None if nothing is cut off there.
     """
 
     shift: Fraction = Fraction(0)
@@ -21,18 +21,18 @@ class Window:
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
-        """The part that was asked for; the whole where only frames were picked from it."""
+        """The trim of a manifest's part; nothing is cut off if only frames were picked."""
         tick = manifest.source.video.time_base
         shift = manifest.shift * tick
         return cls(shift, shift or None, None if manifest.until is None else manifest.until * tick)
 
     @property
     def whole(self) -> bool:
-        """Whether everything is kept where it is."""
+        """Whether everything is kept, at its own time."""
         return self.start is None and self.end is None and not self.shift
 
     def holds(self, when: Fraction | None) -> bool:
-        """Whether a packet of that time is kept. One without a time has no place in a part."""
+        """Whether a packet at ``when`` is kept. In a part, packets without a time are not."""
         if self.whole:
             return True
         if when is None:
@@ -40,9 +40,9 @@ class Window:
         return (self.start is None or when >= self.start) and (self.end is None or when < self.end)
 
     def bitstream_filter(self, tick: Fraction) -> str:
-        """FFmpeg's bitstream filters that cut and move a stream whose time base is ``tick`` seconds.
+        """FFmpeg's bitstream filters that trim a stream whose time base is ``tick`` seconds.
 
-        Integers of that stream's ticks: nothing is rounded but the shift, once, by half a tick at most.
+        They use integers in that stream's ticks: only the shift is rounded, once, by at most half a tick.
         """
         conditions = []
         if self.start is not None:

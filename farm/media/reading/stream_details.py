@@ -1,0 +1,138 @@
+"""Details of a file's streams that libavformat does not report, such as the sample entries of container tracks."""
+
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+from av.container import InputContainer
+from av.stream import AttachmentStream, Discard, Disposition
+
+from farm.errors import SourceError
+from farm.media.failing import reading
+from farm.media.reading.boxes import Box, walk
+from farm.media.reading.metadata import has_coordinates
+from farm.media.reading.opening import open_source
+
+_HOLDERS = (b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl")
+_TEXT_SUBTITLES = frozenset({"mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text", "microdvd"})
+#: The first bytes of JPEG, PNG, GIF, BMP, TIFF, WebP and AVI, HEIC, AVIF and MP4, JPEG XL, JPEG 2000, Matroska.
+_PICTURE = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|GIF8|BM....\0\0\0\0|II\*\0|MM\0\*|RIFF....(?:WEBP|AVI )|....ftyp|\xff\x0a"
+    rb"|\0\0\0\x0c(?:JXL |jP  )|\x1a\x45\xdf\xa3",
+    re.DOTALL,
+)
+_LONGEST_EDITS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDetails:
+    """Details of a source. Streams have libavformat's indices.
+
+    ``chapters``: whether it has any. ``letters``: the sample entry (``gpmd``) of each MP4 container track. ``placing``:
+    the subtitle streams and attachments whose text contains coordinates. ``thumbnails``: the streams of pictures that
+    are frames of the video. ``pictures``: the attachments that are pictures or videos, whatever their declared type.
+    """
+
+    chapters: bool = False
+    letters: Mapping[int, str] = field(default_factory=dict)
+    placing: frozenset[int] = frozenset()
+    thumbnails: frozenset[int] = frozenset()
+    pictures: frozenset[int] = frozenset()
+
+
+def stream_details(source: InputContainer, path: Path, *, texts: bool = True) -> StreamDetails:
+    """Read the details of an opened file, and with ``texts`` all of its subtitles.
+
+    Raises SourceError if the file cannot be read.
+    """
+    letters = sample_entries(path) if source.format.name.startswith("mov") else {}
+    by_index = {s.index: letters[s.id] for s in source.streams if s.id in letters}
+    thumbnails = frozenset(s.index for s in source.streams if s.disposition & Disposition.timed_thumbnails)
+    attached = {s.index: bytes(s.data or b"") for s in source.streams if isinstance(s, AttachmentStream)}
+    pictures = frozenset(index for index, content in attached.items() if _PICTURE.match(content))
+    placing = _placing(path) | _placing_texts(attached) if texts else frozenset[int]()
+    return StreamDetails(bool(source.chapters()), by_index, placing, thumbnails, pictures)
+
+
+def _placing_texts(attached: Mapping[int, bytes]) -> frozenset[int]:
+    """The attachments that are text (a GPS track, for example) and contain coordinates."""
+    texts = {index: content.decode("utf-8", "replace") for index, content in attached.items() if b"\0" not in content}
+    return frozenset(index for index, text in texts.items() if has_coordinates(text))
+
+
+def sample_entries(path: Path) -> dict[int, str]:
+    """The type of the first sample entry of each container track of an MP4 or QuickTime file, by track ID."""
+    found: dict[int, str] = {}
+    track = 0
+    with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
+        for box in walk(file, path.stat().st_size, _HOLDERS):
+            if box.kind == b"tkhd":
+                track = _number(file, box, track)
+            elif box.kind == b"stsd" and box.end - box.body >= 16:
+                file.seek(box.body + 12)
+                found.setdefault(track, file.read(4).decode("latin-1"))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class TrackEnd:
+    """The declared end of a container track of an MP4 or QuickTime file: ``seconds``, a multiple of ``tick``."""
+
+    seconds: Fraction
+    tick: Fraction
+
+
+def track_ends(path: Path) -> dict[int, TrackEnd]:
+    """The end of each container track whose edit list states it, by track ID (ISO/IEC 14496-12, 8.6.6)."""
+    found: dict[int, TrackEnd] = {}
+    ticks = track = 0
+    with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
+        for box in walk(file, path.stat().st_size, _HOLDERS):
+            if box.kind == b"mvhd":
+                ticks = _number(file, box, ticks)
+            elif box.kind == b"tkhd":
+                track = _number(file, box, track)
+            elif box.kind == b"elst" and ticks:
+                file.seek(box.body)
+                lasts = _edits(file.read(min(box.end - box.body, _LONGEST_EDITS)))
+                if all(lasts):
+                    found[track] = TrackEnd(Fraction(sum(lasts), ticks), Fraction(1, ticks))
+    return found
+
+
+def _number(file: BinaryIO, box: Box, otherwise: int) -> int:
+    """The timescale of an ``mvhd`` box or the track ID of a ``tkhd`` box; ``otherwise`` if the box is too short."""
+    file.seek(box.body)
+    head = file.read(min(24, box.end - box.body))
+    return struct.unpack_from(">I", head, 20 if head[0] == 1 else 12)[0] if len(head) == 24 else otherwise
+
+
+def _edits(box: bytes) -> list[int]:
+    """The duration of each edit in ticks of the movie; 0 if it is not known."""
+    if len(box) < 8:
+        return [0]
+    entry, size = (">Q", 20) if box[0] == 1 else (">I", 12)
+    (count,) = struct.unpack_from(">I", box, 4)
+    if not count or len(box) < 8 + count * size:
+        return [0]
+    return [struct.unpack_from(entry, box, 8 + at * size)[0] for at in range(count)]
+
+
+def _placing(path: Path) -> frozenset[int]:
+    """The subtitle streams that contain coordinates; reads packet by packet, and skips other streams if it can."""
+    with open_source(path) as source, reading(path, SourceError, "cannot be read"):
+        texts = [s for s in source.streams.subtitles if s.codec_context.codec.canonical_name in _TEXT_SUBTITLES]
+        found: set[int] = set()
+        if texts:
+            for stream in source.streams:
+                stream.discard = Discard.default if stream in texts else Discard.all
+            for packet in source.demux(texts):
+                if packet.stream_index not in found and has_coordinates(bytes(packet).decode("utf-8", "replace")):
+                    found.add(packet.stream_index)
+                if len(found) == len(texts):
+                    break
+        return frozenset(found)
