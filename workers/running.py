@@ -4,14 +4,13 @@ import logging
 import threading
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from farm.broker import BROKER_ERRORS
 from farm.errors import AttemptStopped, FarmError, StorageError
 from farm.messages import Completed, Failed, GivenBack, Order, Started
 from farm.settings import Settings, load_settings
-from farm.storage.local import LocalStorage
+from farm.storage.opening import open_storage
 from workers import identity
 from workers.reporting import ProgressReporter, Reporter
 
@@ -77,7 +76,7 @@ def _do(order: Order, report: Callable[[int], None]) -> Completed:
     from workers.stages.redact import run_redact  # noqa: PLC0415
 
     run = {"detect": run_detect, "redact": run_redact, "compose": run_compose}[order.stage]
-    result = run(order, LocalStorage(Path(_settings().store_root)), _tools(), report)
+    result = run(order, open_storage(_settings()), _tools(), report)
     return Completed(
         token=order.token,
         worker=identity.name(),

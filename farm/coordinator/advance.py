@@ -66,7 +66,7 @@ def _advance(context: Context, job_id: str) -> None:
 
 
 def _manifest(context: Context, job: Job) -> Manifest:
-    with context.store.read(job.plan) as path:
+    with context.store.fetch(job.plan) as path:
         return load_manifest(path.read_text())
 
 

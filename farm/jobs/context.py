@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from farm.database.session import Database
 from farm.settings import Settings
-from farm.storage.local import LocalStorage
+from farm.storage.base import Storage
+from farm.storage.opening import open_storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class Context:
 
     settings: Settings
     database: Database
-    store: LocalStorage
+    store: Storage
     clock: Callable[[], float] = field(default=time.time)
 
 
@@ -24,4 +25,4 @@ def open_context(settings: Settings) -> Context:
     settings.make_home()
     database = Database(settings.sql_url)
     database.migrate()
-    return Context(settings, database, LocalStorage(settings.store_root))
+    return Context(settings, database, open_storage(settings))

@@ -97,10 +97,10 @@ def travel(
     place = place_output(Request(source, folder, overwrite=True, options=options))
     manifest, slices = plan_manifest(source, chunk_seconds, 1, options.source)
     store = LocalStorage(folder / "store")
-    with store.create(_PLAN) as path:
+    with store.put(_PLAN) as path:
         path.write_text(dump_manifest(manifest))
     for chunk, pts in zip(manifest.chunks, slices, strict=True):
-        with store.create(f"plans/p/pts/{chunk.name}.json") as path:
+        with store.put(f"plans/p/pts/{chunk.name}.json") as path:
             path.write_text(json.dumps(pts.tolist()))
 
     def order(stage: Stage, chunk: int, *inputs: Artefact) -> Order:
@@ -126,10 +126,10 @@ def travel(
     composed = run_compose(order("compose", 0, *redacted), store, tools, _nobody)
     return Journey(
         source,
-        store.local_path(composed.artefact.key),
+        store.root / composed.artefact.key,
         place.container,
         manifest,
-        [store.local_path(r.key) for r in redacted],
+        [store.root / r.key for r in redacted],
         store,
         _rectangles(store, manifest, tracks),
         (*place.notes, *manifest.notes, *composed.notes),
@@ -144,7 +144,7 @@ def _rectangles(store: LocalStorage, manifest: Manifest, tracks: Sequence[Artefa
     """What was to be covered, by the time in the output."""
     found: dict[Fraction, list[Rectangle]] = {}
     for artefact in tracks:
-        with store.read(artefact.key) as path:
+        with store.fetch(artefact.key) as path:
             for line in path.read_text().splitlines():
                 row = load_frame(line)
                 boxes = [(b.box.x, b.box.y, b.box.w, b.box.h) for b in row.boxes]

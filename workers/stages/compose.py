@@ -79,4 +79,4 @@ def _segments(plan: Plan, stack: ExitStack, report: Report, spent: Spent) -> lis
             check_input(plan.store, segment)
             done += chunk.frames
             reading(done)
-    return [stack.enter_context(plan.store.read(segment.key)) for segment in segments]
+    return [stack.enter_context(plan.store.fetch(segment.key)) for segment in segments]

@@ -68,7 +68,7 @@ class Plan:
     def pts(self, chunk: Chunk) -> "array[int]":
         """The pts of a chunk's frames, ascending. Raises StorageError or VerificationError."""
         key = pts_key(self.order.plan, chunk)
-        with self.store.read(key) as path:
+        with self.store.fetch(key) as path:
             pts = array("q", json.loads(path.read_text()))
         if len(pts) != chunk.frames:
             raise VerificationError(f"{key} lists {len(pts)} frames, the plan {chunk.frames}")
@@ -81,7 +81,7 @@ class Plan:
 
 def read_plan(order: Order, store: Storage) -> Plan:
     """The plan of an order. Raises StorageError, SourceError or SettingsError."""
-    with store.read(order.plan) as path:
+    with store.fetch(order.plan) as path:
         manifest = load_manifest(path.read_text())
     plan = Plan(order, manifest, load_options(order.options), Path(order.source), store)
     plan.check_source()
@@ -107,14 +107,14 @@ def make_once(store: Storage, key: str, frames: int, spent: Spent, write: Callab
     ready = _whole(store, key, frames)
     if ready is not None:
         return Result(ready, reused=True, spent=spent.seconds())
-    with store.create(key) as path:
+    with store.put(key) as path:
         written = write(path)
         if isinstance(written, int):
             written = Written(written)
         if written.frames != frames:
             raise VerificationError(f"{key}: {written.frames} frames were written, {frames} planned")
     artefact = store.describe(key, frames).model_copy(update={"psnr": written.psnr})
-    with store.create(_receipt(key)) as path:
+    with store.put(_receipt(key)) as path:
         path.write_text(artefact.model_dump_json())
     return Result(artefact, reused=False, spent=spent.seconds())
 
@@ -134,7 +134,7 @@ def _whole(store: Storage, key: str, frames: int) -> Artefact | None:
     if not store.exists(_receipt(key)):
         return None
     said: Artefact | None = None
-    with store.read(_receipt(key)) as path, suppress(ValidationError):
+    with store.fetch(_receipt(key)) as path, suppress(ValidationError):
         said = Artefact.model_validate_json(path.read_bytes())
     if said is not None and said.frames == frames and store.exists(key) and said.is_whole(store.describe(key, frames)):
         return said

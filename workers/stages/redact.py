@@ -66,7 +66,7 @@ def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
         picked=plan.manifest.picked,
         blackout=plan.options.source.on_undetectable == "blackout",
     )
-    with plan.store.read(tracks.key) as lines, lines.open(encoding="ascii") as rows:
+    with plan.store.fetch(tracks.key) as lines, lines.open(encoding="ascii") as rows:
         decoded = prefetch(spent.each("decode", frames), _AHEAD, "decode")
         covered = _painted(
             plan.source, decoded, map(load_frame, rows), plan.options.redact, size, fields=video.interlaced

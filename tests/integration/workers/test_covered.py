@@ -37,7 +37,7 @@ def redact(made: Bench) -> Result:
 
 
 def segment(made: Bench, result: Result) -> list[av.VideoFrame]:
-    with made.store.read(result.artefact.key) as path, av.open(str(path)) as container:
+    with made.store.fetch(result.artefact.key) as path, av.open(str(path)) as container:
         return list(container.decode(video=0))
 
 
@@ -106,7 +106,7 @@ def test_nobody_looks_at_a_frame_that_cannot_be_decoded(
     assert {k for k, f in enumerate(frames) if f.black} == numbers
     assert [len(f.detections) for f in frames] == [0 if k in numbers else 2 for k in range(10)]
     assert not any(f.cut for f in frames)
-    with made.store.read(result.artefact.key) as path:
+    with made.store.fetch(result.artefact.key) as path:
         last = load_chunk(path.read_text().splitlines()[-1])
     if 0 in numbers:
         assert not is_cut(last.first_signature, last.last_signature)

@@ -76,7 +76,7 @@ def with_matrix(made: Bench, matrix: Matrix | None) -> Bench:
 def rewrite(made: Bench, manifest: Manifest) -> None:
     made.store.delete("detections")
     made.store.delete("plans/p/manifest.json")
-    with made.store.create("plans/p/manifest.json") as path:
+    with made.store.put("plans/p/manifest.json") as path:
         path.write_text(dump_manifest(manifest))
 
 
@@ -88,13 +88,13 @@ def redacted(made: Bench, frames: list[FrameDetections], tools: Tools) -> list[N
     """Link and redact the only chunk; the segment's pictures in coded orientation, BGR."""
     tracks = list(link(frames, made.manifest.source.video.time_base, made.options.link))
     result = run_redact(made.order("redact", 0, (stored(made, tracks),)), made.store, tools, lambda _: None)
-    with made.store.read(result.artefact.key) as path:
+    with made.store.fetch(result.artefact.key) as path:
         return pictures(path)
 
 
 def stored(made: Bench, tracks: list[FrameTracks]) -> Artefact:
     key = f"tracks/linked/{made.manifest.chunks[0].name}.jsonl"
-    with made.store.create(key) as path:
+    with made.store.put(key) as path:
         path.write_text("".join(dump_frame(row) + "\n" for row in tracks))
     return made.store.describe(key, len(tracks))
 
