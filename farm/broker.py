@@ -38,11 +38,17 @@ BROKER_ERRORS = (redis.RedisError, KombuError, OSError)
 
 
 def celery_app(settings: Settings, name: str = "blurfarm") -> Celery:
-    """The Celery application with the settings measured in the design; no result backend, JSON only."""
+    """The Celery application of a process that sends or receives messages, configured by :func:`configure`."""
+    app = Celery(name, broker=settings.celery_url)
+    configure(app, settings)
+    return app
+
+
+def configure(app: Celery, settings: Settings) -> None:
+    """Give ``app`` the configuration measured in the design: no result backend, JSON only."""
     transport = dict(_TRANSPORT)
     if settings.embedded:
         transport.pop("socket_keepalive")  # a unix socket has none
-    app = Celery(name, broker=settings.celery_url)
     app.conf.update(
         task_acks_late=True,
         task_reject_on_worker_lost=False,
@@ -70,7 +76,6 @@ def celery_app(settings: Settings, name: str = "blurfarm") -> Celery:
         result_backend_transport_options={"visibility_timeout": VISIBILITY_SECONDS},
         enable_utc=True,
     )
-    return app
 
 
 def redis_client(settings: Settings) -> redis.Redis:

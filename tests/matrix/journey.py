@@ -20,9 +20,9 @@ from farm.media.reading.index import plan_manifest
 from farm.messages import Artefact, Order, Stage
 from farm.storage.local import LocalStorage
 from tests.matrix.pixels import Rectangle
-from workers.stages.compose import run_compose
-from workers.stages.detect import run_detect
-from workers.stages.redact import run_redact
+from workers.stages.compose import run as run_compose
+from workers.stages.detect import run as run_detect
+from workers.stages.redact import run as run_redact
 from workers.vision.detectors.base import Detector
 from workers.vision.detectors.registry import create_detector
 from workers.vision.device import Device

@@ -19,7 +19,7 @@ from workers.stages.spent import Spent
 _PARTS = 3  # of equal weight in what is reported: the segments are read, composed, and all is verified
 
 
-def run_compose(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
+def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
     """Join the segments ``order.inputs`` (in the chunks' order) and verify the result against source and plan.
 
     Raises VerificationError, OutputError, StorageError, SourceError, and whatever ``report`` raises.

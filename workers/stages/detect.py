@@ -33,7 +33,7 @@ from workers.vision.scaling import Small, shown_size, small_picture, unseen
 _AHEAD = 4  # frames that one step may be ahead of the next
 
 
-def run_detect(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
+def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
     """Find the faces of a chunk. Decoding, scaling and detection overlap; memory does not grow with the chunk.
 
     Raises SourceError, ModelError, DeviceError, StorageError, and whatever ``report`` raises.

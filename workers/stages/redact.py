@@ -34,7 +34,7 @@ _PARTS = 8  # of what is reported, the last is for verifying
 _Painted = tuple[av.VideoFrame, list[Box]]
 
 
-def run_redact(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
+def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
     """Redact a chunk into a segment. Decoding, painting and encoding overlap; memory does not grow with the chunk.
 
     ``order.inputs`` holds the chunk's tracks: one line for each frame. Raises SourceError, SettingsError,

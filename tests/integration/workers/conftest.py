@@ -18,7 +18,7 @@ from farm.media.reading.index import plan_manifest
 from farm.messages import Artefact, Order, Stage
 from farm.storage.base import Storage
 from farm.storage.local import LocalStorage
-from workers.stages.detect import run_detect
+from workers.stages.detect import run as run_detect
 from workers.stages.orders import Result
 from workers.vision.detectors.base import Detector
 from workers.vision.detectors.registry import create_detector

@@ -22,9 +22,9 @@ from farm.media.reading.chunk import Decoded, decode_chunk
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
 from workers.stages import detect as detecting
 from workers.stages import redact as redacting
-from workers.stages.detect import run_detect
+from workers.stages.detect import run as run_detect
 from workers.stages.orders import Result
-from workers.stages.redact import run_redact
+from workers.stages.redact import run as run_redact
 from workers.vision.detectors.base import Detector
 
 BLACK = frozenset({2, 3, 7})

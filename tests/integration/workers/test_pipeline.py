@@ -20,10 +20,10 @@ from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.planes import format_of
 from farm.messages import Artefact
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
-from workers.stages.compose import run_compose
-from workers.stages.detect import run_detect
+from workers.stages.compose import run as run_compose
+from workers.stages.detect import run as run_detect
 from workers.stages.orders import Result
-from workers.stages.redact import run_redact
+from workers.stages.redact import run as run_redact
 from workers.vision.redactors.covers import mask_of
 
 

@@ -6,8 +6,8 @@ from farm.coordinator.linking import link_job
 from farm.messages import Artefact
 from farm.storage.memory import MemoryStorage
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
-from workers.stages.compose import run_compose
-from workers.stages.redact import run_redact
+from workers.stages.compose import run as run_compose
+from workers.stages.redact import run as run_redact
 
 
 def trip(made: Bench) -> list[Artefact]:

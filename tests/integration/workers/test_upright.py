@@ -21,9 +21,9 @@ from farm.media.ffmpeg import ffmpeg_binary
 from farm.messages import Artefact
 from tests.conftest import ClipMaker
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
-from workers.stages.detect import run_detect
+from workers.stages.detect import run as run_detect
 from workers.stages.orders import Tools
-from workers.stages.redact import run_redact
+from workers.stages.redact import run as run_redact
 from workers.vision.detectors.base import Detector
 from workers.vision.detectors.registry import create_detector
 from workers.vision.device import Device

@@ -1,0 +1,71 @@
+"""What a worker can do: the encoders that open on its device, and what runs its models.
+
+A process of its own finds out (``python -m workers.capabilities DEVICE CPU_RUNTIME`` prints JSON), before the worker's
+first hello. It sees what the worker's child will see; the worker's parent stays small, since PyAV and the encoders'
+libraries would add 70 MiB to its 50; and a driver that crashes takes no worker with it.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+
+from farm.errors import DeviceError
+from farm.settings import Settings
+
+_SECONDS = 60  # a GPU's driver may take some to start
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """``encoders``: FFmpeg's names, sorted. ``runtime``: ``onnxruntime`` or ``openvino``."""
+
+    encoders: tuple[str, ...]
+    runtime: str
+
+
+def ask(settings: Settings, device: str) -> Capabilities:
+    """The capabilities of a worker of ``device``, from a process of its own. Raises DeviceError.
+
+    The setting ``hidden_encoders`` removes encoders, with ``testing`` only.
+    """
+    command = [sys.executable, "-m", "workers.capabilities", device, settings.cpu_runtime]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_SECONDS)
+        found = json.loads(done.stdout)
+    except subprocess.CalledProcessError as e:
+        last = (e.stderr.strip().splitlines() or ["no message"])[-1]
+        raise DeviceError(f"{device}: the worker's abilities cannot be determined: {last}") from e
+    except (OSError, subprocess.TimeoutExpired, ValueError) as e:
+        raise DeviceError(f"{device}: the worker's abilities cannot be determined: {e}") from e
+    hidden = settings.hidden_encoders.split(",") if settings.testing else []
+    return Capabilities(tuple(name for name in found["encoders"] if name not in hidden), found["runtime"])
+
+
+def find(device: str, cpu_runtime: str) -> Capabilities:
+    """The capabilities of ``device`` in this process, which imports PyAV and opens every encoder."""
+    return Capabilities(available_encoders(), resolve_runtime(device, cpu_runtime))
+
+
+# Until farm.media.encoding.available_encoders() and workers.vision.detectors.session.resolve_runtime() are there:
+# both functions below are replaced by imports of these.
+def available_encoders() -> tuple[str, ...]:
+    """FFmpeg's names of the encoders that open in this process, sorted."""
+    import av  # noqa: PLC0415 - the worker's parent imports this module, too
+
+    from farm.media.encoding.codecs import ENCODERS  # noqa: PLC0415 - as above
+
+    return tuple(sorted(ENCODERS.keys() & av.codecs_available))
+
+
+def resolve_runtime(device: str, cpu_runtime: str) -> str:
+    """What runs models on ``device``."""
+    from importlib.util import find_spec  # noqa: PLC0415 - goes with this function
+
+    if not device.startswith("cpu") or (cpu_runtime == "auto" and not find_spec("openvino")):
+        return "onnxruntime"
+    return "openvino" if cpu_runtime == "auto" else cpu_runtime
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asdict(find(*sys.argv[1:3]))))
