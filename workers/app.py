@@ -10,10 +10,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import kombu
 from celery import Celery, signals
 
 from farm.broker import configure
-from farm.messages import STAGES
+from farm.messages import STAGES, queue_of
 from farm.settings import Settings
 from farm.storage.opening import open_storage
 from workers.identity import Identity
@@ -32,6 +33,10 @@ class WorkerApp(Celery):
     def __init__(self, settings: Settings, identity: Identity) -> None:
         super().__init__("blurfarm", broker=settings.celery_url)
         configure(self, settings)
+        queue = queue_of(identity.name)
+        self.conf.update(
+            task_queues=[kombu.Queue(queue, kombu.Exchange(""), routing_key=queue)], task_default_queue=queue
+        )
         self.settings, self.identity = settings, identity
         for stage in STAGES:
             self._add_task(stage)

@@ -19,6 +19,7 @@ def test_the_child_gets_the_application_of_its_parent(monkeypatch: pytest.Monkey
     assert child.settings == parent.settings
     assert child.conf.broker_url == "redis://127.0.0.1:1/0"
     for app in (parent, child):
+        assert [queue.name for queue in app.conf.task_queues] == [f"worker:{identity.name}"]
         assert {name for name in app.tasks if not name.startswith("celery.")} == set(STAGES)
 
 
