@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class WorkerApp(Celery):
-    """One task for each stage, all taken from the worker's own queue. The child does them with :attr:`runner`."""
+    """Has one task per stage and consumes the worker's own queue. The child runs orders with :attr:`runner`."""
 
     def __init__(self, settings: Settings, identity: Identity) -> None:
         super().__init__("blurfarm", broker=settings.celery_url)
@@ -47,17 +47,17 @@ class WorkerApp(Celery):
 
     def _add_task(self, stage: str) -> None:
         def run(order: dict[str, Any], **_readable: str) -> None:
-            self.runner.run(order)  # the other keyword arguments are for people who look at Flower
+            self.runner.run(order)  # the other keyword arguments are for display in Flower
 
         self.task(name=stage, lazy=False, shared=False)(run)
 
     def _begin(self, **_: object) -> None:
-        """Build the runner, which loads what is heavy while the worker waits for its first order."""
+        """Build the runner, which loads heavy modules while the worker waits for its first order."""
         log.info("%s: ready for orders", self.runner.worker)
 
     @cached_property
     def runner(self) -> OrderRunner:
-        """What does the orders. Built once, in the child."""
+        """Runs the orders. Built once, in the child."""
         settings, identity = self.settings, self.identity
         tools: Future[Tools] = ThreadPoolExecutor(1, "preload").submit(_load_tools, settings, identity.device)
         return OrderRunner(settings, identity, Reporter(settings), open_storage(settings), tools)

@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass
 
 from farm.errors import DeviceError
 from farm.settings import Settings
+from workers.vision.device import Device
 
 _SECONDS = 60  # a GPU's driver may take some to start
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """``encoders``: FFmpeg's names, sorted. ``runtime``: ``onnxruntime`` or ``openvino``."""
+    """``encoders``: FFmpeg's names. ``runtime``: ``onnxruntime`` or ``openvino``."""
 
     encoders: tuple[str, ...]
     runtime: str
@@ -44,25 +45,25 @@ def ask(settings: Settings, device: str) -> Capabilities:
 
 def find(device: str, cpu_runtime: str) -> Capabilities:
     """The capabilities of ``device`` in this process, which imports PyAV and opens every encoder."""
-    return Capabilities(available_encoders(), resolve_runtime(device, cpu_runtime))
+    return Capabilities(available_encoders(), resolve_runtime(cpu_runtime, Device.named(device)))
 
 
 # Until farm.media.encoding.available_encoders() and workers.vision.detectors.session.resolve_runtime() are there:
 # both functions below are replaced by imports of these.
 def available_encoders() -> tuple[str, ...]:
-    """FFmpeg's names of the encoders that open in this process, sorted."""
+    """FFmpeg's names of the encoders that work in this process."""
     import av  # noqa: PLC0415 - the worker's parent imports this module, too
 
     from farm.media.encoding.codecs import ENCODERS  # noqa: PLC0415 - as above
 
-    return tuple(sorted(ENCODERS.keys() & av.codecs_available))
+    return tuple(name for name in ENCODERS if name in av.codecs_available)
 
 
-def resolve_runtime(device: str, cpu_runtime: str) -> str:
+def resolve_runtime(cpu_runtime: str, device: Device) -> str:
     """What runs models on ``device``."""
     from importlib.util import find_spec  # noqa: PLC0415 - goes with this function
 
-    if not device.startswith("cpu") or (cpu_runtime == "auto" and not find_spec("openvino")):
+    if device.kind != "cpu" or (cpu_runtime == "auto" and not find_spec("openvino")):
         return "onnxruntime"
     return "openvino" if cpu_runtime == "auto" else cpu_runtime
 

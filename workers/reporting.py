@@ -1,7 +1,6 @@
 """From a worker to the coordinator: outcomes go into one queue, stop keys come back."""
 
 import time
-from typing import Any
 
 import kombu
 
@@ -10,22 +9,20 @@ from farm.errors import AttemptStopped
 from farm.messages import OUTCOMES, Message, Order, Progress, stop_key
 from farm.settings import Settings
 
-# an outcome is worth waiting for: the work behind it took longer
+# minutes: losing an outcome costs the work that led to it
 _RETRY = {"max_retries": 200, "interval_start": 0.2, "interval_step": 0.5, "interval_max": 5}
 
 
 class Reporter:
-    """Sends outcomes over a connection of its own. Not to be shared between threads."""
+    """Sends outcomes over its own connection. Not thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
         self._connection: kombu.Connection = celery_app(settings, "reporter").connection_for_write()
+        self._producer = kombu.Producer(self._connection)  # connects when it first sends
         self._redis = redis_client(settings)
-        self._producer: Any = None
 
     def send(self, outcome: Message, *, patient: bool = True) -> None:
         """Send one outcome. Raises one of BROKER_ERRORS; when ``patient``, only after minutes without Redis."""
-        if self._producer is None:
-            self._producer = kombu.Producer(self._connection)
         self._producer.publish(
             outcome.model_dump(mode="json"),
             exchange="",

@@ -1,4 +1,4 @@
-"""One order from start to outcome: however the work ends, the coordinator is told."""
+"""Runs one order and reports its outcome, however the work ends."""
 
 import logging
 from collections.abc import Callable
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 
 def stage_function(stage: Stage) -> "Run":
-    """The function that does an order of ``stage``: ``run`` of the module ``workers.stages.<stage>``."""
+    """The function that runs orders of ``stage``: ``run`` in the module ``workers.stages.<stage>``."""
     return cast("Run", import_module(f"workers.stages.{stage}").run)
 
 
 class OrderRunner:
-    """Does orders, in the process that was started for them. ``tools``: resolved when they are loaded."""
+    """Runs orders, in the child process. ``tools``: a future, done when they are loaded."""
 
     def __init__(
         self, settings: Settings, identity: Identity, reporter: Reporter, store: Storage, tools: "Future[Tools]"
@@ -40,32 +40,26 @@ class OrderRunner:
         self._tools = tools
 
     def run(self, body: object) -> None:
-        """Do the order that is ``body``, as JSON, and report its outcome. Raises pydantic.ValidationError.
+        """Run the order whose JSON value is ``body`` and report its outcome. Raises pydantic.ValidationError.
 
-        Without Redis the outcome is lost, and the coordinator's sweep reclaims the attempt.
+        When Redis is away the outcome is lost, and the coordinator's sweep reclaims the attempt.
         """
         order = Order.model_validate(body)
         try:
-            if self.worker in order.avoid:
-                self._reporter.send(self._given_back(order, "failed here before"))
-                return
             self._reporter.send(Started(token=order.token, worker=self.worker))
             self._reporter.send(self._outcome(order))
         except BROKER_ERRORS as e:
-            log.error("Redis is away, attempt %s could not be reported: %s", order.token, e)
-
-    def _given_back(self, order: Order, reason: str) -> GivenBack:
-        return GivenBack(token=order.token, worker=self.worker, reason=reason)
+            log.error("Redis is away; attempt %s was not reported: %s", order.token, e)
 
     def _outcome(self, order: Order) -> Message:
-        """Do the work; how it ended. Raises nothing that is an Exception."""
+        """Do the work and return its outcome. Catches every Exception."""
         place = f"{order.chunk + 1}/{order.chunks}"
         log.info("job %s, %s, chunk %s, attempt %d", order.job, order.stage, place, order.attempt)
         try:
             return self._completed(order)
         except AttemptStopped:
-            log.info("told to stop")
-            return self._given_back(order, "told to stop")
+            log.info("stopped by the coordinator")
+            return GivenBack(token=order.token, worker=self.worker, reason="told to stop")
         except FarmError as e:
             log.error("%s", e)
             cause = "infrastructure" if isinstance(e, StorageError) else "task"

@@ -1,4 +1,4 @@
-"""What the coordinator's parts share: settings, database, store and the one clock that leases are counted by."""
+"""The values that the coordinator's side shares: settings, database, store, and the clock that measures leases."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from farm.storage.opening import open_storage
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Passed to every function of the coordinator. ``clock``: seconds since the epoch."""
+    """Passed to the functions of the coordinator's side. ``clock`` returns seconds since the epoch."""
 
     settings: Settings
     database: Database
@@ -21,7 +21,7 @@ class Context:
 
 
 def open_context(settings: Settings) -> Context:
-    """Open the database, bring its tables up to date, and the store. Raises DatabaseError."""
+    """Open the database, migrating its tables, and the store. Raises DatabaseError, SettingsError."""
     settings.make_home()
     database = Database(settings.sql_url)
     database.migrate()

@@ -1,4 +1,4 @@
-"""What all stages share: reading an order's plan, and making its artefact exactly once."""
+"""What all stages share: reading an order's plan, and making its artefact once."""
 
 import json
 from array import array
@@ -20,28 +20,28 @@ from farm.storage.base import Storage
 from workers.stages.spent import Spent
 from workers.vision.detectors.base import Detector
 
-#: Called with the number of frames done so far; raises AttemptStopped when the order is to be dropped.
+#: Called with the number of frames done so far; raises AttemptStopped when the attempt should end.
 Report = Callable[[int], None]
 
 
 class Tools(Protocol):
-    """What a worker's process keeps from one order to the next."""
+    """What a worker's child process keeps between orders."""
 
     @property
     def threads(self) -> int:
-        """Threads that the decoder and the encoder may use, each."""
+        """The number of threads that the decoder and the encoder may use each."""
         ...
 
     def detector(self, options: DetectOptions) -> Detector:
-        """The detector for these options, loaded once. Raises ModelError or DeviceError."""
+        """The detector for these options, loaded at the first call. Raises ModelError, DeviceError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An order's artefact. ``reused``: it was in the store already. ``spent``: CPU-seconds by part.
+    """An order's artefact. ``reused``: it was in the store already. ``spent``: CPU seconds by part.
 
-    ``notes``: what a person should know of it, a line each.
+    ``notes``: lines for the person who submitted the job.
     """
 
     artefact: Artefact
@@ -52,7 +52,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An order with what it refers to. The source has been checked to be the planned one."""
+    """An order with what it refers to. The source is the planned one: that was checked when the plan was read."""
 
     order: Order
     manifest: Manifest
@@ -75,12 +75,12 @@ class Plan:
         return pts
 
     def check_source(self) -> None:
-        """Raise SourceError unless the source is still as it was planned."""
+        """Raise SourceError unless the source is unchanged since it was planned."""
         check_source(self.source, self.manifest.source)
 
 
 def read_plan(order: Order, store: Storage) -> Plan:
-    """The plan of an order. Raises StorageError, SourceError or SettingsError."""
+    """The plan of an order. Raises StorageError, SourceError, SettingsError."""
     with store.fetch(order.plan) as path:
         manifest = load_manifest(path.read_text())
     plan = Plan(order, manifest, load_options(order.options), Path(order.source), store)
@@ -90,7 +90,7 @@ def read_plan(order: Order, store: Storage) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written: the number of frames, and a segment's PSNR (see :class:`farm.messages.Artefact`)."""
+    """What was written: its number of frames and, for a segment, its PSNR (see :class:`farm.messages.Artefact`)."""
 
     frames: int
     psnr: float | None = None
@@ -99,10 +99,11 @@ class Written:
 def make_once(store: Storage, key: str, frames: int, spent: Spent, write: Callable[[Path], int | Written]) -> Result:
     """The artefact ``key``: the one in the store if it is whole, else what ``write`` writes to the path it is given.
 
-    ``write`` returns the number of frames, which must be ``frames``, or more of what it wrote; only then the artefact
-    becomes visible. Beside it lies its receipt, an Artefact as JSON: what is not what its receipt says is deleted and
-    made again. What has no receipt is made again, too, but left where it is: another worker may be about to write the
-    receipt. The store keeps the first content; whatever is visible is what both report.
+    ``write`` returns the number of frames written, or a :class:`Written`. Only if that number is ``frames`` does the
+    artefact become visible, else VerificationError is raised. Its receipt, an Artefact as JSON, is stored beside it.
+    An artefact that does not match its receipt is deleted and made again. One without a receipt is made again but not
+    deleted: another worker may be about to write the receipt. The store keeps the first content, which is what both
+    workers report.
     """
     ready = _whole(store, key, frames)
     if ready is not None:
@@ -120,7 +121,7 @@ def make_once(store: Storage, key: str, frames: int, spent: Spent, write: Callab
 
 
 def check_input(store: Storage, artefact: Artefact) -> None:
-    """Raise VerificationError unless the store still holds exactly this artefact, StorageError if it is gone."""
+    """Raise VerificationError unless the store holds exactly this artefact, StorageError if it is absent."""
     if not artefact.is_whole(store.describe(artefact.key, artefact.frames)):
         raise VerificationError(f"{artefact.key} in the store is not what was made", hint="retry the job")
 
@@ -130,7 +131,7 @@ def _receipt(key: str) -> str:
 
 
 def _whole(store: Storage, key: str, frames: int) -> Artefact | None:
-    """The artefact that key and receipt agree on. Deletes both where there is a receipt that they do not."""
+    """The artefact if key and receipt agree, else None. Deletes both if there is a receipt that does not match."""
     if not store.exists(_receipt(key)):
         return None
     said: Artefact | None = None
