@@ -29,7 +29,7 @@ _SMALLEST_CELL = 2.0
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Cover:
+class FaceCover:
     """The cover of one face: its ``region`` on the luma plane, its shape's ``centre`` and ``radii``, all in pixels.
 
     ``cell``: the side in pixels of the cells that remain of the face. Covers sort by it: the coarsest is painted last.
@@ -71,7 +71,7 @@ class Cover:
 
 def covers_of(
     boxes: Iterable[Box], width: int, height: int, options: RedactOptions, pixels: PixelFormat, *, fields: bool = False
-) -> list[Cover]:
+) -> list[FaceCover]:
     """The covers of face boxes in a ``width`` x ``height`` picture, without duplicates, sorted.
 
     ``fields``: for an interlaced frame, in which one line of a field stands for two lines of the frame.
@@ -84,7 +84,7 @@ def covers_of(
         if not region.empty:
             radii = max(grown.w / 2, 0.5), max(grown.h / 2, 0.5)
             cell = max(min(box.w, box.h) / _CELLS, _SMALLEST_CELL)
-            found.add(Cover(cell, region, grown.centre, radii, options.shape == "ellipse"))
+            found.add(FaceCover(cell, region, grown.centre, radii, options.shape == "ellipse"))
     return sorted(found)
 
 
@@ -104,7 +104,7 @@ def mask_of(
     return np.rint(255 * (1 - left)).astype(np.uint8)
 
 
-def _luma_weights(cover: Cover, *, fields: bool) -> Weights:
+def _luma_weights(cover: FaceCover, *, fields: bool) -> Weights:
     """The weights of the cover's region on the luma plane of the frame."""
     if not fields:
         return cover.weights(1, 1)

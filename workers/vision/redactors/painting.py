@@ -9,7 +9,7 @@ from farm.domain.geometry import Box
 from farm.domain.options import RedactOptions
 from farm.media.planes import Plane, format_of, groups_of
 from workers.vision.redactors.base import Patch, Redactor
-from workers.vision.redactors.covers import FULL, Cover, Weights, covers_of
+from workers.vision.redactors.covers import FULL, FaceCover, Weights, covers_of
 
 _SHIFT = FULL.bit_length() - 1
 
@@ -50,7 +50,7 @@ def black_out(frame: av.VideoFrame) -> None:
 
 
 def _paint_planes(
-    planes: Sequence[Plane], covers: Sequence[Cover], redactor: Redactor, sampling: tuple[int, int], black: int
+    planes: Sequence[Plane], covers: Sequence[FaceCover], redactor: Redactor, sampling: tuple[int, int], black: int
 ) -> None:
     """Paint the covers on planes with one sample per ``sampling`` pixels (across, down)."""
     contents = [[_content(plane, cover, redactor, sampling, black) for cover in covers] for plane in planes]
@@ -72,13 +72,13 @@ def _blend(target: Plane, shown: Plane, weights: Weights) -> None:
     target[...] = change
 
 
-def _content(plane: Plane, cover: Cover, redactor: Redactor, sampling: tuple[int, int], black: int) -> Plane:
+def _content(plane: Plane, cover: FaceCover, redactor: Redactor, sampling: tuple[int, int], black: int) -> Plane:
     pixels = _cut(plane, cover, sampling)
     if not pixels.size:  # a field of a frame that has one line
         return pixels
     return redactor.content(Patch(pixels, cover.cells(*sampling), black))
 
 
-def _cut(plane: Plane, cover: Cover, sampling: tuple[int, int]) -> Plane:
+def _cut(plane: Plane, cover: FaceCover, sampling: tuple[int, int]) -> Plane:
     region = cover.region_in(*sampling)
     return plane[region.y0 : region.y1, region.x0 : region.x1]
