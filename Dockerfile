@@ -1,4 +1,4 @@
-# One image for coordinator, workers and Flower. It needs no system package: FFmpeg comes with PyAV and imageio-ffmpeg.
+# One image for coordinator, workers and Flower. It needs no system packages: PyAV and imageio-ffmpeg include FFmpeg.
 FROM python:3.11-slim
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1 FARM_HOME=/farm

@@ -1,4 +1,4 @@
-# `make` lists the targets. Every target that needs the environment makes it first: nothing has to be run before.
+# `make` lists the targets. Every target that needs the environment creates it first.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -15,7 +15,7 @@ help:  ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-z-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(READY)  ## Create .venv and install everything into it, without any system package
+setup: $(READY)  ## Create .venv and install everything into it, without system packages
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
@@ -28,31 +28,31 @@ $(READY): pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 .PHONY: demo
-demo: $(READY)  ## Blur a clip with a real face, or yours: make demo VIDEO=video.mp4
+demo: $(READY)  ## Blur a clip with a real face, or your own video: make demo VIDEO=video.mp4
 	$(BIN)/farm demo $(if $(VIDEO),"$(VIDEO)")
 
 .PHONY: test
-test: lint types contracts  ## Everything that has to pass: lint, types, import contracts, tests
+test: lint types contracts  ## Everything that must pass: lint, types, import contracts, tests
 	$(BIN)/pytest -m "not faults and not benchmarks and not fuzz and not matrix" $(PYTEST_ARGS)
 
 .PHONY: check
-check: lint types contracts  ## Lint, types and import contracts, without the tests
+check: lint types contracts  ## Check lint, types and import contracts, without the tests
 
 .PHONY: lint
-lint: $(READY)  ## Rules and format (ruff)
+lint: $(READY)  ## Check rules and format (ruff)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 .PHONY: types
-types: $(READY)  ## Types, strict (mypy)
+types: $(READY)  ## Check types, strictly (mypy)
 	$(BIN)/mypy
 
 .PHONY: contracts
-contracts: $(READY)  ## Who may import whom (import-linter)
+contracts: $(READY)  ## Check who may import whom (import-linter)
 	$(BIN)/lint-imports
 
 .PHONY: format
-format: $(READY)  ## Put the code into its format and repair what ruff can
+format: $(READY)  ## Format the code and apply ruff's fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -61,13 +61,13 @@ faults: $(READY)  ## Kill workers, kill the farm and empty Redis in the middle o
 	$(BIN)/pytest -m faults $(PYTEST_ARGS)
 
 .PHONY: matrix
-matrix: $(READY)  ## Every clip and every file of the footage against every property; writes build/matrix.md
+matrix: $(READY)  ## Check every property of every clip and footage file; writes build/matrix.md
 	rm -f build/matrix.md
 	FARM_MATRIX_REPORT=build/matrix.md $(BIN)/pytest -o timeout=900 tests/matrix/test_matrix.py $(PYTEST_ARGS); \
 	  status=$$?; cat build/matrix.md; exit $$status
 
 .PHONY: fuzz-media
-fuzz-media: $(READY)  ## 300 damaged files (FARM_FUZZ_SEED, FARM_FUZZ_COUNT): each ends in a verified output or one line
+fuzz-media: $(READY)  ## Run 300 damaged files (FARM_FUZZ_SEED, FARM_FUZZ_COUNT): each gives a verified output or one error line
 	$(BIN)/pytest -m fuzz -s -o timeout=0 tests/matrix/test_fuzz.py $(PYTEST_ARGS)
 
 .PHONY: bench
@@ -75,7 +75,7 @@ bench: $(READY)  ## Measure speed and memory; prints the tables of docs/benchmar
 	$(BIN)/pytest -m benchmarks -s -o timeout=0 $(PYTEST_ARGS)
 
 .PHONY: lock
-lock: $(BIN)/python  ## Write constraints.txt anew from pyproject.toml (add LOCK_ARGS=--upgrade for newer versions)
+lock: $(BIN)/python  ## Regenerate constraints.txt from pyproject.toml (add LOCK_ARGS=--upgrade for newer versions)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --all-extras --group dev \
 	  --python-version 3.11 $(LOCK_ARGS) pyproject.toml -o constraints.txt

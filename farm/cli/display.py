@@ -1,4 +1,4 @@
-"""What people see of a job: a bar per stage while it runs, a few lines at its end, tables."""
+"""Show jobs to users: a bar per stage while a job runs, a few lines when it ends, and tables."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ from farm.errors import JobFailed
 from farm.jobs.context import Context
 from farm.jobs.queries import JobFacts, job_facts, job_status, live_workers
 
-# names of files are text: what looks like rich's markup in one is not
+# file names are plain text: do not interpret them as rich's markup
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 output = Console(highlight=False, markup=False, emoji=False)
 _POLL_SECONDS = 0.2
@@ -23,7 +23,7 @@ _SAY_SECONDS = 10.0
 
 
 class _Speed(ProgressColumn):
-    """Frames a second."""
+    """Frames per second."""
 
     def render(self, task: Task) -> Text:
         """See ProgressColumn."""
@@ -44,7 +44,7 @@ def _progress() -> Progress:
 
 
 class Watcher:
-    """Follows one job until it is over, calling ``tend`` in between (to keep an embedded farm up)."""
+    """Follow one job until it is over, calling ``tend`` after each poll (to keep an embedded farm running)."""
 
     def __init__(self, context: Context, job: str, tend: Callable[[], None], *, quiet: bool) -> None:
         self._context, self._job, self._tend = context, job, tend
@@ -53,7 +53,7 @@ class Watcher:
         self._said_at = time.monotonic()
 
     def follow(self) -> JobFacts:
-        """Returns the facts of the job when it is over."""
+        """Follow the job and return its facts when it is over."""
         if not self._bars:
             return self._follow(self._say_waiting)
         with _progress() as progress:
@@ -70,7 +70,7 @@ class Watcher:
             return self._follow(draw)
 
     def _follow(self, draw: Callable[[JobStatus], None]) -> JobFacts:
-        """Asks often whether it is over, which costs little, and now and then how far it is."""
+        """Poll the status often, which is cheap, and draw the progress less often."""
         drawn, last = 0.0, None
         while True:
             status = job_status(self._context, self._job)
@@ -95,9 +95,9 @@ class Watcher:
 
 
 def summary(facts: JobFacts, seconds: float) -> str:
-    """A job that is done: a line, and below it one for each thing to know.
+    """Return the summary of a finished job: one line, followed by one line for each note and other fact.
 
-    ``seconds``: how long it took as the user saw it.
+    ``seconds``: how long the job took from the user's point of view.
     """
     rate = facts.frames / seconds if seconds else 0.0
     length = f"{facts.frames} frame{'' if facts.frames == 1 else 's'} ({facts.seconds:.1f} s of video)"
@@ -123,7 +123,7 @@ def check_done(facts: JobFacts) -> None:
 
 
 def jobs_table(jobs: list[JobFacts]) -> Table:
-    """All jobs, one a line."""
+    """Return a table of jobs, one per row."""
     table = Table(box=None, pad_edge=False)
     for column in ("job", "status", "frames", "done", "source", "output"):
         table.add_column(column, justify="right" if column in ("frames", "done") else "left", overflow="fold")
@@ -135,6 +135,6 @@ def jobs_table(jobs: list[JobFacts]) -> Table:
 
 
 def print_json_line(text: str) -> None:
-    """Facts for programs: to standard output, untouched by rich."""
+    """Write one line of JSON to standard output, bypassing rich."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Commands about jobs that are there: status, list, watch, cancel, pause, resume, retry."""
+"""Commands for existing jobs: status, list, watch, cancel, pause, resume, retry."""
 
 import json
 from dataclasses import asdict
@@ -16,7 +16,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the commands to ``app``."""
     app.command("status")(status)
     app.command("list")(list_all)
     app.command("watch")(watch)
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 def _add_control(app: typer.Typer, event: JobEvent, text: str) -> None:
     @app.command(event.value, help=text)
     def change(job: JobArgument, as_json: JsonOption = False) -> None:
-        from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
+        from farm.cli import display  # noqa: PLC0415 - keeps `farm --help` fast
         from farm.jobs.context import open_context  # noqa: PLC0415
         from farm.jobs.control import control  # noqa: PLC0415
 
@@ -45,7 +45,7 @@ def _add_control(app: typer.Typer, event: JobEvent, text: str) -> None:
 
 def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
     """Show one job in full, or the farm: workers and unfinished jobs."""
-    from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
+    from farm.cli import display  # noqa: PLC0415 - keeps `farm --help` fast
     from farm.jobs import queries  # noqa: PLC0415
     from farm.jobs.context import open_context  # noqa: PLC0415
     from farm.local.farm import is_running  # noqa: PLC0415
@@ -78,7 +78,7 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
 
 def list_all(as_json: JsonOption = False) -> None:
     """Show all jobs, newest first."""
-    from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
+    from farm.cli import display  # noqa: PLC0415 - keeps `farm --help` fast
     from farm.jobs.context import open_context  # noqa: PLC0415
     from farm.jobs.queries import list_jobs  # noqa: PLC0415
 
@@ -91,7 +91,7 @@ def list_all(as_json: JsonOption = False) -> None:
 
 def watch(job: JobArgument, as_json: JsonOption = False) -> None:
     """Follow a job until it is over; Ctrl-C stops watching, not the job."""
-    from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
+    from farm.cli import display  # noqa: PLC0415 - keeps `farm --help` fast
     from farm.jobs.context import open_context  # noqa: PLC0415
     from farm.jobs.queries import job_facts  # noqa: PLC0415
 

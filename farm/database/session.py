@@ -1,4 +1,4 @@
-"""Opening the database and bringing it to the newest migration."""
+"""Open the database and migrate it to the newest revision."""
 
 import sqlite3
 import time
@@ -16,12 +16,12 @@ from farm.errors import DatabaseError
 
 MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
 _WRITE = "blurfarm_write"
-_PATIENCE_SECONDS = 30.0  # for another process that is writing
-_MIGRATION_LOCK = 0x626C7572  # any number that all processes of the farm agree on
+_PATIENCE_SECONDS = 30.0  # how long to wait for another process that is writing
+_MIGRATION_LOCK = 0x626C7572  # an arbitrary number shared by all processes of the farm
 
 
 class Database:
-    """Transactions over one engine: :meth:`write` takes SQLite's write lock at once, :meth:`read` never does."""
+    """Transactions over one engine: :meth:`write` takes SQLite's write lock immediately, :meth:`read` never does."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -37,13 +37,13 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """One transaction that may write. Raises DatabaseError."""
+        """Open a transaction that may write. Raises DatabaseError."""
         with self._session({_WRITE: True}) as session:
             yield session
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """One transaction that only reads. Raises DatabaseError."""
+        """Open a transaction that only reads. Raises DatabaseError."""
         with self._session({}) as session:
             yield session
 
@@ -60,15 +60,15 @@ class Database:
             ) from e
 
     def migrate(self) -> None:
-        """Create the tables or bring them to the newest migration. Raises DatabaseError."""
+        """Create the tables, or migrate them to the newest revision. Raises DatabaseError."""
         try:
             if self._revision() == newest_revision():
                 return
-            from alembic import command  # noqa: PLC0415 - slow to import, and needed only when tables change
+            from alembic import command  # noqa: PLC0415 - slow to import, and needed only for a migration
 
             config = alembic_config(self.url)
             with self.engine.execution_options(**{_WRITE: True}).begin() as connection:
-                if connection.dialect.name == "postgresql":  # two processes that start at once: one after the other
+                if connection.dialect.name == "postgresql":  # processes that start together migrate in turn
                     connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
@@ -85,17 +85,17 @@ class Database:
             return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         self.engine.dispose()
 
 
 def newest_revision() -> str:
-    """The newest migration's revision: its file's name up to the first underscore."""
+    """Return the newest migration's revision: its file name up to the first underscore."""
     return max(f.name for f in (MIGRATIONS / "versions").glob("[0-9]*_*.py")).split("_")[0]
 
 
-def alembic_config(url: str) -> Any:  # noqa: ANN401 - alembic is imported only where it is needed
-    """Alembic's configuration without a file: where the migrations lie, and which database."""
+def alembic_config(url: str) -> Any:  # noqa: ANN401 - Alembic is imported only where it is needed
+    """Return an Alembic configuration without a file: the folder of the migrations and the URL of the database."""
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
@@ -120,22 +120,22 @@ def _engine(url: str) -> Engine:
     engine = create_engine(url, connect_args={"timeout": _PATIENCE_SECONDS})
 
     @event.listens_for(engine, "connect")
-    def _connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own class
-        connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+    def _connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection class
+        connection.isolation_level = None  # the "begin" event starts transactions, not the driver
         _use_wal(connection)
         for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy passes any of its connections
+    def _begin(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy passes different connection classes
         write = connection.get_execution_options().get(_WRITE)
         connection.execute(text("BEGIN IMMEDIATE" if write else "BEGIN"))
 
     return engine
 
 
-def _use_wal(connection: Any) -> None:  # noqa: ANN401 - the driver's own class
-    """Switch the file to write-ahead logging, once; SQLite does not wait for others there, so this does."""
+def _use_wal(connection: Any) -> None:  # noqa: ANN401 - the driver's connection class
+    """Switch the file to write-ahead logging once. SQLite does not wait for other processes here, so this does."""
     until = time.monotonic() + _PATIENCE_SECONDS
     while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         try:
@@ -145,4 +145,4 @@ def _use_wal(connection: Any) -> None:  # noqa: ANN401 - the driver's own class
                 raise
             time.sleep(0.02)
         else:
-            return  # done, or the file system cannot: then SQLite stays with its journal
+            return  # done; on a file system without support, SQLite keeps its rollback journal

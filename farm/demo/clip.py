@@ -1,4 +1,4 @@
-"""A clip with a real face: pan and zoom over scikit-image's public-domain photograph of an astronaut, and a tone."""
+"""The demo clip: pan and zoom over scikit-image's public-domain photograph of an astronaut, with a tone as audio."""
 
 import math
 from collections.abc import Iterator
@@ -20,16 +20,19 @@ if TYPE_CHECKING:
 Picture = NDArray[np.uint8]
 
 GOP_FRAMES = 25
-FACE = (224, 120)  # x, y of the nose in the photograph
-_WIDTHS = (440.0, 260.0)  # of the part of the photograph that is shown: far and near
+FACE = (224, 120)  # x and y of the nose in the photograph
+_WIDTHS = (440.0, 260.0)  # of the visible part of the photograph: zoomed out and zoomed in
 _SAMPLE_RATE = 48_000
 _TONE_HZ = 440
 
 
 def photograph() -> Picture:
-    """The astronaut Eileen Collins, photographed by NASA: 512 x 512, RGB."""
+    """Return NASA's photograph of the astronaut Eileen Collins: 512 x 512, RGB.
+
+    Raises SettingsError if scikit-image is not installed.
+    """
     try:
-        from skimage import data  # noqa: PLC0415 - an extra, needed for the demo only
+        from skimage import data  # noqa: PLC0415 - an extra that only the demo needs
     except ImportError as e:
         raise SettingsError(
             "the demo clip is made from a photograph in scikit-image, which is not installed",
@@ -41,7 +44,10 @@ def photograph() -> Picture:
 def render_demo_clip(
     path: Path, *, seconds: float = 4, size: tuple[int, int] = (640, 360), fps: int = 25, gop: int = GOP_FRAMES
 ) -> Path:
-    """Write the clip: H.264 with a key frame every ``gop`` frames, and a tone in AAC."""
+    """Write the clip to ``path``: H.264 with a key frame every ``gop`` frames, and a tone in AAC. Return ``path``.
+
+    ``size`` is width and height in pixels. Raises SettingsError if scikit-image is not installed.
+    """
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=fps)
         video.width, video.height = size
@@ -75,7 +81,7 @@ def _encode_tone(container: "OutputContainer", stream: "AudioStream", seconds: f
 
 
 def pictures(frames: int, size: tuple[int, int]) -> Iterator[Picture]:
-    """The clip's pictures in RGB: the camera draws near and away again while it sways; the face never leaves."""
+    """Yield the clip's pictures in RGB: the camera zooms in and out while it sways, and the face stays in view."""
     source = photograph()
     width, height = size
     for number in range(frames):
@@ -90,12 +96,12 @@ def pictures(frames: int, size: tuple[int, int]) -> Iterator[Picture]:
 
 
 def _inside(centre: float, shown: float, whole: int) -> float:
-    """The centre nearest to ``centre`` from which ``shown`` pixels lie within ``whole``."""
+    """Return the value nearest to ``centre`` around which ``shown`` pixels fit into ``whole``."""
     return min(max(centre, shown / 2), whole - shown / 2)
 
 
 def _sampled(source: Picture, columns: NDArray[np.float64], rows: NDArray[np.float64]) -> Picture:
-    """``source`` at every row and column, bilinear."""
+    """Sample ``source`` at every row and column, with bilinear interpolation."""
     x = np.clip(columns, 0, source.shape[1] - 1.001).astype(np.float32)
     y = np.clip(rows, 0, source.shape[0] - 1.001).astype(np.float32)
     x0, y0 = x.astype(np.intp), y.astype(np.intp)

@@ -1,4 +1,4 @@
-"""A contact sheet: frames of a video above the same frames of its redacted copy, as one PNG."""
+"""A contact sheet: frames of a video above the same frames of its redacted copy, in one PNG."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -17,11 +17,14 @@ Picture = NDArray[np.uint8]
 
 CELL_WIDTH = 320
 _GAP = 6
-_PAPER = 24  # grey level between the pictures
+_PAPER = 24  # grey level of the background
 
 
 def contact_sheet(before: Path, after: Path, out_png: Path, columns: int = 6) -> Path:
-    """Write ``columns`` frames, evenly spaced, each of ``before`` above the one of ``after`` at the same time."""
+    """Write ``columns`` evenly spaced frames of ``before``, each above the frame of ``after`` at the same time.
+
+    Return ``out_png``. Raises SourceError if a video has no pictures, and OutputError if the PNG cannot be written.
+    """
     pairs = []
     with av.open(str(before)) as source, av.open(str(after)) as copy:
         start, end = _span(source)
@@ -47,7 +50,7 @@ def contact_sheet(before: Path, after: Path, out_png: Path, columns: int = 6) ->
 
 
 def _span(container: "InputContainer") -> tuple[Fraction, Fraction]:
-    """First and last moment of the video, in seconds."""
+    """Return the start and the end of the video in seconds."""
     if not container.streams.video:
         raise SourceError(f"{container.name} has no video stream")
     stream = container.streams.video[0]
@@ -59,7 +62,7 @@ def _span(container: "InputContainer") -> tuple[Fraction, Fraction]:
 
 
 def _picture_at(container: "InputContainer", time: Fraction) -> tuple[Fraction, Picture]:
-    """The first frame at ``time`` or after it, else the last one; its time in seconds and its small RGB picture."""
+    """Return the first frame at or after ``time``, or else the last one: time in seconds and small RGB picture."""
     stream = container.streams.video[0]
     base = stream.time_base or Fraction(1, 1000)
     container.seek(int(time / base), stream=stream)

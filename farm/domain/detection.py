@@ -1,8 +1,8 @@
-"""What detect writes for a chunk: every frame's boxes, as JSON lines, so that neither side holds more than a frame.
+"""Detections of a chunk: the boxes of every frame, as JSON lines that are written and read one frame at a time.
 
-A *signature* is a tiny luma picture of a frame (``SIGNATURE_SIZE``, row-major bytes). Two neighbouring frames whose
-signatures do not correlate are the two sides of a shot cut. It is compared inside a chunk while detecting and across
-a chunk boundary while linking, by the same integer arithmetic: a cut does not depend on where chunks were cut.
+A *signature* is a tiny luma picture of a frame (``SIGNATURE_SIZE``, row-major bytes). A shot cut lies between two
+neighbouring frames whose signatures do not correlate. Detect compares signatures inside a chunk, and link compares
+them across chunk boundaries, with the same integer arithmetic. Shot cuts therefore do not depend on chunk boundaries.
 """
 
 import json
@@ -15,14 +15,14 @@ from farm.domain.geometry import Box
 FORMAT_VERSION = 2
 SIGNATURE_SIZE = (32, 18)  # columns, rows
 
-#: Below this zero-mean normalised cross-correlation two neighbouring pictures are two shots. It is low on purpose:
-#: a cut that is seen where there is none takes the cover off a face, one that is missed covers too much.
+#: Two neighbouring frames belong to different shots if their zero-mean normalised cross-correlation is below this.
+#: The value is deliberately low: a false cut uncovers a face, a missed cut only covers too much.
 CUT_CORRELATION = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A box around a face in source pixels, with the detector's score (0 to 1)."""
+    """A box around a face, in source pixels, with the detector's score (0 to 1)."""
 
     box: Box
     score: float
@@ -32,8 +32,8 @@ class Detection:
 class FrameDetections:
     """All detections of one frame. ``cut``: the frame is the first of a shot.
 
-    ``black``: it cannot be decoded and nobody looked at it: all of it has to be covered. ``sketch``: a few bytes by
-    which the frame that was looked at is known again.
+    ``black``: the frame cannot be decoded and was not examined, so all of it must be covered. ``sketch``: a few bytes
+    that identify the examined frame.
     """
 
     pts: int
@@ -45,7 +45,7 @@ class FrameDetections:
 
 @dataclass(frozen=True, slots=True)
 class ChunkDetections:
-    """The header of a chunk's detections: the signatures at its two ends."""
+    """Facts about a chunk's detections: the number of frames and the signatures of the first and last frame."""
 
     frames: int
     first_signature: bytes
@@ -53,10 +53,11 @@ class ChunkDetections:
 
 
 def is_cut(before: bytes, after: bytes) -> bool:
-    """Whether two neighbouring frames' signatures belong to different shots.
+    """Return whether the signatures of two neighbouring frames belong to different shots.
 
-    Zero-mean normalised cross-correlation, in exact integers: brightness and contrast (a flash, a fade) cancel out.
-    A flat picture (black, white) has no structure to compare: it ends a shot only when its neighbour has some.
+    The measure is the zero-mean normalised cross-correlation, computed in exact integers, so changes of brightness
+    and contrast (a flash, a fade) cancel out. A flat picture (black, white) has no structure to compare and never
+    marks a cut. Raises ValueError if the signatures are empty or differ in size.
     """
     n = len(before)
     if n != len(after) or n == 0:
@@ -72,19 +73,19 @@ def is_cut(before: bytes, after: bytes) -> bool:
 
 
 def dump_frame(frame: FrameDetections) -> str:
-    """One line of JSON: ``[pts, cut, [[x, y, w, h, score], ...], black, sketch]``."""
+    """Return one line of JSON: ``[pts, cut, [[x, y, w, h, score], ...], black, sketch]``."""
     rows = [[d.box.x, d.box.y, d.box.w, d.box.h, d.score] for d in frame.detections]
     return json.dumps([frame.pts, int(frame.cut), rows, int(frame.black), frame.sketch], separators=(",", ":"))
 
 
 def load_frame(line: str) -> FrameDetections:
-    """The inverse of :func:`dump_frame`."""
+    """Parse the output of :func:`dump_frame`."""
     pts, cut, rows, black, sketch = json.loads(line)
     return FrameDetections(pts, bool(cut), tuple(Detection(Box(*r[:4]), r[4]) for r in rows), bool(black), sketch)
 
 
 def dump_chunk(chunk: ChunkDetections) -> str:
-    """The last line of a chunk's detections."""
+    """Return the last line of a chunk's detections."""
     return json.dumps(
         {
             "format": FORMAT_VERSION,
@@ -96,7 +97,7 @@ def dump_chunk(chunk: ChunkDetections) -> str:
 
 
 def load_chunk(line: str) -> ChunkDetections:
-    """The inverse of :func:`dump_chunk`. Raises ValueError for another format."""
+    """Parse the output of :func:`dump_chunk`. Raises ValueError for any other format."""
     row = json.loads(line)
     if not isinstance(row, dict) or row.get("format") != FORMAT_VERSION:
         raise ValueError("not a detections artefact of this format")
@@ -106,13 +107,13 @@ def load_chunk(line: str) -> ChunkDetections:
 def with_boundary_cuts(
     chunks: Iterable[tuple[ChunkDetections, Iterable[FrameDetections]]],
 ) -> Iterator[FrameDetections]:
-    """All frames of a video in order, the first of each chunk marked as a cut where it is one."""
+    """Yield all frames of a video in order; mark the first frame of a chunk as a cut where a new shot begins."""
     last: bytes | None = None
     for chunk, frames in chunks:
         first = True
         for frame in frames:
             if first and last is not None and is_cut(last, chunk.first_signature):
-                frame = replace(frame, cut=True)  # noqa: PLW2901 - the frame, marked
+                frame = replace(frame, cut=True)  # noqa: PLW2901 - the same frame, marked
             first = False
             yield frame
         last = chunk.last_signature

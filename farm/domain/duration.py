@@ -1,4 +1,4 @@
-"""Times as people write them: ``90``, ``5s``, ``250ms``, ``2m``, ``1:02:03.5``."""
+"""Parse times as users write them: ``90``, ``5s``, ``250ms``, ``2m``, ``1:02:03.5``."""
 
 import re
 
@@ -8,7 +8,7 @@ _CLOCK = re.compile(r"((?P<hours>\d+):)?(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]?
 
 
 def seconds_of(text: str) -> float:
-    """The seconds that a duration or a place in a video is. Raises ValueError, for the person who wrote it."""
+    """Return a duration or a position in a video in seconds. Raises ValueError with a message for the user."""
     text = text.strip().lower()
     if match := _NUMBER.fullmatch(text):
         return float(match["number"]) * _UNITS[match["unit"] or "s"]

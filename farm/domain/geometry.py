@@ -1,4 +1,4 @@
-"""Boxes in source pixels: origin at the top left corner of the coded picture, x to the right, y down."""
+"""Boxes in source pixels: the origin is the top left corner of the coded picture, x points right, y points down."""
 
 import math
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """An axis-aligned rectangle in source pixels (floats; may reach outside the picture)."""
+    """An axis-aligned rectangle in source pixels (floats; may extend beyond the picture)."""
 
     x: float
     y: float
@@ -20,26 +20,26 @@ class Box:
 
     @property
     def centre(self) -> tuple[float, float]:
-        """The point in the middle, (x, y)."""
+        """The centre point, (x, y)."""
         return self.x + self.w / 2, self.y + self.h / 2
 
     def grown(self, margin: float) -> "Box":
-        """The box with ``margin`` times its width (height) added on each side."""
+        """Return the box with ``margin`` times its width (height) added on each side."""
         dx, dy = self.w * margin, self.h * margin
         return Box(self.x - dx, self.y - dy, self.w + 2 * dx, self.h + 2 * dy)
 
     def moved(self, dx: float, dy: float) -> "Box":
-        """The same box, ``dx`` to the right and ``dy`` down."""
+        """Return the box moved by ``dx`` to the right and ``dy`` down."""
         return Box(self.x + dx, self.y + dy, self.w, self.h)
 
     def rounded(self) -> "Box":
-        """Coordinates to 1/100 pixel: what is written to an artefact and read back is equal."""
+        """Return the box rounded to 1/100 pixel, so that writing it to an artefact and reading it back is lossless."""
         return Box(round(self.x, 2), round(self.y, 2), round(self.w, 2), round(self.h, 2))
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Region:
-    """Whole pixels ``[x0, x1) × [y0, y1)`` inside a picture."""
+    """A rectangle of whole pixels ``[x0, x1) × [y0, y1)`` inside a picture."""
 
     x0: int
     y0: int
@@ -48,12 +48,12 @@ class Region:
 
     @property
     def empty(self) -> bool:
-        """Whether no pixel lies inside."""
+        """Whether the region contains no pixels."""
         return self.x1 <= self.x0 or self.y1 <= self.y0
 
 
 def intersection_over_union(a: Box, b: Box) -> float:
-    """Overlap of two boxes, 0 (apart) to 1 (equal); the Jaccard index of their areas."""
+    """Return the overlap of two boxes, from 0 (disjoint) to 1 (equal): the Jaccard index of their areas."""
     w = min(a.x + a.w, b.x + b.w) - max(a.x, b.x)
     h = min(a.y + a.h, b.y + b.h) - max(a.y, b.y)
     if w <= 0 or h <= 0:
@@ -63,7 +63,7 @@ def intersection_over_union(a: Box, b: Box) -> float:
 
 
 def interpolated(a: Box, b: Box, share: float) -> Box:
-    """The box ``share`` (0 to 1) of the way from ``a`` to ``b``, each coordinate linearly."""
+    """Return the box at ``share`` (0 to 1) of the way from ``a`` to ``b``, with linear interpolation."""
     return Box(
         a.x + (b.x - a.x) * share,
         a.y + (b.y - a.y) * share,
@@ -73,7 +73,7 @@ def interpolated(a: Box, b: Box, share: float) -> Box:
 
 
 def covering_region(box: Box, width: int, height: int, align: int = 1) -> Region:
-    """The smallest region of pixels that covers ``box`` inside a ``width`` x ``height`` picture.
+    """Return the smallest region of pixels that covers ``box`` inside a ``width`` x ``height`` picture.
 
     Edges are moved outwards to multiples of ``align``, so that chroma planes cover the same area.
     """

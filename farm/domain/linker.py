@@ -1,8 +1,8 @@
-"""Faces through time: detections, frame by frame, become tracks without holes.
+"""Link the detections of successive frames into tracks without gaps.
 
-What a track covers in a frame can change for ``max(gap, hold)`` seconds after it: until then the frame waits. All else
-that is remembered is younger than that, so memory does not grow with the video. The result depends on the sequence
-of frames alone, and every detection that may begin a track is covered in its own frame, whatever is made of it.
+The boxes that cover a frame can change for up to ``max(gap, hold)`` seconds after it, so each frame waits that long.
+All other state is younger, so memory does not grow with the video. The result depends only on the sequence of frames.
+Every detection that may begin a track is covered in its own frame, whichever track it is assigned to.
 """
 
 from collections import deque
@@ -18,36 +18,36 @@ from farm.domain.geometry import Box, interpolated, intersection_over_union
 from farm.domain.options import LinkOptions
 from farm.domain.track import FrameTracks, TrackedBox
 
-MIN_OVERLAP = 0.2  # intersection over union of an expected and a detected box that are one face
-MAX_DISTANCE = 1.0  # between their centres, in box sizes, where they overlap less: fast motion
-MAX_RATIO = 2.0  # of their sides, where they overlap less
-MOTION_SECONDS = Fraction(1, 4)  # a velocity is measured over this time,
-LEAST_MOTION_SECONDS = Fraction(1, 10)  # taken for at least this (two boxes that jitter are not fast),
-COAST_SECONDS = Fraction(1, 2)  # and believed for this
+MIN_OVERLAP = 0.2  # least intersection over union of an expected and a detected box of one face
+MAX_DISTANCE = 1.0  # greatest distance of their centres, in box sizes, if they overlap less (fast motion)
+MAX_RATIO = 2.0  # greatest ratio of their sides, if they overlap less
+MOTION_SECONDS = Fraction(1, 4)  # the time over which a velocity is measured
+LEAST_MOTION_SECONDS = Fraction(1, 10)  # the least time assumed for it: two boxes that jitter are not fast
+COAST_SECONDS = Fraction(1, 2)  # the time for which a velocity is extrapolated
 
 
 @dataclass(slots=True, eq=False)
 class _Track:
-    """One face. ``number`` is None until a detection was strong enough to begin a track: then nothing is shown."""
+    """One face. ``number`` is None, and the track is not shown, until a detection is strong enough to begin a track."""
 
     first: int
     last: int
     start: Box  # at ``first``
     box: Box  # at ``last``
     recent: deque[tuple[int, Box]] = field(default_factory=deque)
-    velocity: tuple[float, float] = (0.0, 0.0)  # of the centre, in pixels a tick
+    velocity: tuple[float, float] = (0.0, 0.0)  # of the centre, in pixels per tick
     number: int | None = None
-    led: bool = False  # whether the hold before ``first`` was drawn
+    led: bool = False  # whether the hold before ``first`` has been added
 
     def moved(self, box: Box, ticks: int) -> Box:
-        """``box``, one of this track's, as it should be ``ticks`` later (or earlier, if negative)."""
+        """Return ``box``, one of this track's boxes, where it is expected ``ticks`` later (earlier, if negative)."""
         dx, dy = self.velocity
         return box.moved(dx * ticks, dy * ticks)
 
 
 @dataclass(slots=True)
 class _Slot:
-    """A frame that waits, and what covers it so far."""
+    """A waiting frame, and the boxes that cover it so far."""
 
     pts: int
     black: bool = False
@@ -56,11 +56,11 @@ class _Slot:
 
 
 def link(frames: Iterable[FrameDetections], time_base: Fraction, options: LinkOptions) -> Iterator[FrameTracks]:
-    """One :class:`FrameTracks` for each frame, in order; at most ``max(gap, hold)`` seconds behind.
+    """Yield one :class:`FrameTracks` per frame, in order, with a delay of at most ``max(gap, hold)`` seconds.
 
-    A track's detections lie at most ``gap`` apart; what lies between is filled linearly. Before its first and after
-    its last detection it is held for ``hold``, moving on as it moved. Nothing crosses a cut. Raises ValueError for
-    frames whose pts do not ascend.
+    Successive detections of a track are at most ``gap`` apart; frames between them get interpolated boxes. Before its
+    first and after its last detection, a track is held for ``hold`` and keeps moving at its velocity. No track crosses
+    a shot cut. Raises ValueError if the pts of the frames do not ascend.
     """
     linker = _Linker(time_base, options)
     for frame in frames:
@@ -77,7 +77,7 @@ class _Linker:
         self.motion, self.coast = ticks(MOTION_SECONDS), ticks(COAST_SECONDS)
         self.least_motion = max(1, ticks(LEAST_MOTION_SECONDS))
         self.delay = max(self.gap, self.hold)
-        self.settle = min(self.motion, self.delay - self.hold)  # a velocity to hold by is awaited this long
+        self.settle = min(self.motion, self.delay - self.hold)  # how long the hold waits for a velocity
         self.slots: deque[_Slot] = deque()
         self.tracks: list[_Track] = []
         self.numbers = 0
@@ -105,7 +105,7 @@ class _Linker:
             yield _shown(self.slots.popleft())
 
     def finish(self) -> Iterator[FrameTracks]:
-        """The end of a shot: no track goes on, no frame waits."""
+        """End the shot: end all tracks and yield all waiting frames."""
         for track in self.tracks:
             self._trail(track)
         self.tracks = []
@@ -113,14 +113,14 @@ class _Linker:
             yield _shown(self.slots.popleft())
 
     def _retire(self, pts: int) -> None:
-        """End the tracks that nothing can continue any more, before the frames of their hold are shown."""
+        """End the tracks that no detection can continue any more, before the frames of their hold are yielded."""
         for track in self.tracks:
             if pts - track.last > self.delay:
                 self._trail(track)
         self.tracks = [track for track in self.tracks if pts - track.last <= self.delay]
 
     def _observe(self, slot: _Slot, track: _Track | None, detection: Detection) -> None:
-        """Continue a track with a detection, or begin one."""
+        """Continue ``track`` with a detection, or begin a new track."""
         pts, box = slot.pts, detection.box
         if track is None:
             track = _Track(pts, pts, box, box)
@@ -145,7 +145,7 @@ class _Linker:
         return takewhile(lambda slot: slot.pts > pts, reversed(self.slots))
 
     def _lead(self, track: _Track) -> None:
-        """Hold a track before its first detection, once."""
+        """Add the hold before a track's first detection, once."""
         if track.led:
             return
         track.led = True
@@ -154,7 +154,7 @@ class _Linker:
                 slot.boxes.append((track, track.moved(track.start, slot.pts - track.first)))
 
     def _trail(self, track: _Track) -> None:
-        """Hold a track after its last detection."""
+        """Add the hold after a track's last detection."""
         self._lead(track)
         for slot in self._slots_after(track.last):
             if slot.pts - track.last <= self.hold:
@@ -169,9 +169,10 @@ def _shown(slot: _Slot) -> FrameTracks:
 
 
 def _pairs(expected: list[Box], detections: Sequence[Detection], birth: float) -> dict[int, int]:
-    """Which expected box each detection continues: the surest pair first, each box in one pair at most.
+    """Match detections to expected boxes: the best pair first, each box in at most one pair.
 
-    Strong detections choose before weak ones, overlap counts before nearness; ties go by order.
+    Return the index of the expected box for each matched index of a detection. Strong detections are matched before
+    weak ones, and overlapping boxes before near ones; ties are broken by order.
     """
     found = []
     rows = [(*d.box.centre, max(d.box.w, d.box.h) / 2, d) for d in detections]
@@ -180,7 +181,7 @@ def _pairs(expected: list[Box], detections: Sequence[Detection], birth: float) -
         reach = max(box.w, box.h) / 2
         for index, (x1, y1, reach1, detection) in enumerate(rows):
             if abs(x - x1) > reach + reach1 or abs(y - y1) > reach + reach1:
-                continue  # neither do they overlap nor are they near
+                continue  # neither overlapping nor near
             affinity = _affinity(box, detection.box)
             if affinity is not None:
                 found.append((detection.score < birth, *affinity, at, index))
@@ -194,7 +195,7 @@ def _pairs(expected: list[Box], detections: Sequence[Detection], birth: float) -
 
 
 def _affinity(a: Box, b: Box) -> tuple[bool, float] | None:
-    """How surely two boxes are one face, the surest least: those that overlap, then near ones of similar size."""
+    """Return a sort key, best match first: overlapping boxes, then near boxes of similar size; None for no match."""
     overlap = intersection_over_union(a, b)
     if overlap >= MIN_OVERLAP:
         return False, -overlap
@@ -202,5 +203,5 @@ def _affinity(a: Box, b: Box) -> tuple[bool, float] | None:
         return None
     (ax, ay), (bx, by) = a.centre, b.centre
     apart = (ax - bx) ** 2 + (ay - by) ** 2
-    size = sqrt(a.area * b.area)  # squared pixels
+    size = sqrt(a.area * b.area)  # in square pixels
     return (True, apart / size) if apart <= MAX_DISTANCE**2 * size and size > 0 else None

@@ -1,4 +1,4 @@
-"""What a pixel format's name says: FFmpeg's names, for the formats whose planes the farm paints on."""
+"""Properties of pixel formats by FFmpeg's names, for the formats whose planes the farm paints on."""
 
 import re
 from dataclasses import dataclass
@@ -7,20 +7,21 @@ _SUBSAMPLING = {"410": (4, 4), "411": (4, 1), "420": (2, 2), "422": (2, 1), "440
 _YUV = re.compile(r"yuv(?P<alpha>a?)(?P<full>j?)(?P<chroma>4[1-4][0-4])p(?P<bits>9|1[0-6])?(?P<order>le|be)?")
 _GRAY = re.compile(r"gray(?P<bits>9|1[0-6])?(?P<order>le|be)?")
 _GBR = re.compile(r"gbr(?P<alpha>a?)p(?P<bits>9|1[0-6])?(?P<order>le|be)?")
-#: Packed formats: the letters are the samples of a pixel in memory, ``0`` is unused.
+#: Packed formats: the letters are the samples of a pixel in memory order; ``0`` is unused.
 _PACKED = re.compile(r"(?P<samples>rgb|bgr|rgba|bgra|argb|abgr|rgb0|bgr0|0rgb|0bgr)(24)?")
 
 
-#: H.273's video_full_range_flag as FFmpeg numbers it (AVCOL_RANGE_JPEG).
+#: H.273's video_full_range_flag in FFmpeg's numbering (AVCOL_RANGE_JPEG).
 FULL_RANGE = 2
 
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """A pixel format. ``across`` and ``down``: luma samples a chroma sample covers; ``bits`` of a sample.
+    """A pixel format.
 
-    ``family``: ``yuv``, ``gray`` or ``rgb``. ``samples``: the names of a pixel's samples in memory where they are
-    packed into one plane (``bgra``), else empty. Samples above 8 bits are little-endian 16-bit words.
+    ``family``: ``yuv``, ``gray`` or ``rgb``. ``bits``: bits per sample. ``across`` and ``down``: luma samples per
+    chroma sample, horizontally and vertically. ``samples``: the names of a pixel's samples in memory order if they are
+    packed into one plane (``bgra``), otherwise empty. Samples above 8 bits are little-endian 16-bit words.
     """
 
     name: str
@@ -38,7 +39,7 @@ class PixelFormat:
 
 
 def pixel_format(name: str) -> PixelFormat | None:
-    """The format called ``name``; None for one whose samples cannot be painted on as they lie in memory."""
+    """Return the format called ``name``; None if its samples cannot be painted in place."""
     if match := _YUV.fullmatch(name):
         if match["chroma"] not in _SUBSAMPLING or match["order"] == "be":
             return None
@@ -56,10 +57,10 @@ def pixel_format(name: str) -> PixelFormat | None:
 
 
 def is_full_range(pix_fmt: str, color_range: int) -> bool:
-    """Whether samples use all their values, by FFmpeg's ``color_range`` or its older mark in the format's name."""
+    """Return whether samples use the full range: by FFmpeg's ``color_range``, or its older marker in the name."""
     return color_range == FULL_RANGE or pix_fmt.startswith("yuvj")
 
 
 def plain_format(name: str) -> str:
-    """A pixel format's name without FFmpeg's deprecated mark of the full range (``yuvj420p`` is ``yuv420p``)."""
+    """Return the name without FFmpeg's deprecated full-range marker (``yuvj420p`` becomes ``yuv420p``)."""
     return name.replace("yuvj", "yuv")

@@ -1,4 +1,4 @@
-"""What link writes for a chunk: for every frame the boxes of the tracks in it, as JSON lines."""
+"""Tracks of a chunk: the boxes of all tracks in every frame, stored as JSON lines."""
 
 import json
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from farm.domain.geometry import Box
 
 @dataclass(frozen=True, slots=True)
 class TrackedBox:
-    """Where one track is in one frame, in source pixels. Boxes are the faces', without the margin."""
+    """The box of one track in one frame, in source pixels. It is the face's box, without the margin."""
 
     track: int
     box: Box
@@ -16,9 +16,9 @@ class TrackedBox:
 
 @dataclass(frozen=True, slots=True)
 class FrameTracks:
-    """All tracked boxes of one frame, in order of their track.
+    """All tracked boxes of one frame, ordered by track.
 
-    ``black``: all of the frame has to be covered. ``sketch``: that of the frame in which the boxes are.
+    ``black``: all of the frame must be covered. ``sketch``: identifies the frame that the boxes belong to.
     """
 
     pts: int
@@ -28,12 +28,12 @@ class FrameTracks:
 
 
 def dump_frame(frame: FrameTracks) -> str:
-    """One line of JSON: ``[pts, [[track, x, y, w, h], ...], black, sketch]``."""
+    """Return one line of JSON: ``[pts, [[track, x, y, w, h], ...], black, sketch]``."""
     rows = [[b.track, b.box.x, b.box.y, b.box.w, b.box.h] for b in frame.boxes]
     return json.dumps([frame.pts, rows, int(frame.black), frame.sketch], separators=(",", ":"))
 
 
 def load_frame(line: str) -> FrameTracks:
-    """The inverse of :func:`dump_frame`."""
+    """Parse the output of :func:`dump_frame`."""
     pts, rows, black, sketch = json.loads(line)
     return FrameTracks(pts, tuple(TrackedBox(r[0], Box(*r[1:])) for r in rows), bool(black), sketch)

@@ -1,4 +1,4 @@
-"""What the benchmarks measure against: ``deface`` in an environment of its own, and plain ``ffmpeg``."""
+"""Fixtures for the benchmarks: ``deface`` in its own environment, plain ``ffmpeg``, and footage."""
 
 import os
 import subprocess
@@ -20,14 +20,14 @@ RIVAL_PACKAGES = ("deface==1.5.0", "onnxruntime", "opencv-python-headless")
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """How long a command took, in seconds: by the clock, and of all processors."""
+    """The duration of a command in seconds: wall-clock time, and CPU time over all processors."""
 
     wall: float
     cpu: float
 
 
 def timed(command: Sequence[object], env: dict[str, str] | None = None) -> Timed:
-    """Run a command to its end; everything that it started is counted."""
+    """Run a command to its end and measure it, including its child processes."""
     before, began = os.times(), time.monotonic()
     subprocess.run([str(w) for w in command], env=env, check=True, capture_output=True)
     after = os.times()
@@ -37,13 +37,13 @@ def timed(command: Sequence[object], env: dict[str, str] | None = None) -> Timed
 
 @pytest.fixture(scope="session")
 def deface() -> Path:
-    """``deface`` 1.5.0 with onnxruntime, its faster backend, in an environment of its own."""
+    """``deface`` 1.5.0 with onnxruntime, its faster backend, in its own environment."""
     binary = RIVAL / "bin" / "deface"
     if not binary.exists():
         subprocess.run([sys.executable, "-m", "venv", str(RIVAL)], check=True)
         pip = [str(RIVAL / "bin" / "python"), "-m", "pip", "install", "--quiet"]
         subprocess.run([*pip, *RIVAL_PACKAGES], check=True)
-        # deface asks for opencv-python, which wants libraries of a desktop: leave the headless one
+        # deface requires opencv-python, which needs desktop libraries: keep only the headless build
         subprocess.run([*pip[:3], "uninstall", "--quiet", "--yes", "opencv-python"], check=True)
         subprocess.run([*pip, "--force-reinstall", "--no-deps", "opencv-python-headless"], check=True)
     return binary
@@ -57,7 +57,7 @@ def ffmpeg() -> Path:
 
 @pytest.fixture(scope="session")
 def street_1080p(ffmpeg: Path, make_clip: ClipMaker, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """A minute of 1080p: the crowd of the footage, repeated; without footage the demo's own clip. (name, path)"""
+    """One minute of 1080p as (name, path): the crowd of the footage, repeated; without footage, the demo clip."""
     folder = Path(os.environ.get("FARM_TEST_DATA") or PROJECT.parent / "shared" / "data")
     crowd = folder / "truth" / "crowd1080.mp4"
     if crowd.is_file():
@@ -68,7 +68,7 @@ def street_1080p(ffmpeg: Path, make_clip: ClipMaker, tmp_path_factory: pytest.Te
 
 
 def repeated(ffmpeg: Path, source: Path, times: int, out: Path) -> Path:
-    """A video several times over, its packets untouched."""
+    """Repeat a video ``times`` times without re-encoding it."""
     loop = ["-stream_loop", times - 1, "-i", source, "-c", "copy", "-video_track_timescale", 90000, out]
     subprocess.run([str(w) for w in (ffmpeg, "-v", "error", "-y", *loop)], check=True)
     return out
@@ -76,14 +76,14 @@ def repeated(ffmpeg: Path, source: Path, times: int, out: Path) -> Path:
 
 @pytest.fixture
 def bench_farm(tmp_path: Path, weights: Path, redis_server: Path) -> Iterator[Farm]:
-    """A farm of two CPU workers."""
+    """A farm with two CPU workers."""
     farm = Farm(tmp_path / "home", weights)
     yield farm
     farm.close()
 
 
 def report(title: str, rows: Sequence[Sequence[object]]) -> None:
-    """Print a Markdown table, as docs/benchmarks.md has it."""
+    """Print a Markdown table in the format of docs/benchmarks.md."""
     lines = ["| " + " | ".join(str(c) for c in row) + " |" for row in rows]
     lines.insert(1, "|" + "---|" * len(rows[0]))
     print(f"\n\n{title}\n\n" + "\n".join(lines))

@@ -1,4 +1,4 @@
-"""How many faces still show, beside ``deface``, on a video whose every face is known. Needs the footage."""
+"""Compare the number of visible faces with ``deface``, on a video with ground truth. Needs the footage."""
 
 import json
 import subprocess
@@ -49,7 +49,7 @@ def test_leaks_beside_deface(bench_farm: Farm, footage: Path, deface: Path, tmp_
         rows.append(
             [name, r["leaked_pct"], *sizes, r["longest_exposed_frames"], r["outside_changed_pct"], r["outside_psnr"]]
         )
-    report("Faces that still show, crowd720", rows)
+    report("Faces left visible, crowd720", rows)
     for ours, theirs in (("farm submit", "deface --scale 640x360"), ("farm submit --detect-size 1280", "deface")):
         assert found[ours]["leaked_pct"] < found[theirs]["leaked_pct"]
         assert found[ours]["outside_changed_pct"] <= 1.5 * found[theirs]["outside_changed_pct"]

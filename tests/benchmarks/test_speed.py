@@ -1,4 +1,4 @@
-"""Speed and memory, as ratios within one run. Prints tables; asserts nothing about time."""
+"""Measure speed and memory as ratios within one run. Prints tables; asserts nothing about time."""
 
 import os
 import threading
@@ -30,28 +30,28 @@ def test_whole_job_beside_ffmpeg_and_deface(
     job: list[Timed] = []
     row: dict[str, Any] = {}
     spent: list[tuple[str, str, float]] = []
-    for _ in range(2):  # in turn, so that a machine that slows down slows both
+    for _ in range(2):  # alternate, so that a machine that slows down slows both
         plain.append(timed([ffmpeg, "-v", "error", "-y", "-i", source, *encode, tmp_path / "plain.mp4"]))
         began, row = time.monotonic(), bench_farm.json("submit", source, "-o", out, "--overwrite")
         job.append(Timed(time.monotonic() - began, 0))
         spent = [(s["stage"], part, sec) for s in row["stages"] for part, sec in s["spent"].items()]
-        bench_farm.home.rename(bench_farm.home.with_name(f"home{len(job)}"))  # nothing to be reused
+        bench_farm.home.rename(bench_farm.home.with_name(f"home{len(job)}"))  # so that nothing is reused
     frames = row["frames"]
     rival = timed([deface, short, "-o", tmp_path / "rival.mp4"])
     rival_frames = _RIVAL_SECONDS * frames / row["seconds"]
     ours, theirs = frames / min(j.wall for j in job), frames / min(p.wall for p in plain)
     slow = rival_frames / rival.wall
     report(
-        f"The whole job, {name}, {frames} frames 1920x1080, two CPU workers, start-up included",
+        f"A whole job, {name}, {frames} frames 1920x1080, two CPU workers, including start-up",
         [
-            ["", "frames/s", "ours against it"],
+            ["", "frames/s", "ours relative to it"],
             ["farm submit", f"{ours:.1f}", ""],
             ["ffmpeg, same preset and crf", f"{theirs:.1f}", f"{ours / theirs:.2f}×"],
             [f"deface ({_RIVAL_SECONDS} s of it)", f"{slow:.2f}", f"{ours / slow:.1f}×"],
         ],
     )
     rows = [[stage, part, f"{1000 * sec / frames:.1f}"] for stage, part, sec in spent]
-    report("Core-milliseconds a frame", [["stage", "part", "ms"], *rows])
+    report("Core-milliseconds per frame", [["stage", "part", "ms"], *rows])
 
 
 def test_one_second(bench_farm: Farm, make_clip: ClipMaker, tmp_path: Path) -> None:
@@ -65,12 +65,12 @@ def test_one_second(bench_farm: Farm, make_clip: ClipMaker, tmp_path: Path) -> N
     steps = [("start-up, probe, plan", at["detecting"] - start)]
     names = ("detecting", "linking", "redacting", "composing", "done")
     steps += [(a, at[b] - at[a]) for a, b in pairwise(names)]
-    steps.append(("stopping", wall - (at["done"] - start)))
+    steps.append(("shutdown", wall - (at["done"] - start)))
     report(f"A clip of 1 s: {wall:.1f} s", [["step", "s"], *[[n, f"{s:.2f}"] for n, s in steps]])
 
 
 class _Peak(threading.Thread):
-    """Watches the memory of all descendants of this process, by command line."""
+    """Records the peak memory of all descendants of this process, by kind of process."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)

@@ -1,4 +1,4 @@
-"""A farm as its user has it: a home of its own, the installed command, the real model."""
+"""A farm as a user runs it: with its own home, the installed command and the real model."""
 
 import json
 import os
@@ -32,7 +32,7 @@ class Farm:
         self._spawned: list[subprocess.Popen[str]] = []
 
     def run(self, *words: object, code: int | None = 0, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-        """Run ``farm`` to its end, and check its exit code."""
+        """Run ``farm`` to its end and check its exit code."""
         done = subprocess.run(
             [sys.executable, "-m", "farm", *map(str, words)],
             env=self.env, capture_output=True, text=True, timeout=timeout, check=False,
@@ -42,11 +42,11 @@ class Farm:
         return done
 
     def json(self, *words: object, code: int | None = 0) -> Any:
-        """The facts that a command prints with --json."""
+        """Return the facts that a command prints with --json."""
         return json.loads(self.run(*words, "--json", code=code).stdout)
 
     def spawn(self, *words: object) -> subprocess.Popen[str]:
-        """Start ``farm`` and go on."""
+        """Start ``farm`` without waiting for it."""
         process = subprocess.Popen(
             [sys.executable, "-m", "farm", *map(str, words)],
             env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
@@ -55,40 +55,40 @@ class Farm:
         return process
 
     def up(self, *words: object) -> "subprocess.Popen[str]":
-        """``farm up``, until its workers are alive."""
+        """Start ``farm up`` and wait until its workers are alive."""
         process = self.spawn("up", "--no-flower", *words)
         self.wait_until(lambda: sum(w["alive"] for w in self.json("status")["workers"]) == 2, "two workers", process)
         return process
 
     def wait_until(self, holds: Callable[[], bool], what: str, process: Any = None, seconds: float = 120) -> None:
-        """Poll until something holds."""
+        """Poll until ``holds`` returns True; fail if ``process`` ends first or ``seconds`` pass."""
         until = time.monotonic() + seconds
         while not holds():
-            assert time.monotonic() < until, f"not within {seconds} s: {what}\n{self.logs()}"
-            assert process is None or process.poll() is None, f"ended before: {what}\n{process.stdout.read()}"
+            assert time.monotonic() < until, f"timed out after {seconds} s: {what}\n{self.logs()}"
+            assert process is None or process.poll() is None, f"process ended before: {what}\n{process.stdout.read()}"
             time.sleep(0.1)
 
     def job(self) -> Any:
-        """The newest job, with its events."""
+        """Return the newest job, with its events."""
         jobs = self.json("list")
         return self.json("status", jobs[0]["id"]) if jobs else None
 
     def chunks_done(self, stage: str) -> int:
-        """Chunks that a stage of the newest job has finished."""
+        """Return the number of finished chunks in a stage of the newest job."""
         job = self.job()
         return next(s["chunks_done"] for s in job["stages"] if s["stage"] == stage) if job else 0
 
     def worker_pids(self) -> list[int]:
-        """The Celery processes of the live workers."""
+        """Return the process ids of the live workers' Celery processes."""
         return [w["pid"] for w in self.json("status")["workers"] if w["alive"]]
 
     def logs(self) -> str:
-        """The ends of all logs, for a failing test."""
+        """Return the last part of every log, for a failing test."""
         parts = [f"--- {p.name}\n{p.read_text()[-1500:]}" for p in sorted((self.home / "logs").glob("*.log"))]
         return "\n".join(parts)
 
     def kill_all(self, process: "subprocess.Popen[str]") -> None:
-        """``kill -9`` of the command and of everything that belongs to it, at once."""
+        """Send SIGKILL to the command and to all its processes at once."""
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
         for member in family:
             member.kill()
@@ -96,7 +96,7 @@ class Farm:
         psutil.wait_procs(family, timeout=10)
 
     def close(self) -> None:
-        """End what is left."""
+        """Stop all processes that are still running."""
         for process in self._spawned:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
@@ -117,19 +117,19 @@ def farm(tmp_path: Path, weights: Path, redis_server: Path) -> Iterator[Farm]:
 
 
 def frames_of(path: Path) -> list[tuple[float, bool]]:
-    """Every frame of a video, decoded: its time in seconds."""
+    """Decode a video and return, for every frame, its time in seconds and whether it is corrupt."""
     with av.open(str(path)) as container:
         return [(float(f.pts * f.time_base), f.is_corrupt) for f in container.decode(video=0)]  # type: ignore[operator]
 
 
 def audio_of(path: Path) -> list[tuple[float, bytes]]:
-    """Every audio packet: its time in seconds and its bytes."""
+    """Return the time in seconds and the bytes of every audio packet."""
     with av.open(str(path)) as container:
         packets = container.demux(audio=0)
         return [(float(p.pts * p.time_base), bytes(p)) for p in packets if p.size and p.pts is not None]
 
 
 def assert_exact(source: Path, redacted: Path) -> None:
-    """The same frames at the same times, the same audio."""
+    """Assert that both videos have frames at the same times and the same audio."""
     assert frames_of(redacted) == frames_of(source)
     assert audio_of(redacted) == audio_of(source)

@@ -1,4 +1,4 @@
-"""Things are killed and emptied in the middle of a job: it ends with a verified output, no chunk done twice."""
+"""Kill processes and empty Redis in the middle of a job: it ends with a verified output, and no chunk is done twice."""
 
 import subprocess
 from pathlib import Path
@@ -22,16 +22,16 @@ def long_clip(make_clip: ClipMaker) -> Path:
 
 
 def begin(farm: Farm, source: Path, out: Path) -> "subprocess.Popen[str]":
-    """A farm with a job that has finished some chunks."""
+    """Start a farm and a job, and wait until some chunks are finished."""
     up = farm.up()
-    # sought at double size: the job has to last long enough to be disturbed
+    # detect at twice the size, so that the job lasts long enough to be disturbed
     farm.run("submit", source, "-o", out, "--chunk-seconds", 1, "--detect-size", 1280, "--detach")
     farm.wait_until(lambda: farm.chunks_done("detect") >= 3, "three chunks", up)
     return up
 
 
 def end(farm: Farm, source: Path, out: Path) -> Any:
-    """Wait for the job; check the output and the record."""
+    """Wait for the job, then check the output and the database."""
     job = farm.json("list")[0]["id"]
     farm.run("watch", job)
     assert_exact(source, out)
@@ -75,7 +75,7 @@ def test_only_the_main_process_is_killed(farm: Farm, long_clip: Path, tmp_path: 
     up.kill()
     up.wait()
     gone, left = psutil.wait_procs(family, timeout=15)
-    assert left == [], "orphans work on unseen"
+    assert left == [], "orphaned processes keep running"
     assert gone
     farm.up()
     end(farm, long_clip, out)

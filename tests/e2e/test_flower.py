@@ -1,4 +1,4 @@
-"""Flower over a running farm: both workers by their devices' names, tasks by readable names and arguments."""
+"""Flower on a running farm shows workers by device name, and tasks with readable names and arguments."""
 
 import shutil
 import socket
@@ -34,7 +34,7 @@ def answers(url: str) -> bool:
 
 
 def page(url: str, profile: Path) -> str:
-    """A page's text after its scripts ran, in a real browser."""
+    """Return a page's DOM after its scripts have run in a real browser."""
     assert CHROMIUM is not None
     words = [CHROMIUM, *QUIET, f"--user-data-dir={profile}", "--dump-dom", url]
     return subprocess.run(words, capture_output=True, text=True, timeout=90, check=True).stdout
@@ -42,7 +42,7 @@ def page(url: str, profile: Path) -> str:
 
 def test_flower_shows_workers_and_tasks(farm: Farm, clip: Path, tmp_path: Path) -> None:
     if CHROMIUM is None:
-        pytest.skip("no Chromium here: install chromium")
+        pytest.skip("Chromium is not installed")
     port = free_port()
     farm.env["FARM_FLOWER_PORT"] = str(port)
     address = f"http://127.0.0.1:{port}"
@@ -59,7 +59,7 @@ def test_flower_shows_workers_and_tasks(farm: Farm, clip: Path, tmp_path: Path) 
     for shown in (f"job={job}, stage=detect, chunk=1/2", f"job={job}, stage=compose, chunk=1/1"):
         assert shown in tasks
     request = urllib.request.Request(f"{address}/api/worker/shutdown/cpu0@{host}", method="POST")
-    with pytest.raises(urllib.error.HTTPError) as refused:  # a view, never a control
+    with pytest.raises(urllib.error.HTTPError) as refused:  # Flower is read-only
         urllib.request.urlopen(request, timeout=10)
     assert refused.value.code in (401, 403)
     refused.value.close()

@@ -1,4 +1,4 @@
-"""The mask of every frame is the same whatever the chunk length and the number of workers."""
+"""The mask of every frame is the same for every chunk length and number of workers."""
 
 import hashlib
 from pathlib import Path
@@ -17,7 +17,7 @@ SIZE = (320, 180)
 
 
 def masks(farm: Farm, source: Path, out: Path, chunk: int, workers: int, size: tuple[int, int] = SIZE) -> list[str]:
-    """Redact in a home of its own, so that nothing is found again; a digest of every frame's mask."""
+    """Redact in a new home, so that nothing is reused, and return a digest of every frame's mask."""
     fresh = Farm(farm.home / f"{chunk}s-{workers}w", Path(farm.env["FARM_MODELS_DIR"]))
     words = ("--chunk-seconds", chunk, "--devices", f"cpu:{workers}")
     row = fresh.json("submit", source, "-o", out / f"{chunk}-{workers}.mp4", *words)

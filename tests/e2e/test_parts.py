@@ -1,4 +1,4 @@
-"""Parts, samples, pictures and smaller copies of a video, as a user asks for them."""
+"""Parts, samples, pictures and scaled copies of a video, through the command line."""
 
 import csv
 from fractions import Fraction
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 
 
 def times_of(path: Path) -> list[Fraction]:
-    """Every frame's time in seconds, exactly."""
+    """Return every frame's exact time in seconds."""
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
     return [f.pts * f.time_base for f in frames if f.pts is not None and f.time_base is not None]
@@ -57,7 +57,7 @@ def test_frames_as_pictures(farm: Farm, clip: Path, tmp_path: Path) -> None:
     black = shown.max(axis=2) < 8
     assert 0.002 < (black & (original.max(axis=2) > 60)).mean() < 0.5  # the face
     same = np.abs(shown - original).max(axis=2) < 4
-    assert same.mean() > 0.5  # and nothing was lost elsewhere
+    assert same.mean() > 0.5  # nothing changed elsewhere
     assert "is not empty" in farm.run("submit", clip, "--frames", folder, code=4).stderr
     in_the_way = folder / "frames.csv"
     assert "is not a folder" in farm.run("submit", clip, "--frames", in_the_way, code=4).stderr

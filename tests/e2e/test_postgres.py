@@ -1,4 +1,4 @@
-"""The whole farm over PostgreSQL, by changing one URL."""
+"""The whole farm on PostgreSQL, by changing one URL."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def test_postgres_in_place_of_sqlite(farm: Farm, fresh_postgres: str, clip: Path
     farm.up()
     farm.run("submit", clip, "-o", tmp_path / "out.mp4", "--chunk-seconds", 1)
     for pid in farm.worker_pids():
-        assert "FARM_HOME" in psutil.Process(pid).environ()  # the environment can be looked at
+        assert "FARM_HOME" in psutil.Process(pid).environ()  # the environment is readable
         assert "FARM_DATABASE_URL" not in psutil.Process(pid).environ()
     assert_exact(clip, tmp_path / "out.mp4")
     assert farm.json("list")[0]["status"] == "done"

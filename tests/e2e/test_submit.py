@@ -1,4 +1,4 @@
-"""``farm submit`` as its user runs it: video in, video out, nothing else changed; rubbish in, one line out."""
+"""``farm submit`` as a user runs it: a video is redacted and nothing else changes; bad input gives one error line."""
 
 import hashlib
 import os
@@ -83,13 +83,13 @@ def test_other_options_do_not_race_an_unfinished_job_for_its_output(farm: Farm, 
     first = farm.json(*words, "--end", "0.2s")["id"]
     done = farm.run(*words, "--end", "0.4s", code=4)
     assert f"farm cancel {first}" in done.stderr
-    assert farm.json(*words, "--end", "0.2s")["id"] == first  # the same is not in its own way
+    assert farm.json(*words, "--end", "0.2s")["id"] == first  # an identical job does not block itself
     farm.run("cancel", first)
     assert farm.json(*words, "--end", "0.4s")["id"] != first
 
 
 def bad(tmp_path: Path, kind: str, clip: Path) -> tuple[Path, list[object], int, str]:
-    """A bad input: the video, more arguments, the exit code, and a word that the one line has to say."""
+    """Make a bad input: the video, more arguments, the exit code, and a text that the error line must contain."""
     video = tmp_path / "in.mp4"
     content = clip.read_bytes()
     table: dict[str, tuple[bytes | None, list[object], int, str]] = {
@@ -134,7 +134,7 @@ def test_a_folder_and_a_file_nobody_may_read(farm: Farm, clip: Path, tmp_path: P
     video = Path(shutil.copy(clip, tmp_path / "in.mp4"))
     video.chmod(0)
     if os.access(video, os.R_OK):
-        pytest.skip("this user may read every file")
+        pytest.skip("this user can read every file")
     assert "in.mp4" in farm.run("submit", video, code=3).stderr
 
 

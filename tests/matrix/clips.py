@@ -1,6 +1,6 @@
-"""Clips with one property each, made by ffmpeg: what the matrix and the mutations go through.
+"""Clips with one property each, made by ffmpeg: the input of the matrix and of the mutations.
 
-All show the same 40 pictures: a soft background and two bright green patches, which the stub detector takes for faces.
+All show the same 40 pictures: a soft background and two bright green patches, which the stub detector reports as faces.
 """
 
 import shlex
@@ -48,7 +48,7 @@ _HELD_BY_FFV1 = (
 _HDR = "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:range=limited:hdr10=1:repeat-headers=1"
 _MASTERING = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400"
 
-#: Name to what comes after ``ffmpeg``; ``&&`` begins another run. ``{picture}``: the pictures as an input.
+#: Name to the arguments of ``ffmpeg``; ``&&`` separates runs. ``{picture}``: the pictures as an input.
 CLIPS: dict[str, str] = {
     # time
     "cfr.mp4": "{picture} {tone} {x264} -c:a aac",
@@ -102,7 +102,7 @@ CLIPS: dict[str, str] = {
     " -color_primaries bt2020 -color_trc arib-std-b67 -colorspace bt2020nc",
     "anamorphic.mp4": "{picture} {x264} -vf setsar=4/3",
     "anamorphic.mkv": "{picture} {x264} -vf setsar=4/3",
-    # which way up
+    # orientation
     **{
         f"{'mirrored' if mirror else 'turned'}_{turn}.mp4": "{picture} {tone} {x264} {prev}.mp4 && "
         f"-display_rotation {turn} {'-display_hflip' if mirror else ''} -i {{prev}}.mp4 -c copy"
@@ -119,7 +119,7 @@ CLIPS: dict[str, str] = {
     "resized.ts": "{picture} {x264} {prev}.a.ts"
     " && {picture} -vf scale=192:144 -output_ts_offset 1.5 {x264} {prev}.b.ts"
     " && -i concat:{prev}.a.ts|{prev}.b.ts -c copy -copyts",
-    # two fields a frame
+    # interlaced
     "tff_h264.mp4": "{picture} {tone} -vf setfield=tff {x264} -flags +ildct+ilme -x264-params tff=1",
     "bff_h264.mkv": "{picture} -vf setfield=bff {x264} -flags +ildct+ilme -x264-params bff=1",
     "tff_mpeg2.ts": "{picture} -vf setfield=tff {mpeg2} -flags +ildct+ilme -field_order tt",
@@ -153,12 +153,12 @@ CLIPS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Kitchen:
-    """Makes clips in a folder, each once."""
+    """Creates clips in a folder, each clip once."""
 
     folder: Path
 
     def clip(self, name: str, recipe: str | None = None) -> Path:
-        """The path of the clip called ``name``; read only."""
+        """Return the path of the clip called ``name``; do not modify the file."""
         path = self.folder / name
         if path.exists():
             return path
@@ -170,7 +170,7 @@ class Kitchen:
         return unfinished.rename(path)
 
     def _lay_out(self) -> None:
-        """The files that clips are made of."""
+        """Create the files that the clips are made from."""
         if (self.folder / "cover.png").exists():
             return
         self.folder.mkdir(parents=True, exist_ok=True)

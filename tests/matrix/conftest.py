@@ -1,4 +1,4 @@
-"""Clips of the matrix."""
+"""Fixtures of the matrix."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from tests.matrix.clips import Kitchen
 
 @pytest.fixture(scope="session")
 def kitchen(tmp_path_factory: pytest.TempPathFactory) -> Kitchen:
-    """Makes the clips, each when it is first asked for."""
+    """Create each clip when it is first requested."""
     return Kitchen(tmp_path_factory.mktemp("kitchen"))

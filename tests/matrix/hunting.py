@@ -1,4 +1,4 @@
-"""Runs damaged files through the farm, each with a limit on time and memory, in processes that may die of it."""
+"""Run damaged files through the farm, with a limit on time and memory per file, in processes that may crash."""
 
 import json
 import queue
@@ -22,8 +22,8 @@ _START_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Ending:
-    """How one mutation ended: ``verified`` or ``refused``, which are right; else ``hang``, ``crash``, ``exception``,
-    ``wrong`` (an output that the checker refuses). ``said``: the error's line, or what was wrong.
+    """How one mutation ended: ``verified`` or ``refused``, which are correct; otherwise ``hang``, ``crash``,
+    ``exception`` or ``wrong`` (an output that the checker rejects). ``said``: the error line, or what was wrong.
     """
 
     number: int
@@ -39,14 +39,14 @@ class Ending:
 
 
 class Victim:
-    """A process that works through damaged files; started anew when it died."""
+    """A process that handles damaged files; it is restarted after a crash."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
         self._answers: queue.Queue[str | None] = queue.Queue()
 
     def take(self, source: Path, folder: Path) -> tuple[str, str]:
-        """How one file ended, and what was said."""
+        """Process one file; return how it ended, and the message."""
         process = self._running()
         assert process.stdin
         try:
@@ -86,7 +86,7 @@ class Victim:
         return self._process
 
     def end(self) -> None:
-        """Ends the process."""
+        """Kill the process."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -97,7 +97,7 @@ class Victim:
 
 
 class _Gone(Exception):
-    """No answer will come."""
+    """The process will send no answer."""
 
     def __init__(self, how: str) -> None:
         super().__init__(how)
@@ -112,7 +112,7 @@ def _listen(process: "subprocess.Popen[str]", answers: "queue.Queue[str | None]"
 
 
 def hunt(kitchen: Kitchen, folder: Path, seed: int, numbers: Iterable[int], processes: int = 2) -> list[Ending]:
-    """All mutations of ``numbers``. What ended as it may not is left in ``folder``, named by seed and number."""
+    """Run the mutations ``numbers``. Files that ended incorrectly stay in ``folder``, named by seed and number."""
     sound = {name: kitchen.clip(name, recipe).read_bytes() for name, recipe in FILES.items()}
     idle: queue.Queue[Victim] = queue.Queue()
     victims = [Victim() for _ in range(processes)]
@@ -145,7 +145,7 @@ def hunt(kitchen: Kitchen, folder: Path, seed: int, numbers: Iterable[int], proc
 
 
 def summary(endings: Iterable[Ending]) -> str:
-    """Counts by file and ending, as Markdown, and a line for each that ended as it may not."""
+    """Return the counts by file and ending as Markdown, and a line for each mutation that ended incorrectly."""
     found = list(endings)
     hows = sorted({e.how for e in found})
     lines = [f"| file | {' | '.join(hows)} |", "|---" * (len(hows) + 1) + "|"]

@@ -1,4 +1,4 @@
-"""One source through all stages of the farm, in this process: real files, a real store, no queue and no database."""
+"""Run one source through all stages in this process: with real files and a real store, without queue and database."""
 
 import json
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from workers.vision.detectors.registry import create_detector
 from workers.vision.device import Device
 
 CHUNK_SECONDS = 0.6
-#: One solid colour over each face: whether a place is covered can be told from its pixels.
+#: One solid colour per face, so that the pixels show whether a region is covered.
 SOLID = JobOptions(
     detect=DetectOptions(model="stub", size=320), redact=RedactOptions(style="solid", preset="ultrafast", crf=14)
 )
@@ -36,7 +36,7 @@ _PLAN = "plans/p/manifest.json"
 
 
 class FixedDetector:
-    """Sees one face in each picture, left of the middle of what is shown upright, whatever is there."""
+    """Reports one face per picture, left of the centre of the upright picture, whatever it shows."""
 
     name = "fixed"
     batch_size = 4
@@ -53,7 +53,7 @@ class FixedDetector:
 
 @dataclass
 class Tools:
-    """What a worker has. ``weights``: the folder of the model's weights; None for the stub and the fixed detector."""
+    """A worker's tools. ``weights``: the folder of the model's weights; None for the stub and the fixed detector."""
 
     fixed: bool = False
     weights: Path | None = None
@@ -68,13 +68,13 @@ class Tools:
 
 
 def tools_for(clip: str) -> Tools:
-    """The stub detector; the fixed one for clips without green, or whose colours on a screen are not those in them."""
+    """Use the fixed detector for clips without green or whose displayed colours differ; otherwise the stub."""
     return Tools(fixed="gray" in clip or "hdr" in clip)
 
 
 @dataclass
 class Journey:
-    """Where an output lies and how it came about."""
+    """An output and the facts of how it was made."""
 
     source: Path
     output: Path
@@ -93,7 +93,7 @@ def travel(
     options: JobOptions = SOLID,
     chunk_seconds: float | None = CHUNK_SECONDS,
 ) -> Journey:
-    """Plans, detects, links, redacts and composes. Raises whatever the farm raises."""
+    """Plan, detect, link, redact and compose. Raises whatever the farm raises."""
     place = place_output(Request(source, folder, overwrite=True, options=options))
     manifest, slices = plan_manifest(source, chunk_seconds, 1, options.source)
     store = LocalStorage(folder / "store")
@@ -141,7 +141,7 @@ def _nobody(_: int) -> None:
 
 
 def _rectangles(store: LocalStorage, manifest: Manifest, tracks: Sequence[Artefact]) -> dict[Fraction, list[Rectangle]]:
-    """What was to be covered, by the time in the output."""
+    """Return the rectangles that must be covered, by time in the output."""
     found: dict[Fraction, list[Rectangle]] = {}
     for artefact in tracks:
         with store.fetch(artefact.key) as path:

@@ -1,4 +1,4 @@
-"""Where an MP4 track says that it ends: read from its boxes, without the farm's reader and without libavformat's."""
+"""The declared end of an MP4 track, read from its boxes without the farm's reader or libavformat."""
 
 import struct
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def declared_end(path: Path, track: int) -> tuple[Fraction, Fraction] | None:
-    """Seconds, and how coarsely they are said, of a track that has an edit list; None for any other."""
+    """Return the end in seconds and its resolution, for a track with an edit list; None for any other track."""
     for name, body in _boxes(path.read_bytes()):
         if name == b"moov":
             return _of_movie(body, track)

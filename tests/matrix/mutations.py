@@ -1,8 +1,8 @@
-"""Ten small files, and ways to damage them that a seed repeats."""
+"""Ten small files, and ways to damage them that are reproducible from a seed."""
 
 import random
 
-#: The clips that are damaged: every container and codec family that people have. Matroska with and without check sums.
+#: The clips to damage: all common containers and codec families; Matroska with and without checksums.
 FILES: dict[str, str] = {
     "fuzz_h264.mp4": "{picture} {tone} {x264} -c:a aac",
     "fuzz_hevc.mkv": "{picture} {x265} -write_crc32 0",
@@ -19,7 +19,7 @@ FILES: dict[str, str] = {
 
 
 def mutation(seed: int, number: int) -> tuple[str, str, random.Random]:
-    """The file that the mutation ``number`` damages, how, and the chance that decides where."""
+    """Return the file and the kind of damage of mutation ``number``, and the random source that decides where."""
     chance = random.Random(f"{seed}/{number}")
     names = list(FILES)
     kinds = list(KINDS)
@@ -27,47 +27,47 @@ def mutation(seed: int, number: int) -> tuple[str, str, random.Random]:
 
 
 def flip(content: bytearray, chance: random.Random) -> bytearray:
-    """A few bits turned over, anywhere."""
+    """Flip a few bits anywhere."""
     for _ in range(chance.choice((1, 3, 20, 200))):
         content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
     return content
 
 
 def flip_in_front(content: bytearray, chance: random.Random) -> bytearray:
-    """A few bits turned over among the headers."""
+    """Flip a few bits in the headers."""
     for _ in range(chance.choice((1, 2, 5))):
         content[chance.randrange(min(1500, len(content)))] ^= 1 << chance.randrange(8)
     return content
 
 
 def flip_at_the_end(content: bytearray, chance: random.Random) -> bytearray:
-    """A few bits turned over in the last part, where MP4 and AVI have their index."""
+    """Flip a few bits near the end, where MP4 and AVI have their index."""
     for _ in range(chance.choice((1, 2, 5))):
         content[-1 - chance.randrange(min(1500, len(content)))] ^= 1 << chance.randrange(8)
     return content
 
 
 def truncate(content: bytearray, chance: random.Random) -> bytearray:
-    """The end is gone."""
+    """Cut off the end."""
     return content[: chance.randrange(1, len(content))]
 
 
 def splice(content: bytearray, chance: random.Random) -> bytearray:
-    """Garbage in between."""
+    """Insert garbage."""
     at = chance.randrange(len(content))
     content[at:at] = chance.randbytes(chance.choice((1, 16, 188, 2000)))
     return content
 
 
 def overwrite(content: bytearray, chance: random.Random) -> bytearray:
-    """Garbage in place of what was there."""
+    """Overwrite bytes with garbage."""
     at, long = chance.randrange(len(content)), chance.choice((4, 64, 1000, 5000))
     content[at : at + long] = chance.randbytes(min(long, len(content) - at))
     return content
 
 
 def swap(content: bytearray, chance: random.Random) -> bytearray:
-    """Two blocks changed places."""
+    """Swap two blocks."""
     long = chance.choice((16, 188, 1024))
     if len(content) < 4 * long:
         return flip(content, chance)
@@ -77,7 +77,7 @@ def swap(content: bytearray, chance: random.Random) -> bytearray:
 
 
 def leave_out(content: bytearray, chance: random.Random) -> bytearray:
-    """A piece in the middle is gone."""
+    """Remove a piece from the middle."""
     at = chance.randrange(len(content))
     del content[at : at + chance.choice((1, 7, 188, 3000))]
     return content
@@ -89,6 +89,6 @@ KINDS = {
 
 
 def damaged(content: bytes, kind: str, chance: random.Random) -> bytes:
-    """The damaged bytes; never the sound ones."""
+    """Return the damaged bytes; they always differ from ``content``."""
     harmed = bytes(KINDS[kind](bytearray(content), chance))
     return harmed if harmed != content else content[:-1]

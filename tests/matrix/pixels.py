@@ -1,4 +1,4 @@
-"""Frames of source and output side by side: what has to be equal in each pair, and what has to differ."""
+"""Compare the frames of source and output pair by pair: what must be equal, and what must differ."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -13,17 +13,20 @@ import av.error
 import numpy as np
 from numpy.typing import NDArray
 
-#: x, y, width, height of what is covered, in the coded picture.
+#: x, y, width and height of a covered rectangle in the coded picture.
 Rectangle = tuple[float, float, float, float]
 Rectangles = Mapping[Fraction, Sequence[Rectangle]]
-_LOOKED_AT = 8  # pairs whose pixels are compared
+_LOOKED_AT = 8  # number of pairs whose pixels are compared
 _RGB = ("bgr", "rgb", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal")
 
 
 @dataclass
 class Pairs:
-    """``times`` of all decoded frames of both; a line for each thing that is not equal; of the pairs looked at the
-    least PSNR (dB) away from the rectangles, and the shares of rectangles and green patches that still show.
+    """The result of a comparison.
+
+    ``source`` and ``output``: the times of all decoded frames. ``facts``: one line per difference. ``psnr``: the lowest
+    PSNR (dB) outside the rectangles, over ``compared`` pairs. ``patches``: the number of rectangles and green patches
+    examined; ``showing``: one line for each that is still visible. ``alpha``: the largest difference in transparency.
     """
 
     source: list[Fraction | None] = field(default_factory=list)
@@ -37,7 +40,7 @@ class Pairs:
 
 
 def facts_of(frame: Any) -> dict[str, object]:
-    """What a frame says of itself that an output's has to say, too."""
+    """Return the properties of a frame that the output's frame must have too."""
     name = frame.format.name
     rgb = name.startswith(_RGB)
     side = {str(d.type).rpartition(".")[2]: bytes(d) for d in frame.side_data if hasattr(d, "type")}
@@ -58,7 +61,7 @@ def facts_of(frame: Any) -> dict[str, object]:
 
 
 def _mastering(content: bytes | None) -> object:
-    """Chromaticities to 1/5000 and luminances to 1/100 cd/m2: AV1 and HEVC write them in units of their own."""
+    """Return chromaticities to 1/5000 and luminances to 1/100 cd/m2: AV1 and HEVC write them in different units."""
     if content is None:
         return None
     numbers = np.frombuffer(content, np.int32).tolist()
@@ -70,8 +73,10 @@ def _mastering(content: bytes | None) -> object:
 def compare(
     source: tuple[Path, int], output: tuple[Path, int], rectangles: Rectangles, expected: int, *, green: bool
 ) -> Pairs:
-    """Decodes both in step. ``expected``: about how many frames there are, to choose those that are looked at;
-    ``green``: whether everything bright green was to be covered.
+    """Decode both files in step and compare them.
+
+    ``expected``: the approximate number of frames, used to choose the pairs whose pixels are compared. ``green``:
+    whether everything bright green must be covered.
     """
     found = Pairs()
     every = max(1, expected // _LOOKED_AT)
@@ -94,10 +99,10 @@ def compare(
 def _frames(path: Path, index: int) -> Iterator[Any]:
     with av.open(str(path), metadata_errors="replace") as container:
         stream = container.streams[index]
-        # one thread: of damaged HEVC several show other pictures, and others again the next time
+        # one thread: with several threads, damaged HEVC decodes to different pictures in each run
         stream.codec_context.thread_type, stream.codec_context.thread_count = "NONE", 1
         for packet in container.demux(stream):
-            with suppress(av.error.InvalidDataError):  # as ffmpeg does: what cannot be decoded is not shown
+            with suppress(av.error.InvalidDataError):  # as in ffmpeg: skip what cannot be decoded
                 yield from packet.decode()
 
 

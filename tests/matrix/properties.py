@@ -1,4 +1,4 @@
-"""Is an output what its source was, except the faces? An independent answer: no line of the farm's code is asked."""
+"""Check that an output equals its source except for the faces, without using any code of the farm."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -17,9 +17,9 @@ _LOSSLESS = ("ffv1",)
 _PRIVATE = ("location", "gps", "artist", "author", "com.apple.quicktime.location.iso6709")
 _KEPT = ("title", "creation_time")
 _MILLISECOND = Fraction(1, 1000)
-#: What ffmpeg's decoders say when they show something else than what was encoded.
+#: Messages of ffmpeg's decoders when they show something other than the encoded picture.
 _DAMAGE = re.compile(r"CRC mismatch|conceal|error while decoding MB|damaged at")
-#: FFmpeg's names of containers that outputs have too, and what other ones become.
+#: FFmpeg's names of the containers that outputs keep, and of those that replace all others.
 _STAYS = ("mov", "matroska", "mpegts")
 _BECOMES = ("matroska", "mov")
 _BECOMES_CODEC = {"vvc": "hevc", "gif": "ffv1", "rawvideo": "ffv1", "huffyuv": "ffv1"}
@@ -27,9 +27,10 @@ _BECOMES_CODEC = {"vvc": "hevc", "gif": "ffv1", "rawvideo": "ffv1", "huffyuv": "
 
 @dataclass(frozen=True)
 class Allowed:
-    """What differs on purpose: codec, container (FFmpeg's name begins with it), pixel format; None: as it is usual;
-    the streams (their index in the source) that were said to be left out; ``index`` of the source's video stream;
-    ``psnr``: decibels that an encoder with losses has to reach away from the faces; ``green``: bright green is a face.
+    """Intended differences: codec, container (a prefix of FFmpeg's name) and pixel format; None: the usual one.
+
+    ``index``: the source's video stream. ``left_out``: source streams that a note reports as left out. ``psnr``:
+    decibels that a lossy encoder must reach outside the faces. ``green``: bright green counts as a face.
     """
 
     index: int
@@ -54,7 +55,7 @@ class Both:
 
 
 def check(source: Path, output: Path, allowed: Allowed, rectangles: Rectangles) -> list[Row]:
-    """All properties of an output."""
+    """Check all properties of an output."""
     before, after = look(source, allowed.index), look(output)
     pairs = compare((source, before.video), (output, after.video), rectangles, len(after.pts), green=allowed.green)
     both = Both(before, after, shown(source, before.video), shown(output, after.video), pairs, allowed)
@@ -74,9 +75,9 @@ def _differing(before: Sequence[object], after: Sequence[object]) -> str:
 
 def _times(both: Both) -> Answer:
     before: Sequence[Fraction | None] = both.pairs.source
-    if None in before or None in both.source.pts:  # no time of showing in the file: ffmpeg's own reckoning
+    if None in before or None in both.source.pts:  # no presentation times in the file: use ffmpeg's
         before = both.source_shown.times
-    # times that contradict the order of the pictures are kept, in the pictures' order
+    # times that contradict the order of the pictures are kept and assigned in the order of the pictures
     before = sorted(t for t in before if t is not None)
     seen = _differing(before, both.pairs.output) or _differing(before, both.output_shown.times)
     return not seen, seen
@@ -110,7 +111,7 @@ def _lasting(both: Both) -> Answer:
         return None, "only MP4 and QuickTime keep how long the last frame is shown"
     tick = max(both.output.streams[both.output.video].tick, both.source.streams[both.source.video].tick)
     ours, theirs = both.source.declared, both.output.declared
-    if ours and theirs:  # packets say how long it is until the next is decoded, which is not the same
+    if ours and theirs:  # packet durations give the time until the next frame is decoded, which differs
         near = abs(ours[0] - theirs[0]) <= max(ours[1], theirs[1], tick)
         return near, f"says that it ends at {theirs[0]}, the source at {ours[0]}"
     end = theirs[0] if theirs else max(after)
@@ -163,7 +164,7 @@ def _container(both: Both) -> Answer:
 
 
 def _is_empty(stream: Stream) -> bool:
-    """A video track without a picture: there is nothing in it to keep."""
+    """Return whether a stream is a video track without pictures, which has nothing to keep."""
     return stream.kind == "video" and not stream.packets
 
 
@@ -172,19 +173,19 @@ def _kept(both: Both) -> list[Stream]:
 
 
 def _ordered(streams: Sequence[Stream]) -> list[Stream]:
-    """Attachments and covers last: they are no tracks, and each container has its own place for them."""
+    """Sort attachments and cover art last: they are not tracks, and each container places them differently."""
     return sorted(streams, key=lambda s: (s.cover or s.kind == "attachment", s.cover))
 
 
 def _streams(both: Both) -> Answer:
     same = both.source.container == both.output.container
-    unsaid = Disposition(0) if same else Disposition.default  # not every container can say it
+    unsaid = Disposition(0) if same else Disposition.default  # not every container stores it
 
     def row(s: Stream) -> tuple[object, ...]:
         return (s.kind, s.codec, s.language, s.title, s.disposition & ~unsaid)
 
     before, after = [row(s) for s in _kept(both)], [row(s) for s in _ordered(both.output.others)]
-    chapters = ("data", "", "und")  # MP4's chapter track is written anew: it may come and go with the container
+    chapters = ("data", "", "und")  # MP4's chapter track is rewritten: it may appear or disappear with the container
     before, after = ([r for r in rows if r[:3] != chapters or not both.source.chapters] for rows in (before, after))
     seen = _differing(before, after)
     return (not seen if before or after else None), seen
@@ -224,7 +225,7 @@ def _attachments(both: Both) -> Answer:
 
 
 def _plain(text: str) -> str:
-    """A date as its digits, in whatever way it is written; another text as it is."""
+    """Return the digits of a date, whatever its notation; return any other text unchanged."""
     digits = re.sub(r"\D", "", text)
     return digits[:14] if re.match(r"\d{4}-\d\d-\d\d[T ]", text) else text
 
@@ -237,13 +238,13 @@ def _metadata(both: Both) -> Answer:
 
 
 def _undamaged(both: Both) -> Answer:
-    """What ffmpeg's decoder complains of in a source is damage that the farm should not have passed."""
+    """Fail if ffmpeg's decoder reports damage in the source: the farm should have refused it."""
     noticed = [e for e in both.source_shown.errors if _DAMAGE.search(e)]
     return not noticed, "; ".join(noticed)[:200]
 
 
 def _decodes(both: Both) -> Answer:
-    others = tuple(f"[{s.codec} " for s in both.output.others)  # ffmpeg looks into them while it opens the file
+    others = tuple(f"[{s.codec} " for s in both.output.others)  # ffmpeg probes them while it opens the file
     errors = [e for e in both.output_shown.errors if not e.startswith(others)]
     return not errors, "; ".join(errors)[:200]
 

@@ -1,4 +1,4 @@
-"""What a file is, read with PyAV and with ffmpeg's own ``showinfo``: nothing of the farm takes part."""
+"""Read a file with PyAV and with ffmpeg's ``showinfo``, without using any code of the farm."""
 
 import hashlib
 import re
@@ -25,7 +25,7 @@ _TICK = re.compile(r"config in time_base: (\d+)/(\d+)")
 
 @dataclass
 class Stream:
-    """One stream: what it is, and its packets as (time, SHA-256 of the bytes), in the file's order."""
+    """The properties of one stream, and its packets as (time, SHA-256 of the bytes) in file order."""
 
     index: int
     kind: str
@@ -41,8 +41,8 @@ class Stream:
 
 @dataclass
 class Look:
-    """A file without a decoder: ``pts``, ``dts``, ``discarded`` are its video's packets', ``ends`` (seconds)
-    where those that are shown end; ``declared``: where an MP4 track says that it ends, and how coarsely."""
+    """A file read without a decoder. ``pts``, ``dts`` and ``discarded`` describe the video packets; ``ends``: when
+    the shown ones end, in seconds; ``declared``: the declared end of an MP4 track, and its resolution."""
 
     path: Path
     container: str
@@ -63,7 +63,7 @@ class Look:
 
 @dataclass
 class Shown:
-    """What ``showinfo`` says of each frame that ffmpeg shows, and ffmpeg's errors on the way."""
+    """What ``showinfo`` prints for each frame that ffmpeg shows, and ffmpeg's error messages."""
 
     times: list[Fraction | None]
     fields: list[str]
@@ -75,7 +75,7 @@ class Shown:
 
 
 def look(path: Path, index: int | None = None) -> Look:
-    """Demuxes a file. ``index``: its video stream's; None takes the first that is no cover."""
+    """Demux a file. ``index``: the video stream; None selects the first one that is not cover art."""
     with av.open(str(path), metadata_errors="replace") as container:
         streams = [_stream(s) for s in container.streams]
         videos = [s.index for s in streams if s.kind == "video" and not s.cover]
@@ -129,7 +129,7 @@ def _take(found: Look, packet: Any) -> None:
 
 
 def shown(path: Path, index: int) -> Shown:
-    """Decodes a video with ffmpeg and believes what it says."""
+    """Decode a video with ffmpeg and parse what it prints."""
     binary = imageio_ffmpeg.get_ffmpeg_exe()
     command = [
         binary,

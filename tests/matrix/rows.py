@@ -1,4 +1,4 @@
-"""What the checker answers, and how it is shown."""
+"""The checker's results, and how they are printed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One property: whether it holds (None: this source has nothing of it), and what was seen."""
+    """One property: whether it holds (None: not applicable to this source), and what was found."""
 
     name: str
     holds: bool | None
@@ -14,12 +14,12 @@ class Row:
 
 
 def failures(rows: Sequence[Row]) -> list[str]:
-    """What does not hold, a line each."""
+    """Return one line per property that does not hold."""
     return [f"{row.name}: {row.seen}" for row in rows if row.holds is False]
 
 
 def table(cases: dict[str, list[Row] | str]) -> str:
-    """Cases and properties as Markdown: rows of a verified output, or the line of a refusal."""
+    """Return cases and properties as a Markdown table: the rows of a verified output, or the line of a refusal."""
     names = next(([row.name for row in rows] for rows in cases.values() if not isinstance(rows, str)), [])
     lines = ["| case | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for name, rows in cases.items():

@@ -1,4 +1,4 @@
-"""Each property fails when it is broken: a verified output is harmed in one way, and the checker has to say so."""
+"""Every property can fail: a verified output is damaged in one way, and the checker must report it."""
 
 import shlex
 import subprocess
@@ -26,7 +26,7 @@ _HDR = (
 )
 _TURNED = [f"turned_{turn}.mp4" for turn in (90, 180, 270)] + [f"mirrored_{turn}.mp4" for turn in (0, 90)]
 
-#: (clip, what is done, ffmpeg's words before and after the input, properties that have to fail)
+#: (clip, the damage, ffmpeg's arguments before and after the input, the properties that must fail)
 BREAKS: list[tuple[str, str, str, str, set[str]]] = [
     ("vfr.mp4", "one frame is shown a tick later", "", f"{_COPY} -bsf:v setts=pts=PTS+eq(N\\,7)", {"times"}),
     ("vfr.mp4", "constant rate", "", "-map 0 -c copy -c:v libx264 -qp 8 -bf 0 -fps_mode cfr -r 30", {"times"}),
@@ -64,20 +64,20 @@ BREAKS: list[tuple[str, str, str, str, set[str]]] = [
     ("cfr.mp4", "another codec", "", f"{_HEVC} -c:a copy {_X265}", {"codec"}),
     ("cfr.mp4", "noise in its packets", "", f"{_COPY} -bsf:v noise=amount=300", {"decodes"}),
 ]  # fmt: skip
-#: What a person may have chosen: ``farm verify`` tells of it, or cannot know better, and does not fail.
+#: Changes that a user may have chosen: ``farm verify`` reports them, or cannot know of them, and does not fail.
 CHOSEN = {
     "8 bits", "one audio track less",
     "another default", "no chapters",
     "one subtitle less", "no attachment", "the place is back", "no title", "softened", "another codec",
 }  # fmt: skip
-#: Clips whose plain copy passes, which shows that it is not copying that the others fail for; and words it takes.
+#: Clips whose plain copy passes, which shows that copying itself breaks nothing; and the arguments it needs.
 SOUND = dict.fromkeys(("vfr.mp4", "open_gop.mp4", "hdr10.mp4", "turned_90.mp4", "tff_h264.mp4", "edit_list.mp4"), "")
 SOUND["tracks.mkv"] = "-map_metadata 0 -default_mode passthrough -disposition:s 0"
 
 
 @pytest.fixture(scope="session")
 def travelled(kitchen: Kitchen, tmp_path_factory: pytest.TempPathFactory) -> Travelled:
-    """``travelled("vfr.mp4")``: a clip's verified output, made once. Read only."""
+    """Return a function that gives a clip's verified output, made once: ``travelled("vfr.mp4")``. Do not modify it."""
     made: dict[str, Journey] = {}
 
     def make(name: str) -> Journey:
@@ -89,7 +89,7 @@ def travelled(kitchen: Kitchen, tmp_path_factory: pytest.TempPathFactory) -> Tra
 
 
 def harmed(journey: Journey, before: str, after: str, folder: Path) -> Path:
-    """A copy of an output that ffmpeg made with other options."""
+    """Return a copy of an output that ffmpeg made with other options."""
     out = folder / f"harmed{journey.output.suffix}"
     words = [*shlex.split(before), "-i", str(journey.output), *shlex.split(after, posix=False), str(out)]
     subprocess.run([str(ffmpeg_binary()), "-nostdin", "-v", "error", *words], check=True, capture_output=True)

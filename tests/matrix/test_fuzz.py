@@ -1,4 +1,4 @@
-"""Damaged files: none hangs or crashes the farm, and none gives an output that is not what the file shows."""
+"""Damaged files neither hang nor crash the farm, and never give an output that differs from what the file shows."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ _KEPT = os.environ.get("FARM_FUZZ_DIR")
 
 
 def test_some_damaged_files(kitchen: Kitchen, tmp_path: Path) -> None:
-    """Each file once, each way of damaging it at least once."""
+    """Each file once, each kind of damage at least once."""
     endings = hunt(kitchen, tmp_path, 1, (11 * n for n in range(10)))
     assert [e for e in endings if not e.allowed] == []
 

@@ -1,4 +1,4 @@
-"""Cases and properties: each file ends in an output that holds every property, or in one line that says why not."""
+"""Cases and properties: each file gives an output with every property, or one line that says why not."""
 
 import os
 import re
@@ -27,7 +27,7 @@ Cases = dict[str, list[Row] | str]
 
 @pytest.fixture(scope="module")
 def cases() -> Iterator[Cases]:
-    """What became of each case; written down at the end where ``make matrix`` asks for it."""
+    """Collect the result of each case; write the report at the end if ``make matrix`` asks for it."""
     found: Cases = {}
     yield found
     if _REPORT:
@@ -36,7 +36,7 @@ def cases() -> Iterator[Cases]:
 
 
 def one_line(error: FarmError, source: Path) -> str:
-    """An error as the person reads it: one line, which names the file but for its folder."""
+    """Return an error as the user reads it: one line, with the file's name but without its folder."""
     text = str(error)
     assert "\n" not in text
     assert "Traceback" not in text
@@ -44,14 +44,14 @@ def one_line(error: FarmError, source: Path) -> str:
 
 
 def left_out(journey: Journey) -> frozenset[int]:
-    """The source's streams that the person was told of."""
+    """Return the source's streams that a note reports as left out."""
     return frozenset(
         int(number) for note in journey.notes for number in re.findall(r"\bstream (\d+) .*was left out", note)
     )
 
 
 def verdict(name: str, source: Path, folder: Path, tools: Tools, cases: Cases, psnr: float = 27.0) -> None:
-    """Runs one case and asserts what is expected of it."""
+    """Run one case and assert its expected result."""
     green = not tools.fixed and not tools.weights
     refusal, change = REFUSED.get(name), CHANGED.get(name, Change(""))
     options = SOLID
@@ -69,7 +69,7 @@ def verdict(name: str, source: Path, folder: Path, tools: Tools, cases: Cases, p
     allowed = Allowed(index, change.codec, change.container, change.pixels, left_out(journey), psnr, green)
     cases[name] = rows = check(source, journey.output, allowed, journey.rectangles)
     assert failures(rows) == []
-    assert not refusal, "expected was a refusal"
+    assert not refusal, "a refusal was expected"
     assert any(re.search(change.said, note) for note in ("", *journey.notes)), journey.notes
 
 

@@ -1,6 +1,7 @@
-"""A process that takes damaged files, one after another, and says how each ended. Started by :mod:`hunting`.
+"""A process that handles damaged files one by one and reports how each ended. Started by :mod:`hunting`.
 
-Reads JSON lines ``{"source": …, "folder": …}``; answers each with two: how the farm ended, then what the checker found.
+Reads JSON lines ``{"source": …, "folder": …}`` and answers each with two lines: how the farm ended, and what the
+checker found.
 """
 
 import contextlib
@@ -25,7 +26,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     faulthandler.enable()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # keep what libraries print out of the answers
     for line in sys.stdin:
         order = json.loads(line)
         source, folder = Path(order["source"]), Path(order["folder"])
@@ -41,7 +42,7 @@ def _travel(source: Path, folder: Path) -> tuple[str, str, Journey | None]:
         with contextlib.suppress(AssertionError):
             return "refused", one_line(error, source), None
         return "exception", f"not one line: {error}", None
-    except BaseException:  # noqa: BLE001 - whatever else comes out is what is looked for
+    except BaseException:  # noqa: BLE001 - any other exception is a finding
         return "exception", traceback.format_exc(), None
     return "output", "; ".join(journey.notes), journey
 
@@ -52,10 +53,10 @@ def _examine(source: Path, folder: Path, journey: Journey | None) -> list[str]:
     allowed = Allowed(journey.manifest.source.video.index, left_out=left_out(journey))
     try:
         wrong = failures(check(source, journey.output, allowed, journey.rectangles))
-    except Exception:  # noqa: BLE001 - a checker that cannot tell has not confirmed anything
+    except Exception:  # noqa: BLE001 - a checker that fails has confirmed nothing
         return [traceback.format_exc()]
-    # Of some damaged HEVC the decoder shows another picture in each run, one thread or not, and logs nothing. The
-    # farm refuses it when its two passes saw different ones (workers/sketch.py); what the checker sees is a third.
+    # Some damaged HEVC decodes to a different picture in each run, with any number of threads, and logs nothing. The
+    # farm refuses it if its two passes differ (workers/vision/sketch.py); the checker's decoding is a third one.
     unsteady = journey.manifest.source.video.codec == "hevc"
     return [line for line in wrong if not (unsteady and line.startswith("picture:"))]
 
