@@ -1,8 +1,8 @@
-"""What a worker can do: the encoders that open on its device, and what runs its models.
+"""What a worker can do: the encoders that work on its device, and the runtime of its models.
 
-A process of its own finds out (``python -m workers.capabilities DEVICE CPU_RUNTIME`` prints JSON), before the worker's
-first hello. It sees what the worker's child will see; the worker's parent stays small, since PyAV and the encoders'
-libraries would add 70 MiB to its 50; and a driver that crashes takes no worker with it.
+A separate process determines this before the worker's first hello: ``python -m workers.capabilities DEVICE
+CPU_RUNTIME`` prints JSON. It sees the same device as the worker's child. In the worker's parent, PyAV and opened
+encoders would add 70 MiB to 70, and a crash of a driver would end the worker.
 """
 
 import json
@@ -10,11 +10,11 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 
-from farm.errors import DeviceError
+from farm.errors import DeviceError, FarmError
 from farm.settings import Settings
 from workers.vision.device import Device
 
-_SECONDS = 60  # a GPU's driver may take some to start
+_SECONDS = 60  # a GPU's driver may take a while to start
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,25 +26,26 @@ class Capabilities:
 
 
 def ask(settings: Settings, device: str) -> Capabilities:
-    """The capabilities of a worker of ``device``, from a process of its own. Raises DeviceError.
+    """The capabilities of a worker of ``device``, from a process of its own.
 
-    The setting ``hidden_encoders`` removes encoders, with ``testing`` only.
+    The setting ``hidden_encoders`` removes encoders, with ``testing`` only. Raises DeviceError when that process fails,
+    FarmError when it does not start or end: another start of the worker may help then.
     """
     command = [sys.executable, "-m", "workers.capabilities", device, settings.cpu_runtime]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_SECONDS)
         found = json.loads(done.stdout)
     except subprocess.CalledProcessError as e:
-        last = (e.stderr.strip().splitlines() or ["no message"])[-1]
+        last = (e.stderr.strip().splitlines() or [str(e)])[-1]  # str: a signal, as when a driver crashes
         raise DeviceError(f"{device}: the worker's abilities cannot be determined: {last}") from e
     except (OSError, subprocess.TimeoutExpired, ValueError) as e:
-        raise DeviceError(f"{device}: the worker's abilities cannot be determined: {e}") from e
+        raise FarmError(f"{device}: the worker's abilities cannot be determined: {e}") from e
     hidden = settings.hidden_encoders.split(",") if settings.testing else []
     return Capabilities(tuple(name for name in found["encoders"] if name not in hidden), found["runtime"])
 
 
 def find(device: str, cpu_runtime: str) -> Capabilities:
-    """The capabilities of ``device`` in this process, which imports PyAV and opens every encoder."""
+    """The capabilities of ``device`` in this process, which imports PyAV."""
     return Capabilities(available_encoders(), resolve_runtime(cpu_runtime, Device.named(device)))
 
 

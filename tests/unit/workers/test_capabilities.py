@@ -2,7 +2,7 @@
 
 import pytest
 
-from farm.errors import DeviceError
+from farm.errors import DeviceError, FarmError
 from farm.settings import Settings
 from workers.capabilities import ask, find
 
@@ -25,7 +25,13 @@ def test_encoders_are_hidden_from_tests_only(testing: bool) -> None:
     assert hidden == ({"libx264", "ffv1"} if testing else set())
 
 
-def test_a_machine_that_does_not_say_is_a_device_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_cannot_be_asked_is_a_device_error() -> None:
+    with pytest.raises(DeviceError, match=r"abacus0: .*not a device's name"):
+        ask(Settings(), "abacus0")
+
+
+def test_a_process_that_does_not_start_is_worth_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.executable", "/nowhere/python")
-    with pytest.raises(DeviceError, match=r"cpu0: .*/nowhere/python"):
+    with pytest.raises(FarmError, match=r"cpu0: .*/nowhere/python") as caught:
         ask(Settings(), "cpu0")
+    assert not isinstance(caught.value, DeviceError)  # with which the supervisor would give up
