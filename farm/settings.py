@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     flower_basic_auth: str | None = None
     keep_segments: bool = False
     testing: bool = False
+    #: With ``testing`` only: encoders, comma separated, that a worker started with this does not report.
+    hidden_encoders: str = ""
 
     # a source that claims more is refused before anything is allocated for it
     max_pixels: int = Field(default=2 * 8192 * 8192, gt=0)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from farm.domain.geometry import Box
 from farm.domain.options import RedactOptions
 from farm.domain.pixels import PixelFormat
-from workers.vision.redactors.covers import FULL, Cover, Weights, covers_of
+from workers.vision.redactors.covers import FULL, FaceCover, Weights, covers_of
 
 
 def mask_of(
@@ -27,7 +27,7 @@ def mask_of(
     return np.rint(255 * (1 - left)).astype(np.uint8)
 
 
-def _luma_weights(cover: Cover, *, fields: bool) -> Weights:
+def _luma_weights(cover: FaceCover, *, fields: bool) -> Weights:
     """The weights of the cover's region on the luma plane of the frame."""
     if not fields:
         return cover.weights(1, 1)

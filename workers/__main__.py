@@ -12,7 +12,7 @@ logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name
 try:
     words = [w for w in sys.argv[1:] if w != "--check"] or ["auto"]
     code = 0
-    if "--check" in sys.argv:  # only whether the devices are there
+    if "--check" in sys.argv:  # checks the devices and starts nothing
         parse_devices(words[0])
     else:
         code = main(load_settings(), words[0])

@@ -1,10 +1,64 @@
-"""The Celery application of a worker process: ``celery -A workers.app worker``, started by :mod:`workers.process`."""
+"""The Celery application of one worker, in its parent process and in the child that does the work.
 
-import workers.signals  # noqa: F401 - connects the handlers
-from farm.broker import celery_app
-from farm.messages import queue_of
-from farm.settings import load_settings
-from workers import identity
+Celery starts the child by spawn and hands the application over pickled. :class:`WorkerApp` is pickled as its settings
+and its identity, from which the child builds it anew: nothing else passes from parent to child, neither through the
+environment nor through modules.
+"""
 
-app = celery_app(load_settings(), queue=queue_of(identity.name()))
-app.conf.imports = ("workers.tasks",)
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from celery import Celery, signals
+
+from farm.broker import configure
+from farm.messages import STAGES, queue_of
+from farm.settings import Settings
+from farm.storage.opening import open_storage
+from workers.identity import Identity
+from workers.reporting import Reporter
+from workers.running import OrderRunner
+
+if TYPE_CHECKING:
+    from workers.stages.orders import Tools
+
+log = logging.getLogger(__name__)
+
+
+class WorkerApp(Celery):
+    """Has one task per stage and consumes the worker's own queue. The child runs orders with :attr:`runner`."""
+
+    def __init__(self, settings: Settings, identity: Identity) -> None:
+        super().__init__("blurfarm", broker=settings.celery_url)
+        configure(self, settings, queue_of(identity.name))
+        self.settings, self.identity = settings, identity
+        for stage in STAGES:
+            self._add_task(stage)
+        signals.worker_process_init.connect(self._begin, weak=False)  # sent in the child only
+
+    def __reduce__(self) -> tuple[type["WorkerApp"], tuple[Settings, Identity]]:
+        return WorkerApp, (self.settings, self.identity)
+
+    def _add_task(self, stage: str) -> None:
+        def run(order: dict[str, Any], **_readable: str) -> None:
+            self.runner.run(order)  # the other keyword arguments are for display in Flower
+
+        self.task(name=stage, lazy=False, shared=False)(run)
+
+    def _begin(self, **_: object) -> None:
+        """Build the runner, which loads heavy modules while the worker waits for its first order."""
+        log.info("%s: ready for orders", self.runner.worker)
+
+    @cached_property
+    def runner(self) -> OrderRunner:
+        """Runs the orders. Built once, in the child."""
+        settings, identity = self.settings, self.identity
+        tools: Future[Tools] = ThreadPoolExecutor(1, "preload").submit(_load_tools, settings, identity.device)
+        return OrderRunner(settings, identity, Reporter(settings), open_storage(settings), tools)
+
+
+def _load_tools(settings: Settings, device: str) -> "Tools":
+    from workers.stages.toolbox import Toolbox  # noqa: PLC0415 - cv2, av and onnxruntime: in the child only
+
+    return Toolbox(settings, device)

@@ -1,4 +1,4 @@
-"""The devices that workers run on. The parent process imports this: nothing heavy is imported with it."""
+"""The devices that workers run on. The supervisor imports this module, so it imports nothing heavy."""
 
 import logging
 import os
@@ -17,10 +17,10 @@ _WORDS = "auto, cpu:N, or a list such as cuda:0,cuda:1"
 
 
 def list_gpus() -> int:
-    """GPUs that the NVIDIA driver of this host shows; 0 without a driver."""
+    """The number of GPUs that this host's NVIDIA driver lists; 0 without a driver."""
     try:
         listing = subprocess.run(
-            ["nvidia-smi", "-L"],  # noqa: S607 - wherever the driver put it
+            ["nvidia-smi", "-L"],  # noqa: S607 - the driver decides where it is installed
             capture_output=True,
             text=True,
             timeout=30,
@@ -34,7 +34,7 @@ def list_gpus() -> int:
 
 
 def count_cores() -> int:
-    """Physical cores this process may use."""
+    """The number of physical cores that this process may use."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(allowed, psutil.cpu_count(logical=False) or allowed))
 
@@ -46,10 +46,10 @@ def parse_devices(
     has_cuda: Callable[[], bool] = runtime_has_cuda,
     cores: Callable[[], int] = count_cores,
 ) -> list[Device]:
-    """The devices that ``--devices`` names, each checked to be there.
+    """The devices that ``--devices`` names; each is checked to be present.
 
-    ``auto``: every GPU if there is any, else one CPU worker a core. Raises SettingsError for words that mean nothing
-    and DeviceError for a device that is not there. ``gpus``, ``has_cuda`` and ``cores`` ask the machine.
+    ``auto``: every GPU if there is any, else one CPU worker per core. Raises SettingsError for an invalid value and
+    DeviceError for an absent device. ``gpus``, ``has_cuda`` and ``cores`` query the machine.
     """
     words = text.strip().lower()
     if words == "auto":

@@ -1,29 +1,25 @@
-"""Who this worker is. The parent process decides, the process that does the work inherits it."""
+"""Who a worker is."""
 
-import os
 import secrets
 import socket
-
-_NAME, _DEVICE, _INCARNATION = "FARM_WORKER_NAME", "FARM_WORKER_DEVICE", "FARM_WORKER_INCARNATION"
-
-
-def assume(device: str) -> str:
-    """Become the worker of ``device`` on this host, for this process and its children; the worker's name."""
-    name = f"{device}@{socket.gethostname()}"
-    os.environ.update({_NAME: name, _DEVICE: device, _INCARNATION: secrets.token_hex(6)})
-    return name
+from dataclasses import dataclass
 
 
-def name() -> str:
-    """``device@host``."""
-    return os.environ[_NAME]
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One start of one worker; made by its parent process, and part of what the child is built from.
 
+    ``name``: ``device@host``, the same at each start. ``device``: as in ``cuda0``. ``incarnation``: random, new at
+    each start.
+    """
 
-def device() -> str:
-    """The device's name, as in ``cuda0``."""
-    return os.environ[_DEVICE]
+    name: str
+    device: str
+    incarnation: str
+    host: str
 
-
-def incarnation() -> str:
-    """A random word that changes with every start of the worker."""
-    return os.environ[_INCARNATION]
+    @classmethod
+    def of(cls, device: str) -> "Identity":
+        """A new incarnation of the worker of ``device`` on this host."""
+        host = socket.gethostname()
+        return cls(f"{device}@{host}", device, secrets.token_hex(6), host)

@@ -1,18 +1,29 @@
-"""One worker: the Celery process of one device. Started by :mod:`workers.supervisor`, never by hand."""
+"""One worker: the Celery process of one device. Started by :mod:`workers.supervisor`, never by hand.
+
+:func:`main` is where the worker's parent process is put together; :class:`workers.app.WorkerApp` does the same in the
+child.
+"""
 
 import fcntl
 import logging
+import os
 import sys
 from pathlib import Path
 
 from farm.errors import DeviceError, FarmError
-from farm.media.encoding.encoders import quiet_encoders
+from farm.messages import Hello
 from farm.settings import Settings, load_settings
-from workers import identity
+from workers import capabilities
+from workers.app import WorkerApp
+from workers.identity import Identity
+from workers.signals import Presence
 
 
 def hold_device(settings: Settings, device: str) -> object:
-    """Keep the device for this process: two workers of one name would take each other for dead. Raises DeviceError."""
+    """Lock the device for this process: the coordinator would take two workers of one name for one that restarts.
+
+    Raises DeviceError when another process holds it.
+    """
     folder = settings.home / "run"
     folder.mkdir(parents=True, exist_ok=True)
     held = Path(folder / f"worker-{device}.lock").open("w")  # noqa: SIM115 - open for as long as the process lives
@@ -25,17 +36,25 @@ def hold_device(settings: Settings, device: str) -> object:
 
 
 def main(device: str) -> int:
-    """Run the worker of ``device`` until it is told to stop."""
+    """Run the worker of ``device`` until it is told to stop. Raises DeviceError, SettingsError."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = load_settings()
     held = hold_device(settings, device)
-    quiet_encoders()
-    name = identity.assume(device)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    from workers.app import app  # noqa: PLC0415 - it connects signal handlers, for this process only
-
-    app.worker_main(
-        ["worker", "--hostname", name, "--pool", "prefork", "--concurrency", "1", "--without-gossip",
-         "--without-mingle", "--task-events", "--loglevel", "INFO"]
+    identity = Identity.of(device)
+    able = capabilities.ask(settings, device)
+    hello = Hello(
+        worker=identity.name,
+        incarnation=identity.incarnation,
+        host=identity.host,
+        device=device,
+        pid=os.getpid(),
+        encoders=able.encoders,
+        runtime=able.runtime,
+    )
+    Presence(settings, hello).connect()
+    WorkerApp(settings, identity).worker_main(
+        ["worker", "--hostname", identity.name, "--pool", "prefork", "--concurrency", "1",
+         "--without-gossip", "--without-mingle", "--task-events", "--loglevel", "INFO"]
     )  # fmt: skip
     del held
     return 0
@@ -44,7 +63,7 @@ def main(device: str) -> int:
 if __name__ == "__main__":
     try:
         code = main(sys.argv[1])
-    except FarmError as e:  # the supervisor tells by the code that another start would not help
+    except FarmError as e:  # by the code, the supervisor sees that another start would not help
         sys.stderr.write(f"error: {e}\n")
         code = e.exit_code
     sys.exit(code)

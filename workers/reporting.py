@@ -1,7 +1,6 @@
-"""The way from a worker to the coordinator: outcomes into one queue, stop keys back."""
+"""From a worker to the coordinator: outcomes go into one queue, stop keys come back."""
 
 import time
-from typing import Any
 
 import kombu
 
@@ -9,24 +8,21 @@ from farm.broker import BROKER_ERRORS, celery_app, redis_client
 from farm.errors import AttemptStopped
 from farm.messages import OUTCOMES, Message, Order, Progress, stop_key
 from farm.settings import Settings
-from workers import identity
 
-# an outcome is worth waiting for: the work behind it took longer
+# minutes: losing an outcome costs the work that led to it
 _RETRY = {"max_retries": 200, "interval_start": 0.2, "interval_step": 0.5, "interval_max": 5}
 
 
 class Reporter:
-    """Sends outcomes over a connection of its own. Not to be shared between threads."""
+    """Sends outcomes over its own connection. Not thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
         self._connection: kombu.Connection = celery_app(settings, "reporter").connection_for_write()
+        self._producer = kombu.Producer(self._connection)  # connects when it first sends
         self._redis = redis_client(settings)
-        self._producer: Any = None
 
     def send(self, outcome: Message, *, patient: bool = True) -> None:
-        """Send one outcome. Raises one of BROKER_ERRORS, when patient only after minutes without Redis."""
-        if self._producer is None:
-            self._producer = kombu.Producer(self._connection)
+        """Send one outcome. Raises one of BROKER_ERRORS; when ``patient``, only after minutes without Redis."""
         self._producer.publish(
             outcome.model_dump(mode="json"),
             exchange="",
@@ -37,7 +33,7 @@ class Reporter:
         )
 
     def is_unwanted(self, token: str, worker: str) -> bool:
-        """Whether the coordinator told ``worker`` to stop this attempt. Raises one of BROKER_ERRORS."""
+        """Whether the coordinator told ``worker`` to stop the attempt ``token``. Raises one of BROKER_ERRORS."""
         return bool(self._redis.exists(stop_key(token, worker)))
 
     def close(self) -> None:
@@ -47,22 +43,23 @@ class Reporter:
 
 
 class ProgressReporter:
-    """Called with the frames done after every frame; reports now and then, and raises when told to stop."""
+    """Called with the number of frames done; reports it once per interval, and raises when told to stop."""
 
-    def __init__(self, reporter: Reporter, order: Order, settings: Settings) -> None:
-        self._reporter, self._order, self._interval = reporter, order, settings.progress_seconds
-        self._due = time.monotonic() + self._interval
+    def __init__(self, reporter: Reporter, order: Order, worker: str, interval: float) -> None:
+        """``worker``: the worker's name. ``interval``: seconds between two reports."""
+        self._reporter, self._order, self._worker, self._interval = reporter, order, worker, interval
+        self._due = time.monotonic() + interval
 
     def __call__(self, frames: int) -> None:
-        """Report ``frames`` if it is time. Raises AttemptStopped."""
+        """Report ``frames`` if the interval is over. Raises AttemptStopped."""
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + self._interval
-        worker = identity.name()
+        progress = Progress(token=self._order.token, worker=self._worker, frames=frames)
         try:
-            self._reporter.send(Progress(token=self._order.token, worker=worker, frames=frames), patient=False)
-            stopped = self._reporter.is_unwanted(self._order.token, worker)
+            self._reporter.send(progress, patient=False)
+            stopped = self._reporter.is_unwanted(self._order.token, self._worker)
         except BROKER_ERRORS:
-            return  # Redis is away: the work goes on, the lease is the coordinator's care
+            return  # without Redis the work goes on; the coordinator decides what becomes of the lease
         if stopped:
             raise AttemptStopped

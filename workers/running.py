@@ -1,85 +1,86 @@
-"""One order from start to outcome: every way it can end is reported."""
+"""Runs one order and reports its outcome, however the work ends."""
 
 import logging
-import threading
 from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
+from concurrent.futures import Future
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 
 from farm.broker import BROKER_ERRORS
 from farm.errors import AttemptStopped, FarmError, StorageError
-from farm.messages import Completed, Failed, GivenBack, Order, Started
-from farm.settings import Settings, load_settings
-from farm.storage.local import LocalStorage
-from workers import identity
+from farm.messages import Completed, Failed, GivenBack, Message, Order, Started
+from farm.settings import Settings
+from farm.storage.base import Storage
+from workers.identity import Identity
 from workers.reporting import ProgressReporter, Reporter
+
+if TYPE_CHECKING:  # these import what is heavy
+    from workers.stages.orders import Report, Result, Tools
+
+    Run = Callable[[Order, Storage, Tools, Report], Result]
 
 log = logging.getLogger(__name__)
 
 
-@lru_cache(maxsize=1)
-def _settings() -> Settings:
-    return load_settings()
+def stage_function(stage: str) -> "Run":
+    """The function that runs orders of ``stage``: ``run`` in the module ``workers.stages.<stage>``."""
+    return cast("Run", import_module(f"workers.stages.{stage}").run)
 
 
-@lru_cache(maxsize=1)
-def _reporter() -> Reporter:
-    return Reporter(_settings())
+class OrderRunner:
+    """Runs orders, in the child process. ``tools``: a future, done when they are loaded."""
 
+    def __init__(
+        self, settings: Settings, identity: Identity, reporter: Reporter, store: Storage, tools: "Future[Tools]"
+    ) -> None:
+        self._interval = settings.progress_seconds
+        self.worker = identity.name
+        self._reporter = reporter
+        self._store = store
+        self._tools = tools
 
-@lru_cache(maxsize=1)
-def _tools() -> Any:  # noqa: ANN401 - its class is imported late, with everything heavy
-    from workers.stages.toolbox import Toolbox  # noqa: PLC0415 - cv2, av and onnxruntime: only where work is done
+    def run(self, body: object) -> None:
+        """Run the order whose JSON value is ``body`` and report its outcome. Raises pydantic.ValidationError.
 
-    return Toolbox(_settings(), identity.device())
+        When Redis is away the outcome is lost, and the coordinator's sweep reclaims the attempt.
+        """
+        order = Order.model_validate(body)
+        try:
+            self._reporter.send(Started(token=order.token, worker=self.worker))
+            self._reporter.send(self._outcome(order))
+        except BROKER_ERRORS as e:
+            log.error("Redis is away; attempt %s was not reported: %s", order.token, e)
 
+    def _outcome(self, order: Order) -> Message:
+        """Do the work and return its outcome. Catches every Exception."""
+        place = f"{order.chunk + 1}/{order.chunks}"
+        log.info("job %s, %s, chunk %s, attempt %d", order.job, order.stage, place, order.attempt)
+        try:
+            return self._completed(order)
+        except AttemptStopped:
+            log.info("stopped by the coordinator")
+            return GivenBack(token=order.token, worker=self.worker, reason="told to stop")
+        except FarmError as e:
+            log.error("%s", e)
+            cause = "infrastructure" if isinstance(e, StorageError) else "task"
+            return Failed(token=order.token, worker=self.worker, cause=cause, reason=str(e), permanent=e.permanent)
+        except OSError as e:
+            log.exception("the machine failed")
+            reason = f"{type(e).__name__}: {e}"
+            return Failed(token=order.token, worker=self.worker, cause="infrastructure", reason=reason)
+        except Exception as e:
+            log.exception("a defect")  # the traceback is for the log, the person gets one line
+            reason = f"defect in {order.stage}: {type(e).__name__}: {e}"
+            return Failed(token=order.token, worker=self.worker, reason=reason)
 
-def preload() -> None:
-    """Import what is heavy while the worker waits for its first order."""
-    threading.Thread(target=_tools, name="preload", daemon=True).start()
-
-
-def run_order(body: dict[str, Any]) -> None:
-    """Do one order and report its outcome."""
-    order, worker, reporter = Order.model_validate(body), identity.name(), _reporter()
-    reporter.send(Started(token=order.token, worker=worker))
-    log.info(
-        "job %s, %s, chunk %d/%d, attempt %d", order.job, order.stage, order.chunk + 1, order.chunks, order.attempt
-    )
-    try:
-        completed = _do(order, ProgressReporter(reporter, order, _settings()))
-    except AttemptStopped:
-        log.info("told to stop")
-        reporter.send(GivenBack(token=order.token, worker=worker, reason="told to stop"))
-    except FarmError as e:
-        cause = "infrastructure" if isinstance(e, StorageError) else "task"
-        log.error("%s", e)
-        reporter.send(Failed(token=order.token, worker=worker, cause=cause, reason=str(e), permanent=e.permanent))
-    except (*BROKER_ERRORS, OSError) as e:  # the machine's fault, not the chunk's
-        log.exception("the machine failed")
-        reason = f"{type(e).__name__}: {e}"
-        reporter.send(Failed(token=order.token, worker=worker, cause="infrastructure", reason=reason))
-    except Exception as e:
-        log.exception("a defect")  # the traceback is for the log, the person gets one line
-        reason = f"defect in {order.stage}: {type(e).__name__}: {e}"
-        reporter.send(Failed(token=order.token, worker=worker, reason=reason))
-    else:
-        reporter.send(completed)
-
-
-def _do(order: Order, report: Callable[[int], None]) -> Completed:
-    from workers.stages.compose import run_compose  # noqa: PLC0415 - heavy
-    from workers.stages.detect import run_detect  # noqa: PLC0415
-    from workers.stages.redact import run_redact  # noqa: PLC0415
-
-    run = {"detect": run_detect, "redact": run_redact, "compose": run_compose}[order.stage]
-    result = run(order, LocalStorage(Path(_settings().store_root)), _tools(), report)
-    return Completed(
-        token=order.token,
-        worker=identity.name(),
-        artefact=result.artefact,
-        reused=result.reused,
-        spent={part: round(seconds, 3) for part, seconds in result.spent.items()},
-        notes=result.notes,
-    )
+    def _completed(self, order: Order) -> Completed:
+        report = ProgressReporter(self._reporter, order, self.worker, self._interval)
+        result = stage_function(order.stage)(order, self._store, self._tools.result(), report)
+        return Completed(
+            token=order.token,
+            worker=self.worker,
+            artefact=result.artefact,
+            reused=result.reused,
+            spent=result.spent,
+            notes=result.notes,
+        )

@@ -1,8 +1,6 @@
-"""What a worker's parent process does beside Celery: heartbeats, and a word for a child that was killed."""
+"""What a worker's parent process does beside Celery: heartbeats, and reports for a child that was killed."""
 
 import logging
-import os
-import socket
 import threading
 from typing import Any
 
@@ -11,62 +9,52 @@ from celery import signals
 
 from farm.broker import BROKER_ERRORS
 from farm.messages import Failed, Goodbye, Hello
-from farm.settings import load_settings
-from workers import identity
+from farm.settings import Settings
 from workers.reporting import Reporter
 
 log = logging.getLogger(__name__)
-_stopping = threading.Event()
 
 
-@signals.worker_ready.connect
-def _begin_heartbeat(**_: object) -> None:
-    threading.Thread(target=_heartbeat, name="heartbeat", daemon=True).start()
+class Presence:
+    """Tells the coordinator that the worker is there, from Celery's start to its shutdown."""
 
+    def __init__(self, settings: Settings, hello: Hello) -> None:
+        self._settings = settings
+        self._hello = hello
+        self._stopping = threading.Event()
 
-def _heartbeat() -> None:
-    settings = load_settings()
-    reporter = Reporter(settings)
-    hello = Hello(
-        worker=identity.name(),
-        incarnation=identity.incarnation(),
-        host=socket.gethostname(),
-        device=identity.device(),
-        pid=os.getpid(),
-    )
-    while not _stopping.is_set():
+    def connect(self) -> None:
+        """Act on Celery's signals of this process."""
+        signals.worker_ready.connect(self._begin_heartbeat, weak=False)
+        signals.worker_shutdown.connect(self._say_goodbye, weak=False)
+        signals.task_failure.connect(self._report_killed_child, weak=False)
+
+    def _begin_heartbeat(self, **_: object) -> None:
+        threading.Thread(target=self._heartbeat, name="heartbeat", daemon=True).start()
+
+    def _heartbeat(self) -> None:
+        reporter = Reporter(self._settings)
+        while not self._stopping.is_set():
+            try:
+                reporter.send(self._hello, patient=False)
+            except BROKER_ERRORS as e:
+                log.warning("no heartbeat: %s", e)
+                reporter.close()
+                reporter = Reporter(self._settings)
+            self._stopping.wait(self._settings.heartbeat_seconds)
+
+    def _say_goodbye(self, **_: object) -> None:
+        self._stopping.set()
+        goodbye = Goodbye(worker=self._hello.worker, incarnation=self._hello.incarnation)
         try:
-            reporter.send(hello, patient=False)
-        except BROKER_ERRORS as e:
-            log.warning("no heartbeat: %s", e)
+            Reporter(self._settings).send(goodbye, patient=False)
+        except BROKER_ERRORS:
+            log.warning("no goodbye: Redis is away")
+
+    def _report_killed_child(self, task_id: str, exception: BaseException, **_: Any) -> None:  # noqa: ANN401 - Celery's
+        """Report the failure of an attempt whose process was killed (out of memory, by hand)."""
+        if isinstance(exception, WorkerLostError):
+            reason = f"killed: {exception}"
+            reporter = Reporter(self._settings)
+            reporter.send(Failed(token=task_id, worker=self._hello.worker, cause="infrastructure", reason=reason))
             reporter.close()
-            reporter = Reporter(settings)
-        _stopping.wait(settings.heartbeat_seconds)
-
-
-@signals.worker_shutdown.connect
-def _say_goodbye(**_: object) -> None:
-    _stopping.set()
-    reporter = Reporter(load_settings())
-    try:
-        reporter.send(Goodbye(worker=identity.name(), incarnation=identity.incarnation()), patient=False)
-    except BROKER_ERRORS:
-        log.warning("could not say goodbye: Redis is away")
-
-
-@signals.task_failure.connect
-def _report_killed_child(task_id: str, exception: BaseException, **_: Any) -> None:  # noqa: ANN401 - Celery's
-    """The process that does the work was killed (out of memory, by hand): the parent speaks for it."""
-    if isinstance(exception, WorkerLostError):
-        reporter = Reporter(load_settings())
-        reporter.send(
-            Failed(token=task_id, worker=identity.name(), cause="infrastructure", reason=f"killed: {exception}")
-        )
-        reporter.close()
-
-
-@signals.worker_process_init.connect
-def _preload(**_: object) -> None:
-    from workers.running import preload  # noqa: PLC0415 - the parent never needs it
-
-    preload()

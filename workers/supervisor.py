@@ -1,4 +1,4 @@
-"""``farm worker``: one process a device, each pinned to it before it starts, started again when it dies."""
+"""``farm worker``: one process per device, pinned to it before it starts and restarted when it dies."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ _LONGEST_PAUSE = 30.0
 
 
 class Supervisor:
-    """Keeps one worker process alive for each device until told to stop."""
+    """Keeps one worker process per device alive until told to stop."""
 
     def __init__(self, settings: Settings, devices: list[Device]) -> None:
         self._settings = settings
@@ -31,9 +31,9 @@ class Supervisor:
         self._stop = threading.Event()
 
     def run(self) -> int:
-        """Start all, watch all; returns when stopped by SIGTERM or SIGINT.
+        """Start and watch all workers; returns 0 when stopped by SIGTERM or SIGINT.
 
-        Raises DeviceError when a worker says that it cannot have its device: starting it again would not help.
+        Raises DeviceError when a worker cannot use its device: restarting it would not help.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
@@ -42,7 +42,7 @@ class Supervisor:
             self._start(device)
         while not self._stop.wait(0.2):
             if os.getppid() != parent:
-                break  # whoever started us is gone
+                break  # the process that started this one is gone
             for device, process in list(self._running.items()):
                 if process.poll() == DeviceError.exit_code:
                     said = processes.tail(self._log(device), 1)
@@ -71,13 +71,13 @@ class Supervisor:
         lived = time.monotonic() - self._began[device]
         pause = 0.0 if lived > _LONGEST_PAUSE else min(_LONGEST_PAUSE, self._pauses.get(device, 0.25) * 2)
         self._pauses[device] = pause
-        log.warning("worker %s ended (%d) after %.0f s; starting it again in %.1f s", device.name, code, lived, pause)
+        log.warning("worker %s ended (%d) after %.0f s; restarting it in %.1f s", device.name, code, lived, pause)
         del self._running[device]
         if not self._stop.wait(pause):
             self._start(device)
 
     def _end(self) -> None:
-        # a worker that is told to stop ends its chunk first; whoever told us to decides how long that may take
+        # a worker finishes its chunk before it stops; whoever stops the supervisor decides how long that may take
         for process in self._running.values():
             process.terminate()
         for process in self._running.values():
@@ -85,5 +85,5 @@ class Supervisor:
 
 
 def main(settings: Settings, words: str) -> int:
-    """Check the devices, then supervise. Raises DeviceError, SettingsError before anything is started."""
+    """Check the devices that ``words`` names, then supervise. Raises DeviceError, SettingsError before any start."""
     return Supervisor(settings, parse_devices(words)).run()

@@ -64,7 +64,7 @@ def _step(context: Context, job_id: str) -> bool:
 
 def _run(context: Context, job: Job, stage: Stage) -> bool:
     """Do a stage of the coordinator, and complete all of its rows in one transaction."""
-    run: OwnStage = getattr(import_module(stage.module), f"run_{stage.name}")
+    run: OwnStage = import_module(stage.module).run
     with context.database.read() as session:
         rows = stage_rows(session, job.id, stage.name)
     inputs = [Artefact.model_validate(artefact) for row in rows for artefact in row.inputs]
@@ -104,5 +104,5 @@ def _publish(context: Context, job: Job, stage: Stage) -> bool:
 
 
 def _manifest(context: Context, job: Job) -> Manifest:
-    with context.store.read(job.plan) as path:
+    with context.store.fetch(job.plan) as path:
         return load_manifest(path.read_text())

@@ -39,7 +39,7 @@ class Linked:
     first_black: int | None = None
 
 
-def run_link(
+def run(
     context: Context, job: Job, manifest: Manifest, inputs: Sequence[Artefact], fingerprint: str
 ) -> tuple[Sequence[Artefact], list[str]]:
     """Do the stage: link the detections ``inputs``. Returns the tracks of each chunk, and notes on what was found.
@@ -74,7 +74,7 @@ def link_job(
     artefacts, last_track, with_faces, black, first_black = [], -1, 0, 0, None
     for chunk in manifest.chunks:
         key = artefact_key("link", fingerprint, chunk.name)
-        with store.create(key) as path, path.open("w") as out:
+        with store.put(key) as path, path.open("w") as out:
             count = 0
             for frame in islice(linked, chunk.frames):
                 if not chunk.pts_start <= frame.pts < chunk.pts_end:
@@ -97,7 +97,7 @@ def link_job(
 def _read(store: Storage, artefact: Artefact) -> tuple[ChunkDetections, Iterator[FrameDetections]]:
     if not artefact.is_whole(store.describe(artefact.key, artefact.frames)):
         raise VerificationError(f"{artefact.key} in the store is not what was reported")
-    with store.read(artefact.key) as path:
+    with store.fetch(artefact.key) as path:
         chunk = load_chunk(_last_line(path))
     return chunk, _frames(store, artefact, chunk)
 
@@ -105,7 +105,7 @@ def _read(store: Storage, artefact: Artefact) -> tuple[ChunkDetections, Iterator
 def _frames(store: Storage, artefact: Artefact, chunk: ChunkDetections) -> Iterator[FrameDetections]:
     if chunk.frames != artefact.frames:
         raise VerificationError(f"{artefact.key}: {chunk.frames} frames, reported were {artefact.frames}")
-    with store.read(artefact.key) as path, path.open() as lines:
+    with store.fetch(artefact.key) as path, path.open() as lines:
         for line in islice(lines, chunk.frames):
             yield load_frame(line)
 

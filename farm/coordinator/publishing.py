@@ -1,7 +1,8 @@
-"""The last step: a verified output gets its final name by one atomic step, and what led to it is removed."""
+"""The last step: a verified output gets its final name in one atomic step, and its intermediates are removed."""
 
 import contextlib
 import errno
+import logging
 import os
 import secrets
 import shutil
@@ -14,29 +15,40 @@ from farm.database.models import Chunk, Job
 from farm.digests import file_digest
 from farm.domain.artefacts import PICTURE_ARCHIVE, artefact_folder
 from farm.domain.stages import STAGES, JobStatus
-from farm.errors import OutputError, VerificationError
+from farm.errors import OutputError, StorageError, VerificationError
 from farm.jobs.context import Context
 from farm.messages import Artefact
-from farm.storage.local import LocalStorage, storage_error
+from farm.storage.base import Storage, storage_error
+
+log = logging.getLogger(__name__)
 
 
-def publish_output(store: LocalStorage, job: Job, output: Artefact) -> None:
-    """Give the composed video its final name. Done twice, the second changes nothing.
+def publish_output(store: Storage, job: Job, output: Artefact) -> None:
+    """Give the composed video, or the folder of pictures, its final name. Publishing twice changes nothing.
 
-    Raises OutputError when something else took the name, StorageError when the disk refuses.
+    Raises VerificationError unless the store holds exactly ``output``, OutputError when something else took the name,
+    StorageError when the disk refuses.
     """
     final = Path(job.output)
-    if output.key.endswith(PICTURE_ARCHIVE):
-        publish_pictures(store, final, output)
-        return
-    if final.is_file() and final.stat().st_size == output.size and file_digest(final) == output.sha256:
+    pictures = output.key.endswith(PICTURE_ARCHIVE)
+    if not pictures and _is_output(final, output):
         return
     if not store.exists(output.key):
         raise VerificationError(f"{output.key} is missing from the store", hint="retry the job: it is made again")
     temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.part")
+    with store.fetch(output.key) as made:
+        if pictures:
+            _publish_pictures(made, temporary, final, output)
+        else:
+            _publish_video(made, temporary, final, output, overwrite=job.overwrite)
+
+
+def _publish_video(made: Path, temporary: Path, final: Path, output: Artefact, *, overwrite: bool) -> None:
     try:
-        _bring(store.local_path(output.key), temporary, output)
-        if job.overwrite:
+        _bring(made, temporary)
+        if not _is_output(temporary, output):
+            raise VerificationError(f"{output.key} in the store is not what was verified", hint="retry the job")
+        if overwrite:
             temporary.replace(final)
         else:
             os.link(temporary, final)
@@ -49,29 +61,24 @@ def publish_output(store: LocalStorage, job: Job, output: Artefact) -> None:
             temporary.unlink()
 
 
-def _bring(made: Path, temporary: Path, output: Artefact) -> None:
-    """The composed video beside its final name: a second name where the disk is the same, else a checked copy."""
+def _bring(made: Path, temporary: Path) -> None:
+    """Place the composed video beside its final name: a hard link on the same disk, else a copy."""
     try:
         os.link(made, temporary)
     except OSError:
         shutil.copyfile(made, temporary)
         with temporary.open("rb") as f:
             os.fsync(f.fileno())
-        if file_digest(temporary) != output.sha256:
-            raise VerificationError(f"the copy of the output in {temporary.parent} is not what was verified") from None
 
 
-def publish_pictures(store: LocalStorage, final: Path, output: Artefact) -> None:
-    """Give a folder of pictures its final name. Done twice, the second changes nothing.
+def _is_output(path: Path, output: Artefact) -> bool:
+    """Whether a file is ``output``, by size and digest: reads all of it where the size is right."""
+    return path.is_file() and path.stat().st_size == output.size and file_digest(path) == output.sha256
 
-    Raises OutputError when something else took the name, StorageError when the disk refuses.
-    """
-    if not store.exists(output.key):
-        raise VerificationError(f"{output.key} is missing from the store", hint="retry the job: it is made again")
-    made = store.local_path(output.key)
-    if file_digest(made) != output.sha256:
+
+def _publish_pictures(made: Path, temporary: Path, final: Path, output: Artefact) -> None:
+    if not _is_output(made, output):
         raise VerificationError(f"{output.key} in the store is not what was verified", hint="retry the job")
-    temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.part")
     try:
         with zipfile.ZipFile(made) as archive:
             if final.is_dir() and _holds(final, archive):
@@ -81,13 +88,13 @@ def publish_pictures(store: LocalStorage, final: Path, output: Artefact) -> None
             temporary.mkdir()
             for name in archive.namelist():
                 (temporary / name).write_bytes(archive.read(name))
-        temporary.rename(final)  # over an empty folder, never over one that holds something
+        temporary.rename(final)  # replaces an empty folder, never one that holds something
     except OSError as e:
         if e.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             raise OutputError(f"{final} exists and is not empty", hint="choose another folder with --frames") from e
         raise storage_error(e, final) from e
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)  # the error above says more
 
 
 def _holds(folder: Path, archive: zipfile.ZipFile) -> bool:
@@ -97,7 +104,10 @@ def _holds(folder: Path, archive: zipfile.ZipFile) -> bool:
 
 
 def remove_intermediates(context: Context, job_id: str) -> None:
-    """Delete the intermediate artefacts of a job that is done, unless another unfinished job shares them."""
+    """Delete the intermediate artefacts of a job that is done, unless another unfinished job shares them.
+
+    What cannot be deleted is logged: the job is done all the same.
+    """
     names = [stage.name for stage in STAGES if stage.intermediate]
     with context.database.read() as session:
         made = select(Chunk.stage, Chunk.fingerprint).where(Chunk.stage.in_(names)).distinct()
@@ -105,4 +115,7 @@ def remove_intermediates(context: Context, job_id: str) -> None:
         others = made.join(Job).where(Chunk.job_id != job_id, Job.status != JobStatus.DONE)
         mine -= {(row.stage, row.fingerprint) for row in session.execute(others)}
     for stage, name in sorted(mine):
-        context.store.delete(artefact_folder(stage, name))
+        try:
+            context.store.delete(artefact_folder(stage, name))
+        except StorageError as e:
+            log.warning("job %s: the %s artefacts stay in the store: %s", job_id, stage, e)

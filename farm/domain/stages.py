@@ -34,7 +34,7 @@ _OVER = frozenset({JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED})
 class Stage:
     """One stage.
 
-    - ``by``: who does it; ``module`` implements it, as a function ``run_<name>``.
+    - ``by``: who does it; ``module`` implements it, as a function ``run``.
     - ``status``: the job's while the stage runs.
     - ``after``: the stage that has to be done before this one begins.
     - ``inputs``: the stage whose artefacts it reads. A row per chunk reads the artefact of its own chunk, a single row

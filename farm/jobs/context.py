@@ -1,4 +1,4 @@
-"""What the coordinator's parts share: settings, database, store and the one clock that leases are counted by."""
+"""The values that the coordinator's side shares: settings, database, store, and the clock that measures leases."""
 
 import time
 from collections.abc import Callable
@@ -6,22 +6,23 @@ from dataclasses import dataclass, field
 
 from farm.database.session import Database
 from farm.settings import Settings
-from farm.storage.local import LocalStorage
+from farm.storage.base import Storage
+from farm.storage.opening import open_storage
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Passed to every function of the coordinator. ``clock``: seconds since the epoch."""
+    """Passed to the functions of the coordinator's side. ``clock`` returns seconds since the epoch."""
 
     settings: Settings
     database: Database
-    store: LocalStorage
+    store: Storage
     clock: Callable[[], float] = field(default=time.time)
 
 
 def open_context(settings: Settings) -> Context:
-    """Open the database, bring its tables up to date, and the store. Raises DatabaseError."""
+    """Open the database, migrating its tables, and the store. Raises DatabaseError, SettingsError."""
     settings.make_home()
     database = Database(settings.sql_url)
     database.migrate()
-    return Context(settings, database, LocalStorage(settings.store_root))
+    return Context(settings, database, open_storage(settings))

@@ -62,7 +62,7 @@ def _as_before(
     for job in earlier:
         if not context.store.exists(job.plan):
             continue
-        with context.store.read(job.plan) as path:
+        with context.store.fetch(job.plan) as path:
             before = load_manifest(path.read_text())
         if before.frames != manifest.frames:
             continue
@@ -79,9 +79,9 @@ def _store_plan(context: Context, plan: str, manifest: Manifest, pts: Sequence["
     if context.store.exists(plan):  # the manifest is written last: if it exists, so does everything else
         return
     for chunk, part in zip(manifest.chunks, pts, strict=True):
-        with context.store.create(pts_key(plan, chunk)) as path:
+        with context.store.put(pts_key(plan, chunk)) as path:
             path.write_text(json.dumps(part.tolist()))
-    with context.store.create(plan) as path:
+    with context.store.put(plan) as path:
         path.write_text(dump_manifest(manifest))
 
 

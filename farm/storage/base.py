@@ -1,29 +1,42 @@
-"""The contract of a store, above its implementations. ``tests/contract`` runs one suite over all of them."""
+"""The store's protocol, and what its implementations share. ``tests/contract`` runs one suite over all of them."""
 
+import errno
+import os
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from farm.errors import StorageError
 from farm.messages import Artefact
+
+_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+_HINTS = {
+    errno.ENOSPC: "free some space there, then run the same command again: finished chunks are kept",
+    errno.EDQUOT: "your quota there is used up: free some space, then run the same command again",
+    errno.EACCES: "make the folder writable, or choose another with FARM_STORE_DIR",
+    errno.EROFS: "the file system is read-only: choose another folder with FARM_STORE_DIR",
+}
 
 
 class Storage(Protocol):
     """Immutable artefacts under keys (``a/b/c``, letters, digits and ``._-``).
 
-    An artefact becomes visible whole or not at all, and the first to create a key wins: a second writer's content is
-    dropped without an error, because equal keys name equal results.
+    An artefact becomes visible whole or not at all. The first writer of a key wins: the content of a later one is
+    dropped without an error, because equal keys name equal results. All methods raise StorageError for a bad key and
+    when the store fails.
     """
 
-    def create(self, key: str) -> AbstractContextManager[Path]:
-        """A path to write the artefact to; it becomes visible under ``key`` when the block ends without an error.
+    def put(self, key: str) -> AbstractContextManager[Path]:
+        """A local path to write the artefact to; ``key`` becomes visible when the block ends without an error.
 
-        Raises StorageError when it cannot be written (disk full, no permission); nothing is left then.
+        The path has the key's suffix. After an error (disk full, no permission) nothing is left.
         """
         ...
 
-    def read(self, key: str) -> AbstractContextManager[Path]:
-        """A local path to read the artefact from, for the length of the block. Raises StorageError if absent."""
+    def fetch(self, key: str) -> AbstractContextManager[Path]:
+        """A local path to read the artefact from, valid inside the block only. Raises StorageError if absent."""
         ...
 
     def exists(self, key: str) -> bool:
@@ -31,13 +44,38 @@ class Storage(Protocol):
         ...
 
     def describe(self, key: str, frames: int) -> Artefact:
-        """The artefact's size and SHA-256, read anew. Raises StorageError if absent."""
+        """The artefact's size in bytes and SHA-256, computed from its content at each call; ``frames`` is copied.
+
+        Raises StorageError if absent.
+        """
         ...
 
     def delete(self, prefix: str) -> None:
-        """Remove a key, or all keys below ``prefix/``. What is not there is no error."""
+        """Remove a key, or all keys below ``prefix/``; a no-op where there is none."""
         ...
 
     def keys(self, prefix: str) -> Iterator[str]:
         """All visible keys below ``prefix/``, sorted."""
         ...
+
+    def remove_unfinished(self) -> None:
+        """Remove what killed writers left behind. Call only while nobody writes."""
+        ...
+
+
+def check_key(key: str) -> str:
+    """``key`` itself. Raises StorageError unless it is a valid key."""
+    if not _KEY.fullmatch(key):
+        raise StorageError(f"{key!r} cannot be a key in a store")
+    return key
+
+
+def absent(where: object) -> StorageError:
+    """The error for an artefact that is not in the store. ``where``: its key or path."""
+    return StorageError(f"{where} is not in the store", hint="retry the job: what is missing is made again")
+
+
+def storage_error(e: OSError, where: Path, action: str = "write to") -> StorageError:
+    """The StorageError for what the file system refused: the action, the path, and what to do."""
+    hint = _HINTS.get(e.errno or 0, "check the disk that holds it")
+    return StorageError(f"cannot {action} {where}: {os.strerror(e.errno or errno.EIO)}", hint=hint)

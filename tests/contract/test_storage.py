@@ -1,6 +1,9 @@
 """What every store has to do, and does in the same way. A new implementation is one more line in STORES."""
 
+import errno
 import hashlib
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +12,15 @@ import pytest
 from farm.errors import StorageError
 from farm.storage.base import Storage
 from farm.storage.local import LocalStorage
+from farm.storage.memory import MemoryStorage
 
-STORES: dict[str, Callable[[Path], Storage]] = {"local": LocalStorage}
+
+def memory(folder: Path) -> MemoryStorage:
+    folder.mkdir(parents=True, exist_ok=True)
+    return MemoryStorage(folder)
+
+
+STORES: dict[str, Callable[[Path], Storage]] = {"local": LocalStorage, "memory": memory}
 BAD_KEYS = [
     "", ".", "..", "../a", "a/..", "a/../b", "/a", "/etc/passwd", "a//b", "a/", ".hidden", "a/.hidden", "a b", "a\nb",
     "a\n", "a\\b", "ä", "~", "a/\0",
@@ -23,17 +33,26 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
 
 
 def put(store: Storage, key: str, content: bytes = b"content") -> None:
-    with store.create(key) as path:
+    with store.put(key) as path:
         path.write_bytes(content)
 
 
 def get(store: Storage, key: str) -> bytes:
-    with store.read(key) as path:
+    with store.fetch(key) as path:
         return path.read_bytes()
 
 
+def harm(store: Storage, key: str, content: bytes) -> None:
+    """Change what a store holds behind its back."""
+    if isinstance(store, LocalStorage):
+        (store.root / key).write_bytes(content)
+    else:
+        assert isinstance(store, MemoryStorage)
+        store.content[key] = content
+
+
 def interrupt(store: Storage, key: str, error: BaseException) -> None:
-    with store.create(key) as path:
+    with store.put(key) as path:
         path.write_bytes(b"half of")
         raise error
 
@@ -45,11 +64,11 @@ def test_what_is_created_can_be_read(store: Storage) -> None:
 
 
 def test_an_artefact_is_invisible_until_it_is_whole(store: Storage) -> None:
-    with store.create("a/b") as path:
+    with store.put("a/b") as path:
         path.write_bytes(b"half of")
         assert not store.exists("a/b")
         assert list(store.keys("a")) == []
-        with pytest.raises(StorageError), store.read("a/b"):
+        with pytest.raises(StorageError), store.fetch("a/b"):
             pass
         path.write_bytes(b"the whole")
     assert get(store, "a/b") == b"the whole"
@@ -73,22 +92,24 @@ def test_a_full_disk_says_what_to_do(store: Storage) -> None:
 
 
 def test_a_writer_that_wrote_nothing_made_nothing(store: Storage) -> None:
-    with pytest.raises(StorageError), store.create("a/b"):
+    with pytest.raises(StorageError), store.put("a/b"):
         pass
     assert not store.exists("a/b")
 
 
-def test_the_first_creator_wins_and_the_second_sees_no_error(store: Storage, tmp_path: Path) -> None:
-    with store.create("a/b") as late:
+def test_the_first_writer_wins_and_the_second_sees_no_error(store: Storage, tmp_path: Path) -> None:
+    with store.put("a/b") as late:
         late.write_bytes(b"late")
         put(store, "a/b", b"first")
     put(store, "a/b", b"third")
     assert get(store, "a/b") == b"first"
-    assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 1
+    assert list(store.keys("a")) == ["a/b"]
+    held = [tmp_path / "store" / "a" / "b"] if isinstance(store, LocalStorage) else []
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == held
 
 
 def test_two_writers_at_once_do_not_share_a_file(store: Storage) -> None:
-    with store.create("a/b") as one, store.create("a/b") as two:
+    with store.put("a/b") as one, store.put("a/b") as two:
         assert one != two
         one.write_bytes(b"one")
         two.write_bytes(b"two")
@@ -96,7 +117,7 @@ def test_two_writers_at_once_do_not_share_a_file(store: Storage) -> None:
 
 
 def test_the_path_to_write_keeps_the_suffix(store: Storage) -> None:
-    with store.create("a/video.mp4") as path:
+    with store.put("a/video.mp4") as path:
         assert path.suffix == ".mp4"
         path.write_bytes(b"")
 
@@ -112,23 +133,36 @@ def test_describe_tells_real_size_and_digest(store: Storage) -> None:
 def test_describe_reads_anew(store: Storage) -> None:
     put(store, "a/b", b"content")
     before = store.describe("a/b", frames=1)
-    with store.read("a/b") as path:
-        path.write_bytes(b"changed")
+    harm(store, "a/b", b"changed")
     assert store.describe("a/b", frames=1).sha256 != before.sha256
 
 
 def test_absent_keys_are_a_storage_error_that_names_them(store: Storage) -> None:
-    with pytest.raises(StorageError, match="a/absent"), store.read("a/absent"):
+    with pytest.raises(StorageError, match="a/absent"), store.fetch("a/absent"):
         pass
     with pytest.raises(StorageError, match="a/absent"):
         store.describe("a/absent", frames=1)
     assert not store.exists("a/absent")
 
 
+def test_a_path_that_was_fetched_keeps_the_suffix_and_the_content(store: Storage) -> None:
+    put(store, "a/video.mp4", b"frames")
+    with store.fetch("a/video.mp4") as one, store.fetch("a/video.mp4") as two:
+        assert one.suffix == two.suffix == ".mp4"
+        assert one.read_bytes() == two.read_bytes() == b"frames"
+
+
+def test_removing_what_is_unfinished_leaves_what_is_whole(store: Storage) -> None:
+    store.remove_unfinished()
+    put(store, "a/b")
+    store.remove_unfinished()
+    assert list(store.keys("a")) == ["a/b"]
+
+
 def test_a_folder_of_keys_is_no_artefact(store: Storage) -> None:
     put(store, "a/b/c")
     assert not store.exists("a/b")
-    with pytest.raises(StorageError), store.read("a/b"):
+    with pytest.raises(StorageError), store.fetch("a/b"):
         pass
 
 
@@ -136,9 +170,9 @@ def test_a_folder_of_keys_is_no_artefact(store: Storage) -> None:
 def test_bad_keys_are_refused_by_everything(store: Storage, tmp_path: Path, key: str) -> None:
     (tmp_path / "a").write_bytes(b"outside the store")
     put(store, "a/b")
-    with pytest.raises(StorageError, match="cannot be a key"), store.create(key):
+    with pytest.raises(StorageError, match="cannot be a key"), store.put(key):
         pass
-    with pytest.raises(StorageError, match="cannot be a key"), store.read(key):
+    with pytest.raises(StorageError, match="cannot be a key"), store.fetch(key):
         pass
     for call in (store.exists, store.delete, lambda k: store.describe(k, 1), lambda k: list(store.keys(k))):
         with pytest.raises(StorageError, match="cannot be a key"):
@@ -179,15 +213,12 @@ class TestLocalFolder:
     def test_remove_unfinished_takes_only_what_killed_writers_left(self, tmp_path: Path) -> None:
         store = LocalStorage(tmp_path / "store")
         put(store, "a/whole")
-        writer = store.create("a/b/half")
+        writer = store.put("a/b/half")
         writer.__enter__().write_bytes(b"half of")  # and never ends, as if it were killed
         assert list(store.keys("a")) == ["a/whole"]
         assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 2
         store.remove_unfinished()
         assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["whole"]
-
-    def test_remove_unfinished_without_a_folder_is_no_error(self, tmp_path: Path) -> None:
-        LocalStorage(tmp_path / "store").remove_unfinished()
 
     def test_a_folder_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"")
@@ -198,7 +229,33 @@ class TestLocalFolder:
         assert caught.value.hint
         assert not store.exists("a/b")
 
-    def test_local_path_is_where_the_artefact_lies(self, tmp_path: Path) -> None:
+    def test_what_cannot_be_deleted_is_reported(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         store = LocalStorage(tmp_path / "store")
-        put(store, "a/b", b"content")
-        assert store.local_path("a/b").read_bytes() == b"content"
+        put(store, "a/b/c")
+
+        def refuse(path: object, **_: object) -> None:
+            raise PermissionError(errno.EACCES, "not yours", str(path))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "unlink", refuse)
+            for prefix in ("a/b", "a/b/c"):
+                with pytest.raises(StorageError, match=r"cannot delete .*a/b.*Permission denied"):
+                    store.delete(prefix)
+        assert store.exists("a/b/c")
+
+    def test_a_folder_deleted_by_two_at_once_is_no_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        store = LocalStorage(tmp_path / "store")
+        put(store, "a/b/c")
+        put(store, "a/b/d")
+        remove, overtaken = shutil.rmtree, list[Path]()
+
+        def second(path: Path) -> None:
+            if not overtaken:  # the other one deletes a file that this one has listed
+                overtaken.append(path)
+                (path / "c").unlink()
+                raise FileNotFoundError(path / "c")
+            remove(path)
+
+        monkeypatch.setattr(shutil, "rmtree", second)
+        store.delete("a/b")
+        assert list(store.keys("a")) == []

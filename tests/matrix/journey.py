@@ -21,9 +21,9 @@ from farm.media.encoding.encoders import ENCODERS
 from farm.messages import Artefact, Order
 from farm.storage.local import LocalStorage
 from tests.matrix.pixels import Rectangle
-from workers.stages.compose import run_compose
-from workers.stages.detect import run_detect
-from workers.stages.redact import run_redact
+from workers.stages.compose import run as run_compose
+from workers.stages.detect import run as run_detect
+from workers.stages.redact import run as run_redact
 from workers.vision.detectors.base import Detector
 from workers.vision.detectors.registry import create_detector
 from workers.vision.detectors.session import resolve_runtime
@@ -100,10 +100,10 @@ def travel(
     prepared = prepare(request, frozenset(ENCODERS))
     manifest, slices = prepared.plan(workers=1)
     store = LocalStorage(folder / "store")
-    with store.create(_PLAN) as path:
+    with store.put(_PLAN) as path:
         path.write_text(dump_manifest(manifest))
     for chunk, pts in zip(manifest.chunks, slices, strict=True):
-        with store.create(f"plans/p/pts/{chunk.name}.json") as path:
+        with store.put(f"plans/p/pts/{chunk.name}.json") as path:
             path.write_text(json.dumps(pts.tolist()))
 
     def order(stage: str, chunk: int, *inputs: Artefact) -> Order:
@@ -129,10 +129,10 @@ def travel(
     composed = run_compose(order("compose", 0, *redacted), store, tools, _nobody)
     return Journey(
         source,
-        store.local_path(composed.artefact.key),
+        store.root / composed.artefact.key,
         prepared.container,
         manifest,
-        [store.local_path(r.key) for r in redacted],
+        [store.root / r.key for r in redacted],
         store,
         _rectangles(store, manifest, tracks),
         (*prepared.notes, *manifest.notes, *composed.notes),
@@ -147,7 +147,7 @@ def _rectangles(store: LocalStorage, manifest: Manifest, tracks: Sequence[Artefa
     """Return the rectangles that must be covered, by time in the output."""
     found: dict[Fraction, list[Rectangle]] = {}
     for artefact in tracks:
-        with store.read(artefact.key) as path:
+        with store.fetch(artefact.key) as path:
             for line in path.read_text().splitlines():
                 row = load_frame(line)
                 boxes = [(b.box.x, b.box.y, b.box.w, b.box.h) for b in row.boxes]

@@ -1,1 +1,1 @@
-"""What a worker does for one order: detect, redact, compose."""
+"""What a worker does for one order: one module per stage, with the function ``run``."""

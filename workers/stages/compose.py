@@ -1,4 +1,4 @@
-"""Stage compose: all segments and the source's other streams become one file, which is verified whole."""
+"""Stage compose: joins all segments and the source's other streams into one file and verifies it."""
 
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,10 +16,10 @@ from farm.storage.base import Storage
 from workers.stages.orders import Plan, Report, Result, Tools, check_input, make_once, read_plan
 from workers.stages.spent import Spent
 
-_PARTS = 3  # of equal weight in what is reported: the segments are read, composed, and all is verified
+_PARTS = 3  # of equal weight in the reported progress: reading the segments, composing, verifying
 
 
-def run_compose(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
+def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
     """Join the segments ``order.inputs`` (in the chunks' order) and verify the result against source and plan.
 
     Raises VerificationError, OutputError, StorageError, SourceError, and whatever ``report`` raises.
@@ -66,7 +66,7 @@ def _write_pictures(path: Path, plan: Plan, _: int, report: Report, spent: Spent
 
 
 def _segments(plan: Plan, stack: ExitStack, report: Report, spent: Spent) -> list[Path]:
-    """The segments' paths, one a chunk in order, each checked to be what was made."""
+    """The segments' paths, one per chunk in order; each is checked against its artefact."""
     manifest, segments = plan.manifest, plan.order.inputs
     if len(segments) != len(manifest.chunks):
         raise VerificationError(f"{len(segments)} segments for {len(manifest.chunks)} chunks")
@@ -79,4 +79,4 @@ def _segments(plan: Plan, stack: ExitStack, report: Report, spent: Spent) -> lis
             check_input(plan.store, segment)
             done += chunk.frames
             reading(done)
-    return [stack.enter_context(plan.store.read(segment.key)) for segment in segments]
+    return [stack.enter_context(plan.store.fetch(segment.key)) for segment in segments]

@@ -1,6 +1,7 @@
-"""Stage detect: every frame of a chunk is looked at, upright; what is found is written line by line.
+"""Stage detect: runs the detector on every frame of a chunk and writes one line per frame.
 
-The detector sees a frame as a player shows it; boxes are written in coded pixels, as all that follows works on them.
+The detector is given the frame upright, as a player shows it; boxes are written in coded pixels, which all later
+stages work on.
 """
 
 from collections.abc import Generator, Iterator
@@ -31,10 +32,10 @@ from workers.stages.spent import Spent
 from workers.vision.detectors.base import Detector
 from workers.vision.scaling import Small, shown_size, small_picture, unseen
 
-_AHEAD = 4  # frames that one step may be ahead of the next
+_AHEAD = 4  # frames by which a step may be ahead of the next one
 
 
-def run_detect(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
+def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
     """Find the faces of a chunk. Decoding, scaling and detection overlap; memory does not grow with the chunk.
 
     Raises SourceError, ModelError, DeviceError, StorageError, and whatever ``report`` raises.
@@ -89,7 +90,7 @@ def _scaled(
 
 
 def _found(detector: Detector, batch: list[Small], video: VideoStream) -> list[list[Detection]]:
-    """The faces of each frame, in pixels of the coded picture; none for what there is nothing to see of."""
+    """The faces of each frame in coded pixels; none in a frame that could not be decoded."""
     pictures = [small.bgr for small in batch if small.bgr is not None]
     upright = upright_size(video.width, video.height, video.orientation)
     found = iter(detector.detect(pictures, upright) if pictures else [])
@@ -108,7 +109,7 @@ def _batches(pictures: Iterator[Small], size: int) -> Iterator[list[Small]]:
 
 
 class _Lines:
-    """Writes a chunk's detections, with the signatures at its ends and the cuts between its frames."""
+    """Writes a chunk's detections, the cuts between its frames, and the signatures of its first and last frame."""
 
     def __init__(self, out: TextIO) -> None:
         self.frames = 0
@@ -117,7 +118,7 @@ class _Lines:
         self._last = b""
 
     def add(self, small: Small, detections: list[Detection]) -> None:
-        """The next frame."""
+        """Write the next frame's line."""
         cut = self.frames > 0 and is_cut(self._last, small.signature)
         self._first = self._first or small.signature
         self._last = small.signature
@@ -126,5 +127,5 @@ class _Lines:
         self._out.write(dump_frame(found) + "\n")
 
     def end(self) -> None:
-        """The last line."""
+        """Write the last line, which describes the chunk."""
         self._out.write(dump_chunk(ChunkDetections(self.frames, self._first, self._last)) + "\n")

@@ -1,4 +1,4 @@
-"""Overlap of two steps: an iterator runs in a thread of its own, behind a bounded queue."""
+"""Overlaps two steps: an iterator runs in its own thread and fills a bounded queue."""
 
 import threading
 from collections import deque
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class _Channel(Generic[T]):
-    """A bounded queue between one producing and one consuming thread, which either side can close."""
+    """A bounded queue between one producer and one consumer thread; either can close it."""
 
     def __init__(self, size: int) -> None:
         self._items: deque[T] = deque()
@@ -20,7 +20,7 @@ class _Channel(Generic[T]):
         self._error: BaseException | None = None
 
     def put(self, item: T) -> bool:
-        """Wait for room and add ``item``; False when nobody wants any more."""
+        """Wait for room and add ``item``; False if the consumer abandoned the queue."""
         with self._changed:
             self._changed.wait_for(lambda: len(self._items) < self._size or self._abandoned)
             if self._abandoned:
@@ -30,13 +30,13 @@ class _Channel(Generic[T]):
             return True
 
     def end(self, error: BaseException | None) -> None:
-        """Nothing follows; ``error`` is raised at the consumer after the last item."""
+        """Mark the end of the items; ``error`` is raised in the consumer after the last one."""
         with self._changed:
             self._ended, self._error = True, error
             self._changed.notify_all()
 
     def abandon(self) -> None:
-        """The consumer wants nothing more."""
+        """Tell the producer to stop; called by the consumer."""
         with self._changed:
             self._abandoned = True
             self._items.clear()
@@ -53,7 +53,7 @@ class _Channel(Generic[T]):
                 item = self._items.popleft()
                 self._changed.notify_all()
             yield item
-            del item  # a decoded frame is large: hold none while waiting for the next
+            del item  # a decoded frame is large: keep no reference while waiting for the next
 
 
 def _produce(source: Iterator[T], channel: _Channel[T]) -> None:
@@ -74,10 +74,10 @@ def _produce(source: Iterator[T], channel: _Channel[T]) -> None:
 
 
 def prefetch(source: Iterator[T], size: int, name: str = "prefetch") -> Generator[T, None, None]:
-    """The items of ``source`` in order, which runs in its own thread at most ``size`` items ahead.
+    """The items of ``source`` in order; ``source`` runs in its own thread, at most ``size`` items ahead.
 
     An error of ``source`` is raised here, after the items before it. Closing this generator (or leaving its loop and
-    dropping it) stops the thread, closes ``source`` in it, and waits for that: no thread is left behind.
+    dropping it) stops the thread, closes ``source`` in it, and joins it: no thread is left running.
     """
     channel: _Channel[T] = _Channel(size)
     thread = threading.Thread(target=_produce, args=(source, channel), name=name, daemon=True)

@@ -1,4 +1,4 @@
-"""Stage redact: the faces of a chunk are painted over and its frames encoded."""
+"""Stage redact: paints over the faces of a chunk and encodes its frames."""
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -28,18 +28,18 @@ from workers.vision.redactors.registry import create_redactor
 from workers.vision.resampling import resized
 from workers.vision.sketch import is_like
 
-_AHEAD = 4  # frames that one step may be ahead of the next
-_PARTS = 8  # of what is reported, the last is for verifying
+_AHEAD = 4  # frames by which a step may be ahead of the next one
+_PARTS = 8  # of the reported progress; the last one is for verifying
 
-#: A frame for the encoder, and boxes in the source's pixels that hold all that was painted on it.
+#: A frame for the encoder, and boxes in the source's pixels that enclose all that was painted on it.
 _Painted = tuple[av.VideoFrame, list[Box]]
 
 
-def run_redact(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
+def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
     """Redact a chunk into a segment. Decoding, painting and encoding overlap; memory does not grow with the chunk.
 
-    ``order.inputs`` holds the chunk's tracks: one line for each frame. Raises SourceError, SettingsError,
-    VerificationError when tracks or segment do not fit the plan, StorageError, and whatever ``report`` raises.
+    ``order.inputs`` holds the chunk's tracks, one line per frame. Raises SourceError, SettingsError, StorageError,
+    VerificationError when tracks or segment do not match the plan, and whatever ``report`` raises.
     """
     spent = Spent()
     plan = read_plan(order, store)
@@ -67,7 +67,7 @@ def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
         picked=plan.manifest.picked,
         blackout=plan.options.source.on_undetectable == "blackout",
     )
-    with plan.store.read(tracks.key) as lines, lines.open(encoding="ascii") as rows:
+    with plan.store.fetch(tracks.key) as lines, lines.open(encoding="ascii") as rows:
         decoded = prefetch(spent.each("decode", frames), _AHEAD, "decode")
         covered = _painted(
             plan.source, decoded, map(load_frame, rows), plan.options.redact, size, fields=video.interlaced
@@ -103,10 +103,10 @@ def _painted(
     *,
     fields: bool,
 ) -> Generator[_Painted, None, None]:
-    """Each frame covered as its line of tracks says, in the output's size.
+    """Each frame with its tracks covered, in the output's size ``size``.
 
-    Raises VerificationError unless lines and frames match, SourceError for a frame of ``source`` that is not the one
-    that was examined.
+    Raises VerificationError unless lines and frames match, SourceError for a frame of ``source`` that is not the
+    picture that was examined.
     """
     redactor = create_redactor(options)
     with closing(frames):

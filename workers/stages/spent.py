@@ -1,4 +1,4 @@
-"""Where the CPU time of one order goes, by part."""
+"""Measures the CPU time of one order by part."""
 
 import time
 from collections.abc import Generator, Iterator
@@ -24,10 +24,10 @@ class _Part(AbstractContextManager[None]):
 
 
 class Spent:
-    """CPU-seconds of the calling threads by part. A part belongs to one thread at a time.
+    """CPU seconds of the calling threads by part. A part is used by one thread at a time.
 
-    Threads that a library starts by itself (a GPU's, a decoder's with more than one thread) are in no part; they are
-    in ``other``, the rest of what the whole process used since this object was made.
+    ``other`` is the rest of what the process used since this object was created: threads that a library starts
+    itself, such as a GPU runtime's or a multi-threaded decoder's, are in no part.
     """
 
     def __init__(self) -> None:
@@ -35,11 +35,11 @@ class Spent:
         self._process = time.process_time()
 
     def part(self, name: str) -> AbstractContextManager[None]:
-        """Add the CPU time of a block to ``name``. Parts do not nest in themselves."""
+        """Add the CPU time of a block to ``name``. A part cannot be nested in itself."""
         return self._parts.setdefault(name, _Part())
 
     def each(self, name: str, source: Iterator[T]) -> Generator[T, None, None]:
-        """The items of ``source``; the time to make each one is added to ``name``. Closes ``source`` with itself."""
+        """The items of ``source``; the time to produce each is added to ``name``. Closing it closes ``source``."""
         part = self.part(name)
         try:
             while True:
@@ -55,7 +55,7 @@ class Spent:
                 source.close()
 
     def seconds(self) -> dict[str, float]:
-        """CPU-seconds by part, to the millisecond."""
+        """CPU seconds by part, to the millisecond."""
         rows = {name: part.seconds for name, part in self._parts.items()}
         rows["other"] = max(0.0, time.process_time() - self._process - sum(rows.values()))
         return {name: round(value, 3) for name, value in rows.items()}

@@ -1,10 +1,11 @@
-"""What a worker's process keeps between orders: its device, its threads and its detectors."""
+"""What a worker's child process keeps between orders: its device, number of threads and detectors."""
 
 import os
 from functools import lru_cache
 from pathlib import Path
 
 from farm.domain.detectors import DetectOptions
+from farm.media.encoding.encoders import quiet_encoders
 from farm.models.store import ModelStore
 from farm.settings import Settings
 from workers.device import list_gpus
@@ -20,25 +21,26 @@ _MOST_THREADS = 8
 class Toolbox:
     """:class:`workers.stages.orders.Tools` of one process.
 
-    A CPU worker uses one thread a library: there is one worker a core. A GPU's worker shares the host's cores with
-    the workers of the other GPUs.
+    A CPU worker uses one thread per library, since there is one worker per core. A GPU worker shares the host's cores
+    with the workers of the other GPUs.
     """
 
     def __init__(self, settings: Settings, device: str) -> None:
-        """``device`` by its name, as in ``cuda0``. Raises SettingsError."""
+        """``device``: a device's name, as in ``cuda0``. Raises SettingsError."""
         self.device = Device.named(device)
         self.threads = 1 if self.device.kind == "cpu" else _share_of_cores()
         self.runtime = resolve_runtime(settings.cpu_runtime, self.device)
         self._models = ModelStore(settings)
         self.detector = lru_cache(maxsize=2)(self._load)
         use_one_thread()
+        quiet_encoders()
 
     def _load(self, options: DetectOptions) -> Detector:
         """The detector for these options. Raises ModelError or DeviceError."""
         return create_detector(options, self.device, threads=self.threads, runtime=self.runtime, weights=self._weights)
 
     def _weights(self, name: str) -> Path:
-        """Weights whose digest was just checked; pulled when this machine has none yet."""
+        """The file of a model's weights, checked by its digest; pulled if this machine has none yet."""
         return self._models.ensure(name)
 
 

@@ -1,4 +1,4 @@
-"""What one worker computes on. Nothing heavy is imported with it: the parent process uses it too."""
+"""What one worker computes on. Parent processes import this module, so it imports nothing heavy."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from farm.errors import SettingsError
 
 @dataclass(frozen=True, slots=True, order=True)
 class Device:
-    """What one worker computes on. For a CPU, ``index`` only tells workers of one host apart."""
+    """What one worker computes on. For a CPU, ``index`` only distinguishes the workers of a host."""
 
     kind: Literal["cpu", "cuda"]
     index: int
@@ -29,15 +29,15 @@ class Device:
 
 
 def environment(device: Device) -> dict[str, str]:
-    """What a worker's process needs in its environment to see its device and no other GPU.
+    """The environment in which a worker's process sees its device and no other GPU.
 
-    Inside that process the GPU has number 0, whatever its number on the host.
+    Inside that process the GPU's index is 0, whatever it is on the host.
     """
     return {"CUDA_VISIBLE_DEVICES": str(device.index) if device.kind == "cuda" else ""}
 
 
 def runtime_has_cuda() -> bool:
     """Whether the installed onnxruntime can use CUDA at all."""
-    import onnxruntime  # noqa: PLC0415 - heavy, and only asked where there is a GPU or one was asked for
+    import onnxruntime  # noqa: PLC0415 - heavy, and called only where a GPU is present or requested
 
     return "CUDAExecutionProvider" in onnxruntime.get_available_providers()

@@ -1,4 +1,4 @@
-"""Making pictures smaller: planes, alike for what a detector sees and for what covers a face, and whole frames."""
+"""Scales planes (for detectors and for redaction alike) and whole frames."""
 
 from typing import cast
 
@@ -10,14 +10,14 @@ from farm.media.planes import Plane
 
 
 def scaled(plane: Plane, width: int, height: int, interpolation: int) -> Plane:
-    """``plane`` (rows x columns, 8 or 16 bits) at another size, by one of OpenCV's interpolations."""
+    """``plane`` (rows x columns, uint8 or uint16) at another size; ``interpolation`` is one of OpenCV's."""
     return cast("Plane", cv2.resize(plane, (width, height), interpolation=interpolation))
 
 
 def shrunk(plane: Plane, width: int, height: int) -> Plane:
-    """``plane`` (rows x columns, 8 or 16 bits) at another size: halved by averaging while possible, then bilinear.
+    """``plane`` (rows x columns, uint8 or uint16) at a smaller size: halved by averaging while possible, then bilinear.
 
-    As free of aliasing as an average over areas and eight times as fast: OpenCV has a vectorised path for 2 x 2.
+    Aliasing is as low as with area averaging at an eighth of the time: OpenCV has a vectorised path for 2 x 2.
     """
     while plane.shape[1] >= 2 * width and plane.shape[0] >= 2 * height:
         rows, columns = plane.shape[0] // 2, plane.shape[1] // 2
@@ -28,19 +28,19 @@ def shrunk(plane: Plane, width: int, height: int) -> Plane:
 
 
 def resized(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
-    """``frame`` at another size (itself, where it has that size), by FFmpeg's bicubic filter.
+    """``frame`` at another size (``frame`` itself if it has that size already), by FFmpeg's bicubic filter.
 
-    Pixel format, alpha, colours, times and side data stay as they were.
+    Pixel format, alpha, colour properties, times and side data are kept.
     """
     if (frame.width, frame.height) == (width, height):
         return frame
     smooth = Interpolation.BICUBIC | Interpolation.ACCURATE_RND
     smaller = frame.reformat(width, height, interpolation=smooth, threads=1)
-    # PyAV takes the frame's matrix for one of libswscale's numbers and gives 5 (BT.470 BG) back as 6 (equal weights)
+    # PyAV interprets the frame's matrix as a libswscale number and returns 5 (BT.470 BG) as 6 (equal weights)
     smaller.colorspace = frame.colorspace
     return smaller
 
 
 def use_one_thread() -> None:
-    """Let OpenCV use one thread in this process: planes are small, and the steps of a stage run side by side anyway."""
+    """Limit OpenCV to one thread in this process: planes are small, and a stage's steps run in parallel already."""
     cv2.setNumThreads(1)

@@ -1,4 +1,4 @@
-"""From a frame's planes straight to the small BGR picture that a detector looks at."""
+"""Converts a frame's planes directly to the small BGR picture that a detector is given."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -19,9 +19,9 @@ from workers.vision.sketch import sketch_of
 
 Picture = NDArray[np.uint8]
 
-#: Pixels are shown at most this much wider than high, or higher than wide; more is a mistake of the file.
+#: The largest pixel aspect ratio that is applied, either way; a larger one is an error in the file.
 _LONGEST = 4.0
-#: What a picture as it is coded needs to be upright, by its EXIF orientation: one step, or two.
+#: How to turn a coded picture upright, by EXIF orientation: transpose, then rotate or flip.
 _TRANSPOSED = (5, 7)
 _TURNS = {3: cv2.ROTATE_180, 7: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _FLIPS = {2: 1, 4: 0}
@@ -30,10 +30,10 @@ _UNSPECIFIED = 2
 
 @dataclass(frozen=True, slots=True)
 class Small:
-    """A frame as a detector sees it: ``bgr`` uint8 H x W x 3, and the signature of its luma for finding cuts.
+    """A frame scaled down for a detector: ``bgr`` is uint8 H x W x 3, ``signature`` its luma for finding cuts.
 
-    ``bgr`` is None for a frame that could not be decoded: there is nothing to look at. ``sketch``: what the frame is
-    known again by, see :mod:`workers.vision.sketch`.
+    ``bgr`` is None for a frame that could not be decoded. ``sketch`` identifies the frame in the second pass, see
+    :mod:`workers.vision.sketch`.
     """
 
     pts: int
@@ -43,7 +43,7 @@ class Small:
 
 
 def shown_size(video: VideoStream) -> tuple[int, int]:
-    """The size (width, height) of the video's upright picture in square pixels, without losing any of its own."""
+    """The size (width, height) of the video's upright picture in square pixels; neither side gets smaller."""
     aspect = min(max(float(video.sample_aspect or 1), 1 / _LONGEST), _LONGEST)
     width = round(video.width * max(1.0, aspect))
     height = round(video.height * max(1.0, 1 / aspect))
@@ -53,10 +53,10 @@ def shown_size(video: VideoStream) -> tuple[int, int]:
 def small_picture(
     frame: av.VideoFrame, width: int, height: int, orientation: int = UPRIGHT, transfer: int = _UNSPECIFIED
 ) -> Small:
-    """The frame as ``width`` x ``height`` BGR, upright, by its own matrix and range, with its signature.
+    """The frame as upright BGR of ``width`` x ``height``, converted by its own matrix and range, with its signature.
 
-    ``orientation``: EXIF's number of how the frame is shown; the signature stays in the coded orientation.
-    ``transfer``: H.273's number of the transfer characteristics, for a frame that does not say its own.
+    ``orientation``: EXIF's number; the signature stays in the coded orientation. ``transfer``: H.273's number of the
+    transfer characteristics, for a frame that does not carry its own.
     """
     size = upright_size(width, height, orientation)
     pixels = format_of(frame.format.name)
@@ -70,7 +70,7 @@ def small_picture(
 
 
 def _coloured(planes: list[Plane], frame: av.VideoFrame, pixels: PixelFormat) -> tuple[Picture, Plane]:
-    """The frame's planes, shrunk to one size and 8 bits, as BGR and as luma."""
+    """BGR and luma of a frame whose planes were scaled to one size and 8 bits."""
     if pixels.family == "rgb":
         green, blue, red = planes
         bgr = cv2.merge([blue, green, red])
@@ -85,7 +85,7 @@ def _coloured(planes: list[Plane], frame: av.VideoFrame, pixels: PixelFormat) ->
 
 
 def unseen(pts: int) -> Small:
-    """What stands for a frame that could not be decoded. Its signature is flat, so that it ends no shot."""
+    """Stands for a frame that could not be decoded. Its signature is uniform, so that it marks no cut."""
     return Small(pts, None, bytes([128]) * (SIGNATURE_SIZE[0] * SIGNATURE_SIZE[1]))
 
 
@@ -95,7 +95,7 @@ def signature(luma: Plane) -> bytes:
 
 
 def upright(picture: Picture, orientation: int) -> Picture:
-    """A picture as it is coded (rows x columns x samples) the way it is shown. ``orientation``: EXIF's number."""
+    """A coded picture (rows x columns x samples) turned as it is shown. ``orientation``: EXIF's number."""
     turned = cv2.transpose(picture) if orientation in _TRANSPOSED else picture
     if orientation in _TURNS:
         turned = cv2.rotate(turned, _TURNS[orientation])
@@ -105,5 +105,5 @@ def upright(picture: Picture, orientation: int) -> Picture:
 
 
 def _eight_bits(plane: Plane, bits: int) -> Plane:
-    """A plane of ``bits`` a sample as uint8, rounded and saturated."""
+    """A plane of ``bits`` per sample as uint8, rounded and saturated."""
     return plane if bits == 8 else cast("Plane", cv2.convertScaleAbs(plane, alpha=1 / (1 << (bits - 8))))

@@ -1,7 +1,7 @@
-"""What a frame looked like when it was examined, in 64 bytes: so that no other picture is redacted in its place.
+"""A 64-byte sketch of an examined frame, by which redaction recognises that it decoded the same picture.
 
-Both passes decode the source anew. Damage that a decoder does not tell of can make it show another picture each time
-(seen with HEVC), and a face where nobody looked for it.
+Both passes decode the source. Damage that a decoder does not report can make it return another picture each time
+(seen with HEVC), with a face in a place that was not examined.
 """
 
 from binascii import a2b_base64, b2a_base64
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from farm.media.planes import format_of, planes_of
 
-_CELLS, _SAMPLES = 8, 8  # cells each way, and samples of a cell each way
-#: Grey levels of 255 that a cell's mean may differ by: decoders of old codecs round in their own ways.
+_CELLS, _SAMPLES = 8, 8  # cells in each direction, and samples of a cell in each direction
+#: Grey levels (of 255) by which a cell's mean may differ: decoders of old codecs round differently.
 _TOLERANCE = 2
 
 
@@ -23,7 +23,7 @@ def sketch_of(frame: av.VideoFrame) -> str:
 
 
 def is_like(frame: av.VideoFrame, sketch: str) -> bool:
-    """Whether a frame is the one that ``sketch`` was made of, as far as so little can tell."""
+    """Whether a frame matches ``sketch``, within the tolerance."""
     before = np.frombuffer(a2b_base64(sketch), np.uint8).astype(np.int16)
     return bool(np.abs(before - _means(frame).ravel()).max() <= _TOLERANCE)
 
@@ -38,7 +38,7 @@ def _means(frame: av.VideoFrame) -> NDArray[np.uint8]:
 
 
 def _picked(side: int) -> "slice | NDArray[np.intp]":
-    """Rows or columns, evenly spread; by a step where there are enough, which is five times as fast."""
+    """Evenly spaced rows or columns; a slice where there are enough, which is five times as fast."""
     wanted = _CELLS * _SAMPLES
     if side >= wanted:
         step = side // wanted

@@ -97,7 +97,7 @@ class Bench:
         """Do a detect order: one face that stands still, and report it."""
         key = artefact_key("detect", order.fingerprint, str(order.chunk))
         flat = bytes(SIGNATURE_SIZE[0] * SIGNATURE_SIZE[1])
-        with self.context.store.create(key) as path, path.open("w") as out:
+        with self.context.store.put(key) as path, path.open("w") as out:
             for n in range(CHUNK_FRAMES):
                 face = Detection(Box(10, 10, 20, 20), 0.9)
                 out.write(dump_frame(FrameDetections(order.chunk * CHUNK_FRAMES + n, False, (face,))) + "\n")
@@ -146,9 +146,9 @@ def add_job(bench: Bench, tmp_path: Path) -> Callable[..., Manifest]:
         context, options = bench.context, JobOptions()
         plan = plan_key(manifest)
         for chunk in cut:
-            with context.store.create(pts_key(plan, chunk)) as path:
+            with context.store.put(pts_key(plan, chunk)) as path:
                 path.write_text(json.dumps(list(range(chunk.pts_start, chunk.pts_end))))
-        with context.store.create(plan) as path:
+        with context.store.put(plan) as path:
             path.write_text(dump_manifest(manifest))
         now = context.clock()
         with context.database.write() as session:

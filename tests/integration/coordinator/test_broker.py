@@ -34,7 +34,6 @@ from farm.messages import (
 )
 from farm.settings import Settings
 from tests.integration.coordinator.conftest import Bench
-from workers import identity
 from workers.reporting import ProgressReporter, Reporter
 
 pytestmark = pytest.mark.integration
@@ -63,7 +62,7 @@ def order(stage: str = "detect") -> Order:
 @pytest.fixture
 def here(bench: Bench, redis_server: object) -> Iterator[Settings]:
     """The settings of a farm whose Redis runs."""
-    settings = bench.context.settings.model_copy(update={"progress_seconds": 0.0})
+    settings = bench.context.settings
     server = EmbeddedRedis(settings)
     server.start()
     yield settings
@@ -216,11 +215,8 @@ def test_rubbish_is_dropped_and_the_loop_goes_on(bench: Bench, here: Settings, c
     assert client.llen(OUTCOMES) == client.hlen("unacked") == 0
 
 
-def test_a_stop_key_reaches_its_worker_only(
-    broker: Broker, reporter: Reporter, here: Settings, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(identity, "name", lambda: "w0")
-    report = ProgressReporter(reporter, order(), here)
+def test_a_stop_key_reaches_its_worker_only(broker: Broker, reporter: Reporter, client: redis.Redis) -> None:
+    report = ProgressReporter(reporter, order(), "w0", 0.0)
     report(1)
     broker.stop(order().token, "w1")
     report(2)

@@ -120,7 +120,7 @@ def test_a_job_that_is_cancelled_while_it_is_linked_links_again_at_retry(
         return [artefact, artefact], ["nobody wants to know"]
 
     with monkeypatch.context() as patch:
-        patch.setattr("farm.coordinator.linking.run_link", cancelling)
+        patch.setattr("farm.coordinator.linking.run", cancelling)
         advance(bench.context, "job")
     assert (bench.job().status, bench.job().interrupted, counted(bench)) == ("cancelled", "linking", 2)
     assert job_facts(bench.context, "job").notes == ()

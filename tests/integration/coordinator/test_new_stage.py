@@ -43,7 +43,7 @@ def run_edit(context, job, manifest, inputs, fingerprint):
     masks = []
     for chunk, tracks in zip(manifest.chunks, inputs, strict=True):
         key = artefact_key("edit", fingerprint, chunk.name)
-        with context.store.read(tracks.key) as read, context.store.create(key) as write:
+        with context.store.fetch(tracks.key) as read, context.store.put(key) as write:
             write.write_text(read.read_text())
         masks.append(context.store.describe(key, tracks.frames))
     return masks, ["2 masks"]

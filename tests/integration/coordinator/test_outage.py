@@ -27,8 +27,8 @@ AddJob = Callable[..., Manifest]
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Kombu tries for seconds before it says that there is no Redis."""
 
-    def impatient_app(settings: Settings, name: str = "blurfarm", queue: str | None = None) -> Celery:
-        app = celery_app(settings, name, queue)
+    def impatient_app(settings: Settings, name: str = "blurfarm") -> Celery:
+        app = celery_app(settings, name)
         app.conf.broker_connection_timeout = 0.3
         return app
 

@@ -30,7 +30,7 @@ def step(bench: Bench) -> None:
 
 def write_output(bench: Bench, order: Order, content: bytes = b"the video") -> str:
     key = artefact_key("compose", order.fingerprint, suffix=".mp4")
-    with bench.context.store.create(key) as path:
+    with bench.context.store.put(key) as path:
         path.write_bytes(content)
     return key
 
@@ -57,7 +57,7 @@ def test_link_writes_one_line_of_tracks_a_frame(bench: Bench, add_job: AddJob) -
     assert bench.job().status == "redacting"
     orders = bench.orders()
     assert [o.stage for o in orders] == ["redact", "redact"]
-    with bench.context.store.read(orders[1].inputs[0].key) as path:
+    with bench.context.store.fetch(orders[1].inputs[0].key) as path:
         frames = [load_frame(line) for line in path.read_text().splitlines()]
     assert [f.pts for f in frames] == [5, 6, 7, 8, 9]
     assert all(len(f.boxes) == 1 for f in frames)
@@ -74,7 +74,7 @@ def test_detections_that_are_not_what_was_reported_fail_the_job(bench: Bench, ad
     detected(bench, add_job)
     artefact = bench.chunk().artefact
     assert artefact is not None
-    bench.context.store.local_path(artefact["key"]).write_text("tampered\n")
+    (bench.context.settings.store_root / artefact["key"]).write_text("tampered\n")
     step(bench)
     assert bench.job().status == "failed"
     assert "is not what was reported" in (bench.job().reason or "")
@@ -102,7 +102,7 @@ def test_intermediates_are_removed_unless_an_unfinished_job_shares_them(bench: B
     segments = bench.chunk(0, "redact").fingerprint
     segment, tracks = artefact_key("redact", segments, "0_5"), bench.chunk(0, "redact").inputs[0]["key"]
     for key in (segment, receipt_key(segment)):
-        with store.create(key) as path:
+        with store.put(key) as path:
             path.write_bytes(b"a segment")
     add_job("twin", output="twin.mp4")
     with bench.context.database.write() as session:

@@ -57,7 +57,7 @@ def add_worker(bench: Bench, name: str, *encoders: str, alive: bool = True) -> N
 
 def submitted(bench: Bench, prepared: Prepared) -> tuple[Job, Manifest]:
     job = bench.job(submit(bench.context, prepared, "1" * 64, 1).job)
-    with bench.context.store.read(job.plan) as path:
+    with bench.context.store.fetch(job.plan) as path:
         return job, load_manifest(path.read_text())
 
 

@@ -16,9 +16,10 @@ from farm.domain.manifest import Manifest, dump_manifest
 from farm.domain.options import JobOptions, RedactOptions
 from farm.domain.track import FrameTracks, TrackedBox, dump_frame
 from farm.messages import Artefact, Order
+from farm.storage.base import Storage
 from farm.storage.local import LocalStorage
 from tests.planned import plan_of
-from workers.stages.detect import run_detect
+from workers.stages.detect import run as run_detect
 from workers.stages.orders import Result
 from workers.vision.detectors.base import Detector
 from workers.vision.detectors.registry import create_detector
@@ -81,7 +82,8 @@ class Bench:
     """A planned source in a store, without a coordinator."""
 
     source: Path
-    store: LocalStorage
+    folder: Path  # the store's own, unless another store was given
+    store: Storage
     manifest: Manifest
     pts: list[list[int]]
     options: JobOptions = OPTIONS
@@ -106,7 +108,7 @@ class Bench:
         return run_detect(self.order("detect", chunk), self.store, StubTools(), lambda _: None)
 
     def detections(self, result: Result) -> list[FrameDetections]:
-        with self.store.read(result.artefact.key) as path:
+        with self.store.fetch(result.artefact.key) as path:
             return [load_frame(line) for line in path.read_text().splitlines()[:-1]]
 
     def tracks(self, chunk: int, frames: list[FrameDetections]) -> Artefact:
@@ -116,7 +118,7 @@ class Bench:
             FrameTracks(f.pts, tuple(TrackedBox(i, d.box) for i, d in enumerate(f.detections)), f.black, f.sketch)
             for f in frames
         ]
-        with self.store.create(key) as path:
+        with self.store.put(key) as path:
             path.write_text("".join(dump_frame(row) + "\n" for row in rows))
         return self.store.describe(key, len(rows))
 
@@ -126,17 +128,23 @@ MakeBench = Callable[..., Bench]
 
 @pytest.fixture
 def bench(tmp_path: Path) -> MakeBench:
-    """``bench(source, chunk_seconds, redact)``: the source planned in a new store."""
+    """``bench(source, chunk_seconds, redact, store)``: the source planned in a new store, in a folder unless given."""
 
-    def make(source: Path, chunk_seconds: float | None = 0.8, redact: RedactOptions = OPTIONS.redact) -> Bench:
-        store = LocalStorage(tmp_path / f"store{len(list(tmp_path.iterdir()))}")
+    def make(
+        source: Path,
+        chunk_seconds: float | None = 0.8,
+        redact: RedactOptions = OPTIONS.redact,
+        store: Storage | None = None,
+    ) -> Bench:
+        folder = tmp_path / f"store{len(list(tmp_path.iterdir()))}"
+        store = store or LocalStorage(folder)
         manifest, slices = plan_of(source, chunk_seconds, redact=redact)
         pts = [list(part) for part in slices]
-        with store.create("plans/p/manifest.json") as path:
+        with store.put("plans/p/manifest.json") as path:
             path.write_text(dump_manifest(manifest))
         for chunk, part in zip(manifest.chunks, pts, strict=True):
-            with store.create(f"plans/p/pts/{chunk.name}.json") as path:
+            with store.put(f"plans/p/pts/{chunk.name}.json") as path:
                 path.write_text(json.dumps(part))
-        return Bench(source, store, manifest, pts, replace(OPTIONS, redact=redact))
+        return Bench(source, folder, store, manifest, pts, replace(OPTIONS, redact=redact))
 
     return make

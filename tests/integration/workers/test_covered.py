@@ -22,9 +22,9 @@ from farm.media.reading.chunk import Decoded, decode_chunk
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
 from workers.stages import detect as detecting
 from workers.stages import redact as redacting
-from workers.stages.detect import run_detect
+from workers.stages.detect import run as run_detect
 from workers.stages.orders import Result
-from workers.stages.redact import run_redact
+from workers.stages.redact import run as run_redact
 from workers.vision.detectors.base import Detector
 
 BLACK = frozenset({2, 3, 7})
@@ -37,7 +37,7 @@ def redact(made: Bench) -> Result:
 
 
 def segment(made: Bench, result: Result) -> list[av.VideoFrame]:
-    with made.store.read(result.artefact.key) as path, av.open(str(path)) as container:
+    with made.store.fetch(result.artefact.key) as path, av.open(str(path)) as container:
         return list(container.decode(video=0))
 
 
@@ -106,7 +106,7 @@ def test_nobody_looks_at_a_frame_that_cannot_be_decoded(
     assert {k for k, f in enumerate(frames) if f.black} == numbers
     assert [len(f.detections) for f in frames] == [0 if k in numbers else 2 for k in range(10)]
     assert not any(f.cut for f in frames)
-    with made.store.read(result.artefact.key) as path:
+    with made.store.fetch(result.artefact.key) as path:
         last = load_chunk(path.read_text().splitlines()[-1])
     if 0 in numbers:
         assert not is_cut(last.first_signature, last.last_signature)
@@ -208,5 +208,5 @@ def test_the_manifest_names_the_encoder_and_not_what_this_machine_would_choose(
     made.options = replace(made.options, redact=RedactOptions())  # of which H.264 would be chosen
     frames = segment(made, redact(made))
     assert {frame.format.name for frame in frames} == {"yuv420p"}
-    with av.open(str(made.store.local_path(redact(made).artefact.key))) as written:
+    with made.store.fetch(redact(made).artefact.key) as path, av.open(str(path)) as written:
         assert written.streams.video[0].codec_context.name == "ffv1"

@@ -36,7 +36,7 @@ def make(store: LocalStorage, content: str, meanwhile: Callable[[], None] = lamb
 
 
 def shown(store: LocalStorage) -> str:
-    with store.read(KEY) as path:
+    with store.fetch(KEY) as path:
         return path.read_text()
 
 
@@ -63,7 +63,7 @@ def test_a_second_writer_that_is_done_before_the_first(tmp_path: Path) -> None:
 def test_what_its_receipt_does_not_fit_is_made_anew(tmp_path: Path, gone: str) -> None:
     store = LocalStorage(tmp_path)
     make(store, "first")
-    store.local_path(KEY).write_text("harm")
+    (store.root / KEY).write_text("harm")
     if gone:
         store.delete(gone)
     assert not make(store, "second").reused

@@ -21,10 +21,10 @@ from farm.media.planes import format_of
 from farm.messages import Artefact
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
 from tests.masks import mask_of
-from workers.stages.compose import run_compose
-from workers.stages.detect import run_detect
+from workers.stages.compose import run as run_compose
+from workers.stages.detect import run as run_detect
 from workers.stages.orders import Result
-from workers.stages.redact import run_redact
+from workers.stages.redact import run as run_redact
 
 
 def no_report(_: int) -> None:
@@ -68,7 +68,7 @@ def test_the_masks_are_the_same_however_the_video_is_cut(bench: MakeBench, green
 
 def test_the_signatures_at_a_boundary_are_those_of_its_frames(bench: MakeBench, green_clip: GreenClip) -> None:
     def ends(made: Bench, chunk: int) -> tuple[bytes, bytes]:
-        with made.store.read(made.detect(chunk).artefact.key) as path:
+        with made.store.fetch(made.detect(chunk).artefact.key) as path:
             last = load_chunk(path.read_text().splitlines()[-1])
         return last.first_signature, last.last_signature
 
@@ -89,7 +89,7 @@ def test_from_source_to_verified_output(bench: MakeBench, green_clip: GreenClip)
     assert result.artefact.frames == made.manifest.frames
     assert reported == sorted(reported)
     assert reported[-1] == made.manifest.frames
-    with made.store.read(result.artefact.key) as path:
+    with made.store.fetch(result.artefact.key) as path:
         assert max(green_pixels(path)) < 10
     assert min(green_pixels(made.source)) > 800
     assert {"detect", "decode", "scale", "write"} <= set(made.detect(0).spent) or made.detect(0).reused
@@ -129,7 +129,7 @@ def test_what_is_in_the_store_is_not_made_again(bench: MakeBench, green_clip: Gr
 def test_what_is_not_whole_is_made_again(bench: MakeBench, green_clip: GreenClip, harm: str) -> None:
     made = bench(green_clip())
     first = made.detect(0)
-    path = made.store.local_path(first.artefact.key)
+    path = made.folder / first.artefact.key
     receipt = path.with_name(path.name + ".receipt.json")
     if harm == "content":
         path.write_bytes(path.read_bytes()[:-1])
@@ -150,7 +150,7 @@ def test_stopping_leaves_no_thread_and_no_file(bench: MakeBench, green_clip: Gre
     made = bench(green_clip(), 100)
     tracks = made.tracks(0, made.detections(made.detect(0)))
     made.store.delete("detections")
-    files = sorted(p for p in made.store.root.rglob("*") if p.is_file())
+    files = sorted(p for p in made.folder.rglob("*") if p.is_file())
     threads = threading.enumerate()
 
     def stop(frames: int) -> None:
@@ -163,7 +163,7 @@ def test_stopping_leaves_no_thread_and_no_file(bench: MakeBench, green_clip: Gre
     with pytest.raises(AttemptStopped):
         run(order, made.store, StubTools(), stop)
     assert threading.enumerate() == threads
-    assert sorted(p for p in made.store.root.rglob("*") if p.is_file()) == files
+    assert sorted(p for p in made.folder.rglob("*") if p.is_file()) == files
 
 
 def test_tracks_that_do_not_fit_the_frames(bench: MakeBench, green_clip: GreenClip) -> None:

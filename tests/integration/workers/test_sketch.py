@@ -14,7 +14,7 @@ from farm.domain.options import LinkOptions
 from farm.errors import SourceError
 from farm.media.planes import planes_of
 from tests.integration.trips import rendered
-from workers.stages.redact import run_redact
+from workers.stages.redact import run as run_redact
 from workers.vision.sketch import is_like, sketch_of
 
 from .conftest import MakeBench, StubTools

@@ -22,9 +22,9 @@ from farm.media.ffmpeg import ffmpeg_binary
 from farm.messages import Artefact
 from tests.conftest import ClipMaker
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
-from workers.stages.detect import run_detect
+from workers.stages.detect import run as run_detect
 from workers.stages.orders import Tools
-from workers.stages.redact import run_redact
+from workers.stages.redact import run as run_redact
 from workers.vision.detectors.base import Detector
 from workers.vision.detectors.registry import create_detector
 from workers.vision.detectors.session import resolve_runtime
@@ -81,7 +81,7 @@ def with_matrix(made: Bench, matrix: Matrix | None) -> Bench:
 def rewrite(made: Bench, manifest: Manifest) -> None:
     made.store.delete("detections")
     made.store.delete("plans/p/manifest.json")
-    with made.store.create("plans/p/manifest.json") as path:
+    with made.store.put("plans/p/manifest.json") as path:
         path.write_text(dump_manifest(manifest))
 
 
@@ -93,13 +93,13 @@ def redacted(made: Bench, frames: list[FrameDetections], tools: Tools) -> list[N
     """Link and redact the only chunk; the segment's pictures in coded orientation, BGR."""
     tracks = list(link(frames, made.manifest.source.video.time_base, made.options.link))
     result = run_redact(made.order("redact", 0, (stored(made, tracks),)), made.store, tools, lambda _: None)
-    with made.store.read(result.artefact.key) as path:
+    with made.store.fetch(result.artefact.key) as path:
         return pictures(path)
 
 
 def stored(made: Bench, tracks: list[FrameTracks]) -> Artefact:
     key = f"tracks/linked/{made.manifest.chunks[0].name}.jsonl"
-    with made.store.create(key) as path:
+    with made.store.put(key) as path:
         path.write_text("".join(dump_frame(row) + "\n" for row in tracks))
     return made.store.describe(key, len(tracks))
 

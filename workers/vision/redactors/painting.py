@@ -9,7 +9,7 @@ from farm.domain.geometry import Box
 from farm.domain.options import RedactOptions
 from farm.media.planes import Plane, format_of, groups_of
 from workers.vision.redactors.base import Patch, Redactor
-from workers.vision.redactors.covers import FULL, Cover, Weights, covers_of
+from workers.vision.redactors.covers import FULL, FaceCover, Weights, covers_of
 
 _SHIFT = FULL.bit_length() - 1
 
@@ -17,14 +17,14 @@ _SHIFT = FULL.bit_length() - 1
 def paint(
     frame: av.VideoFrame, boxes: Iterable[Box], redactor: Redactor, options: RedactOptions, *, fields: bool = False
 ) -> None:
-    """Cover the faces ``boxes`` (pixels of the coded picture, without the margin) in ``frame``. Alpha stays.
+    """Cover the faces ``boxes`` (pixels of the coded picture, without the margin) in ``frame``. Alpha is kept.
 
-    The decoder still refers to the frame, so it is copied first, unless there is nothing to cover. All that is shown
-    is made from the frame's original pixels, before any is painted: nothing is redacted twice. Covers are laid over
-    each other in an order of their own, whatever the order of the boxes.
+    The decoder still refers to the frame's buffers, so they are copied first unless there is nothing to cover. All
+    replacements are made from the original pixels before any is painted: nothing is redacted twice. Covers are
+    painted in their sort order, whatever the order of the boxes.
 
-    ``fields``: the frame is interlaced. Its two fields are moments of their own, so each is painted as a picture of
-    its own, and nothing of one gets into the other.
+    ``fields``: the frame is interlaced. Its two fields show different moments, so each is painted as a separate
+    picture, and no pixel of one affects the other.
 
     Raises SourceError for a pixel format that cannot be painted on.
     """
@@ -41,9 +41,9 @@ def paint(
 
 
 def _paint_planes(
-    planes: Sequence[Plane], covers: Sequence[Cover], redactor: Redactor, sampling: tuple[int, int], black: int
+    planes: Sequence[Plane], covers: Sequence[FaceCover], redactor: Redactor, sampling: tuple[int, int], black: int
 ) -> None:
-    """Paint the covers on planes with one sample for ``sampling`` pixels (across, down)."""
+    """Paint the covers on planes with one sample per ``sampling`` pixels (across, down)."""
     contents = [[_content(plane, cover, redactor, sampling, black) for cover in covers] for plane in planes]
     for index, cover in enumerate(covers):
         weights = cover.weights(*sampling)
@@ -52,10 +52,10 @@ def _paint_planes(
 
 
 def _blend(target: Plane, shown: Plane, weights: Weights) -> None:
-    """``target`` goes as far towards ``shown`` as the weights say, in place; at FULL it is ``shown`` exactly."""
+    """Blend ``shown`` into ``target`` in place, by weight; at FULL the result is exactly ``shown``."""
     # the greatest change times FULL: 255 x 128 fits 16 bits, 65535 x 128 fits 32
     change = np.subtract(shown, target, dtype=np.int16 if target.itemsize == 1 else np.int32)
-    # the second field of a frame of odd height has a row less than the first
+    # the second field of a frame of odd height has one row less than the first
     change *= weights[: target.shape[0]]
     change += FULL // 2
     change >>= _SHIFT
@@ -63,13 +63,13 @@ def _blend(target: Plane, shown: Plane, weights: Weights) -> None:
     target[...] = change
 
 
-def _content(plane: Plane, cover: Cover, redactor: Redactor, sampling: tuple[int, int], black: int) -> Plane:
+def _content(plane: Plane, cover: FaceCover, redactor: Redactor, sampling: tuple[int, int], black: int) -> Plane:
     pixels = _cut(plane, cover, sampling)
     if not pixels.size:  # a field of a frame that has one line
         return pixels
     return redactor(Patch(pixels, cover.cells(*sampling), black))
 
 
-def _cut(plane: Plane, cover: Cover, sampling: tuple[int, int]) -> Plane:
+def _cut(plane: Plane, cover: FaceCover, sampling: tuple[int, int]) -> Plane:
     region = cover.region_in(*sampling)
     return plane[region.y0 : region.y1, region.x0 : region.x1]

@@ -1,0 +1,70 @@
+"""A store in memory, for tests: it shows that nothing but :mod:`farm.storage.local` takes artefacts for files."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from farm.messages import Artefact
+from farm.storage.base import absent, check_key, storage_error
+
+
+class MemoryStorage:
+    """:class:`farm.storage.base.Storage` over a dictionary; the paths that it hands out are temporary copies.
+
+    ``content``: the bytes under each key. ``scratch``: an existing folder for the copies.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        self.content: dict[str, bytes] = {}
+        self._scratch = scratch
+
+    @contextmanager
+    def put(self, key: str) -> Iterator[Path]:
+        """See :meth:`farm.storage.base.Storage.put`."""
+        with self._folder(key) as path:
+            try:
+                yield path
+                self.content.setdefault(key, path.read_bytes())
+            except OSError as e:
+                raise storage_error(e, path) from e
+
+    @contextmanager
+    def fetch(self, key: str) -> Iterator[Path]:
+        """See :meth:`farm.storage.base.Storage.fetch`."""
+        with self._folder(key) as path:
+            path.write_bytes(self._get(key))
+            yield path
+
+    @contextmanager
+    def _folder(self, key: str) -> Iterator[Path]:
+        with TemporaryDirectory(dir=self._scratch) as folder:
+            yield Path(folder, check_key(key).rpartition("/")[2])
+
+    def _get(self, key: str) -> bytes:
+        if not self.exists(key):
+            raise absent(key)
+        return self.content[key]
+
+    def exists(self, key: str) -> bool:
+        """See :meth:`farm.storage.base.Storage.exists`."""
+        return check_key(key) in self.content
+
+    def describe(self, key: str, frames: int) -> Artefact:
+        """See :meth:`farm.storage.base.Storage.describe`."""
+        content = self._get(key)
+        return Artefact(key=key, size=len(content), sha256=hashlib.sha256(content).hexdigest(), frames=frames)
+
+    def delete(self, prefix: str) -> None:
+        """See :meth:`farm.storage.base.Storage.delete`."""
+        for key in [*self.keys(prefix), prefix]:
+            self.content.pop(key, None)
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """See :meth:`farm.storage.base.Storage.keys`."""
+        below = f"{check_key(prefix)}/"
+        yield from sorted(key for key in self.content if key.startswith(below))
+
+    def remove_unfinished(self) -> None:
+        """A no-op: a killed process takes its store with it."""

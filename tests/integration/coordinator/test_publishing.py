@@ -1,0 +1,83 @@
+"""The last step: what gets the output's name is what was verified, whatever the store and the disk."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from farm.coordinator.publishing import publish_output
+from farm.database.models import Job
+from farm.errors import OutputError, VerificationError
+from farm.messages import Artefact
+from farm.storage.base import Storage
+from farm.storage.local import LocalStorage
+from farm.storage.memory import MemoryStorage
+
+KEY = "outputs/f/output.mp4"
+STORES: dict[str, Callable[[Path], Storage]] = {"local": LocalStorage, "memory": MemoryStorage}
+
+
+@pytest.fixture(params=sorted(STORES))
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    (tmp_path / "store").mkdir()
+    return STORES[request.param](tmp_path / "store")
+
+
+@pytest.fixture
+def made(store: Storage) -> Artefact:
+    with store.put(KEY) as path:
+        path.write_bytes(b"the video")
+    return store.describe(KEY, 5)
+
+
+@pytest.fixture(params=["same disk", "another disk"])
+def job(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
+    """A job whose output lies beside the store, or where no hard link from the store leads to."""
+    if request.param == "another disk":
+        link = os.link
+
+        def across(source: Path, target: Path) -> None:
+            if target.suffix == ".part":
+                raise OSError(18, "cross-device link")
+            link(source, target)
+
+        monkeypatch.setattr(os, "link", across)
+    (tmp_path / "out").mkdir()
+    return Job(output=str(tmp_path / "out" / "out.mp4"), overwrite=False)
+
+
+def folder(job: Job) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(job.output).parent.iterdir()}
+
+
+def test_the_output_gets_its_name_once(store: Storage, made: Artefact, job: Job) -> None:
+    publish_output(store, job, made)
+    publish_output(store, job, made)
+    store.delete(KEY)
+    publish_output(store, job, made)
+    assert folder(job) == {"out.mp4": b"the video"}
+
+
+def test_what_is_not_what_was_verified_gets_no_name(store: Storage, made: Artefact, job: Job) -> None:
+    other = made.model_copy(update={"sha256": "0" * 64})
+    with pytest.raises(VerificationError, match="not what was verified"):
+        publish_output(store, job, other)
+    assert folder(job) == {}
+
+
+def test_what_is_gone_from_the_store_gets_no_name(store: Storage, made: Artefact, job: Job) -> None:
+    store.delete(KEY)
+    with pytest.raises(VerificationError, match="missing from the store"):
+        publish_output(store, job, made)
+    assert folder(job) == {}
+
+
+def test_a_name_that_is_taken_stays_unless_it_may_be_replaced(store: Storage, made: Artefact, job: Job) -> None:
+    Path(job.output).write_bytes(b"somebody's own")
+    with pytest.raises(OutputError, match="exists by now"):
+        publish_output(store, job, made)
+    assert folder(job) == {"out.mp4": b"somebody's own"}
+    job.overwrite = True
+    publish_output(store, job, made)
+    assert folder(job) == {"out.mp4": b"the video"}

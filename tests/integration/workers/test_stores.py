@@ -1,0 +1,36 @@
+"""All stages over a store that holds no files: the results are those of the store in a folder."""
+
+from pathlib import Path
+
+from farm.coordinator.linking import link_job
+from farm.messages import Artefact
+from farm.storage.memory import MemoryStorage
+from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
+from workers.stages.compose import run as run_compose
+from workers.stages.redact import run as run_redact
+
+
+def trip(made: Bench) -> list[Artefact]:
+    """Detect, link, redact and compose; the artefacts of all stages."""
+    chunks = range(len(made.manifest.chunks))
+    found = [made.detect(k).artefact for k in chunks]
+    linked = link_job(made.store, made.manifest, found, "fp-link", made.options).artefacts
+    orders = [made.order("redact", k, (linked[k],)) for k in chunks]
+    segments = tuple(run_redact(order, made.store, StubTools(), lambda _: None).artefact for order in orders)
+    order = made.order("compose", 0, segments, "mp4")
+    composed = run_compose(order, made.store, StubTools(), lambda _: None).artefact
+    again = run_compose(order, made.store, StubTools(), lambda _: None)
+    assert (again.reused, again.artefact) == (True, composed)
+    return [*found, *linked, *segments, composed]
+
+
+def test_a_store_in_memory_gives_what_a_store_in_a_folder_gives(
+    bench: MakeBench, green_clip: GreenClip, tmp_path: Path
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    memory = MemoryStorage(scratch)
+    in_memory = trip(bench(green_clip(), store=memory))
+    assert len(in_memory) == 3 * 2 + 1  # two chunks
+    assert in_memory == trip(bench(green_clip()))
+    assert list(scratch.iterdir()) == []
