@@ -83,6 +83,10 @@ class Settings(BaseSettings):
     #: The length of a chunk; None fits it to the workers.
     chunk_seconds: Annotated[float, AfterValidator(_above_zero)] | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled, it is without the options of ``farm submit``: their class is built anew in each process."""
+        return _restored, ({name: getattr(self, name) for name in Settings.model_fields},)
+
     def make_home(self) -> None:
         """Create the home directory if necessary, and check that it is writable. Raises SettingsError."""
         try:
@@ -146,6 +150,10 @@ class Settings(BaseSettings):
         files = (Path(SETTINGS_FILE), default_home() / SETTINGS_FILE)
         tomls = (TomlConfigSettingsSource(settings_cls, toml_file=f) for f in files if f.is_file())
         return (init_settings, env_settings, *tomls)
+
+
+def _restored(values: dict[str, Any]) -> Settings:
+    return Settings.model_construct(**values)
 
 
 def _names_redis(url: str) -> bool:

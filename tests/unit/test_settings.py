@@ -1,13 +1,14 @@
 """Where a setting comes from, and what a person reads who got one wrong."""
 
 import os
+import pickle
 from pathlib import Path
 
 import pytest
 
 from farm.broker import check_broker
 from farm.errors import BrokerError, SettingsError
-from farm.settings import load_settings
+from farm.settings import Settings, load_settings
 
 
 @pytest.fixture
@@ -165,3 +166,13 @@ def test_a_broker_that_is_away_is_named_without_its_password(address: str) -> No
 def test_an_embedded_broker_that_is_away_says_how_to_start_it(tmp_path: Path) -> None:
     with pytest.raises(BrokerError, match="farm up"):
         check_broker(load_settings(home=tmp_path / "h"))
+
+
+def test_settings_go_to_another_process_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(home=tmp_path, cpu_runtime="onnxruntime", style="solid")
+    body = pickle.dumps(settings)
+    monkeypatch.setenv("FARM_CPU_RUNTIME", "openvino")  # the other process does not read its environment again
+    restored = pickle.loads(body)
+    assert {name: getattr(restored, name) for name in Settings.model_fields} == {
+        name: getattr(settings, name) for name in Settings.model_fields
+    }

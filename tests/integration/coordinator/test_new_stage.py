@@ -39,7 +39,7 @@ MODULE = '''\
 from farm.domain.artefacts import artefact_key
 
 
-def run_edit(context, job, manifest, inputs, fingerprint):
+def run(context, job, manifest, inputs, fingerprint):
     masks = []
     for chunk, tracks in zip(manifest.chunks, inputs, strict=True):
         key = artefact_key("edit", fingerprint, chunk.name)
