@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,9 @@ from typing import Any
 import av
 import psutil
 import pytest
+import redis
 
+from farm import processes
 from farm.local.farm import is_running
 from farm.settings import load_settings
 
@@ -114,6 +117,28 @@ def farm(tmp_path: Path, weights: Path, redis_server: Path) -> Iterator[Farm]:
     farm = Farm(tmp_path / "home", weights)
     yield farm
     farm.close()
+
+
+@pytest.fixture
+def shared_redis(redis_server: Path, tmp_path: Path) -> Iterator[str]:
+    """The address of a Redis that belongs to no farm's home."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(redis_server), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
+    server = processes.start(command, tmp_path / "redis.log")
+    with redis.Redis(port=port) as client:
+        until = time.monotonic() + 15
+        while True:
+            try:
+                client.ping()
+            except redis.ConnectionError:
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            else:
+                break
+    yield f"redis://127.0.0.1:{port}/0"
+    processes.stop([server], grace=5)
 
 
 def frames_of(path: Path) -> list[tuple[float, bool]]:

@@ -4,12 +4,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 from sqlalchemy import create_engine, text
 
 from farm import processes
@@ -17,28 +15,6 @@ from tests.conftest import ClipMaker
 from tests.e2e.conftest import Farm, assert_exact
 
 pytestmark = [pytest.mark.e2e, pytest.mark.postgres, pytest.mark.faults]
-
-
-@pytest.fixture
-def shared_redis(redis_server: Path, tmp_path: Path) -> Iterator[str]:
-    """The address of a Redis that belongs to no farm's home."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(redis_server), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
-    server = processes.start(command, tmp_path / "redis.log")
-    with redis.Redis(port=port) as client:
-        until = time.monotonic() + 15
-        while True:
-            try:
-                client.ping()
-            except redis.ConnectionError:
-                assert time.monotonic() < until
-                time.sleep(0.05)
-            else:
-                break
-    yield f"redis://127.0.0.1:{port}/0"
-    processes.stop([server], grace=5)
 
 
 class Coordinators:

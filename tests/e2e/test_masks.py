@@ -23,7 +23,7 @@ def masks(farm: Farm, source: Path, out: Path, chunk: int, workers: int, size: t
     row = fresh.json("submit", source, "-o", out / f"{chunk}-{workers}.mp4", *words)
     assert row["status"] == "done"
     files = (fresh.home / "store" / "tracks").glob("*/*.jsonl")
-    ordered = sorted(files, key=lambda path: int(path.name.split("_")[0]))
+    ordered = sorted(files, key=lambda path: int(path.name.split("_")[1]))
     frames = [load_frame(line) for path in ordered for line in path.read_text().splitlines()]
     assert len(frames) == row["frames"]
     assert any(frame.boxes for frame in frames)

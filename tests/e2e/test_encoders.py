@@ -1,0 +1,105 @@
+"""Workers with different encoders: an order goes only to one that has the job's encoder."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import pytest
+from sqlalchemy import create_engine, text
+
+from farm import processes
+from farm.settings import load_settings
+from tests.conftest import ClipMaker
+from tests.e2e.conftest import Farm, assert_exact
+
+pytestmark = pytest.mark.e2e
+
+
+class Workers:
+    """A coordinator, and workers each started with encoders of its own hidden."""
+
+    def __init__(self, farm: Farm, broker: str) -> None:
+        farm.env |= {"FARM_BROKER_URL": broker, "FARM_TESTING": "true"}
+        self._farm = farm
+        self._running = [self._spawn("coordinator", "-m", "farm", "coordinator")]
+
+    def _spawn(self, name: str, *words: str, **env: str) -> "subprocess.Popen[bytes]":
+        folder = self._farm.home / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f"{name}.log").open("ab") as out:
+            return subprocess.Popen([sys.executable, *words], env={**self._farm.env, **env}, stdout=out, stderr=out)
+
+    def start(self, device: str, hidden: str = "") -> None:
+        """A worker that has every encoder of this machine except ``hidden``."""
+        self._running.append(
+            self._spawn(f"worker-{device}", "-m", "workers.process", device, FARM_HIDDEN_ENCODERS=hidden)
+        )
+        self._farm.wait_until(lambda: any(w["name"].startswith(device) for w in self.alive()), f"worker {device}")
+
+    def alive(self) -> list[dict[str, str]]:
+        return [w for w in self._farm.json("status")["workers"] if w["alive"]]
+
+    def took(self) -> dict[str, set[str]]:
+        """For each stage, the devices whose workers completed chunks of it."""
+        engine = create_engine(load_settings(home=self._farm.home).sql_url)
+        query = "SELECT chunks.stage, attempts.worker FROM attempts JOIN chunks ON chunks.id = attempts.chunk_id"
+        found: dict[str, set[str]] = {}
+        with engine.connect() as connection:
+            for stage, worker in connection.execute(text(f"{query} WHERE attempts.status = 'done'")):
+                found.setdefault(stage, set()).add(worker.partition("@")[0])
+        engine.dispose()
+        return found
+
+    def close(self) -> None:
+        processes.stop(self._running, grace=20)
+
+
+@pytest.fixture
+def workers(farm: Farm, shared_redis: str) -> Iterator[Workers]:
+    started = Workers(farm, shared_redis)
+    yield started
+    started.close()
+
+
+def test_an_order_goes_to_the_worker_that_has_the_encoder(
+    farm: Farm, workers: Workers, make_clip: ClipMaker, tmp_path: Path
+) -> None:
+    source, out = make_clip(seconds=6, size=(320, 180), fps=25, gop=25), tmp_path / "out.mp4"
+    workers.start("cpu0", hidden="libx265")
+    workers.start("cpu1")
+    farm.run("submit", source, "-o", out, "--codec", "hevc", "--chunk-seconds", 1)
+    took = workers.took()
+    assert took["redact"] == {"cpu1"}
+    assert took["detect"] == {"cpu0", "cpu1"}  # both work where no encoder is needed
+    with av.open(str(out)) as written:
+        assert written.streams.video[0].codec_context.name == "hevc"
+    assert_exact(source, out)
+
+
+def test_what_no_live_worker_has_is_refused_at_submission(
+    farm: Farm, workers: Workers, clip: Path, tmp_path: Path
+) -> None:
+    workers.start("cpu0", hidden="libx265")
+    said = farm.run("submit", clip, "-o", tmp_path / "out.mp4", "--codec", "hevc", code=2)
+    assert said.stderr.startswith("error: ")
+    assert len(said.stderr.splitlines()) == 1
+    assert "libx265" in said.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert farm.json("list") == []
+
+
+def test_without_a_live_worker_a_job_waits_for_one_that_has_the_encoder(
+    farm: Farm, workers: Workers, clip: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.mp4"
+    farm.run("submit", clip, "-o", out, "--codec", "hevc", "--detach")
+    workers.start("cpu0", hidden="libx265")
+    said = "no live worker has the encoder libx265"
+    farm.wait_until(lambda: any(said in event["text"] for event in farm.job()["events"]), "a job that waits")
+    assert farm.job()["status"] == "redacting"
+    workers.start("cpu1")
+    farm.run("watch", farm.job()["id"])
+    assert workers.took()["redact"] == {"cpu1"}
+    assert_exact(clip, out)
