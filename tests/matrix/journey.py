@@ -26,8 +26,7 @@ from workers.stages.detect import run as run_detect
 from workers.stages.redact import run as run_redact
 from workers.vision.detectors.base import Detector
 from workers.vision.detectors.registry import create_detector
-from workers.vision.detectors.session import resolve_runtime
-from workers.vision.device import Device
+from workers.vision.device import Device, resolve_runtime
 
 CHUNK_SECONDS = 0.6
 #: One solid colour per face, so that the pixels show whether a region is covered.

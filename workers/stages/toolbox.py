@@ -11,8 +11,7 @@ from farm.settings import Settings
 from workers.device import list_gpus
 from workers.vision.detectors.base import Detector
 from workers.vision.detectors.registry import create_detector
-from workers.vision.detectors.session import resolve_runtime
-from workers.vision.device import Device
+from workers.vision.device import Device, resolve_runtime
 from workers.vision.resampling import use_one_thread
 
 _MOST_THREADS = 8

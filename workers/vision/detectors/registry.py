@@ -18,7 +18,7 @@ def create_detector(
 ) -> Detector:
     """The detector ``options.model`` on ``device``; its module is imported now.
 
-    ``runtime``: see :func:`workers.vision.detectors.session.resolve_runtime`. ``weights`` finds the file of a model's
+    ``runtime``: see :func:`workers.vision.device.resolve_runtime`. ``weights`` finds the file of a model's
     weights. Raises ModelError for unusable weights, DeviceError when the device cannot be used.
     """
     path = None if options.weights is None else weights(options.weights.name)

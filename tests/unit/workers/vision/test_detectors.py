@@ -19,8 +19,8 @@ from workers.vision.detectors.centerface import decode, without_doubles
 from workers.vision.detectors.graph import with_fixed_shape
 from workers.vision.detectors.onnxruntime_session import OnnxRuntimeSession
 from workers.vision.detectors.registry import create_detector
-from workers.vision.detectors.session import open_session, resolve_runtime
-from workers.vision.device import Device
+from workers.vision.detectors.session import open_session
+from workers.vision.device import Device, resolve_runtime
 
 CPU = Device("cpu", 0)
 
