@@ -22,8 +22,8 @@ class Session(Protocol):
 def open_session(model: bytes, device: Device, threads: int, runtime: str) -> Session:
     """Load ``model`` (an ONNX file's bytes) on exactly ``device``; ``threads`` are for a CPU.
 
-    ``runtime``: see :func:`workers.vision.device.resolve_runtime`. Raises DeviceError when the device cannot be used, ModelError when the
-    model cannot be loaded.
+    ``runtime``: see :func:`workers.vision.device.resolve_runtime`. Raises DeviceError when the device cannot be used,
+    ModelError when the model cannot be loaded.
     """
     log.info("model on %s by %s", device.name, runtime)
     if runtime == "openvino":
