@@ -1,8 +1,8 @@
 """The Celery application of one worker, in its parent process and in the child that does the work.
 
 Celery starts the child by spawn and hands the application over pickled. :class:`WorkerApp` is pickled as its settings
-and the worker's name and device, from which the child builds it anew: nothing else passes from parent to child, neither through the
-environment nor through modules.
+and the worker's name and device, from which the child builds it anew: nothing else passes from parent to child,
+neither through the environment nor through modules.
 """
 
 import logging

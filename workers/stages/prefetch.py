@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from typing import Generic, TypeVar
 
+AHEAD = 4  # frames by which a step of a stage may be ahead of the next one
 T = TypeVar("T")
 
 
