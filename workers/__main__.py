@@ -1,14 +1,14 @@
 """``python -m workers DEVICES``: what ``farm worker`` and ``farm up`` start."""
 
-import logging
 import sys
 
 from farm.errors import FarmError
+from farm.processes import begin_log
 from farm.settings import load_settings
 from workers.device import parse_devices
 from workers.supervisor import Supervisor
 
-logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+begin_log()
 try:
     words = [w for w in sys.argv[1:] if w != "--check"] or ["auto"]
     devices = parse_devices(words[0])

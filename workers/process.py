@@ -5,7 +5,6 @@ child.
 """
 
 import fcntl
-import logging
 import os
 import secrets
 import socket
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from farm.errors import DeviceError, FarmError
 from farm.messages import Hello
+from farm.processes import begin_log
 from farm.settings import Settings, load_settings
 from workers.app import WorkerApp
 from workers.capabilities import ask
@@ -52,7 +52,7 @@ def introduction(settings: Settings, device: str) -> Hello:
 
 def main(device: str) -> int:
     """Run the worker of ``device`` until it is told to stop. Raises DeviceError, SettingsError."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    begin_log()
     settings = load_settings()
     held = hold_device(settings, device)
     hello = introduction(settings, device)

@@ -32,9 +32,9 @@ def register(app: typer.Typer) -> None:
 def _add_control(app: typer.Typer, event: JobEvent, text: str) -> None:
     @app.command(event.value, help=text)
     def change(job: JobArgument, as_json: JsonOption = False) -> None:
-        from farm.cli import display  # noqa: PLC0415 - keeps `farm --help` fast
-        from farm.jobs.context import open_context  # noqa: PLC0415
-        from farm.jobs.control import control  # noqa: PLC0415
+        from farm.cli import display
+        from farm.jobs.context import open_context
+        from farm.jobs.control import control
 
         found, now = control(open_context(load_settings()), job, event)
         if as_json:
@@ -45,10 +45,10 @@ def _add_control(app: typer.Typer, event: JobEvent, text: str) -> None:
 
 def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
     """Show one job in full, or the farm: workers and unfinished jobs."""
-    from farm.cli import display  # noqa: PLC0415 - keeps `farm --help` fast
-    from farm.jobs import queries  # noqa: PLC0415
-    from farm.jobs.context import open_context  # noqa: PLC0415
-    from farm.local.farm import is_running  # noqa: PLC0415
+    from farm.cli import display
+    from farm.jobs import queries
+    from farm.jobs.context import open_context
+    from farm.local.farm import is_running
 
     settings = load_settings()
     context = open_context(settings)
@@ -78,9 +78,9 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
 
 def list_all(as_json: JsonOption = False) -> None:
     """Show all jobs, newest first."""
-    from farm.cli import display  # noqa: PLC0415 - keeps `farm --help` fast
-    from farm.jobs.context import open_context  # noqa: PLC0415
-    from farm.jobs.queries import list_jobs  # noqa: PLC0415
+    from farm.cli import display
+    from farm.jobs.context import open_context
+    from farm.jobs.queries import list_jobs
 
     jobs = list_jobs(open_context(load_settings()))
     if as_json:
@@ -91,9 +91,9 @@ def list_all(as_json: JsonOption = False) -> None:
 
 def watch(job: JobArgument, as_json: JsonOption = False) -> None:
     """Follow a job until it is over; Ctrl-C stops watching, not the job."""
-    from farm.cli import display  # noqa: PLC0415 - keeps `farm --help` fast
-    from farm.jobs.context import open_context  # noqa: PLC0415
-    from farm.jobs.queries import job_facts  # noqa: PLC0415
+    from farm.cli import display
+    from farm.jobs.context import open_context
+    from farm.jobs.queries import job_facts
 
     context = open_context(load_settings())
     found = job_facts(context, job).id

@@ -23,8 +23,8 @@ from farm.storage.base import Storage
 from workers.stages.orders import Plan, Report, Result, Tools, Written, check_input, make_once, read_plan
 from workers.stages.prefetch import AHEAD, prefetch
 from workers.stages.spent import Spent
+from workers.vision.redactors.base import create_redactor
 from workers.vision.redactors.painting import paint
-from workers.vision.redactors.registry import create_redactor
 from workers.vision.resampling import resized
 from workers.vision.sketch import is_like
 

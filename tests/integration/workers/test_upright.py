@@ -25,8 +25,7 @@ from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, Stub
 from workers.stages.detect import run as run_detect
 from workers.stages.orders import Tools
 from workers.stages.redact import run as run_redact
-from workers.vision.detectors.base import Detector
-from workers.vision.detectors.registry import create_detector
+from workers.vision.detectors.base import Detector, create_detector
 from workers.vision.device import Device, resolve_runtime
 
 ONE = 1 << 16
