@@ -1,6 +1,5 @@
 """Commands for existing jobs: status, list, watch, cancel, pause, resume, retry."""
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
@@ -38,7 +37,7 @@ def _add_control(app: typer.Typer, event: JobEvent, text: str) -> None:
 
         found, now = control(open_context(load_settings()), job, event)
         if as_json:
-            display.print_json_line(json.dumps({"id": found, "status": now.value}))
+            display.print_json({"id": found, "status": now.value})
         else:
             display.output.print(f"job {found}: {now.value}")
 
@@ -56,7 +55,7 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
         facts, events = queries.job_facts(context, job), queries.job_events(context, job)
         if as_json:
             rows = [{"at": at, "text": text} for at, text in events]
-            display.print_json_line(json.dumps({**facts.row(), "events": rows}))
+            display.print_json({**facts.row(), "events": rows})
             return
         display.output.print(display.jobs_table([facts]))
         for at, text in events:
@@ -67,7 +66,7 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
     running = is_running(settings) if settings.embedded else None
     if as_json:
         rows = [asdict(w) for w in workers]
-        display.print_json_line(json.dumps({"running": running, "workers": rows, "jobs": [j.row() for j in jobs]}))
+        display.print_json({"running": running, "workers": rows, "jobs": [j.row() for j in jobs]})
         return
     if settings.embedded:
         display.output.print("the farm is running" if running else "no farm is running here: `farm up`")
@@ -84,7 +83,7 @@ def list_all(as_json: JsonOption = False) -> None:
 
     jobs = list_jobs(open_context(load_settings()))
     if as_json:
-        display.print_json_line(json.dumps([j.row() for j in jobs]))
+        display.print_json([j.row() for j in jobs])
     else:
         display.output.print(display.jobs_table(jobs) if jobs else "no jobs yet")
 
@@ -99,7 +98,7 @@ def watch(job: JobArgument, as_json: JsonOption = False) -> None:
     found = job_facts(context, job).id
     facts = display.Watcher(context, found, lambda: None, quiet=as_json).follow()
     if as_json:
-        display.print_json_line(json.dumps(facts.row()))
+        display.print_json(facts.row())
     display.check_done(facts)
     if not as_json:
         display.output.print(display.summary(facts, (facts.finished_at or 0) - facts.created_at), soft_wrap=True)

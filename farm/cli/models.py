@@ -1,6 +1,5 @@
 """``farm models``: lists, fetches and verifies the weights of detectors."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -31,7 +30,7 @@ def list_models(as_json: JsonOption = False) -> None:
         for s in ModelStore(load_settings()).status()
     ]
     if as_json:
-        display.print_json_line(json.dumps(rows))
+        display.print_json(rows)
         return
     for row in rows:
         text = f"{row['name']}  {row['state']}  {row['licence']}  {row['title']}  {row['path'] or row['problem'] or ''}"

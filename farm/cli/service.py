@@ -1,6 +1,5 @@
 """Commands that run the farm or check it: up, worker, coordinator, doctor."""
 
-import json
 import os
 import sys
 import threading
@@ -85,12 +84,12 @@ def coordinator() -> None:
 
 def doctor(as_json: JsonOption = False) -> None:
     """Check what the farm needs on this machine, and say what to do about what is missing."""
-    from farm.cli.display import output, print_json_line
+    from farm.cli.display import output, print_json
     from farm.doctor import diagnose
 
     checks = list(diagnose(load_settings()))
     if as_json:
-        print_json_line(json.dumps([asdict(c) for c in checks]))
+        print_json([asdict(c) for c in checks])
     else:
         for check in checks:
             sign = {True: "ok  ", False: "BAD ", None: "note"}[check.ok]

@@ -1,6 +1,5 @@
 """``farm submit``: redacts videos."""
 
-import json
 import sys
 import time
 from contextlib import closing
@@ -128,7 +127,7 @@ def _one(farm: "FarmAtHand", settings: Settings, prepared: "Prepared", model: st
     if how.detach:
         facts = job_facts(farm.context, submitted.job)
         if how.as_json:
-            display.print_json_line(json.dumps(facts.row()))
+            display.print_json(facts.row())
         else:
             display.output.print(f"job {submitted.job}: farm watch {submitted.job}", soft_wrap=True)
         if settings.embedded and not is_running(settings):
@@ -142,7 +141,7 @@ def _one(farm: "FarmAtHand", settings: Settings, prepared: "Prepared", model: st
         display.errors.print(interrupted(submitted.job, stops=farm.own), soft_wrap=True)
         raise
     if how.as_json:
-        display.print_json_line(json.dumps({**facts.row(), "wall_seconds": round(time.monotonic() - began, 3)}))
+        display.print_json({**facts.row(), "wall_seconds": round(time.monotonic() - began, 3)})
     display.check_done(facts)
     if say:
         display.output.print(display.summary(facts, time.monotonic() - began), soft_wrap=True)

@@ -1,6 +1,5 @@
 """``farm verify``: compares an output with its source, without a farm."""
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,7 +51,7 @@ def verify(
     limits = Limits(settings.max_pixels, settings.max_hours * 3600)
     found = compare(source, output, part=part, lowest=lowest, threads=threads, limits=limits)
     if as_json:
-        display.print_json_line(json.dumps(facts(found)))
+        display.print_json(facts(found))
     else:
         for finding in found.findings:
             typer.echo(f"{finding.verdict:8}{finding.name}: {finding.text}")

@@ -149,14 +149,11 @@ class Section:
     @classmethod
     def load(cls, values: Mapping[str, Any]) -> "Section":
         """The section from its JSON. Raises SettingsError for a value that cannot be used and for an unknown name."""
-        kind: type[Section] = cls
-        chosen = ""
-        if cls.chooser:
-            chooser = cls.options()[cls.chooser]
-            chosen = str(values.get(cls.chooser, chooser.default))
-            if chosen not in cls.kinds:
-                raise chooser.refused(chosen)
-            kind = cls.kinds[chosen]
+        chooser = cls.options().get(cls.chooser)
+        chosen = str(values.get(cls.chooser, chooser.default)) if chooser else ""
+        if chooser and chosen not in cls.kinds:
+            raise chooser.refused(chosen)
+        kind = cls.kinds.get(chosen, cls)
         if unknown := set(values) - {f.name for f in fields(kind)}:
             name = f"{cls.section}.{min(unknown)}"
             raise SettingsError(
