@@ -32,8 +32,6 @@ class FarmError(Exception):
 class JobFailed(FarmError):
     """The job failed; no output was published."""
 
-    exit_code = 1
-
 
 class SourceError(FarmError):
     """The source cannot be redacted exactly."""

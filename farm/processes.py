@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import subprocess
@@ -14,6 +15,18 @@ from pathlib import Path
 DATABASE_ADDRESS = "FARM_DATABASE_URL"
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def begin_log(path: Path | None = None) -> None:
+    """Write this process's log, from level INFO on, to the file ``path``, else to standard error."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        filename=path,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=path is not None,
+    )
 
 
 def _die_with_parent() -> None:

@@ -2,8 +2,8 @@
 
 import hashlib
 import os
+import re
 import tempfile
-from functools import lru_cache
 from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,12 +17,14 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from farm.domain.duration import seconds_of
 from farm.domain.options import submit_options
 from farm.errors import SettingsError
 
 SETTINGS_FILE = "farm.toml"
 _LONGEST_SOCKET_PATH = 100  # unix(7): 108 bytes, 104 on macOS
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_NUMBER = re.compile(r"(?P<number>\d+(\.\d+)?|\.\d+)\s*(?P<unit>ms|s|m|min|h)?")
+_CLOCK = re.compile(r"((?P<hours>\d+):)?(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]?\d(\.\d+)?)")
 
 
 def default_home() -> Path:
@@ -30,6 +32,16 @@ def default_home() -> Path:
     if home := os.environ.get("FARM_HOME"):
         return Path(home)
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "blurfarm"
+
+
+def seconds_of(text: str) -> float:
+    """A duration, or a position in a video, in seconds. Raises ValueError with a message for the user."""
+    text = text.strip().lower()
+    if match := _NUMBER.fullmatch(text):
+        return float(match["number"]) * _UNITS[match["unit"] or "s"]
+    if match := _CLOCK.fullmatch(text):
+        return int(match["hours"] or 0) * 3600 + int(match["minutes"]) * 60 + float(match["seconds"])
+    raise ValueError(f"{text!r} is not a time: write 90, 5s, 250ms, 2m or 1:02:03.5")
 
 
 #: Seconds, also written as ``5s``, ``250ms``, ``2m`` or ``1:02:03.5``.
@@ -165,12 +177,7 @@ def _names_redis(url: str) -> bool:
 
 def settings_class() -> type[Settings]:
     """The settings of a farm and, None where they are not given, the options of ``farm submit``."""
-    return _with_options(tuple((o.setting, Seconds if o.time else o.kind) for o in submit_options()))
-
-
-@lru_cache(maxsize=2)
-def _with_options(options: tuple[tuple[str, Any], ...]) -> type[Settings]:
-    fields: dict[str, Any] = {name: (kind | None, None) for name, kind in options}
+    fields: dict[str, Any] = {o.setting: ((Seconds if o.time else o.kind) | None, None) for o in submit_options()}
     return create_model("Settings", __base__=Settings, **fields)
 
 

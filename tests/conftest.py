@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.demo import render_demo_clip
+from farm.demo.clip import render_demo_clip
 from farm.errors import ModelError
 from farm.executables import redis_server as find_redis_server
 from farm.models.store import ModelStore

@@ -1,21 +1,19 @@
 """``python -m workers DEVICES``: what ``farm worker`` and ``farm up`` start."""
 
-import logging
 import sys
 
 from farm.errors import FarmError
+from farm.processes import begin_log
 from farm.settings import load_settings
 from workers.device import parse_devices
-from workers.supervisor import main
+from workers.supervisor import Supervisor
 
-logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+begin_log()
 try:
     words = [w for w in sys.argv[1:] if w != "--check"] or ["auto"]
-    code = 0
-    if "--check" in sys.argv:  # checks the devices and starts nothing
-        parse_devices(words[0])
-    else:
-        code = main(load_settings(), words[0])
+    devices = parse_devices(words[0])
+    # --check: check the devices and start nothing
+    code = 0 if "--check" in sys.argv else Supervisor(load_settings(), devices).run()
 except FarmError as e:
     print(f"error: {e}", file=sys.stderr)
     code = e.exit_code

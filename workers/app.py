@@ -1,8 +1,8 @@
 """The Celery application of one worker, in its parent process and in the child that does the work.
 
 Celery starts the child by spawn and hands the application over pickled. :class:`WorkerApp` is pickled as its settings
-and its identity, from which the child builds it anew: nothing else passes from parent to child, neither through the
-environment nor through modules.
+and the worker's name and device, from which the child builds it anew: nothing else passes from parent to child,
+neither through the environment nor through modules.
 """
 
 import logging
@@ -16,7 +16,6 @@ from farm.broker import configure
 from farm.messages import STAGES, queue_of
 from farm.settings import Settings
 from farm.storage.opening import open_storage
-from workers.identity import Identity
 from workers.reporting import Reporter
 from workers.running import OrderRunner
 
@@ -29,16 +28,16 @@ log = logging.getLogger(__name__)
 class WorkerApp(Celery):
     """Has one task per stage and consumes the worker's own queue. The child runs orders with :attr:`runner`."""
 
-    def __init__(self, settings: Settings, identity: Identity) -> None:
+    def __init__(self, settings: Settings, worker: str, device: str) -> None:
         super().__init__("blurfarm", broker=settings.celery_url)
-        configure(self, settings, queue_of(identity.name))
-        self.settings, self.identity = settings, identity
+        configure(self, settings, queue_of(worker))
+        self.settings, self.worker, self.device = settings, worker, device
         for stage in STAGES:
             self._add_task(stage)
         signals.worker_process_init.connect(self._begin, weak=False)  # sent in the child only
 
-    def __reduce__(self) -> tuple[type["WorkerApp"], tuple[Settings, Identity]]:
-        return WorkerApp, (self.settings, self.identity)
+    def __reduce__(self) -> tuple[type["WorkerApp"], tuple[Settings, str, str]]:
+        return WorkerApp, (self.settings, self.worker, self.device)
 
     def _add_task(self, stage: str) -> None:
         def run(order: dict[str, Any], **_readable: str) -> None:
@@ -53,9 +52,9 @@ class WorkerApp(Celery):
     @cached_property
     def runner(self) -> OrderRunner:
         """Runs the orders. Built once, in the child."""
-        settings, identity = self.settings, self.identity
-        tools: Future[Tools] = ThreadPoolExecutor(1, "preload").submit(_load_tools, settings, identity.device)
-        return OrderRunner(settings, identity, Reporter(settings), open_storage(settings), tools)
+        settings = self.settings
+        tools: Future[Tools] = ThreadPoolExecutor(1, "preload").submit(_load_tools, settings, self.device)
+        return OrderRunner(settings, self.worker, Reporter(settings), open_storage(settings), tools)
 
 
 def _load_tools(settings: Settings, device: str) -> "Tools":

@@ -9,10 +9,13 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from farm.errors import DeviceError, FarmError
-from farm.settings import Settings
-from workers.vision.device import Device
+from workers.vision.device import Device, resolve_runtime
+
+if TYPE_CHECKING:  # needs pydantic, which would take most of the other process's time
+    from farm.settings import Settings
 
 _SECONDS = 60  # a GPU's driver may take a while to start
 
@@ -25,7 +28,7 @@ class Capabilities:
     runtime: str
 
 
-def ask(settings: Settings, device: str) -> Capabilities:
+def ask(settings: "Settings", device: str) -> Capabilities:
     """The capabilities of a worker of ``device``, from a process of its own.
 
     The setting ``hidden_encoders`` removes encoders, with ``testing`` only. Raises DeviceError when that process fails,
@@ -48,7 +51,6 @@ def find(device: str, cpu_runtime: str) -> Capabilities:
     """The capabilities of ``device`` in this process, which imports PyAV."""
     from farm.media.encoding.encoders import quiet_encoders  # noqa: PLC0415 - the worker's parent never needs these
     from farm.media.encoding.holding import available_encoders  # noqa: PLC0415
-    from workers.vision.detectors.session import resolve_runtime  # noqa: PLC0415
 
     quiet_encoders()
     return Capabilities(available_encoders(), resolve_runtime(cpu_runtime, Device.named(device)))

@@ -5,17 +5,18 @@ child.
 """
 
 import fcntl
-import logging
 import os
+import secrets
+import socket
 import sys
 from pathlib import Path
 
 from farm.errors import DeviceError, FarmError
 from farm.messages import Hello
+from farm.processes import begin_log
 from farm.settings import Settings, load_settings
-from workers import capabilities
 from workers.app import WorkerApp
-from workers.identity import Identity
+from workers.capabilities import ask
 from workers.signals import Presence
 
 
@@ -35,25 +36,29 @@ def hold_device(settings: Settings, device: str) -> object:
     return held
 
 
-def main(device: str) -> int:
-    """Run the worker of ``device`` until it is told to stop. Raises DeviceError, SettingsError."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    settings = load_settings()
-    held = hold_device(settings, device)
-    identity = Identity.of(device)
-    able = capabilities.ask(settings, device)
-    hello = Hello(
-        worker=identity.name,
-        incarnation=identity.incarnation,
-        host=identity.host,
+def introduction(settings: Settings, device: str) -> Hello:
+    """A new incarnation of the worker of ``device`` on this host. Raises DeviceError, FarmError: see :func:`ask`."""
+    able, host = ask(settings, device), socket.gethostname()
+    return Hello(
+        worker=f"{device}@{host}",  # the same at each start
+        incarnation=secrets.token_hex(6),
+        host=host,
         device=device,
         pid=os.getpid(),
         encoders=able.encoders,
         runtime=able.runtime,
     )
+
+
+def main(device: str) -> int:
+    """Run the worker of ``device`` until it is told to stop. Raises DeviceError, SettingsError."""
+    begin_log()
+    settings = load_settings()
+    held = hold_device(settings, device)
+    hello = introduction(settings, device)
     Presence(settings, hello).connect()
-    WorkerApp(settings, identity).worker_main(
-        ["worker", "--hostname", identity.name, "--pool", "prefork", "--concurrency", "1",
+    WorkerApp(settings, hello.worker, device).worker_main(
+        ["worker", "--hostname", hello.worker, "--pool", "prefork", "--concurrency", "1",
          "--without-gossip", "--without-mingle", "--task-events", "--loglevel", "INFO"]
     )  # fmt: skip
     del held

@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from farm.broker import BROKER_ERRORS
+from farm.domain.stages import stage_named
 from farm.errors import AttemptStopped, FarmError, StorageError
 from farm.messages import Completed, Failed, GivenBack, Message, Order, Started
 from farm.settings import Settings
 from farm.storage.base import Storage
-from workers.identity import Identity
 from workers.reporting import ProgressReporter, Reporter
 
 if TYPE_CHECKING:  # these import what is heavy
@@ -23,18 +23,18 @@ log = logging.getLogger(__name__)
 
 
 def stage_function(stage: str) -> "Run":
-    """The function that runs orders of ``stage``: ``run`` in the module ``workers.stages.<stage>``."""
-    return cast("Run", import_module(f"workers.stages.{stage}").run)
+    """The function that runs orders of ``stage``: ``run`` in the stage's module."""
+    return cast("Run", import_module(stage_named(stage).module).run)
 
 
 class OrderRunner:
     """Runs orders, in the child process. ``tools``: a future, done when they are loaded."""
 
     def __init__(
-        self, settings: Settings, identity: Identity, reporter: Reporter, store: Storage, tools: "Future[Tools]"
+        self, settings: Settings, worker: str, reporter: Reporter, store: Storage, tools: "Future[Tools]"
     ) -> None:
         self._interval = settings.progress_seconds
-        self.worker = identity.name
+        self.worker = worker
         self._reporter = reporter
         self._store = store
         self._tools = tools

@@ -12,7 +12,6 @@ from pathlib import Path
 from farm import processes
 from farm.errors import DeviceError
 from farm.settings import Settings
-from workers.device import parse_devices
 from workers.vision.device import Device, environment
 
 log = logging.getLogger(__name__)
@@ -82,8 +81,3 @@ class Supervisor:
             process.terminate()
         for process in self._running.values():
             process.wait()
-
-
-def main(settings: Settings, words: str) -> int:
-    """Check the devices that ``words`` names, then supervise. Raises DeviceError, SettingsError before any start."""
-    return Supervisor(settings, parse_devices(words)).run()

@@ -1,8 +1,5 @@
 """The farm that a command works with: the one that runs here or that a broker's address names, or an embedded one."""
 
-from types import TracebackType
-from typing import Self
-
 from farm.broker import check_broker
 from farm.jobs.context import open_context
 from farm.local.farm import EmbeddedFarm, lock_home
@@ -10,9 +7,9 @@ from farm.settings import Settings
 
 
 class FarmAtHand:
-    """Context manager that uses the running farm, or else starts an embedded one, also when the running one ends.
+    """The running farm, or else an embedded one, which is started also when the running one ends.
 
-    The farm is up once the object is made. Raises BrokerError, DatabaseError, FarmError.
+    The farm is up from here until :meth:`close`. Raises BrokerError, DatabaseError, FarmError.
     """
 
     def __init__(self, settings: Settings, *, start: bool) -> None:
@@ -27,9 +24,6 @@ class FarmAtHand:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
 
     @property
     def own(self) -> bool:
@@ -48,8 +42,3 @@ class FarmAtHand:
         if self._farm is not None:
             self._farm.close()
             self._farm = None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -19,9 +19,9 @@ def demo(
     folder: Annotated[Path, typer.Option("--output", "-o", help="Where the results go.")] = Path("demo"),
 ) -> None:
     """Redact a clip with a face and show frames before and after, side by side."""
-    from farm.cli.display import output  # noqa: PLC0415 - `farm --help` should not wait for it
-    from farm.demo.clip import render_demo_clip  # noqa: PLC0415
-    from farm.demo.sheet import contact_sheet  # noqa: PLC0415
+    from farm.cli.display import output
+    from farm.demo.clip import render_demo_clip
+    from farm.demo.sheet import contact_sheet
 
     folder.mkdir(parents=True, exist_ok=True)
     source = video or render_demo_clip(folder / "astronaut.mp4")

@@ -1,5 +1,6 @@
 """Show jobs to users: a bar per stage while a job runs, a few lines when it ends, and tables."""
 
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -134,7 +135,7 @@ def jobs_table(jobs: list[JobFacts]) -> Table:
     return table
 
 
-def print_json_line(text: str) -> None:
-    """Write one line of JSON to standard output, bypassing rich."""
-    sys.stdout.write(text + "\n")
+def print_json(value: object) -> None:
+    """Write ``value`` as one line of JSON to standard output, bypassing rich."""
+    sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()

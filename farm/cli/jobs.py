@@ -1,6 +1,5 @@
 """Commands for existing jobs: status, list, watch, cancel, pause, resume, retry."""
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
@@ -32,23 +31,23 @@ def register(app: typer.Typer) -> None:
 def _add_control(app: typer.Typer, event: JobEvent, text: str) -> None:
     @app.command(event.value, help=text)
     def change(job: JobArgument, as_json: JsonOption = False) -> None:
-        from farm.cli import display  # noqa: PLC0415 - keeps `farm --help` fast
-        from farm.jobs.context import open_context  # noqa: PLC0415
-        from farm.jobs.control import control  # noqa: PLC0415
+        from farm.cli import display
+        from farm.jobs.context import open_context
+        from farm.jobs.control import control
 
         found, now = control(open_context(load_settings()), job, event)
         if as_json:
-            display.print_json_line(json.dumps({"id": found, "status": now.value}))
+            display.print_json({"id": found, "status": now.value})
         else:
             display.output.print(f"job {found}: {now.value}")
 
 
 def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
     """Show one job in full, or the farm: workers and unfinished jobs."""
-    from farm.cli import display  # noqa: PLC0415 - keeps `farm --help` fast
-    from farm.jobs import queries  # noqa: PLC0415
-    from farm.jobs.context import open_context  # noqa: PLC0415
-    from farm.local.farm import is_running  # noqa: PLC0415
+    from farm.cli import display
+    from farm.jobs import queries
+    from farm.jobs.context import open_context
+    from farm.local.farm import is_running
 
     settings = load_settings()
     context = open_context(settings)
@@ -56,7 +55,7 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
         facts, events = queries.job_facts(context, job), queries.job_events(context, job)
         if as_json:
             rows = [{"at": at, "text": text} for at, text in events]
-            display.print_json_line(json.dumps({**facts.row(), "events": rows}))
+            display.print_json({**facts.row(), "events": rows})
             return
         display.output.print(display.jobs_table([facts]))
         for at, text in events:
@@ -67,7 +66,7 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
     running = is_running(settings) if settings.embedded else None
     if as_json:
         rows = [asdict(w) for w in workers]
-        display.print_json_line(json.dumps({"running": running, "workers": rows, "jobs": [j.row() for j in jobs]}))
+        display.print_json({"running": running, "workers": rows, "jobs": [j.row() for j in jobs]})
         return
     if settings.embedded:
         display.output.print("the farm is running" if running else "no farm is running here: `farm up`")
@@ -78,28 +77,28 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
 
 def list_all(as_json: JsonOption = False) -> None:
     """Show all jobs, newest first."""
-    from farm.cli import display  # noqa: PLC0415 - keeps `farm --help` fast
-    from farm.jobs.context import open_context  # noqa: PLC0415
-    from farm.jobs.queries import list_jobs  # noqa: PLC0415
+    from farm.cli import display
+    from farm.jobs.context import open_context
+    from farm.jobs.queries import list_jobs
 
     jobs = list_jobs(open_context(load_settings()))
     if as_json:
-        display.print_json_line(json.dumps([j.row() for j in jobs]))
+        display.print_json([j.row() for j in jobs])
     else:
         display.output.print(display.jobs_table(jobs) if jobs else "no jobs yet")
 
 
 def watch(job: JobArgument, as_json: JsonOption = False) -> None:
     """Follow a job until it is over; Ctrl-C stops watching, not the job."""
-    from farm.cli import display  # noqa: PLC0415 - keeps `farm --help` fast
-    from farm.jobs.context import open_context  # noqa: PLC0415
-    from farm.jobs.queries import job_facts  # noqa: PLC0415
+    from farm.cli import display
+    from farm.jobs.context import open_context
+    from farm.jobs.queries import job_facts
 
     context = open_context(load_settings())
     found = job_facts(context, job).id
     facts = display.Watcher(context, found, lambda: None, quiet=as_json).follow()
     if as_json:
-        display.print_json_line(json.dumps(facts.row()))
+        display.print_json(facts.row())
     display.check_done(facts)
     if not as_json:
         display.output.print(display.summary(facts, (facts.finished_at or 0) - facts.created_at), soft_wrap=True)

@@ -1,22 +1,21 @@
 """``farm models``: lists, fetches and verifies the weights of detectors."""
 
-import json
 from typing import Annotated
 
 import typer
 
+from farm.cli.jobs import JsonOption
 from farm.settings import load_settings
 
 app = typer.Typer(help="The models that find faces: list, pull, verify.", no_args_is_help=True)
 NameArgument = Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 
 
 @app.command("list")
 def list_models(as_json: JsonOption = False) -> None:
     """Show all models, their licences, and whether their weights are here."""
-    from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
-    from farm.models.store import ModelStore  # noqa: PLC0415
+    from farm.cli import display
+    from farm.models.store import ModelStore
 
     rows = [
         {
@@ -31,7 +30,7 @@ def list_models(as_json: JsonOption = False) -> None:
         for s in ModelStore(load_settings()).status()
     ]
     if as_json:
-        display.print_json_line(json.dumps(rows))
+        display.print_json(rows)
         return
     for row in rows:
         text = f"{row['name']}  {row['state']}  {row['licence']}  {row['title']}  {row['path'] or row['problem'] or ''}"
@@ -41,9 +40,9 @@ def list_models(as_json: JsonOption = False) -> None:
 @app.command("pull")
 def pull(names: NameArgument = None) -> None:
     """Fetch weights; afterwards no network is needed."""
-    from farm.cli.display import output  # noqa: PLC0415 - `farm --help` should not wait for it
-    from farm.cli.model_progress import ensure_model  # noqa: PLC0415
-    from farm.models.store import ModelStore  # noqa: PLC0415
+    from farm.cli.display import output
+    from farm.cli.model_progress import ensure_model
+    from farm.models.store import ModelStore
 
     settings = load_settings()
     for name in names or ModelStore(settings).models:
@@ -53,8 +52,8 @@ def pull(names: NameArgument = None) -> None:
 @app.command("verify")
 def verify(names: NameArgument = None) -> None:
     """Compare weights with their SHA-256."""
-    from farm.cli.display import output  # noqa: PLC0415 - `farm --help` should not wait for it
-    from farm.models.store import ModelStore  # noqa: PLC0415
+    from farm.cli.display import output
+    from farm.models.store import ModelStore
 
     store = ModelStore(load_settings())
     for name in names or store.models:

@@ -1,8 +1,8 @@
 """``farm submit``: redacts videos."""
 
-import json
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,11 +72,11 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
 
     Returns the paths of the outputs.
     """
-    from farm.cli.attach import FarmAtHand  # noqa: PLC0415 - `farm --help` should not wait for it
-    from farm.cli.model_progress import model_digest  # noqa: PLC0415
-    from farm.jobs.placing import Request, prepare, usable_encoders  # noqa: PLC0415
-    from farm.local.farm import is_running  # noqa: PLC0415
-    from farm.media.reading.limits import Limits  # noqa: PLC0415
+    from farm.cli.attach import FarmAtHand
+    from farm.cli.model_progress import model_digest
+    from farm.jobs.placing import Request, prepare, usable_encoders
+    from farm.local.farm import is_running
+    from farm.media.reading.limits import Limits
 
     asked, length = job_options(settings, pictures=how.pictures), settings.chunk_seconds
     if len(videos) > 1 and how.pictures:
@@ -86,7 +86,13 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
     limits = Limits(settings.max_pixels, settings.max_hours * 3600)
     encoders = usable_encoders(settings, asked.redact.encoder, running=settings.embedded and is_running(settings))
     ready: list[Prepared] = []
-    first = None
+    failed: list[FarmError] = []
+
+    def note(error: FarmError) -> None:
+        failed.append(error)
+        if len(videos) > 1:
+            print(f"error: {error_text(error)}", file=sys.stderr)
+
     for video in videos:  # probe all before the first job starts
         try:
             prepared = prepare(Request(video, output, how.overwrite, asked, length, limits), encoders)
@@ -94,31 +100,25 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
                 raise OutputError(f"{video}: {prepared.output} is another video's output", hint="submit one at a time")
             ready.append(prepared)
         except FarmError as e:
-            first = first or e
-            if len(videos) > 1:
-                print(f"error: {error_text(e)}", file=sys.stderr)
+            note(e)
     if ready:
         model = model_digest(settings, asked.detect, quiet=how.as_json)
-        with FarmAtHand(settings, start=not how.detach) as farm:
+        with closing(FarmAtHand(settings, start=not how.detach)) as farm:
             for prepared in ready:
                 try:
                     _one(farm, settings, prepared, model, how)
                 except FarmError as e:
-                    first = first or e
-                    if len(videos) > 1:
-                        print(f"error: {error_text(e)}", file=sys.stderr)
-    if first is not None:
-        if len(videos) > 1:
-            raise typer.Exit(first.exit_code)
-        raise first
+                    note(e)
+    if failed:
+        raise typer.Exit(failed[0].exit_code) if len(videos) > 1 else failed[0]
     return [prepared.output for prepared in ready]
 
 
 def _one(farm: "FarmAtHand", settings: Settings, prepared: "Prepared", model: str, how: How) -> None:
-    from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
-    from farm.jobs.queries import job_facts, live_workers  # noqa: PLC0415
-    from farm.jobs.submit import submit  # noqa: PLC0415
-    from farm.local.farm import is_running  # noqa: PLC0415
+    from farm.cli import display
+    from farm.jobs.queries import job_facts, live_workers
+    from farm.jobs.submit import submit
+    from farm.local.farm import is_running
 
     began = time.monotonic()
     workers = live_workers(farm.context) or expected_workers(settings.devices)
@@ -127,7 +127,7 @@ def _one(farm: "FarmAtHand", settings: Settings, prepared: "Prepared", model: st
     if how.detach:
         facts = job_facts(farm.context, submitted.job)
         if how.as_json:
-            display.print_json_line(json.dumps(facts.row()))
+            display.print_json(facts.row())
         else:
             display.output.print(f"job {submitted.job}: farm watch {submitted.job}", soft_wrap=True)
         if settings.embedded and not is_running(settings):
@@ -141,7 +141,7 @@ def _one(farm: "FarmAtHand", settings: Settings, prepared: "Prepared", model: st
         display.errors.print(interrupted(submitted.job, stops=farm.own), soft_wrap=True)
         raise
     if how.as_json:
-        display.print_json_line(json.dumps({**facts.row(), "wall_seconds": round(time.monotonic() - began, 3)}))
+        display.print_json({**facts.row(), "wall_seconds": round(time.monotonic() - began, 3)})
     display.check_done(facts)
     if say:
         display.output.print(display.summary(facts, time.monotonic() - began), soft_wrap=True)
@@ -156,7 +156,7 @@ def interrupted(job: str, *, stops: bool) -> str:
 
 def expected_workers(devices: str) -> int:
     """How many workers a farm will have that has none yet; the number of chunks depends on it."""
-    import psutil  # noqa: PLC0415 - needed here only
+    import psutil
 
     if devices.startswith("cpu:") and devices[4:].isdigit():
         return max(1, int(devices[4:]))

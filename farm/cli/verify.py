@@ -1,12 +1,12 @@
 """``farm verify``: compares an output with its source, without a farm."""
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from farm.cli.jobs import JsonOption
 from farm.errors import SettingsError, VerificationError
 from farm.settings import load_settings
 
@@ -29,7 +29,7 @@ def verify(
         float, typer.Option("--psnr", metavar="DB", help="Lowest PSNR of what was not changed, in any 10 s.")
     ] = 24.0,
     threads: Annotated[int, typer.Option("--threads", metavar="N", help="Threads for decoding.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print facts as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check that an output is its source but for what was redacted.
 
@@ -41,9 +41,9 @@ def verify(
     With --json one object: source, output, verified, frames, changed (share of the picture), psnr (dB of the rest, null
     where nothing differs), findings (each: name, verdict, text), windows (10 s each: start, frames, changed, psnr).
     """
-    from farm.cli import display  # noqa: PLC0415 - `farm --help` should not wait for it
-    from farm.media.reading.limits import Limits  # noqa: PLC0415
-    from farm.media.verifying.comparing import FAILED, compare  # noqa: PLC0415
+    from farm.cli import display
+    from farm.media.reading.limits import Limits
+    from farm.media.verifying.comparing import FAILED, compare
 
     if not 0 <= lowest <= 100 or not 1 <= threads <= 256:
         raise SettingsError("--psnr is 0 to 100 dB, --threads 1 to 256")
@@ -51,7 +51,7 @@ def verify(
     limits = Limits(settings.max_pixels, settings.max_hours * 3600)
     found = compare(source, output, part=part, lowest=lowest, threads=threads, limits=limits)
     if as_json:
-        display.print_json_line(json.dumps(facts(found)))
+        display.print_json(facts(found))
     else:
         for finding in found.findings:
             typer.echo(f"{finding.verdict:8}{finding.name}: {finding.text}")

@@ -4,10 +4,10 @@
 its attempts and chunks, so that no two of them wait for each other.
 """
 
+from importlib import import_module
 from typing import cast
 
 from sqlalchemy import CursorResult, Insert, Update, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from farm.database.models import Attempt, Chunk, Event, Job, Note
@@ -110,6 +110,7 @@ def record_event(session: Session, now: float, text: str, job: str | None = None
 
 def add_note(session: Session, job_id: str, text: str) -> bool:
     """Add a note to a job; False if the job has it already. The job's row must have been flushed."""
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    # SQLite's and PostgreSQL's inserts share no base; importing both takes 0.08 s of each command
+    insert = import_module(f"sqlalchemy.dialects.{session.get_bind().dialect.name}").insert
     statement = insert(Note).values(job_id=job_id, text=text).on_conflict_do_nothing()
     return _changed(session, statement.execution_options(preserve_rowcount=True))

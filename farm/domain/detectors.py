@@ -3,12 +3,13 @@
 The implementation of detector ``NAME`` is ``create`` in ``workers.vision.detectors.NAME``.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from farm.domain.option import Section, option
 from farm.domain.weights import Url, Weights, Wheel
+
+DETECTORS: dict[str, type["DetectOptions"]] = {}
 
 
 def _long_side() -> int:
@@ -23,14 +24,10 @@ class DetectOptions(Section):
 
     section = "detect"
     chooser = "model"
+    kinds = DETECTORS
     weights: ClassVar[Weights | None] = None
 
     model: str = option("centerface", "The detector's model.", "Faces", "NAME", last=True)
-
-    @classmethod
-    def kinds(cls) -> Mapping[str, type[Section]]:
-        """See :meth:`farm.domain.option.Section.kinds`."""
-        return DETECTORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ class StubOptions(DetectOptions):
     size: int = _long_side()
 
 
-DETECTORS: dict[str, type[DetectOptions]] = {"centerface": CenterFaceOptions, "stub": StubOptions}
+DETECTORS.update(centerface=CenterFaceOptions, stub=StubOptions)
 
 
 def known_weights() -> dict[str, Weights]:

@@ -77,16 +77,6 @@ def covering_region(box: Box, width: int, height: int, align: int = 1) -> Region
 
     Edges are moved outwards to multiples of ``align``, so that chroma planes cover the same area.
     """
-
-    def down(v: float) -> int:
-        return math.floor(v / align) * align
-
-    def up(v: float) -> int:
-        return math.ceil(v / align) * align
-
-    return Region(
-        max(0, down(box.x)),
-        max(0, down(box.y)),
-        min(width, up(box.x + box.w)),
-        min(height, up(box.y + box.h)),
-    )
+    x0, y0 = (max(0, math.floor(edge / align) * align) for edge in (box.x, box.y))
+    x1, y1 = (math.ceil(edge / align) * align for edge in (box.x + box.w, box.y + box.h))
+    return Region(x0, y0, min(width, x1), min(height, y1))

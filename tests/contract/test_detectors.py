@@ -11,11 +11,9 @@ from farm.domain.detection import Detection
 from farm.domain.detectors import DETECTORS
 from farm.domain.geometry import intersection_over_union
 from farm.errors import ModelError
-from workers.vision.detectors.base import Detector
-from workers.vision.detectors.registry import create_detector
-from workers.vision.detectors.session import resolve_runtime
+from workers.vision.detectors.base import Detector, create_detector
 from workers.vision.detectors.stub import StubDetector
-from workers.vision.device import Device
+from workers.vision.device import Device, resolve_runtime
 
 SOURCE = 960, 720
 CPU = Device("cpu", 0)

@@ -5,8 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from farm.domain.options import STYLES, load_options
-from workers.vision.redactors.base import Patch, Redactor
-from workers.vision.redactors.registry import create_redactor
+from workers.vision.redactors.base import Patch, Redactor, create_redactor
 
 
 @pytest.fixture(params=sorted(STYLES))

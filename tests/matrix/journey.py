@@ -24,10 +24,8 @@ from tests.matrix.pixels import Rectangle
 from workers.stages.compose import run as run_compose
 from workers.stages.detect import run as run_detect
 from workers.stages.redact import run as run_redact
-from workers.vision.detectors.base import Detector
-from workers.vision.detectors.registry import create_detector
-from workers.vision.detectors.session import resolve_runtime
-from workers.vision.device import Device
+from workers.vision.detectors.base import Detector, create_detector
+from workers.vision.device import Device, resolve_runtime
 
 CHUNK_SECONDS = 0.6
 #: One solid colour per face, so that the pixels show whether a region is covered.

@@ -8,9 +8,8 @@ import av
 import numpy as np
 import pytest
 
-from farm.demo import contact_sheet, render_demo_clip
-from farm.demo.clip import pictures
-from farm.demo.sheet import CELL_WIDTH
+from farm.demo.clip import pictures, render_demo_clip
+from farm.demo.sheet import CELL_WIDTH, contact_sheet
 from farm.errors import OutputError
 
 

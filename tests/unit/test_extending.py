@@ -26,9 +26,9 @@ from farm.errors import ModelError, SettingsError
 from farm.models.store import ModelStore
 from farm.settings import Settings, load_settings
 from tests.unit.domain.test_stages import MANIFEST
-from workers.vision.detectors.registry import create_detector
+from workers.vision.detectors.base import create_detector
 from workers.vision.device import Device
-from workers.vision.redactors.registry import create_redactor
+from workers.vision.redactors.base import create_redactor
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from farm.domain.artefacts import PICTURE_ARCHIVE, artefact_key, is_of_chunk
@@ -26,43 +27,37 @@ def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
     """
     spent = Spent()
     plan = read_plan(order, store)
-    kind = plan.options.compose.pictures
-    suffix = PICTURE_ARCHIVE if kind else next((s for s, muxer in MUXERS.items() if muxer == order.container), ".mkv")
-    key = artefact_key("compose", order.fingerprint, suffix=suffix)
-    make = _write_pictures if kind else _compose
-    threads = tools.threads
-    result = make_once(store, key, plan.manifest.frames, spent, lambda path: make(path, plan, threads, report, spent))
-    if kind:
+    pictures = plan.options.compose.pictures
+    video_suffix = next((s for s, muxer in MUXERS.items() if muxer == order.container), ".mkv")
+    key = artefact_key("compose", order.fingerprint, suffix=PICTURE_ARCHIVE if pictures else video_suffix)
+    write = partial(_compose, plan=plan, threads=tools.threads, report=report, spent=spent)
+    result = make_once(store, key, plan.manifest.frames, spent, write)
+    if pictures:
         return result
     return replace(result, notes=left_out(plan.source, plan.manifest, order.container, plan.options.compose))
 
 
 def _compose(path: Path, plan: Plan, threads: int, report: Report, spent: Spent) -> int:
-    manifest, options = plan.manifest, plan.options.compose
-    settings = manifest.encoder
+    """Write the output, a video or an archive of pictures, to ``path``, and verify it. Returns its number of frames."""
+    manifest, options, settings = plan.manifest, plan.options.compose, plan.manifest.encoder
     composing, verifying = (part(report, manifest.frames, number, _PARTS) for number in (1, 2))
     with ExitStack() as stack:
         paths = _segments(plan, stack, report, spent)
-        parts = (plan.source, manifest, plan.pts)
-        with spent.part("compose"):
-            compose(*parts, paths, settings, path, plan.order.container, progress=composing, options=options)
-        with spent.part("verify"):
-            verified = verify_output(*parts, path, paths, settings, options, threads=threads, progress=verifying)
+        if options.pictures:
+            with spent.part("compose"):
+                frames = write_pictures(manifest, plan.pts, paths, options.pictures, path, composing)
+            with spent.part("verify"):
+                check_pictures(path, frames, verifying)
+        else:
+            parts = (plan.source, manifest, plan.pts)
+            with spent.part("compose"):
+                compose(*parts, paths, settings, path, plan.order.container, progress=composing, options=options)
+            with spent.part("verify"):
+                frames = verify_output(
+                    *parts, path, paths, settings, options, threads=threads, progress=verifying
+                ).frames
     plan.check_source()
-    return verified.frames
-
-
-def _write_pictures(path: Path, plan: Plan, _: int, report: Report, spent: Spent) -> int:
-    kind = plan.options.compose.pictures or ""
-    with ExitStack() as stack:
-        paths = _segments(plan, stack, report, spent)
-        with spent.part("compose"):
-            writing = part(report, plan.manifest.frames, 1, _PARTS)
-            written = write_pictures(plan.manifest, plan.pts, paths, kind, path, writing)
-        with spent.part("verify"):
-            check_pictures(path, written, part(report, plan.manifest.frames, 2, _PARTS))
-    plan.check_source()
-    return written
+    return frames
 
 
 def _segments(plan: Plan, stack: ExitStack, report: Report, spent: Spent) -> list[Path]:

@@ -22,17 +22,14 @@ from farm.domain.detection import (
 )
 from farm.domain.manifest import VideoStream
 from farm.domain.orientation import UPRIGHT, coded_box, upright_size
-from farm.media.planes import format_of
-from farm.media.reading.chunk import Decoded, decode_chunk
+from farm.media.reading.chunk import Decoded
 from farm.messages import Order
 from farm.storage.base import Storage
 from workers.stages.orders import Plan, Report, Result, Tools, make_once, read_plan
-from workers.stages.prefetch import prefetch
+from workers.stages.prefetch import AHEAD, prefetch
 from workers.stages.spent import Spent
 from workers.vision.detectors.base import Detector
 from workers.vision.scaling import Small, shown_size, small_picture, unseen
-
-_AHEAD = 4  # frames by which a step may be ahead of the next one
 
 
 def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
@@ -47,22 +44,12 @@ def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
 
 
 def _detect(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) -> int:
-    video, chunk = plan.manifest.source.video, plan.chunk
-    format_of(video.pix_fmt)
+    video = plan.manifest.source.video
+    decoded = plan.decoded(plan.pts(plan.chunk), tools.threads, spent)
     detector = tools.detector(plan.options.detect)
     size = detector.picture_size(*shown_size(video))
-    frames = decode_chunk(
-        plan.source,
-        video,
-        chunk,
-        plan.pts(chunk),
-        threads=tools.threads,
-        picked=plan.manifest.picked,
-        blackout=plan.options.source.on_undetectable == "blackout",
-    )
-    decoded = prefetch(spent.each("decode", frames), _AHEAD, "decode")
     smalls = spent.each("scale", _scaled(decoded, video, size))
-    with path.open("w", encoding="ascii") as out, closing(prefetch(smalls, _AHEAD, "scale")) as pictures:
+    with path.open("w", encoding="ascii") as out, closing(prefetch(smalls, AHEAD, "scale")) as pictures:
         lines = _Lines(out)
         for batch in _batches(pictures, detector.batch_size):
             with spent.part("detect"):

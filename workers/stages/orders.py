@@ -2,7 +2,7 @@
 
 import json
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +15,11 @@ from farm.domain.detectors import DetectOptions
 from farm.domain.manifest import Chunk, Manifest, load_manifest
 from farm.domain.options import JobOptions, load_options
 from farm.errors import VerificationError
-from farm.media.reading.chunk import check_source
+from farm.media.planes import format_of
+from farm.media.reading.chunk import Decoded, check_source, decode_chunk
 from farm.messages import Artefact, Order
 from farm.storage.base import Storage
+from workers.stages.prefetch import AHEAD, prefetch
 from workers.stages.spent import Spent
 from workers.vision.detectors.base import Detector
 
@@ -74,6 +76,23 @@ class Plan:
         if len(pts) != chunk.frames:
             raise VerificationError(f"{key} lists {len(pts)} frames, the plan {chunk.frames}")
         return pts
+
+    def decoded(self, pts: Sequence[int], threads: int, spent: Spent) -> Generator[Decoded, None, None]:
+        """The frames ``pts`` of the order's chunk, decoded in a thread of their own.
+
+        Raises SourceError, at once for a pixel format that cannot be painted on.
+        """
+        format_of(self.manifest.source.video.pix_fmt)
+        frames = decode_chunk(
+            self.source,
+            self.manifest.source.video,
+            self.chunk,
+            pts,
+            threads=threads,
+            picked=self.manifest.picked,
+            blackout=self.options.source.on_undetectable == "blackout",
+        )
+        return prefetch(spent.each("decode", frames), AHEAD, "decode")
 
     def check_source(self) -> None:
         """Raise SourceError unless the source is unchanged since it was planned."""

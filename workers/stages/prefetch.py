@@ -1,76 +1,40 @@
 """Overlaps two steps: an iterator runs in its own thread and fills a bounded queue."""
 
-import threading
-from collections import deque
 from collections.abc import Generator, Iterator
-from typing import Generic, TypeVar
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, Queue
+from threading import Event, Thread
+from typing import TypeVar
 
+AHEAD = 4  # frames by which a step of a stage may be ahead of the next one
 T = TypeVar("T")
 
 
-class _Channel(Generic[T]):
-    """A bounded queue between one producer and one consumer thread; either can close it."""
+@dataclass(slots=True)
+class _End:
+    """Follows the last item. ``error``: what ended the source before its end."""
 
-    def __init__(self, size: int) -> None:
-        self._items: deque[T] = deque()
-        self._size = size
-        self._changed = threading.Condition()
-        self._ended = False
-        self._abandoned = False
-        self._error: BaseException | None = None
-
-    def put(self, item: T) -> bool:
-        """Wait for room and add ``item``; False if the consumer abandoned the queue."""
-        with self._changed:
-            self._changed.wait_for(lambda: len(self._items) < self._size or self._abandoned)
-            if self._abandoned:
-                return False
-            self._items.append(item)
-            self._changed.notify_all()
-            return True
-
-    def end(self, error: BaseException | None) -> None:
-        """Mark the end of the items; ``error`` is raised in the consumer after the last one."""
-        with self._changed:
-            self._ended, self._error = True, error
-            self._changed.notify_all()
-
-    def abandon(self) -> None:
-        """Tell the producer to stop; called by the consumer."""
-        with self._changed:
-            self._abandoned = True
-            self._items.clear()
-            self._changed.notify_all()
-
-    def __iter__(self) -> Iterator[T]:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: bool(self._items) or self._ended)
-                if not self._items:
-                    if self._error is not None:
-                        raise self._error
-                    return
-                item = self._items.popleft()
-                self._changed.notify_all()
-            yield item
-            del item  # a decoded frame is large: keep no reference while waiting for the next
-
-
-def _produce(source: Iterator[T], channel: _Channel[T]) -> None:
     error: BaseException | None = None
+
+
+def _produce(source: Iterator[T], items: "Queue[T | _End]", abandoned: Event) -> None:
+    end = _End()
     try:
         for item in source:
-            if not channel.put(item):
+            items.put(item)
+            del item  # a decoded frame is large: keep no reference while the next one is made
+            if abandoned.is_set():
                 break
-            del item
-    except BaseException as caught:  # noqa: BLE001 - raised again in the consuming thread
-        error = caught
+    except BaseException as error:  # noqa: BLE001 - raised again in the consuming thread
+        end.error = error
     finally:
         try:
             if isinstance(source, Generator):
                 source.close()
         finally:
-            channel.end(error)
+            if not abandoned.is_set():
+                items.put(end)
 
 
 def prefetch(source: Iterator[T], size: int, name: str = "prefetch") -> Generator[T, None, None]:
@@ -79,11 +43,19 @@ def prefetch(source: Iterator[T], size: int, name: str = "prefetch") -> Generato
     An error of ``source`` is raised here, after the items before it. Closing this generator (or leaving its loop and
     dropping it) stops the thread, closes ``source`` in it, and joins it: no thread is left running.
     """
-    channel: _Channel[T] = _Channel(size)
-    thread = threading.Thread(target=_produce, args=(source, channel), name=name, daemon=True)
+    items: Queue[T | _End] = Queue(size)
+    abandoned = Event()
+    thread = Thread(target=_produce, args=(source, items, abandoned), name=name, daemon=True)
     thread.start()
     try:
-        yield from channel
+        while not isinstance(item := items.get(), _End):
+            yield item
+            del item
+        if item.error is not None:
+            raise item.error
     finally:
-        channel.abandon()
+        abandoned.set()
+        with suppress(Empty):  # the producer may wait for room: it puts at most one more item
+            while True:
+                items.get_nowait()
         thread.join()

@@ -13,22 +13,21 @@ from farm.domain.options import RedactOptions
 from farm.domain.track import FrameTracks, load_frame
 from farm.errors import SourceError, VerificationError
 from farm.media.encoding.encode import SegmentWriter
-from farm.media.planes import black_out, format_of, top_down
+from farm.media.planes import black_out, top_down
 from farm.media.progress import part
-from farm.media.reading.chunk import Decoded, decode_chunk
+from farm.media.reading.chunk import Decoded
 from farm.media.verifying.fidelity import Samples
 from farm.media.verifying.verify_segment import verify_segment
 from farm.messages import Order
 from farm.storage.base import Storage
 from workers.stages.orders import Plan, Report, Result, Tools, Written, check_input, make_once, read_plan
-from workers.stages.prefetch import prefetch
+from workers.stages.prefetch import AHEAD, prefetch
 from workers.stages.spent import Spent
+from workers.vision.redactors.base import create_redactor
 from workers.vision.redactors.painting import paint
-from workers.vision.redactors.registry import create_redactor
 from workers.vision.resampling import resized
 from workers.vision.sketch import is_like
 
-_AHEAD = 4  # frames by which a step may be ahead of the next one
 _PARTS = 8  # of the reported progress; the last one is for verifying
 
 #: A frame for the encoder, and boxes in the source's pixels that enclose all that was painted on it.
@@ -49,31 +48,21 @@ def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
 
 def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) -> Written:
     video, chunk = plan.manifest.source.video, plan.chunk
-    format_of(video.pix_fmt)
     (tracks,) = plan.order.inputs
     check_input(plan.store, tracks)
     pts = plan.pts(chunk)
+    decoded = plan.decoded(pts, tools.threads, spent)
     settings = plan.manifest.encoder
     size = settings.width, settings.height
     samples = Samples(chunk.frames, settings, settings.width / video.width)
     encoding = part(report, chunk.frames, 0, _PARTS, width=_PARTS - 1)
     verifying = part(report, chunk.frames, _PARTS - 1, _PARTS)
-    frames = decode_chunk(
-        plan.source,
-        video,
-        chunk,
-        pts,
-        threads=tools.threads,
-        picked=plan.manifest.picked,
-        blackout=plan.options.source.on_undetectable == "blackout",
-    )
     with plan.store.fetch(tracks.key) as lines, lines.open(encoding="ascii") as rows:
-        decoded = prefetch(spent.each("decode", frames), _AHEAD, "decode")
         covered = _painted(
             plan.source, decoded, map(load_frame, rows), plan.options.redact, size, fields=video.interlaced
         )
         painted = spent.each("paint", covered)
-        with closing(prefetch(painted, _AHEAD, "paint")) as ready:
+        with closing(prefetch(painted, AHEAD, "paint")) as ready:
             _encode(ready, SegmentWriter(path, settings, tools.threads), samples, encoding, spent)
     plan.check_source()
     with spent.part("verify"):

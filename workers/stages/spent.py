@@ -1,26 +1,11 @@
 """Measures the CPU time of one order by part."""
 
 import time
-from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager
-from types import TracebackType
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
-
-
-class _Part(AbstractContextManager[None]):
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self._begun = 0.0
-
-    def __enter__(self) -> None:
-        self._begun = time.thread_time()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.seconds += time.thread_time() - self._begun
 
 
 class Spent:
@@ -31,31 +16,31 @@ class Spent:
     """
 
     def __init__(self) -> None:
-        self._parts: dict[str, _Part] = {}
+        self._parts: dict[str, float] = {}
         self._process = time.process_time()
 
-    def part(self, name: str) -> AbstractContextManager[None]:
+    @contextmanager
+    def part(self, name: str) -> Generator[None, None, None]:
         """Add the CPU time of a block to ``name``. A part cannot be nested in itself."""
-        return self._parts.setdefault(name, _Part())
-
-    def each(self, name: str, source: Iterator[T]) -> Generator[T, None, None]:
-        """The items of ``source``; the time to produce each is added to ``name``. Closing it closes ``source``."""
-        part = self.part(name)
+        begun = time.thread_time()
         try:
+            yield
+        finally:
+            self._parts[name] = self._parts.get(name, 0.0) + time.thread_time() - begun
+
+    def each(self, name: str, source: Generator[T, None, None]) -> Generator[T, None, None]:
+        """The items of ``source``; the time to produce each is added to ``name``. Closing it closes ``source``."""
+        with closing(source):
             while True:
-                with part:
+                with self.part(name):
                     try:
                         item = next(source)
                     except StopIteration:
                         return
                 yield item
                 del item
-        finally:
-            if isinstance(source, Generator):
-                source.close()
 
     def seconds(self) -> dict[str, float]:
         """CPU seconds by part, to the millisecond."""
-        rows = {name: part.seconds for name, part in self._parts.items()}
-        rows["other"] = max(0.0, time.process_time() - self._process - sum(rows.values()))
-        return {name: round(value, 3) for name, value in rows.items()}
+        other = max(0.0, time.process_time() - self._process - sum(self._parts.values()))
+        return {name: round(value, 3) for name, value in (*self._parts.items(), ("other", other))}

@@ -1,18 +1,14 @@
 """What a worker's child process keeps between orders: its device, number of threads and detectors."""
 
-import os
 from functools import lru_cache
-from pathlib import Path
 
 from farm.domain.detectors import DetectOptions
 from farm.media.encoding.encoders import quiet_encoders
 from farm.models.store import ModelStore
 from farm.settings import Settings
-from workers.device import list_gpus
-from workers.vision.detectors.base import Detector
-from workers.vision.detectors.registry import create_detector
-from workers.vision.detectors.session import resolve_runtime
-from workers.vision.device import Device
+from workers.device import list_gpus, usable_cpus
+from workers.vision.detectors.base import Detector, create_detector
+from workers.vision.device import Device, resolve_runtime
 from workers.vision.resampling import use_one_thread
 
 _MOST_THREADS = 8
@@ -37,13 +33,10 @@ class Toolbox:
 
     def _load(self, options: DetectOptions) -> Detector:
         """The detector for these options. Raises ModelError or DeviceError."""
-        return create_detector(options, self.device, threads=self.threads, runtime=self.runtime, weights=self._weights)
-
-    def _weights(self, name: str) -> Path:
-        """The file of a model's weights, checked by its digest; pulled if this machine has none yet."""
-        return self._models.ensure(name)
+        return create_detector(
+            options, self.device, threads=self.threads, runtime=self.runtime, weights=self._models.ensure
+        )
 
 
 def _share_of_cores() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(_MOST_THREADS, max(1, cores // max(1, list_gpus())))
+    return min(_MOST_THREADS, max(1, usable_cpus() // max(1, list_gpus())))

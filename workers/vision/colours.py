@@ -1,4 +1,4 @@
-"""The colour arithmetic of the picture that a detector looks at: YUV to BGR, and HDR to what screens used to show."""
+"""Colour conversion for detectors: YUV to BGR, and HDR to SDR."""
 
 from functools import lru_cache
 from typing import cast
@@ -19,9 +19,9 @@ _WEIGHTS = {
     _BT2020: (0.2627, 0.0593),
     10: (0.2627, 0.0593),
 }
-#: cd/m2 of a white sheet in HDR (BT.2408), and of the brightest that PQ can say.
+#: cd/m2 of diffuse white in HDR (BT.2408), and of the peak of PQ.
 _WHITE, _BRIGHTEST = 203.0, 10_000.0
-#: Where that white comes to lie between 0 and 1; what is brighter shares the rest.
+#: The level, 0 to 1, to which diffuse white is mapped; brighter light takes the rest.
 _WHITE_LEVEL = 0.9
 _DISPLAY_GAMMA = 2.4  # BT.1886
 
@@ -36,25 +36,19 @@ def bgr_matrix(matrix: int, *, full: bool) -> NDArray[np.float32]:
         red, blue = _WEIGHTS.get(matrix, (0.299, 0.114))
         green = 1 - red - blue
         cb, cr = 2 * (1 - blue) * chroma, 2 * (1 - red) * chroma
-        rows = np.array(
-            [
-                [luma, cb, 0],
-                [luma, -cb * blue / green, -cr * red / green],
-                [luma, 0, cr],
-            ]
-        )
+        rows = np.array([[luma, cb, 0], [luma, -cb * blue / green, -cr * red / green], [luma, 0, cr]])
     offset = -rows @ np.array([low, 128, 128])
     return np.hstack([rows, offset[:, None]]).astype(np.float32)
 
 
 def tone_mapped(bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A PQ picture (uint8 H x W x 3) with the contrast of an ordinary one: for looking at only."""
+    """A PQ picture (uint8 H x W x 3) mapped to SDR contrast, for detection only."""
     return cast("NDArray[np.uint8]", cv2.LUT(bgr, _pq_curve()))
 
 
 @lru_cache(maxsize=1)
 def _pq_curve() -> NDArray[np.uint8]:
-    """From PQ's code (0 to 255) to BT.1886's; light above white is compressed by its logarithm."""
+    """The tone curve from PQ codes (0 to 255) to BT.1886 codes; light above white is compressed logarithmically."""
     light = pq_light(np.arange(256) / 255) / _WHITE
     dark = _WHITE_LEVEL * np.minimum(light, 1) ** (1 / _DISPLAY_GAMMA)
     bright = np.log(np.maximum(light, 1)) / np.log(_BRIGHTEST / _WHITE)

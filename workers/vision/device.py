@@ -1,5 +1,6 @@
 """What one worker computes on. Parent processes import this module, so it imports nothing heavy."""
 
+import importlib.util
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -34,6 +35,22 @@ def environment(device: Device) -> dict[str, str]:
     Inside that process the GPU's index is 0, whatever it is on the host.
     """
     return {"CUDA_VISIBLE_DEVICES": str(device.index) if device.kind == "cuda" else ""}
+
+
+def resolve_runtime(cpu_runtime: str, device: Device) -> str:
+    """The runtime for a device, ``openvino`` or ``onnxruntime``. ``cpu_runtime``: the setting of that name.
+
+    GPUs always use onnxruntime. On a CPU ``auto`` is OpenVINO where that is installed: it runs the same model faster.
+    The workers of a farm should use the same one: runtimes differ in the last digits, as CPUs and GPUs do.
+    Raises SettingsError for an unknown name.
+    """
+    if cpu_runtime not in ("auto", "openvino", "onnxruntime"):
+        raise SettingsError(f"cpu_runtime {cpu_runtime}: not a runtime", hint="use auto, openvino or onnxruntime")
+    if device.kind != "cpu":
+        return "onnxruntime"
+    if cpu_runtime == "auto":
+        return "openvino" if importlib.util.find_spec("openvino") else "onnxruntime"
+    return cpu_runtime
 
 
 def runtime_has_cuda() -> bool:

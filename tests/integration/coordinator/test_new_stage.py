@@ -75,9 +75,57 @@ def test_a_job_may_be_paused_and_cancelled_there():
     assert job_after(JobStatus.EDITING, JobEvent.PAUSE) == "paused"
     assert job_after(JobStatus.EDITING, JobEvent.CANCEL) == "cancelled"
 """
+WORKERS_MODULE = '''\
+"""Stage edit: the tracks as they are."""
+
+from farm.domain.artefacts import artefact_key
+from workers.stages.orders import make_once
+from workers.stages.spent import Spent
 
 
-def test_a_stage_is_added_in_the_table_and_in_its_own_module(tmp_path: Path) -> None:
+def run(order, store, tools, report):
+    (tracks,) = order.inputs
+
+    def write(path):
+        with store.fetch(tracks.key) as read:
+            path.write_text(read.read_text())
+        return tracks.frames
+
+    return make_once(store, artefact_key("edit", order.fingerprint, str(order.chunk)), tracks.frames, Spent(), write)
+'''
+WORKERS_TEST = """\
+from tests.integration.coordinator.test_stages import detected, step
+from workers.app import WorkerApp
+from workers.running import stage_function
+
+
+def test_workers_do_edit_between_link_and_redact(bench, add_job):
+    detected(bench, add_job)
+    step(bench)
+    assert bench.job().status == "editing"
+    orders = bench.orders()
+    assert [(o.stage, o.inputs[0].key.partition("/")[0]) for o in orders] == [("edit", "tracks")] * 2
+    for order in orders:
+        assert order.stage in WorkerApp(bench.context.settings, "cpu0@host", "cpu0").tasks
+        result = stage_function(order.stage)(order, bench.context.store, None, None)
+        bench.start(order)
+        bench.complete(order, key=result.artefact.key)
+    step(bench)
+    assert bench.job().status == "redacting"
+    assert [(o.stage, o.inputs[0].key.partition("/")[0]) for o in bench.orders()] == [("redact", "masks")] * 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("by", "module", "text", "test", "others"),
+    [
+        ("coordinator", "farm.coordinator.editing", MODULE, TEST, ["test_stages.py"]),
+        ("worker", "workers.stages.edit", WORKERS_MODULE, WORKERS_TEST, []),
+    ],
+)
+def test_a_stage_is_added_in_the_table_and_in_its_own_module(
+    tmp_path: Path, by: str, module: str, text: str, test: str, others: list[str]
+) -> None:
     project = tmp_path / "project"
     for folder in ("farm", "workers", "migrations", "tests"):
         shutil.copytree(PROJECT / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__"))
@@ -85,13 +133,14 @@ def test_a_stage_is_added_in_the_table_and_in_its_own_module(tmp_path: Path) -> 
     table = (project / TABLE).read_text()
     for old, new in CHANGES.items():
         assert table.count(old) == 1
-        table = table.replace(old, new)
+        row = new.replace('by="coordinator"', f'by="{by}"').replace("farm.coordinator.editing", module)
+        table = table.replace(old, row)
     (project / TABLE).write_text(table)
-    (project / "farm/coordinator/editing.py").write_text(MODULE)
+    (project / module.replace(".", "/")).with_suffix(".py").write_text(text)
     coordinator = project / "tests/integration/coordinator"
-    (coordinator / "test_edit.py").write_text(TEST)
+    (coordinator / "test_edit.py").write_text(test)
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    chosen = [coordinator / name for name in ("test_edit.py", "test_stages.py")]
+    chosen = [coordinator / name for name in ("test_edit.py", *others)]
     done = subprocess.run(
         [*words, *chosen],
         cwd=project, env={**os.environ, "PYTHONPATH": str(project)}, capture_output=True, text=True, check=False,

@@ -21,8 +21,7 @@ from farm.storage.local import LocalStorage
 from tests.planned import plan_of
 from workers.stages.detect import run as run_detect
 from workers.stages.orders import Result
-from workers.vision.detectors.base import Detector
-from workers.vision.detectors.registry import create_detector
+from workers.vision.detectors.base import Detector, create_detector
 from workers.vision.device import Device
 
 GreenClip = Callable[..., Path]

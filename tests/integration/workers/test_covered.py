@@ -20,8 +20,7 @@ from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.planes import planes_of
 from farm.media.reading.chunk import Decoded, decode_chunk
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
-from workers.stages import detect as detecting
-from workers.stages import redact as redacting
+from workers.stages import orders
 from workers.stages.detect import run as run_detect
 from workers.stages.orders import Result
 from workers.stages.redact import run as run_redact
@@ -68,8 +67,7 @@ def damaged(monkeypatch: pytest.MonkeyPatch) -> set[int]:
         for number, decoded in enumerate(decode_chunk(*args, **kwargs)):
             yield replace(decoded, black=number in numbers)
 
-    monkeypatch.setattr(detecting, "decode_chunk", decode)
-    monkeypatch.setattr(redacting, "decode_chunk", decode)
+    monkeypatch.setattr(orders, "decode_chunk", decode)
     return numbers
 
 

@@ -17,8 +17,8 @@ from farm.media.reading.chunk import check_source, decode_chunk
 from tests.integration.trips import rendered
 from tests.integration.workers.conftest import GreenClip
 from tests.planned import plan_of
+from workers.vision.redactors.base import create_redactor
 from workers.vision.redactors.painting import paint
-from workers.vision.redactors.registry import create_redactor
 
 
 def decoded(path: Path) -> list[tuple[int | None, bytes]]:

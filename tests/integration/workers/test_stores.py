@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from farm.coordinator.linking import link_job
+from farm.domain.options import RedactOptions
 from farm.messages import Artefact
 from farm.storage.memory import MemoryStorage
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
@@ -30,7 +31,9 @@ def test_a_store_in_memory_gives_what_a_store_in_a_folder_gives(
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     memory = MemoryStorage(scratch)
-    in_memory = trip(bench(green_clip(), store=memory))
+    # not H.264: x264 reads memory that it did not set, so that equal frames may become different bytes
+    redact = RedactOptions(codec="mpeg4")
+    in_memory = trip(bench(green_clip(), redact=redact, store=memory))
     assert len(in_memory) == 3 * 2 + 1  # two chunks
-    assert in_memory == trip(bench(green_clip()))
+    assert in_memory == trip(bench(green_clip(), redact=redact))
     assert list(scratch.iterdir()) == []

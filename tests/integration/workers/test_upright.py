@@ -25,10 +25,8 @@ from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, Stub
 from workers.stages.detect import run as run_detect
 from workers.stages.orders import Tools
 from workers.stages.redact import run as run_redact
-from workers.vision.detectors.base import Detector
-from workers.vision.detectors.registry import create_detector
-from workers.vision.detectors.session import resolve_runtime
-from workers.vision.device import Device
+from workers.vision.detectors.base import Detector, create_detector
+from workers.vision.device import Device, resolve_runtime
 
 ONE = 1 << 16
 #: For each EXIF orientation a, b, c, d of the display matrix, and what makes an upright picture a coded one of it.

@@ -1,4 +1,4 @@
-"""What passes from a worker's parent to its child: settings and identity, and all that follows from them."""
+"""What passes from a worker's parent to its child: settings, its name and its device."""
 
 import pickle
 
@@ -7,23 +7,22 @@ import pytest
 from farm.messages import STAGES
 from farm.settings import Settings
 from workers.app import WorkerApp
-from workers.identity import Identity
+from workers.process import introduction
 
 
 def test_the_child_gets_the_application_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
-    identity = Identity.of("cpu0")
-    parent = WorkerApp(Settings(broker_url="redis://127.0.0.1:1/0", progress_seconds=7), identity)
+    parent = WorkerApp(Settings(broker_url="redis://127.0.0.1:1/0", progress_seconds=7), "cpu0@host", "cpu0")
     monkeypatch.setenv("FARM_PROGRESS_SECONDS", "9")  # the environment says nothing to the child
     child: WorkerApp = pickle.loads(pickle.dumps(parent))
-    assert child.identity == identity
+    assert (child.worker, child.device) == ("cpu0@host", "cpu0")
     assert child.settings == parent.settings
     assert child.conf.broker_url == "redis://127.0.0.1:1/0"
     for app in (parent, child):
-        assert [queue.name for queue in app.conf.task_queues] == [f"worker:{identity.name}"]
+        assert [queue.name for queue in app.conf.task_queues] == ["worker:cpu0@host"]
         assert {name for name in app.tasks if not name.startswith("celery.")} == set(STAGES)
 
 
 def test_each_start_is_another_incarnation_of_the_same_worker() -> None:
-    first, second = Identity.of("cuda1"), Identity.of("cuda1")
-    assert first.name == second.name == f"cuda1@{first.host}"
+    first, second = introduction(Settings(), "cuda1"), introduction(Settings(), "cuda1")
+    assert first.worker == second.worker == f"cuda1@{first.host}"
     assert first.incarnation != second.incarnation

@@ -12,7 +12,6 @@ from farm.errors import AttemptStopped, SourceError, StorageError
 from farm.messages import STAGES, Artefact, Completed, Failed, GivenBack, Message, Order, Started
 from farm.settings import Settings
 from farm.storage.memory import MemoryStorage
-from workers.identity import Identity
 from workers.reporting import Reporter
 from workers.running import OrderRunner, stage_function
 from workers.stages.orders import Report, Result, Tools
@@ -54,7 +53,7 @@ def run(
     monkeypatch.setattr("workers.stages.detect.run", lambda order, store, tools, report: work(report))
     reporter, tools = reporter or Recorder(), Future[Tools]()
     tools.set_result(None)  # type: ignore[arg-type]  # what works here needs none
-    runner = OrderRunner(SETTINGS, Identity("w0", "cpu0", "i", "h"), reporter, MemoryStorage(tmp_path), tools)
+    runner = OrderRunner(SETTINGS, "w0", reporter, MemoryStorage(tmp_path), tools)
     runner.run(order(**changes).model_dump(mode="json"))
     return reporter.sent
 

@@ -1,13 +1,17 @@
-"""The protocol of detectors, and the size that they scale frames to."""
+"""The protocol of detectors, how one is created, and the size that they scale frames to."""
 
 import math
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from farm.domain.detection import Detection
+from farm.domain.detectors import DetectOptions
+from workers.vision.device import Device
 
 Picture = NDArray[np.uint8]
 
@@ -31,6 +35,23 @@ class Detector(Protocol):
         Raises ModelError or DeviceError when the model cannot be run.
         """
         ...
+
+
+#: Arguments: the file with the weights, the detector's own options, the device, threads on a CPU, and the runtime.
+Factory = Callable[[Path | None, DetectOptions, Device, int, str], Detector]
+
+
+def create_detector(
+    options: DetectOptions, device: Device, *, threads: int, runtime: str, weights: Callable[[str], Path]
+) -> Detector:
+    """The detector ``options.model`` on ``device``: ``create`` in ``workers.vision.detectors.NAME``.
+
+    ``runtime``: see :func:`workers.vision.device.resolve_runtime`. ``weights`` finds the file of a model's
+    weights. Raises ModelError for unusable weights, DeviceError when the device cannot be used.
+    """
+    path = None if options.weights is None else weights(options.weights.name)
+    factory = cast("Factory", import_module(f"workers.vision.detectors.{options.model}").create)
+    return factory(path, options, device, threads, runtime)
 
 
 #: A picture is enlarged at most by this factor. That finds more faces in a small video (480x270: 21 % missed at twice

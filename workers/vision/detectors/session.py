@@ -1,13 +1,11 @@
 """Sessions: a model loaded on a device by one of two runtimes."""
 
-import importlib.util
 import logging
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.errors import SettingsError
 from workers.vision.device import Device
 
 log = logging.getLogger(__name__)
@@ -21,27 +19,11 @@ class Session(Protocol):
         ...
 
 
-def resolve_runtime(cpu_runtime: str, device: Device) -> str:
-    """The runtime for a device, ``openvino`` or ``onnxruntime``. ``cpu_runtime``: the setting of that name.
-
-    GPUs always use onnxruntime. On a CPU ``auto`` is OpenVINO where that is installed: it runs the same model faster.
-    The workers of a farm should use the same one: runtimes differ in the last digits, as CPUs and GPUs do.
-    Raises SettingsError for an unknown name.
-    """
-    if cpu_runtime not in ("auto", "openvino", "onnxruntime"):
-        raise SettingsError(f"cpu_runtime {cpu_runtime}: not a runtime", hint="use auto, openvino or onnxruntime")
-    if device.kind != "cpu":
-        return "onnxruntime"
-    if cpu_runtime == "auto":
-        return "openvino" if importlib.util.find_spec("openvino") else "onnxruntime"
-    return cpu_runtime
-
-
 def open_session(model: bytes, device: Device, threads: int, runtime: str) -> Session:
     """Load ``model`` (an ONNX file's bytes) on exactly ``device``; ``threads`` are for a CPU.
 
-    ``runtime``: see :func:`resolve_runtime`. Raises DeviceError when the device cannot be used, ModelError when the
-    model cannot be loaded.
+    ``runtime``: see :func:`workers.vision.device.resolve_runtime`. Raises DeviceError when the device cannot be used,
+    ModelError when the model cannot be loaded.
     """
     log.info("model on %s by %s", device.name, runtime)
     if runtime == "openvino":

@@ -1,8 +1,11 @@
-"""What redaction styles work on, and what they are."""
+"""What redaction styles work on, what they are, and how one is created."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from typing import cast
 
+from farm.domain.options import RedactOptions
 from farm.media.planes import Plane
 
 
@@ -22,3 +25,8 @@ class Patch:
 
 #: Makes the plane that replaces a patch, of its shape and type. ``patch.pixels`` must not be changed.
 Redactor = Callable[[Patch], Plane]
+
+
+def create_redactor(options: RedactOptions) -> Redactor:
+    """The redactor of ``options.style``: ``create`` in ``workers.vision.redactors.NAME``."""
+    return cast("Redactor", import_module(f"workers.vision.redactors.{options.style}").create(options))

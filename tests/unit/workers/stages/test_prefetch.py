@@ -1,6 +1,6 @@
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -68,7 +68,7 @@ def test_closing_early_stops_the_threads_of_a_whole_chain() -> None:
 def test_spent_counts_the_thread_that_works() -> None:
     spent = Spent()
 
-    def busy() -> Iterator[int]:
+    def busy() -> Generator[int, None, None]:
         for number in range(3):
             end = time.thread_time() + 0.02
             while time.thread_time() < end:

@@ -14,13 +14,12 @@ from farm.domain.detection import Detection
 from farm.domain.detectors import CenterFaceOptions, StubOptions
 from farm.domain.geometry import Box, intersection_over_union
 from farm.errors import DeviceError, ModelError, SettingsError
-from workers.vision.detectors.base import network_size
+from workers.vision.detectors.base import create_detector, network_size
 from workers.vision.detectors.centerface import decode, without_doubles
 from workers.vision.detectors.graph import with_fixed_shape
 from workers.vision.detectors.onnxruntime_session import OnnxRuntimeSession
-from workers.vision.detectors.registry import create_detector
-from workers.vision.detectors.session import open_session, resolve_runtime
-from workers.vision.device import Device
+from workers.vision.detectors.session import open_session
+from workers.vision.device import Device, resolve_runtime
 
 CPU = Device("cpu", 0)
 

@@ -12,8 +12,8 @@ from farm.domain.options import SHAPES, STYLES, RedactOptions
 from farm.errors import SettingsError, SourceError
 from farm.media.planes import Plane, format_of, planes_of
 from tests.masks import mask_of
+from workers.vision.redactors.base import create_redactor
 from workers.vision.redactors.painting import paint
-from workers.vision.redactors.registry import create_redactor
 
 SIZE = 160, 120
 FORMATS = ("yuv420p", "yuv422p", "yuv444p", "gray")

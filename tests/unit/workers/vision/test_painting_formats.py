@@ -12,8 +12,8 @@ from farm.domain.options import SHAPES, STYLES, RedactOptions
 from farm.media.planes import Plane, black_out, format_of, groups_of, planes_of
 from tests.masks import mask_of
 from tests.unit.media.test_planes import KINDS, flipped
+from workers.vision.redactors.base import create_redactor
 from workers.vision.redactors.painting import paint
-from workers.vision.redactors.registry import create_redactor
 
 SIZE = 160, 120
 FACE = Box(50, 30, 50, 60)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from farm.domain.duration import seconds_of
+from farm.settings import seconds_of
 
 
 @pytest.mark.parametrize(
