@@ -53,7 +53,8 @@ def _publish_video(made: Path, temporary: Path, final: Path, output: Artefact, *
         else:
             os.link(temporary, final)
     except FileExistsError as e:
-        raise OutputError(f"{final} exists by now", hint="submit again with --overwrite, or another name") from e
+        if not _is_output(final, output):  # else another coordinator has just published it
+            raise OutputError(f"{final} exists by now", hint="submit again with --overwrite, or another name") from e
     except OSError as e:
         raise storage_error(e, final) from e
     finally:
@@ -88,7 +89,11 @@ def _publish_pictures(made: Path, temporary: Path, final: Path, output: Artefact
             temporary.mkdir()
             for name in archive.namelist():
                 (temporary / name).write_bytes(archive.read(name))
-        temporary.rename(final)  # replaces an empty folder, never one that holds something
+            try:
+                temporary.rename(final)  # replaces an empty folder, never one that holds something
+            except OSError:
+                if not (final.is_dir() and _holds(final, archive)):  # else another coordinator has just published it
+                    raise
     except OSError as e:
         if e.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             raise OutputError(f"{final} exists and is not empty", hint="choose another folder with --frames") from e

@@ -13,7 +13,7 @@ from farm.domain.artefacts import artefact_key, receipt_key
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.track import load_frame
-from farm.errors import IllegalTransition, NotFound
+from farm.errors import DatabaseError, IllegalTransition, NotFound
 from farm.jobs.control import control, intact
 from farm.jobs.queries import job_facts
 from farm.messages import Order
@@ -219,3 +219,36 @@ def test_what_cannot_be_done_is_said(bench: Bench, add_job: AddJob) -> None:
         control(bench.context, "job", JobEvent.RESUME)
     with pytest.raises(NotFound, match="no job 'x'"):
         control(bench.context, "x", JobEvent.CANCEL)
+
+
+def test_an_error_after_the_job_is_done_is_in_the_log(
+    bench: Bench, add_job: AddJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    detected(bench, add_job)
+    order = redacted(bench)
+    bench.complete(order, frames=10, key=write_output(bench, order))
+
+    def refuse(*_: object) -> None:
+        raise OSError("no such disk")
+
+    monkeypatch.setattr("farm.coordinator.advance.remove_intermediates", refuse)
+    step(bench)
+    assert (bench.job().status, bench.job().reason) == ("done", None)
+    assert "job job: no such disk" in caplog.text
+
+
+def test_a_database_that_refuses_once_fails_no_job(
+    bench: Bench, add_job: AddJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detected(bench, add_job)
+
+    def refuse(*_: object) -> None:
+        raise DatabaseError("the connection broke")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("farm.coordinator.advance.begin_stage", refuse)
+        with pytest.raises(DatabaseError):
+            advance(bench.context, "job")
+    assert bench.job().status == "detecting"
+    step(bench)
+    assert bench.job().status == "redacting"
