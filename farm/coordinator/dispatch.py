@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from farm.broker import Broker
 from farm.database.models import Attempt, Chunk, Event, Job, Outgoing, Worker
-from farm.database.statuses import move_chunk, record_event
+from farm.database.statuses import locked_job, move_chunk, record_event
 from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, ChunkStatus
 from farm.domain.stages import WORKER_STAGES, JobStatus, Stage, stage_at
 from farm.jobs.context import Context
@@ -131,8 +131,8 @@ class _Planner:
 
 
 def _queue(session: Session, settings: Settings, chunk: Chunk, worker: str, now: float) -> None:
-    if not move_chunk(session, chunk, ChunkEvent.DISPATCH):
-        return
+    if locked_job(session, chunk.job_id).status not in _WORKING or not move_chunk(session, chunk, ChunkEvent.DISPATCH):
+        return  # changed meanwhile by a person, or by another coordinator
     number = 1 + (session.scalar(select(func.count()).where(Attempt.chunk_id == chunk.id)) or 0)
     attempt = Attempt(
         chunk_id=chunk.id,

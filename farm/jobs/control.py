@@ -4,7 +4,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from farm.database.models import Attempt, Chunk, Job
-from farm.database.statuses import move_chunk, move_job
+from farm.database.statuses import locked_job, move_chunk, move_job
 from farm.domain.lifecycle import ChunkEvent, ChunkStatus, JobEvent
 from farm.domain.stages import STAGES, JobStatus
 from farm.errors import IllegalTransition, NotFound, StorageError
@@ -27,7 +27,7 @@ def control(context: Context, job_id: str, event: JobEvent) -> tuple[str, JobSta
     Raises NotFound, IllegalTransition, StorageError.
     """
     with context.database.write() as session:
-        job, now = find_job(session, job_id), context.clock()
+        job, now = locked_job(session, find_job(session, job_id).id), context.clock()
         if event is JobEvent.RETRY:
             if not intact(context, job.id):
                 raise StorageError(

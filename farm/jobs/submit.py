@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from farm.database.models import Chunk, Job
-from farm.database.statuses import add_note, move_job, record_event
+from farm.database.statuses import add_note, locked_job, move_job, record_event
 from farm.domain.artefacts import job_fingerprint, options_row, plan_key, pts_key
 from farm.domain.lifecycle import ChunkStatus, JobEvent
 from farm.domain.manifest import Manifest, dump_manifest, load_manifest
@@ -87,9 +87,8 @@ def _store_plan(context: Context, plan: str, manifest: Manifest, pts: Sequence["
 
 def _go_on(context: Context, job_id: str, output: Path, overwrite: bool) -> Submitted:
     with context.database.write() as session:
-        job = session.get_one(Job, job_id)
+        job = locked_job(session, job_id)
         job.overwrite = overwrite
-        session.flush()
         now = context.clock()
         if job.status == JobStatus.PAUSED:
             move_job(session, job, JobEvent.RESUME, now)
