@@ -100,9 +100,10 @@ def _publish(context: Context, job: Job, stage: Stage) -> bool:
         (output,) = stage_artefacts(session, job.id, stage.name)
     publish_output(context.store, job, output)
     with context.database.write() as session:
-        fresh = session.get_one(Job, job.id)
-        if fresh.status == stage.status:
-            move_job(session, fresh, JobEvent.STAGE_DONE, context.clock())
+        fresh = locked_job(session, job.id)
+        if fresh.status != stage.status:
+            return False  # paused or cancelled meanwhile: what it needs to go on stays in the store
+        move_job(session, fresh, JobEvent.STAGE_DONE, context.clock())
     if not context.settings.keep_segments:
         remove_intermediates(context, job.id)
     return False

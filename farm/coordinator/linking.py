@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from farm.database.models import Job
+from farm.digests import file_digest
 from farm.domain.artefacts import artefact_key
 from farm.domain.detection import (
     ChunkDetections,
@@ -86,8 +87,11 @@ def link_job(
                     first_black = frame.pts if first_black is None else first_black
                 last_track = max(last_track, *(b.track for b in frame.boxes), -1)
                 out.write(dump_frame(frame) + "\n")
-        if count != chunk.frames:
-            raise VerificationError(f"link: chunk {chunk.index + 1} has {count} frames, planned were {chunk.frames}")
+            if count != chunk.frames:
+                raise VerificationError(f"link: chunk {chunk.index + 1} has {count} frames, not {chunk.frames}")
+            out.flush()
+            if store.exists(key) and store.describe(key, count).sha256 != file_digest(path):
+                store.delete(key)  # damaged: the first writer of a key wins
         artefacts.append(store.describe(key, count))
     if next(linked, None) is not None:
         raise VerificationError("link: more frames than the source has")

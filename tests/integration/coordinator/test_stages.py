@@ -13,7 +13,7 @@ from farm.domain.artefacts import artefact_key, receipt_key
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.track import load_frame
-from farm.errors import DatabaseError, IllegalTransition, NotFound
+from farm.errors import DatabaseError, IllegalTransition, NotFound, StorageError
 from farm.jobs.control import control, intact
 from farm.jobs.queries import job_facts
 from farm.messages import Order
@@ -252,3 +252,56 @@ def test_a_database_that_refuses_once_fails_no_job(
     assert bench.job().status == "detecting"
     step(bench)
     assert bench.job().status == "redacting"
+
+
+def test_a_pause_while_the_output_is_published_keeps_what_resume_needs(
+    bench: Bench, add_job: AddJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detected(bench, add_job)
+    order = redacted(bench)
+    output = write_output(bench, order)
+    bench.complete(order, frames=10, key=output)
+
+    def pause(*_: object) -> None:
+        control(bench.context, "job", JobEvent.PAUSE)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("farm.coordinator.advance.publish_output", pause)
+        step(bench)
+    assert bench.job().status == "paused"
+    assert bench.context.store.exists(output)
+    control(bench.context, "job", JobEvent.RESUME)
+    step(bench)
+    assert (bench.job().status, bench.context.store.exists(output)) == ("done", False)
+
+
+def test_tracks_that_are_damaged_in_the_store_are_made_again(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    step(bench)
+    made = [bench.chunk(i, "link").artefact or {} for i in (0, 1)]
+    (bench.context.settings.store_root / made[1]["key"]).write_text("damaged")
+    add_job("again", output="again.mp4")
+    while orders := [order for order in bench.orders() if order.stage == "detect"]:
+        for order in orders:
+            bench.detect(order)
+    step(bench)
+    assert [bench.chunk(i, "link", "again").artefact for i in (0, 1)] == made
+    assert bench.context.store.describe(made[1]["key"], 5).model_dump() == made[1]
+
+
+def test_a_failed_job_whose_artefact_is_damaged_is_not_tried_again_with_it(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    order = redacted(bench)
+    bench.complete(order, frames=10, key=write_output(bench, order))
+    with bench.context.database.write() as session:
+        session.query(Chunk).filter_by(stage="compose").update({"inputs": []})
+    stored = bench.context.settings.store_root / (bench.chunk(0, "compose").artefact or {})["key"]
+    stored.write_bytes(b"the vide0")
+    step(bench)
+    assert "is not what was verified" in (bench.job().reason or "")
+    with pytest.raises(StorageError, match="are gone from the store"):
+        control(bench.context, "job", JobEvent.RETRY)
+    stored.write_bytes(b"the video")
+    control(bench.context, "job", JobEvent.RETRY)
+    step(bench)
+    assert bench.job().status == "done"
