@@ -68,7 +68,9 @@ def intact(context: Context, job_id: str) -> bool:
     order = [stage.name for stage in STAGES]
     newest = max((row.stage for row in rows), key=order.index, default=None)
     # the artefacts of earlier stages have served: what counts is what the newest stage reads and has written
-    needed = [Artefact.model_validate(a) for row in rows if row.stage == newest for a in (row.artefact, *row.inputs) if a]
+    needed = [
+        Artefact.model_validate(a) for row in rows if row.stage == newest for a in (row.artefact, *row.inputs) if a
+    ]
     if not all(store.exists(key) for key in (job.plan, *(a.key for a in needed))):
         return False
     return job.status != JobStatus.FAILED or all(a.is_whole(store.describe(a.key, a.frames)) for a in needed)
