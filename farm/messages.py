@@ -151,10 +151,7 @@ class GivenBack(Message):
     reason: str
 
 
-Outcome = Annotated[
-    Hello | Goodbye | Started | Progress | Completed | Failed | GivenBack,
-    Field(discriminator="kind"),
-]
+Outcome = Annotated[Hello | Goodbye | Started | Progress | Completed | Failed | GivenBack, Field(discriminator="kind")]
 _OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
 
 

@@ -10,22 +10,18 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import psutil
-from sqlalchemy import CursorResult, text, update
+from sqlalchemy import update
 
 from farm.database.models import Leader
-from farm.database.session import Database
+from farm.database.session import Database, changed, insert_once
 from farm.errors import DatabaseError
 
 _NAME = "coordinator"
 _BEAT_SECONDS = 2.0
 _SILENCE_SECONDS = 10.0
-_INSERT = text(  # spelled alike in SQLite and PostgreSQL, for which SQLAlchemy has two constructs
-    "INSERT INTO leaders (name, holder, host, pid, beat, seen_at) VALUES (:name, '', '', 0, 0, 0) "
-    "ON CONFLICT DO NOTHING"
-)
 
 
 class LeadLost(Exception):
@@ -106,14 +102,13 @@ class Leadership:
         if row is not None:
             return row
         with self._database.write() as session:
-            session.execute(_INSERT, {"name": _NAME})
+            insert_once(session, Leader, name=_NAME)
             return session.get_one(Leader, _NAME)
 
     def _update(self, *conditions: Any, **values: object) -> bool:  # noqa: ANN401 - any of SQLAlchemy's conditions
         statement = update(Leader).where(Leader.name == _NAME, *conditions)
         with self._database.write() as session:
-            done = session.execute(statement.values(beat=Leader.beat + 1, seen_at=self._clock(), **values))
-            return cast("CursorResult[Any]", done).rowcount == 1
+            return changed(session, statement.values(beat=Leader.beat + 1, seen_at=self._clock(), **values))
 
     def _is_gone(self, row: Leader) -> bool:
         """Whether the leader was a process of this host that has ended."""

@@ -9,13 +9,7 @@ from pathlib import Path
 from farm.database.models import Job
 from farm.digests import file_digest
 from farm.domain.artefacts import artefact_key
-from farm.domain.detection import (
-    ChunkDetections,
-    FrameDetections,
-    load_chunk,
-    load_frame,
-    with_boundary_cuts,
-)
+from farm.domain.detection import ChunkDetections, FrameDetections, load_chunk, load_frame, with_boundary_cuts
 from farm.domain.linker import link
 from farm.domain.manifest import Manifest
 from farm.domain.options import JobOptions, load_options

@@ -45,7 +45,7 @@ def sweep(context: Context, broker: Broker) -> None:
         stranded = _stranded(session)
         release(session, stranded, now, "its worker is gone")
         for attempt, why in list(_overdue(session, context, now, broker.absent)):
-            fail_attempt(session, context, attempt, AttemptStatus.LOST, "infrastructure", why, now)
+            fail_attempt(session, context, attempt, "infrastructure", why, now)
     for name in {w.name for w in silent} | {a.worker for a in stranded if a.worker}:
         broker.delete_queue(name)
 

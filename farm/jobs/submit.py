@@ -4,7 +4,7 @@ import json
 import secrets
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import select, update
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from farm.database.models import Chunk, Job
 from farm.database.statuses import add_note, locked_job, move_job, record_event
-from farm.domain.artefacts import job_fingerprint, options_row, plan_key, pts_key
+from farm.domain.artefacts import job_fingerprint, plan_key, pts_key
 from farm.domain.lifecycle import ChunkStatus, JobEvent
 from farm.domain.manifest import Manifest, dump_manifest, load_manifest
 from farm.domain.stages import JobStatus
@@ -88,6 +88,7 @@ def _store_plan(context: Context, plan: str, manifest: Manifest, pts: Sequence["
 def _go_on(context: Context, job_id: str, output: Path, overwrite: bool) -> Submitted:
     with context.database.write() as session:
         job = locked_job(session, job_id)
+        _refuse_claimed(session, job)
         job.overwrite = overwrite
         now = context.clock()
         if job.status == JobStatus.PAUSED:
@@ -123,7 +124,7 @@ def _write_down(
         output=str(prepared.output),
         overwrite=request.overwrite,
         container=prepared.container,
-        options=options_row(request.options),
+        options=asdict(request.options),
         plan=plan,
         model_sha256=model_sha256,
         frames=manifest.frames,
