@@ -168,7 +168,7 @@ class Broker:
         connection = self._connected()
         self._consumer.callbacks = [got]
         timeout = wait
-        while seen < 200:  # a busy queue must not keep the loop from its other work
+        while seen < 200:  # a long queue must not block the rest of the loop
             try:
                 connection.drain_events(timeout=timeout)
             except TimeoutError:
@@ -199,7 +199,7 @@ class Broker:
         self._redis.set(stop_key(token, worker), "1", ex=_STOP_SECONDS)
 
     def emptied(self) -> bool:
-        """Whether Redis was emptied or restarted since the last call: then every published order is gone.
+        """Whether Redis was emptied or restarted since the last call; if so, every published order is lost.
 
         Raises one of BROKER_ERRORS.
         """

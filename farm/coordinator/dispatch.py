@@ -14,7 +14,7 @@ from farm.database.statuses import locked_job, move_chunk, record_event
 from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, ChunkStatus
 from farm.domain.stages import WORKER_STAGES, JobStatus, Stage, stage_at, stage_named
 from farm.jobs.context import Context
-from farm.messages import Artefact, Order, queue_of
+from farm.messages import Order, queue_of
 from farm.settings import Settings
 
 _WORKING = tuple(stage.status.value for stage in WORKER_STAGES)
@@ -58,8 +58,7 @@ def rebalance(context: Context, broker: Broker) -> None:
 def under_way(context: Context) -> bool:
     """Whether any chunk is with a worker: then its outcome wakes the loop."""
     with context.database.read() as session:
-        out = select(func.count()).select_from(Chunk).where(Chunk.status.in_(CHUNKS_OUT))
-        return bool(session.scalar(out))
+        return session.scalar(select(Chunk.id).where(Chunk.status.in_(CHUNKS_OUT)).limit(1)) is not None
 
 
 class _Planner:
@@ -194,7 +193,7 @@ def _order(session: Session, chunk: Chunk, attempt: Attempt) -> Order:
             "fingerprint": chunk.fingerprint,
             "plan": job.plan,
             "source": job.source,
-            "inputs": [Artefact.model_validate(row) for row in chunk.inputs],
+            "inputs": chunk.inputs,
             "options": job.options,
             "container": job.container,
         }

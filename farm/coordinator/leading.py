@@ -1,6 +1,7 @@
-"""Which of several coordinators leads: the one that keeps its row in the table ``leaders`` beating.
+"""Which of several coordinators leads: the one that increments the counter in the table ``leaders``.
 
-No clocks of two hosts are compared: a coordinator that waits measures by its own clock how long the beat stands still.
+No clocks of two hosts are compared: a coordinator that waits measures, by its own clock, for how long the counter has
+not changed.
 """
 
 import contextlib
@@ -53,11 +54,11 @@ class Leadership:
         self._since = 0.0
 
     def keep(self) -> None:
-        """Make sure that this coordinator leads, by a beat if the last one is two seconds old.
+        """Check that this coordinator leads; if the last beat is two seconds old, by a new one.
 
-        Raises LeadLost, and DatabaseError if that cannot be known: then nothing may be decided.
+        Raises LeadLost, and DatabaseError if it cannot tell: then it must not decide anything.
         """
-        now = self._monotonic()  # before the beat, so that it cannot seem younger than it is
+        now = self._monotonic()  # before the beat: its age must not be underestimated
         if self.held and now - self._beaten < _BEAT_SECONDS:
             return
         if not self.held or not self._update(Leader.holder == self._holder):
@@ -71,12 +72,12 @@ class Leadership:
         try:
             row = self._row()
         except DatabaseError:
-            self._seen = None  # nor could the leader beat
+            self._seen = None  # the leader could not beat either
             raise
         if self._seen != (row.holder, row.beat):
             self._seen, self._since = (row.holder, row.beat), now
         silent = now - self._since >= _SILENCE_SECONDS
-        mine = row.holder == self._holder  # the commit of an earlier call arrived, its answer did not
+        mine = row.holder == self._holder  # an earlier call committed, but its connection broke
         if self._sole or silent or mine or not row.holder or self._is_gone(row):
             self.held = self._update(
                 Leader.holder == row.holder,
@@ -93,7 +94,7 @@ class Leadership:
         """Let another coordinator lead at once."""
         if self.held:
             self.held = False
-            with contextlib.suppress(DatabaseError):  # then the beat stands still
+            with contextlib.suppress(DatabaseError):  # then the others notice the missing beats
                 self._update(Leader.holder == self._holder, holder="")
 
     def _row(self) -> Leader:

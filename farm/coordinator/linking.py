@@ -50,7 +50,7 @@ def found_notes(linked: Linked, manifest: Manifest) -> list[str]:
     tracks = f"{linked.tracks} track{'' if linked.tracks == 1 else 's'}"
     notes = [f"{tracks}, a face in {linked.frames_with_faces} of {manifest.frames} frames"]
     if linked.first_black is not None:
-        begins = manifest.chunks[0].pts_start  # times are counted from there, as those of --start are
+        begins = manifest.chunks[0].pts_start  # times are relative to it, like those of --start
         first = float((linked.first_black - begins) * manifest.source.video.time_base)
         notes.append(f"frames that cannot be decoded and are black: {linked.black}, the first at {first:.3f} s")
     return notes

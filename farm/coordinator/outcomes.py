@@ -1,4 +1,4 @@
-"""What workers report, accepted once: every change is a conditional UPDATE on the attempt's token."""
+"""Applies the workers' outcomes, each once: every change is a conditional UPDATE on the attempt's token."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -21,14 +21,14 @@ _PAUSE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What follows in Redis: attempts to stop, as (token, worker), and a worker whose queue holds nothing valid."""
+    """What to do in Redis: attempts to stop, as (token, worker), and a worker whose queue is to be deleted."""
 
     stop: tuple[tuple[str, str], ...] = ()
     gone: str | None = None
 
 
 def accept(context: Context, outcome: Outcome) -> Reply:
-    """Write an outcome to the database. An outcome of an attempt that is over or another worker's changes nothing."""
+    """Apply an outcome to the database. It has no effect if its attempt has ended or is another worker's."""
     with context.database.write() as session:
         now = context.clock()
         match outcome:

@@ -82,7 +82,7 @@ def _publish_pictures(made: Path, temporary: Path, final: Path, output: Artefact
         raise VerificationError(f"{output.key} in the store is not what was verified", hint="retry the job")
     try:
         with zipfile.ZipFile(made) as archive:
-            if final.is_dir() and _holds(final, archive):
+            if _holds(final, archive):
                 return
             if any(Path(name).name != name for name in archive.namelist()):
                 raise VerificationError(f"{output.key}: names a file outside its folder")
@@ -92,7 +92,7 @@ def _publish_pictures(made: Path, temporary: Path, final: Path, output: Artefact
             try:
                 temporary.rename(final)  # replaces an empty folder, never one that holds something
             except OSError:
-                if not (final.is_dir() and _holds(final, archive)):  # else another coordinator has just published it
+                if not _holds(final, archive):  # else another coordinator has just published it
                     raise
     except OSError as e:
         if e.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
@@ -104,7 +104,7 @@ def _publish_pictures(made: Path, temporary: Path, final: Path, output: Artefact
 
 def _holds(folder: Path, archive: zipfile.ZipFile) -> bool:
     """Whether a folder holds exactly what is in an archive, by names and sizes."""
-    there = {path.name: path.stat().st_size for path in folder.iterdir()}
+    there = {path.name: path.stat().st_size for path in folder.iterdir()} if folder.is_dir() else None
     return there == {row.filename: row.file_size for row in archive.infolist()}
 
 

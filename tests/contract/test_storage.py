@@ -12,7 +12,7 @@ import pytest
 from farm.errors import StorageError
 from farm.storage.base import Storage
 from farm.storage.local import LocalStorage
-from farm.storage.memory import MemoryStorage
+from tests.memory_store import MemoryStorage
 
 
 def memory(folder: Path) -> MemoryStorage:

@@ -1,6 +1,7 @@
 """A coordinator over a real SQLite file and a real store, with a clock that tests advance."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from fractions import Fraction
@@ -173,6 +174,14 @@ def server(bench: Bench, redis_server: object) -> Iterator[EmbeddedRedis]:
     server.start()
     yield server
     server.stop()
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    """Wait up to 15 s for a condition."""
+    until = time.monotonic() + 15
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def tokens(bench: Bench, index: int = 0) -> list[str]:

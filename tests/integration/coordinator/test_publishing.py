@@ -13,7 +13,7 @@ from farm.errors import OutputError, VerificationError
 from farm.messages import Artefact
 from farm.storage.base import Storage
 from farm.storage.local import LocalStorage
-from farm.storage.memory import MemoryStorage
+from tests.memory_store import MemoryStorage
 
 KEY = "outputs/f/output.mp4"
 STORES: dict[str, Callable[[Path], Storage]] = {"local": LocalStorage, "memory": MemoryStorage}

@@ -1,7 +1,6 @@
 """At the end of a stage, an order that waits behind a slow one goes to a worker that has nothing to do."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
@@ -19,7 +18,7 @@ from farm.domain.manifest import Manifest
 from farm.jobs.control import control
 from farm.local.redis import EmbeddedRedis
 from farm.messages import Artefact, Completed, Started
-from tests.integration.coordinator.conftest import Bench, ends, tokens
+from tests.integration.coordinator.conftest import Bench, ends, tokens, wait_until
 from tests.integration.coordinator.test_dispatch import redacting
 
 pytestmark = pytest.mark.integration
@@ -157,10 +156,7 @@ def test_the_loop_does_so(bench: Bench, broker: Broker, add_job: AddJob) -> None
     loop = threading.Thread(target=coordinator.run, args=[stop])
     loop.start()
     try:
-        until = time.monotonic() + 15
-        while not broker.waiting(["w1"]):
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        wait_until(lambda: broker.waiting(["w1"]))
     finally:
         stop.set()
         loop.join()
