@@ -11,10 +11,9 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
-from sqlalchemy import update
+from sqlalchemy import ColumnElement, update
 
 from farm.database.models import Leader
 from farm.database.session import Database, changed, insert_once
@@ -79,13 +78,8 @@ class Leadership:
         silent = now - self._since >= _SILENCE_SECONDS
         mine = row.holder == self._holder  # an earlier call committed, but its connection broke
         if self._sole or silent or mine or not row.holder or self._is_gone(row):
-            self.held = self._update(
-                Leader.holder == row.holder,
-                Leader.beat == row.beat,
-                holder=self._holder,
-                host=self._host,
-                pid=os.getpid(),
-            )
+            unchanged = Leader.holder == row.holder, Leader.beat == row.beat
+            self.held = self._update(*unchanged, holder=self._holder, host=self._host, pid=os.getpid())
             self._beaten = now
         self.leader = f"pid {row.pid} on {row.host}"
         return self.held
@@ -106,7 +100,7 @@ class Leadership:
             insert_once(session, Leader, name=_NAME)
             return session.get_one(Leader, _NAME)
 
-    def _update(self, *conditions: Any, **values: object) -> bool:  # noqa: ANN401 - any of SQLAlchemy's conditions
+    def _update(self, *conditions: ColumnElement[bool], **values: object) -> bool:
         statement = update(Leader).where(Leader.name == _NAME, *conditions)
         with self._database.write() as session:
             return changed(session, statement.values(beat=Leader.beat + 1, seen_at=self._clock(), **values))

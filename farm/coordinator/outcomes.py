@@ -13,7 +13,7 @@ from farm.database.statuses import add_note, end_attempt, lease_attempt, move_ch
 from farm.domain.lifecycle import OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, RetryLimits, after_failure
 from farm.jobs.context import Context
 from farm.jobs.ending import fail_job
-from farm.messages import Completed, Failed, GivenBack, Goodbye, Hello, Outcome, Progress, Started
+from farm.messages import AttemptOutcome, Completed, Failed, GivenBack, Goodbye, Hello, Outcome, Progress, Started
 
 #: Seconds before a chunk that was given back or lost is assigned again.
 _PAUSE = 0.5
@@ -40,7 +40,7 @@ def accept(context: Context, outcome: Outcome) -> Reply:
                     return Reply()
                 lose_worker(session, context, worker, now, "stopped")
                 return Reply(gone=worker.name)
-            case Started() | Progress() | Completed() | Failed() | GivenBack():
+            case AttemptOutcome():
                 if _about_attempt(session, context, outcome, now):
                     return Reply()
                 return Reply(stop=((outcome.token, outcome.worker),))
@@ -63,9 +63,7 @@ def _hello(session: Session, context: Context, outcome: Hello, now: float) -> Re
     return Reply(gone=worker.name if fresh else None)  # its queue can only hold an earlier incarnation's orders
 
 
-def _about_attempt(
-    session: Session, context: Context, outcome: Started | Progress | Completed | Failed | GivenBack, now: float
-) -> bool:
+def _about_attempt(session: Session, context: Context, outcome: AttemptOutcome, now: float) -> bool:
     """False if the outcome is obsolete, so that its worker has to stop."""
     attempt = session.scalar(select(Attempt).where(Attempt.token == outcome.token))
     if attempt is None or attempt.worker != outcome.worker:

@@ -40,12 +40,10 @@ def move_job(
     before = JobStatus(job.status)
     interrupted = JobStatus(job.interrupted) if job.interrupted else None
     after = job_after(before, event, interrupted)
-    values: dict[str, object] = {"status": after.value, "reason": reason}
+    finished = now if after.over else None
+    values: dict[str, object] = {"status": after.value, "reason": reason, "finished_at": finished, "interrupted": None}
     if event in (JobEvent.PAUSE, JobEvent.FAIL, JobEvent.CANCEL):
         values["interrupted"] = job.interrupted if before is JobStatus.PAUSED else before.value
-    else:
-        values["interrupted"] = None
-    values["finished_at"] = now if after.over else None
     conditions = [Job.id == job.id, Job.status == before.value]
     if event is JobEvent.STAGE_DONE:
         conditions.append(Job.open_chunks == 0)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import ColumnElement
 
 from farm.coordinator.leading import Leadership, LeadLost
 from farm.coordinator.service import Coordinator
@@ -211,7 +212,7 @@ def test_a_lead_whose_commit_was_not_answered_is_known_again(
     first = candidate()[0]
     update = first._update
 
-    def unanswered(*conditions: object, **values: object) -> bool:
+    def unanswered(*conditions: ColumnElement[bool], **values: object) -> bool:
         update(*conditions, **values)
         raise DatabaseError("the connection broke")
 
