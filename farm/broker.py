@@ -168,7 +168,7 @@ class Broker:
         connection = self._connected()
         self._consumer.callbacks = [got]
         timeout = wait
-        while seen < 200:  # a busy queue must not keep the loop from its other work
+        while seen < 200:  # a long queue must not block the rest of the loop
             try:
                 connection.drain_events(timeout=timeout)
             except TimeoutError:
@@ -199,7 +199,7 @@ class Broker:
         self._redis.set(stop_key(token, worker), "1", ex=_STOP_SECONDS)
 
     def emptied(self) -> bool:
-        """Whether Redis was emptied or restarted since the last call: then every published order is gone.
+        """Whether Redis was emptied or restarted since the last call; if so, every published order is lost.
 
         Raises one of BROKER_ERRORS.
         """
@@ -207,11 +207,19 @@ class Broker:
 
     def waiting(self, workers: Iterable[str]) -> set[str]:
         """The tokens of the orders in these workers' queues. Raises one of BROKER_ERRORS."""
-        found = set()
-        for worker in workers:
-            for message in self._redis.lrange(queue_of(worker), 0, -1):
-                with contextlib.suppress(ValueError, LookupError, TypeError):  # not an order: for its reader to drop
-                    found.add(json.loads(message)["headers"]["id"])
+        return {token for worker in workers for token in self._orders(worker)}
+
+    def take_back(self, worker: str, token: str) -> bool:
+        """Remove an order from a worker's queue; False if it is not there. Raises one of BROKER_ERRORS."""
+        message = self._orders(worker).get(token)
+        return message is not None and bool(self._redis.lrem(queue_of(worker), 1, message))
+
+    def _orders(self, worker: str) -> dict[str, Any]:
+        """The messages in a worker's queue, by token."""
+        found = {}
+        for message in self._redis.lrange(queue_of(worker), 0, -1):
+            with contextlib.suppress(ValueError, LookupError, TypeError):  # not an order: for its reader to drop
+                found[json.loads(message)["headers"]["id"]] = message
         return found
 
     def delete_queue(self, worker: str) -> None:

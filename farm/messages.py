@@ -96,65 +96,59 @@ class Goodbye(Message):
     incarnation: str
 
 
-class Started(Message):
+class AttemptOutcome(Message):
+    """Base of what ``worker`` reports about the attempt ``token``."""
+
+    token: str
+    worker: str
+
+
+class Started(AttemptOutcome):
     """A worker took an order."""
 
     kind: Literal["started"] = "started"
-    token: str
-    worker: str
 
 
-class Progress(Message):
+class Progress(AttemptOutcome):
     """Frames of the chunk done so far."""
 
     kind: Literal["progress"] = "progress"
-    token: str
-    worker: str
     frames: int
 
 
-class Completed(Message):
+class Completed(AttemptOutcome):
     """The result is in the store. ``reused``: it was there already. ``spent``: CPU seconds by part.
 
     ``notes``: what the person who submitted the job should know about it.
     """
 
     kind: Literal["completed"] = "completed"
-    token: str
-    worker: str
     artefact: Artefact
     reused: bool = False
     spent: dict[str, float] = {}
     notes: tuple[str, ...] = ()
 
 
-class Failed(Message):
+class Failed(AttemptOutcome):
     """An attempt failed. ``cause``: the task's own error, or the infrastructure's (a killed process, a lost store).
 
     ``permanent``: another attempt would fail in the same way.
     """
 
     kind: Literal["failed"] = "failed"
-    token: str
-    worker: str
     cause: Literal["task", "infrastructure"] = "task"
     reason: str
     permanent: bool = False
 
 
-class GivenBack(Message):
+class GivenBack(AttemptOutcome):
     """A worker returns an order undone, because it is stopping or was told to stop. Does not count as a failure."""
 
     kind: Literal["given_back"] = "given_back"
-    token: str
-    worker: str
     reason: str
 
 
-Outcome = Annotated[
-    Hello | Goodbye | Started | Progress | Completed | Failed | GivenBack,
-    Field(discriminator="kind"),
-]
+Outcome = Annotated[Hello | Goodbye | Started | Progress | Completed | Failed | GivenBack, Field(discriminator="kind")]
 _OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
 
 

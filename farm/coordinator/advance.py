@@ -14,7 +14,7 @@ from farm.database.statuses import add_note, locked_job, move_chunk, move_job, r
 from farm.domain.lifecycle import ChunkEvent, JobEvent
 from farm.domain.manifest import Manifest, load_manifest
 from farm.domain.stages import STAGES, WORKER_STAGES, JobStatus, Stage, next_stage, stage_at
-from farm.errors import FarmError
+from farm.errors import DatabaseError, FarmError
 from farm.jobs.beginning import begin_stage, stage_artefacts, stage_rows
 from farm.jobs.context import Context
 from farm.jobs.ending import fail_job
@@ -38,13 +38,18 @@ def ready(context: Context) -> list[str]:
 
 
 def advance(context: Context, job_id: str) -> None:
-    """Take one job as far as it goes without workers; an error fails the job with its reason."""
+    """Take one job as far as it goes without workers; an error fails the job, unless it is over, with its reason.
+
+    Raises DatabaseError: the next call goes on from there.
+    """
     try:
         while _step(context, job_id):
             pass
+    except DatabaseError:
+        raise
     except Exception as e:
-        if not isinstance(e, FarmError | OSError):
-            log.exception("a defect")  # the traceback is for the log, the job gets one line
+        # the traceback of a defect is for the log, the job gets one line
+        log.error("job %s: %s", job_id, e, exc_info=not isinstance(e, FarmError | OSError))
         with context.database.write() as session:
             job = locked_job(session, job_id)
             fail_job(session, job, context.clock(), f"{job.status}: {e}")
@@ -95,9 +100,10 @@ def _publish(context: Context, job: Job, stage: Stage) -> bool:
         (output,) = stage_artefacts(session, job.id, stage.name)
     publish_output(context.store, job, output)
     with context.database.write() as session:
-        fresh = session.get_one(Job, job.id)
-        if fresh.status == stage.status:
-            move_job(session, fresh, JobEvent.STAGE_DONE, context.clock())
+        fresh = locked_job(session, job.id)
+        if fresh.status != stage.status:
+            return False  # paused or cancelled meanwhile: what it needs to go on stays in the store
+        move_job(session, fresh, JobEvent.STAGE_DONE, context.clock())
     if not context.settings.keep_segments:
         remove_intermediates(context, job.id)
     return False

@@ -8,12 +8,13 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from farm.broker import Broker
+from farm.coordinator.outcomes import release
 from farm.database.models import Attempt, Chunk, Event, Job, Outgoing, Worker
-from farm.database.statuses import move_chunk, record_event
+from farm.database.statuses import locked_job, move_chunk, record_event
 from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, ChunkStatus
-from farm.domain.stages import WORKER_STAGES, JobStatus, Stage, stage_at
+from farm.domain.stages import WORKER_STAGES, JobStatus, Stage, stage_at, stage_named
 from farm.jobs.context import Context
-from farm.messages import Artefact, Order, queue_of
+from farm.messages import Order, queue_of
 from farm.settings import Settings
 
 _WORKING = tuple(stage.status.value for stage in WORKER_STAGES)
@@ -39,11 +40,25 @@ def dispatch(context: Context) -> int:
         return len(assignments)
 
 
+def rebalance(context: Context, broker: Broker) -> None:
+    """Take back orders that wait behind another one while a worker that can do them is idle: it gets them next.
+
+    An order that its worker has just taken stays with it. Raises one of broker.BROKER_ERRORS.
+    """
+    now = context.clock()
+    with context.database.read() as session:
+        waiting = list(_Planner(session, context.settings, now).movable())
+    for worker, token in waiting:
+        if broker.take_back(worker, token):
+            with context.database.write() as session:
+                taken = session.scalars(select(Attempt).where(Attempt.token == token))
+                release(session, taken, now, f"taken back from {worker}, which is busy")
+
+
 def under_way(context: Context) -> bool:
     """Whether any chunk is with a worker: then its outcome wakes the loop."""
     with context.database.read() as session:
-        out = select(func.count()).select_from(Chunk).where(Chunk.status.in_(CHUNKS_OUT))
-        return bool(session.scalar(out))
+        return session.scalar(select(Chunk.id).where(Chunk.status.in_(CHUNKS_OUT)).limit(1)) is not None
 
 
 class _Planner:
@@ -76,6 +91,21 @@ class _Planner:
                 )
             if not self._room(names):
                 return
+
+    def movable(self) -> Iterator[tuple[str, str]]:
+        """Worker and token of queued attempts of busy workers: as many as there are idle workers that can do them."""
+        idle = {worker.name for worker in self._workers if not self._load[worker.name]}
+        if not idle:
+            return
+        leased = select(Attempt.worker).where(Attempt.status == AttemptStatus.LEASED.value)
+        queued = select(Attempt).where(Attempt.status == AttemptStatus.QUEUED.value, Attempt.worker.in_(leased))
+        for attempt in self._session.scalars(queued.order_by(Attempt.id)).all():
+            job, stage = attempt.chunk.job, stage_named(attempt.chunk.stage)
+            blocked, failed = self._failures(job, stage.name)
+            able = (idle & set(self._able(job, stage))) - blocked - failed.get(attempt.chunk_id, set())
+            if able and job.status in _WORKING and attempt.worker:
+                idle.discard(min(able))
+                yield attempt.worker, attempt.token
 
     def _room(self, names: list[str]) -> int:
         return sum(max(0, self._settings.messages_per_worker - self._load[name]) for name in names)
@@ -131,8 +161,8 @@ class _Planner:
 
 
 def _queue(session: Session, settings: Settings, chunk: Chunk, worker: str, now: float) -> None:
-    if not move_chunk(session, chunk, ChunkEvent.DISPATCH):
-        return
+    if locked_job(session, chunk.job_id).status not in _WORKING or not move_chunk(session, chunk, ChunkEvent.DISPATCH):
+        return  # changed meanwhile by a person, or by another coordinator
     number = 1 + (session.scalar(select(func.count()).where(Attempt.chunk_id == chunk.id)) or 0)
     attempt = Attempt(
         chunk_id=chunk.id,
@@ -163,7 +193,7 @@ def _order(session: Session, chunk: Chunk, attempt: Attempt) -> Order:
             "fingerprint": chunk.fingerprint,
             "plan": job.plan,
             "source": job.source,
-            "inputs": [Artefact.model_validate(row) for row in chunk.inputs],
+            "inputs": chunk.inputs,
             "options": job.options,
             "container": job.container,
         }

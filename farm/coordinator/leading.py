@@ -1,6 +1,7 @@
-"""Which of several coordinators leads: the one that keeps its row in the table ``leaders`` beating.
+"""Which of several coordinators leads: the one that increments the counter in the table ``leaders``.
 
-No clocks of two hosts are compared: a coordinator that waits measures by its own clock how long the beat stands still.
+No clocks of two hosts are compared: a coordinator that waits measures, by its own clock, for how long the counter has
+not changed.
 """
 
 import contextlib
@@ -10,22 +11,17 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
 
 import psutil
-from sqlalchemy import CursorResult, text, update
+from sqlalchemy import ColumnElement, update
 
 from farm.database.models import Leader
-from farm.database.session import Database
+from farm.database.session import Database, changed, insert_once
 from farm.errors import DatabaseError
 
 _NAME = "coordinator"
 _BEAT_SECONDS = 2.0
 _SILENCE_SECONDS = 10.0
-_INSERT = text(  # spelled alike in SQLite and PostgreSQL, for which SQLAlchemy has two constructs
-    "INSERT INTO leaders (name, holder, host, pid, beat, seen_at) VALUES (:name, '', '', 0, 0, 0) "
-    "ON CONFLICT DO NOTHING"
-)
 
 
 class LeadLost(Exception):
@@ -57,11 +53,11 @@ class Leadership:
         self._since = 0.0
 
     def keep(self) -> None:
-        """Make sure that this coordinator leads, by a beat if the last one is two seconds old.
+        """Check that this coordinator leads; if the last beat is two seconds old, by a new one.
 
-        Raises LeadLost, and DatabaseError if that cannot be known: then nothing may be decided.
+        Raises LeadLost, and DatabaseError if it cannot tell: then it must not decide anything.
         """
-        now = self._monotonic()  # before the beat, so that it cannot seem younger than it is
+        now = self._monotonic()  # before the beat: its age must not be underestimated
         if self.held and now - self._beaten < _BEAT_SECONDS:
             return
         if not self.held or not self._update(Leader.holder == self._holder):
@@ -75,20 +71,15 @@ class Leadership:
         try:
             row = self._row()
         except DatabaseError:
-            self._seen = None  # nor could the leader beat
+            self._seen = None  # the leader could not beat either
             raise
         if self._seen != (row.holder, row.beat):
             self._seen, self._since = (row.holder, row.beat), now
         silent = now - self._since >= _SILENCE_SECONDS
-        mine = row.holder == self._holder  # the commit of an earlier call arrived, its answer did not
+        mine = row.holder == self._holder  # an earlier call committed, but its connection broke
         if self._sole or silent or mine or not row.holder or self._is_gone(row):
-            self.held = self._update(
-                Leader.holder == row.holder,
-                Leader.beat == row.beat,
-                holder=self._holder,
-                host=self._host,
-                pid=os.getpid(),
-            )
+            unchanged = Leader.holder == row.holder, Leader.beat == row.beat
+            self.held = self._update(*unchanged, holder=self._holder, host=self._host, pid=os.getpid())
             self._beaten = now
         self.leader = f"pid {row.pid} on {row.host}"
         return self.held
@@ -97,7 +88,7 @@ class Leadership:
         """Let another coordinator lead at once."""
         if self.held:
             self.held = False
-            with contextlib.suppress(DatabaseError):  # then the beat stands still
+            with contextlib.suppress(DatabaseError):  # then the others notice the missing beats
                 self._update(Leader.holder == self._holder, holder="")
 
     def _row(self) -> Leader:
@@ -106,14 +97,13 @@ class Leadership:
         if row is not None:
             return row
         with self._database.write() as session:
-            session.execute(_INSERT, {"name": _NAME})
+            insert_once(session, Leader, name=_NAME)
             return session.get_one(Leader, _NAME)
 
-    def _update(self, *conditions: Any, **values: object) -> bool:  # noqa: ANN401 - any of SQLAlchemy's conditions
+    def _update(self, *conditions: ColumnElement[bool], **values: object) -> bool:
         statement = update(Leader).where(Leader.name == _NAME, *conditions)
         with self._database.write() as session:
-            done = session.execute(statement.values(beat=Leader.beat + 1, seen_at=self._clock(), **values))
-            return cast("CursorResult[Any]", done).rowcount == 1
+            return changed(session, statement.values(beat=Leader.beat + 1, seen_at=self._clock(), **values))
 
     def _is_gone(self, row: Leader) -> bool:
         """Whether the leader was a process of this host that has ended."""

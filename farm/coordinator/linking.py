@@ -7,14 +7,9 @@ from itertools import islice
 from pathlib import Path
 
 from farm.database.models import Job
+from farm.digests import file_digest
 from farm.domain.artefacts import artefact_key
-from farm.domain.detection import (
-    ChunkDetections,
-    FrameDetections,
-    load_chunk,
-    load_frame,
-    with_boundary_cuts,
-)
+from farm.domain.detection import ChunkDetections, FrameDetections, load_chunk, load_frame, with_boundary_cuts
 from farm.domain.linker import link
 from farm.domain.manifest import Manifest
 from farm.domain.options import JobOptions, load_options
@@ -55,7 +50,7 @@ def found_notes(linked: Linked, manifest: Manifest) -> list[str]:
     tracks = f"{linked.tracks} track{'' if linked.tracks == 1 else 's'}"
     notes = [f"{tracks}, a face in {linked.frames_with_faces} of {manifest.frames} frames"]
     if linked.first_black is not None:
-        begins = manifest.chunks[0].pts_start  # times are counted from there, as those of --start are
+        begins = manifest.chunks[0].pts_start  # times are relative to it, like those of --start
         first = float((linked.first_black - begins) * manifest.source.video.time_base)
         notes.append(f"frames that cannot be decoded and are black: {linked.black}, the first at {first:.3f} s")
     return notes
@@ -86,8 +81,11 @@ def link_job(
                     first_black = frame.pts if first_black is None else first_black
                 last_track = max(last_track, *(b.track for b in frame.boxes), -1)
                 out.write(dump_frame(frame) + "\n")
-        if count != chunk.frames:
-            raise VerificationError(f"link: chunk {chunk.index + 1} has {count} frames, planned were {chunk.frames}")
+            if count != chunk.frames:
+                raise VerificationError(f"link: chunk {chunk.index + 1} has {count} frames, not {chunk.frames}")
+            out.flush()
+            if store.exists(key) and store.describe(key, count).sha256 != file_digest(path):
+                store.delete(key)  # damaged: the first writer of a key wins
         artefacts.append(store.describe(key, count))
     if next(linked, None) is not None:
         raise VerificationError("link: more frames than the source has")

@@ -1,32 +1,19 @@
-"""What workers report, accepted once: every change is a conditional UPDATE on the attempt's token."""
+"""Applies the workers' outcomes, each once: every change is a conditional UPDATE on the attempt's token."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from farm.database.models import Attempt, Worker
 from farm.database.statuses import add_note, end_attempt, lease_attempt, move_chunk, record_event
-from farm.domain.lifecycle import (
-    OPEN_ATTEMPTS,
-    AttemptStatus,
-    ChunkEvent,
-    RetryLimits,
-    after_failure,
-)
+from farm.domain.lifecycle import OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, RetryLimits, after_failure
 from farm.jobs.context import Context
 from farm.jobs.ending import fail_job
-from farm.messages import (
-    Completed,
-    Failed,
-    GivenBack,
-    Goodbye,
-    Hello,
-    Outcome,
-    Progress,
-    Started,
-)
+from farm.messages import AttemptOutcome, Completed, Failed, GivenBack, Goodbye, Hello, Outcome, Progress, Started
 
 #: Seconds before a chunk that was given back or lost is assigned again.
 _PAUSE = 0.5
@@ -34,14 +21,14 @@ _PAUSE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What follows in Redis: attempts to stop, as (token, worker), and a worker whose queue holds nothing valid."""
+    """What to do in Redis: attempts to stop, as (token, worker), and a worker whose queue is to be deleted."""
 
     stop: tuple[tuple[str, str], ...] = ()
     gone: str | None = None
 
 
 def accept(context: Context, outcome: Outcome) -> Reply:
-    """Write an outcome to the database. An outcome of an attempt that is over or another worker's changes nothing."""
+    """Apply an outcome to the database. It has no effect if its attempt has ended or is another worker's."""
     with context.database.write() as session:
         now = context.clock()
         match outcome:
@@ -53,7 +40,7 @@ def accept(context: Context, outcome: Outcome) -> Reply:
                     return Reply()
                 lose_worker(session, context, worker, now, "stopped")
                 return Reply(gone=worker.name)
-            case Started() | Progress() | Completed() | Failed() | GivenBack():
+            case AttemptOutcome():
                 if _about_attempt(session, context, outcome, now):
                     return Reply()
                 return Reply(stop=((outcome.token, outcome.worker),))
@@ -76,12 +63,7 @@ def _hello(session: Session, context: Context, outcome: Hello, now: float) -> Re
     return Reply(gone=worker.name if fresh else None)  # its queue can only hold an earlier incarnation's orders
 
 
-def _about_attempt(
-    session: Session,
-    context: Context,
-    outcome: Started | Progress | Completed | Failed | GivenBack,
-    now: float,
-) -> bool:
+def _about_attempt(session: Session, context: Context, outcome: AttemptOutcome, now: float) -> bool:
     """False if the outcome is obsolete, so that its worker has to stop."""
     attempt = session.scalar(select(Attempt).where(Attempt.token == outcome.token))
     if attempt is None or attempt.worker != outcome.worker:
@@ -89,7 +71,7 @@ def _about_attempt(
     lease = now + context.settings.lease_seconds
     match outcome:
         case Started():
-            if not lease_attempt(session, attempt, outcome.worker, now, lease):
+            if not lease_attempt(session, attempt, now, lease):
                 return attempt.status == AttemptStatus.LEASED  # the same message, delivered twice
             move_chunk(session, attempt.chunk, ChunkEvent.START)
         case Progress():
@@ -101,12 +83,9 @@ def _about_attempt(
         case Completed():
             _completed(session, context, attempt, outcome, now)
         case Failed():
-            status = AttemptStatus.FAILED if outcome.cause == "task" else AttemptStatus.LOST
-            permanent = outcome.permanent
-            fail_attempt(session, context, attempt, status, outcome.cause, outcome.reason, now, permanent=permanent)
+            fail_attempt(session, context, attempt, outcome.cause, outcome.reason, now, permanent=outcome.permanent)
         case GivenBack():
-            if end_attempt(session, attempt, AttemptStatus.GIVEN_BACK, now, reason=outcome.reason):
-                move_chunk(session, attempt.chunk, ChunkEvent.RELEASE, not_before=now + _PAUSE)
+            release(session, [attempt], now, outcome.reason, AttemptStatus.GIVEN_BACK, not_before=now + _PAUSE)
     return True
 
 
@@ -114,18 +93,12 @@ def _completed(session: Session, context: Context, attempt: Attempt, outcome: Co
     chunk = attempt.chunk
     if outcome.artefact.frames != chunk.frames:
         reason = f"reported {outcome.artefact.frames} frames, planned were {chunk.frames}"
-        fail_attempt(session, context, attempt, AttemptStatus.FAILED, "task", reason, now)
+        fail_attempt(session, context, attempt, "task", reason, now)
         return
     if not end_attempt(session, attempt, AttemptStatus.DONE, now, frames=chunk.frames):
         return
-    if not move_chunk(
-        session,
-        chunk,
-        ChunkEvent.COMPLETE,
-        artefact=outcome.artefact.model_dump(mode="json"),
-        reused=outcome.reused,
-        spent=outcome.spent,
-    ):
+    result = outcome.model_dump(mode="json", include={"artefact", "reused", "spent"})
+    if not move_chunk(session, chunk, ChunkEvent.COMPLETE, **result):
         return
     for text in outcome.notes:
         if add_note(session, chunk.job_id, text):
@@ -136,26 +109,20 @@ def fail_attempt(
     session: Session,
     context: Context,
     attempt: Attempt,
-    status: AttemptStatus,
-    cause: str,
+    cause: Literal["task", "infrastructure"],
     reason: str,
     now: float,
     *,
     permanent: bool = False,
 ) -> None:
     """Close an attempt that failed or was lost; its chunk is tried again, or fails and the job with it."""
+    status = AttemptStatus.FAILED if cause == "task" else AttemptStatus.LOST
     if not end_attempt(session, attempt, status, now, cause=cause, reason=reason):
         return
     chunk, settings = attempt.chunk, context.settings
-    counts = dict(
-        session.execute(
-            select(Attempt.cause, func.count())
-            .where(Attempt.chunk_id == chunk.id, Attempt.cause.is_not(None), ~Attempt.reset)
-            .group_by(Attempt.cause)
-        ).all()
-    )
+    counts = Counter(session.scalars(select(Attempt.cause).where(Attempt.chunk_id == chunk.id, ~Attempt.reset)))
     limits = RetryLimits(settings.task_errors, settings.infrastructure_losses)
-    event = after_failure(limits, counts.get("task", 0), counts.get("infrastructure", 0), permanent=permanent)
+    event = after_failure(limits, counts["task"], counts["infrastructure"], permanent=permanent)
     where = f"{chunk.stage}, chunk {chunk.index + 1}"
     record_event(session, now, f"{where}, attempt {attempt.number} on {attempt.worker}: {reason}", chunk.job_id)
     if event is ChunkEvent.RELEASE:
@@ -173,25 +140,30 @@ def lose_worker(session: Session, context: Context, worker: Worker, now: float, 
     reason = f"worker {worker.name} {why}"
     mine = select(Attempt).where(Attempt.worker == worker.name)
     for attempt in session.scalars(mine.where(Attempt.status == AttemptStatus.LEASED.value)):
-        fail_attempt(session, context, attempt, AttemptStatus.LOST, "infrastructure", reason, now)
+        fail_attempt(session, context, attempt, "infrastructure", reason, now)
     release(session, session.scalars(mine.where(Attempt.status == AttemptStatus.QUEUED.value)), now, reason)
 
 
-def release(session: Session, attempts: Iterable[Attempt], now: float, reason: str) -> int:
-    """Make the chunks of attempts that no worker started pending again. Counts as no loss; how many were released."""
+def release(
+    session: Session,
+    attempts: Iterable[Attempt],
+    now: float,
+    reason: str,
+    status: AttemptStatus = AttemptStatus.LOST,
+    *,
+    not_before: float = 0.0,
+) -> int:
+    """Make the chunks of attempts pending again, which counts as no failure; returns how many were released."""
     released = 0
     for attempt in attempts:
-        if end_attempt(session, attempt, AttemptStatus.LOST, now, reason=reason):
-            released += move_chunk(session, attempt.chunk, ChunkEvent.RELEASE)
+        if end_attempt(session, attempt, status, now, reason=reason):
+            released += move_chunk(session, attempt.chunk, ChunkEvent.RELEASE, not_before=not_before)
     return released
 
 
 def give_all_back(context: Context, reason: str) -> None:
     """This home's farm stops: all its workers are gone. Counts as no failure."""
     with context.database.write() as session:
-        now = context.clock()
-        for worker in session.scalars(select(Worker).where(Worker.alive)):
-            worker.alive = False
-        for attempt in session.scalars(select(Attempt).where(Attempt.status.in_(OPEN_ATTEMPTS))):
-            if end_attempt(session, attempt, AttemptStatus.GIVEN_BACK, now, reason=reason):
-                move_chunk(session, attempt.chunk, ChunkEvent.RELEASE)
+        session.execute(update(Worker).values(alive=False))
+        held = session.scalars(select(Attempt).where(Attempt.status.in_(OPEN_ATTEMPTS)))
+        release(session, held, context.clock(), reason, AttemptStatus.GIVEN_BACK)

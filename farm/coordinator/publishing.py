@@ -53,7 +53,8 @@ def _publish_video(made: Path, temporary: Path, final: Path, output: Artefact, *
         else:
             os.link(temporary, final)
     except FileExistsError as e:
-        raise OutputError(f"{final} exists by now", hint="submit again with --overwrite, or another name") from e
+        if not _is_output(final, output):  # else another coordinator has just published it
+            raise OutputError(f"{final} exists by now", hint="submit again with --overwrite, or another name") from e
     except OSError as e:
         raise storage_error(e, final) from e
     finally:
@@ -81,14 +82,18 @@ def _publish_pictures(made: Path, temporary: Path, final: Path, output: Artefact
         raise VerificationError(f"{output.key} in the store is not what was verified", hint="retry the job")
     try:
         with zipfile.ZipFile(made) as archive:
-            if final.is_dir() and _holds(final, archive):
+            if _holds(final, archive):
                 return
             if any(Path(name).name != name for name in archive.namelist()):
                 raise VerificationError(f"{output.key}: names a file outside its folder")
             temporary.mkdir()
             for name in archive.namelist():
                 (temporary / name).write_bytes(archive.read(name))
-        temporary.rename(final)  # replaces an empty folder, never one that holds something
+            try:
+                temporary.rename(final)  # replaces an empty folder, never one that holds something
+            except OSError:
+                if not _holds(final, archive):  # else another coordinator has just published it
+                    raise
     except OSError as e:
         if e.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             raise OutputError(f"{final} exists and is not empty", hint="choose another folder with --frames") from e
@@ -99,7 +104,7 @@ def _publish_pictures(made: Path, temporary: Path, final: Path, output: Artefact
 
 def _holds(folder: Path, archive: zipfile.ZipFile) -> bool:
     """Whether a folder holds exactly what is in an archive, by names and sizes."""
-    there = {path.name: path.stat().st_size for path in folder.iterdir()}
+    there = {path.name: path.stat().st_size for path in folder.iterdir()} if folder.is_dir() else None
     return there == {row.filename: row.file_size for row in archive.infolist()}
 
 

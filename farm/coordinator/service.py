@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from farm.broker import BROKER_ERRORS, Broker
 from farm.coordinator.advance import advance, ready
-from farm.coordinator.dispatch import dispatch, publish, under_way
+from farm.coordinator.dispatch import dispatch, publish, rebalance, under_way
 from farm.coordinator.leading import Leadership, LeadLost
 from farm.coordinator.outcomes import accept
 from farm.coordinator.sweep import sweep
@@ -31,7 +31,7 @@ _FOLLOW_SECONDS = 0.5
 
 
 class Coordinator:
-    """Runs until its event is set. While Redis or the database is away it waits.
+    """Runs until its event is set. While Redis or the database is unavailable, it waits.
 
     ``sole``: no other coordinator can lead this farm. ``tell`` shows a line to the person who runs this one.
     """
@@ -54,7 +54,7 @@ class Coordinator:
         return self._leading.held
 
     def run(self, stop: threading.Event) -> None:
-        """The loop. Sets ``self.ended`` when it writes nothing more; closing the connections may take longer."""
+        """The loop. Sets ``self.ended`` after its last write; closing the connections may take longer."""
         try:
             while not stop.is_set():
                 self._turn(stop)
@@ -81,7 +81,7 @@ class Coordinator:
             log.error("%s; trying again", e)
             stop.wait(1)
         except Exception:
-            log.exception("a defect; trying again")  # one bad turn must not stop all jobs
+            log.exception("a defect; trying again")  # one failed turn must not stop all jobs
             self._broker.reset()
             stop.wait(1)
 
@@ -98,7 +98,7 @@ class Coordinator:
         return self.leads
 
     def _forget(self) -> None:
-        """Drop what a later term must not start from, and leave the outcomes to the leader."""
+        """Drop state that would be stale if this coordinator leads again, and stop receiving outcomes."""
         self._broker.reset()
         self._broker.absent.clear()
         for future in self._advancing.values():
@@ -106,7 +106,7 @@ class Coordinator:
         self._wait = _IDLE_SECONDS
 
     def step(self) -> None:
-        """One turn of the leader. Outcomes come first: a worker is not silent while its messages wait here.
+        """One turn of the leader. Outcomes come first: a worker whose messages wait here is not silent.
 
         Raises LeadLost.
         """
@@ -141,6 +141,7 @@ class Coordinator:
     def _sweep(self) -> None:
         if time.monotonic() - self._swept >= _SWEEP_SECONDS:
             sweep(self._context, self._broker)
+            rebalance(self._context, self._broker)
             self._swept = time.monotonic()
 
     def _advance(self) -> None:

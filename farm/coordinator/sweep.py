@@ -18,7 +18,7 @@ _TAKEN_SECONDS = 30
 
 
 def sweep(context: Context, broker: Broker) -> None:
-    """Reclaim what is lost, so that it is assigned again. Raises one of broker.BROKER_ERRORS."""
+    """Reclaim lost attempts, so that their chunks are assigned again. Raises one of broker.BROKER_ERRORS."""
     emptied = broker.emptied()
     with context.database.read() as session:
         published = list(session.scalars(_published()))
@@ -35,7 +35,7 @@ def sweep(context: Context, broker: Broker) -> None:
         ):
             return
     with context.database.write() as session:
-        if emptied:  # first: what is missing now is missing for that reason, and counts as no loss
+        if emptied:  # first: this explains the missing orders, which therefore count as no loss
             gone = session.scalars(_published().where(Attempt.token.in_(missing)))
             if again := release(session, gone, now, "Redis was emptied"):
                 record_event(session, now, f"Redis was emptied: {again} queued chunks are handed out again")
@@ -45,7 +45,7 @@ def sweep(context: Context, broker: Broker) -> None:
         stranded = _stranded(session)
         release(session, stranded, now, "its worker is gone")
         for attempt, why in list(_overdue(session, context, now, broker.absent)):
-            fail_attempt(session, context, attempt, AttemptStatus.LOST, "infrastructure", why, now)
+            fail_attempt(session, context, attempt, "infrastructure", why, now)
     for name in {w.name for w in silent} | {a.worker for a in stranded if a.worker}:
         broker.delete_queue(name)
 
@@ -83,5 +83,5 @@ def _overdue(session: Session, context: Context, now: float, absent: dict[str, f
     for attempt in session.scalars(_published()).all():
         if now - absent.get(attempt.token, now) > _TAKEN_SECONDS:
             yield attempt, "its message was lost"
-        elif now > attempt.lease_until and attempt.worker not in busy:  # else it waits for the order before it
+        elif now > attempt.lease_until and attempt.worker not in busy:  # a busy worker takes it after its current order
             yield attempt, f"no worker took it for {settings.queue_seconds:.0f} s"

@@ -63,8 +63,6 @@ class Job(Base):
     encoder: Mapped[str] = mapped_column(default="", server_default="")
     open_chunks: Mapped[int] = mapped_column(default=0, server_default="0")
 
-    chunks: Mapped[list["Chunk"]] = relationship(back_populates="job", order_by="Chunk.id")
-
 
 class Chunk(Base):
     """One chunk in one stage, with the artefact that the stage accepted for it."""
@@ -85,7 +83,7 @@ class Chunk(Base):
     reused: Mapped[bool] = mapped_column(default=False)
     spent: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
-    job: Mapped[Job] = relationship(back_populates="chunks")
+    job: Mapped[Job] = relationship()
     attempts: Mapped[list["Attempt"]] = relationship(back_populates="chunk", order_by="Attempt.id")
 
 

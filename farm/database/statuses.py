@@ -4,13 +4,13 @@
 its attempts and chunks, so that no two of them wait for each other.
 """
 
-from importlib import import_module
-from typing import cast
+from collections.abc import Iterable
 
-from sqlalchemy import CursorResult, Insert, Update, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from farm.database.models import Attempt, Chunk, Event, Job, Note
+from farm.database.session import changed, insert_once
 from farm.domain.lifecycle import (
     OPEN_ATTEMPTS,
     AttemptStatus,
@@ -21,10 +21,6 @@ from farm.domain.lifecycle import (
     job_after,
 )
 from farm.domain.stages import JobStatus
-
-
-def _changed(session: Session, statement: Insert | Update) -> bool:
-    return cast("CursorResult[object]", session.execute(statement)).rowcount == 1
 
 
 def locked_job(session: Session, job_id: str) -> Job:
@@ -44,17 +40,15 @@ def move_job(
     before = JobStatus(job.status)
     interrupted = JobStatus(job.interrupted) if job.interrupted else None
     after = job_after(before, event, interrupted)
-    values: dict[str, object] = {"status": after.value, "reason": reason}
+    finished = now if after.over else None
+    values: dict[str, object] = {"status": after.value, "reason": reason, "finished_at": finished, "interrupted": None}
     if event in (JobEvent.PAUSE, JobEvent.FAIL, JobEvent.CANCEL):
         values["interrupted"] = job.interrupted if before is JobStatus.PAUSED else before.value
-    else:
-        values["interrupted"] = None
-    values["finished_at"] = now if after.over else None
     conditions = [Job.id == job.id, Job.status == before.value]
     if event is JobEvent.STAGE_DONE:
         conditions.append(Job.open_chunks == 0)
         values["open_chunks"] = open_chunks
-    moved = _changed(session, update(Job).where(*conditions).values(**values))
+    moved = changed(session, update(Job).where(*conditions).values(**values))
     if moved:
         session.refresh(job)
         record_event(session, now, f"{before.value} → {after.value}" + (f": {reason}" if reason else ""), job.id)
@@ -65,10 +59,8 @@ def move_chunk(session: Session, chunk: Chunk, event: ChunkEvent, **values: obje
     """Apply an event to a chunk; False if its status no longer allows it. Keeps the job's count of open chunks."""
     sources = [s.value for s in chunk_before(event)]
     after = chunk_after(chunk_before(event)[0], event)
-    done = _changed(
-        session,
-        update(Chunk).where(Chunk.id == chunk.id, Chunk.status.in_(sources)).values(status=after.value, **values),
-    )
+    possible = update(Chunk).where(Chunk.id == chunk.id, Chunk.status.in_(sources))
+    done = changed(session, possible.values(status=after.value, **values))
     if done:
         session.refresh(chunk)
         if event is ChunkEvent.COMPLETE:
@@ -79,25 +71,18 @@ def move_chunk(session: Session, chunk: Chunk, event: ChunkEvent, **values: obje
 def end_attempt(session: Session, attempt: Attempt, status: AttemptStatus, now: float, **values: object) -> bool:
     """Close an open attempt; False if it was closed before. This condition makes a repeated outcome harmless."""
     locked_job(session, attempt.chunk.job_id)  # what follows changes the chunk, and often the job
-    done = _changed(
-        session,
-        update(Attempt)
-        .where(Attempt.id == attempt.id, Attempt.status.in_(OPEN_ATTEMPTS))
-        .values(status=status.value, finished_at=now, **values),
-    )
-    if done:
-        session.refresh(attempt)
-    return done
+    return _move_attempt(session, attempt, OPEN_ATTEMPTS, status=status.value, finished_at=now, **values)
 
 
-def lease_attempt(session: Session, attempt: Attempt, worker: str, now: float, lease_until: float) -> bool:
-    """Give a queued attempt to the first worker that starts it; False for a second one."""
-    done = _changed(
-        session,
-        update(Attempt)
-        .where(Attempt.id == attempt.id, Attempt.status == AttemptStatus.QUEUED.value)
-        .values(status=AttemptStatus.LEASED.value, worker=worker, lease_until=lease_until, moved_at=now),
-    )
+def lease_attempt(session: Session, attempt: Attempt, now: float, lease_until: float) -> bool:
+    """Begin the lease of a queued attempt that its worker has started; False where it is not queued any more."""
+    leased = AttemptStatus.LEASED.value
+    return _move_attempt(session, attempt, [AttemptStatus.QUEUED], status=leased, lease_until=lease_until, moved_at=now)
+
+
+def _move_attempt(session: Session, attempt: Attempt, before: Iterable[AttemptStatus], **values: object) -> bool:
+    possible = update(Attempt).where(Attempt.id == attempt.id, Attempt.status.in_(before))
+    done = changed(session, possible.values(**values))
     if done:
         session.refresh(attempt)
     return done
@@ -110,7 +95,4 @@ def record_event(session: Session, now: float, text: str, job: str | None = None
 
 def add_note(session: Session, job_id: str, text: str) -> bool:
     """Add a note to a job; False if the job has it already. The job's row must have been flushed."""
-    # SQLite's and PostgreSQL's inserts share no base; importing both takes 0.08 s of each command
-    insert = import_module(f"sqlalchemy.dialects.{session.get_bind().dialect.name}").insert
-    statement = insert(Note).values(job_id=job_id, text=text).on_conflict_do_nothing()
-    return _changed(session, statement.execution_options(preserve_rowcount=True))
+    return insert_once(session, Note, job_id=job_id, text=text)

@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 from farm.domain.manifest import Chunk, Manifest, dump_manifest
 from farm.domain.options import JobOptions
@@ -84,8 +83,3 @@ def pts_key(plan: str, chunk: Chunk) -> str:
 def receipt_key(key: str) -> str:
     """Key of the receipt that lies beside an artefact."""
     return f"{key}.receipt.json"
-
-
-def options_row(options: JobOptions) -> dict[str, Any]:
-    """Options as JSON; ``domain.options.load_options`` is the inverse."""
-    return asdict(options)

@@ -69,18 +69,17 @@ _JOB: dict[tuple[JobStatus, JobEvent], JobStatus] = {
     (_J.PAUSED, _JE.FAIL): _J.FAILED,
 }  # fmt: skip
 
-_CHUNK: dict[tuple[ChunkStatus, ChunkEvent], ChunkStatus] = {
-    (_C.PENDING, _CE.DISPATCH): _C.QUEUED,
-    (_C.QUEUED, _CE.START): _C.LEASED,
-    (_C.QUEUED, _CE.COMPLETE): _C.DONE,
-    (_C.LEASED, _CE.COMPLETE): _C.DONE,
-    (_C.QUEUED, _CE.RELEASE): _C.PENDING,
-    (_C.LEASED, _CE.RELEASE): _C.PENDING,
-    (_C.QUEUED, _CE.FAIL): _C.FAILED,
-    (_C.LEASED, _CE.FAIL): _C.FAILED,
-    **{(s, _CE.CANCEL): _C.CANCELLED for s in (_C.PENDING, _C.QUEUED, _C.LEASED)},
-    (_C.FAILED, _CE.RETRY): _C.PENDING,
-    (_C.CANCELLED, _CE.RETRY): _C.PENDING,
+_BACK = {(_JE.RESUME, _J.PAUSED), (_JE.RETRY, _J.FAILED), (_JE.RETRY, _J.CANCELLED)}
+
+# the statuses in which a chunk's event is possible, and the one that follows
+_CHUNK: dict[ChunkEvent, tuple[tuple[ChunkStatus, ...], ChunkStatus]] = {
+    _CE.DISPATCH: ((_C.PENDING,), _C.QUEUED),
+    _CE.START: ((_C.QUEUED,), _C.LEASED),
+    _CE.COMPLETE: (CHUNKS_OUT, _C.DONE),
+    _CE.RELEASE: (CHUNKS_OUT, _C.PENDING),
+    _CE.FAIL: (CHUNKS_OUT, _C.FAILED),
+    _CE.CANCEL: (OPEN_CHUNKS, _C.CANCELLED),
+    _CE.RETRY: ((_C.FAILED, _C.CANCELLED), _C.PENDING),
 }
 
 
@@ -89,9 +88,7 @@ def job_after(now: JobStatus, event: JobEvent, interrupted: JobStatus | None = N
 
     Raises IllegalTransition, with a message for the user.
     """
-    if event is JobEvent.RESUME and now is JobStatus.PAUSED and interrupted:
-        return interrupted
-    if event is JobEvent.RETRY and now in (JobStatus.FAILED, JobStatus.CANCELLED) and interrupted:
+    if interrupted and (event, now) in _BACK:
         return interrupted
     after = _JOB.get((now, event))
     if after is None:
@@ -101,15 +98,15 @@ def job_after(now: JobStatus, event: JobEvent, interrupted: JobStatus | None = N
 
 def chunk_after(now: ChunkStatus, event: ChunkEvent) -> ChunkStatus:
     """The chunk's next status. Raises IllegalTransition."""
-    after = _CHUNK.get((now, event))
-    if after is None:
+    before, after = _CHUNK[event]
+    if now not in before:
         raise IllegalTransition(f"cannot {event.value} a chunk that is {now.value}")
     return after
 
 
 def chunk_before(event: ChunkEvent) -> tuple[ChunkStatus, ...]:
     """The statuses in which ``event`` is possible: the condition of a conditional UPDATE."""
-    return tuple(s for s, e in _CHUNK if e is event)
+    return _CHUNK[event][0]
 
 
 @dataclass(frozen=True, slots=True)

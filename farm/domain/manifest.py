@@ -12,10 +12,6 @@ from farm.domain.pixels import is_full_range
 FORMAT_VERSION = 3
 
 
-def _fraction(text: str | None) -> Fraction | None:
-    return None if text is None else Fraction(text)
-
-
 @dataclass(frozen=True, slots=True)
 class Mastering:
     """The display that a video was graded on (SMPTE ST 2086).
@@ -166,8 +162,6 @@ def load_manifest(text: str) -> Manifest:
         raise ValueError(f"a manifest of format {row.get('format')}, this version reads {FORMAT_VERSION}")
     source = row["source"]
     video = source["video"]
-    for name in ("time_base", "average_rate", "sample_aspect"):
-        video[name] = _fraction(video[name])
     source["video"] = VideoStream(**{**video, **_loaded(video)})
     source["others"] = tuple(OtherStream(**o) for o in source["others"])
     return Manifest(
@@ -187,6 +181,7 @@ def _loaded(video: dict[str, Any]) -> dict[str, Any]:
     if mastering is not None:
         mastering = Mastering(**{name: value and tuple(value) for name, value in mastering.items()})
     return {
+        **{name: video[name] and Fraction(video[name]) for name in ("time_base", "average_rate", "sample_aspect")},
         "matrix": video["matrix"] and tuple(video["matrix"]),
         "mastering": mastering,
         "light": video["light"] and tuple(video["light"]),

@@ -4,12 +4,13 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from farm.database.models import Attempt, Chunk, Job
-from farm.database.statuses import move_chunk, move_job
+from farm.database.statuses import locked_job, move_chunk, move_job
 from farm.domain.lifecycle import ChunkEvent, ChunkStatus, JobEvent
 from farm.domain.stages import STAGES, JobStatus
 from farm.errors import IllegalTransition, NotFound, StorageError
 from farm.jobs.context import Context
 from farm.jobs.ending import withdraw
+from farm.messages import Artefact
 
 
 def find_job(session: Session, job_id: str) -> Job:
@@ -26,14 +27,16 @@ def control(context: Context, job_id: str, event: JobEvent) -> tuple[str, JobSta
 
     Raises NotFound, IllegalTransition, StorageError.
     """
+    with context.database.read() as session:
+        job_id = find_job(session, job_id).id
+    if event is JobEvent.RETRY and not intact(context, job_id):
+        raise StorageError(
+            f"job {job_id}: parts that were finished are gone from the store",
+            hint="submit the video again: what is still there is used",
+        )
     with context.database.write() as session:
-        job, now = find_job(session, job_id), context.clock()
+        job, now = locked_job(session, job_id), context.clock()
         if event is JobEvent.RETRY:
-            if not intact(context, job.id):
-                raise StorageError(
-                    f"job {job.id}: parts that were finished are gone from the store",
-                    hint="submit the video again: what is still there is used",
-                )
             retry_job(session, job, now)
         else:
             move_job(session, job, event, now)
@@ -54,11 +57,20 @@ def retry_job(session: Session, job: Job, now: float) -> None:
 
 
 def intact(context: Context, job_id: str) -> bool:
-    """Whether the store still has everything that the rest of the job reads."""
+    """Whether the store still has everything that the rest of the job reads.
+
+    If the job failed, that may be why: then the content counts too, which takes as long as reading it.
+    """
+    store = context.store
     with context.database.read() as session:
+        job = session.get_one(Job, job_id)
         rows = session.execute(select(Chunk.stage, Chunk.artefact, Chunk.inputs).where(Chunk.job_id == job_id)).all()
     order = [stage.name for stage in STAGES]
     newest = max((row.stage for row in rows), key=order.index, default=None)
     # the artefacts of earlier stages have served: what counts is what the newest stage reads and has written
-    needed = [a for row in rows if row.stage == newest for a in (row.artefact, *row.inputs) if a]
-    return all(context.store.exists(artefact["key"]) for artefact in needed)
+    needed = [
+        Artefact.model_validate(a) for row in rows if row.stage == newest for a in (row.artefact, *row.inputs) if a
+    ]
+    if not all(store.exists(key) for key in (job.plan, *(a.key for a in needed))):
+        return False
+    return job.status != JobStatus.FAILED or all(a.is_whole(store.describe(a.key, a.frames)) for a in needed)

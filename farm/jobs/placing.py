@@ -140,10 +140,9 @@ def _absolute(path: Path) -> Path:
 
 def _check_new(folder: Path) -> None:
     """Pictures go to a folder that does not exist yet, or is empty."""
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} exists and is not a folder", hint="name a new folder with --frames")
-    if folder.exists() and any(folder.iterdir()):
-        raise OutputError(f"{folder} exists and is not empty", hint="name a new folder with --frames")
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        what = "empty" if folder.is_dir() else "a folder"
+        raise OutputError(f"{folder} exists and is not {what}", hint="name a new folder with --frames")
 
 
 def _check_folder(folder: Path) -> None:

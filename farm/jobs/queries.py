@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from farm.database.models import Attempt, Chunk, Event, Job, Note, Worker
@@ -172,13 +172,8 @@ def _segments(session: Session, job: Job) -> Iterable[dict[str, Any] | None]:
 def _stage(session: Session, job: Job, stage: str) -> StageFacts:
     mine = (Chunk.job_id == job.id, Chunk.stage == stage)
     is_done = Chunk.status == ChunkStatus.DONE.value
-    done = case((is_done, 1), else_=0)
-    counts = select(
-        func.count(),
-        func.coalesce(func.sum(done), 0),
-        func.coalesce(func.sum(case((is_done & Chunk.reused, 1), else_=0)), 0),
-        func.coalesce(func.sum(done * Chunk.frames), 0),
-    ).where(*mine)
+    number, frames = func.count(), func.coalesce(func.sum(Chunk.frames).filter(is_done), 0)
+    counts = select(number, number.filter(is_done), number.filter(is_done, Chunk.reused), frames).where(*mine)
     chunks, chunks_done, reused, frames_done = (int(n) for n in session.execute(counts).one())
     under_way = session.scalar(
         select(func.coalesce(func.sum(Attempt.frames), 0))

@@ -4,15 +4,15 @@ import json
 import secrets
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from farm.database.models import Chunk, Job
-from farm.database.statuses import add_note, move_job, record_event
-from farm.domain.artefacts import job_fingerprint, options_row, plan_key, pts_key
+from farm.database.statuses import add_note, locked_job, move_job, record_event
+from farm.domain.artefacts import job_fingerprint, plan_key, pts_key
 from farm.domain.lifecycle import ChunkStatus, JobEvent
 from farm.domain.manifest import Manifest, dump_manifest, load_manifest
 from farm.domain.stages import JobStatus
@@ -46,16 +46,16 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
         same = select(Job).where(Job.fingerprint == name).order_by(Job.created_at.desc())
         earlier = list(session.scalars(same))
     if request.chunk_seconds is None:
-        manifest, pts = _as_before(context, earlier, manifest, pts)
+        manifest, pts = _with_earlier_chunks(context, earlier, manifest, pts)
     plan = plan_key(manifest)
     _store_plan(context, plan, manifest, pts)
     unfinished = next((j for j in earlier if j.output == str(output) and j.status != JobStatus.DONE), None)
     if unfinished is not None and unfinished.plan == plan and intact(context, unfinished.id):
-        return _go_on(context, unfinished.id, output, request.overwrite)
-    return _write_down(context, prepared, manifest, plan, model_sha256, name)
+        return _resume(context, unfinished.id, output, request.overwrite)
+    return _add_job(context, prepared, manifest, plan, model_sha256, name)
 
 
-def _as_before(
+def _with_earlier_chunks(
     context: Context, earlier: Sequence[Job], manifest: Manifest, pts: Sequence["array[int]"]
 ) -> tuple[Manifest, Sequence["array[int]"]]:
     """The chunks of an earlier job with the same fingerprint, so that its finished ones are found again."""
@@ -85,11 +85,11 @@ def _store_plan(context: Context, plan: str, manifest: Manifest, pts: Sequence["
         path.write_text(dump_manifest(manifest))
 
 
-def _go_on(context: Context, job_id: str, output: Path, overwrite: bool) -> Submitted:
+def _resume(context: Context, job_id: str, output: Path, overwrite: bool) -> Submitted:
     with context.database.write() as session:
-        job = session.get_one(Job, job_id)
+        job = locked_job(session, job_id)
+        _refuse_claimed(session, job)
         job.overwrite = overwrite
-        session.flush()
         now = context.clock()
         if job.status == JobStatus.PAUSED:
             move_job(session, job, JobEvent.RESUME, now)
@@ -112,7 +112,7 @@ def _refuse_claimed(session: Session, job: Job) -> None:
         )
 
 
-def _write_down(
+def _add_job(
     context: Context, prepared: Prepared, manifest: Manifest, plan: str, model_sha256: str, name: str
 ) -> Submitted:
     request, now = prepared.request, context.clock()
@@ -124,7 +124,7 @@ def _write_down(
         output=str(prepared.output),
         overwrite=request.overwrite,
         container=prepared.container,
-        options=options_row(request.options),
+        options=asdict(request.options),
         plan=plan,
         model_sha256=model_sha256,
         frames=manifest.frames,

@@ -7,16 +7,14 @@ import time
 from pathlib import Path
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from farm import processes
+from farm.broker import redis_client
 from farm.errors import BrokerError
 from farm.executables import redis_server
 from farm.settings import Settings
 
 _START_SECONDS = 15.0
-NO_RETRY = Retry(NoBackoff(), 0)  # the client's default retries for seconds
 
 
 class EmbeddedRedis:
@@ -26,7 +24,7 @@ class EmbeddedRedis:
         self.socket = settings.redis_socket
         self.log = settings.home / "logs" / "redis.log"
         self._process: subprocess.Popen[bytes] | None = None
-        self._client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5, retry=NO_RETRY)
+        self._client = redis_client(settings)
 
     def start(self) -> None:
         """Start Redis and wait until it answers. Raises BrokerError."""

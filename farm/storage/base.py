@@ -59,7 +59,7 @@ class Storage(Protocol):
         ...
 
     def remove_unfinished(self) -> None:
-        """Remove what killed writers left behind. Call only while nobody writes."""
+        """Remove what killed writers left behind: unfinished artefacts not modified for a minute."""
         ...
 
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from farm.messages import Artefact
 from farm.storage.base import absent, check_key, storage_error
 
 _TEMPORARY = ".writing-"
+_ABANDONED_SECONDS = 60
 
 
 class LocalStorage:
@@ -83,5 +85,8 @@ class LocalStorage:
 
     def remove_unfinished(self) -> None:
         """See :meth:`farm.storage.base.Storage.remove_unfinished`."""
+        before = time.time() - _ABANDONED_SECONDS  # a submitter may be writing its plan now
         for path in self.root.rglob(f"{_TEMPORARY}*"):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # its writer has just ended
+                if path.stat().st_mtime < before:
+                    path.unlink()

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from farm.errors import StorageError
 from farm.storage.base import Storage
 from farm.storage.local import LocalStorage
-from farm.storage.memory import MemoryStorage
+from tests.memory_store import MemoryStorage
 
 
 def memory(folder: Path) -> MemoryStorage:
@@ -217,7 +218,12 @@ class TestLocalFolder:
         writer.__enter__().write_bytes(b"half of")  # and never ends, as if it were killed
         assert list(store.keys("a")) == ["a/whole"]
         assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 2
-        store.remove_unfinished()
+        (half,) = (p for p in tmp_path.rglob("*half") if p.is_file())
+        os.utime(half, (time.time() - 61,) * 2)
+        with store.put("a/b/alive") as path:  # by another process, at the same time
+            path.write_bytes(b"whole")
+            store.remove_unfinished()
+        store.delete("a/b/alive")
         assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["whole"]
 
     def test_a_folder_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from farm.cli import submit
 from farm.cli.model_progress import model_digest
 from farm.cli.submit_options import error_text, job_options
-from farm.domain.artefacts import fingerprint_facts, options_row, stage_fingerprint
+from farm.domain.artefacts import fingerprint_facts, stage_fingerprint
 from farm.domain.detectors import DETECTORS, DetectOptions
 from farm.domain.option import option
 from farm.domain.options import STYLES, JobOptions, RedactOptions, load_options
@@ -110,7 +110,7 @@ def test_own_options_are_in_the_help() -> None:
 
 def test_own_options_survive_json_and_are_part_of_the_fingerprint() -> None:
     options = JobOptions(detect=ToyDetector(reach=5), redact=DotsStyle(colour="blue"))
-    row = json.loads(json.dumps(options_row(options)))
+    row = json.loads(json.dumps(asdict(options)))
     assert row["detect"] == {"model": "toy", "threshold": 0.5, "reach": 5}
     assert row["redact"]["colour"] == "blue"
     assert load_options(row) == options

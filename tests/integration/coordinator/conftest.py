@@ -1,7 +1,9 @@
 """A coordinator over a real SQLite file and a real store, with a clock that tests advance."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from farm.coordinator.dispatch import dispatch
 from farm.coordinator.outcomes import Reply, accept
 from farm.database.models import Attempt, Chunk, Job, Outgoing
 from farm.database.session import Database
-from farm.domain.artefacts import artefact_key, options_row, plan_key, pts_key
+from farm.domain.artefacts import artefact_key, plan_key, pts_key
 from farm.domain.detection import (
     SIGNATURE_SIZE,
     ChunkDetections,
@@ -154,7 +156,7 @@ def add_job(bench: Bench, tmp_path: Path) -> Callable[..., Manifest]:
         with context.database.write() as session:
             job = Job(
                 id=job_id, fingerprint=job_id, status="planning", source=source.path, output=str(tmp_path / output),
-                container="mp4", options=options_row(options), plan=plan, model_sha256="1" * 64,
+                container="mp4", options=asdict(options), plan=plan, model_sha256="1" * 64,
                 frames=manifest.frames, seconds=manifest.seconds, created_at=now,
             )  # fmt: skip
             session.add(job)
@@ -172,6 +174,14 @@ def server(bench: Bench, redis_server: object) -> Iterator[EmbeddedRedis]:
     server.start()
     yield server
     server.stop()
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    """Wait up to 15 s for a condition."""
+    until = time.monotonic() + 15
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def tokens(bench: Bench, index: int = 0) -> list[str]:

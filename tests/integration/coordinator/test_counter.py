@@ -10,12 +10,14 @@ import pytest
 from sqlalchemy import func, select
 
 from farm.coordinator.advance import advance, ready
+from farm.coordinator.dispatch import _queue, dispatch
 from farm.coordinator.outcomes import accept
-from farm.database.models import Attempt, Chunk, Event
-from farm.database.statuses import add_note, end_attempt, move_chunk
+from farm.database.models import Attempt, Chunk, Event, Job
+from farm.database.statuses import add_note, end_attempt, locked_job, move_chunk, move_job
 from farm.domain.lifecycle import AttemptStatus, ChunkEvent, JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.stages import JobStatus, stage_at
+from farm.jobs.beginning import begin_stage
 from farm.jobs.control import control
 from farm.jobs.queries import job_facts
 from farm.messages import Artefact, GivenBack, Order
@@ -191,3 +193,53 @@ def test_the_same_note_at_once_is_one_note(bench: Bench, add_job: AddJob) -> Non
     with ThreadPoolExecutor(6) as pool:
         assert sorted(pool.map(note, range(6))) == [False] * 5 + [True]
     assert job_facts(bench.context, "job").notes == ("stream 2 was left out",)
+
+
+@pytest.mark.parametrize("event", [JobEvent.CANCEL, JobEvent.PAUSE])
+def test_what_a_person_asks_while_a_stage_begins_is_done_to_the_next_stage(
+    bench: Bench, add_job: AddJob, event: JobEvent
+) -> None:
+    manifest = add_job()
+    bench.hello()
+    for order in bench.orders():
+        bench.detect(order)
+    with ThreadPoolExecutor(1) as pool:
+        with bench.context.database.write() as session:
+            assert begin_stage(session, session.get_one(Job, "job"), manifest, 0.0)
+            asked = pool.submit(control, bench.context, "job", event)
+            threading.Event().wait(0.3)  # by now it waits for a lock
+            assert not asked.done()
+        asked.result(30)
+    status = "paused" if event is JobEvent.PAUSE else "cancelled"
+    assert (bench.job().status, bench.job().interrupted, counted(bench)) == (status, "linking", 2)
+    assert {bench.chunk(i, "link").status for i in (0, 1)} == {"pending" if status == "paused" else "cancelled"}
+
+
+@pytest.mark.parametrize("event", [JobEvent.CANCEL, JobEvent.PAUSE])
+def test_no_order_leaves_after_what_a_person_asked(bench: Bench, add_job: AddJob, event: JobEvent) -> None:
+    add_job()
+    bench.hello()
+    with ThreadPoolExecutor(1) as pool:
+        with bench.context.database.write() as session:
+            job = locked_job(session, "job")
+            assigning = pool.submit(dispatch, bench.context)
+            threading.Event().wait(0.3)  # by now it waits for a lock
+            move_job(session, job, event, 0.0)
+        assigning.result(30)
+    with bench.context.database.read() as session:
+        assert session.scalars(select(Attempt.status)).all() == []
+
+
+def test_a_cancel_while_chunks_are_assigned_takes_their_orders_back(bench: Bench, add_job: AddJob) -> None:
+    add_job()
+    bench.hello()
+    with ThreadPoolExecutor(1) as pool:
+        with bench.context.database.write() as session:
+            chunk = session.scalars(select(Chunk).order_by(Chunk.id).limit(1)).one()
+            _queue(session, bench.context.settings, chunk, "w0", bench.clock())
+            session.flush()
+            cancel = pool.submit(control, bench.context, "job", JobEvent.CANCEL)
+            threading.Event().wait(0.3)  # by now it waits for a lock
+            assert not cancel.done()
+        cancel.result(30)
+    assert [a.status for a in bench.chunk().attempts] == ["cancelled"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import ColumnElement
 
 from farm.coordinator.leading import Leadership, LeadLost
 from farm.coordinator.service import Coordinator
@@ -18,7 +19,7 @@ from farm.database.session import Database
 from farm.errors import DatabaseError
 from farm.local.redis import EmbeddedRedis
 from farm.messages import OUTCOMES, Hello
-from tests.integration.coordinator.conftest import Bench, Clock
+from tests.integration.coordinator.conftest import Bench, Clock, wait_until
 from workers.reporting import Reporter
 
 pytestmark = pytest.mark.integration
@@ -211,7 +212,7 @@ def test_a_lead_whose_commit_was_not_answered_is_known_again(
     first = candidate()[0]
     update = first._update
 
-    def unanswered(*conditions: object, **values: object) -> bool:
+    def unanswered(*conditions: ColumnElement[bool], **values: object) -> bool:
         update(*conditions, **values)
         raise DatabaseError("the connection broke")
 
@@ -222,13 +223,6 @@ def test_a_lead_whose_commit_was_not_answered_is_known_again(
     assert not first.held
     assert first.take()
     first.keep()
-
-
-def wait_until(holds: Callable[[], object]) -> None:
-    until = time.monotonic() + 15
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def test_only_the_leading_loop_takes_outcomes(

@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -16,7 +15,7 @@ from farm.domain.manifest import Manifest
 from farm.local.redis import EmbeddedRedis
 from farm.messages import Artefact, Completed, queue_of
 from farm.settings import Settings
-from tests.integration.coordinator.conftest import Bench, ends, tokens
+from tests.integration.coordinator.conftest import Bench, ends, tokens, wait_until
 from workers.reporting import Reporter
 
 pytestmark = pytest.mark.integration
@@ -47,13 +46,6 @@ def test_publishing_goes_on_with_a_redis_that_came_back(bench: Bench, server: Em
         server.start()
         assert publish(bench.context, broker) == 1
         assert broker.waiting(["w0"]) == {tokens(bench)[0]}
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 15
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def test_the_loop_outlives_its_redis(bench: Bench, server: EmbeddedRedis, add_job: AddJob) -> None:

@@ -1,6 +1,7 @@
 """The last step: what gets the output's name is what was verified, whatever the store and the disk."""
 
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from farm.errors import OutputError, VerificationError
 from farm.messages import Artefact
 from farm.storage.base import Storage
 from farm.storage.local import LocalStorage
-from farm.storage.memory import MemoryStorage
+from tests.memory_store import MemoryStorage
 
 KEY = "outputs/f/output.mp4"
 STORES: dict[str, Callable[[Path], Storage]] = {"local": LocalStorage, "memory": MemoryStorage}
@@ -81,3 +82,43 @@ def test_a_name_that_is_taken_stays_unless_it_may_be_replaced(store: Storage, ma
     job.overwrite = True
     publish_output(store, job, made)
     assert folder(job) == {"out.mp4": b"the video"}
+
+
+def test_what_another_coordinator_publishes_meanwhile_is_published(
+    store: Storage, made: Artefact, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A leader that lost its lead and its successor reach the same step."""
+    link, final = os.link, Path(job.output)
+
+    def late(source: Path, target: Path) -> None:
+        if target == final:
+            final.write_bytes(b"the video")
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", late)
+    publish_output(store, job, made)
+    assert folder(job) == {"out.mp4": b"the video"}
+
+
+@pytest.mark.parametrize("name", ["0.png", "other.png"])
+def test_pictures_that_another_coordinator_publishes_meanwhile_are_published(
+    store: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    final, rename = tmp_path / "frames", Path.rename
+    with store.put("outputs/f/output.zip") as path, zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("0.png", b"a picture")
+
+    def late(source: Path, target: Path) -> Path:
+        final.mkdir()
+        (final / name).write_bytes(b"a picture")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+    job, output = Job(output=str(final), overwrite=False), store.describe("outputs/f/output.zip", 1)
+    if name == "0.png":
+        publish_output(store, job, output)
+    else:
+        with pytest.raises(OutputError, match="exists and is not empty"):
+            publish_output(store, job, output)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["frames", "store"]
+    assert [path.name for path in final.iterdir()] == [name]

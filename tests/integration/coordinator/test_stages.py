@@ -1,4 +1,4 @@
-"""From stage to stage, once; cancel, pause, resume, retry; publishing by one step."""
+"""From stage to stage, once; publishing by one step."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +13,11 @@ from farm.domain.artefacts import artefact_key, receipt_key
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.track import load_frame
-from farm.errors import IllegalTransition, NotFound
-from farm.jobs.control import control, intact
+from farm.errors import DatabaseError
+from farm.jobs.control import control
 from farm.jobs.queries import job_facts
 from farm.messages import Order
 from tests.integration.coordinator.conftest import Bench
-from tests.integration.coordinator.test_outcomes import fail
 
 AddJob = Callable[..., Manifest]
 
@@ -122,18 +121,6 @@ def test_intermediates_are_removed_unless_an_unfinished_job_shares_them(bench: B
     assert store.exists(tracks)
 
 
-def test_a_job_is_intact_while_what_its_newest_stage_reads_and_wrote_is_there(bench: Bench, add_job: AddJob) -> None:
-    detected(bench, add_job)
-    store = bench.context.store
-    detection = (bench.chunk().artefact or {})["key"]
-    assert intact(bench.context, "job")
-    step(bench)
-    store.delete(detection)
-    assert intact(bench.context, "job")  # it has served
-    store.delete(bench.chunk(1, "redact").inputs[0]["key"])
-    assert not intact(bench.context, "job")
-
-
 def test_people_see_the_stages_of_workers(bench: Bench, add_job: AddJob) -> None:
     detected(bench, add_job)
     step(bench)
@@ -175,47 +162,48 @@ def test_an_output_that_appeared_meanwhile_is_not_replaced(bench: Bench, add_job
     assert Path(bench.job().output).read_bytes() == b"somebody's own"
 
 
-def test_cancel_takes_everything_back_and_retry_goes_on(bench: Bench, add_job: AddJob) -> None:
-    add_job()
-    bench.hello()
-    orders = bench.orders()
-    bench.detect(orders[0])
-    bench.start(orders[1])
-    control(bench.context, "job", JobEvent.CANCEL)
-    bench.complete(orders[1])
-    assert [bench.chunk(i).status for i in (0, 1)] == ["done", "cancelled"]
-    assert bench.orders() == []
-    control(bench.context, "jo", JobEvent.RETRY)
-    assert [o.chunk for o in bench.orders()] == [1]
+def test_an_error_after_the_job_is_done_is_in_the_log(
+    bench: Bench, add_job: AddJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    detected(bench, add_job)
+    order = redacted(bench)
+    bench.complete(order, frames=10, key=write_output(bench, order))
 
+    def refuse(*_: object) -> None:
+        raise OSError("no such disk")
 
-def test_pause_hands_out_no_more_and_resume_goes_on(bench: Bench, add_job: AddJob) -> None:
-    add_job(chunks=3)
-    bench.hello()
-    orders = bench.orders()
-    control(bench.context, "job", JobEvent.PAUSE)
-    for order in orders:
-        bench.detect(order)
-    assert bench.orders() == []
+    monkeypatch.setattr("farm.coordinator.advance.remove_intermediates", refuse)
     step(bench)
-    assert bench.job().status == "paused"
-    control(bench.context, "job", JobEvent.RESUME)
-    assert [o.chunk for o in bench.orders()] == [2]
+    assert (bench.job().status, bench.job().reason) == ("done", None)
+    assert "job job: no such disk" in caplog.text
 
 
-def test_retry_forgets_failures(bench: Bench, add_job: AddJob) -> None:
-    add_job(chunks=1)
-    bench.hello()
-    fail(bench, bench.orders()[0].token, permanent=True)
-    control(bench.context, "job", JobEvent.RETRY)
-    bench.clock.pass_(1)
-    fail(bench, bench.orders()[0].token)
+def test_a_database_that_refuses_once_fails_no_job(
+    bench: Bench, add_job: AddJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detected(bench, add_job)
+
+    def refuse(*_: object) -> None:
+        raise DatabaseError("the connection broke")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("farm.coordinator.advance.begin_stage", refuse)
+        with pytest.raises(DatabaseError):
+            advance(bench.context, "job")
     assert bench.job().status == "detecting"
+    step(bench)
+    assert bench.job().status == "redacting"
 
 
-def test_what_cannot_be_done_is_said(bench: Bench, add_job: AddJob) -> None:
-    add_job()
-    with pytest.raises(IllegalTransition, match="cannot resume a job that is detecting"):
-        control(bench.context, "job", JobEvent.RESUME)
-    with pytest.raises(NotFound, match="no job 'x'"):
-        control(bench.context, "x", JobEvent.CANCEL)
+def test_tracks_that_are_damaged_in_the_store_are_made_again(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    step(bench)
+    made = [bench.chunk(i, "link").artefact or {} for i in (0, 1)]
+    (bench.context.settings.store_root / made[1]["key"]).write_text("damaged")
+    add_job("again", output="again.mp4")
+    while orders := [order for order in bench.orders() if order.stage == "detect"]:
+        for order in orders:
+            bench.detect(order)
+    step(bench)
+    assert [bench.chunk(i, "link", "again").artefact for i in (0, 1)] == made
+    assert bench.context.store.describe(made[1]["key"], 5).model_dump() == made[1]

@@ -8,10 +8,12 @@ import pytest
 
 from farm.database.models import Job, Worker
 from farm.domain.artefacts import fingerprint_facts, stage_fingerprint
+from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest, load_manifest
 from farm.domain.options import ComposeOptions, JobOptions, RedactOptions
 from farm.errors import OutputError, SettingsError, SourceError
 from farm.jobs import placing
+from farm.jobs.control import control
 from farm.jobs.placing import PICTURES_CONTAINER, Prepared, Request, prepare, usable_encoders
 from farm.jobs.queries import live_encoders
 from farm.jobs.submit import submit
@@ -151,3 +153,18 @@ def test_an_embedded_farm_has_what_this_machine_has(bench: Bench, monkeypatch: p
 def test_what_no_live_worker_has_is_refused(source: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"submitted\.mkv: --encoder h264_nvenc: no worker has this encoder"):
         prepare(asked(source, tmp_path / "out.mkv", encoder="h264_nvenc"), SOFTWARE)
+
+
+def test_a_job_does_not_go_on_while_another_one_has_its_output(
+    bench: Bench, source: Path, tmp_path: Path, add_job: Callable[..., Manifest]
+) -> None:
+    prepared = prepare(asked(source, tmp_path / "out.mkv"), ALL)
+    first, _ = submitted(bench, prepared)
+    control(bench.context, first.id, JobEvent.CANCEL)
+    add_job("other", output="out.mkv")
+    with pytest.raises(OutputError, match="is the output of job other"):
+        submitted(bench, prepared)
+    assert bench.job(first.id).status == "cancelled"
+    control(bench.context, "other", JobEvent.CANCEL)
+    assert submitted(bench, prepared)[0].id == first.id
+    assert bench.job(first.id).status == "detecting"

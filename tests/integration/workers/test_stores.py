@@ -5,8 +5,8 @@ from pathlib import Path
 from farm.coordinator.linking import link_job
 from farm.domain.options import RedactOptions
 from farm.messages import Artefact
-from farm.storage.memory import MemoryStorage
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
+from tests.memory_store import MemoryStorage
 from workers.stages.compose import run as run_compose
 from workers.stages.redact import run as run_redact
 

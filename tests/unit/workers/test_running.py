@@ -11,7 +11,7 @@ import redis
 from farm.errors import AttemptStopped, SourceError, StorageError
 from farm.messages import STAGES, Artefact, Completed, Failed, GivenBack, Message, Order, Started
 from farm.settings import Settings
-from farm.storage.memory import MemoryStorage
+from tests.memory_store import MemoryStorage
 from workers.reporting import Reporter
 from workers.running import OrderRunner, stage_function
 from workers.stages.orders import Report, Result, Tools

@@ -1,4 +1,4 @@
-"""A store in memory, for tests: it shows that nothing but :mod:`farm.storage.local` takes artefacts for files."""
+"""A store in memory. It shows that nothing but :mod:`farm.storage.local` takes artefacts for files."""
 
 import hashlib
 from collections.abc import Iterator
