@@ -14,8 +14,7 @@ from farm.errors import SourceError
 from farm.media.planes import black_frame
 from farm.media.reading.counting import counted_frames
 from farm.media.reading.damage import EARLIER, Scout, fits, seek
-from farm.media.reading.decoding import decoded, set_up_decoder, strictness
-from farm.media.reading.opening import open_source
+from farm.media.reading.decoding import decoded, open_video
 from farm.media.reading.picture import frame_properties
 
 _REPAIR = "the source is damaged there; repair or cut it, then submit it again"
@@ -100,10 +99,7 @@ def _from(
     Raises _TooLate, while an earlier start may help, if the first frame does not have the pts ``wanted``, or a frame
     that it may depend on is damaged.
     """
-    with open_source(path) as container:
-        stream = container.streams[video.index]
-        assert isinstance(stream, av.VideoStream)
-        set_up_decoder(stream, threads, strictness(video.codec))
+    with open_video(path, video, threads) as (container, stream):
         begun = False
         try:
             seek(container, stream, video, chunk, earlier)
@@ -178,12 +174,7 @@ def _check_whole(path: Path, video: VideoStream, frame: av.VideoFrame, pts: int)
 
 def _check_colours(path: Path, video: VideoStream, frame: av.VideoFrame) -> None:
     """Raise SourceError if a frame's colours change: the output's header states one set for all frames."""
-    planned = (
-        video.full_range,
-        video.color_primaries,
-        video.color_transfer,
-        video.color_space,
-    )
+    planned = (video.full_range, video.color_primaries, video.color_transfer, video.color_space)
     full, *colours = frame_properties(frame).values()
     if (full, *colours[:3]) != planned:
         raise SourceError(
@@ -208,10 +199,7 @@ def _intact_or_black(
 ) -> Generator[Decoded, None, None]:
     """Yield the planned frames, black ones in place of those that a scout, decoding ahead, does not find intact."""
     scout = Scout(path, video, chunk, pts[0])
-    with closing(scout), open_source(path) as container:
-        stream = container.streams[video.index]
-        assert isinstance(stream, av.VideoStream)
-        set_up_decoder(stream, 1, strictness(video.codec))
+    with closing(scout), open_video(path, video) as (container, stream):
         seek(container, stream, video, chunk, scout.earlier)
         frames = decoded(container, stream, damage=lambda *_: None)
         frame = next(frames, None)

@@ -19,8 +19,7 @@ from av.packet import Packet
 
 from farm.domain.manifest import Chunk, VideoStream
 from farm.domain.pixels import plain_format
-from farm.media.reading.decoding import decoded, is_shown, packets, set_up_decoder, strictness
-from farm.media.reading.opening import open_source
+from farm.media.reading.decoding import decoded, is_shown, open_video, packets
 
 #: Seconds before the planned key frame at which decoding starts, tried in turn; None is the start of the file.
 EARLIER = (0.0, 2.0, 20.0, None)
@@ -102,10 +101,7 @@ class Scout:
 
     def _decode(self, path: Path, chunk: Chunk) -> Generator[int, None, None]:
         """Yield the pts of all frames that the decoder returns, as far as they ascend."""
-        with open_source(path) as container:
-            stream = container.streams[self._video.index]
-            assert isinstance(stream, av.VideoStream)
-            set_up_decoder(stream, 1, strictness(self._video.codec))
+        with open_video(path, self._video) as (container, stream):
             seek(container, stream, self._video, chunk, self.earlier)
             last = None
             for frame in decoded(container, stream, sent=self._sent, damage=self._damage):
@@ -154,9 +150,7 @@ class Scout:
 def _landing(path: Path, video: VideoStream, chunk: Chunk, wanted: int) -> float | None:
     """How much earlier than the planned key frame to seek, so that one at or before ``wanted`` is found."""
     for earlier in EARLIER[:-1]:
-        with open_source(path) as container:
-            stream = container.streams[video.index]
-            assert isinstance(stream, av.VideoStream)
+        with open_video(path, video) as (container, stream):
             try:
                 seek(container, stream, video, chunk, earlier)
                 with closing(_keys(container, stream)) as keys:

@@ -7,17 +7,14 @@ from itertools import pairwise
 from math import inf
 from pathlib import Path
 
-from av.video.stream import VideoStream as AvVideoStream
-
 from farm.domain.manifest import Source, VideoStream
 from farm.domain.options import SourceOptions
 from farm.domain.pixels import pixel_format
 from farm.errors import SourceError, VerificationError
 from farm.media.failing import reason
-from farm.media.reading.decoding import STRICT, decoded, set_up_decoder
+from farm.media.reading.decoding import STRICT, decoded, open_video
 from farm.media.reading.index import index_source
 from farm.media.reading.limits import Limits
-from farm.media.reading.opening import open_source
 from farm.media.reading.probe import probe, probe_source
 from farm.media.verifying.compare_pictures import Pictures, Window
 from farm.media.verifying.compare_streams import FilePackets, compare_streams, read_packets
@@ -240,13 +237,10 @@ def _pictures(
     fault = None
     changes = PropertyChanges()
     frames = source.decoded()
-    with closing(frames), open_source(output) as container:
-        stream = container.streams[video.index]
-        assert isinstance(stream, AvVideoStream)
-        set_up_decoder(stream, threads, STRICT)
+    with closing(frames), open_video(output, video, threads, STRICT) as opened:
         ahead = next(frames, None)
         try:
-            for frame in decoded(container, stream):
+            for frame in decoded(*opened):
                 if number == len(wanted):
                     fault = f"more frames are decoded than the {number} that it has packets for"
                     break

@@ -13,15 +13,13 @@ from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream as AvVideoStream
 from numpy.typing import NDArray
 
 from farm.domain.manifest import VideoStream
 from farm.errors import SourceError, VerificationError
 from farm.media.failing import reading
 from farm.media.planes import format_of, planes_of
-from farm.media.reading.decoding import decoded, set_up_decoder, strictness
-from farm.media.reading.opening import open_source
+from farm.media.reading.decoding import decoded, open_video
 
 _SIDE = 8  # a thumbnail has 8 x 8 samples
 _COMPARED = 16  # frames of the output that are compared by their thumbnails
@@ -43,11 +41,11 @@ class PlannedFrames:
 
     def decoded(self) -> Generator[tuple[int, VideoFrame], None, None]:
         """Yield each frame that can be decoded with its pts; damaged ones are left out."""
-        with open_source(self.path) as container, reading(self.path, SourceError, "cannot be decoded"):
-            stream = container.streams[self.video.index]
-            assert isinstance(stream, AvVideoStream)
-            set_up_decoder(stream, self.threads, strictness(self.video.codec))
-            for number, frame in enumerate(decoded(container, stream, damage=lambda *_: None)):
+        with (
+            open_video(self.path, self.video, self.threads) as opened,
+            reading(self.path, SourceError, "cannot be decoded"),
+        ):
+            for number, frame in enumerate(decoded(*opened, damage=lambda *_: None)):
                 if self.video.timing == "counted":
                     if number < len(self.planned):
                         yield self.planned[number], frame
@@ -95,11 +93,8 @@ def thumbnails_of(source: PlannedFrames, output: Path, video: VideoStream) -> Th
 
 
 def _thumbnails(path: Path, video: VideoStream, places: frozenset[int]) -> Iterator[Thumbnail]:
-    with open_source(path) as container, reading(path, VerificationError, "cannot be decoded"):
-        stream = container.streams[video.index]
-        assert isinstance(stream, AvVideoStream)
-        set_up_decoder(stream, 1, {})
-        for number, frame in enumerate(decoded(container, stream)):
+    with open_video(path, video, options={}) as opened, reading(path, VerificationError, "cannot be decoded"):
+        for number, frame in enumerate(decoded(*opened)):
             if number in places:
                 yield thumbnail_of(frame)
 
