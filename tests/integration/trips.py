@@ -19,7 +19,8 @@ from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.progress import Progress, no_progress
 from farm.media.reading.opening import open_source
 from farm.media.verifying.fidelity import Samples
-from farm.media.verifying.verify import verify_output, verify_segment
+from farm.media.verifying.verify import verify_output
+from farm.media.verifying.verify_segment import verify_segment
 from tests.planned import plan_of
 
 Rendered = Callable[..., Path]

@@ -11,8 +11,8 @@ from farm.domain.manifest import VideoStream
 from farm.errors import SourceError
 from farm.media.failing import reading
 from farm.media.reading.decoding import decoded, open_video, packets
-from farm.media.reading.frame_index import CUT_HINT, FrameIndex, usual_duration
-from farm.media.reading.integrity import check_complete
+from farm.media.reading.frame_index import FrameIndex, usual_duration
+from farm.media.reading.integrity import CUT_HINT, check_complete
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import BARE
 

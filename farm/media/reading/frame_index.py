@@ -15,7 +15,7 @@ from farm.domain.manifest import VideoStream
 from farm.errors import SourceError
 from farm.media.failing import reading, reason
 from farm.media.reading.decoding import is_shown
-from farm.media.reading.integrity import broken_checksum, cut_off
+from farm.media.reading.integrity import CUT_HINT, broken_checksum, cut_off
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import open_source
 from farm.media.reading.probe import Probe, several
@@ -25,7 +25,6 @@ from farm.media.reading.stream_details import TrackEnd, track_ends
 _SHORT_SECONDS = 1.0
 _SHORT_SHARE = 0.02
 _HEADER_DURATION = ("mov", "matroska", "flv", "asf")
-CUT_HINT = "copy or download it again; a recorder may be able to repair it"
 
 
 @dataclass(frozen=True, slots=True)

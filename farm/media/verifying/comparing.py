@@ -7,6 +7,8 @@ from itertools import pairwise
 from math import inf
 from pathlib import Path
 
+import av.error
+
 from farm.domain.manifest import Source, VideoStream
 from farm.domain.options import SourceOptions
 from farm.domain.pixels import pixel_format
@@ -15,7 +17,7 @@ from farm.media.failing import reason
 from farm.media.reading.decoding import STRICT, decoded, open_video
 from farm.media.reading.index import index_source
 from farm.media.reading.limits import Limits
-from farm.media.reading.probe import probe, probe_source
+from farm.media.reading.probe import probe_output, probe_source
 from farm.media.verifying.compare_pictures import Pictures, Window
 from farm.media.verifying.compare_streams import FilePackets, compare_streams, read_packets
 from farm.media.verifying.packets import seconds
@@ -93,11 +95,9 @@ def compare(
     result = Comparison(source, output)
     indexed = index_source(probe_source(source, limits), SourceOptions(on_undetectable="blackout"), limits)
     video, planned = indexed.source.video, indexed.wanted.pts
-    try:
-        _, got, others = probe(output)
-    except SourceError as error:
-        raise VerificationError(f"the output cannot be read: {error.message}") from error
-    packets = read_packets(output, got, others, VerificationError)
+    probed = probe_output(output)
+    got = probed.video
+    packets = read_packets(output, got, probed.others, VerificationError)
     result.frames = len(packets.pts)
     wanted = [pts * video.time_base for pts in planned]
     found = [pts * got.time_base for pts in packets.pts]
@@ -256,7 +256,7 @@ def _pictures(
                 if fits and ahead:
                     changes.take(number, times[number], ahead[1], frame)
                 number += 1
-        except (OSError, ValueError) as error:
+        except (av.error.FFmpegError, OSError, ValueError) as error:
             fault = f"decoding fails after frame {number}: {reason(error)}"
     if fault is None and number != len(wanted):
         fault = f"{number} of {len(wanted)} frames can be decoded"

@@ -9,13 +9,12 @@ from av.video.frame import VideoFrame
 from farm.domain.manifest import VideoStream
 from farm.domain.orientation import UPRIGHT, Matrix
 from farm.domain.pixels import pixel_format, plain_format
-from farm.media.encoding.holding import ONE_MATRIX
+from farm.media.encoding.holding import LIKE_BT601, ONE_MATRIX
 from farm.media.reading.picture import frame_properties
 from farm.media.verifying.packets import seconds
 
 #: Containers that keep a display matrix number by number; the others keep the orientation.
 _MATRIX = frozenset({"mp4", "mov"})
-_LIKE_BT601 = frozenset({2, 5, 6})  # unspecified, and the two names of that matrix
 _IDENTITY: Matrix = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
 
 
@@ -84,7 +83,7 @@ def as_said(want: VideoStream, got: VideoStream) -> VideoStream:
 
     Motion JPEG and VP8 name none and are decoded as BT.601; RGB has the matrix 0.
     """
-    implied = got.codec in ONE_MATRIX and want.color_space in _LIKE_BT601
+    implied = got.codec in ONE_MATRIX and want.color_space in LIKE_BT601
     if implied or (_is_rgb(got) and _is_rgb(want)):
         return replace(want, color_space=got.color_space)
     return want

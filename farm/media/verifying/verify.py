@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from av.container import InputContainer
 from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Manifest, VideoStream
 from farm.domain.options import ComposeOptions
-from farm.errors import SourceError, VerificationError
+from farm.errors import VerificationError
 from farm.media.composing.containers import keeps_packets
 from farm.media.composing.remux import ChunkPts
 from farm.media.composing.streams import USUAL
@@ -19,15 +18,12 @@ from farm.media.encoding.choice import output_video
 from farm.media.failing import reading
 from farm.media.progress import Progress, no_progress
 from farm.media.reading.opening import open_source
-from farm.media.reading.probe import probe
+from farm.media.reading.probe import probe_output
 from farm.media.reading.stream_details import track_ends
 from farm.media.verifying.packets import seconds
 from farm.media.verifying.properties import display_properties, encoding_properties
-from farm.media.verifying.verify_segment import SegmentReport, verify_segment
 from farm.media.verifying.verify_streams import container_of, open_checks
 from farm.media.verifying.verify_video import CopiedVideo, DecodedVideo, Video
-
-__all__ = ["SegmentReport", "VerifyReport", "verify_output", "verify_segment"]
 
 #: Containers that store how long the last frame is shown.
 _STORES_END = frozenset({"mp4", "mov"})
@@ -56,22 +52,20 @@ def verify_output(
 ) -> VerifyReport:
     """Read an output once, together with its segments and the source's other streams, in constant memory.
 
-    The segments were encoded with ``settings`` and decoded by :func:`verify_segment`. If the container rewrites
+    The segments were encoded with ``settings``, and decoded in full when they were written. If the container rewrites
     packets, the output's video is decoded in full, with ``threads``. Raises VerificationError naming the property and
     the place: frame count, every pts (the source's, less the manifest's shift), dts (strictly rising, not after pts),
     codec, size, pixel format, colour, HDR, sample aspect, orientation, field order, the last frame's duration, damage,
     a frame that an edit list hides, each packet of the video and of every copied stream, and metadata that ``options``
     keep or remove; and whatever ``progress`` raises.
     """
-    try:
-        _, video, _ = probe(output_path)
-    except SourceError as error:
-        raise VerificationError(f"the output cannot be read: {error.message}") from error
+    video = probe_output(output_path).video
     with open_source(output_path) as output, open_source(source_path) as source:
         container = container_of(output)
         _check_picture(output_video(manifest.source.video, settings), video, container, output_path)
         checks = open_checks(source, output, manifest, options)
-        stream = _stream(output, video)
+        stream = output.streams[video.index]
+        assert isinstance(stream, AvVideoStream)
         checker: Video
         if keeps_packets(container):
             checker = CopiedVideo(output_path, video, stream, manifest, chunk_pts, segments)
@@ -95,12 +89,6 @@ def _planned_times(manifest: Manifest, chunk_pts: ChunkPts) -> Iterator[Fraction
     """Yield the times of all frames in the output, in seconds, in order."""
     time_base = manifest.source.video.time_base
     return ((pts - manifest.shift) * time_base for chunk in manifest.chunks for pts in chunk_pts(chunk))
-
-
-def _stream(output: InputContainer, video: VideoStream) -> AvVideoStream:
-    stream = output.streams[video.index]
-    assert isinstance(stream, AvVideoStream)
-    return stream
 
 
 def _check_picture(want: VideoStream, got: VideoStream, container: str, path: Path) -> None:

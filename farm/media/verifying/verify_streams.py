@@ -22,7 +22,7 @@ from farm.media.composing.rest import rest_of
 from farm.media.composing.streams import USUAL, is_made_by_muxer
 from farm.media.composing.trim import Trim
 from farm.media.failing import reading
-from farm.media.reading.probe import is_cover_art
+from farm.media.reading.probe import is_cover_art, kind_of
 from farm.media.reading.stream_details import stream_details
 from farm.media.verifying.metadata_check import check_tags
 from farm.media.verifying.packets import Content, Joined, is_cut_freely, name_of, read_packet, seconds
@@ -150,8 +150,8 @@ def open_checks(
         raise VerificationError(f"the output has {len(copies)} other streams, {len(rest.plan.kept)} were copied")
     partners = list(zip(rest.plan.kept, copies, strict=True))
     for other, copy in partners:
-        if _kind(copy) != other.kind:
-            raise VerificationError(f"stream {other.index} ({other.kind}): is {_kind(copy)} in the output")
+        if kind_of(copy) != other.kind:
+            raise VerificationError(f"stream {other.index} ({other.kind}): is {kind_of(copy)} in the output")
     check_tags(rest, options.metadata, container, output, manifest, [(other.index, copy) for other, copy in partners])
     check_chapters(rest.chapters, output)
     return _paired(source, output, partners, Trim.of(manifest))
@@ -203,10 +203,6 @@ def _is_webm(path: Path) -> bool:
     """Whether a Matroska file declares itself WebM in its EBML header."""
     with reading(path, VerificationError, "the output cannot be read"), path.open("rb") as file:
         return b"webm" in file.read(64)
-
-
-def _kind(stream: Stream) -> str:
-    return "cover" if is_cover_art(stream) else stream.type
 
 
 def _is_filler(pair: _Pair, content: Content) -> bool:

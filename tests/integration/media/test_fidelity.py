@@ -14,7 +14,7 @@ from farm.errors import VerificationError
 from farm.media.encoding.encode import SegmentWriter
 from farm.media.planes import planes_of
 from farm.media.verifying.fidelity import Samples, psnr, sampled
-from farm.media.verifying.verify import verify_segment
+from farm.media.verifying.verify_segment import verify_segment
 from tests.integration.trips import Trip, decoded
 
 

@@ -16,7 +16,7 @@ from farm.errors import AttemptStopped, VerificationError
 from farm.media import ffmpeg as ffmpeg_program
 from farm.media.composing.remux import segment_packets
 from farm.media.ffmpeg import ffmpeg_binary
-from farm.media.verifying.verify import verify_segment
+from farm.media.verifying.verify_segment import verify_segment
 from tests.integration.trips import CLIPS, Rendered, Trip, ffmpeg, start
 
 
