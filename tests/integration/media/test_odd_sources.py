@@ -106,7 +106,7 @@ def test_attachments_that_place_or_show_people_are_told_of(render: Rendered, tmp
     source = tmp_path / "attached.mkv"
     ffmpeg(render("plain.mkv", *PICTURE, *X264), "-c", "copy", *files, source)
     trip = start(source, tmp_path)
-    said = trip.compose().notes
+    said = trip.compose()
     trip.verify()
     with av.open(str(trip.out)) as output:
         kept = [s.metadata["filename"] for s in output.streams if s.type == "attachment"]

@@ -197,9 +197,7 @@ def test_ffmpeg_is_watched_and_ended(trip: Trip, tmp_path: Path, monkeypatch: py
     folder.mkdir()
     monkeypatch.setattr(ffmpeg_program, "ffmpeg_binary", lambda: program)
     monkeypatch.setattr(ffmpeg_program, "_POLL", 0.05)
-    monkeypatch.setattr(
-        ffmpeg_program.FfmpegRun, "_written", lambda self, _: self._out.stat().st_size if said.exists() else 0
-    )
+    monkeypatch.setattr(ffmpeg_program, "_written", lambda _, out: out.stat().st_size if said.exists() else 0)
     seen: list[int] = []
     begun = time.monotonic()
 
