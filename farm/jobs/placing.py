@@ -118,19 +118,19 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
 
 def _video_place(request: Request, seen: Probe, video: VideoStream) -> tuple[Path, str, tuple[str, ...]]:
     """The output's path and container, and a note if the container is not the source's."""
-    source, options = request.source, request.options.compose
-    needs = Needs.of(video, seen.others, options)
-    suffix = default_suffix(seen.container, video.time_base, source.suffix, video.codec, needs)
+    source = request.source
+    needs = Needs.of(video, seen.others, request.options.compose)
+    suffix = default_suffix(seen.container, needs, source.suffix)
     output = request.output
     notes: tuple[str, ...] = ()
     if output is None or output.is_dir():
         output = (output or source.parent) / f"{source.stem}.blurred{suffix}"
-        container = container_for(seen.container, video.codec, "", video.time_base, needs, source.suffix)
-        why = container_note(seen.container, video.codec, video.time_base, needs, source.suffix, container)
+        container = container_for(seen.container, "", needs, source.suffix)
+        why = container_note(seen.container, needs, source.suffix, container)
         notes = (why,) if why else ()
     else:
-        container = container_for(seen.container, video.codec, output.suffix, video.time_base, needs, source.suffix)
-    refuse_loss(seen.others, container, video.time_base, options, video.codec)
+        container = container_for(seen.container, output.suffix, needs, source.suffix)
+    refuse_loss(container, needs)
     return _absolute(output), container, notes
 
 

@@ -11,8 +11,8 @@ import av
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Chunk, Manifest
 from farm.domain.options import ComposeOptions, RedactOptions
-from farm.media.composing.compose import ComposeReport, compose
-from farm.media.composing.containers import container_for, default_suffix
+from farm.media.composing.compose import compose
+from farm.media.composing.containers import Needs, container_for, default_suffix
 from farm.media.composing.streams import USUAL
 from farm.media.encoding.encode import SegmentWriter
 from farm.media.ffmpeg import ffmpeg_binary
@@ -65,9 +65,9 @@ class Trip:
     def chunk_pts(self, chunk: Chunk) -> "array[int]":
         return self.pts[chunk.index]
 
-    def compose(self, progress: Progress = no_progress) -> ComposeReport:
-        video = self.manifest.source.video
-        container = container_for(self.manifest.source.container, self.settings.codec, self.out.suffix, video.time_base)
+    def compose(self, progress: Progress = no_progress) -> tuple[str, ...]:
+        needs = Needs(self.settings.codec, self.manifest.source.video.time_base)
+        container = container_for(self.manifest.source.container, self.out.suffix, needs)
         parts = (self.source, self.manifest, self.chunk_pts, self.segments, self.settings)
         return compose(*parts, self.out, container, progress=progress, options=self.options)
 
@@ -109,8 +109,8 @@ def start(source: Path, folder: Path, threads: tuple[int, ...] = (1, 2), redact:
         report = verify_segment(path, pts[chunk.index], settings, threads=2, samples=samples)
         assert report.frames == chunk.frames
         segments.append(path)
-    out = folder / f"out{default_suffix(manifest.source.container, video.time_base, source.suffix)}"
-    return Trip(source, manifest, list(pts), settings, segments, out)
+    suffix = default_suffix(manifest.source.container, Needs("h264", video.time_base), source.suffix)
+    return Trip(source, manifest, list(pts), settings, segments, folder / f"out{suffix}")
 
 
 def ffmpeg(first: Path, *arguments: str | Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from farm.domain.artefacts import PICTURE_ARCHIVE, artefact_key, is_of_chunk
 from farm.errors import VerificationError
 from farm.media.composing.compose import compose, left_out
-from farm.media.composing.containers import MUXERS
+from farm.media.composing.containers import SUFFIXES
 from farm.media.composing.pictures import check_pictures, write_pictures
 from farm.media.progress import part
 from farm.media.verifying.verify import verify_output
@@ -27,7 +27,7 @@ def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
     spent = Spent()
     plan = read_plan(order, store)
     kind = plan.options.compose.pictures
-    suffix = PICTURE_ARCHIVE if kind else next((s for s, muxer in MUXERS.items() if muxer == order.container), ".mkv")
+    suffix = PICTURE_ARCHIVE if kind else SUFFIXES.get(order.container, ".mkv")
     key = artefact_key("compose", order.fingerprint, suffix=suffix)
     make = _write_pictures if kind else _compose
     threads = tools.threads
