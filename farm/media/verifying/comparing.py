@@ -34,7 +34,6 @@ OK, DIFFERS, FAILED = "ok", "differs", "failed"
 #: The lowest luma PSNR in dB, outside of changed blocks, of ten seconds of the source's video.
 LOWEST = 24.0
 _LIMITS = Limits()
-_STORES_END = frozenset({"mp4", "mov"})
 _MOMENT = Fraction(1, 1000)
 #: Containers whose clock may start at any value. Tools that copy streams from or to another container shift all of
 #: them, so that they start at that container's usual value.
@@ -110,7 +109,7 @@ def compare(
         chosen = _whole(result, wanted, found, free=free)
     shift = Fraction(0) if chosen is None else chosen.shift
     _order(result, packets)
-    if not part and packets.container in _STORES_END:
+    if not part:
         _end(result, packets, indexed.wanted.end * video.time_base - shift)
     _properties(result, video, got, packets.container)
     _streams(result, indexed.source, packets, shift, part=part)

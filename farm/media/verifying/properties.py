@@ -1,7 +1,7 @@
 """Properties of a video, as its header and its frames state them: the source's compared with the output's."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from av.video.frame import VideoFrame
@@ -117,7 +117,7 @@ class PropertyChanges:
     """
 
     fault: str | None = None
-    _first: tuple[dict[str, object], dict[str, object]] | None = field(default=None)
+    _first: tuple[dict[str, object], dict[str, object]] | None = None
 
     def take(self, number: int, when: Fraction, source: VideoFrame, output: VideoFrame) -> None:
         """Compare a frame at ``when`` seconds."""

@@ -1,14 +1,13 @@
 """Checks an output against the plan. Nothing is published that does not pass."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.encoding import EncoderSettings
-from farm.domain.manifest import Manifest, VideoStream
+from farm.domain.manifest import Manifest
 from farm.domain.options import ComposeOptions
 from farm.errors import VerificationError
 from farm.media.composing.containers import keeps_packets
@@ -62,7 +61,10 @@ def verify_output(
     video = probe_output(output_path).video
     with open_source(output_path) as output, open_source(source_path) as source:
         container = container_of(output)
-        _check_picture(output_video(manifest.source.video, settings), video, container, output_path)
+        want = output_video(manifest.source.video, settings)
+        for pair in (*encoding_properties(want, video), *display_properties(want, video, container)):
+            if not pair.equal:
+                raise VerificationError(f"{output_path}: {pair.difference}")
         checks = open_checks(source, output, manifest, options)
         stream = output.streams[video.index]
         assert isinstance(stream, AvVideoStream)
@@ -70,7 +72,7 @@ def verify_output(
         if keeps_packets(container):
             checker = CopiedVideo(output_path, video, stream, manifest, chunk_pts, segments)
         else:
-            checker = DecodedVideo(output_path, video, stream, _planned_times(manifest, chunk_pts), threads)
+            checker = DecodedVideo(output_path, video, stream, manifest, chunk_pts, threads)
         with reading(output_path, VerificationError, "the output cannot be decoded"):
             for packet in output.demux():
                 if packet.stream.index == video.index:  # an end-of-stream packet's own index is not set
@@ -83,18 +85,6 @@ def verify_output(
         if container in _STORES_END:
             _check_end(stream.id, manifest, output_path)
     return VerifyReport(checker.frames, checks.streams, checks.packets)
-
-
-def _planned_times(manifest: Manifest, chunk_pts: ChunkPts) -> Iterator[Fraction]:
-    """Yield the times of all frames in the output, in seconds, in order."""
-    time_base = manifest.source.video.time_base
-    return ((pts - manifest.shift) * time_base for chunk in manifest.chunks for pts in chunk_pts(chunk))
-
-
-def _check_picture(want: VideoStream, got: VideoStream, container: str, path: Path) -> None:
-    for pair in (*encoding_properties(want, got), *display_properties(want, got, container)):
-        if not pair.equal:
-            raise VerificationError(f"{path}: {pair.difference}")
 
 
 def _check_end(number: int, manifest: Manifest, path: Path) -> None:
