@@ -26,10 +26,7 @@ from farm.media.failing import reading, writing
 from farm.media.progress import Progress, no_progress, part
 
 ChunkPts = Callable[[Chunk], "array[int]"]
-
-
 _EBML = b"\x1a\x45\xdf\xa3"
-_MILLISECOND = Fraction(1, 1000)
 
 
 def joined_format(codec: str, time_base: Fraction) -> str:
@@ -39,7 +36,7 @@ def joined_format(codec: str, time_base: Fraction) -> str:
     whole milliseconds. NUT does not store colours and orientation.
     """
     if codec == "vp8":
-        return "matroska" if (time_base / _MILLISECOND).denominator == 1 else "nut"
+        return "matroska" if (time_base * 1000).denominator == 1 else "nut"
     return "mov" if codec == "prores" else "mp4"
 
 
@@ -122,9 +119,10 @@ def join_segments(
 @contextmanager
 def opened_segment(path: Path) -> Iterator[InputContainer]:
     """Open a segment; errors in the block become VerificationError."""
-    with reading(path, VerificationError, "this segment cannot be read", "it will be made again"):
-        container = open_segment(path)
-    with container, reading(path, VerificationError, "this segment cannot be read", "it will be made again"):
+    with (
+        reading(path, VerificationError, "this segment cannot be read", "it will be made again"),
+        open_segment(path) as container,
+    ):
         yield container
 
 

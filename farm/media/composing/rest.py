@@ -9,9 +9,8 @@ from av.container import InputContainer
 from farm.domain.manifest import Manifest
 from farm.domain.options import ComposeOptions
 from farm.media.composing.arguments import Tags, keeps_any_key
-from farm.media.composing.chapters import Chapter, chapters_of
 from farm.media.composing.streams import USUAL, StreamPlan, plan_streams
-from farm.media.composing.trim import Trim
+from farm.media.composing.trim import Chapter, Trim, chapters_of
 from farm.media.reading.metadata import kept, names, of_the_file
 from farm.media.reading.stream_details import stream_details
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from av.container import InputContainer
 
 from farm.domain.manifest import OtherStream
 from farm.domain.options import ComposeOptions
-from farm.media.reading.stream_details import StreamDetails
+from farm.media.reading.stream_details import StreamDetails, letters_of
 
 USUAL = ComposeOptions()
 NO_DETAILS = StreamDetails()
@@ -101,9 +104,9 @@ def holds(container: str, other: OtherStream) -> bool:
     return other.codec in _HELD[container].get(other.kind, frozenset())
 
 
-def is_made_by_muxer(letters: str | None) -> bool:
-    """Whether an output's container track is one that the MP4 muxer makes from chapters or a time code."""
-    return letters in (_TEXT, _TIMECODE)
+def made_by_muxer(output: InputContainer, path: Path) -> frozenset[int]:
+    """The streams of an output that the MP4 muxer makes from chapters or a time code."""
+    return frozenset(index for index, letters in letters_of(output, path).items() if letters in (_TEXT, _TIMECODE))
 
 
 def _made_anew(other: OtherStream, container: str, details: StreamDetails) -> bool:

@@ -96,7 +96,7 @@ class Encoder:
     ``parameters``: its option with a list of parameters, and those that are always in it; ``pool``: the parameter for
     the size of its thread pool, and the greatest size. ``one_thread``: several would show in the header.
     ``full_range``: limited range needs FFmpeg's leave. ``hdr``: None where only the container can state it
-    (:mod:`farm.media.composing.boxes`). ``rate``: the nearest rate that its header can state.
+    (:mod:`farm.media.composing.colour_boxes`). ``rate``: the nearest rate that its header can state.
     ``formats``: of a hardware encoder, the pixel formats to go by if the local FFmpeg does not have it.
     """
 

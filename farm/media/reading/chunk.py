@@ -175,8 +175,8 @@ def _check_whole(path: Path, video: VideoStream, frame: av.VideoFrame, pts: int)
 def _check_colours(path: Path, video: VideoStream, frame: av.VideoFrame) -> None:
     """Raise SourceError if a frame's colours change: the output's header states one set for all frames."""
     planned = (video.full_range, video.color_primaries, video.color_transfer, video.color_space)
-    full, *colours = frame_properties(frame).values()
-    if (full, *colours[:3]) != planned:
+    found = tuple(frame_properties(frame).values())
+    if found[: len(planned)] != planned:
         raise SourceError(
             f"{path}: the frame {_at(frame.pts or 0, video)} has other colours (or another range) than the first ones",
             hint="cut it there, and redact the parts one by one",

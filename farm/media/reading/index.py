@@ -2,7 +2,7 @@
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
@@ -133,12 +133,7 @@ class _Slices(Sequence["array[int]"]):
         return len(self._chunks)
 
     def __getitem__(self, at: int) -> "array[int]":  # type: ignore[override]  # one chunk at a time, no slices
-        return self._slice(self._chunks[at])
-
-    def __iter__(self) -> Iterator["array[int]"]:
-        return (self._slice(c) for c in self._chunks)
-
-    def _slice(self, chunk: Chunk) -> "array[int]":
+        chunk = self._chunks[at]
         return self._pts[bisect_left(self._pts, chunk.pts_start) : bisect_left(self._pts, chunk.pts_end)]
 
 

@@ -44,18 +44,22 @@ class StreamDetails:
     pictures: frozenset[int] = frozenset()
 
 
-def stream_details(source: InputContainer, path: Path, *, texts: bool = True) -> StreamDetails:
+def stream_details(source: InputContainer, path: Path, *, texts: bool) -> StreamDetails:
     """Read the details of an opened file, and with ``texts`` all of its subtitles.
 
     Raises SourceError if the file cannot be read.
     """
-    letters = sample_entries(path) if source.format.name.startswith("mov") else {}
-    by_index = {s.index: letters[s.id] for s in source.streams if s.id in letters}
     thumbnails = frozenset(s.index for s in source.streams if s.disposition & Disposition.timed_thumbnails)
     attached = {s.index: bytes(s.data or b"") for s in source.streams if isinstance(s, AttachmentStream)}
     pictures = frozenset(index for index, content in attached.items() if _PICTURE.match(content))
     placing = _placing(path) | _placing_texts(attached) if texts else frozenset[int]()
-    return StreamDetails(bool(source.chapters()), by_index, placing, thumbnails, pictures)
+    return StreamDetails(bool(source.chapters()), letters_of(source, path), placing, thumbnails, pictures)
+
+
+def letters_of(source: InputContainer, path: Path) -> dict[int, str]:
+    """The sample entry of each container track of an opened file, if it is MP4 or QuickTime. Raises SourceError."""
+    letters = sample_entries(path) if source.format.name.startswith("mov") else {}
+    return {s.index: letters[s.id] for s in source.streams if s.id in letters}
 
 
 def _placing_texts(attached: Mapping[int, bytes]) -> frozenset[int]:

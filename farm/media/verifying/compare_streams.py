@@ -13,11 +13,11 @@ from av.stream import Disposition
 
 from farm.domain.manifest import OtherStream, VideoStream
 from farm.errors import FarmError
-from farm.media.composing.streams import is_made_by_muxer
+from farm.media.composing.streams import made_by_muxer
 from farm.media.failing import reading
 from farm.media.reading.decoding import is_shown
 from farm.media.reading.opening import open_source
-from farm.media.reading.stream_details import stream_details, track_ends
+from farm.media.reading.stream_details import track_ends
 from farm.media.verifying.packets import (
     Content,
     Joined,
@@ -103,8 +103,8 @@ class FilePackets:
 def read_packets(path: Path, video: VideoStream, others: Iterable[OtherStream], kind: type[FarmError]) -> FilePackets:
     """Demux a file once; errors become ``kind``. Memory: 8 bytes per frame, 16 per packet of another stream."""
     with open_source(path) as container, reading(path, kind, "cannot be read to its end"):
-        letters = stream_details(container, path, texts=False).letters
-        streams = {o.index: _stream(container, o, made=is_made_by_muxer(letters.get(o.index))) for o in others}
+        made = made_by_muxer(container, path)
+        streams = {o.index: _stream(container, o, made=o.index in made) for o in others}
         found = FilePackets(container_of(container), list(streams.values()))
         found.metadata, found.chapters = dict(container.metadata), _chapters(container)
         for packet in container.demux():

@@ -17,17 +17,13 @@ from av.stream import Stream
 from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.errors import VerificationError
-from farm.media.composing.chapters import check_chapters
 from farm.media.composing.rest import rest_of
-from farm.media.composing.streams import USUAL, is_made_by_muxer
-from farm.media.composing.trim import Trim
+from farm.media.composing.streams import USUAL, made_by_muxer
+from farm.media.composing.trim import WHOLE, Trim, check_chapters
 from farm.media.failing import reading
-from farm.media.reading.probe import is_cover_art, kind_of
-from farm.media.reading.stream_details import stream_details
+from farm.media.reading.probe import kind_of
 from farm.media.verifying.metadata_check import check_tags
 from farm.media.verifying.packets import Content, Joined, is_cut_freely, name_of, read_packet, seconds
-
-_WHOLE = Trim()
 
 
 @dataclass(slots=True)
@@ -36,7 +32,7 @@ class _Pair:
 
     other: OtherStream
     tick: Fraction
-    trim: Trim = _WHOLE
+    trim: Trim = WHOLE
     waiting: deque[tuple[Fraction | None, bytes]] = field(default_factory=deque)
     packets: int = 0
     #: used instead of packets if containers may divide the stream anywhere
@@ -159,10 +155,8 @@ def open_checks(
 
 def _copies(output: InputContainer) -> list[Stream]:
     """The output's streams except its video and those made by the muxer."""
-    letters = stream_details(output, Path(output.name), texts=False).letters
-    made = {index for index, name in letters.items() if is_made_by_muxer(name)}
-    videos = {s.index for s in output.streams.video if not is_cover_art(s)}
-    return [s for s in output.streams if s.index not in videos and not (s.type == "data" and s.index in made)]
+    made = made_by_muxer(output, Path(output.name))
+    return [s for s in output.streams if kind_of(s) != "video" and not (s.type == "data" and s.index in made)]
 
 
 def _paired(
@@ -178,7 +172,7 @@ def _paired(
             _check_attachment(ours, copy, other)
             continue
         tick = copy.time_base or Fraction(1)
-        moved = trim if other.kind != "cover" else _WHOLE
+        moved = trim if other.kind != "cover" else WHOLE
         if not moved.whole:  # the shift is in the source's ticks, the result in the output's
             tick = max(tick, ours.time_base or Fraction(0))
         pairs[copy.index] = _Pair(other, tick, moved)
@@ -196,13 +190,11 @@ def container_of(output: InputContainer) -> str:
     name = output.format.name.split(",", maxsplit=1)[0]
     if name == "mov":
         return "mov" if output.metadata.get("major_brand", "").startswith("qt") else "mp4"
-    return "webm" if name == "matroska" and _is_webm(Path(output.name)) else name
-
-
-def _is_webm(path: Path) -> bool:
-    """Whether a Matroska file declares itself WebM in its EBML header."""
-    with reading(path, VerificationError, "the output cannot be read"), path.open("rb") as file:
-        return b"webm" in file.read(64)
+    path = Path(output.name)
+    if name == "matroska":
+        with reading(path, VerificationError, "the output cannot be read"), path.open("rb") as file:
+            return "webm" if b"webm" in file.read(64) else name  # as its EBML header says
+    return name
 
 
 def _is_filler(pair: _Pair, content: Content) -> bool:
