@@ -12,7 +12,7 @@ from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Chunk, Manifest
 from farm.domain.options import ComposeOptions, RedactOptions
 from farm.media.composing.compose import compose
-from farm.media.composing.containers import Needs, container_for, default_suffix
+from farm.media.composing.containers import Needs, container_for, default_container
 from farm.media.composing.streams import USUAL
 from farm.media.encoding.encode import SegmentWriter
 from farm.media.ffmpeg import ffmpeg_binary
@@ -67,7 +67,7 @@ class Trip:
 
     def compose(self, progress: Progress = no_progress) -> tuple[str, ...]:
         needs = Needs(self.settings.codec, self.manifest.source.video.time_base)
-        container = container_for(self.manifest.source.container, self.out.suffix, needs)
+        container = container_for(self.out.suffix, self.manifest.source.container, needs, "")
         parts = (self.source, self.manifest, self.chunk_pts, self.segments, self.settings)
         return compose(*parts, self.out, container, progress=progress, options=self.options)
 
@@ -109,7 +109,7 @@ def start(source: Path, folder: Path, threads: tuple[int, ...] = (1, 2), redact:
         report = verify_segment(path, pts[chunk.index], settings, threads=2, samples=samples)
         assert report.frames == chunk.frames
         segments.append(path)
-    suffix = default_suffix(manifest.source.container, Needs("h264", video.time_base), source.suffix)
+    _, suffix, _ = default_container(manifest.source.container, Needs("h264", video.time_base), source.suffix)
     return Trip(source, manifest, list(pts), settings, segments, folder / f"out{suffix}")
 
 

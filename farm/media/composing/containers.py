@@ -60,44 +60,38 @@ class Needs:
         return cls(video.codec, video.time_base, kept, video.matrix, video.sample_aspect, video.width)
 
 
-def container_for(source_container: str, path_suffix: str, needs: Needs, source_suffix: str = "") -> str:
-    """FFmpeg's muxer for an output: ``mp4``, ``mov``, ``matroska``, ``webm`` or ``mpegts``.
+def default_container(source_container: str, needs: Needs, source_suffix: str) -> tuple[str, str, str | None]:
+    """The default of an output: FFmpeg's muxer, the suffix, and a note if it is not the source's own container.
 
-    ``path_suffix`` of the output, or ``""`` for the default: the source's own container if it holds everything, else
-    the next that does, or, if none does, one that holds video, audio and subtitles. ``source_suffix`` distinguishes
-    QuickTime from MP4.
-    Raises OutputError for a suffix that cannot hold the video exactly, and if no container can.
+    The muxer is the source's if it holds everything, else the next that does, or, if none does, one that holds video,
+    audio and subtitles. ``source_suffix`` distinguishes QuickTime from MP4; it stays if it stands for the muxer.
+    Raises OutputError if no container holds the video exactly.
     """
-    if not path_suffix:
-        return _chosen(source_container, needs, source_suffix)
-    wanted = MUXERS.get(path_suffix.lower())
+    container = _chosen(source_container, needs, source_suffix)
+    suffix = source_suffix if MUXERS.get(source_suffix.lower()) == container else SUFFIXES[container]
+    own = _own_container(source_container, source_suffix)
+    if own == container:
+        return container, suffix, None
+    named, usual = source_suffix.lower() or source_container.split(",", maxsplit=1)[0], SUFFIXES[container]
+    if own is None:
+        note = f"the source is {named}, which is not written here; the output is {usual}, which keeps it exactly"
+    else:
+        why = _why_not(own, needs) or _why_not_streams(own, needs)
+        note = f"the source is {named}; the output is {usual}: {named} {why}"
+    return container, suffix, note
+
+
+def container_for(suffix: str, source_container: str, needs: Needs, source_suffix: str) -> str:
+    """The muxer for an output with ``suffix``: ``mp4``, ``mov``, ``matroska``, ``webm`` or ``mpegts``.
+
+    Raises OutputError, with the default suffix as a hint, if it cannot hold the video exactly.
+    """
+    wanted = MUXERS.get(suffix.lower())
     why = f"cannot hold {needs.codec} video here" if wanted is None else _why_not(wanted, needs)
     if wanted is None or why:
         other = _chosen(source_container, needs, source_suffix)
-        raise OutputError(f"an output named *{path_suffix} {why}", hint=f"use the suffix {SUFFIXES[other]}")
+        raise OutputError(f"an output named *{suffix} {why}", hint=f"use the suffix {SUFFIXES[other]}")
     return wanted
-
-
-def default_suffix(source_container: str, needs: Needs, source_suffix: str = "") -> str:
-    """The default suffix (``.mp4``) of an output: the source's own if it stands for the right container."""
-    container = container_for(source_container, "", needs, source_suffix)
-    return source_suffix if MUXERS.get(source_suffix.lower()) == container else SUFFIXES[container]
-
-
-def container_note(source_container: str, needs: Needs, source_suffix: str, container: str) -> str | None:
-    """A note on why an output is not in the source's container; None if it is.
-
-    ``container``: the choice of :func:`container_for` without a suffix.
-    """
-    own = _own_container(source_container, source_suffix)
-    if own == container:
-        return None
-    named = source_suffix.lower() or source_container.split(",", maxsplit=1)[0]
-    suffix = SUFFIXES[container]
-    if own is None:
-        return f"the source is {named}, which is not written here; the output is {suffix}, which keeps it exactly"
-    why = _why_not(own, needs) or _why_not_streams(own, needs)
-    return f"the source is {named}; the output is {suffix}: {named} {why}"
 
 
 def keeps_packets(container: str) -> bool:

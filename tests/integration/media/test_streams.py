@@ -12,7 +12,7 @@ from farm.errors import OutputError, VerificationError
 from farm.media import ffmpeg as ffmpeg_program
 from farm.media.composing import compose as composing
 from farm.media.composing.arguments import compose_arguments
-from farm.media.composing.containers import Needs, container_for
+from farm.media.composing.containers import Needs, default_container
 from farm.media.composing.trim import Trim
 from tests.integration.rich import metadata, packets, part, picture, rich, subtitles
 from tests.integration.trips import PICTURE, X264, Rendered, Trip, start, with_sound
@@ -121,7 +121,7 @@ def test_webm_stays_webm(render: Rendered, tmp_path: Path) -> None:
     trip = start(source, tmp_path)
     video = trip.manifest.source.video
     needs = Needs.of(video, trip.manifest.source.others)
-    assert container_for("matroska,webm", "", needs, ".webm") == "webm"
+    assert default_container("matroska,webm", needs, ".webm") == ("webm", ".webm", None)
     trip = replace(trip, out=tmp_path / "out.webm")
     assert trip.compose() == ()
     trip.verify()

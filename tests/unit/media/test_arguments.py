@@ -11,12 +11,13 @@ from farm.domain.manifest import OtherStream, Source, VideoStream
 from farm.domain.options import ComposeOptions, RedactOptions
 from farm.errors import OutputError
 from farm.media.composing.arguments import ComposeInputs, CoverArt, Tags, compose_arguments
-from farm.media.composing.containers import MUXERS, Needs, container_for, container_note, default_suffix, refuse_loss
+from farm.media.composing.containers import MUXERS, Needs, container_for, default_container, refuse_loss
 from farm.media.composing.streams import plan_streams
 from farm.media.composing.trim import Trim
 from farm.media.reading.stream_details import StreamDetails
 from tests.planned import settings_of
 
+MS, TICK = Fraction(1, 1000), Fraction(1, 15360)
 AAC = OtherStream(1, "audio", "aac")
 TEXT = OtherStream(2, "subtitle", "mov_text")
 
@@ -105,21 +106,22 @@ def test_settings_close_gops_and_keep_the_picture(codec: str) -> None:
         ("mov,mp4,m4a,3gp,3g2,mj2", ".mp4", Fraction(1, 15360), "mp4", ".mp4"),
         ("mov,mp4,m4a,3gp,3g2,mj2", ".mov", Fraction(1, 600), "mov", ".mp4"),
         ("matroska,webm", ".mkv", Fraction(1, 1000), "matroska", ".mkv"),
-        ("matroska,webm", "", Fraction(1, 1000), "matroska", ".mkv"),
-        ("mpegts", "", Fraction(1, 90000), "mpegts", ".ts"),
-        ("avi", "", Fraction(1, 25), "matroska", ".mkv"),  # 40 ms
-        ("avi", "", Fraction(1001, 24000), "mov", ".mov"),  # no whole milliseconds: Matroska would round
-        ("flv", "", Fraction(1, 1000), "matroska", ".mkv"),
+        ("mpegts", None, Fraction(1, 90000), "mpegts", ".ts"),
+        ("avi", None, Fraction(1, 25), "matroska", ".mkv"),  # 40 ms
+        ("avi", None, Fraction(1001, 24000), "mov", ".mov"),  # no whole milliseconds: Matroska would round
+        ("flv", None, Fraction(1, 1000), "matroska", ".mkv"),
     ],
 )
-def test_containers(source: str, suffix: str, time_base: Fraction, container: str, default: str) -> None:
-    assert container_for(source, suffix, Needs("h264", time_base)) == container
-    assert default_suffix(source, Needs("h264", time_base)) == default
+def test_containers(source: str, suffix: str | None, time_base: Fraction, container: str, default: str) -> None:
+    needs = Needs("h264", time_base)
+    usual, found, _ = default_container(source, needs, "")
+    assert found == default
+    assert (usual if suffix is None else container_for(suffix, source, needs, "")) == container
 
 
 def test_a_source_s_own_suffix_is_kept_where_it_fits() -> None:
-    assert default_suffix("mov,mp4,m4a,3gp,3g2,mj2", Needs("h264", Fraction(1, 600)), ".MOV") == ".MOV"
-    assert default_suffix("matroska,webm", Needs("h264", Fraction(1, 1000)), ".webm") == ".mkv"
+    assert default_container("mov,mp4,m4a,3gp,3g2,mj2", Needs("h264", Fraction(1, 600)), ".MOV")[1] == ".MOV"
+    assert default_container("matroska,webm", Needs("h264", MS), ".webm")[1] == ".mkv"
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,7 @@ def test_a_source_s_own_suffix_is_kept_where_it_fits() -> None:
 )
 def test_a_suffix_that_cannot_hold_the_video_is_refused_with_one_that_can(suffix: str, time_base: Fraction) -> None:
     with pytest.raises(OutputError) as caught:
-        container_for("mov,mp4", suffix, Needs("h264", time_base))
+        container_for(suffix, "mov,mp4", Needs("h264", time_base), "")
     assert ".mp4" in (caught.value.hint or "")
 
 
@@ -189,9 +191,6 @@ def test_thumbnails_of_the_video_and_texts_with_places_are_left_out() -> None:
     assert kept.kept == (TEXT,)
 
 
-MS, TICK = Fraction(1, 1000), Fraction(1, 15360)
-
-
 @pytest.mark.parametrize(
     ("other", "container", "time_base", "hint"),
     [
@@ -244,16 +243,15 @@ PCM, OPUS = OtherStream(1, "audio", "pcm_s16le"), OtherStream(1, "audio", "opus"
     ],
 )
 def test_the_next_container_that_holds_everything(source: str, suffix: str, needs: Needs, container: str) -> None:
-    assert container_for(source, "", needs, suffix) == container
-    note = container_note(source, needs, suffix, container)
+    found, usual, note = default_container(source, needs, suffix)
+    assert found == MUXERS[usual] == container
     assert (note is None) == (MUXERS.get(suffix) == container)
     assert note is None or note.startswith(f"the source is {suffix}; the output is ") or "not written here" in note
-    assert MUXERS[default_suffix(source, needs, suffix)] == container
 
 
 def test_times_that_no_container_keeps_are_refused() -> None:
     with pytest.raises(OutputError, match="no container") as caught:
-        container_for("avi", "", Needs("vp8", Fraction(1001, 24000)))
+        default_container("avi", Needs("vp8", Fraction(1001, 24000)), "")
     assert "--codec h264" in (caught.value.hint or "")
 
 
