@@ -16,8 +16,7 @@ from farm.domain.options import ComposeOptions
 from farm.errors import OutputError, SourceError, VerificationError
 from farm.media.composing.arguments import ComposeInputs, CoverArt, Ending, Tags, compose_arguments
 from farm.media.composing.remux import ChunkPts, join_segments
-from farm.media.composing.rest import Rest, rest_of
-from farm.media.composing.streams import USUAL
+from farm.media.composing.streams import USUAL, Rest, rest_of
 from farm.media.composing.trim import Trim, ffmetadata
 from farm.media.failing import reading, writing
 from farm.media.ffmpeg import TOO_SMALL, run_ffmpeg
