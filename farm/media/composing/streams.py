@@ -18,9 +18,7 @@ NO_DETAILS = StreamDetails()
 _COVER_CODECS = frozenset({"mjpeg", "png", "bmp"})
 _HELD: dict[str, dict[str, frozenset[str]]] = {
     "mp4": {
-        "audio": frozenset(
-            {"aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "dts", "truehd", "vorbis"},
-        ),
+        "audio": frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "dts", "truehd", "vorbis"}),
         "subtitle": frozenset({"mov_text", "dvd_subtitle"}),
         "cover": _COVER_CODECS,
     },

@@ -115,7 +115,10 @@ class SegmentWriter:
         if self._settings.fields != "progressive" and not arranged.interlaced_frame:
             arranged = self._fields(arranged)
         # times count from the chunk's first frame; the caller's frame gets its own back
-        arranged.pts, arranged.time_base = self._encoder_time(time - self._first), self._clock
+        arranged.pts, arranged.time_base = time - self._first, self._clock
+        if self._settings.counted:
+            self._counted.append(arranged.pts)
+            arranged.pts = self.frames
         self.frames += 1
         try:
             with writing(self.path):
@@ -149,12 +152,6 @@ class SegmentWriter:
         labelled = self._setfield.pull()
         assert isinstance(labelled, VideoFrame)
         return labelled
-
-    def _encoder_time(self, ticks: int) -> int:
-        if not self._settings.counted:
-            return ticks
-        self._counted.append(ticks)
-        return self.frames
 
     def _time(self, frame: VideoFrame) -> int:
         """A frame's pts. Raises VerificationError for a frame that does not fit the segment."""

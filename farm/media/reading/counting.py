@@ -29,21 +29,13 @@ def counted_frames(path: Path, video: VideoStream, threads: int = 1, *, numbered
     ``numbered``: see :func:`farm.media.reading.decoding.decoded`.
     Raises SourceError, and FFmpegError for frames that cannot be decoded.
     """
-    times = _times(path, video)
+    times = iter(_times(path, video))
     with open_video(path, video, threads) as (container, stream):
-        for frame, time in _numbered(path, decoded(container, stream, numbered=numbered), times):
-            frame.pts = time
-            frame.time_base = video.time_base
+        for frame in decoded(container, stream, numbered=numbered):
+            frame.pts, frame.time_base = next(times, None), video.time_base
+            if frame.pts is None:
+                raise SourceError(f"{path}: holds more pictures than times for them", hint=CUT_HINT)
             yield frame
-
-
-def _numbered(path: Path, frames: Iterator[VideoFrame], times: Iterable[int]) -> Iterator[tuple[VideoFrame, int]]:
-    left = iter(times)
-    for frame in frames:
-        time = next(left, None)
-        if time is None:
-            raise SourceError(f"{path}: holds more pictures than times for them", hint=CUT_HINT)
-        yield frame, time
 
 
 def _times(path: Path, video: VideoStream) -> Iterable[int]:

@@ -153,16 +153,11 @@ def _landing(path: Path, video: VideoStream, chunk: Chunk, wanted: int) -> float
         with open_video(path, video) as (container, stream):
             try:
                 seek(container, stream, video, chunk, earlier)
-                with closing(_keys(container, stream)) as keys:
+                keys = (p.pts for p in packets(container, stream) if p.is_keyframe and p.pts is not None)
+                with closing(keys):
                     key = next(keys, None)
             except av.error.FFmpegError:
                 continue
             if key is not None and key <= wanted:
                 return earlier
     return None
-
-
-def _keys(container: InputContainer, stream: av.VideoStream) -> Generator[int, None, None]:
-    for packet in packets(container, stream):
-        if packet.is_keyframe and packet.pts is not None:
-            yield packet.pts

@@ -157,12 +157,9 @@ def _refuse_stream(container: InputContainer, stream: AvVideoStream, path: Path,
 def _first_frames(container: InputContainer, stream: AvVideoStream, path: Path) -> tuple[list[VideoFrame], bool]:
     """The first frames, and whether they were decoded without an error."""
     errors: list[Exception] = []
-
-    def tell(_: int | None, error: Exception) -> None:
-        errors.append(error)
-
     set_up_decoder(stream, 1, {})
-    frames = list(islice(decoded(container, stream, damage=tell, most=_FIRST_PACKETS), _FIRST_FRAMES))
+    found = decoded(container, stream, damage=lambda _, error: errors.append(error), most=_FIRST_PACKETS)
+    frames = list(islice(found, _FIRST_FRAMES))
     if not frames:
         why = f": {reason(errors[0])}" if errors else ""
         raise SourceError(f"{path}: no frame of it can be decoded{why}", hint="is it complete?")

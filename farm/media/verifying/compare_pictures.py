@@ -1,6 +1,6 @@
 """Compares an output's pictures with the source's, block by block: which were changed, and the quality of the rest."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import inf
@@ -93,7 +93,9 @@ class Pictures:
                 self._fault(number, when, "the source's frame cannot be decoded, and it is not black")
             self._before = None
             return
-        window = self._window(when, peak)
+        if not self.windows or when >= self.windows[-1].start + WINDOW:
+            self.windows.append(Window(when, peak=peak))
+        window = self.windows[-1]
         window.frames += 1
         colours = _colours_changed(want, got, layout, _error(self._changed - _COLOUR, peak))
         self._compare(number, when, want[0], got[0], window, colours)
@@ -151,15 +153,6 @@ class Pictures:
         self.wrong_frames += 1
         if len(self.wrong) < 3:
             self.wrong.append(f"frame {number} at {seconds(when)}: {what}")
-
-    def _window(self, when: Fraction, peak: int) -> Window:
-        if not self.windows or when >= self.windows[-1].start + WINDOW:
-            self.windows.append(Window(when, peak=peak))
-        return self.windows[-1]
-
-    def bad_windows(self) -> Iterator[Window]:
-        """Windows whose unchanged rest is below the lowest PSNR."""
-        return (w for w in self.windows if w.psnr is not None and w.psnr < self.lowest)
 
     @property
     def changed(self) -> float:

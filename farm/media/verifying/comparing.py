@@ -232,10 +232,8 @@ def _pictures(
     threads: int,
 ) -> None:
     """Decode both in lockstep."""
-    number = 0
-    fault = None
-    changes = PropertyChanges()
-    frames = source.decoded()
+    number, fault = 0, None
+    changes, frames = PropertyChanges(), source.decoded()
     with closing(frames), open_video(output, video, threads, STRICT) as opened:
         ahead = next(frames, None)
         try:
@@ -268,8 +266,10 @@ def _summed(result: Comparison, pictures: Pictures) -> None:
     faults = [*pictures.wrong]
     if pictures.wrong_frames > len(pictures.wrong):
         faults.append(f"and {pictures.wrong_frames - len(pictures.wrong)} more frames")
-    faults += [f"from {seconds(w.start)} on its PSNR is {w.psnr:.1f} dB" for w in list(pictures.bad_windows())[:3]]
-    worst = min((w.psnr for w in pictures.windows if w.psnr is not None), default=inf)
+    rated = [(w.start, w.psnr) for w in pictures.windows if w.psnr is not None]
+    bad = [f"from {seconds(start)} on its PSNR is {psnr:.1f} dB" for start, psnr in rated if psnr < pictures.lowest]
+    faults += bad[:3]
+    worst = min((psnr for _, psnr in rated), default=inf)
     good = "what was not changed is equal"
     if pictures.psnr is None:
         good = "nothing is left to be compared"
