@@ -49,7 +49,7 @@ def _compose(path: Path, plan: Plan, threads: int, report: Report, spent: Spent)
         with spent.part("verify"):
             verified = verify_output(*parts, path, paths, settings, options, threads=threads, progress=verifying)
     plan.check_source()
-    return verified.frames
+    return verified
 
 
 def _write_pictures(path: Path, plan: Plan, _: int, report: Report, spent: Spent) -> int:

@@ -72,7 +72,7 @@ class ComposeInputs:
     source: Source
     kept: tuple[OtherStream, ...]
     covers: tuple[CoverArt, ...] = ()
-    dispositions: tuple[tuple[int, str], ...] = ()
+    dispositions: Mapping[int, str] = field(default_factory=dict)
     rates: tuple[int, ...] = ()
     chapters: bool | Path = True
     codec: str = "h264"
@@ -165,11 +165,10 @@ def _stream_settings(
 ) -> dict[str, object]:
     """Metadata, dispositions and times of each stream; ``number`` is the source's among ffmpeg's inputs."""
     settings: dict[str, object] = {}
-    flags = dict(inputs.dispositions)
     for place, other in enumerate(order):
         index = inputs.source.video.index if other is None else other.index
         settings |= _metadata(f":s:{place}", f"{number}:s:{index}", inputs.tags.get(index))
-        settings[f"disposition:{place}"] = flags.get(index) or "0"
+        settings[f"disposition:{place}"] = inputs.dispositions.get(index) or "0"
         if other is None and inputs.codec == "hevc" and container in ("mp4", "mov"):
             settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other
         if other is None and inputs.ending is not None:

@@ -126,7 +126,10 @@ def _inputs(
             source=manifest.source,
             kept=tuple(o for o in rest.plan.kept if o not in attached),
             covers=tuple(_covers(opened, attached, rest.tags, folder)),
-            dispositions=tuple((s.index, _flags(s.disposition)) for s in opened.streams),
+            dispositions={
+                s.index: "+".join(flag.name or "" for flag in Disposition if flag in s.disposition)
+                for s in opened.streams
+            },
             rates=tuple(s.time_base.denominator for s in opened.streams.audio if s.time_base),
             chapters=_chapters(rest, folder),
             codec=codec,
@@ -144,11 +147,6 @@ def _chapters(rest: Rest, folder: Path) -> bool | Path:
     path = folder / "chapters.txt"
     path.write_text(ffmetadata(rest.chapters), encoding="utf-8")
     return path
-
-
-def _flags(disposition: Disposition) -> str:
-    """Dispositions in FFmpeg's notation, for example ``default+forced``."""
-    return "+".join(flag.name or "" for flag in Disposition if flag in disposition)
 
 
 def _covers(

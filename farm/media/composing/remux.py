@@ -49,7 +49,7 @@ def open_segment(path: Path) -> InputContainer:
 
 def segment_packets(path: Path) -> Iterator["Packet[AvVideoStream]"]:
     """Yield a segment's packets in decoding order; their times are ticks from the chunk's first frame."""
-    with opened_segment(path) as container:
+    with _opened_segment(path) as container:
         for packet in container.demux(container.streams.video[0]):
             if packet.pts is not None:
                 yield packet
@@ -64,7 +64,7 @@ def reorder_depth(pts: Sequence[int]) -> int:
     return max((at - rank[value] for at, value in enumerate(pts)), default=0)
 
 
-def video_reorder_depth(segments: Sequence[Path], progress: Progress = no_progress) -> int:
+def _video_reorder_depth(segments: Sequence[Path], progress: Progress) -> int:
     """The largest reorder depth of all segments of a video."""
     depth = done = 0
     for segment in segments:
@@ -103,21 +103,25 @@ def join_segments(
     if not manifest.chunks or len(segments) != len(manifest.chunks):
         raise VerificationError(f"{len(segments)} segments for {len(manifest.chunks)} chunks")
     shown = (value - manifest.shift for chunk in manifest.chunks for value in chunk_pts(chunk))
-    times = decode_times(shown, video_reorder_depth(segments, part(progress, manifest.frames, 0, 2)))
+    times = decode_times(shown, _video_reorder_depth(segments, part(progress, manifest.frames, 0, 2)))
     joining = part(progress, manifest.frames, 1, 2)
-    with opened_segment(segments[0]) as first, writing(out):
+    with _opened_segment(segments[0]) as first, writing(out):
         joiner = _Joiner(out, first.streams.video[0], manifest, times, joining)
     with closing(joiner):
         for chunk, segment in zip(manifest.chunks, segments, strict=True):
-            with opened_segment(segment) as opened:
+            with _opened_segment(segment) as opened:
                 template = opened.streams.video[0]
-                joiner.check_same(template, segment)
+                if _header(template) != joiner.header:  # the output has one for all
+                    raise VerificationError(
+                        f"{segment}: was encoded with other parameters than the first segment",
+                        hint="were all workers of this job of the same version?",
+                    )
                 joiner.add(chunk, chunk_pts(chunk), opened.demux(template), segment)
         joiner.finish()
 
 
 @contextmanager
-def opened_segment(path: Path) -> Iterator[InputContainer]:
+def _opened_segment(path: Path) -> Iterator[InputContainer]:
     """Open a segment; errors in the block become VerificationError."""
     with (
         reading(path, VerificationError, "this segment cannot be read", "it will be made again"),
@@ -154,7 +158,7 @@ class _Joiner:
         self._total = manifest.frames
         self._end = manifest.chunks[-1].pts_end - manifest.shift
         self._times = times
-        self._header = _header(template)
+        self.header = _header(template)
         self._format = joined_format(template.codec_context.codec.canonical_name, self._video.time_base)
         options = muxer_options(self._video.time_base) if self._format in {"mp4", "mov"} else {}
         self._container = av.open(str(out), "w", format=self._format, container_options=options)
@@ -167,14 +171,6 @@ class _Joiner:
             self._stream.codec_context.sample_aspect_ratio = self._video.sample_aspect
         if self._video.matrix is not None:
             self._stream.set_display_matrix(list(self._video.matrix))
-
-    def check_same(self, template: AvVideoStream, segment: Path) -> None:
-        """Raise VerificationError unless a segment has the first one's parameter sets: they share one header."""
-        if _header(template) != self._header:
-            raise VerificationError(
-                f"{segment}: was encoded with other parameters than the first segment",
-                hint="were all workers of this job of the same version?",
-            )
 
     def add(self, chunk: Chunk, pts: "array[int]", packets: Iterator["Packet[Any]"], segment: Path) -> None:
         """Append a segment whose frames must be exactly ``pts``."""

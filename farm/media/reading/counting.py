@@ -11,7 +11,7 @@ from farm.domain.manifest import VideoStream
 from farm.errors import SourceError
 from farm.media.failing import reading
 from farm.media.reading.decoding import decoded, open_video, packets
-from farm.media.reading.frame_index import FrameIndex, usual_duration
+from farm.media.reading.frame_index import SAME_TIME, FrameIndex, usual_duration
 from farm.media.reading.integrity import CUT_HINT, check_complete
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import BARE
@@ -54,10 +54,7 @@ def _times(path: Path, video: VideoStream) -> Iterable[int]:
                 dts.append(packet.dts)
     times = sorted(pts if len(pts) >= len(dts) else dts)
     if len(set(times)) != len(times):
-        raise SourceError(
-            f"{path}: two frames have the same time",
-            hint="give each its own first, for example: ffmpeg -i IN -fps_mode cfr -c:a copy OUT.mkv",
-        )
+        raise SourceError(f"{path}: two frames have the same time", hint=SAME_TIME)
     if times and times[0] < 0:
         raise SourceError(f"{path}: its first frame is at a negative time, {times[0]} ticks")
     return array("q", times)

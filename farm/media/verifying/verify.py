@@ -1,7 +1,6 @@
 """Checks an output against the plan. Nothing is published that does not pass."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from av.video.stream import VideoStream as AvVideoStream
@@ -28,15 +27,6 @@ from farm.media.verifying.verify_video import CopiedVideo, DecodedVideo, Video
 _STORES_END = frozenset({"mp4", "mov"})
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyReport:
-    """The numbers of compared video frames, other streams and their packets."""
-
-    frames: int
-    other_streams: int
-    other_packets: int
-
-
 def verify_output(
     source_path: Path,
     manifest: Manifest,
@@ -48,9 +38,10 @@ def verify_output(
     *,
     threads: int = 1,
     progress: Progress = no_progress,
-) -> VerifyReport:
+) -> int:
     """Read an output once, together with its segments and the source's other streams, in constant memory.
 
+    Returns the number of video frames.
     The segments were encoded with ``settings``, and decoded in full when they were written. If the container rewrites
     packets, the output's video is decoded in full, with ``threads``. Raises VerificationError naming the property and
     the place: frame count, every pts (the source's, less the manifest's shift), dts (strictly rising, not after pts),
@@ -84,7 +75,7 @@ def verify_output(
         checks.end()
         if container in _STORES_END:
             _check_end(stream.id, manifest, output_path)
-    return VerifyReport(checker.frames, checks.streams, checks.packets)
+    return checker.frames
 
 
 def _check_end(number: int, manifest: Manifest, path: Path) -> None:

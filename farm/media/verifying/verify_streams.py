@@ -75,16 +75,6 @@ class StreamCheck:
         chosen = [source.streams[i] for i in self._by_source]
         self._source: Iterator[Packet[Any]] = source.demux(chosen) if chosen else iter(())
 
-    @property
-    def streams(self) -> int:
-        """Number of compared streams."""
-        return len(self._pairs)
-
-    @property
-    def packets(self) -> int:
-        """Number of packets compared so far."""
-        return sum(pair.packets for pair in self._pairs.values())
-
     def take(self, packet: "Packet[Any]") -> None:
         """Compare a packet of the output with the next one of the source's stream."""
         index = packet.stream.index  # an end marker's own is not set

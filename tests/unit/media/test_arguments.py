@@ -33,7 +33,7 @@ def video(index: int = 0, codec: str = "h264", pix_fmt: str = "yuv420p") -> Vide
 def inputs(*kept: OtherStream, index: int = 0, covers: tuple[CoverArt, ...] = ()) -> ComposeInputs:
     source = Source("/there/in.mp4", 1, 1, "d", "mov", video(index), kept)
     return ComposeInputs(
-        Path("/w/video.mp4"), Path("/here/in.mp4"), source, kept, covers, ((0, "default"), (1, "forced")), (48000,)
+        Path("/w/video.mp4"), Path("/here/in.mp4"), source, kept, covers, {0: "default", 1: "forced"}, (48000,)
     )
 
 
