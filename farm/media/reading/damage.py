@@ -104,7 +104,7 @@ class Scout:
         with open_video(path, self._video) as (container, stream):
             seek(container, stream, self._video, chunk, self.earlier)
             last = None
-            for frame in decoded(container, stream, sent=self._sent, damage=self._damage):
+            for frame in decoded(container, stream, sent=self._sent, damage=lambda number, _: self._mark(number)):
                 if frame.pts is not None and (last is None or frame.pts > last):
                     last = frame.pts
                     self._judge(last, frame)
@@ -120,11 +120,10 @@ class Scout:
         if packet.pts is not None and not packet.is_discard and is_shown(self._video.codec, packet):
             self._waiting[packet.pts] = number
 
-    def _damage(self, number: int | None, _: Exception) -> None:
-        if number is not None:
-            self._mark(number)
-
-    def _mark(self, number: int) -> None:
+    def _mark(self, number: int | None) -> None:
+        """Note that packet ``number`` is damaged. None: reading failed, which damages no packet that was read."""
+        if number is None:
+            return
         group = self._groups[self._group_of(number)]
         group.damaged = number if group.damaged is None else min(group.damaged, number)
 

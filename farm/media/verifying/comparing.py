@@ -195,11 +195,8 @@ def _streams(result: Comparison, read: Source, output: FilePackets, shift: Fract
         "; ".join(streams.wrong) or None,
         f"{streams.packets} packets of {streams.same} other streams are the source's",
     )
-    if streams.lost or streams.unsaid:
-        lines = ([f"the output lacks {', '.join(streams.lost)}"] if streams.lost else []) + list(streams.unsaid)
-        result.say("streams", DIFFERS, "; ".join(lines))
-    else:
-        result.say("streams", OK, "the output has every stream of the source")
+    lines = [*([f"the output lacks {', '.join(streams.lost)}"] if streams.lost else []), *streams.unsaid]
+    result.say("streams", DIFFERS if lines else OK, "; ".join(lines) or "the output has every stream of the source")
     if part:
         return
     if source.chapters == output.chapters:
@@ -279,8 +276,8 @@ def _summed(result: Comparison, pictures: Pictures) -> None:
     if pictures.black:
         first = seconds(pictures.black[0])
         result.say("black", DIFFERS, f"{len(pictures.black)} frames are wholly black, the first at {first}")
-    share = f"{pictures.changed * 100:.2f} % of the picture was changed, in {pictures.changed_frames} frames"
     if pictures.changed_frames or pictures.black:
+        share = f"{pictures.changed * 100:.2f} % of the picture was changed, in {pictures.changed_frames} frames"
         result.say("redaction", OK, share)
     else:
         result.say("redaction", DIFFERS, "0 % changed: no part of any picture was changed. Is there a face in it?")

@@ -4,7 +4,7 @@ If the times fit at several places, as they do at a constant rate, the place who
 """
 
 from array import array
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
@@ -87,16 +87,12 @@ def thumbnails_of(source: PlannedFrames, output: Path, video: VideoStream) -> Th
         seen = {pts: thumbnail_of(frame) for pts, frame in source.decoded()}
         nothing = np.zeros((_SIDE, _SIDE), np.float16)
         ours = np.stack([seen.get(pts, nothing) for pts in source.planned])
-        return ours, np.stack(list(_thumbnails(output, video, frozenset(places))))
+        chosen = frozenset(places)
+        with open_video(output, video, options={}) as opened, reading(output, VerificationError, "cannot be decoded"):
+            theirs = [thumbnail_of(frame) for number, frame in enumerate(decoded(*opened)) if number in chosen]
+        return ours, np.array(theirs)  # also if there are none
 
     return thumbnails
-
-
-def _thumbnails(path: Path, video: VideoStream, places: frozenset[int]) -> Iterator[Thumbnail]:
-    with open_video(path, video, options={}) as opened, reading(path, VerificationError, "cannot be decoded"):
-        for number, frame in enumerate(decoded(*opened)):
-            if number in places:
-                yield thumbnail_of(frame)
 
 
 def thumbnail_of(frame: VideoFrame) -> Thumbnail:

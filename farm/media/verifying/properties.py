@@ -13,8 +13,6 @@ from farm.media.encoding.holding import LIKE_BT601, ONE_MATRIX
 from farm.media.reading.picture import frame_properties
 from farm.media.verifying.packets import seconds
 
-#: Containers that keep a display matrix number by number; the others keep the orientation.
-_MATRIX = frozenset({"mp4", "mov"})
 _IDENTITY: Matrix = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
 
 
@@ -64,7 +62,7 @@ def display_properties(want: VideoStream, got: VideoStream, container: str) -> I
     """
     yield Property("sample aspect", want.sample_aspect or Fraction(1), got.sample_aspect or Fraction(1))
     yield Property("orientation", want.orientation, got.orientation)
-    if container in _MATRIX:
+    if container in ("mp4", "mov"):
         yield Property("display matrix", _matrix(want), _matrix(got))
     yield Property("field order", want.fields, got.fields)
     yield Property("colour range", is_full(want), is_full(got))

@@ -23,9 +23,6 @@ from farm.media.verifying.properties import display_properties, encoding_propert
 from farm.media.verifying.verify_streams import container_of, open_checks
 from farm.media.verifying.verify_video import CopiedVideo, DecodedVideo, Video
 
-#: Containers that store how long the last frame is shown.
-_STORES_END = frozenset({"mp4", "mov"})
-
 
 def verify_output(
     source_path: Path,
@@ -73,7 +70,7 @@ def verify_output(
                 progress(checker.frames)
         checker.end()
         checks.end()
-        if container in _STORES_END:
+        if container in ("mp4", "mov"):  # the others do not store it
             _check_end(stream.id, manifest, output_path)
     return checker.frames
 
