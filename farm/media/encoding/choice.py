@@ -47,7 +47,7 @@ _CHROMA_LOCATIONS = {1: "left", 2: "center", 3: "topleft", 4: "top", 5: "bottoml
 def encoder_settings(
     video: VideoStream, redact: RedactOptions, available: AbstractSet[str]
 ) -> tuple[EncoderSettings, tuple[str, ...]]:
-    """The settings for a video, and notes on the choice for the person.
+    """The settings for a video, and notes on the choice for the user.
 
     The encoder is of the video's own codec family if that holds the video exactly, or what the user chose.
     ``available``: names of the encoders that workers have.
@@ -85,7 +85,7 @@ def encoder_settings(
 
 
 def at_rate(settings: EncoderSettings, rate: Fraction | None) -> EncoderSettings:
-    """The settings for another average frame rate, which only demuxing the whole source tells for sure."""
+    """The settings for another average frame rate, which is known exactly once the whole source is demuxed."""
     return replace(settings, rate=ENCODERS[settings.encoder].clock_rate(rate))
 
 
@@ -201,15 +201,15 @@ class _Choice:
         return "use " + " or ".join(f"--codec {codec}" for codec in able)
 
 
-def _matrix(encoder: Encoder, pix_fmt: str, said: int) -> int:
-    """The colour matrix that a stream names.
+def _matrix(encoder: Encoder, pix_fmt: str, color_space: int) -> int:
+    """The colour matrix that the stream's header states, for a video of ``color_space``.
 
     Decoders know RGB samples by the matrix 0 alone. JPEG and VP8 have one matrix and do not name it.
     """
     pixels = pixel_format(pix_fmt)
     if pixels and pixels.family == "rgb" and encoder.family in {"h264", "hevc", "vp9"}:
         return 0
-    return BT601 if encoder.family in ONE_MATRIX else said
+    return BT601 if encoder.family in ONE_MATRIX else color_space
 
 
 def _options(encoder: Encoder, video: VideoStream, redact: RedactOptions) -> dict[str, str]:

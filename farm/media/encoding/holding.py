@@ -73,7 +73,7 @@ def _codec(name: str) -> av.Codec | None:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Standard error of the whole process goes nowhere: drivers write to it without FFmpeg's log."""
+    """Discard standard error of the whole process: drivers write to it without FFmpeg's log."""
     kept = os.dup(2)
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)

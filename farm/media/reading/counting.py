@@ -1,4 +1,4 @@
-"""Times of frames whose container does not say when they are shown: the n-th picture gets the n-th time."""
+"""Times of frames whose container does not state them: the n-th picture gets the n-th time."""
 
 from array import array
 from collections.abc import Iterable, Iterator

@@ -18,7 +18,7 @@ from farm.errors import SourceError
 from farm.media.failing import reading
 from farm.media.reading.boxes import boxes
 
-#: What a person can do about a file that is cut off or damaged.
+#: The hint for a file that is cut off or damaged.
 CUT_HINT = "copy or download it again; a recorder may be able to repair it"
 _SEGMENT = 0x18538067
 _CLUSTER = 0x1F43B675

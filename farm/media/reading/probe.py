@@ -39,7 +39,7 @@ class Probe:
 
     ``size`` (bytes) and ``mtime_ns``: the file's when it was probed. ``container``: FFmpeg's name. ``first``: the first
     decoded frame's pts, None if frames have none. ``empty``: indices of video streams that hold nothing, ``notes``:
-    lines for the person.
+    lines for the user.
     """
 
     path: Path
