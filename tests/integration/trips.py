@@ -18,6 +18,7 @@ from farm.media.encoding.encode import SegmentWriter
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.progress import Progress, no_progress
 from farm.media.reading.opening import open_source
+from farm.media.verifying.comparing import Comparison
 from farm.media.verifying.fidelity import Samples
 from farm.media.verifying.verify import verify_output
 from farm.media.verifying.verify_segment import verify_segment
@@ -110,6 +111,11 @@ def start(source: Path, folder: Path, threads: tuple[int, ...] = (1, 2), redact:
         segments.append(path)
     _, suffix, _ = default_container(manifest.source.container, Needs("h264", video.time_base), source.suffix)
     return Trip(source, manifest, list(pts), settings, segments, folder / f"out{suffix}")
+
+
+def verdicts(found: Comparison, verdict: str = "failed") -> dict[str, str]:
+    """The findings with a verdict: their texts by name."""
+    return {f.name: f.text for f in found.findings if f.verdict == verdict}
 
 
 def ffmpeg(first: Path, *arguments: str | Path) -> None:

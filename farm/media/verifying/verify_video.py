@@ -25,9 +25,12 @@ _HVCC_ARRAYS = 22  # bytes before the number of arrays in an HEVCDecoderConfigur
 
 
 class Video(ABC):
-    """The checks of packets and frames that both kinds of check share."""
+    """The checks of packets and frames that both kinds of check share. ``stream``: the output's."""
 
-    def __init__(self, path: Path, video: VideoStream, manifest: Manifest) -> None:
+    def __init__(
+        self, path: Path, video: VideoStream, stream: AvVideoStream, manifest: Manifest, threads: int = 1
+    ) -> None:
+        set_up_decoder(stream, threads, UNDAMAGED)
         self.path = path
         self.video = video
         self._tick, self._shift = manifest.source.video.time_base, manifest.shift
@@ -106,9 +109,8 @@ class DecodedVideo(Video):
         chunk_pts: ChunkPts,
         threads: int,
     ) -> None:
-        super().__init__(path, video, manifest)
+        super().__init__(path, video, stream, manifest, threads)
         self._planned = (self.when(pts) for chunk in manifest.chunks for pts in chunk_pts(chunk))
-        set_up_decoder(stream, threads, UNDAMAGED)
 
     def take(self, packet: "Packet[Any]") -> None:
         """See :meth:`Video.take`."""
@@ -158,13 +160,12 @@ class CopiedVideo(Video):
         chunk_pts: ChunkPts,
         segments: Sequence[Path],
     ) -> None:
-        super().__init__(path, video, manifest)
+        super().__init__(path, video, stream, manifest)
         if len(segments) != len(manifest.chunks):
             raise VerificationError(f"{len(segments)} segments for {len(manifest.chunks)} chunks")
         self._context = stream.codec_context
         self._header = parameter_sets(self._context.extradata or b"", video.codec)
         self._planned = self._packets(manifest.chunks, chunk_pts, segments)
-        set_up_decoder(stream, 1, UNDAMAGED)
 
     def take(self, packet: "Packet[Any]") -> None:
         """See :meth:`Video.take`."""

@@ -12,8 +12,8 @@ import pytest
 from farm.domain.options import CODECS, RedactOptions
 from farm.errors import SourceError, VerificationError
 from farm.media.ffmpeg import ffmpeg_binary
-from farm.media.verifying.comparing import Comparison, compare
-from tests.integration.trips import CLIPS, X264, Rendered, start, with_sound
+from farm.media.verifying.comparing import compare
+from tests.integration.trips import CLIPS, X264, Rendered, start, verdicts, with_sound
 
 FACE = "drawbox=x=60:y=40:w=40:h=40:color=gray:t=fill"
 
@@ -37,10 +37,6 @@ def copied(source: Path, out: Path, *arguments: str, before: tuple[str, ...] = (
     command = [str(ffmpeg_binary()), "-nostdin", "-y", "-v", "error", *before, "-i", str(source)]
     subprocess.run([*command, "-map", "0", "-c", "copy", *arguments, str(out)], check=True, capture_output=True)
     return out
-
-
-def verdicts(found: Comparison, verdict: str = "failed") -> dict[str, str]:
-    return {f.name: f.text for f in found.findings if f.verdict == verdict}
 
 
 def test_a_good_output_holds(redacted: tuple[Path, Path]) -> None:
