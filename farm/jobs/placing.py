@@ -15,7 +15,7 @@ from farm.domain.options import JobOptions
 from farm.errors import OutputError, SettingsError, SourceError
 from farm.jobs.context import open_context
 from farm.jobs.queries import live_encoders
-from farm.media.composing.containers import Needs, container_for, container_note, default_suffix, refuse_loss
+from farm.media.composing.containers import Needs, container_for, default_container, refuse_loss
 from farm.media.encoding.choice import at_rate, encoder_settings, output_video
 from farm.media.encoding.encoders import ENCODERS
 from farm.media.encoding.holding import runs_here
@@ -118,19 +118,16 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
 
 def _video_place(request: Request, seen: Probe, video: VideoStream) -> tuple[Path, str, tuple[str, ...]]:
     """The output's path and container, and a note if the container is not the source's."""
-    source, options = request.source, request.options.compose
-    needs = Needs.of(video, seen.others, options)
-    suffix = default_suffix(seen.container, video.time_base, source.suffix, video.codec, needs)
-    output = request.output
+    source, output = request.source, request.output
+    needs = Needs.of(video, seen.others, request.options.compose)
     notes: tuple[str, ...] = ()
     if output is None or output.is_dir():
+        container, suffix, why = default_container(seen.container, needs, source.suffix)
         output = (output or source.parent) / f"{source.stem}.blurred{suffix}"
-        container = container_for(seen.container, video.codec, "", video.time_base, needs, source.suffix)
-        why = container_note(seen.container, video.codec, video.time_base, needs, source.suffix, container)
         notes = (why,) if why else ()
     else:
-        container = container_for(seen.container, video.codec, output.suffix, video.time_base, needs, source.suffix)
-    refuse_loss(seen.others, container, video.time_base, options, video.codec)
+        container = container_for(output.suffix, seen.container, needs, source.suffix)
+    refuse_loss(container, needs)
     return _absolute(output), container, notes
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from farm.errors import FarmError, OutputError
+from farm.errors import OutputError
 from farm.media.failing import write_error, writing
 from farm.media.progress import Progress
 
@@ -36,51 +36,38 @@ def ffmpeg_binary() -> Path:
         ) from error
 
 
-class FfmpegRun:
-    """One run of ffmpeg. Progress is taken from the bytes it writes: it reports none while it moves an MP4's index."""
+def run_ffmpeg(arguments: Sequence[str], out: Path, expected: int, frames: int, progress: Progress) -> None:
+    """Run ffmpeg, which writes about ``expected`` bytes to ``out``; on failure ``out`` is removed.
 
-    def __init__(self, out: Path, expected: int, frames: int, progress: Progress) -> None:
-        self._out = out
-        self._expected = max(expected, 1)
-        self._frames = frames
-        self._progress = progress
-
-    def run(self, arguments: Sequence[str]) -> None:
-        """Run ffmpeg to its end; on failure ``out`` is removed.
-
-        Raises StorageError if the disk is full, else OutputError with its last line, and whatever ``progress`` raises.
-        """
-        command = [str(ffmpeg_binary()), *arguments]
-        with writing(self._out), tempfile.TemporaryFile() as said:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
-            try:
-                self._watch(process)
-            except BaseException:
-                process.kill()
-                process.wait()
-                self._out.unlink(missing_ok=True)
-                raise
-            if process.returncode:
-                said.seek(max(0, said.seek(0, os.SEEK_END) - _SAID))
-                raise self._error(process.returncode, said.read().decode(errors="replace"))
-
-    def _watch(self, process: "subprocess.Popen[bytes]") -> None:
-        while True:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_POLL)
-                return
-            self._progress(min(self._frames, self._frames * self._written(process.pid) // self._expected))
-
-    def _written(self, pid: int) -> int:
-        """Bytes written so far; the output's size if the system does not count them."""
+    Progress, in ``frames``, is taken from the bytes it writes: it reports none while it moves an MP4's index.
+    Raises StorageError if the disk is full, else OutputError with its last line, and whatever ``progress`` raises.
+    """
+    command = [str(ffmpeg_binary()), *arguments]
+    with writing(out), tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
         try:
-            return int(psutil.Process(pid).io_counters().write_chars)
-        except (psutil.Error, AttributeError):
-            return self._out.stat().st_size if self._out.exists() else 0
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_POLL)
+                    break
+                progress(min(frames, frames * _written(process.pid, out) // max(expected, 1)))
+        except BaseException:
+            process.kill()
+            process.wait()
+            out.unlink(missing_ok=True)
+            raise
+        if process.returncode:
+            said.seek(max(0, said.seek(0, os.SEEK_END) - _SAID))
+            text = [line.strip() for line in said.read().decode(errors="replace").split("\n") if line.strip()]
+            telling = next((line for line in text if any(words in line for words in _TELLING)), None)
+            last = text[-1] if text else f"it ended with status {process.returncode} and said nothing"
+            out.unlink(missing_ok=True)
+            raise write_error(out, None, telling or f"ffmpeg: {last}")
 
-    def _error(self, status: int, said: str) -> FarmError:
-        text = [line.strip() for line in said.split("\n") if line.strip()]
-        telling = next((line for line in text if any(words in line for words in _TELLING)), None)
-        last = text[-1] if text else f"it ended with status {status} and said nothing"
-        self._out.unlink(missing_ok=True)
-        return write_error(self._out, None, telling or f"ffmpeg: {last}")
+
+def _written(pid: int, out: Path) -> int:
+    """Bytes written so far; the output's size if the system does not count them."""
+    try:
+        return int(psutil.Process(pid).io_counters().write_chars)
+    except (psutil.Error, AttributeError):
+        return out.stat().st_size if out.exists() else 0

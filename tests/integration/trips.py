@@ -11,15 +11,17 @@ import av
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Chunk, Manifest
 from farm.domain.options import ComposeOptions, RedactOptions
-from farm.media.composing.compose import ComposeReport, compose
-from farm.media.composing.containers import container_for, default_suffix
+from farm.media.composing.compose import compose
+from farm.media.composing.containers import Needs, container_for, default_container
 from farm.media.composing.streams import USUAL
 from farm.media.encoding.encode import SegmentWriter
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.progress import Progress, no_progress
 from farm.media.reading.opening import open_source
+from farm.media.verifying.comparing import Comparison
 from farm.media.verifying.fidelity import Samples
-from farm.media.verifying.verify import verify_output, verify_segment
+from farm.media.verifying.verify import verify_output
+from farm.media.verifying.verify_segment import verify_segment
 from tests.planned import plan_of
 
 Rendered = Callable[..., Path]
@@ -64,15 +66,15 @@ class Trip:
     def chunk_pts(self, chunk: Chunk) -> "array[int]":
         return self.pts[chunk.index]
 
-    def compose(self, progress: Progress = no_progress) -> ComposeReport:
-        video = self.manifest.source.video
-        container = container_for(self.manifest.source.container, self.settings.codec, self.out.suffix, video.time_base)
+    def compose(self, progress: Progress = no_progress) -> tuple[str, ...]:
+        needs = Needs(self.settings.codec, self.manifest.source.video.time_base)
+        container = container_for(self.out.suffix, self.manifest.source.container, needs, "")
         parts = (self.source, self.manifest, self.chunk_pts, self.segments, self.settings)
         return compose(*parts, self.out, container, progress=progress, options=self.options)
 
     def verify(self, progress: Progress = no_progress) -> int:
         parts = (self.source, self.manifest, self.chunk_pts, self.out, self.segments, self.settings)
-        return verify_output(*parts, self.options, threads=2, progress=progress).frames
+        return verify_output(*parts, self.options, threads=2, progress=progress)
 
 
 def rendered(path: Path, *arguments: str) -> Path:
@@ -105,11 +107,15 @@ def start(source: Path, folder: Path, threads: tuple[int, ...] = (1, 2), redact:
             for number, frame in enumerate(decoded(manifest, source, chunk)):
                 samples.offer(number, frame, ())
                 writer.write(frame)
-        report = verify_segment(path, pts[chunk.index], settings, threads=2, samples=samples)
-        assert report.frames == chunk.frames
+        assert verify_segment(path, pts[chunk.index], settings, threads=2, samples=samples) == chunk.frames
         segments.append(path)
-    out = folder / f"out{default_suffix(manifest.source.container, video.time_base, source.suffix)}"
-    return Trip(source, manifest, list(pts), settings, segments, out)
+    _, suffix, _ = default_container(manifest.source.container, Needs("h264", video.time_base), source.suffix)
+    return Trip(source, manifest, list(pts), settings, segments, folder / f"out{suffix}")
+
+
+def verdicts(found: Comparison, verdict: str = "failed") -> dict[str, str]:
+    """The findings with a verdict: their texts by name."""
+    return {f.name: f.text for f in found.findings if f.verdict == verdict}
 
 
 def ffmpeg(first: Path, *arguments: str | Path) -> None:

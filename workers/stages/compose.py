@@ -8,7 +8,7 @@ from pathlib import Path
 from farm.domain.artefacts import PICTURE_ARCHIVE, artefact_key, is_of_chunk
 from farm.errors import VerificationError
 from farm.media.composing.compose import compose, left_out
-from farm.media.composing.containers import MUXERS
+from farm.media.composing.containers import SUFFIXES
 from farm.media.composing.pictures import check_pictures, write_pictures
 from farm.media.progress import part
 from farm.media.verifying.verify import verify_output
@@ -28,8 +28,8 @@ def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
     spent = Spent()
     plan = read_plan(order, store)
     pictures = plan.options.compose.pictures
-    video_suffix = next((s for s, muxer in MUXERS.items() if muxer == order.container), ".mkv")
-    key = artefact_key("compose", order.fingerprint, suffix=PICTURE_ARCHIVE if pictures else video_suffix)
+    suffix = PICTURE_ARCHIVE if pictures else SUFFIXES.get(order.container, ".mkv")
+    key = artefact_key("compose", order.fingerprint, suffix=suffix)
     write = partial(_compose, plan=plan, threads=tools.threads, report=report, spent=spent)
     result = make_once(store, key, plan.manifest.frames, spent, write)
     if pictures:
@@ -53,9 +53,7 @@ def _compose(path: Path, plan: Plan, threads: int, report: Report, spent: Spent)
             with spent.part("compose"):
                 compose(*parts, paths, settings, path, plan.order.container, progress=composing, options=options)
             with spent.part("verify"):
-                frames = verify_output(
-                    *parts, path, paths, settings, options, threads=threads, progress=verifying
-                ).frames
+                frames = verify_output(*parts, path, paths, settings, options, threads=threads, progress=verifying)
     plan.check_source()
     return frames
 

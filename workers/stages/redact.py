@@ -66,9 +66,8 @@ def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
             _encode(ready, SegmentWriter(path, settings, tools.threads), samples, encoding, spent)
     plan.check_source()
     with spent.part("verify"):
-        found = verify_segment(path, pts, settings, threads=tools.threads, progress=verifying, samples=samples)
-    psnr = None if found.psnr is None or isinf(found.psnr) else found.psnr
-    return Written(found.frames, psnr)
+        verified = verify_segment(path, pts, settings, threads=tools.threads, progress=verifying, samples=samples)
+    return Written(verified, None if isinf(samples.psnr) else samples.psnr)
 
 
 def _encode(frames: Iterator[_Painted], writer: SegmentWriter, samples: Samples, report: Report, spent: Spent) -> None:

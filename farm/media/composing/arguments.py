@@ -10,12 +10,11 @@ import ffmpeg
 
 from farm.domain.manifest import OtherStream, Source
 from farm.media.composing.colour_boxes import colour_boxes
-from farm.media.composing.trim import Trim
-from farm.media.reading.opening import input_options
+from farm.media.composing.trim import WHOLE, Trim
+from farm.media.reading.opening import INPUT_OPTIONS
 
 _LARGEST_TIMESCALE = 2**31 - 1
 _NOTHING = "t:9999?"
-_WHOLE = Trim()
 _MOVABLE = ("audio", "subtitle", "data")
 
 
@@ -73,11 +72,11 @@ class ComposeInputs:
     source: Source
     kept: tuple[OtherStream, ...]
     covers: tuple[CoverArt, ...] = ()
-    dispositions: tuple[tuple[int, str], ...] = ()
+    dispositions: Mapping[int, str] = field(default_factory=dict)
     rates: tuple[int, ...] = ()
     chapters: bool | Path = True
     codec: str = "h264"
-    trim: Trim = _WHOLE
+    trim: Trim = WHOLE
     ticks: Mapping[int, Fraction] = field(default_factory=dict)
     tags: Mapping[int | None, Tags] = field(default_factory=dict)
     reserved: int = 0
@@ -89,8 +88,8 @@ def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[
 
     The streams of a part of the source are trimmed by bitstream filters, in whole ticks of each stream.
     """
-    joined = ffmpeg.input(_file(inputs.video), **input_options())
-    original = ffmpeg.input(_file(inputs.path), **input_options())
+    joined = ffmpeg.input(_file(inputs.video), **INPUT_OPTIONS)
+    original = ffmpeg.input(_file(inputs.path), **INPUT_OPTIONS)
     order = _order(inputs)
     streams = [joined["v:0"] if o is None else original[str(o.index)] for o in order]
     if not inputs.kept:
@@ -166,11 +165,10 @@ def _stream_settings(
 ) -> dict[str, object]:
     """Metadata, dispositions and times of each stream; ``number`` is the source's among ffmpeg's inputs."""
     settings: dict[str, object] = {}
-    flags = dict(inputs.dispositions)
     for place, other in enumerate(order):
         index = inputs.source.video.index if other is None else other.index
         settings |= _metadata(f":s:{place}", f"{number}:s:{index}", inputs.tags.get(index))
-        settings[f"disposition:{place}"] = flags.get(index) or "0"
+        settings[f"disposition:{place}"] = inputs.dispositions.get(index) or "0"
         if other is None and inputs.codec == "hevc" and container in ("mp4", "mov"):
             settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other
         if other is None and inputs.ending is not None:
@@ -196,7 +194,8 @@ def _muxer_settings(inputs: ComposeInputs, container: str) -> dict[str, object]:
         common = lcm(ticks, *inputs.rates)
         # the index comes first, for progressive download: into reserved space, else by moving everything
         flags = "" if inputs.reserved else "+faststart"
-        flags += "+use_metadata_tags" if _any_key(inputs, container) else ""
+        tags = inputs.tags.get(None)
+        flags += "+use_metadata_tags" if tags and keeps_any_key(container, tags.kept) else ""
         # FFmpeg leaves out colours of which not all three are known; only some codecs say them in their own header
         flags += "+write_colr" if colour_boxes(inputs.source.video) else ""
         return {
@@ -209,11 +208,6 @@ def _muxer_settings(inputs: ComposeInputs, container: str) -> dict[str, object]:
         # one audio frame per PES packet: its time is then written, not computed from the one before
         return {"muxdelay": "0", "muxpreload": "0", "mpegts_copyts": "1", "pes_payload_size": "0"}
     return {"default_mode": "passthrough"}
-
-
-def _any_key(inputs: ComposeInputs, container: str) -> bool:
-    tags = inputs.tags.get(None)
-    return tags is not None and keeps_any_key(container, tags.kept)
 
 
 def _file(path: Path) -> str:

@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from farm.domain.manifest import Mastering, VideoStream
+from farm.domain.manifest import VideoStream
 from farm.errors import VerificationError
 from farm.media.reading.boxes import Box, boxes
 
@@ -28,23 +28,18 @@ def _box(kind: bytes, body: bytes) -> bytes:
 
 def colour_boxes(video: VideoStream) -> list[bytes]:
     """The boxes ``colr`` (nclx), ``mdcv`` and ``clli`` for a video's known properties."""
-    boxes: list[bytes] = []
+    made: list[bytes] = []
     codes = (video.color_primaries, video.color_transfer, video.color_space)
     full = video.full_range
     if full or any(code != _UNSPECIFIED for code in codes):
-        boxes.append(_box(b"colr", struct.pack(">4s3HB", b"nclx", *codes, 0x80 if full else 0)))
-    if video.mastering is not None:
-        boxes += _mastering(video.mastering)
+        made.append(_box(b"colr", struct.pack(">4s3HB", b"nclx", *codes, 0x80 if full else 0)))
+    display = video.mastering
+    if display and display.primaries and display.white and display.luminance:
+        red, green, blue = (display.primaries[at : at + 2] for at in (0, 2, 4))
+        made.append(_box(b"mdcv", struct.pack(">8H2I", *green, *blue, *red, *display.white, *display.luminance)))
     if video.light is not None:
-        boxes.append(_box(b"clli", struct.pack(">2H", *video.light)))
-    return boxes
-
-
-def _mastering(display: Mastering) -> list[bytes]:
-    if not (display.primaries and display.white and display.luminance):
-        return []
-    red, green, blue = (display.primaries[at : at + 2] for at in (0, 2, 4))
-    return [_box(b"mdcv", struct.pack(">8H2I", *green, *blue, *red, *display.white, *display.luminance))]
+        made.append(_box(b"clli", struct.pack(">2H", *video.light)))
+    return made
 
 
 def write_colours(path: Path, video: VideoStream) -> None:

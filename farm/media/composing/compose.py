@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,26 +15,17 @@ from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.errors import OutputError, SourceError, VerificationError
 from farm.media.composing.arguments import ComposeInputs, CoverArt, Ending, Tags, compose_arguments
-from farm.media.composing.chapters import ffmetadata
 from farm.media.composing.remux import ChunkPts, join_segments
-from farm.media.composing.rest import Rest, rest_of
-from farm.media.composing.streams import USUAL
-from farm.media.composing.trim import Trim
+from farm.media.composing.streams import USUAL, Rest, rest_of
+from farm.media.composing.trim import Trim, ffmetadata
 from farm.media.failing import reading, writing
-from farm.media.ffmpeg import TOO_SMALL, FfmpegRun
+from farm.media.ffmpeg import TOO_SMALL, run_ffmpeg
 from farm.media.progress import Progress, no_progress, part
 from farm.media.reading.opening import open_source
 
 _WORTH_IT = 64 * 2**20  # bytes of video from which on space for an MP4's index is reserved, instead of moving all
 _A_FRAME, _A_PACKET, _A_CHAPTER, _FILE = 48, 32, 512, 65_536  # bytes at most of an MP4's index
 _COVER_FILES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
-
-
-@dataclass(frozen=True, slots=True)
-class ComposeReport:
-    """``notes`` for the user, a line each: streams and metadata that were left out."""
-
-    notes: tuple[str, ...]
 
 
 def compose(
@@ -48,12 +39,12 @@ def compose(
     *,
     progress: Progress = no_progress,
     options: ComposeOptions = USUAL,
-) -> ComposeReport:
+) -> tuple[str, ...]:
     """Write ``out`` (a temporary path, never the final name) from the source and its segments, one per chunk in order.
 
     The video is joined into a temporary file beside ``out``; ffmpeg then copies it and the source's other streams,
-    once. ``container``: from :func:`farm.media.composing.containers.container_for`.
-    ``progress`` is called with counts from 0 to the video's frames, at least every second or two.
+    once. ``container``: from :func:`farm.media.composing.containers.container_for`. Returns the notes of
+    :func:`left_out`. ``progress`` is called with counts from 0 to the video's frames, at least every second or two.
 
     Raises VerificationError for segments that do not fit, OutputError with ffmpeg's last line, StorageError if the
     disk is full, and whatever ``progress`` raises; then ffmpeg is stopped and all files are removed.
@@ -67,13 +58,16 @@ def compose(
         inputs, notes = _inputs(source, manifest, settings.codec, joined, container, options, folder)
         inputs = replace(inputs, ending=_ending(joined, manifest, chunk_pts(manifest.chunks[-1])[-1]))
         _copy(inputs, container, out, frames, part(progress, frames, 1, 2))
-    return ComposeReport(notes)
+    return notes
 
 
 def _copy(inputs: ComposeInputs, container: str, out: Path, frames: int, progress: Progress) -> None:
-    ffmpeg = FfmpegRun(out, _to_write(inputs, container), frames, progress)
+    with reading(inputs.path, SourceError, "cannot be read"):
+        expected = inputs.video.stat().st_size + inputs.path.stat().st_size
+    if container in ("mp4", "mov") and not inputs.reserved:
+        expected *= 2  # it may move everything once more at the end
     try:
-        ffmpeg.run(compose_arguments(inputs, container, out))
+        run_ffmpeg(compose_arguments(inputs, container, out), out, expected, frames, progress)
     except OutputError as error:
         if not inputs.reserved or TOO_SMALL not in error.message:
             raise
@@ -132,7 +126,10 @@ def _inputs(
             source=manifest.source,
             kept=tuple(o for o in rest.plan.kept if o not in attached),
             covers=tuple(_covers(opened, attached, rest.tags, folder)),
-            dispositions=tuple((s.index, _flags(s.disposition)) for s in opened.streams),
+            dispositions={
+                s.index: "+".join(flag.name or "" for flag in Disposition if flag in s.disposition)
+                for s in opened.streams
+            },
             rates=tuple(s.time_base.denominator for s in opened.streams.audio if s.time_base),
             chapters=_chapters(rest, folder),
             codec=codec,
@@ -152,11 +149,6 @@ def _chapters(rest: Rest, folder: Path) -> bool | Path:
     return path
 
 
-def _flags(disposition: Disposition) -> str:
-    """Dispositions in FFmpeg's notation, for example ``default+forced``."""
-    return "+".join(flag.name or "" for flag in Disposition if flag in disposition)
-
-
 def _covers(
     container: InputContainer, covers: Sequence[OtherStream], tags: Mapping[int | None, Tags], folder: Path
 ) -> Iterator[CoverArt]:
@@ -171,13 +163,6 @@ def _covers(
             path.write_bytes(bytes(packet))
             yield CoverArt(path, about.get("filename") or f"cover.{suffix}", about.get("mimetype") or mimetype)
             break
-
-
-def _to_write(inputs: ComposeInputs, container: str) -> int:
-    """An upper estimate of the bytes that ffmpeg writes; in MP4 it may move everything once more at the end."""
-    with reading(inputs.path, SourceError, "cannot be read"):
-        both = inputs.video.stat().st_size + inputs.path.stat().st_size
-    return both * 2 if container in ("mp4", "mov") and not inputs.reserved else both
 
 
 def _reserved(rest: Rest, opened: InputContainer, frames: int, joined: Path) -> int:

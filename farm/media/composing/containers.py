@@ -19,8 +19,8 @@ MUXERS = {
     ".webm": "webm",
     ".ts": "mpegts",
 }
-_SUFFIXES = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv", "webm": ".webm", "mpegts": ".ts"}
-_MILLISECOND = Fraction(1, 1000)
+#: The usual suffix of each muxer: the first in the table.
+SUFFIXES = {muxer: suffix for suffix, muxer in reversed(MUXERS.items())}
 _ONE = 65536  # in a display matrix, whose numbers have 16 fractional bits
 #: The codecs that each muxer keeps with every pts, header, aspect and colours (measured with FFmpeg).
 _VIDEO: dict[str, frozenset[str]] = {
@@ -41,8 +41,13 @@ _LOSABLE = ("audio", "subtitle")
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What an output must hold apart from the codec and its times. ``width`` in pixels."""
+    """What an output must hold: video of ``codec`` with ticks of ``time_base`` seconds, and ``others`` of the source.
 
+    ``width`` in pixels.
+    """
+
+    codec: str
+    time_base: Fraction
     others: tuple[OtherStream, ...] = ()
     matrix: Matrix | None = None
     sample_aspect: Fraction | None = None
@@ -52,70 +57,41 @@ class Needs:
     def of(cls, video: VideoStream, others: Sequence[OtherStream] = (), options: ComposeOptions = USUAL) -> "Needs":
         """The needs of an output with the video ``video`` and the streams of the source that ``options`` keep."""
         kept = tuple(o for o in others if not (options.audio == "drop" and o.kind == "audio"))
-        return cls(kept, video.matrix, video.sample_aspect, video.width)
+        return cls(video.codec, video.time_base, kept, video.matrix, video.sample_aspect, video.width)
 
 
-NO_NEEDS = Needs()
+def default_container(source_container: str, needs: Needs, source_suffix: str) -> tuple[str, str, str | None]:
+    """The default of an output: FFmpeg's muxer, the suffix, and a note if it is not the source's own container.
 
-
-def container_for(
-    source_container: str,
-    codec: str,
-    path_suffix: str,
-    time_base: Fraction = _MILLISECOND,
-    needs: Needs = NO_NEEDS,
-    source_suffix: str = "",
-) -> str:
-    """FFmpeg's muxer for an output: ``mp4``, ``mov``, ``matroska``, ``webm`` or ``mpegts``.
-
-    ``codec`` of the output; ``time_base`` its seconds per tick. ``path_suffix`` of the output, or ``""`` for the
-    default: the source's own container if it holds everything, else the next that does, or, if none does, one that
-    holds video, audio and subtitles. ``source_suffix`` distinguishes QuickTime from MP4.
-    Raises OutputError for a suffix that cannot hold the video exactly, and if no container can.
+    The muxer is the source's if it holds everything, else the next that does, or, if none does, one that holds video,
+    audio and subtitles. ``source_suffix`` distinguishes QuickTime from MP4; it stays if it stands for the muxer.
+    Raises OutputError if no container holds the video exactly.
     """
-    if not path_suffix:
-        return _chosen(source_container, codec, time_base, needs, source_suffix)
-    wanted = MUXERS.get(path_suffix.lower())
-    why = f"cannot hold {codec} video here" if wanted is None else _why_not(wanted, codec, time_base, needs)
-    if wanted is None or why:
-        other = _chosen(source_container, codec, time_base, needs, source_suffix)
-        raise OutputError(f"an output named *{path_suffix} {why}", hint=f"use the suffix {_SUFFIXES[other]}")
-    return wanted
-
-
-def default_suffix(
-    source_container: str,
-    time_base: Fraction = _MILLISECOND,
-    source_suffix: str = "",
-    codec: str = "h264",
-    needs: Needs = NO_NEEDS,
-) -> str:
-    """The default suffix (``.mp4``) of an output: the source's own if it stands for the right container."""
-    container = container_for(source_container, codec, "", time_base, needs, source_suffix)
-    return source_suffix if MUXERS.get(source_suffix.lower()) == container else _SUFFIXES[container]
-
-
-def container_note(
-    source_container: str,
-    codec: str,
-    time_base: Fraction,
-    needs: Needs,
-    source_suffix: str,
-    container: str,
-) -> str | None:
-    """A note on why an output is not in the source's container; None if it is.
-
-    ``container``: the choice of :func:`container_for` without a suffix.
-    """
+    container = _chosen(source_container, needs, source_suffix)
+    suffix = source_suffix if MUXERS.get(source_suffix.lower()) == container else SUFFIXES[container]
     own = _own_container(source_container, source_suffix)
     if own == container:
-        return None
-    named = source_suffix.lower() or source_container.split(",", maxsplit=1)[0]
-    suffix = _SUFFIXES[container]
+        return container, suffix, None
+    named, usual = source_suffix.lower() or source_container.split(",", maxsplit=1)[0], SUFFIXES[container]
     if own is None:
-        return f"the source is {named}, which is not written here; the output is {suffix}, which keeps it exactly"
-    why = _why_not(own, codec, time_base, needs) or _why_not_streams(own, needs)
-    return f"the source is {named}; the output is {suffix}: {named} {why}"
+        note = f"the source is {named}, which is not written here; the output is {usual}, which keeps it exactly"
+    else:
+        why = _why_not(own, needs) or _why_not_streams(own, needs)
+        note = f"the source is {named}; the output is {usual}: {named} {why}"
+    return container, suffix, note
+
+
+def container_for(suffix: str, source_container: str, needs: Needs, source_suffix: str) -> str:
+    """The muxer for an output with ``suffix``: ``mp4``, ``mov``, ``matroska``, ``webm`` or ``mpegts``.
+
+    Raises OutputError, with the default suffix as a hint, if it cannot hold the video exactly.
+    """
+    wanted = MUXERS.get(suffix.lower())
+    why = f"cannot hold {needs.codec} video here" if wanted is None else _why_not(wanted, needs)
+    if wanted is None or why:
+        other = _chosen(source_container, needs, source_suffix)
+        raise OutputError(f"an output named *{suffix} {why}", hint=f"use the suffix {SUFFIXES[other]}")
+    return wanted
 
 
 def keeps_packets(container: str) -> bool:
@@ -123,51 +99,39 @@ def keeps_packets(container: str) -> bool:
     return container not in _REWRITING
 
 
-def refuse_loss(
-    others: Sequence[OtherStream],
-    container: str,
-    time_base: Fraction,
-    options: ComposeOptions = USUAL,
-    codec: str = "h264",
-) -> None:
+def refuse_loss(container: str, needs: Needs) -> None:
     """Raise OutputError, with a hint, if an output would lack an audio or subtitle stream of the source.
 
-    ``time_base`` and ``codec`` are the video's. :func:`farm.media.composing.streams.plan_streams` notes other streams
-    that are left out (data, cover art, attachments).
+    :func:`farm.media.composing.streams.plan_streams` notes other streams that are left out (data, cover art,
+    attachments).
     """
-    wanted = [o for o in others if not (options.audio == "drop" and o.kind == "audio")]
-    lost = _lost(wanted, container)
+    lost = _lost(needs.others, container)
     if not lost:
         return
-    able = [c for c in (*_OTHERS, "mpegts") if not _why_not(c, codec, time_base, NO_NEEDS) and not _lost(wanted, c)]
+    able = [c for c in (*_OTHERS, "mpegts") if not _why_not(c, needs) and not _lost(needs.others, c)]
     without = " ".join(f"-map -0:{other.index}" for other in lost)
     names = ", ".join(f"stream {other.index} ({other.kind}, {other.codec})" for other in lost)
     hint = f"convert or remove it first, for example: ffmpeg -i IN -map 0 {without} -c copy OUT"
     if able:
-        hint = f"use -o NAME{_SUFFIXES[able[0]]}"
+        hint = f"use -o NAME{SUFFIXES[able[0]]}"
     elif all(other.kind == "audio" for other in lost):
         hint += "; or leave all audio out with --audio drop"
-    raise OutputError(
-        f"an output named *{_SUFFIXES[container]} cannot hold {names} of the source",
-        hint=hint,
-    )
+    raise OutputError(f"an output named *{SUFFIXES[container]} cannot hold {names} of the source", hint=hint)
 
 
-def _chosen(source_container: str, codec: str, time_base: Fraction, needs: Needs, source_suffix: str) -> str:
+def _chosen(source_container: str, needs: Needs, source_suffix: str) -> str:
     own = _own_container(source_container, source_suffix)
     order = dict.fromkeys(((own,) if own else ()) + (_MOV if own in _MOV[:2] else _OTHERS))
-    able = [c for c in order if not _why_not(c, codec, time_base, needs)]
+    able = [c for c in order if not _why_not(c, needs)]
     if not able:
-        raise OutputError(
-            f"no container keeps this video's times (ticks of {time_base} s) and picture exactly as {codec}",
-            hint="choose another codec, for example --codec h264",
-        )
+        what = f"this video's times (ticks of {needs.time_base} s) and picture exactly as {needs.codec}"
+        raise OutputError(f"no container keeps {what}", hint="choose another codec, for example --codec h264")
     whole = [c for c in able if not _why_not_streams(c, needs)]
     audible = [c for c in able if not _lost(needs.others, c)]
     return (whole or audible or able)[0]
 
 
-def _own_container(source_container: str, source_suffix: str = "") -> str | None:
+def _own_container(source_container: str, source_suffix: str) -> str | None:
     """The muxer for a demuxer's name; the suffix distinguishes those that share one. None if it is not supported."""
     named = MUXERS.get(source_suffix.lower())
     family = source_container.split(",", maxsplit=1)[0]
@@ -178,12 +142,12 @@ def _own_container(source_container: str, source_suffix: str = "") -> str | None
     return "mpegts" if family == "mpegts" else None
 
 
-def _why_not(container: str, codec: str, time_base: Fraction, needs: Needs) -> str | None:
+def _why_not(container: str, needs: Needs) -> str | None:
     """Why a container cannot hold the video exactly, as text to follow its name; None if it can."""
-    if codec not in _VIDEO[container]:
-        return f"cannot hold {codec} video here"
-    if not _holds_times(container, time_base):
-        return f"cannot keep this video's times (ticks of {time_base} s) exactly"
+    if needs.codec not in _VIDEO[container]:
+        return f"cannot hold {needs.codec} video here"
+    if not _holds_times(container, needs.time_base):
+        return f"cannot keep this video's times (ticks of {needs.time_base} s) exactly"
     if not _holds_matrix(container, needs.matrix):
         return "cannot keep which way up this video is shown"
     if not _holds_aspect(container, needs):
@@ -200,7 +164,7 @@ def _why_not_streams(container: str, needs: Needs) -> str | None:
 
 def _holds_times(container: str, time_base: Fraction) -> bool:
     if container in ("matroska", "webm"):
-        return (time_base / _MILLISECOND).denominator == 1
+        return (time_base * 1000).denominator == 1
     if container == "mpegts":
         return (time_base * 90_000).denominator == 1
     return time_base.denominator < 2**31

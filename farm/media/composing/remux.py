@@ -7,18 +7,17 @@ decoding order gets ``dts = P[i - D]``; the first D continue P backwards. So dts
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import av
-from av.container import InputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream as AvVideoStream
 
-from farm.domain.manifest import Chunk, Manifest
+from farm.domain.manifest import Chunk, Manifest, VideoStream
 from farm.errors import VerificationError
 from farm.media.composing.colour_boxes import write_colours
 from farm.media.encoding.encode import muxer_options
@@ -26,10 +25,7 @@ from farm.media.failing import reading, writing
 from farm.media.progress import Progress, no_progress, part
 
 ChunkPts = Callable[[Chunk], "array[int]"]
-
-
 _EBML = b"\x1a\x45\xdf\xa3"
-_MILLISECOND = Fraction(1, 1000)
 
 
 def joined_format(codec: str, time_base: Fraction) -> str:
@@ -39,7 +35,7 @@ def joined_format(codec: str, time_base: Fraction) -> str:
     whole milliseconds. NUT does not store colours and orientation.
     """
     if codec == "vp8":
-        return "matroska" if (time_base / _MILLISECOND).denominator == 1 else "nut"
+        return "matroska" if (time_base * 1000).denominator == 1 else "nut"
     return "mov" if codec == "prores" else "mp4"
 
 
@@ -52,7 +48,7 @@ def open_segment(path: Path) -> InputContainer:
 
 def segment_packets(path: Path) -> Iterator["Packet[AvVideoStream]"]:
     """Yield a segment's packets in decoding order; their times are ticks from the chunk's first frame."""
-    with opened_segment(path) as container:
+    with _opened_segment(path) as container:
         for packet in container.demux(container.streams.video[0]):
             if packet.pts is not None:
                 yield packet
@@ -67,7 +63,7 @@ def reorder_depth(pts: Sequence[int]) -> int:
     return max((at - rank[value] for at, value in enumerate(pts)), default=0)
 
 
-def video_reorder_depth(segments: Sequence[Path], progress: Progress = no_progress) -> int:
+def _video_reorder_depth(segments: Sequence[Path], progress: Progress) -> int:
     """The largest reorder depth of all segments of a video."""
     depth = done = 0
     for segment in segments:
@@ -105,26 +101,83 @@ def join_segments(
     """
     if not manifest.chunks or len(segments) != len(manifest.chunks):
         raise VerificationError(f"{len(segments)} segments for {len(manifest.chunks)} chunks")
+    video, frames, done = manifest.source.video, manifest.frames, 0
     shown = (value - manifest.shift for chunk in manifest.chunks for value in chunk_pts(chunk))
-    times = decode_times(shown, video_reorder_depth(segments, part(progress, manifest.frames, 0, 2)))
-    joining = part(progress, manifest.frames, 1, 2)
-    with opened_segment(segments[0]) as first, writing(out):
-        joiner = _Joiner(out, first.streams.video[0], manifest, times, joining)
-    with closing(joiner):
+    times = decode_times(shown, _video_reorder_depth(segments, part(progress, frames, 0, 2)))
+    joining = part(progress, frames, 1, 2)
+    with _opened_segment(segments[0]) as first, writing(out):
+        header = _header(first.streams.video[0])
+        joined, track = _open_joined(out, first.streams.video[0], video)
+    boxed = joined.format.name in {"mp4", "mov"}
+    with writing(out), joined:
         for chunk, segment in zip(manifest.chunks, segments, strict=True):
-            with opened_segment(segment) as opened:
+            with _opened_segment(segment) as opened:
                 template = opened.streams.video[0]
-                joiner.check_same(template, segment)
-                joiner.add(chunk, chunk_pts(chunk), opened.demux(template), segment)
-        joiner.finish()
+                if _header(template) != header:  # the output has one for all
+                    raise VerificationError(
+                        f"{segment}: was encoded with other parameters than the first segment",
+                        hint="were all workers of this job of the same version?",
+                    )
+                for packet in _planned(opened.demux(template), chunk, chunk_pts(chunk), segment):
+                    done += 1
+                    pts, duration = (packet.pts or 0) - manifest.shift, packet.duration or 0
+                    if done == frames and boxed:
+                        # MP4 lasts until the packet decoded last ends, which need not be the one shown last
+                        duration = max(duration, manifest.chunks[-1].pts_end - manifest.shift - pts)
+                    packet.pts, packet.dts, packet.duration = pts, next(times), duration
+                    packet.time_base, packet.stream = video.time_base, track
+                    with writing(out):  # only this: a full disk must not be taken for a bad segment
+                        joined.mux(packet)
+                    joining(done)
+    if boxed:
+        with writing(out):
+            write_colours(out, video)
+
+
+def _open_joined(out: Path, template: AvVideoStream, video: VideoStream) -> tuple[OutputContainer, AvVideoStream]:
+    """The joined file, opened for writing, and its only track."""
+    kind = joined_format(template.codec_context.codec.canonical_name, video.time_base)
+    options = muxer_options(video.time_base) if kind in {"mp4", "mov"} else {}
+    joined = av.open(str(out), "w", format=kind, container_options=options)
+    # opaque: the codec of the template itself; its decoder's name need not be that of an encoder
+    track = joined.add_stream_from_template(template, opaque=True)
+    track.time_base = video.time_base
+    if kind == "mov":
+        track.codec_context.codec_tag = template.codec_context.codec_tag  # ProRes' profile
+    if video.sample_aspect is not None:
+        track.codec_context.sample_aspect_ratio = video.sample_aspect
+    if video.matrix is not None:
+        track.set_display_matrix(list(video.matrix))
+    return joined, track
+
+
+def _planned(
+    packets: Iterator["Packet[AvVideoStream]"], chunk: Chunk, pts: "array[int]", segment: Path
+) -> Iterator["Packet[AvVideoStream]"]:
+    """Yield a segment's packets at the source's pts, each until the next one, and check that these are ``pts``."""
+    found = 0
+    for packet in packets:
+        if packet.pts is None:
+            continue
+        shown = packet.pts + pts[0]
+        place = bisect_left(pts, shown)
+        if place == len(pts) or pts[place] != shown:
+            raise VerificationError(f"{segment}: holds a frame at {shown}, which is not in chunk {chunk.index}")
+        following = pts[place + 1] if place + 1 < len(pts) else chunk.pts_end
+        packet.pts, packet.duration = shown, following - shown
+        yield packet
+        found += 1
+    if found != len(pts):
+        raise VerificationError(f"{segment}: holds {found} frames, chunk {chunk.index} has {len(pts)}")
 
 
 @contextmanager
-def opened_segment(path: Path) -> Iterator[InputContainer]:
+def _opened_segment(path: Path) -> Iterator[InputContainer]:
     """Open a segment; errors in the block become VerificationError."""
-    with reading(path, VerificationError, "this segment cannot be read", "it will be made again"):
-        container = open_segment(path)
-    with container, reading(path, VerificationError, "this segment cannot be read", "it will be made again"):
+    with (
+        reading(path, VerificationError, "this segment cannot be read", "it will be made again"),
+        open_segment(path) as container,
+    ):
         yield container
 
 
@@ -140,84 +193,3 @@ def _header(stream: AvVideoStream) -> tuple[object, ...]:
         context.profile,
         context.codec_tag,
     )
-
-
-class _Joiner:
-    """Appends packets to the joined file's only track."""
-
-    def __init__(
-        self, out: Path, template: AvVideoStream, manifest: Manifest, times: Iterator[int], progress: Progress
-    ) -> None:
-        self._progress = progress
-        self._frames = 0
-        self._out = out
-        self._video = manifest.source.video
-        self._shift = manifest.shift
-        self._total = manifest.frames
-        self._end = manifest.chunks[-1].pts_end - manifest.shift
-        self._times = times
-        self._header = _header(template)
-        self._format = joined_format(template.codec_context.codec.canonical_name, self._video.time_base)
-        options = muxer_options(self._video.time_base) if self._format in {"mp4", "mov"} else {}
-        self._container = av.open(str(out), "w", format=self._format, container_options=options)
-        # opaque: the codec of the template itself; its decoder's name need not be that of an encoder
-        self._stream = self._container.add_stream_from_template(template, opaque=True)
-        self._stream.time_base = self._video.time_base
-        if self._format == "mov":
-            self._stream.codec_context.codec_tag = template.codec_context.codec_tag  # ProRes' profile
-        if self._video.sample_aspect is not None:
-            self._stream.codec_context.sample_aspect_ratio = self._video.sample_aspect
-        if self._video.matrix is not None:
-            self._stream.set_display_matrix(list(self._video.matrix))
-
-    def check_same(self, template: AvVideoStream, segment: Path) -> None:
-        """Raise VerificationError unless a segment has the first one's parameter sets: they share one header."""
-        if _header(template) != self._header:
-            raise VerificationError(
-                f"{segment}: was encoded with other parameters than the first segment",
-                hint="were all workers of this job of the same version?",
-            )
-
-    def add(self, chunk: Chunk, pts: "array[int]", packets: Iterator["Packet[Any]"], segment: Path) -> None:
-        """Append a segment whose frames must be exactly ``pts``."""
-        written = 0
-        for packet in packets:
-            if packet.pts is None:
-                continue
-            shown = packet.pts + pts[0]
-            place = bisect_left(pts, shown)
-            if place == len(pts) or pts[place] != shown:
-                raise VerificationError(f"{segment}: holds a frame at {shown}, which is not in chunk {chunk.index}")
-            following = pts[place + 1] if place + 1 < len(pts) else chunk.pts_end
-            packet.pts, packet.dts, packet.duration = shown - self._shift, next(self._times), following - shown
-            self._last_duration(packet, self._frames + written + 1)
-            packet.time_base = self._video.time_base
-            packet.stream = self._stream
-            with writing(self._out):  # only this: a full disk must not be taken for a bad segment
-                self._container.mux(packet)
-            written += 1
-            self._progress(self._frames + written)
-        self._frames += written
-        if written != len(pts):
-            raise VerificationError(f"{segment}: holds {written} frames, chunk {chunk.index} has {len(pts)}")
-
-    def _last_duration(self, packet: "Packet[Any]", number: int) -> None:
-        """Extend the packet decoded last, which need not be the one shown last, to the planned end.
-
-        In MP4 the video lasts until that packet ends. Its pts counts: the edit list of this file's copy ends there, and
-        nothing after it is shown.
-        """
-        if number == self._total and self._format in {"mp4", "mov"} and packet.pts is not None:
-            packet.duration = max(packet.duration or 0, self._end - packet.pts)
-
-    def close(self) -> None:
-        """Close the file. May be called twice."""
-        with writing(self._out):
-            self._container.close()
-
-    def finish(self) -> None:
-        """Close the file, and write into it what the muxer cannot."""
-        self.close()
-        if self._format in {"mp4", "mov"}:
-            with writing(self._out):
-                write_colours(self._out, self._video)

@@ -1,20 +1,24 @@
-"""Decides which of a source's other streams an output copies, with a note on each that it does not."""
+"""Decides what an output takes from the source apart from the video: streams, metadata and chapters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from farm.domain.manifest import OtherStream
+from av.container import InputContainer
+
+from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
-from farm.media.reading.stream_details import StreamDetails
+from farm.media.composing.arguments import Tags, keeps_any_key
+from farm.media.composing.trim import Chapter, Trim, chapters_of
+from farm.media.reading.metadata import kept, names, of_the_file
+from farm.media.reading.stream_details import StreamDetails, letters_of, stream_details
 
 USUAL = ComposeOptions()
 NO_DETAILS = StreamDetails()
 _COVER_CODECS = frozenset({"mjpeg", "png", "bmp"})
 _HELD: dict[str, dict[str, frozenset[str]]] = {
     "mp4": {
-        "audio": frozenset(
-            {"aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "dts", "truehd", "vorbis"},
-        ),
+        "audio": frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "dts", "truehd", "vorbis"}),
         "subtitle": frozenset({"mov_text", "dvd_subtitle"}),
         "cover": _COVER_CODECS,
     },
@@ -39,6 +43,13 @@ _HINTS = frozenset({"rtp ", "srtp", "rrtp", "rsrp", "sm2t", "tsp ", "fdp ", "pm2
 _GPMD, _TIMECODE, _TEXT = "gpmd", "tmcd", "text"
 #: Data tracks that are known to hold no private data.
 _HARMLESS = frozenset({_TIMECODE, "mp4s", "c608", "scte_35", "epg"})
+#: The file's metadata that MP4 keeps as iTunes tags; QuickTime keeps ``make`` and ``model`` too.
+_MP4_KEYS = frozenset({
+    "title", "artist", "album_artist", "composer", "album", "date", "encoder", "comment", "genre", "copyright",
+    "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords", "episode_sort",
+    "season_number", "media_type", "hd_video", "gapless_playback", "compilation", "disc", "track", "location",
+    "creation_time", "make", "model", "author", "software", "timecode",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +112,9 @@ def holds(container: str, other: OtherStream) -> bool:
     return other.codec in _HELD[container].get(other.kind, frozenset())
 
 
-def is_made_by_muxer(letters: str | None) -> bool:
-    """Whether an output's container track is one that the MP4 muxer makes from chapters or a time code."""
-    return letters in (_TEXT, _TIMECODE)
+def made_by_muxer(output: InputContainer, path: Path) -> frozenset[int]:
+    """The streams of an output that the MP4 muxer makes from chapters or a time code."""
+    return frozenset(index for index, letters in letters_of(output, path).items() if letters in (_TEXT, _TIMECODE))
 
 
 def _made_anew(other: OtherStream, container: str, details: StreamDetails) -> bool:
@@ -142,3 +153,74 @@ def _why_not_data(other: OtherStream, container: str, options: ComposeOptions, l
 
 def _named(other: OtherStream, details: StreamDetails) -> str:
     return details.letters.get(other.index, other.codec).strip() if other.kind == "data" else other.codec
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What an output takes apart from the video. ``tags``: metadata by stream, None for the file's own."""
+
+    plan: StreamPlan
+    tags: Mapping[int | None, Tags]
+    chapters: tuple[Chapter, ...]
+    #: whether the output's chapters differ from the source's
+    changed: bool
+    notes: tuple[str, ...]
+
+
+def rest_of(
+    opened: InputContainer, path: Path, manifest: Manifest, container: str, options: ComposeOptions = USUAL
+) -> Rest:
+    """Decide what an output takes from a source, with notes for the user. Raises SourceError."""
+    trim = Trim.of(manifest)
+    details = stream_details(opened, path, texts=options.metadata != "keep")
+    plan = plan_streams(manifest.source.others, container, options, details)
+    chapters, lost = chapters_of(opened, trim, options.metadata)
+    notes = list(plan.notes)
+    if chapters and container == "mpegts":
+        notes.append("the chapters were left out: mpegts files cannot hold them")
+        chapters = []
+    tags, removed = _all_tags(opened, manifest, container, options.metadata, trim, plan)
+    if removed or lost:
+        notes.append(f"metadata left out: {names((*removed, *lost))}")
+    unheld = _unheld(container, tags[None].kept)
+    if unheld:
+        notes.append(f"metadata that {container} files cannot hold: {names(unheld)}")
+    if trim.start is not None and any("timecode" in map(str.lower, t.removed) for t in tags.values()):
+        notes.append("the time code was left out: it is that of the source's first frame")
+    return Rest(plan, tags, tuple(chapters), not trim.whole or bool(lost), tuple(notes))
+
+
+def _all_tags(
+    opened: InputContainer, manifest: Manifest, container: str, policy: str, trim: Trim, plan: StreamPlan
+) -> tuple[dict[int | None, Tags], tuple[str, ...]]:
+    """The metadata of everything in the output, and the keys that the policy removes."""
+    indexes = {manifest.source.video.index, *(o.index for o in plan.kept)}
+    owners: dict[int | None, dict[str, str]] = {
+        None: opened.metadata,
+        **{s.index: s.metadata for s in opened.streams if s.index in indexes},
+    }
+    tags: dict[int | None, Tags] = {}
+    all_removed: list[str] = []
+    for index, metadata in owners.items():
+        remains, removed = kept(metadata, policy)
+        all_removed += removed
+        gone = [key for key in metadata if of_the_file(key)]
+        if trim.start is not None:
+            gone += [key for key in remains if key.lower() == "timecode"]
+        if index is None and keeps_any_key(container, remains):
+            gone += _twins(remains)
+        tags[index] = Tags({k: v for k, v in remains.items() if k not in gone}, (*removed, *gone))
+    return tags, tuple(all_removed)
+
+
+def _twins(tags: Mapping[str, str]) -> list[str]:
+    """Keys that libavformat repeats with their language (``make-eng`` beside ``make``)."""
+    return [key for key, value in tags.items() if key[-4:-3] == "-" and tags.get(key[:-4]) == value]
+
+
+def _unheld(container: str, tags: Mapping[str, str]) -> list[str]:
+    """Keys of the file's metadata that an MP4 or QuickTime file cannot hold."""
+    if container not in ("mp4", "mov") or keeps_any_key(container, tags):
+        return []
+    twins = _twins(tags)
+    return [key for key in tags if key not in twins and key.lower() not in _MP4_KEYS]

@@ -1,7 +1,7 @@
 """Chooses the encoder of a job and its settings: the source's own codec family if it can hold the video exactly."""
 
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from farm.domain.encoding import EncoderSettings
@@ -47,7 +47,7 @@ _CHROMA_LOCATIONS = {1: "left", 2: "center", 3: "topleft", 4: "top", 5: "bottoml
 def encoder_settings(
     video: VideoStream, redact: RedactOptions, available: AbstractSet[str]
 ) -> tuple[EncoderSettings, tuple[str, ...]]:
-    """The settings for a video, and notes on the choice for the person.
+    """The settings for a video, and notes on the choice for the user.
 
     The encoder is of the video's own codec family if that holds the video exactly, or what the user chose.
     ``available``: names of the encoders that workers have.
@@ -55,7 +55,7 @@ def encoder_settings(
     holds exactly.
     """
     width, height = output_size(video, redact.scale)
-    encoder, notes = _choose(video, redact, (width, height), available)
+    encoder, notes = _Choice(video, redact, (width, height), available).made()
     pix_fmt = decoded_format(encoder, video.pix_fmt)
     if pix_fmt is None:
         raise SourceError(f"{encoder.name} cannot hold pixels in {video.pix_fmt}")
@@ -85,7 +85,7 @@ def encoder_settings(
 
 
 def at_rate(settings: EncoderSettings, rate: Fraction | None) -> EncoderSettings:
-    """The settings for another average frame rate, which only demuxing the whole source tells for sure."""
+    """The settings for another average frame rate, which is known exactly once the whole source is demuxed."""
     return replace(settings, rate=ENCODERS[settings.encoder].clock_rate(rate))
 
 
@@ -131,94 +131,85 @@ def output_size(video: VideoStream, scale: int | None) -> tuple[int, int]:
     return width, height
 
 
-def _choose(
-    video: VideoStream, redact: RedactOptions, size: tuple[int, int], available: AbstractSet[str]
-) -> tuple[Encoder, tuple[str, ...]]:
-    """The encoder for a video whose output has ``size``, and notes on the choice."""
-    if redact.encoder is not None:
-        return _named(redact.encoder, video, redact.codec, size, available)
-    default = _TRIED.get(video.codec, ("ffv1",) if video.codec in _LOSSLESS else _OTHERS)
-    tried = default if redact.codec is None else (redact.codec,)
-    reasons: list[str] = []
-    for family in tried:
-        for encoder in encoders_of(family):
-            reason = _reason(encoder, video, size, available)
-            if reason is None:
-                notes = _notes(video, family, reasons, available) if redact.codec is None else ()
-                return encoder, (*notes, *_order(encoder, video))
-            reasons.append(reason)
-    names = " or ".join(_NAMES[family] for family in tried)
-    message = f"{names} cannot hold {reasons[0] if reasons else 'this video'} here"
-    hint = _hint(video, size, available)
-    if redact.codec is not None:
-        raise SettingsError(f"--codec {redact.codec}: {message}", hint=hint)
-    raise SourceError(message, hint=hint)
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The choice of an encoder for a video whose output has ``size``; see :func:`encoder_settings`."""
+
+    video: VideoStream
+    redact: RedactOptions
+    size: tuple[int, int]
+    available: AbstractSet[str]
+
+    def made(self) -> tuple[Encoder, tuple[str, ...]]:
+        """The encoder, and notes on the choice."""
+        encoder, notes = self._usual() if self.redact.encoder is None else self._named(self.redact.encoder)
+        given, decoded = self.video.pix_fmt, decoded_format(encoder, self.video.pix_fmt)
+        same = decoded is None or pixel_format(decoded) == pixel_format(given) or given.startswith("yuvj")
+        if not same:
+            notes += (f"{encoder.family} keeps {given} as {decoded}: the same samples in another order",)
+        return encoder, notes
+
+    def _usual(self) -> tuple[Encoder, tuple[str, ...]]:
+        video, codec = self.video, self.redact.codec
+        default = _TRIED.get(video.codec, ("ffv1",) if video.codec in _LOSSLESS else _OTHERS)
+        tried = default if codec is None else (codec,)
+        reasons: list[str] = []
+        for family in tried:
+            for encoder in encoders_of(family):
+                reason = self._reason(encoder)
+                if reason is None:
+                    if codec is not None or family == video.codec:
+                        return encoder, ()
+                    own = any(e.name in self.available for e in encoders_of(video.codec))
+                    what = f"{video.codec} with {reasons[0]}" if own else video.codec
+                    return encoder, (f"{what} has no encoder here: the output is {family}",)
+                reasons.append(reason)
+        names = " or ".join(_NAMES[family] for family in tried)
+        message = f"{names} cannot hold {reasons[0] if reasons else 'this video'} here"
+        if codec is not None:
+            raise SettingsError(f"--codec {codec}: {message}", hint=self._hint())
+        raise SourceError(message, hint=self._hint())
+
+    def _named(self, name: str) -> tuple[Encoder, tuple[str, ...]]:
+        video, codec, encoder = self.video, self.redact.codec, ENCODERS.get(name)
+        if encoder is None:
+            what = "not an encoder that can be used"
+            known = ", ".join(sorted(e.name for e in ENCODERS.values() if not e.hardware))
+            hint = f"use one of {known}, or for example h264_nvenc"
+        elif name not in self.available:
+            what, hint = "no worker has this encoder", "leave out --encoder, or start a worker that has it"
+        elif codec is not None and codec != encoder.family:
+            what, hint = f"writes {encoder.family}, not --codec {codec}", "leave one of them out"
+        elif reason := unfit(encoder, video, self.size):
+            what, hint = f"cannot hold {reason}", self._hint()
+        else:
+            changed = codec is None and encoder.family != video.codec
+            note = f"--encoder {name} writes {encoder.family}: the source is {video.codec}"
+            return encoder, (note,) if changed else ()
+        raise SettingsError(f"--encoder {name}: {what}", hint=hint)
+
+    def _reason(self, encoder: Encoder) -> str | None:
+        """Why an encoder cannot be used, as text to follow "cannot hold"; None if it can."""
+        if encoder.name not in self.available:
+            return f"video, as no worker has {encoder.name},"
+        return unfit(encoder, self.video, self.size)
+
+    def _hint(self) -> str:
+        able = [c for c in CODECS if any(self._reason(e) is None for e in encoders_of(c))]
+        if not able:
+            return "convert it first, for example with ffmpeg to -pix_fmt yuv420p"
+        return "use " + " or ".join(f"--codec {codec}" for codec in able)
 
 
-def _named(
-    name: str, video: VideoStream, codec: str | None, size: tuple[int, int], available: AbstractSet[str]
-) -> tuple[Encoder, tuple[str, ...]]:
-    encoder = ENCODERS.get(name)
-    if encoder is None:
-        known = ", ".join(sorted(e.name for e in ENCODERS.values() if not e.hardware))
-        raise SettingsError(
-            f"--encoder {name}: not an encoder that can be used", hint=f"use one of {known}, or for example h264_nvenc"
-        )
-    if name not in available:
-        hint = "leave out --encoder, or start a worker that has it"
-        raise SettingsError(f"--encoder {name}: no worker has this encoder", hint=hint)
-    if codec is not None and codec != encoder.family:
-        raise SettingsError(
-            f"--encoder {name}: writes {encoder.family}, not --codec {codec}", hint="leave one of them out"
-        )
-    reason = unfit(encoder, video, size)
-    if reason is not None:
-        raise SettingsError(f"--encoder {name}: cannot hold {reason}", hint=_hint(video, size, available))
-    changed = codec is None and encoder.family != video.codec
-    notes = (f"--encoder {name} writes {encoder.family}: the source is {video.codec}",) if changed else ()
-    return encoder, (*notes, *_order(encoder, video))
-
-
-def _reason(encoder: Encoder, video: VideoStream, size: tuple[int, int], available: AbstractSet[str]) -> str | None:
-    if encoder.name not in available:
-        return f"video, as no worker has {encoder.name},"
-    return unfit(encoder, video, size)
-
-
-def _notes(video: VideoStream, family: str, reasons: list[str], available: AbstractSet[str]) -> tuple[str, ...]:
-    if family == video.codec:
-        return ()
-    own = any(encoder.name in available for encoder in encoders_of(video.codec))
-    what = f"{video.codec} with {reasons[0]}" if own else video.codec
-    return (f"{what} has no encoder here: the output is {family}",)
-
-
-def _order(encoder: Encoder, video: VideoStream) -> tuple[str, ...]:
-    """A line if the output's samples lie in another order than the source's."""
-    decoded = decoded_format(encoder, video.pix_fmt)
-    if decoded is None or decoded == video.pix_fmt or pixel_format(decoded) == pixel_format(video.pix_fmt):
-        return ()
-    if video.pix_fmt.startswith("yuvj"):
-        return ()
-    return (f"{encoder.family} keeps {video.pix_fmt} as {decoded}: the same samples in another order",)
-
-
-def _hint(video: VideoStream, size: tuple[int, int], available: AbstractSet[str]) -> str:
-    able = [c for c in CODECS if any(_reason(e, video, size, available) is None for e in encoders_of(c))]
-    if not able:
-        return "convert it first, for example with ffmpeg to -pix_fmt yuv420p"
-    return "use " + " or ".join(f"--codec {codec}" for codec in able)
-
-
-def _matrix(encoder: Encoder, pix_fmt: str, said: int) -> int:
-    """The colour matrix that a stream names.
+def _matrix(encoder: Encoder, pix_fmt: str, color_space: int) -> int:
+    """The colour matrix that the stream's header states, for a video of ``color_space``.
 
     Decoders know RGB samples by the matrix 0 alone. JPEG and VP8 have one matrix and do not name it.
     """
     pixels = pixel_format(pix_fmt)
     if pixels and pixels.family == "rgb" and encoder.family in {"h264", "hevc", "vp9"}:
         return 0
-    return BT601 if encoder.family in ONE_MATRIX else said
+    return BT601 if encoder.family in ONE_MATRIX else color_space
 
 
 def _options(encoder: Encoder, video: VideoStream, redact: RedactOptions) -> dict[str, str]:

@@ -15,7 +15,6 @@ from typing import Self
 import av
 from av.filter import Graph
 from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream as AvVideoStream
@@ -63,6 +62,7 @@ class SegmentWriter:
             self._stream = self._open_stream(threads)
 
     def _open_stream(self, threads: int) -> AvVideoStream:
+        """The segment's only stream, its encoder opened. Raises DeviceError for missing hardware, else SourceError."""
         settings = self._settings
         try:
             stream = self._container.add_stream(settings.encoder, options=_threaded(self._encoder, settings, threads))
@@ -84,12 +84,6 @@ class SegmentWriter:
         context.color_primaries = settings.color_primaries
         context.color_trc = settings.color_transfer
         context.colorspace = settings.color_space
-        self._start(context)
-        return stream
-
-    def _start(self, context: VideoCodecContext) -> None:
-        """Opens the encoder. Raises DeviceError for missing hardware, else SourceError."""
-        settings = self._settings
         try:
             context.open()
         except (av.error.FFmpegError, ValueError) as error:
@@ -97,6 +91,7 @@ class SegmentWriter:
                 raise self._missing(reason(error)) from error
             picture = f"{settings.width}x{settings.height} {settings.layout}"
             raise SourceError(f"{settings.encoder} cannot encode this video ({picture}): {reason(error)}") from error
+        return stream
 
     def _missing(self, why: str) -> DeviceError:
         return DeviceError(
@@ -115,7 +110,10 @@ class SegmentWriter:
         if self._settings.fields != "progressive" and not arranged.interlaced_frame:
             arranged = self._fields(arranged)
         # times count from the chunk's first frame; the caller's frame gets its own back
-        arranged.pts, arranged.time_base = self._encoder_time(time - self._first), self._clock
+        arranged.pts, arranged.time_base = time - self._first, self._clock
+        if self._settings.counted:
+            self._counted.append(arranged.pts)
+            arranged.pts = self.frames
         self.frames += 1
         try:
             with writing(self.path):
@@ -149,12 +147,6 @@ class SegmentWriter:
         labelled = self._setfield.pull()
         assert isinstance(labelled, VideoFrame)
         return labelled
-
-    def _encoder_time(self, ticks: int) -> int:
-        if not self._settings.counted:
-            return ticks
-        self._counted.append(ticks)
-        return self.frames
 
     def _time(self, frame: VideoFrame) -> int:
         """A frame's pts. Raises VerificationError for a frame that does not fit the segment."""

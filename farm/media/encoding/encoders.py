@@ -63,7 +63,7 @@ class Floor(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Hdr:
-    """How an encoder is told of HDR: the names of its two parameters, and how it writes numbers.
+    """How HDR metadata is passed to an encoder: the names of its two parameters, and how it writes numbers.
 
     ``xy`` and ``candela``: the text of a number of :class:`farm.domain.manifest.Mastering`.
     """
@@ -75,14 +75,14 @@ class Hdr:
 
     def parameters(self, mastering: Mastering | None, light: tuple[int, int] | None) -> list[str]:
         """The encoder's parameters, ``name=value`` each: the display only if all of SMPTE ST 2086 is known."""
-        said = []
+        found = []
         if mastering and mastering.primaries and mastering.white and mastering.luminance:
             red, green, blue = (mastering.primaries[at : at + 2] for at in (0, 2, 4))
             points = (("G", green), ("B", blue), ("R", red), ("WP", mastering.white))
             display = "".join(f"{name}({self.xy(x)},{self.xy(y)})" for name, (x, y) in points)
             most, least = mastering.luminance
-            said.append(f"{self.display}={display}L({self.candela(most)},{self.candela(least)})")
-        return [*said, f"{self.light}={light[0]},{light[1]}"] if light else said
+            found.append(f"{self.display}={display}L({self.candela(most)},{self.candela(least)})")
+        return [*found, f"{self.light}={light[0]},{light[1]}"] if light else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Encoder:
     ``parameters``: its option with a list of parameters, and those that are always in it; ``pool``: the parameter for
     the size of its thread pool, and the greatest size. ``one_thread``: several would show in the header.
     ``full_range``: limited range needs FFmpeg's leave. ``hdr``: None where only the container can state it
-    (:mod:`farm.media.composing.boxes`). ``rate``: the nearest rate that its header can state.
+    (:mod:`farm.media.composing.colour_boxes`). ``rate``: the nearest rate that its header can state.
     ``formats``: of a hardware encoder, the pixel formats to go by if the local FFmpeg does not have it.
     """
 
@@ -130,8 +130,8 @@ class Encoder:
 
         Packets have times of their own: nothing depends on it being exact.
         """
-        said = rate if rate and rate > 0 else _USUAL_RATE
-        return self.rate(said) if self.rate else said
+        known = rate if rate and rate > 0 else _USUAL_RATE
+        return self.rate(known) if self.rate else known
 
     def lowest_psnr(self, options: Mapping[str, str]) -> float:
         """The PSNR in dB below which no plane of a legitimate encode with ``options`` lies, whatever the picture."""
@@ -179,7 +179,7 @@ def _vpx(asked: Asked) -> dict[str, str]:
 def _quantiser(asked: Asked) -> dict[str, str]:
     """MPEG's quantiser, 2 to 31, with about H.264's step at ``crf``: that one doubles every 6, MPEG's is linear.
 
-    These encoders take a constant quantiser from each frame, of which PyAV says none: 0, which is then brought into
+    These encoders read a constant quantiser from each frame. PyAV cannot set it, so it is 0 and is then clipped to the
     bounds.
     """
     step = str(min(31, max(2, round(0.3125 * 2 ** (asked.crf / 6)))))

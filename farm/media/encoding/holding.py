@@ -30,7 +30,7 @@ REORDERED = {
 #: Families whose streams name no colour matrix: decoders take BT.601's, whatever the container states.
 ONE_MATRIX = frozenset({"mjpeg", "vp8"})
 BT601 = 5
-_LIKE_BT601 = frozenset({2, 5, 6})  # nothing stated, and the two names of the same matrix
+LIKE_BT601 = frozenset({2, 5, 6})  # unspecified, and the two names of that matrix
 #: The picture that a hardware encoder is tried with: none of them takes a much smaller one.
 _TRIED = (320, 192)
 
@@ -73,7 +73,7 @@ def _codec(name: str) -> av.Codec | None:
 
 @contextmanager
 def _silenced() -> Iterator[None]:
-    """Standard error of the whole process goes nowhere: drivers write to it without FFmpeg's log."""
+    """Discard standard error of the whole process: drivers write to it without FFmpeg's log."""
     kept = os.dup(2)
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -121,7 +121,7 @@ def unfit(encoder: Encoder, video: VideoStream, size: tuple[int, int]) -> str | 
     pixels = pixel_format(video.pix_fmt)
     if decoded_format(encoder, video.pix_fmt) is None:
         return _samples(encoder, video.pix_fmt)
-    if encoder.family in ONE_MATRIX and encoder.family != video.codec and video.color_space not in _LIKE_BT601:
+    if encoder.family in ONE_MATRIX and encoder.family != video.codec and video.color_space not in LIKE_BT601:
         return f"colours of another matrix than BT.601's ({video.color_space})"
     if encoder.family == "vp8" and (video.mastering or video.light):
         return "HDR metadata"

@@ -14,8 +14,7 @@ from farm.errors import SourceError
 from farm.media.planes import black_frame
 from farm.media.reading.counting import counted_frames
 from farm.media.reading.damage import EARLIER, Scout, fits, seek
-from farm.media.reading.decoding import decoded, set_up_decoder, strictness
-from farm.media.reading.opening import open_source
+from farm.media.reading.decoding import decoded, open_video
 from farm.media.reading.picture import frame_properties
 
 _REPAIR = "the source is damaged there; repair or cut it, then submit it again"
@@ -66,169 +65,150 @@ def decode_chunk(
     """
     if len(pts) != chunk.frames or not pts:
         raise SourceError(f"{path}: the plan of chunk {chunk.name} lists {len(pts)} frames, not {chunk.frames}")
+    reader = _Reader(path, video, chunk, pts, threads, picked)
     if video.timing == "counted":
-        frames: Iterator[Decoded] = map(Decoded, _counted(path, video, chunk, pts, threads=threads, picked=picked))
+        frames: Iterator[Decoded] = map(Decoded, reader.counted())
     elif blackout:
-        frames = _intact_or_black(path, video, chunk, pts)
+        frames = reader.intact_or_black()
     else:
-        frames = map(Decoded, _whole(path, video, chunk, pts, threads=threads, picked=picked))
+        frames = map(Decoded, reader.whole())
     for one in frames:
         if not one.black:
-            _check_colours(path, video, one.frame)
+            reader.check_colours(one.frame)
         yield one
 
 
-def _whole(
-    path: Path, video: VideoStream, chunk: Chunk, pts: Sequence[int], *, threads: int, picked: bool
-) -> Iterator[av.VideoFrame]:
-    for earlier in EARLIER:
-        frames = _from(path, video, chunk, pts[0], earlier=earlier, threads=threads)
-        with closing(frames):
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Decodes one chunk; the fields are the arguments of :func:`decode_chunk`."""
+
+    path: Path
+    video: VideoStream
+    chunk: Chunk
+    pts: Sequence[int]
+    threads: int
+    picked: bool
+
+    def whole(self) -> Iterator[av.VideoFrame]:
+        """Yield the planned frames; decoding starts earlier and earlier until it reaches the first one."""
+        for earlier in EARLIER:
+            with closing(self._from(earlier)) as frames:
+                try:
+                    first = next(frames, None)
+                except _TooLate:
+                    continue
+                yield from self._checked(first, frames)
+                return
+
+    def _from(self, earlier: float | None) -> Generator[av.VideoFrame, None, None]:
+        """Yield the chunk's frames, decoded from ``earlier`` seconds before its key frame (None: the file's start).
+
+        Raises _TooLate, while an earlier start may help, if the first frame does not have the first planned pts, or a
+        frame that it may depend on is damaged.
+        """
+        chunk, begun = self.chunk, False
+        with open_video(self.path, self.video, self.threads) as (container, stream):
             try:
-                first = next(frames, None)
-            except _TooLate:
-                continue
-            yield from _checked(path, video, pts, first, frames, picked=picked)
-            return
-
-
-def _from(
-    path: Path, video: VideoStream, chunk: Chunk, wanted: int, *, earlier: float | None, threads: int
-) -> Generator[av.VideoFrame, None, None]:
-    """Yield the frames of the chunk's range, decoded from ``earlier`` seconds before its key frame (None: the start).
-
-    Raises _TooLate, while an earlier start may help, if the first frame does not have the pts ``wanted``, or a frame
-    that it may depend on is damaged.
-    """
-    with open_source(path) as container:
-        stream = container.streams[video.index]
-        assert isinstance(stream, av.VideoStream)
-        set_up_decoder(stream, threads, strictness(video.codec))
-        begun = False
-        try:
-            seek(container, stream, video, chunk, earlier)
-            for frame in decoded(container, stream):
-                if frame.pts is not None and frame.pts < chunk.pts_start:
-                    _check_before(path, video, frame, chunk, earlier)
-                    continue
-                late = frame.pts is None or frame.pts != wanted or frame.is_corrupt
-                if not begun and late and earlier is not None:
-                    raise _TooLate
-                if frame.pts is not None and frame.pts >= chunk.pts_end:
-                    return
-                begun = True
-                yield frame
-        except av.error.FFmpegError as e:
+                seek(container, stream, self.video, chunk, earlier)
+                for frame in decoded(container, stream):
+                    if frame.pts is not None and frame.pts < chunk.pts_start:
+                        self._check_before(frame, frame.pts, earlier)
+                        continue
+                    late = frame.pts is None or frame.pts != self.pts[0] or frame.is_corrupt
+                    if not begun and late and earlier is not None:
+                        raise _TooLate
+                    if frame.pts is not None and frame.pts >= chunk.pts_end:
+                        return
+                    begun = True
+                    yield frame
+            except av.error.FFmpegError as e:
+                if not begun and earlier is not None:
+                    raise _TooLate from e
+                raise self._undecodable(e) from e
             if not begun and earlier is not None:
-                raise _TooLate from e
-            raise SourceError(f"{path}: cannot be decoded {_when(chunk, video)}: {e.strerror}") from e
-        if not begun and earlier is not None:
+                raise _TooLate
+
+    def _check_before(self, frame: av.VideoFrame, pts: int, earlier: float | None) -> None:
+        """Check a frame before the chunk: its damage affects a chunk that does not begin with a key frame."""
+        chunk = self.chunk
+        if not frame.is_corrupt or pts < chunk.seek_pts or chunk.seek_pts == chunk.pts_start:
+            return
+        if earlier is not None:
             raise _TooLate
+        raise SourceError(f"{self.path}: the frame {self._at(pts)} is damaged", hint=_REPAIR)
 
+    def _checked(self, first: av.VideoFrame | None, rest: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+        """Yield the planned frames among those decoded. Raises SourceError unless all are there and intact."""
+        frame = first
+        last = len(self.pts) - 1
+        for index, planned in enumerate(self.pts):
+            while self.picked and frame is not None and frame.pts is not None and frame.pts < planned:
+                self._check_whole(frame, frame.pts)
+                frame = next(rest, None)
+            if frame is None or frame.pts is None or frame.pts > planned:
+                raise SourceError(f"{self.path}: the frame {self._at(planned)} is missing", hint=_REPAIR)
+            if frame.pts != planned:
+                what = f"there is an unplanned frame of pts {frame.pts} before the one {self._at(planned)}"
+                raise SourceError(f"{self.path}: {what}")
+            self._check_whole(frame, planned)
+            yield frame
+            frame = None if index == last else next(rest, None)
 
-def _check_before(path: Path, video: VideoStream, frame: av.VideoFrame, chunk: Chunk, earlier: float | None) -> None:
-    """Check a frame before the chunk: its damage affects a chunk that does not begin with a key frame."""
-    assert frame.pts is not None
-    if not frame.is_corrupt or frame.pts < chunk.seek_pts or chunk.seek_pts == chunk.pts_start:
-        return
-    if earlier is not None:
-        raise _TooLate
-    raise SourceError(f"{path}: the frame {_at(frame.pts, video)} is damaged", hint=_REPAIR)
-
-
-def _checked(
-    path: Path,
-    video: VideoStream,
-    pts: Sequence[int],
-    first: av.VideoFrame | None,
-    rest: Iterator[av.VideoFrame],
-    *,
-    picked: bool,
-) -> Iterator[av.VideoFrame]:
-    frame = first
-    last = len(pts) - 1
-    for index, planned in enumerate(pts):
-        while picked and frame is not None and frame.pts is not None and frame.pts < planned:
-            _check_whole(path, video, frame, frame.pts)
-            frame = next(rest, None)
-        if frame is None or frame.pts is None or frame.pts > planned:
-            raise SourceError(f"{path}: the frame {_at(planned, video)} is missing", hint=_REPAIR)
-        if frame.pts != planned:
+    def _check_whole(self, frame: av.VideoFrame, pts: int) -> None:
+        video = self.video
+        if fits(frame, video):
+            return
+        where = f"{self.path}: the frame {self._at(pts)} is"
+        if frame.is_corrupt:
+            raise SourceError(f"{where} damaged", hint=_REPAIR)
+        if (frame.width, frame.height) != (video.width, video.height):
             raise SourceError(
-                f"{path}: there is an unplanned frame of pts {frame.pts} before the one {_at(planned, video)}"
+                f"{where} {frame.width}x{frame.height}, not {video.width}x{video.height}",
+                hint="a video that changes its size cannot be redacted",
             )
-        _check_whole(path, video, frame, planned)
-        yield frame
-        frame = None if index == last else next(rest, None)
+        raise SourceError(f"{where} {frame.format.name}, not {plain_format(video.pix_fmt)}")
 
+    def check_colours(self, frame: av.VideoFrame) -> None:
+        """Raise SourceError if a frame's colours change: the output's header states one set for all frames."""
+        video = self.video
+        planned = (video.full_range, video.color_primaries, video.color_transfer, video.color_space)
+        found = tuple(frame_properties(frame).values())
+        if found[: len(planned)] != planned:
+            at = self._at(frame.pts or 0)
+            raise SourceError(
+                f"{self.path}: the frame {at} has other colours (or another range) than the first ones",
+                hint="cut it there, and redact the parts one by one",
+            )
 
-def _check_whole(path: Path, video: VideoStream, frame: av.VideoFrame, pts: int) -> None:
-    if fits(frame, video):
-        return
-    at = _at(pts, video)
-    if frame.is_corrupt:
-        raise SourceError(f"{path}: the frame {at} is damaged", hint=_REPAIR)
-    if (frame.width, frame.height) != (video.width, video.height):
-        raise SourceError(
-            f"{path}: the frame {at} is {frame.width}x{frame.height}, not {video.width}x{video.height}",
-            hint="a video that changes its size cannot be redacted",
-        )
-    raise SourceError(f"{path}: the frame {at} is {frame.format.name}, not {plain_format(video.pix_fmt)}")
+    def counted(self) -> Iterator[av.VideoFrame]:
+        """Yield the planned frames of a ``counted`` video, which is decoded from its start."""
+        frames = counted_frames(self.path, self.video, self.threads)
+        try:
+            first = next((frame for frame in frames if frame.pts is None or frame.pts >= self.pts[0]), None)
+            yield from self._checked(first, frames)
+        except av.error.FFmpegError as e:
+            raise self._undecodable(e) from e
 
+    def intact_or_black(self) -> Generator[Decoded, None, None]:
+        """Yield the planned frames, black ones in place of those that a scout, decoding ahead, does not find intact."""
+        video = self.video
+        scout = Scout(self.path, video, self.chunk, self.pts[0])
+        with closing(scout), open_video(self.path, video) as (container, stream):
+            seek(container, stream, video, self.chunk, scout.earlier)
+            frames = decoded(container, stream, damage=lambda *_: None)
+            frame = next(frames, None)
+            for planned in self.pts:
+                if scout.is_intact(planned):
+                    while frame is not None and (frame.pts is None or frame.pts < planned):
+                        frame = next(frames, None)
+                    if frame is not None and frame.pts == planned and fits(frame, video):
+                        yield Decoded(frame)
+                        continue
+                yield Decoded(black_frame(video, planned), black=True)
 
-def _check_colours(path: Path, video: VideoStream, frame: av.VideoFrame) -> None:
-    """Raise SourceError if a frame's colours change: the output's header states one set for all frames."""
-    planned = (
-        video.full_range,
-        video.color_primaries,
-        video.color_transfer,
-        video.color_space,
-    )
-    full, *colours = frame_properties(frame).values()
-    if (full, *colours[:3]) != planned:
-        raise SourceError(
-            f"{path}: the frame {_at(frame.pts or 0, video)} has other colours (or another range) than the first ones",
-            hint="cut it there, and redact the parts one by one",
-        )
+    def _at(self, pts: int) -> str:
+        return f"at {float(pts * self.video.time_base):.3f} s (pts {pts})"
 
-
-def _counted(
-    path: Path, video: VideoStream, chunk: Chunk, pts: Sequence[int], *, threads: int, picked: bool
-) -> Iterator[av.VideoFrame]:
-    frames = counted_frames(path, video, threads)
-    try:
-        first = next((frame for frame in frames if frame.pts is None or frame.pts >= pts[0]), None)
-        yield from _checked(path, video, pts, first, frames, picked=picked)
-    except av.error.FFmpegError as e:
-        raise SourceError(f"{path}: cannot be decoded {_when(chunk, video)}: {e.strerror}") from e
-
-
-def _intact_or_black(
-    path: Path, video: VideoStream, chunk: Chunk, pts: Sequence[int]
-) -> Generator[Decoded, None, None]:
-    """Yield the planned frames, black ones in place of those that a scout, decoding ahead, does not find intact."""
-    scout = Scout(path, video, chunk, pts[0])
-    with closing(scout), open_source(path) as container:
-        stream = container.streams[video.index]
-        assert isinstance(stream, av.VideoStream)
-        set_up_decoder(stream, 1, strictness(video.codec))
-        seek(container, stream, video, chunk, scout.earlier)
-        frames = decoded(container, stream, damage=lambda *_: None)
-        frame = next(frames, None)
-        for planned in pts:
-            if scout.is_intact(planned):
-                while frame is not None and (frame.pts is None or frame.pts < planned):
-                    frame = next(frames, None)
-                if frame is not None and frame.pts == planned and fits(frame, video):
-                    yield Decoded(frame)
-                    continue
-            yield Decoded(black_frame(video, planned), black=True)
-
-
-def _at(pts: int, video: VideoStream) -> str:
-    return f"at {float(pts * video.time_base):.3f} s (pts {pts})"
-
-
-def _when(chunk: Chunk, video: VideoStream) -> str:
-    start, end = (float(t * video.time_base) for t in (chunk.pts_start, chunk.pts_end))
-    return f"between {start:.3f} and {end:.3f} s"
+    def _undecodable(self, error: av.error.FFmpegError) -> SourceError:
+        start, end = (float(t * self.video.time_base) for t in (self.chunk.pts_start, self.chunk.pts_end))
+        return SourceError(f"{self.path}: cannot be decoded between {start:.3f} and {end:.3f} s: {error.strerror}")

@@ -1,22 +1,19 @@
-"""Times of frames whose container does not say when they are shown: the n-th picture gets the n-th time."""
+"""Times of frames whose container does not state them: the n-th picture gets the n-th time."""
 
 from array import array
 from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
-from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.manifest import VideoStream
 from farm.errors import SourceError
 from farm.media.failing import reading
-from farm.media.reading.decoding import decoded, packets, set_up_decoder, strictness
-from farm.media.reading.frame_index import CUT_HINT, FrameIndex, usual_duration
-from farm.media.reading.integrity import check_complete
+from farm.media.reading.decoding import decoded, open_video, packets
+from farm.media.reading.frame_index import SAME_TIME, FrameIndex, usual_duration
+from farm.media.reading.integrity import CUT_HINT, check_complete
 from farm.media.reading.limits import Limits
-from farm.media.reading.opening import open_source
 from farm.media.reading.probe import BARE
 
 #: Pictures after the first shown one that may be missing: they lead it and depend on pictures before it.
@@ -32,49 +29,32 @@ def counted_frames(path: Path, video: VideoStream, threads: int = 1, *, numbered
     ``numbered``: see :func:`farm.media.reading.decoding.decoded`.
     Raises SourceError, and FFmpegError for frames that cannot be decoded.
     """
-    times = _times(path, video)
-    with open_source(path) as container:
-        stream = container.streams[video.index]
-        assert isinstance(stream, AvVideoStream)
-        set_up_decoder(stream, threads, strictness(video.codec))
-        for frame, time in _numbered(path, decoded(container, stream, numbered=numbered), times):
-            frame.pts = time
-            frame.time_base = video.time_base
+    times = iter(_times(path, video))
+    with open_video(path, video, threads) as (container, stream):
+        for frame in decoded(container, stream, numbered=numbered):
+            frame.pts, frame.time_base = next(times, None), video.time_base
+            if frame.pts is None:
+                raise SourceError(f"{path}: holds more pictures than times for them", hint=CUT_HINT)
             yield frame
 
 
-def _numbered(path: Path, frames: Iterator[VideoFrame], times: Iterable[int]) -> Iterator[tuple[VideoFrame, int]]:
-    left = iter(times)
-    for frame in frames:
-        time = next(left, None)
-        if time is None:
-            raise SourceError(f"{path}: holds more pictures than times for them", hint=CUT_HINT)
-        yield frame, time
-
-
 def _times(path: Path, video: VideoStream) -> Iterable[int]:
-    with open_source(path) as container, reading(path, SourceError, "cannot be read to its end", CUT_HINT):
+    """All numbers for a bare stream, else the sorted times of the packets: pts, or dts if some have no pts."""
+    pts, dts = array("q"), array("q")
+    with (
+        open_video(path, video) as (container, stream),
+        reading(path, SourceError, "cannot be read to its end", CUT_HINT),
+    ):
         if container.format.name in BARE:
             return count()
-        return _stamps(container, video, path)
-
-
-def _stamps(container: InputContainer, video: VideoStream, path: Path) -> "array[int]":
-    """The sorted times of the packets: pts, or dts if some have no pts."""
-    pts, dts = array("q"), array("q")
-    stream = container.streams[video.index]
-    assert isinstance(stream, AvVideoStream)
-    for packet in packets(container, stream):
-        if packet.pts is not None:
-            pts.append(packet.pts)
-        if packet.dts is not None:
-            dts.append(packet.dts)
+        for packet in packets(container, stream):
+            if packet.pts is not None:
+                pts.append(packet.pts)
+            if packet.dts is not None:
+                dts.append(packet.dts)
     times = sorted(pts if len(pts) >= len(dts) else dts)
     if len(set(times)) != len(times):
-        raise SourceError(
-            f"{path}: two frames have the same time",
-            hint="give each its own first, for example: ffmpeg -i IN -fps_mode cfr -c:a copy OUT.mkv",
-        )
+        raise SourceError(f"{path}: two frames have the same time", hint=SAME_TIME)
     if times and times[0] < 0:
         raise SourceError(f"{path}: its first frame is at a negative time, {times[0]} ticks")
     return array("q", times)
@@ -116,7 +96,8 @@ def _left_out(path: Path, missing: bytearray, *, bare: bool) -> tuple[str, ...]:
 
 
 def _packets_of(path: Path, video: VideoStream) -> int:
-    with open_source(path) as container, reading(path, SourceError, "cannot be read to its end", CUT_HINT):
-        stream = container.streams[video.index]
-        assert isinstance(stream, AvVideoStream)
+    with (
+        open_video(path, video) as (container, stream),
+        reading(path, SourceError, "cannot be read to its end", CUT_HINT),
+    ):
         return sum(1 for _ in packets(container, stream))

@@ -19,8 +19,7 @@ from av.packet import Packet
 
 from farm.domain.manifest import Chunk, VideoStream
 from farm.domain.pixels import plain_format
-from farm.media.reading.decoding import decoded, is_shown, packets, set_up_decoder, strictness
-from farm.media.reading.opening import open_source
+from farm.media.reading.decoding import decoded, is_shown, open_video, packets
 
 #: Seconds before the planned key frame at which decoding starts, tried in turn; None is the start of the file.
 EARLIER = (0.0, 2.0, 20.0, None)
@@ -102,13 +101,10 @@ class Scout:
 
     def _decode(self, path: Path, chunk: Chunk) -> Generator[int, None, None]:
         """Yield the pts of all frames that the decoder returns, as far as they ascend."""
-        with open_source(path) as container:
-            stream = container.streams[self._video.index]
-            assert isinstance(stream, av.VideoStream)
-            set_up_decoder(stream, 1, strictness(self._video.codec))
+        with open_video(path, self._video) as (container, stream):
             seek(container, stream, self._video, chunk, self.earlier)
             last = None
-            for frame in decoded(container, stream, sent=self._sent, damage=self._damage):
+            for frame in decoded(container, stream, sent=self._sent, damage=lambda number, _: self._mark(number)):
                 if frame.pts is not None and (last is None or frame.pts > last):
                     last = frame.pts
                     self._judge(last, frame)
@@ -124,11 +120,10 @@ class Scout:
         if packet.pts is not None and not packet.is_discard and is_shown(self._video.codec, packet):
             self._waiting[packet.pts] = number
 
-    def _damage(self, number: int | None, _: Exception) -> None:
-        if number is not None:
-            self._mark(number)
-
-    def _mark(self, number: int) -> None:
+    def _mark(self, number: int | None) -> None:
+        """Note that packet ``number`` is damaged. None: reading failed, which damages no packet that was read."""
+        if number is None:
+            return
         group = self._groups[self._group_of(number)]
         group.damaged = number if group.damaged is None else min(group.damaged, number)
 
@@ -154,21 +149,14 @@ class Scout:
 def _landing(path: Path, video: VideoStream, chunk: Chunk, wanted: int) -> float | None:
     """How much earlier than the planned key frame to seek, so that one at or before ``wanted`` is found."""
     for earlier in EARLIER[:-1]:
-        with open_source(path) as container:
-            stream = container.streams[video.index]
-            assert isinstance(stream, av.VideoStream)
+        with open_video(path, video) as (container, stream):
             try:
                 seek(container, stream, video, chunk, earlier)
-                with closing(_keys(container, stream)) as keys:
+                keys = (p.pts for p in packets(container, stream) if p.is_keyframe and p.pts is not None)
+                with closing(keys):
                     key = next(keys, None)
             except av.error.FFmpegError:
                 continue
             if key is not None and key <= wanted:
                 return earlier
     return None
-
-
-def _keys(container: InputContainer, stream: av.VideoStream) -> Generator[int, None, None]:
-    for packet in packets(container, stream):
-        if packet.is_keyframe and packet.pts is not None:
-            yield packet.pts

@@ -1,17 +1,21 @@
 """Sets up video decoders so that no damage passes unnoticed, and yields their frames."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import av.error
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
+from av.video.stream import VideoStream as AvVideoStream
 
+from farm.domain.manifest import VideoStream
 from farm.media.reading.integrity import intact_slices
 from farm.media.reading.limits import Limits
+from farm.media.reading.opening import open_source
 
 #: Options with which a decoder raises an error instead of concealing damage.
 STRICT = {"err_detect": "explode"}
@@ -26,10 +30,25 @@ _INVALID = 1094995529  # AVERROR_INVALIDDATA
 _MARGIN = 256  # pixels that a coded picture may be larger than the shown one, each way
 #: Called with the number of a packet that cannot be decoded, from where reading began; None: reading itself failed.
 Damage = Callable[[int | None, Exception], None]
-Sent = Callable[[int, "Packet[VideoStream]"], None]
+Sent = Callable[[int, "Packet[AvVideoStream]"], None]
 
 
-def set_up_decoder(stream: VideoStream, threads: int, options: dict[str, str]) -> None:
+@contextmanager
+def open_video(
+    path: Path, video: VideoStream, threads: int = 1, options: Mapping[str, str] | None = None
+) -> Iterator[tuple[InputContainer, AvVideoStream]]:
+    """Open a file and set up the decoder of its stream ``video``: with ``options``, else with :func:`strictness`.
+
+    Raises SourceError as :func:`farm.media.reading.opening.open_source`.
+    """
+    with open_source(path) as container:
+        stream = container.streams[video.index]
+        assert isinstance(stream, AvVideoStream)
+        set_up_decoder(stream, threads, strictness(video.codec) if options is None else options)
+        yield container, stream
+
+
+def set_up_decoder(stream: AvVideoStream, threads: int, options: Mapping[str, str]) -> None:
     """Configure a decoder. Call it before the first packet is decoded. ``options`` are the decoder's own.
 
     Only a few codecs get several ``threads``. The other decoders, H.264's above all, conceal damage and flag the frame
@@ -52,7 +71,7 @@ def strictness(codec: str) -> dict[str, str]:
 
 def decoded(
     container: InputContainer,
-    stream: VideoStream,
+    stream: AvVideoStream,
     *,
     sent: Sent | None = None,
     damage: Damage | None = None,
@@ -88,7 +107,7 @@ class _First:
         self._keys = 0
         self._pts: int | None = None
 
-    def reaches(self, packet: "Packet[VideoStream]") -> bool:
+    def reaches(self, packet: "Packet[AvVideoStream]") -> bool:
         """Whether the next packet in decoding order can be decoded from the first key frame."""
         if packet.is_keyframe:
             self._keys += 1
@@ -102,8 +121,8 @@ def _nothing(_: int | None, __: Exception) -> None:
 
 
 def packets(
-    container: InputContainer, stream: VideoStream, damage: Damage | None = None
-) -> Iterator["Packet[VideoStream]"]:
+    container: InputContainer, stream: AvVideoStream, damage: Damage | None = None
+) -> Iterator["Packet[AvVideoStream]"]:
     """Yield the packets of a stream that are not empty: an empty one would flush the decoder."""
     try:
         for packet in container.demux(stream):
@@ -115,7 +134,7 @@ def packets(
         damage(None, error)
 
 
-def _check_slices(stream: VideoStream, packet: "Packet[VideoStream] | None") -> None:
+def _check_slices(stream: AvVideoStream, packet: "Packet[AvVideoStream] | None") -> None:
     """Raise InvalidDataError for an FFV1 packet whose checksums do not match, which its decoder conceals."""
     context = stream.codec_context
     if packet is None or context.codec.canonical_name != "ffv1" or not context.extradata:
@@ -125,7 +144,7 @@ def _check_slices(stream: VideoStream, packet: "Packet[VideoStream] | None") -> 
 
 
 def _taken(
-    stream: VideoStream, packet: "Packet[VideoStream] | None", number: int, damage: Damage | None
+    stream: AvVideoStream, packet: "Packet[AvVideoStream] | None", number: int, damage: Damage | None
 ) -> Iterator[VideoFrame]:
     try:
         _check_slices(stream, packet)

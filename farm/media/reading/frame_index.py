@@ -15,7 +15,7 @@ from farm.domain.manifest import VideoStream
 from farm.errors import SourceError
 from farm.media.failing import reading, reason
 from farm.media.reading.decoding import is_shown
-from farm.media.reading.integrity import broken_checksum, cut_off
+from farm.media.reading.integrity import CUT_HINT, broken_checksum, cut_off
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import open_source
 from farm.media.reading.probe import Probe, several
@@ -24,8 +24,9 @@ from farm.media.reading.stream_details import TrackEnd, track_ends
 #: A file whose packets end this much (seconds, and share) before its header's duration is cut off.
 _SHORT_SECONDS = 1.0
 _SHORT_SHARE = 0.02
+_UNTIMED = "put it into another container first, for example: ffmpeg -fflags +genpts -i IN -c copy OUT.mkv"
+SAME_TIME = "give each its own first, for example: ffmpeg -i IN -fps_mode cfr -c:a copy OUT.mkv"
 _HEADER_DURATION = ("mov", "matroska", "flv", "asf")
-CUT_HINT = "copy or download it again; a recorder may be able to repair it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,9 @@ class _Reader:
     def _take_frame(self, packet: "Packet[Any]") -> None:
         pts = packet.pts
         if pts is None:
-            self._untimed()
+            if not self.damaged:
+                raise SourceError(f"{self.path}: frame {self.packets} has no timestamp", hint=_UNTIMED)
+            self.untimed += 1
             return
         if packet.is_corrupt:
             self.tell_damage(f"is damaged or cut off at {self._seconds(pts)}")
@@ -132,14 +135,6 @@ class _Reader:
             self.pts.append(pts)
             if pts >= self.last[0] or len(self.pts) == 1:
                 self.last = (pts, packet.duration or 0)
-
-    def _untimed(self) -> None:
-        if not self.damaged:
-            raise SourceError(
-                f"{self.path}: frame {self.packets} has no timestamp",
-                hint="put it into another container first, for example: ffmpeg -fflags +genpts -i IN -c copy OUT.mkv",
-            )
-        self.untimed += 1
 
     def _take_key(self, pts: int, *, hidden: bool) -> None:
         self.keys.append(pts)
@@ -201,10 +196,7 @@ class _Reader:
     def _check_times(self, pts: "array[int]") -> None:
         for a, b in pairwise(pts):
             if a == b:
-                raise SourceError(
-                    f"{self.path}: two frames have the same time, {self._seconds(a)}",
-                    hint="give each its own first, for example: ffmpeg -i IN -fps_mode cfr -c:a copy OUT.mkv",
-                )
+                raise SourceError(f"{self.path}: two frames have the same time, {self._seconds(a)}", hint=SAME_TIME)
         if pts[0] < 0:
             raise SourceError(
                 f"{self.path}: its first frame is at a negative time, {self._seconds(pts[0])}",

@@ -2,9 +2,11 @@
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import ceil
+from pathlib import Path
 
 from farm.digests import file_digest
 from farm.domain.encoding import EncoderSettings
@@ -17,7 +19,17 @@ from farm.media.reading.counting import count_frames
 from farm.media.reading.frame_index import FrameIndex, index_frames
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import Probe, file_state
-from farm.media.reading.selecting import Selection, select_frames
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """``pts`` of the frames asked for; ``end``: where the last of them ends; the rest is as in a Manifest."""
+
+    pts: "array[int]"
+    end: int
+    picked: bool
+    shift: int
+    until: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ def index_source(probe: Probe, options: SourceOptions, limits: Limits) -> Indexe
         digest = file_digest(path)
     _check_unchanged(probe)
     video = _with_rate(probe.video, frames)
-    wanted = select_frames(path, frames, options, video.time_base)
+    wanted = _select(path, frames, options, video.time_base)
     source = Source(str(path.absolute()), probe.size, probe.mtime_ns, digest, probe.container, video, probe.others)
     return IndexedSource(source, frames, wanted, (*probe.notes, *frames.notes))
 
@@ -59,6 +71,48 @@ def plan_manifest(
     )
     manifest = Manifest(source, chunks, encoder, wanted.picked, wanted.shift, wanted.until, indexed.notes)
     return manifest, _Slices(wanted.pts, chunks)
+
+
+def _select(path: Path, frames: FrameIndex, options: SourceOptions, time_base: Fraction) -> Selection:
+    """The frames that ``options`` ask for, computed in fractions. Raises SourceError if there are none."""
+    origin = frames.pts[0]
+    start = _tick(origin, options.start, time_base) or origin
+    until = _tick(origin, options.end, time_base)
+    if start >= frames.end:
+        length = float((frames.end - origin) * time_base)
+        raise SourceError(f"{path}: is {length:.3f} s long, and --start is {options.start} s")
+    at = bisect_left(frames.pts, start)
+    stop = len(frames.pts) if until is None else bisect_left(frames.pts, until)
+    if at >= stop:
+        raise SourceError(f"{path}: no frame of it begins in the part that --start and --end name")
+    part = frames.pts[at:stop]
+    end = frames.end if stop == len(frames.pts) else frames.pts[stop]
+    if until is not None and until < end:
+        end = until
+    else:
+        until = None if end == frames.end else until
+    picked = not (options.start is None and options.end is None and options.interval is None)
+    shift = part[0] if options.start is not None else 0
+    return Selection(_sampled(part, options.interval, time_base), end, picked, shift, until)
+
+
+def _tick(origin: int, seconds: float | None, time_base: Fraction) -> int | None:
+    """The first tick at or after ``seconds`` from ``origin``; the seconds are the decimal number as written."""
+    return None if seconds is None else origin + ceil(Fraction(str(seconds)) / time_base)
+
+
+def _sampled(pts: "array[int]", interval: Fraction | None, time_base: Fraction) -> "array[int]":
+    """The first frame of each interval, counted from the first frame."""
+    if interval is None:
+        return pts
+    ticks = interval / time_base
+    kept, last = array("q"), -1
+    for p in pts:
+        number = (p - pts[0]) * ticks.denominator // ticks.numerator
+        if number != last:
+            kept.append(p)
+            last = number
+    return kept
 
 
 def _check_unchanged(probe: Probe) -> None:
@@ -79,12 +133,7 @@ class _Slices(Sequence["array[int]"]):
         return len(self._chunks)
 
     def __getitem__(self, at: int) -> "array[int]":  # type: ignore[override]  # one chunk at a time, no slices
-        return self._slice(self._chunks[at])
-
-    def __iter__(self) -> Iterator["array[int]"]:
-        return (self._slice(c) for c in self._chunks)
-
-    def _slice(self, chunk: Chunk) -> "array[int]":
+        chunk = self._chunks[at]
         return self._pts[bisect_left(self._pts, chunk.pts_start) : bisect_left(self._pts, chunk.pts_end)]
 
 

@@ -18,10 +18,12 @@ from farm.errors import SourceError
 from farm.media.failing import reading
 from farm.media.reading.boxes import boxes
 
-_HINT = "copy or download it again; a recorder may be able to repair it"
+#: The hint for a file that is cut off or damaged.
+CUT_HINT = "copy or download it again; a recorder may be able to repair it"
 _SEGMENT = 0x18538067
 _CLUSTER = 0x1F43B675
 _UNKNOWN = -1
+_LONGEST = 12  # bytes of an element's header
 _CRC = b"\xbf\x84"  # the element's ID and its size, four bytes
 _PIECE = 1 << 20
 _REVERSED = bytes(int(f"{n:08b}"[::-1], 2) for n in range(256))
@@ -32,7 +34,7 @@ _PLAIN, _CHECKED = 3, 8
 def check_complete(path: Path, container: str) -> None:
     """Raise SourceError, with the place, if a file is cut off. ``container``: FFmpeg's name."""
     if missing := cut_off(path, container):
-        raise SourceError(f"{path}: {missing}", hint=_HINT)
+        raise SourceError(f"{path}: {missing}", hint=CUT_HINT)
 
 
 def cut_off(path: Path, container: str) -> str | None:
@@ -68,13 +70,10 @@ def _elements(file: BinaryIO, size: int) -> str | None:
     """Matroska and WebM: the segment, or where its size is unknown each element in it, ends inside the file."""
     at, inside = 0, False
     while at < size:
-        file.seek(at)
-        head = file.read(12)
-        element, id_length = _vint(head, keep_marker=True)
-        length, size_length = _vint(head[id_length:], keep_marker=False)
-        if not id_length or not size_length:
-            return "inside an element's header" if len(head) < 12 else None
-        body = at + id_length + size_length
+        header = _element(file, at)
+        if header is None:
+            return "inside an element's header" if at + _LONGEST > size else None
+        element, body, length = header
         if element == _SEGMENT and not inside:
             if length != _UNKNOWN:
                 short = body + length - size
@@ -87,6 +86,15 @@ def _elements(file: BinaryIO, size: int) -> str | None:
             if at > size:
                 return f"{at - size} bytes before its last element does"
     return None
+
+
+def _element(file: BinaryIO, at: int) -> tuple[int, int, int] | None:
+    """The ID of the EBML element at ``at``, the offset of its content and its length; None if there is none."""
+    file.seek(at)
+    head = file.read(_LONGEST)
+    element, id_length = _vint(head, keep_marker=True)
+    length, size_length = _vint(head[id_length:], keep_marker=False)
+    return (element, at + id_length + size_length, length) if id_length and size_length else None
 
 
 def _vint(head: bytes, *, keep_marker: bool) -> tuple[int, int]:
@@ -156,14 +164,8 @@ def broken_checksum(path: Path, container: str) -> int | None:
 def _clusters(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
     """Offset, offset of the content and length of each cluster, up to the first one of unknown size."""
     at = 0
-    while True:
-        file.seek(at)
-        head = file.read(12)
-        element, id_length = _vint(head, keep_marker=True)
-        length, size_length = _vint(head[id_length:], keep_marker=False)
-        if not id_length or not size_length:
-            return
-        body = at + id_length + size_length
+    while header := _element(file, at):
+        element, body, length = header
         if element == _SEGMENT:
             at = body
             continue

@@ -1,4 +1,4 @@
-"""How much a single source may ask for, whatever its header says."""
+"""Limits on the size and the length of a source, whatever its header states."""
 
 from dataclasses import dataclass
 from math import inf

@@ -17,12 +17,8 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,avi,flv,mpeg,mpegvideo,asf,ogg,mxf,nut,ivf,gif,apng,wtv,dv,"
     "h264,hevc,vvc,m4v,av1,obu,mjpeg,jpeg_pipe,yuv4mpegpipe,rm,wav,mp3,aac,flac,ac3,aiff,caf"
 )
-_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
-
-
-def input_options() -> dict[str, str]:
-    """The options of libavformat for opening any untrusted file, with PyAV and with ffmpeg."""
-    return dict(_OPTIONS)
+#: The options of libavformat for opening any untrusted file, with PyAV and with ffmpeg.
+INPUT_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
 
 
 def check_readable(path: Path) -> None:
@@ -58,7 +54,7 @@ def open_source(path: Path) -> InputContainer:
     check_readable(path)
     try:
         # an absolute path is never taken for a protocol (`concat:`, `http:`)
-        return av.open(str(path.absolute()), "r", container_options=input_options(), metadata_errors="replace")
+        return av.open(str(path.absolute()), "r", container_options=INPUT_OPTIONS, metadata_errors="replace")
     except (av.error.FFmpegError, OSError, UnicodeDecodeError) as error:
         check_begun(path)
         raise SourceError(

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.manifest import OtherStream, VideoStream
 from farm.domain.pixels import pixel_format
-from farm.errors import SourceError
+from farm.errors import SourceError, VerificationError
 from farm.media.failing import reading, reason
 from farm.media.reading.decoding import decoded, set_up_decoder
 from farm.media.reading.limits import NO_LIMITS, Limits
@@ -39,7 +39,7 @@ class Probe:
 
     ``size`` (bytes) and ``mtime_ns``: the file's when it was probed. ``container``: FFmpeg's name. ``first``: the first
     decoded frame's pts, None if frames have none. ``empty``: indices of video streams that hold nothing, ``notes``:
-    lines for the person.
+    lines for the user.
     """
 
     path: Path
@@ -53,13 +53,12 @@ class Probe:
     notes: tuple[str, ...]
 
 
-def probe(path: Path) -> tuple[str, VideoStream, tuple[OtherStream, ...]]:
-    """Container name (FFmpeg's), the video stream and the other streams of an output: see :func:`probe_source`.
-
-    An output is as large as what was planned: no limits.
-    """
-    seen = probe_source(path, NO_LIMITS)
-    return seen.container, seen.video, seen.others
+def probe_output(path: Path) -> Probe:
+    """Read an output as :func:`probe_source` does, without limits. Raises VerificationError."""
+    try:
+        return probe_source(path, NO_LIMITS)
+    except SourceError as error:
+        raise VerificationError(f"the output cannot be read: {error.message}") from error
 
 
 def probe_source(path: Path, limits: Limits | None = None) -> Probe:
@@ -71,11 +70,15 @@ def probe_source(path: Path, limits: Limits | None = None) -> Probe:
     check_readable(path)
     size, mtime_ns = file_state(path)
     with open_source(path) as container, reading(path, SourceError, "cannot be decoded"):
-        stream, empty = video_stream(container, path)
+        stream, empty = _video_stream(container, path)
         _refuse_stream(container, stream, path, limits)
         frames, whole = _first_frames(container, stream, path)
         _refuse_picture(stream, frames, path, limits)
-        others = tuple(_other(s) for s in container.streams if s.index != stream.index and s.index not in empty)
+        others = tuple(
+            OtherStream(s.index, kind_of(s), _codec_name(s))
+            for s in container.streams
+            if s.index != stream.index and s.index not in empty
+        )
         name = container.format.name
         counted = name in BARE or (whole and not _in_order(frames))
         later = () if counted or stream.codec_context.codec.canonical_name in _NO_FIELDS else _later(container, stream)
@@ -101,7 +104,12 @@ def is_cover_art(stream: Stream) -> bool:
     return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
 
 
-def video_stream(container: InputContainer, path: Path) -> tuple[AvVideoStream, frozenset[int]]:
+def kind_of(stream: Stream) -> str:
+    """FFmpeg's type of a stream, or ``cover``."""
+    return "cover" if is_cover_art(stream) else stream.type
+
+
+def _video_stream(container: InputContainer, path: Path) -> tuple[AvVideoStream, frozenset[int]]:
     """The stream to redact, and the indices of video streams in which nothing was found.
 
     Raises SourceError if there is none to redact, or more than one.
@@ -149,12 +157,9 @@ def _refuse_stream(container: InputContainer, stream: AvVideoStream, path: Path,
 def _first_frames(container: InputContainer, stream: AvVideoStream, path: Path) -> tuple[list[VideoFrame], bool]:
     """The first frames, and whether they were decoded without an error."""
     errors: list[Exception] = []
-
-    def tell(_: int | None, error: Exception) -> None:
-        errors.append(error)
-
     set_up_decoder(stream, 1, {})
-    frames = list(islice(decoded(container, stream, damage=tell, most=_FIRST_PACKETS), _FIRST_FRAMES))
+    found = decoded(container, stream, damage=lambda _, error: errors.append(error), most=_FIRST_PACKETS)
+    frames = list(islice(found, _FIRST_FRAMES))
     if not frames:
         why = f": {reason(errors[0])}" if errors else ""
         raise SourceError(f"{path}: no frame of it can be decoded{why}", hint="is it complete?")
@@ -191,7 +196,7 @@ def _refuse_picture(stream: AvVideoStream, frames: list[VideoFrame], path: Path,
 def _in_order(frames: list[VideoFrame]) -> bool:
     """Whether the frames have times, in the order of the pictures: in some files they contradict it."""
     times = [f.pts for f in frames]
-    return all(a is not None and b is not None and a < b for a, b in pairwise(times)) and times[0] is not None
+    return times[0] is not None and all(a is not None and b is not None and a < b for a, b in pairwise(times))
 
 
 def _described(stream: AvVideoStream, frames: list[VideoFrame]) -> tuple[VideoStream, tuple[str, ...]]:
@@ -232,10 +237,6 @@ def _counted(stream: AvVideoStream, video: VideoStream, *, bare: bool) -> tuple[
     source = "as its header says" if stated else "FFmpeg's default, as it does not say"
     note = f"it has no timestamps: taken to be {float(rate):.6g} frames a second, {source}"
     return replace(video, timing="counted", time_base=1 / rate, average_rate=rate), (note,)
-
-
-def _other(stream: Stream) -> OtherStream:
-    return OtherStream(stream.index, "cover" if is_cover_art(stream) else stream.type, _codec_name(stream))
 
 
 def _codec_name(stream: Stream) -> str:

@@ -1,6 +1,6 @@
 """Compares an output's pictures with the source's, block by block: which were changed, and the quality of the rest."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import inf
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from farm.domain.pixels import PixelFormat
 from farm.media.planes import LIMITED_BLACK, Plane, format_of, planes_of
-from farm.media.verifying.fidelity import MOVES, NEARER, psnr
+from farm.media.verifying.fidelity import MOVES, NEARER, psnr, squared_error
 from farm.media.verifying.packets import seconds
 
 Blocks = NDArray[Any]
@@ -86,20 +86,19 @@ class Pictures:
         peak = (1 << layout.bits) - 1
         black = is_black(got, layout)
         want = None if source is None else planes_of(fitted(source, output))
-        if want is None or (black and _worse(want[0], got[0], peak)):
-            self._black(number, when, black=black)
+        if want is None or (black and psnr(squared_error(want[0], got[0]) / got[0].size, peak) < CHANGED):
+            if black:
+                self.black.append(when)
+            else:
+                self._fault(number, when, "the source's frame cannot be decoded, and it is not black")
             self._before = None
             return
-        window = self._window(when, peak)
+        if not self.windows or when >= self.windows[-1].start + WINDOW:
+            self.windows.append(Window(when, peak=peak))
+        window = self.windows[-1]
         window.frames += 1
         colours = _colours_changed(want, got, layout, _error(self._changed - _COLOUR, peak))
         self._compare(number, when, want[0], got[0], window, colours)
-
-    def _black(self, number: int, when: Fraction, *, black: bool) -> None:
-        if black:
-            self.black.append(when)
-        else:
-            self._fault(number, when, "the source's frame cannot be decoded, and it is not black")
 
     @property
     def _changed(self) -> float:
@@ -154,15 +153,6 @@ class Pictures:
         self.wrong_frames += 1
         if len(self.wrong) < 3:
             self.wrong.append(f"frame {number} at {seconds(when)}: {what}")
-
-    def _window(self, when: Fraction, peak: int) -> Window:
-        if not self.windows or when >= self.windows[-1].start + WINDOW:
-            self.windows.append(Window(when, peak=peak))
-        return self.windows[-1]
-
-    def bad_windows(self) -> Iterator[Window]:
-        """Windows whose unchanged rest is below the lowest PSNR."""
-        return (w for w in self.windows if w.psnr is not None and w.psnr < self.lowest)
 
     @property
     def changed(self) -> float:
@@ -255,11 +245,6 @@ def is_black(planes: Sequence[Plane], layout: PixelFormat) -> bool:
     """Whether a frame is black in any range, within what lossy encoding changes."""
     dark = LIMITED_BLACK + _NOISE << (layout.bits - 8)
     return all(int(plane.max()) <= dark for plane in (planes[:3] if layout.family == "rgb" else planes[:1]))
-
-
-def _worse(want: Plane, got: Plane, peak: int) -> bool:
-    """Whether the source's frame is not black too."""
-    return psnr(float(np.mean(np.square(np.subtract(want, got, dtype=np.float32)))), peak) < CHANGED
 
 
 def _error(value: float, peak: int) -> float:

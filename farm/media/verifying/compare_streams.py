@@ -13,11 +13,11 @@ from av.stream import Disposition
 
 from farm.domain.manifest import OtherStream, VideoStream
 from farm.errors import FarmError
-from farm.media.composing.streams import is_made_by_muxer
+from farm.media.composing.streams import made_by_muxer
 from farm.media.failing import reading
 from farm.media.reading.decoding import is_shown
 from farm.media.reading.opening import open_source
-from farm.media.reading.stream_details import stream_details, track_ends
+from farm.media.reading.stream_details import track_ends
 from farm.media.verifying.packets import (
     Content,
     Joined,
@@ -48,11 +48,6 @@ class StreamPackets:
     hashes: "array[int]" = field(default_factory=lambda: array("Q"))
     times: "array[int]" = field(default_factory=lambda: array("q"))
     whole: Joined = field(default_factory=Joined)
-
-    @property
-    def name(self) -> str:
-        """See :func:`name_of`."""
-        return name_of(self.other)
 
     def add(self, content: Content | None) -> None:
         """Append a packet, except end markers and blank subtitles, which muxers add as they need them."""
@@ -103,8 +98,8 @@ class FilePackets:
 def read_packets(path: Path, video: VideoStream, others: Iterable[OtherStream], kind: type[FarmError]) -> FilePackets:
     """Demux a file once; errors become ``kind``. Memory: 8 bytes per frame, 16 per packet of another stream."""
     with open_source(path) as container, reading(path, kind, "cannot be read to its end"):
-        letters = stream_details(container, path, texts=False).letters
-        streams = {o.index: _stream(container, o, made=is_made_by_muxer(letters.get(o.index))) for o in others}
+        made = made_by_muxer(container, path)
+        streams = {o.index: _stream(container, o, made=o.index in made) for o in others}
         found = FilePackets(container_of(container), list(streams.values()))
         found.metadata, found.chapters = dict(container.metadata), _chapters(container)
         for packet in container.demux():
@@ -175,14 +170,15 @@ def compare_streams(
         partner = next((s for s in left if _alike(s, track)), None)
         if partner is None:
             if not _is_chapters(track) and not track.made:
-                wrong.append(f"{track.name} of the output is not in the source")
+                wrong.append(f"{name_of(track.other)} of the output is not in the source")
             continue
         left.remove(partner)
-        wrong.append(f"{partner.name}: {_difference(partner, track, shift, part=part)}")
+        wrong.append(f"{name_of(partner.other)}: {_difference(partner, track, shift, part=part)}")
     wrong += [*_exchanged(pairs), *(line for a, b in pairs if (line := _other_language(a, b)))]
     kinds = [ours.other.kind for ours, _ in pairs]
     unsaid = tuple(line for a, b in pairs if (line := _unsaid(a, b, single=kinds.count(a.other.kind) == 1)))
-    return Streams(len(pairs), packets, tuple(s.name for s in left if not _is_chapters(s)), tuple(wrong), unsaid)
+    lost = tuple(name_of(s.other) for s in left if not _is_chapters(s))
+    return Streams(len(pairs), packets, lost, tuple(wrong), unsaid)
 
 
 def _exchanged(pairs: Sequence[tuple[StreamPackets, StreamPackets]]) -> Iterator[str]:
@@ -191,22 +187,22 @@ def _exchanged(pairs: Sequence[tuple[StreamPackets, StreamPackets]]) -> Iterator
     for ours, _ in pairs:
         before = latest.setdefault(ours.other.kind, ours)
         if ours.other.index < before.other.index:
-            yield f"{ours.name} comes behind {before.name}"
+            yield f"{name_of(ours.other)} comes behind {name_of(before.other)}"
         latest[ours.other.kind] = ours
 
 
 def _other_language(ours: StreamPackets, theirs: StreamPackets) -> str | None:
     if theirs.language in ("und", ours.language):
         return None
-    return f"{ours.name}: its language is {theirs.language}, the source's is {ours.language}"
+    return f"{name_of(ours.other)}: its language is {theirs.language}, the source's is {ours.language}"
 
 
 def _unsaid(ours: StreamPackets, theirs: StreamPackets, *, single: bool) -> str | None:
     """``single``: the only stream of its kind, which is the default whatever its flags are."""
     if theirs.language == "und" != ours.language:
-        return f"{ours.name}: its language, {ours.language}, is not said"
+        return f"{name_of(ours.other)}: its language, {ours.language}, is not said"
     if (theirs.flags ^ ours.flags) & ~(Disposition.default if single else _NO_ROLE):
-        return f"{ours.name}: is {_roles(theirs.flags)}, in the source {_roles(ours.flags)}"
+        return f"{name_of(ours.other)}: is {_roles(theirs.flags)}, in the source {_roles(ours.flags)}"
     return None
 
 

@@ -7,18 +7,17 @@ from itertools import pairwise
 from math import inf
 from pathlib import Path
 
-from av.video.stream import VideoStream as AvVideoStream
+import av.error
 
 from farm.domain.manifest import Source, VideoStream
 from farm.domain.options import SourceOptions
 from farm.domain.pixels import pixel_format
 from farm.errors import SourceError, VerificationError
 from farm.media.failing import reason
-from farm.media.reading.decoding import STRICT, decoded, set_up_decoder
+from farm.media.reading.decoding import STRICT, decoded, open_video
 from farm.media.reading.index import index_source
 from farm.media.reading.limits import Limits
-from farm.media.reading.opening import open_source
-from farm.media.reading.probe import probe, probe_source
+from farm.media.reading.probe import probe_output, probe_source
 from farm.media.verifying.compare_pictures import Pictures, Window
 from farm.media.verifying.compare_streams import FilePackets, compare_streams, read_packets
 from farm.media.verifying.packets import seconds
@@ -35,7 +34,6 @@ OK, DIFFERS, FAILED = "ok", "differs", "failed"
 #: The lowest luma PSNR in dB, outside of changed blocks, of ten seconds of the source's video.
 LOWEST = 24.0
 _LIMITS = Limits()
-_STORES_END = frozenset({"mp4", "mov"})
 _MOMENT = Fraction(1, 1000)
 #: Containers whose clock may start at any value. Tools that copy streams from or to another container shift all of
 #: them, so that they start at that container's usual value.
@@ -96,11 +94,9 @@ def compare(
     result = Comparison(source, output)
     indexed = index_source(probe_source(source, limits), SourceOptions(on_undetectable="blackout"), limits)
     video, planned = indexed.source.video, indexed.wanted.pts
-    try:
-        _, got, others = probe(output)
-    except SourceError as error:
-        raise VerificationError(f"the output cannot be read: {error.message}") from error
-    packets = read_packets(output, got, others, VerificationError)
+    probed = probe_output(output)
+    got = probed.video
+    packets = read_packets(output, got, probed.others, VerificationError)
     result.frames = len(packets.pts)
     wanted = [pts * video.time_base for pts in planned]
     found = [pts * got.time_base for pts in packets.pts]
@@ -113,7 +109,7 @@ def compare(
         chosen = _whole(result, wanted, found, free=free)
     shift = Fraction(0) if chosen is None else chosen.shift
     _order(result, packets)
-    if not part and packets.container in _STORES_END:
+    if not part:
         _end(result, packets, indexed.wanted.end * video.time_base - shift)
     _properties(result, video, got, packets.container)
     _streams(result, indexed.source, packets, shift, part=part)
@@ -199,11 +195,8 @@ def _streams(result: Comparison, read: Source, output: FilePackets, shift: Fract
         "; ".join(streams.wrong) or None,
         f"{streams.packets} packets of {streams.same} other streams are the source's",
     )
-    if streams.lost or streams.unsaid:
-        lines = ([f"the output lacks {', '.join(streams.lost)}"] if streams.lost else []) + list(streams.unsaid)
-        result.say("streams", DIFFERS, "; ".join(lines))
-    else:
-        result.say("streams", OK, "the output has every stream of the source")
+    lines = [*([f"the output lacks {', '.join(streams.lost)}"] if streams.lost else []), *streams.unsaid]
+    result.say("streams", DIFFERS if lines else OK, "; ".join(lines) or "the output has every stream of the source")
     if part:
         return
     if source.chapters == output.chapters:
@@ -236,17 +229,12 @@ def _pictures(
     threads: int,
 ) -> None:
     """Decode both in lockstep."""
-    number = 0
-    fault = None
-    changes = PropertyChanges()
-    frames = source.decoded()
-    with closing(frames), open_source(output) as container:
-        stream = container.streams[video.index]
-        assert isinstance(stream, AvVideoStream)
-        set_up_decoder(stream, threads, STRICT)
+    number, fault = 0, None
+    changes, frames = PropertyChanges(), source.decoded()
+    with closing(frames), open_video(output, video, threads, STRICT) as opened:
         ahead = next(frames, None)
         try:
-            for frame in decoded(container, stream):
+            for frame in decoded(*opened):
                 if number == len(wanted):
                     fault = f"more frames are decoded than the {number} that it has packets for"
                     break
@@ -262,7 +250,7 @@ def _pictures(
                 if fits and ahead:
                     changes.take(number, times[number], ahead[1], frame)
                 number += 1
-        except (OSError, ValueError) as error:
+        except (av.error.FFmpegError, OSError, ValueError) as error:
             fault = f"decoding fails after frame {number}: {reason(error)}"
     if fault is None and number != len(wanted):
         fault = f"{number} of {len(wanted)} frames can be decoded"
@@ -275,8 +263,10 @@ def _summed(result: Comparison, pictures: Pictures) -> None:
     faults = [*pictures.wrong]
     if pictures.wrong_frames > len(pictures.wrong):
         faults.append(f"and {pictures.wrong_frames - len(pictures.wrong)} more frames")
-    faults += [f"from {seconds(w.start)} on its PSNR is {w.psnr:.1f} dB" for w in list(pictures.bad_windows())[:3]]
-    worst = min((w.psnr for w in pictures.windows if w.psnr is not None), default=inf)
+    rated = [(w.start, w.psnr) for w in pictures.windows if w.psnr is not None]
+    bad = [f"from {seconds(start)} on its PSNR is {psnr:.1f} dB" for start, psnr in rated if psnr < pictures.lowest]
+    faults += bad[:3]
+    worst = min((psnr for _, psnr in rated), default=inf)
     good = "what was not changed is equal"
     if pictures.psnr is None:
         good = "nothing is left to be compared"
@@ -286,8 +276,8 @@ def _summed(result: Comparison, pictures: Pictures) -> None:
     if pictures.black:
         first = seconds(pictures.black[0])
         result.say("black", DIFFERS, f"{len(pictures.black)} frames are wholly black, the first at {first}")
-    share = f"{pictures.changed * 100:.2f} % of the picture was changed, in {pictures.changed_frames} frames"
     if pictures.changed_frames or pictures.black:
+        share = f"{pictures.changed * 100:.2f} % of the picture was changed, in {pictures.changed_frames} frames"
         result.say("redaction", OK, share)
     else:
         result.say("redaction", DIFFERS, "0 % changed: no part of any picture was changed. Is there a face in it?")

@@ -1,4 +1,4 @@
-"""Whether what an encoder wrote is what it was given: sampled frames compared as a signal, plane by plane.
+"""Compares sampled frames of a segment with the encoder's input, plane by plane.
 
 PSNR is 10 log10(peak² / MSE), peak the greatest value that the samples' bits can hold (Q. Huynh-Thu, M. Ghanbari,
 "Scope of validity of PSNR in image/video quality assessment", Electronics Letters 44, 2008; as they advise, it is only
@@ -90,7 +90,7 @@ class Samples:
         return covering_region(Box(x - GROWN, y - GROWN, w + 2 * GROWN, h + 2 * GROWN), width, height, align=4)
 
     def compare(self, index: int, frame: VideoFrame, where: str) -> None:
-        """Compares the ``index``-th frame of the segment with its sample, where there is one.
+        """Compares the ``index``-th frame of the segment with its sample, if it was sampled.
 
         Raises VerificationError, beginning with ``where``, when it is not the picture that the encoder got.
         """

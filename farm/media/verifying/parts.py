@@ -4,7 +4,7 @@ If the times fit at several places, as they do at a constant rate, the place who
 """
 
 from array import array
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
@@ -13,15 +13,13 @@ from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream as AvVideoStream
 from numpy.typing import NDArray
 
 from farm.domain.manifest import VideoStream
 from farm.errors import SourceError, VerificationError
 from farm.media.failing import reading
 from farm.media.planes import format_of, planes_of
-from farm.media.reading.decoding import decoded, set_up_decoder, strictness
-from farm.media.reading.opening import open_source
+from farm.media.reading.decoding import decoded, open_video
 
 _SIDE = 8  # a thumbnail has 8 x 8 samples
 _COMPARED = 16  # frames of the output that are compared by their thumbnails
@@ -43,11 +41,11 @@ class PlannedFrames:
 
     def decoded(self) -> Generator[tuple[int, VideoFrame], None, None]:
         """Yield each frame that can be decoded with its pts; damaged ones are left out."""
-        with open_source(self.path) as container, reading(self.path, SourceError, "cannot be decoded"):
-            stream = container.streams[self.video.index]
-            assert isinstance(stream, AvVideoStream)
-            set_up_decoder(stream, self.threads, strictness(self.video.codec))
-            for number, frame in enumerate(decoded(container, stream, damage=lambda *_: None)):
+        with (
+            open_video(self.path, self.video, self.threads) as opened,
+            reading(self.path, SourceError, "cannot be decoded"),
+        ):
+            for number, frame in enumerate(decoded(*opened, damage=lambda *_: None)):
                 if self.video.timing == "counted":
                     if number < len(self.planned):
                         yield self.planned[number], frame
@@ -89,19 +87,12 @@ def thumbnails_of(source: PlannedFrames, output: Path, video: VideoStream) -> Th
         seen = {pts: thumbnail_of(frame) for pts, frame in source.decoded()}
         nothing = np.zeros((_SIDE, _SIDE), np.float16)
         ours = np.stack([seen.get(pts, nothing) for pts in source.planned])
-        return ours, np.stack(list(_thumbnails(output, video, frozenset(places))))
+        chosen = frozenset(places)
+        with open_video(output, video, options={}) as opened, reading(output, VerificationError, "cannot be decoded"):
+            theirs = [thumbnail_of(frame) for number, frame in enumerate(decoded(*opened)) if number in chosen]
+        return ours, np.array(theirs)  # also if there are none
 
     return thumbnails
-
-
-def _thumbnails(path: Path, video: VideoStream, places: frozenset[int]) -> Iterator[Thumbnail]:
-    with open_source(path) as container, reading(path, VerificationError, "cannot be decoded"):
-        stream = container.streams[video.index]
-        assert isinstance(stream, AvVideoStream)
-        set_up_decoder(stream, 1, {})
-        for number, frame in enumerate(decoded(container, stream)):
-            if number in places:
-                yield thumbnail_of(frame)
 
 
 def thumbnail_of(frame: VideoFrame) -> Thumbnail:

@@ -1,7 +1,7 @@
 """Properties of a video, as its header and its frames state them: the source's compared with the output's."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from av.video.frame import VideoFrame
@@ -9,13 +9,10 @@ from av.video.frame import VideoFrame
 from farm.domain.manifest import VideoStream
 from farm.domain.orientation import UPRIGHT, Matrix
 from farm.domain.pixels import pixel_format, plain_format
-from farm.media.encoding.holding import ONE_MATRIX
+from farm.media.encoding.holding import LIKE_BT601, ONE_MATRIX
 from farm.media.reading.picture import frame_properties
 from farm.media.verifying.packets import seconds
 
-#: Containers that keep a display matrix number by number; the others keep the orientation.
-_MATRIX = frozenset({"mp4", "mov"})
-_LIKE_BT601 = frozenset({2, 5, 6})  # unspecified, and the two names of that matrix
 _IDENTITY: Matrix = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
 
 
@@ -65,7 +62,7 @@ def display_properties(want: VideoStream, got: VideoStream, container: str) -> I
     """
     yield Property("sample aspect", want.sample_aspect or Fraction(1), got.sample_aspect or Fraction(1))
     yield Property("orientation", want.orientation, got.orientation)
-    if container in _MATRIX:
+    if container in ("mp4", "mov"):
         yield Property("display matrix", _matrix(want), _matrix(got))
     yield Property("field order", want.fields, got.fields)
     yield Property("colour range", is_full(want), is_full(got))
@@ -84,7 +81,7 @@ def as_said(want: VideoStream, got: VideoStream) -> VideoStream:
 
     Motion JPEG and VP8 name none and are decoded as BT.601; RGB has the matrix 0.
     """
-    implied = got.codec in ONE_MATRIX and want.color_space in _LIKE_BT601
+    implied = got.codec in ONE_MATRIX and want.color_space in LIKE_BT601
     if implied or (_is_rgb(got) and _is_rgb(want)):
         return replace(want, color_space=got.color_space)
     return want
@@ -118,7 +115,7 @@ class PropertyChanges:
     """
 
     fault: str | None = None
-    _first: tuple[dict[str, object], dict[str, object]] | None = field(default=None)
+    _first: tuple[dict[str, object], dict[str, object]] | None = None
 
     def take(self, number: int, when: Fraction, source: VideoFrame, output: VideoFrame) -> None:
         """Compare a frame at ``when`` seconds."""

@@ -1,17 +1,14 @@
 """Checks an output against the plan. Nothing is published that does not pass."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Sequence
 from pathlib import Path
 
-from av.container import InputContainer
 from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.encoding import EncoderSettings
-from farm.domain.manifest import Manifest, VideoStream
+from farm.domain.manifest import Manifest
 from farm.domain.options import ComposeOptions
-from farm.errors import SourceError, VerificationError
+from farm.errors import VerificationError
 from farm.media.composing.containers import keeps_packets
 from farm.media.composing.remux import ChunkPts
 from farm.media.composing.streams import USUAL
@@ -19,27 +16,12 @@ from farm.media.encoding.choice import output_video
 from farm.media.failing import reading
 from farm.media.progress import Progress, no_progress
 from farm.media.reading.opening import open_source
-from farm.media.reading.probe import probe
+from farm.media.reading.probe import probe_output
 from farm.media.reading.stream_details import track_ends
 from farm.media.verifying.packets import seconds
 from farm.media.verifying.properties import display_properties, encoding_properties
-from farm.media.verifying.verify_segment import SegmentReport, verify_segment
 from farm.media.verifying.verify_streams import container_of, open_checks
 from farm.media.verifying.verify_video import CopiedVideo, DecodedVideo, Video
-
-__all__ = ["SegmentReport", "VerifyReport", "verify_output", "verify_segment"]
-
-#: Containers that store how long the last frame is shown.
-_STORES_END = frozenset({"mp4", "mov"})
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyReport:
-    """The numbers of compared video frames, other streams and their packets."""
-
-    frames: int
-    other_streams: int
-    other_packets: int
 
 
 def verify_output(
@@ -53,30 +35,32 @@ def verify_output(
     *,
     threads: int = 1,
     progress: Progress = no_progress,
-) -> VerifyReport:
+) -> int:
     """Read an output once, together with its segments and the source's other streams, in constant memory.
 
-    The segments were encoded with ``settings`` and decoded by :func:`verify_segment`. If the container rewrites
+    Returns the number of video frames.
+    The segments were encoded with ``settings``, and decoded in full when they were written. If the container rewrites
     packets, the output's video is decoded in full, with ``threads``. Raises VerificationError naming the property and
     the place: frame count, every pts (the source's, less the manifest's shift), dts (strictly rising, not after pts),
     codec, size, pixel format, colour, HDR, sample aspect, orientation, field order, the last frame's duration, damage,
     a frame that an edit list hides, each packet of the video and of every copied stream, and metadata that ``options``
     keep or remove; and whatever ``progress`` raises.
     """
-    try:
-        _, video, _ = probe(output_path)
-    except SourceError as error:
-        raise VerificationError(f"the output cannot be read: {error.message}") from error
+    video = probe_output(output_path).video
     with open_source(output_path) as output, open_source(source_path) as source:
         container = container_of(output)
-        _check_picture(output_video(manifest.source.video, settings), video, container, output_path)
+        want = output_video(manifest.source.video, settings)
+        for pair in (*encoding_properties(want, video), *display_properties(want, video, container)):
+            if not pair.equal:
+                raise VerificationError(f"{output_path}: {pair.difference}")
         checks = open_checks(source, output, manifest, options)
-        stream = _stream(output, video)
+        stream = output.streams[video.index]
+        assert isinstance(stream, AvVideoStream)
         checker: Video
         if keeps_packets(container):
             checker = CopiedVideo(output_path, video, stream, manifest, chunk_pts, segments)
         else:
-            checker = DecodedVideo(output_path, video, stream, _planned_times(manifest, chunk_pts), threads)
+            checker = DecodedVideo(output_path, video, stream, manifest, chunk_pts, threads)
         with reading(output_path, VerificationError, "the output cannot be decoded"):
             for packet in output.demux():
                 if packet.stream.index == video.index:  # an end-of-stream packet's own index is not set
@@ -86,27 +70,9 @@ def verify_output(
                 progress(checker.frames)
         checker.end()
         checks.end()
-        if container in _STORES_END:
+        if container in ("mp4", "mov"):  # the others do not store it
             _check_end(stream.id, manifest, output_path)
-    return VerifyReport(checker.frames, checks.streams, checks.packets)
-
-
-def _planned_times(manifest: Manifest, chunk_pts: ChunkPts) -> Iterator[Fraction]:
-    """Yield the times of all frames in the output, in seconds, in order."""
-    time_base = manifest.source.video.time_base
-    return ((pts - manifest.shift) * time_base for chunk in manifest.chunks for pts in chunk_pts(chunk))
-
-
-def _stream(output: InputContainer, video: VideoStream) -> AvVideoStream:
-    stream = output.streams[video.index]
-    assert isinstance(stream, AvVideoStream)
-    return stream
-
-
-def _check_picture(want: VideoStream, got: VideoStream, container: str, path: Path) -> None:
-    for pair in (*encoding_properties(want, got), *display_properties(want, got, container)):
-        if not pair.equal:
-            raise VerificationError(f"{path}: {pair.difference}")
+    return checker.frames
 
 
 def _check_end(number: int, manifest: Manifest, path: Path) -> None:

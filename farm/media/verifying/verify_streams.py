@@ -1,10 +1,11 @@
-"""Checks copied streams against the source, packet by packet in lockstep: content and time.
+"""Checks copied streams against the source, packet by packet in lockstep: content and time; and metadata and chapters.
 
 A part of a source has exactly the packets that begin in it, shifted as its video is.
 """
 
+import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -17,17 +18,25 @@ from av.stream import Stream
 from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.errors import VerificationError
-from farm.media.composing.chapters import check_chapters
-from farm.media.composing.rest import rest_of
-from farm.media.composing.streams import USUAL, is_made_by_muxer
-from farm.media.composing.trim import Trim
+from farm.media.composing.arguments import Tags, keeps_any_key
+from farm.media.composing.streams import USUAL, Rest, made_by_muxer, rest_of
+from farm.media.composing.trim import WHOLE, Trim, check_chapters
 from farm.media.failing import reading
-from farm.media.reading.probe import is_cover_art
-from farm.media.reading.stream_details import stream_details
-from farm.media.verifying.metadata_check import check_tags
+from farm.media.reading.metadata import is_private, kept
+from farm.media.reading.probe import is_cover_art, kind_of
 from farm.media.verifying.packets import Content, Joined, is_cut_freely, name_of, read_packet, seconds
 
-_WHOLE = Trim()
+#: Muxers add these.
+_MADE = frozenset({"encoder", "handler_name", "vendor_id", "language"})
+#: What each container is known to keep exactly; the rest may be renamed, shortened or dropped.
+_SURE = {
+    "mp4": frozenset({"title", "comment", "language"}),
+    "mov": frozenset({"title", "comment"}),
+    "matroska": frozenset({"title", "comment", "language"}),
+    "webm": frozenset({"title", "language"}),
+    "mpegts": frozenset[str](),
+}
+_LANGUAGE = re.compile("[a-z]{3}")
 
 
 @dataclass(slots=True)
@@ -36,7 +45,7 @@ class _Pair:
 
     other: OtherStream
     tick: Fraction
-    trim: Trim = _WHOLE
+    trim: Trim = WHOLE
     waiting: deque[tuple[Fraction | None, bytes]] = field(default_factory=deque)
     packets: int = 0
     #: used instead of packets if containers may divide the stream anywhere
@@ -65,16 +74,6 @@ class StreamCheck:
         self._by_source = {pair.other.index: pair for pair in pairs.values()}
         chosen = [source.streams[i] for i in self._by_source]
         self._source: Iterator[Packet[Any]] = source.demux(chosen) if chosen else iter(())
-
-    @property
-    def streams(self) -> int:
-        """Number of compared streams."""
-        return len(self._pairs)
-
-    @property
-    def packets(self) -> int:
-        """Number of packets compared so far."""
-        return sum(pair.packets for pair in self._pairs.values())
 
     def take(self, packet: "Packet[Any]") -> None:
         """Compare a packet of the output with the next one of the source's stream."""
@@ -150,35 +149,31 @@ def open_checks(
         raise VerificationError(f"the output has {len(copies)} other streams, {len(rest.plan.kept)} were copied")
     partners = list(zip(rest.plan.kept, copies, strict=True))
     for other, copy in partners:
-        if _kind(copy) != other.kind:
-            raise VerificationError(f"stream {other.index} ({other.kind}): is {_kind(copy)} in the output")
-    check_tags(rest, options.metadata, container, output, manifest, [(other.index, copy) for other, copy in partners])
+        if kind_of(copy) != other.kind:
+            raise VerificationError(f"stream {other.index} ({other.kind}): is {kind_of(copy)} in the output")
+    _check_tags(rest, options.metadata, container, output, manifest, partners)
     check_chapters(rest.chapters, output)
     return _paired(source, output, partners, Trim.of(manifest))
 
 
 def _copies(output: InputContainer) -> list[Stream]:
     """The output's streams except its video and those made by the muxer."""
-    letters = stream_details(output, Path(output.name), texts=False).letters
-    made = {index for index, name in letters.items() if is_made_by_muxer(name)}
-    videos = {s.index for s in output.streams.video if not is_cover_art(s)}
-    return [s for s in output.streams if s.index not in videos and not (s.type == "data" and s.index in made)]
+    made = made_by_muxer(output, Path(output.name))
+    return [s for s in output.streams if kind_of(s) != "video" and not (s.type == "data" and s.index in made)]
 
 
 def _paired(
-    source: InputContainer,
-    output: InputContainer,
-    partners: list[tuple[OtherStream, Stream]],
-    trim: Trim,
+    source: InputContainer, output: InputContainer, partners: Sequence[tuple[OtherStream, Stream]], trim: Trim
 ) -> StreamCheck:
     pairs: dict[int, _Pair] = {}
     for other, copy in partners:
         ours = source.streams[other.index]
         if other.kind == "attachment":
-            _check_attachment(ours, copy, other)
+            if getattr(ours, "data", None) != getattr(copy, "data", None):
+                raise VerificationError(f"stream {other.index} (attachment): its bytes are not the source's")
             continue
         tick = copy.time_base or Fraction(1)
-        moved = trim if other.kind != "cover" else _WHOLE
+        moved = trim if other.kind != "cover" else WHOLE
         if not moved.whole:  # the shift is in the source's ticks, the result in the output's
             tick = max(tick, ours.time_base or Fraction(0))
         pairs[copy.index] = _Pair(other, tick, moved)
@@ -186,27 +181,16 @@ def _paired(
     return StreamCheck(source, pairs, ignored)
 
 
-def _check_attachment(ours: Stream, copy: Stream, other: OtherStream) -> None:
-    if getattr(ours, "data", None) != getattr(copy, "data", None):
-        raise VerificationError(f"stream {other.index} (attachment): its bytes are not the source's")
-
-
 def container_of(output: InputContainer) -> str:
     """The muxer of an output: MP4 and QuickTime share one demuxer and differ in the brand."""
     name = output.format.name.split(",", maxsplit=1)[0]
     if name == "mov":
         return "mov" if output.metadata.get("major_brand", "").startswith("qt") else "mp4"
-    return "webm" if name == "matroska" and _is_webm(Path(output.name)) else name
-
-
-def _is_webm(path: Path) -> bool:
-    """Whether a Matroska file declares itself WebM in its EBML header."""
-    with reading(path, VerificationError, "the output cannot be read"), path.open("rb") as file:
-        return b"webm" in file.read(64)
-
-
-def _kind(stream: Stream) -> str:
-    return "cover" if is_cover_art(stream) else stream.type
+    if name == "matroska":
+        path = Path(output.name)
+        with reading(path, VerificationError, "the output cannot be read"), path.open("rb") as file:
+            return "webm" if b"webm" in file.read(64) else name  # as its EBML header says
+    return name
 
 
 def _is_filler(pair: _Pair, content: Content) -> bool:
@@ -214,3 +198,49 @@ def _is_filler(pair: _Pair, content: Content) -> bool:
     if not content.blank or pair.packets or content.when:
         return False
     return not pair.waiting or (pair.waiting[0][0] or Fraction(0)) >= pair.tick
+
+
+def _check_tags(
+    rest: Rest,
+    policy: str,
+    container: str,
+    output: InputContainer,
+    manifest: Manifest,
+    partners: Sequence[tuple[OtherStream, Stream]],
+) -> None:
+    """Raise VerificationError for metadata that ``policy`` removes and for lost metadata, as far as it can be told."""
+    any_key = keeps_any_key(container, rest.tags[None].kept)
+    _check_kept("the output", rest.tags[None], output.metadata, policy, container, any_key=any_key)
+    videos = [(manifest.source.video.index, s) for s in output.streams.video if not is_cover_art(s)]
+    for index, copy in (*videos, *((other.index, copy) for other, copy in partners)):
+        tags = rest.tags.get(index)
+        if tags is not None and copy.type != "attachment" and not is_cover_art(copy):
+            _check_kept(f"stream {index}", tags, copy.metadata, policy, container, any_key=False)
+    for chapter in output.chapters():
+        _check_removed("a chapter", chapter["metadata"], policy, ())
+
+
+def _check_kept(
+    where: str, tags: Tags, found: Mapping[str, str], policy: str, container: str, *, any_key: bool
+) -> None:
+    _check_removed(where, found, policy, [key for key in tags.removed if key.lower() == "timecode"])
+    have = {key.lower(): value for key, value in found.items()}
+    for key, value in tags.kept.items():
+        name = key.lower()
+        sure = name in _SURE[container] or (any_key and name.startswith("com."))
+        if not sure or (name == "language" and (value == "und" or not _LANGUAGE.fullmatch(value))):
+            continue
+        if where != "the output" and name != "language" and container in ("mp4", "mov"):
+            continue  # container tracks store no other metadata there
+        if value.strip() and have.get(name, "").strip() != value.strip():
+            raise VerificationError(f"{where}: its metadata {key} is {have.get(name)!r}, the source's {value!r}")
+
+
+def _check_removed(where: str, found: Mapping[str, str], policy: str, removed: Sequence[str]) -> None:
+    ours = {key: value for key, value in found.items() if value and key.lower() not in _MADE}
+    _, private = kept(ours, policy)
+    left = [*private, *(key for key in removed if key.lower() in {name.lower() for name in found})]
+    # values that muxers add are checked too, unless nothing is to be removed
+    left += [key for key in found if key.lower() in _MADE and policy != "keep" and is_private(key, found[key])]
+    if left:
+        raise VerificationError(f"{where}: has metadata that was to be left out: {', '.join(left)}")

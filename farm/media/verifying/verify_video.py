@@ -25,11 +25,15 @@ _HVCC_ARRAYS = 22  # bytes before the number of arrays in an HEVCDecoderConfigur
 
 
 class Video(ABC):
-    """The checks of packets and frames that both kinds of check share."""
+    """The checks of packets and frames that both kinds of check share. ``stream``: the output's."""
 
-    def __init__(self, path: Path, video: VideoStream) -> None:
+    def __init__(
+        self, path: Path, video: VideoStream, stream: AvVideoStream, manifest: Manifest, threads: int = 1
+    ) -> None:
+        set_up_decoder(stream, threads, UNDAMAGED)
         self.path = path
         self.video = video
+        self._tick, self._shift = manifest.source.video.time_base, manifest.shift
         self.frames = 0
         self.packets = 0
         self._dts: int | None = None
@@ -42,8 +46,12 @@ class Video(ABC):
     def end(self) -> None:
         """Raise VerificationError if planned frames are missing."""
 
-    def check_packet(self, packet: "Packet[Any]") -> None:
-        """Raise VerificationError for damage, an edit list that hides the packet, and invalid times."""
+    def when(self, pts: int) -> Fraction:
+        """The time in the output, in seconds, of the source's frame at ``pts``."""
+        return (pts - self._shift) * self._tick
+
+    def check_packet(self, packet: "Packet[Any]") -> int:
+        """Return a packet's pts. Raises VerificationError for damage, an edit list that hides it, and invalid times."""
         where = f"{self.path}: video packet {self.packets}"
         if packet.is_corrupt:
             raise VerificationError(f"{where}: is damaged")
@@ -58,6 +66,7 @@ class Video(ABC):
                 raise VerificationError(f"{where}: its dts {packet.dts} is not after the one before, {self._dts}")
             self._dts = packet.dts
         self.packets += 1
+        return packet.pts
 
     def check_frame(self, frame: VideoFrame, number: int, want: Fraction) -> None:
         """Raise VerificationError unless a decoded frame is intact, at ``want`` seconds, of right size and format."""
@@ -92,11 +101,16 @@ class DecodedVideo(Video):
     """Decodes the whole video of an output whose container rewrites packets."""
 
     def __init__(
-        self, path: Path, video: VideoStream, stream: AvVideoStream, planned: Iterator[Fraction], threads: int
+        self,
+        path: Path,
+        video: VideoStream,
+        stream: AvVideoStream,
+        manifest: Manifest,
+        chunk_pts: ChunkPts,
+        threads: int,
     ) -> None:
-        super().__init__(path, video)
-        self._planned = planned
-        set_up_decoder(stream, threads, UNDAMAGED)
+        super().__init__(path, video, stream, manifest, threads)
+        self._planned = (self.when(pts) for chunk in manifest.chunks for pts in chunk_pts(chunk))
 
     def take(self, packet: "Packet[Any]") -> None:
         """See :meth:`Video.take`."""
@@ -146,29 +160,26 @@ class CopiedVideo(Video):
         chunk_pts: ChunkPts,
         segments: Sequence[Path],
     ) -> None:
-        super().__init__(path, video)
+        super().__init__(path, video, stream, manifest)
         if len(segments) != len(manifest.chunks):
             raise VerificationError(f"{len(segments)} segments for {len(manifest.chunks)} chunks")
         self._context = stream.codec_context
         self._header = parameter_sets(self._context.extradata or b"", video.codec)
-        self._tick = manifest.source.video.time_base
-        self._shift = manifest.shift
         self._planned = self._packets(manifest.chunks, chunk_pts, segments)
-        set_up_decoder(stream, 1, UNDAMAGED)
 
     def take(self, packet: "Packet[Any]") -> None:
         """See :meth:`Video.take`."""
         if not packet.size:
             return
-        self.check_packet(packet)
+        pts = self.check_packet(packet)
         planned = next(self._planned, None)
         if planned is None:
             raise self.too_many()
         where = f"{self.path}: video packet {self.packets - 1} ({seconds(planned.when)})"
         if bytes(packet) != bytes(planned.packet):
             raise VerificationError(f"{where}: its bytes are not those of {planned.segment}")
-        if packet.pts is None or packet.pts * self.video.time_base != planned.when:
-            raise VerificationError(f"{where}: is shown at another time, pts {packet.pts}")
+        if pts * self.video.time_base != planned.when:
+            raise VerificationError(f"{where}: is shown at another time, pts {pts}")
         if planned.first:
             self._decode(packet, planned.when)
         self.frames += 1
@@ -201,12 +212,12 @@ class CopiedVideo(Video):
                         continue
                     if len(shown) == len(pts):
                         raise self.too_many()
-                    shown.append(packet.pts + pts[0] - self._shift)
-                    yield _Planned(packet, shown[-1] * self._tick, segment, first=len(shown) == 1)
+                    shown.append(packet.pts + pts[0])
+                    yield _Planned(packet, self.when(shown[-1]), segment, first=len(shown) == 1)
             for number, (got, want) in enumerate(zip(sorted(shown), pts, strict=False), start=before):
-                self.check_time(number, got * self._tick, (want - self._shift) * self._tick)
+                self.check_time(number, self.when(got), self.when(want))
             if len(shown) < len(pts):
-                raise self.too_few((pts[len(shown)] - self._shift) * self._tick)
+                raise self.too_few(self.when(pts[len(shown)]))
             before += len(pts)
 
 

@@ -6,7 +6,7 @@ import av
 import pytest
 
 from farm.media.verifying.comparing import Comparison, compare
-from tests.integration.trips import X264, Rendered, ffmpeg
+from tests.integration.trips import X264, Rendered, ffmpeg, verdicts
 
 PICTURE = ["-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25:duration=1"]
 SUBTITLES = "1\n00:00:00,200 --> 00:00:00,400\none\n\n2\n00:00:00,700 --> 00:00:00,900\ntwo\n"
@@ -65,24 +65,20 @@ def copied(source: str, suffix: str, render: Rendered, folder: Path) -> Comparis
     return compare(original, output)
 
 
-def findings(found: Comparison, verdict: str) -> dict[str, str]:
-    return {finding.name: finding.text for finding in found.findings if finding.verdict == verdict}
-
-
 @pytest.mark.parametrize(("source", "suffix"), PAIRS)
 def test_a_stream_copy_is_the_same_video(source: str, suffix: str, render: Rendered, tmp_path: Path) -> None:
     found = copied(source, suffix, render, tmp_path)
-    assert findings(found, "failed") == {}
-    assert findings(found, "ok")["packets"].endswith("packets of 1 other streams are the source's")
-    assert findings(found, "ok")["streams"] == "the output has every stream of the source"
-    moved = findings(found, "differs").get("times", "")
+    assert verdicts(found, "failed") == {}
+    assert verdicts(found, "ok")["packets"].endswith("packets of 1 other streams are the source's")
+    assert verdicts(found, "ok")["streams"] == "the output has every stream of the source"
+    moved = verdicts(found, "differs").get("times", "")
     free = {".ts", ".flv", ".mpg"} & {Path(source).suffix, f".{suffix}"}
     assert moved.startswith("each frame is at the source's time, less ") if free and moved else not moved
 
 
 @pytest.mark.parametrize(("source", "suffix"), CHANGED)
 def test_a_container_that_changes_times_is_named(source: str, suffix: str, render: Rendered, tmp_path: Path) -> None:
-    assert {"times", "packets"} & set(findings(copied(source, suffix, render, tmp_path), "failed"))
+    assert {"times", "packets"} & set(verdicts(copied(source, suffix, render, tmp_path), "failed"))
 
 
 @pytest.mark.parametrize(("codec", "first", "second"), WITH_TEXT)
@@ -96,8 +92,8 @@ def test_subtitles_are_the_same(codec: str, first: str, second: str, render: Ren
     )  # fmt: skip
     ffmpeg(source, "-map", "0", tmp_path / f"copy{second}")
     found = compare(source, tmp_path / f"copy{second}")
-    assert findings(found, "failed") == {}
-    assert findings(found, "ok")["packets"].endswith("packets of 2 other streams are the source's")
+    assert verdicts(found, "failed") == {}
+    assert verdicts(found, "ok")["packets"].endswith("packets of 2 other streams are the source's")
 
 
 def test_a_transport_stream_may_be_moved_as_a_whole_and_into_another_container_only(
@@ -106,21 +102,21 @@ def test_a_transport_stream_may_be_moved_as_a_whole_and_into_another_container_o
     source = render("copies_aac.ts", *PICTURE, *COPIES["aac.ts"][0])
     output = tmp_path / "copy.mp4"
     ffmpeg(source, "-map", "0", "-bsf:a", "setts=ts='TS+4800'", output)
-    assert set(findings(compare(source, output), "failed")) == {"packets"}
+    assert set(verdicts(compare(source, output), "failed")) == {"packets"}
     ffmpeg(source, "-map", "0", "-bsf:v", "setts=pts='PTS+1800*gte(N,9)':dts='DTS+1800*gte(N,9)'", output)
-    assert "times" in findings(compare(source, output), "failed")
+    assert "times" in verdicts(compare(source, output), "failed")
     ffmpeg(source, "-map", "0", "-output_ts_offset", "3600", tmp_path / "hour.ts")
-    assert "times" in findings(compare(source, tmp_path / "hour.ts"), "failed")
+    assert "times" in verdicts(compare(source, tmp_path / "hour.ts"), "failed")
     original = render("copies_aac.mp4", *PICTURE, *COPIES["aac.mp4"][0])
     ffmpeg(original, "-map", "0", "-output_ts_offset", "1", tmp_path / "late.mp4")
-    assert "times" in findings(compare(original, tmp_path / "late.mp4"), "failed")
+    assert "times" in verdicts(compare(original, tmp_path / "late.mp4"), "failed")
 
 
 def test_a_changed_byte_in_sound_without_its_adts_header_is_noticed(render: Rendered, tmp_path: Path) -> None:
     source = render("copies_aac.ts", *PICTURE, *COPIES["aac.ts"][0])
     output = tmp_path / "copy.mp4"
     ffmpeg(source, "-map", "0", "-bsf:a", "aac_adtstoasc,noise=amount='if(eq(n,20),10,0)'", output)
-    failed = findings(compare(source, output), "failed")
+    failed = verdicts(compare(source, output), "failed")
     assert set(failed) == {"packets"}
     assert failed["packets"].endswith("its bytes are not the source's")
 
@@ -129,7 +125,7 @@ def test_pcm_that_begins_later_is_noticed(render: Rendered, tmp_path: Path) -> N
     source = render("copies_pcm.mov", *PICTURE, *COPIES["pcm.mov"][0])
     output = tmp_path / "copy.mkv"
     ffmpeg(source, "-map", "0", "-bsf:a", "setts=ts='TS+4800'", output)
-    assert "packet 0 is at 0.100000 s" in findings(compare(source, output), "failed")["packets"]
+    assert "packet 0 is at 0.100000 s" in verdicts(compare(source, output), "failed")["packets"]
 
 
 def test_pictures_that_are_never_shown_are_no_frames(render: Rendered, tmp_path: Path) -> None:
@@ -141,5 +137,5 @@ def test_pictures_that_are_never_shown_are_no_frames(render: Rendered, tmp_path:
         assert sum(packet.size > 0 for packet in container.demux(video=0)) > 25
     ffmpeg(source, "-map", "0", tmp_path / "copy.mkv")
     found = compare(source, tmp_path / "copy.mkv")
-    assert findings(found, "failed") == {}
+    assert verdicts(found, "failed") == {}
     assert found.frames == 25

@@ -19,8 +19,8 @@ from farm.media.composing.remux import open_segment, segment_packets
 from farm.media.encoding.encode import SegmentWriter, _arranged
 from farm.media.encoding.holding import LAYOUTS, REORDERED
 from farm.media.ffmpeg import ffmpeg_binary
-from farm.media.reading.probe import probe
-from farm.media.verifying.verify import verify_segment
+from farm.media.reading.probe import probe_source
+from farm.media.verifying.verify_segment import verify_segment
 from tests.integration.drawn import FAMILIES, P3, TICKS, frame, level, settings_for, times, video, write
 
 pytestmark = pytest.mark.integration
@@ -73,7 +73,7 @@ def test_times_pictures_and_parameter_sets_are_exact(codec: str, pix_fmt: str, t
         for count, threads in ((7, 1), (1, 1), (2, 1), (3, 1), (7, 4)):
             pts = times(source, count)
             path = write(tmp_path / "a.seg", source, settings, pts, threads)
-            assert verify_segment(path, pts, settings).frames == count
+            assert verify_segment(path, pts, settings) == count
             with open_segment(path) as opened:
                 stream = opened.streams.video[0]
                 frames = list(opened.decode(stream))
@@ -149,7 +149,7 @@ def test_odd_sizes_stay_odd(codec: str, pix_fmt: str, tmp_path: Path) -> None:
     settings = settings_for(source)
     assert settings.codec == codec
     pts = times(source, 3)
-    assert verify_segment(write(tmp_path / "a.seg", source, settings, pts), pts, settings).frames == 3
+    assert verify_segment(write(tmp_path / "a.seg", source, settings, pts), pts, settings) == 3
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_hdr10_is_in_the_stream_itself(codec: str, pix_fmt: str, tmp_path: Path)
     source = video(codec, pix_fmt, color_primaries=9, color_transfer=16, color_space=9, mastering=P3, light=(1000, 400))
     settings = settings_for(source)
     path = write(tmp_path / "a.seg", source, settings, times(source, 3))
-    _, found, _ = probe(path)  # a segment's file says nothing of it, see the boxes of the joined one
+    found = probe_source(path).video  # a segment's file says nothing of it, see the boxes of the joined one
     assert (found.mastering, found.light) == (P3, (1000, 400))
     assert (found.color_primaries, found.color_transfer, found.color_space, found.color_range) == (9, 16, 9, 1)
 

@@ -11,8 +11,8 @@ import pytest
 
 from farm.errors import VerificationError
 from farm.media.encoding.encode import SegmentWriter
-from farm.media.reading.probe import probe
-from farm.media.verifying.verify import verify_segment
+from farm.media.reading.probe import probe_source
+from farm.media.verifying.verify_segment import verify_segment
 from tests.integration.trips import CLIPS, X264, Rendered, Trip, decoded, ffmpeg, start, with_sound
 
 
@@ -50,7 +50,7 @@ def test_everything_else_is_kept(render: Rendered, tmp_path: Path) -> None:
         "-metadata:s:3", "mimetype=image/png", "-attach", str(words), "-metadata:s:4", "mimetype=text/plain",
     )  # fmt: skip
     trip = start(source, tmp_path)
-    assert trip.compose().notes == ("stream 3 (cover) is the source's own picture: a face in it is not covered",)
+    assert trip.compose() == ("stream 3 (cover) is the source's own picture: a face in it is not covered",)
     trip.verify()
     with av.open(str(source)) as ours, av.open(str(trip.out)) as copy:
         assert [s.type for s in copy.streams] == ["audio", "video", "subtitle", "attachment", "video"]
@@ -70,7 +70,7 @@ def test_colour_and_aspect_come_out_as_they_went_in(render: Rendered, tmp_path: 
     source = render("colour.mkv", *CLIPS["colour.mkv"])
     trip = start(source, tmp_path)
     trip.compose()
-    _, video, _ = probe(trip.out)
+    video = probe_source(trip.out).video
     assert (video.color_range, video.color_primaries, video.color_transfer, video.color_space) == (2, 1, 1, 1)
     assert video.sample_aspect == Fraction(4, 3)
     assert video.pix_fmt == "yuvj420p"

@@ -14,7 +14,7 @@ from farm.domain.orientation import Matrix
 from farm.errors import VerificationError
 from farm.media.composing.remux import join_segments, joined_format
 from farm.media.ffmpeg import ffmpeg_binary
-from farm.media.reading.probe import probe
+from farm.media.reading.probe import probe_source
 from tests.integration.drawn import FAMILIES, P3, TICKS, settings_for, times, video, write
 
 pytestmark = pytest.mark.integration
@@ -95,8 +95,8 @@ def test_the_display_matrix_is_the_source_s(orientation: int, tmp_path: Path) ->
     joined = Joined(tmp_path, video("h264", "yuv420p", Fraction(1, 1000), matrix=matrix))
     joined.join()
     for path in (joined.path, joined.copied(".mp4"), joined.copied(".mov")):
-        assert probe(path)[1].matrix == matrix
-    copied = probe(joined.copied(".mkv"))[1]
+        assert probe_source(path).video.matrix == matrix
+    copied = probe_source(joined.copied(".mkv")).video
     assert copied.orientation == orientation
     assert copied.matrix is not None
     assert copied.matrix[:6] == matrix[:6]  # Matroska knows the turn, not where the picture is moved to
@@ -106,7 +106,7 @@ def test_the_display_matrix_is_the_source_s(orientation: int, tmp_path: Path) ->
 def test_vp8_keeps_its_display_matrix_too(orientation: int, tmp_path: Path) -> None:
     joined = Joined(tmp_path, video("vp8", "yuv420p", Fraction(1, 1000), matrix=matrices()[orientation]))
     joined.join()
-    assert probe(joined.copied(".mkv"))[1].orientation == orientation
+    assert probe_source(joined.copied(".mkv")).video.orientation == orientation
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_colours_hdr_and_aspect_are_in_the_file_and_survive_ffmpeg(codec: str, p
     joined.join()
     own = joined.copied(".mov") if codec == "prores" else joined.copied(".mp4")
     for path in (joined.path, own, joined.copied(".mkv")):
-        found = probe(path)[1]
+        found = probe_source(path).video
         assert {name: getattr(found, name) for name in hdr} == hdr
         assert found.sample_aspect == Fraction(4, 3)
         assert found.color_range == 1
@@ -131,14 +131,14 @@ def test_colours_hdr_and_aspect_are_in_the_file_and_survive_ffmpeg(codec: str, p
 def test_the_full_range_is_in_the_joined_file(codec: str, pix_fmt: str, tmp_path: Path) -> None:
     joined = Joined(tmp_path, video(codec, pix_fmt, Fraction(1, 1000), color_range=2))
     joined.join()
-    assert [probe(path)[1].color_range for path in (joined.path, joined.copied(".mkv"))] == [2, 2]
+    assert [probe_source(path).video.color_range for path in (joined.path, joined.copied(".mkv"))] == [2, 2]
 
 
 @pytest.mark.parametrize("profile", ["Proxy", "LT", "Standard", "HQ"])
 def test_prores_stays_in_its_profile(profile: str, tmp_path: Path) -> None:
     joined = Joined(tmp_path, video("prores", "yuv422p10le", Fraction(1, 1000), profile=profile))
     joined.join()
-    assert probe(joined.path)[1].profile == profile
+    assert probe_source(joined.path).video.profile == profile
 
 
 @pytest.mark.parametrize(("codec", "pix_fmt"), [("h264", "yuv420p"), ("vp9", "yuv420p"), ("mjpeg", "yuvj420p")])

@@ -12,18 +12,14 @@ import pytest
 from farm.errors import SourceError
 from farm.media.planes import planes_of
 from farm.media.reading.probe import probe_source
-from farm.media.verifying.comparing import Comparison, compare
-from tests.integration.trips import CLIPS, X264, Rendered, ffmpeg, rendered, start
+from farm.media.verifying.comparing import compare
+from tests.integration.trips import CLIPS, X264, Rendered, ffmpeg, rendered, start, verdicts
 from tests.matrix.reading import shown
 from tests.planned import plan_of
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=size=160x120:rate=30:duration=1")
 ALL_INTRA = ("-c:v", "ffv1", "-level", "3")
 FIELDS = ("-vf", "setfield=tff", "-flags", "+ildct+ilme", "-x264-params", "tff=1")
-
-
-def verdicts(found: Comparison, verdict: str = "failed") -> dict[str, str]:
-    return {f.name: f.text for f in found.findings if f.verdict == verdict}
 
 
 def boxed(kind: bytes, body: bytes) -> bytes:
@@ -106,7 +102,7 @@ def test_attachments_that_place_or_show_people_are_told_of(render: Rendered, tmp
     source = tmp_path / "attached.mkv"
     ffmpeg(render("plain.mkv", *PICTURE, *X264), "-c", "copy", *files, source)
     trip = start(source, tmp_path)
-    said = trip.compose().notes
+    said = trip.compose()
     trip.verify()
     with av.open(str(trip.out)) as output:
         kept = [s.metadata["filename"] for s in output.streams if s.type == "attachment"]

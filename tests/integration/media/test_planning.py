@@ -13,7 +13,7 @@ from farm.errors import SourceError
 from farm.media.planes import planes_of
 from farm.media.reading.chunk import decode_chunk
 from farm.media.reading.counting import counted_frames
-from farm.media.reading.probe import probe
+from farm.media.reading.probe import probe_source
 from tests.integration.trips import ffmpeg, rendered
 from tests.planned import plan_of
 
@@ -210,8 +210,8 @@ def test_a_part_of_all_frames_ends_where_the_video_does(long_groups: Path) -> No
 def test_the_display_matrix_is_read(turn: str, orientation: int, clips: Path, tmp_path: Path) -> None:
     plain = rendered(clips / "plain.mp4", *PICTURE, *X264, "scenecut=0")
     source = rendered(tmp_path / "turned.mp4", *turn.split(), "-i", str(plain), "-c", "copy")
-    assert probe(plain)[1].orientation == 1
-    assert probe(source)[1].orientation == orientation
+    assert probe_source(plain).video.orientation == 1
+    assert probe_source(source).video.orientation == orientation
 
 
 @pytest.mark.parametrize(
@@ -223,9 +223,9 @@ def test_the_display_matrix_is_read(turn: str, orientation: int, clips: Path, tm
 @pytest.mark.parametrize("fields", ["tff", "bff"])
 def test_the_order_of_fields_is_read(fields: str, name: str, arguments: list[str], tmp_path: Path) -> None:
     source = rendered(tmp_path / name, *PICTURE, "-vf", f"setfield={fields}", *arguments)
-    assert probe(source)[1].fields == fields
+    assert probe_source(source).video.fields == fields
     rendered(tmp_path / f"plain{name}", *PICTURE, *(a for a in arguments if "il" not in a and a != "-flags"))
-    assert probe(tmp_path / f"plain{name}")[1].fields == "progressive"
+    assert probe_source(tmp_path / f"plain{name}").video.fields == "progressive"
 
 
 def test_hdr_metadata_is_read(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_hdr_metadata_is_read(tmp_path: Path) -> None:
     params = f"log-level=none:master-display={display}:max-cll=1000,400:hdr10=1"
     source = rendered(tmp_path / "hdr.mkv", *PICTURE, "-t", "0.3", "-pix_fmt", "yuv420p10le", "-c:v", "libx265",
                       "-x265-params", params)  # fmt: skip
-    video = probe(source)[1]
+    video = probe_source(source).video
     assert video.light == (1000, 400)
     assert video.mastering is not None
     assert video.mastering.primaries == (34000, 16000, 13250, 34500, 7500, 3000)

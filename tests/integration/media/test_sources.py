@@ -152,10 +152,10 @@ from farm.domain.options import RedactOptions
 from farm.errors import FarmError
 from farm.media.encoding.encode import SegmentWriter
 from farm.media.reading.opening import open_source
-from farm.media.reading.probe import probe
+from farm.media.reading.probe import probe_source
 from tests.planned import settings_of
 source, out = map(Path, sys.argv[1:])
-_, video, _ = probe(source)
+video = probe_source(source).video
 try:
     with open_source(source) as container, SegmentWriter(out, settings_of(video, RedactOptions(crf=0)), 1) as w:
         for frame in container.decode(video=0):

@@ -12,7 +12,7 @@ from farm.errors import OutputError, VerificationError
 from farm.media import ffmpeg as ffmpeg_program
 from farm.media.composing import compose as composing
 from farm.media.composing.arguments import compose_arguments
-from farm.media.composing.containers import Needs, container_for
+from farm.media.composing.containers import Needs, default_container
 from farm.media.composing.trim import Trim
 from tests.integration.rich import metadata, packets, part, picture, rich, subtitles
 from tests.integration.trips import PICTURE, X264, Rendered, Trip, start, with_sound
@@ -22,7 +22,7 @@ from tests.integration.trips import PICTURE, X264, Rendered, Trip, start, with_s
 def test_two_sound_tracks_subtitles_and_chapters_come_along(suffix: str, render: Rendered, tmp_path: Path) -> None:
     source = rich(render, tmp_path, suffix)
     trip = start(source, tmp_path)
-    (note,) = trip.compose().notes
+    (note,) = trip.compose()
     assert set(note.removeprefix("metadata left out: ").split(", ")) == {"location", "artist"}
     trip.verify()
     with av.open(str(source)) as ours, av.open(str(trip.out)) as copy:
@@ -102,7 +102,7 @@ def test_a_sample_of_the_frames_has_all_sound(render: Rendered, tmp_path: Path) 
 
 def test_sound_is_dropped_when_asked(render: Rendered, tmp_path: Path) -> None:
     trip = replace(start(rich(render, tmp_path, ".mp4"), tmp_path), options=ComposeOptions(audio="drop"))
-    assert "2 audio streams were left out, as asked" in trip.compose().notes
+    assert "2 audio streams were left out, as asked" in trip.compose()
     trip.verify()
     with av.open(str(trip.out)) as copy:
         assert [s.type for s in copy.streams][:2] == ["video", "subtitle"]
@@ -121,9 +121,9 @@ def test_webm_stays_webm(render: Rendered, tmp_path: Path) -> None:
     trip = start(source, tmp_path)
     video = trip.manifest.source.video
     needs = Needs.of(video, trip.manifest.source.others)
-    assert container_for("matroska,webm", trip.settings.codec, "", video.time_base, needs, ".webm") == "webm"
+    assert default_container("matroska,webm", needs, ".webm") == ("webm", ".webm", None)
     trip = replace(trip, out=tmp_path / "out.webm")
-    assert trip.compose().notes == ()
+    assert trip.compose() == ()
     trip.verify()
     assert b"webm" in trip.out.read_bytes()[:64]
     for index in (1, 2):
@@ -148,7 +148,7 @@ def test_covers_come_along_with_a_warning(render: Rendered, tmp_path: Path) -> N
         "-disposition:v:1", "attached_pic",
     )  # fmt: skip
     trip = start(source, tmp_path)
-    assert trip.compose().notes == ("stream 1 (cover) is the source's own picture: a face in it is not covered",)
+    assert trip.compose() == ("stream 1 (cover) is the source's own picture: a face in it is not covered",)
     trip.verify()
     assert picture(trip.out) == picture(source)
     later = part(trip, 1, 1)

@@ -3,8 +3,10 @@
 import math
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -12,8 +14,10 @@ import pytest
 from farm.domain.options import CODECS, RedactOptions
 from farm.errors import SourceError, VerificationError
 from farm.media.ffmpeg import ffmpeg_binary
-from farm.media.verifying.comparing import Comparison, compare
-from tests.integration.trips import CLIPS, X264, Rendered, start, with_sound
+from farm.media.reading.decoding import decoded
+from farm.media.verifying import comparing, parts
+from farm.media.verifying.comparing import compare
+from tests.integration.trips import CLIPS, X264, Rendered, start, verdicts, with_sound
 
 FACE = "drawbox=x=60:y=40:w=40:h=40:color=gray:t=fill"
 
@@ -37,10 +41,6 @@ def copied(source: Path, out: Path, *arguments: str, before: tuple[str, ...] = (
     command = [str(ffmpeg_binary()), "-nostdin", "-y", "-v", "error", *before, "-i", str(source)]
     subprocess.run([*command, "-map", "0", "-c", "copy", *arguments, str(out)], check=True, capture_output=True)
     return out
-
-
-def verdicts(found: Comparison, verdict: str = "failed") -> dict[str, str]:
-    return {f.name: f.text for f in found.findings if f.verdict == verdict}
 
 
 def test_a_good_output_holds(redacted: tuple[Path, Path]) -> None:
@@ -233,6 +233,29 @@ def test_every_codec_passes_the_farms_own_checks_and_these(codec: str, render: R
     assert trip.verify() == 90
     found = compare(source, trip.out)
     assert verdicts(found) == {}
+
+
+@pytest.mark.parametrize("kind", [av.error.PatchWelcomeError, av.error.ExternalError, av.error.InvalidDataError])
+def test_every_error_of_a_decoder_is_a_finding(
+    kind: type[av.error.FFmpegError], redacted: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Iterator[av.VideoFrame]:
+        raise kind(1, "not implemented")
+        yield
+
+    monkeypatch.setattr(comparing, "decoded", broken)
+    assert verdicts(compare(*redacted))["decode"] == "decoding fails after frame 0: not implemented"
+
+
+def test_a_part_without_a_frame_is_refused(redacted: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    one = copied(redacted[0], redacted[0].with_name("part.mp4"), "-t", "1")
+
+    def nothing_of_the_output(*opened: Any, **options: Any) -> Iterator[av.VideoFrame]:
+        return decoded(*opened, **options) if options else iter(())
+
+    monkeypatch.setattr(parts, "decoded", nothing_of_the_output)
+    with pytest.raises(VerificationError, match="frames cannot be decoded"):
+        compare(redacted[0], one, part=True)
 
 
 @pytest.mark.parametrize("codec", CODECS)

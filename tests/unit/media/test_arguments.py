@@ -11,12 +11,13 @@ from farm.domain.manifest import OtherStream, Source, VideoStream
 from farm.domain.options import ComposeOptions, RedactOptions
 from farm.errors import OutputError
 from farm.media.composing.arguments import ComposeInputs, CoverArt, Tags, compose_arguments
-from farm.media.composing.containers import MUXERS, Needs, container_for, container_note, default_suffix, refuse_loss
+from farm.media.composing.containers import MUXERS, Needs, container_for, default_container, refuse_loss
 from farm.media.composing.streams import plan_streams
 from farm.media.composing.trim import Trim
 from farm.media.reading.stream_details import StreamDetails
 from tests.planned import settings_of
 
+MS, TICK = Fraction(1, 1000), Fraction(1, 15360)
 AAC = OtherStream(1, "audio", "aac")
 TEXT = OtherStream(2, "subtitle", "mov_text")
 
@@ -32,7 +33,7 @@ def video(index: int = 0, codec: str = "h264", pix_fmt: str = "yuv420p") -> Vide
 def inputs(*kept: OtherStream, index: int = 0, covers: tuple[CoverArt, ...] = ()) -> ComposeInputs:
     source = Source("/there/in.mp4", 1, 1, "d", "mov", video(index), kept)
     return ComposeInputs(
-        Path("/w/video.mp4"), Path("/here/in.mp4"), source, kept, covers, ((0, "default"), (1, "forced")), (48000,)
+        Path("/w/video.mp4"), Path("/here/in.mp4"), source, kept, covers, {0: "default", 1: "forced"}, (48000,)
     )
 
 
@@ -105,21 +106,22 @@ def test_settings_close_gops_and_keep_the_picture(codec: str) -> None:
         ("mov,mp4,m4a,3gp,3g2,mj2", ".mp4", Fraction(1, 15360), "mp4", ".mp4"),
         ("mov,mp4,m4a,3gp,3g2,mj2", ".mov", Fraction(1, 600), "mov", ".mp4"),
         ("matroska,webm", ".mkv", Fraction(1, 1000), "matroska", ".mkv"),
-        ("matroska,webm", "", Fraction(1, 1000), "matroska", ".mkv"),
-        ("mpegts", "", Fraction(1, 90000), "mpegts", ".ts"),
-        ("avi", "", Fraction(1, 25), "matroska", ".mkv"),  # 40 ms
-        ("avi", "", Fraction(1001, 24000), "mov", ".mov"),  # no whole milliseconds: Matroska would round
-        ("flv", "", Fraction(1, 1000), "matroska", ".mkv"),
+        ("mpegts", None, Fraction(1, 90000), "mpegts", ".ts"),
+        ("avi", None, Fraction(1, 25), "matroska", ".mkv"),  # 40 ms
+        ("avi", None, Fraction(1001, 24000), "mov", ".mov"),  # no whole milliseconds: Matroska would round
+        ("flv", None, Fraction(1, 1000), "matroska", ".mkv"),
     ],
 )
-def test_containers(source: str, suffix: str, time_base: Fraction, container: str, default: str) -> None:
-    assert container_for(source, "h264", suffix, time_base) == container
-    assert default_suffix(source, time_base) == default
+def test_containers(source: str, suffix: str | None, time_base: Fraction, container: str, default: str) -> None:
+    needs = Needs("h264", time_base)
+    usual, found, _ = default_container(source, needs, "")
+    assert found == default
+    assert (usual if suffix is None else container_for(suffix, source, needs, "")) == container
 
 
 def test_a_source_s_own_suffix_is_kept_where_it_fits() -> None:
-    assert default_suffix("mov,mp4,m4a,3gp,3g2,mj2", Fraction(1, 600), ".MOV") == ".MOV"
-    assert default_suffix("matroska,webm", Fraction(1, 1000), ".webm") == ".mkv"
+    assert default_container("mov,mp4,m4a,3gp,3g2,mj2", Needs("h264", Fraction(1, 600)), ".MOV")[1] == ".MOV"
+    assert default_container("matroska,webm", Needs("h264", MS), ".webm")[1] == ".mkv"
 
 
 @pytest.mark.parametrize(
@@ -133,7 +135,7 @@ def test_a_source_s_own_suffix_is_kept_where_it_fits() -> None:
 )
 def test_a_suffix_that_cannot_hold_the_video_is_refused_with_one_that_can(suffix: str, time_base: Fraction) -> None:
     with pytest.raises(OutputError) as caught:
-        container_for("mov,mp4", "h264", suffix, time_base)
+        container_for(suffix, "mov,mp4", Needs("h264", time_base), "")
     assert ".mp4" in (caught.value.hint or "")
 
 
@@ -155,7 +157,7 @@ def test_audio_that_is_not_wanted_is_counted() -> None:
     plan = plan_streams(others, "mp4", ComposeOptions(audio="drop"))
     assert [o.index for o in plan.kept] == [3]
     assert plan.notes == ("2 audio streams were left out, as asked",)
-    refuse_loss(others, "mp4", TICK, ComposeOptions(audio="drop"))
+    refuse_loss("mp4", Needs.of(video(), others, ComposeOptions(audio="drop")))
 
 
 @pytest.mark.parametrize(
@@ -189,9 +191,6 @@ def test_thumbnails_of_the_video_and_texts_with_places_are_left_out() -> None:
     assert kept.kept == (TEXT,)
 
 
-MS, TICK = Fraction(1, 1000), Fraction(1, 15360)
-
-
 @pytest.mark.parametrize(
     ("other", "container", "time_base", "hint"),
     [
@@ -203,13 +202,20 @@ MS, TICK = Fraction(1, 1000), Fraction(1, 15360)
 )
 def test_sound_and_subtitles_are_never_lost(other: OtherStream, container: str, time_base: Fraction, hint: str) -> None:
     with pytest.raises(OutputError, match=rf"stream 2 \({other.kind}, {other.codec}\)") as caught:
-        refuse_loss((AAC, other), container, time_base)
+        refuse_loss(container, Needs("h264", time_base, (AAC, other)))
     assert hint in (caught.value.hint or "")
+
+
+def test_no_container_is_named_that_loses_something_else() -> None:
+    needs = Needs("h264", MS, (AAC, OtherStream(2, "subtitle", "ass")), matrix=SLANTED)
+    with pytest.raises(OutputError) as caught:
+        refuse_loss("mp4", needs)  # Matroska holds these subtitles, but not this matrix
+    assert caught.value.hint == "convert or remove it first, for example: ffmpeg -i IN -map 0 -map -0:2 -c copy OUT"
 
 
 def test_streams_of_other_kinds_may_be_left_out() -> None:
     others = (AAC, OtherStream(2, "data", "gpmd"), OtherStream(3, "attachment", "ttf"), OtherStream(4, "cover", "gif"))
-    refuse_loss(others, "mp4", TICK)
+    refuse_loss("mp4", Needs("h264", TICK, others))
     assert len(plan_streams(others, "mp4").notes) == 3
 
 
@@ -219,36 +225,33 @@ PCM, OPUS = OtherStream(1, "audio", "pcm_s16le"), OtherStream(1, "audio", "opus"
 
 
 @pytest.mark.parametrize(
-    ("source", "suffix", "codec", "time_base", "needs", "container"),
+    ("source", "suffix", "needs", "container"),
     [
-        ("matroska,webm", ".webm", "vp9", MS, Needs((OPUS,)), "webm"),
-        ("matroska,webm", ".webm", "vp9", MS, Needs((AAC,)), "matroska"),
-        ("matroska,webm", ".webm", "vp9", MS, Needs(sample_aspect=Fraction(4, 3), width=160), "matroska"),
-        ("matroska,webm", ".webm", "h264", MS, Needs(), "matroska"),
-        ("mov,mp4", ".mov", "av1", TICK, Needs(), "mp4"),
-        ("mov,mp4", ".mp4", "prores", TICK, Needs((AAC,)), "mov"),
-        ("mov,mp4", ".mp4", "h264", TICK, Needs((PCM,)), "mov"),
-        ("mov,mp4", ".mp4", "vp8", MS, Needs(), "matroska"),
-        ("mpegts", ".ts", "av1", Fraction(1, 90000), Needs(), "mp4"),
-        ("mpegts", ".ts", "h264", Fraction(1, 90000), Needs(matrix=MIRRORED), "mov"),
-        ("avi", ".avi", "mjpeg", Fraction(1001, 24000), Needs((PCM,)), "mov"),
-        ("avi", ".avi", "mjpeg", Fraction(1, 25), Needs((PCM,), matrix=MIRRORED), "matroska"),
-        ("avi", ".avi", "mjpeg", Fraction(1, 25), Needs(matrix=SLANTED), "mov"),
+        ("matroska,webm", ".webm", Needs("vp9", MS, (OPUS,)), "webm"),
+        ("matroska,webm", ".webm", Needs("vp9", MS, (AAC,)), "matroska"),
+        ("matroska,webm", ".webm", Needs("vp9", MS, sample_aspect=Fraction(4, 3), width=160), "matroska"),
+        ("matroska,webm", ".webm", Needs("h264", MS), "matroska"),
+        ("mov,mp4", ".mov", Needs("av1", TICK), "mp4"),
+        ("mov,mp4", ".mp4", Needs("prores", TICK, (AAC,)), "mov"),
+        ("mov,mp4", ".mp4", Needs("h264", TICK, (PCM,)), "mov"),
+        ("mov,mp4", ".mp4", Needs("vp8", MS), "matroska"),
+        ("mpegts", ".ts", Needs("av1", Fraction(1, 90000)), "mp4"),
+        ("mpegts", ".ts", Needs("h264", Fraction(1, 90000), matrix=MIRRORED), "mov"),
+        ("avi", ".avi", Needs("mjpeg", Fraction(1001, 24000), (PCM,)), "mov"),
+        ("avi", ".avi", Needs("mjpeg", Fraction(1, 25), (PCM,), matrix=MIRRORED), "matroska"),
+        ("avi", ".avi", Needs("mjpeg", Fraction(1, 25), matrix=SLANTED), "mov"),
     ],
 )
-def test_the_next_container_that_holds_everything(
-    source: str, suffix: str, codec: str, time_base: Fraction, needs: Needs, container: str
-) -> None:
-    assert container_for(source, codec, "", time_base, needs, suffix) == container
-    note = container_note(source, codec, time_base, needs, suffix, container)
+def test_the_next_container_that_holds_everything(source: str, suffix: str, needs: Needs, container: str) -> None:
+    found, usual, note = default_container(source, needs, suffix)
+    assert found == MUXERS[usual] == container
     assert (note is None) == (MUXERS.get(suffix) == container)
     assert note is None or note.startswith(f"the source is {suffix}; the output is ") or "not written here" in note
-    assert MUXERS[default_suffix(source, time_base, suffix, codec, needs)] == container
 
 
 def test_times_that_no_container_keeps_are_refused() -> None:
     with pytest.raises(OutputError, match="no container") as caught:
-        container_for("avi", "vp8", "", Fraction(1001, 24000))
+        default_container("avi", Needs("vp8", Fraction(1001, 24000)), "")
     assert "--codec h264" in (caught.value.hint or "")
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from farm.media.composing.chapters import Chapter, ffmetadata
+from farm.media.composing.trim import Chapter, ffmetadata
 from farm.media.reading.metadata import has_coordinates, is_private, kept, names
 
 PHONE = {
