@@ -10,14 +10,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from farm.domain.stages import WORKER_STAGES
 
-#: In the order in which a job passes them; also the names of the Celery tasks.
-STAGES = tuple(stage.name for stage in WORKER_STAGES)
+#: The names of the Celery tasks: the stages that workers do, in order.
+TASKS = tuple(stage.name for stage in WORKER_STAGES)
 #: The queue that carries the outcomes of all workers.
 OUTCOMES = "outcomes"
 
 
 def _of_workers(stage: str) -> str:
-    if stage not in STAGES:
+    if stage not in TASKS:
         raise ValueError(f"{stage!r} is not a stage of workers")
     return stage
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery, signals
 
 from farm.broker import configure
-from farm.messages import STAGES, queue_of
+from farm.messages import TASKS, queue_of
 from farm.settings import Settings
 from farm.storage.opening import open_storage
 from workers.reporting import Reporter
@@ -32,7 +32,7 @@ class WorkerApp(Celery):
         super().__init__("blurfarm", broker=settings.celery_url)
         configure(self, settings, queue_of(worker))
         self.settings, self.worker, self.device = settings, worker, device
-        for stage in STAGES:
+        for stage in TASKS:
             self._add_task(stage)
         signals.worker_process_init.connect(self._begin, weak=False)  # sent in the child only
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from farm.domain.options import JobOptions
 from farm.messages import (
-    STAGES,
+    TASKS,
     Artefact,
     Completed,
     Failed,
@@ -47,7 +47,7 @@ OUTCOMES = st.one_of(
     st.builds(GivenBack, token=TEXT, worker=TEXT, reason=TEXT),
 )  # fmt: skip
 ORDERS = st.builds(
-    Order, job=TEXT, stage=st.sampled_from(STAGES), chunk=st.integers(0, 99), chunks=st.integers(1, 100), attempt=WHOLE,
+    Order, job=TEXT, stage=st.sampled_from(TASKS), chunk=st.integers(0, 99), chunks=st.integers(1, 100), attempt=WHOLE,
     token=TEXT, fingerprint=TEXT, plan=TEXT, source=TEXT, inputs=st.lists(ARTEFACTS, max_size=3).map(tuple),
     options=st.just(dataclasses.asdict(JobOptions())), container=TEXT,
 )  # fmt: skip

@@ -115,8 +115,10 @@ def refuse_loss(container: str, needs: Needs) -> None:
     if able:
         hint = f"use -o NAME{SUFFIXES[able[0]]}"
     elif all(other.kind == "audio" for other in lost):
-        hint += "; or leave all audio out with --audio drop"
-    raise OutputError(f"an output named *{SUFFIXES[container]} cannot hold {names} of the source", hint=hint)
+        hint += "; or leave all audio out with compose.audio drop"
+    raise OutputError(
+        f"an output named *{SUFFIXES[container]} cannot hold {names} of the source", hint=hint, field="compose.audio"
+    )
 
 
 def _chosen(source_container: str, needs: Needs, source_suffix: str) -> str:
@@ -125,7 +127,8 @@ def _chosen(source_container: str, needs: Needs, source_suffix: str) -> str:
     able = [c for c in order if not _why_not(c, needs)]
     if not able:
         what = f"this video's times (ticks of {needs.time_base} s) and picture exactly as {needs.codec}"
-        raise OutputError(f"no container keeps {what}", hint="choose another codec, for example --codec h264")
+        hint = "choose another codec, for example redact.codec h264"
+        raise OutputError(f"no container keeps {what}", hint=hint, field="redact.codec")
     whole = [c for c in able if not _why_not_streams(c, needs)]
     audible = [c for c in able if not _lost(needs.others, c)]
     return (whole or audible or able)[0]

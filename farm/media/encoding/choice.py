@@ -114,10 +114,11 @@ def output_size(video: VideoStream, scale: int | None) -> tuple[int, int]:
     if scale is None:
         return video.width, video.height
     if video.interlaced:
-        raise SourceError("interlaced video cannot be made smaller", hint="leave out --scale, or deinterlace it first")
+        hint = "leave out redact.scale, or deinterlace it first"
+        raise SourceError("interlaced video cannot be made smaller", hint=hint, field="redact.scale")
     shown, _ = upright_size(video.width, video.height, video.orientation)
     if scale >= shown:
-        raise SettingsError(f"--scale {scale}: the video is {shown} pixels wide already", hint="use a smaller width")
+        raise _scale_error(scale, f"the video is {shown} pixels wide already", "use a smaller width")
     pixels = pixel_format(video.pix_fmt)
     across, down = (pixels.across, pixels.down) if pixels else (2, 2)
     if is_sideways(video.orientation):
@@ -127,8 +128,12 @@ def output_size(video: VideoStream, scale: int | None) -> tuple[int, int]:
         width = scale // across * across
         height = video.height * width // video.width // down * down
     if not width or not height:
-        raise SettingsError(f"--scale {scale}: nothing would be left of the picture", hint="use a larger width")
+        raise _scale_error(scale, "nothing would be left of the picture", "use a larger width")
     return width, height
+
+
+def _scale_error(scale: int, what: str, hint: str) -> SettingsError:
+    return SettingsError(f"redact.scale {scale}: {what}", hint=hint, field="redact.scale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +172,8 @@ class _Choice:
         names = " or ".join(_NAMES[family] for family in tried)
         message = f"{names} cannot hold {reasons[0] if reasons else 'this video'} here"
         if codec is not None:
-            raise SettingsError(f"--codec {codec}: {message}", hint=self._hint())
-        raise SourceError(message, hint=self._hint())
+            raise SettingsError(f"redact.codec {codec}: {message}", hint=self._hint(), field="redact.codec")
+        raise SourceError(message, hint=self._hint(), field="redact.codec")
 
     def _named(self, name: str) -> tuple[Encoder, tuple[str, ...]]:
         video, codec, encoder = self.video, self.redact.codec, ENCODERS.get(name)
@@ -177,16 +182,16 @@ class _Choice:
             known = ", ".join(sorted(e.name for e in ENCODERS.values() if not e.hardware))
             hint = f"use one of {known}, or for example h264_nvenc"
         elif name not in self.available:
-            what, hint = "no worker has this encoder", "leave out --encoder, or start a worker that has it"
+            what, hint = "no worker has this encoder", "leave out redact.encoder, or start a worker that has it"
         elif codec is not None and codec != encoder.family:
-            what, hint = f"writes {encoder.family}, not --codec {codec}", "leave one of them out"
+            what, hint = f"writes {encoder.family}, not redact.codec {codec}", "leave one of them out"
         elif reason := unfit(encoder, video, self.size):
             what, hint = f"cannot hold {reason}", self._hint()
         else:
             changed = codec is None and encoder.family != video.codec
             note = f"--encoder {name} writes {encoder.family}: the source is {video.codec}"
             return encoder, (note,) if changed else ()
-        raise SettingsError(f"--encoder {name}: {what}", hint=hint)
+        raise SettingsError(f"redact.encoder {name}: {what}", hint=hint, field="redact.encoder")
 
     def _reason(self, encoder: Encoder) -> str | None:
         """Why an encoder cannot be used, as text to follow "cannot hold"; None if it can."""
@@ -198,7 +203,7 @@ class _Choice:
         able = [c for c in CODECS if any(self._reason(e) is None for e in encoders_of(c))]
         if not able:
             return "convert it first, for example with ffmpeg to -pix_fmt yuv420p"
-        return "use " + " or ".join(f"--codec {codec}" for codec in able)
+        return "use " + " or ".join(f"redact.codec {codec}" for codec in able)
 
 
 def _matrix(encoder: Encoder, pix_fmt: str, color_space: int) -> int:

@@ -80,11 +80,15 @@ def _select(path: Path, frames: FrameIndex, options: SourceOptions, time_base: F
     until = _tick(origin, options.end, time_base)
     if start >= frames.end:
         length = float((frames.end - origin) * time_base)
-        raise SourceError(f"{path}: is {length:.3f} s long, and --start is {options.start} s")
+        raise SourceError(
+            f"{path}: is {length:.3f} s long, and source.start is {options.start} s", field="source.start"
+        )
     at = bisect_left(frames.pts, start)
     stop = len(frames.pts) if until is None else bisect_left(frames.pts, until)
     if at >= stop:
-        raise SourceError(f"{path}: no frame of it begins in the part that --start and --end name")
+        raise SourceError(
+            f"{path}: no frame of it begins in the part that source.start and source.end name", field="source.start"
+        )
     part = frames.pts[at:stop]
     end = frames.end if stop == len(frames.pts) else frames.pts[stop]
     if until is not None and until < end:

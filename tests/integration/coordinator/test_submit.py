@@ -151,7 +151,7 @@ def test_an_embedded_farm_has_what_this_machine_has(bench: Bench, monkeypatch: p
 
 
 def test_what_no_live_worker_has_is_refused(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"submitted\.mkv: --encoder h264_nvenc: no worker has this encoder"):
+    with pytest.raises(SettingsError, match=r"submitted\.mkv: redact.encoder h264_nvenc: no worker has this encoder"):
         prepare(asked(source, tmp_path / "out.mkv", encoder="h264_nvenc"), SOFTWARE)
 
 

@@ -191,7 +191,7 @@ def test_parts_and_samples(
 
 
 def test_a_part_that_is_not_there(long_groups: Path) -> None:
-    with pytest.raises(SourceError, match=r"parts.ts: is 4.000 s long, and --start is 4.0 s"):
+    with pytest.raises(SourceError, match=r"parts.ts: is 4.000 s long, and source.start is 4.0 s"):
         planned(long_groups, start=4.0)
     with pytest.raises(SourceError, match=r"no frame of it begins in the part"):
         planned(long_groups, start=1.01, end=1.04)

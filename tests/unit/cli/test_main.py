@@ -20,9 +20,14 @@ from typer.testing import CliRunner
 from farm.cli import display
 from farm.cli.main import app
 from farm.cli.submit import interrupted
+from farm.cli.submit_options import error_text
 from farm.coordinator.linking import Linked, found_notes
+from farm.domain.manifest import VideoStream
+from farm.domain.options import RedactOptions
+from farm.errors import SettingsError
 from farm.jobs.queries import JobFacts, lowest_psnr
 from farm.messages import Artefact
+from tests.planned import settings_of
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -239,3 +244,19 @@ def test_names_of_files_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -
         console.print(display.jobs_table([facts]))
         console.print(display.summary(facts, 1.0), soft_wrap=True)
     assert text.getvalue().count(name) == 6
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        ({"codec": "vp8"}, "--codec vp8: VP8 cannot hold 10 bits a sample here (use --codec "),
+        ({"encoder": "none"}, "--encoder none: not an encoder that can be used (use one of "),
+        ({"scale": 4096}, "--scale 4096: the video is 64 pixels wide already (use a smaller width)"),
+    ],
+)
+def test_an_error_about_an_option_spells_it_as_the_command_line_does(asked: Any, line: str) -> None:
+    video = VideoStream(0, "hevc", 64, 48, "yuv420p10le", Fraction(1, 25), Fraction(25), None, 2, 2, 2, 2)
+    with pytest.raises(SettingsError) as refused:
+        settings_of(video, RedactOptions(**asked))
+    assert error_text(refused.value).startswith(line)
+    assert "redact." not in error_text(refused.value)

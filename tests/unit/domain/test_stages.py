@@ -21,7 +21,7 @@ from farm.domain.detectors import CenterFaceOptions
 from farm.domain.manifest import Chunk, Manifest, Source, VideoStream
 from farm.domain.options import ComposeOptions, JobOptions, LinkOptions, RedactOptions, SourceOptions
 from farm.domain.stages import STAGES, WORKER_STAGES, JobStatus, next_stage, stage_at, stage_named
-from farm.messages import STAGES as ORDERED
+from farm.messages import TASKS as ORDERED
 from tests.planned import ENCODER
 
 VIDEO = VideoStream(0, "h264", 64, 48, "yuv420p", Fraction(1, 25), Fraction(25), None, 2, 2, 2, 2)

@@ -252,7 +252,7 @@ def test_the_next_container_that_holds_everything(source: str, suffix: str, need
 def test_times_that_no_container_keeps_are_refused() -> None:
     with pytest.raises(OutputError, match="no container") as caught:
         default_container("avi", Needs("vp8", Fraction(1001, 24000)), "")
-    assert "--codec h264" in (caught.value.hint or "")
+    assert "redact.codec h264" in (caught.value.hint or "")
 
 
 def test_a_part_is_cut_and_moved_in_ticks_of_each_stream() -> None:

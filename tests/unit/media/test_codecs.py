@@ -95,12 +95,12 @@ def test_the_nearest_that_holds_it_is_taken_and_a_note_says_so(source: VideoStre
 @pytest.mark.parametrize(
     ("source", "reason", "hint"),
     [
-        (video("vp9", "yuva420p"), "transparency (yuva420p)", "--codec ffv1"),
-        (video("h264", width=321), "a size of 321x240 in yuv420p", "--codec av1"),
-        (video("hevc", "yuv420p10le", height=241), "a size of 320x241 in yuv420p10le", "--codec av1"),
-        (video("hevc", fields="tff"), "interlaced frames", "--codec h264"),
-        (video("h264", fields="bff", height=242), "interlaced frames of 242 lines", "--codec mpeg2video"),
-        (video("h264", "yuv444p14le"), "14 bits a sample", "--codec ffv1"),
+        (video("vp9", "yuva420p"), "transparency (yuva420p)", "redact.codec ffv1"),
+        (video("h264", width=321), "a size of 321x240 in yuv420p", "redact.codec av1"),
+        (video("hevc", "yuv420p10le", height=241), "a size of 320x241 in yuv420p10le", "redact.codec av1"),
+        (video("hevc", fields="tff"), "interlaced frames", "redact.codec h264"),
+        (video("h264", fields="bff", height=242), "interlaced frames of 242 lines", "redact.codec mpeg2video"),
+        (video("h264", "yuv444p14le"), "14 bits a sample", "redact.codec ffv1"),
         (video("h264", "pal8"), "pixels in pal8", "-pix_fmt yuv420p"),
     ],
 )
@@ -117,7 +117,7 @@ def test_what_cannot_be_held_is_refused_with_what_would(source: VideoStream, rea
     [
         (video(), {"encoder": "h264_madeup"}, "not an encoder that can be used"),
         (video(), {"encoder": "mpeg4_nvenc"}, "not an encoder that can be used"),
-        (video(), {"encoder": "libx265", "codec": "h264"}, "writes hevc, not --codec h264"),
+        (video(), {"encoder": "libx265", "codec": "h264"}, "writes hevc, not redact.codec h264"),
         (video(pix_fmt="yuv444p"), {"encoder": "libsvtav1"}, "cannot hold pixels in yuv444p"),
         (video(pix_fmt="yuv420p10le"), {"codec": "mpeg4"}, "MPEG-4 cannot hold 10 bits a sample"),
         (video("vp9", width=321), {"codec": "h264"}, "H.264 cannot hold a size of 321x240"),
@@ -147,11 +147,13 @@ def test_an_encoder_that_no_worker_has_is_named() -> None:
     available = frozenset(name for name in ENCODERS if not name.startswith("libvpx") and not ENCODERS[name].hardware)
     settings, notes = chosen(video("vp9"), available)
     assert (settings.codec, notes) == ("av1", ("vp9 has no encoder here: the output is av1",))
-    with pytest.raises(SettingsError, match=r"--codec vp9: VP9 cannot hold video, as no worker has libvpx-vp9, here"):
+    with pytest.raises(
+        SettingsError, match=r"redact.codec vp9: VP9 cannot hold video, as no worker has libvpx-vp9, here"
+    ):
         chosen(video(), available, codec="vp9")
-    with pytest.raises(SettingsError, match="--encoder h264_nvenc: no worker has this encoder") as refused:
+    with pytest.raises(SettingsError, match=r"redact.encoder h264_nvenc: no worker has this encoder") as refused:
         chosen(video(), available, encoder="h264_nvenc")
-    assert refused.value.hint == "leave out --encoder, or start a worker that has it"
+    assert refused.value.hint == "leave out redact.encoder, or start a worker that has it"
 
 
 def test_a_worker_may_have_hardware_that_this_machines_ffmpeg_does_not_know() -> None:

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from farm.messages import STAGES
+from farm.messages import TASKS
 from farm.settings import Settings
 from workers.app import WorkerApp
 from workers.process import introduction
@@ -19,7 +19,7 @@ def test_the_child_gets_the_application_of_its_parent(monkeypatch: pytest.Monkey
     assert child.conf.broker_url == "redis://127.0.0.1:1/0"
     for app in (parent, child):
         assert [queue.name for queue in app.conf.task_queues] == ["worker:cpu0@host"]
-        assert {name for name in app.tasks if not name.startswith("celery.")} == set(STAGES)
+        assert {name for name in app.tasks if not name.startswith("celery.")} == set(TASKS)
 
 
 def test_each_start_is_another_incarnation_of_the_same_worker() -> None:

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from farm.errors import AttemptStopped, SourceError, StorageError
-from farm.messages import STAGES, Artefact, Completed, Failed, GivenBack, Message, Order, Started
+from farm.messages import TASKS, Artefact, Completed, Failed, GivenBack, Message, Order, Started
 from farm.settings import Settings
 from tests.memory_store import MemoryStorage
 from workers.reporting import Reporter
@@ -65,7 +65,7 @@ def raising(error: BaseException) -> Callable[[Report], Result]:
     return work
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", TASKS)
 def test_every_stage_has_its_function(stage: str) -> None:
     assert stage_function(order(stage=stage).stage).__module__ == f"workers.stages.{stage}"
 
