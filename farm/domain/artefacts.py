@@ -51,7 +51,7 @@ def stage_fingerprint(name: str, facts: Mapping[str, object]) -> str:
 
 
 def job_fingerprint(source_digest: str, model_sha256: str, options: JobOptions, container: str) -> str:
-    """Names a job's result, however the source is cut into chunks and whichever encoder is at hand."""
+    """Names a job's result; covers neither the chunk boundaries nor the encoder."""
     return fingerprint("job", source_digest, model_sha256, asdict(options), container)
 
 

@@ -84,7 +84,7 @@ class OtherStream:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source as it was when it was planned. ``digest``: SHA-256 of its bytes."""
+    """A source as probed when the job was planned. ``digest``: SHA-256 of its bytes."""
 
     path: str
     size: int

@@ -23,7 +23,7 @@ class JobStatus(StrEnum):
 
     @property
     def over(self) -> bool:
-        """Whether nothing more happens by itself."""
+        """Whether the job has ended: done, failed or cancelled."""
         return self in _OVER
 
 

@@ -58,7 +58,7 @@ class JobFacts:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more happens by itself."""
+        """Whether the job has ended: done, failed or cancelled."""
         return JobStatus(self.status).over
 
     @property

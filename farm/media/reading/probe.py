@@ -25,7 +25,7 @@ from farm.media.reading.picture import picture_of
 BARE = frozenset({"h264", "hevc", "vvc", "m4v", "mpegvideo", "obu", "mjpeg", "jpeg_pipe"})
 #: FFmpeg's rate for a bare stream whose header says none.
 _DEFAULT_RATE = Fraction(25)
-#: Frames that are decoded to learn what only frames tell, from at most so many packets.
+#: Upper limits of the frames decoded for what only frames tell, and of the packets read for them.
 _FIRST_FRAMES, _FIRST_PACKETS = 16, 1000
 #: Where a video is checked for becoming interlaced later, as broadcasts do: shares of its length, frames, packets.
 _LATER, _LATER_FRAMES, _LATER_PACKETS = (Fraction(1, 4), Fraction(1, 2), Fraction(3, 4)), 4, 60

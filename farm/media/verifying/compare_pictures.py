@@ -36,7 +36,7 @@ _OTHER = 8
 #: A block moves if its PSNR (dB) with the frame before is lower; fewer such blocks than this are not judged.
 _MOVES, _MOVING = 31.0, 8
 _TIMES_NEARER = 4.0
-#: Every so many frames a picture below this PSNR (dB) is checked for a shift.
+#: Pictures below this PSNR (dB) are checked for a shift, one in this number of frames.
 _EVERY, _GOOD = 30, 35.0
 #: A sample of a black frame may be this much brighter than black (of 255).
 _NOISE = 4

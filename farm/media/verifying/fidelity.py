@@ -23,7 +23,7 @@ from farm.errors import VerificationError
 from farm.media.encoding.encoders import ENCODERS
 from farm.media.planes import Plane, format_of, planes_of
 
-#: At most so many frames of a chunk are compared, of at most so many bytes; the first and the last always are.
+#: Upper limits of the frames of a chunk that are compared, and of their bytes; the first and last frame always are.
 FRAMES = 8
 BYTES = 64 * 2**20
 #: How far an encoder's blocks and filters spread a cover: samples of luma on each side.
