@@ -8,6 +8,7 @@ from typing import Any
 from farm.domain.encoding import EncoderSettings, load_encoder
 from farm.domain.orientation import Matrix, orientation_of
 from farm.domain.pixels import is_full_range
+from farm.errors import JobFailed
 
 FORMAT_VERSION = 3
 
@@ -156,10 +157,11 @@ def dump_manifest(manifest: Manifest) -> str:
 
 
 def load_manifest(text: str) -> Manifest:
-    """The inverse of :func:`dump_manifest`. Raises ValueError for another format."""
+    """The inverse of :func:`dump_manifest`. Raises JobFailed for another format: no attempt can help."""
     row: dict[str, Any] = json.loads(text)
     if row.get("format") != FORMAT_VERSION:
-        raise ValueError(f"a manifest of format {row.get('format')}, this version reads {FORMAT_VERSION}")
+        said = f"planned by another version of the farm (plan format {row.get('format')}, not {FORMAT_VERSION})"
+        raise JobFailed(said, hint="submit the video again")
     source = row["source"]
     video = source["video"]
     source["video"] = VideoStream(**{**video, **_loaded(video)})

@@ -84,8 +84,11 @@ def default_container(source_container: str, needs: Needs, source_suffix: str) -
 def container_for(suffix: str, source_container: str, needs: Needs, source_suffix: str) -> str:
     """The muxer for an output with ``suffix``: ``mp4``, ``mov``, ``matroska``, ``webm`` or ``mpegts``.
 
-    Raises OutputError, with the default suffix as a hint, if it cannot hold the video exactly.
+    Without a suffix it is the default one. Raises OutputError, with the default suffix as a hint, if it cannot hold the
+    video exactly.
     """
+    if not suffix:
+        return _chosen(source_container, needs, source_suffix)
     wanted = MUXERS.get(suffix.lower())
     why = f"cannot hold {needs.codec} video here" if wanted is None else _why_not(wanted, needs)
     if wanted is None or why:

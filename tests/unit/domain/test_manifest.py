@@ -18,6 +18,7 @@ from farm.domain.manifest import (
     dump_manifest,
     load_manifest,
 )
+from farm.errors import JobFailed
 from tests.planned import ENCODER
 
 counts = st.integers(0, 10**12)
@@ -99,11 +100,12 @@ def test_its_frames_are_those_of_its_chunks(manifest: Manifest) -> None:
 
 
 @given(manifests)
-def test_another_format_is_refused(manifest: Manifest) -> None:
+def test_another_format_is_refused_for_good(manifest: Manifest) -> None:
     row = json.loads(dump_manifest(manifest))
     row["format"] += 1
-    with pytest.raises(ValueError, match="format"):
+    with pytest.raises(JobFailed, match=r"planned by another version .*submit the video again") as refused:
         load_manifest(json.dumps(row))
+    assert refused.value.permanent
 
 
 @given(encoders)

@@ -106,6 +106,7 @@ def test_settings_close_gops_and_keep_the_picture(codec: str) -> None:
         ("mov,mp4,m4a,3gp,3g2,mj2", ".mp4", Fraction(1, 15360), "mp4", ".mp4"),
         ("mov,mp4,m4a,3gp,3g2,mj2", ".mov", Fraction(1, 600), "mov", ".mp4"),
         ("matroska,webm", ".mkv", Fraction(1, 1000), "matroska", ".mkv"),
+        ("mov,mp4,m4a,3gp,3g2,mj2", "", Fraction(1, 15360), "mp4", ".mp4"),  # an output named without a suffix
         ("mpegts", None, Fraction(1, 90000), "mpegts", ".ts"),
         ("avi", None, Fraction(1, 25), "matroska", ".mkv"),  # 40 ms
         ("avi", None, Fraction(1001, 24000), "mov", ".mov"),  # no whole milliseconds: Matroska would round
