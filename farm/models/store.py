@@ -52,10 +52,10 @@ class ModelStore:
 
     def verify(self, name: str) -> Path:
         """As :meth:`locate`, but raises ModelError when there are none."""
-        path = self.locate(name)
+        model, path = self._named(name), self.locate(name)
         if path is None:
             places = " or ".join(map(str, self._folders))
-            raise ModelError(f"no weights of {name} in {places}", hint=f"fetch them: farm models pull {name}")
+            raise ModelError(f"no {model.file_name} in {places}", hint=f"fetch it: farm models pull {name}")
         return path
 
     def status(self) -> list[ModelStatus]:
@@ -89,8 +89,8 @@ class ModelStore:
             except FetchFailed as e:
                 tried.append(f"{source}: {e}")
         raise ModelError(
-            f"no weights of {name} here, and none could be fetched. {'; '.join(tried) or 'It has no source'}",
-            hint=f"connect to the network and run: farm models pull {name}; or put {model.file_name} "
+            f"no {model.file_name} here, and it could not be fetched: {'; '.join(tried) or 'it has no source'}",
+            hint=f"connect to the network and repeat the command, or put {model.file_name} "
             f"(SHA-256 {model.sha256}) into {self.target}",
         )
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from farm.demo.clip import photograph
 from farm.domain.detection import Detection
 from farm.domain.detectors import DETECTORS
 from farm.domain.geometry import intersection_over_union
@@ -29,11 +30,10 @@ def detector(request: pytest.FixtureRequest) -> Detector:
 
 
 @pytest.fixture(scope="module")
-def face() -> NDArray[np.uint8]:
+def face(photograph_file: Path) -> NDArray[np.uint8]:
     """A photograph with one face in it, and a green rectangle around it for the stub; BGR."""
-    photograph = pytest.importorskip("skimage.data").astronaut()[:, :, ::-1]
     scene = np.full((720, 960, 3), 90, np.uint8)
-    scene[100:612, 200:712] = photograph
+    scene[100:612, 200:712] = photograph(photograph_file)[:, :, ::-1]
     return scene
 
 

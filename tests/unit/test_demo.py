@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from farm.demo.clip import pictures, render_demo_clip
+from farm.demo.clip import photograph, pictures, render_demo_clip
 from farm.demo.sheet import CELL_WIDTH, contact_sheet
 from farm.errors import OutputError
 
@@ -18,8 +18,8 @@ def luma(path: Path) -> list[np.ndarray]:
         return [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
 
 
-def test_the_clip_is_what_the_demo_needs(tmp_path: Path) -> None:
-    path = render_demo_clip(tmp_path / "demo.mp4")
+def test_the_clip_is_what_the_demo_needs(tmp_path: Path, photograph_file: Path) -> None:
+    path = render_demo_clip(tmp_path / "demo.mp4", photograph_file)
     with av.open(str(path)) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
         assert (video.codec.name, video.pix_fmt, video.width, video.height) == ("h264", "yuv420p", 640, 360)
@@ -32,12 +32,13 @@ def test_the_clip_is_what_the_demo_needs(tmp_path: Path) -> None:
     assert sum(key for _, key in frames) == 4
 
 
-def test_equal_arguments_equal_pictures() -> None:
-    assert all(np.array_equal(a, b) for a, b in zip(pictures(5, (160, 90)), pictures(5, (160, 90)), strict=True))
+def test_equal_arguments_equal_pictures(photograph_file: Path) -> None:
+    one, other = (pictures(photograph(photograph_file), 5, (160, 90)) for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def test_the_camera_moves_and_the_picture_is_sharp() -> None:
-    shown = [p.astype(int) for p in pictures(8, (160, 90))]
+def test_the_camera_moves_and_the_picture_is_sharp(photograph_file: Path) -> None:
+    shown = [p.astype(int) for p in pictures(photograph(photograph_file), 8, (160, 90))]
     for one, next_one in pairwise(shown):
         assert np.abs(one - next_one).mean() > 2
     assert all(p.std() > 30 for p in shown)

