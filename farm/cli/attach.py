@@ -1,8 +1,12 @@
 """The farm that a command works with: the one that runs here or that a broker's address names, or an embedded one."""
 
+import contextlib
+
 from farm.broker import check_broker
+from farm.errors import DeviceError
 from farm.jobs.context import open_context
-from farm.local.farm import EmbeddedFarm, lock_home
+from farm.jobs.queries import live_workers
+from farm.local.farm import Devices, EmbeddedFarm, lock_home
 from farm.settings import Settings
 
 
@@ -30,12 +34,25 @@ class FarmAtHand:
         """Whether this command started the farm, and stops it at its end."""
         return self._farm is not None
 
-    def tend(self) -> None:
-        """Keep the farm up. Raises FarmError when one of its parts could not be started, or has stopped."""
+    def workers(self) -> int:
+        """How many workers the farm has, or will have; the number of chunks depends on it. Raises SettingsError."""
+        if alive := live_workers(self.context):
+            return alive
         if self._farm is not None:
-            self._farm.check()
+            return len(self._farm.devices)
+        with contextlib.suppress(DeviceError):  # another host may have it
+            return len(Devices(self._settings).names())
+        return 1
+
+    def tend(self) -> None:
+        """Keep the farm up. Raises FarmError when one of its parts could not be started, or cannot run."""
+        if self._farm is not None:
+            self._farm.tend()
         elif self._start and (lock := lock_home(self._settings)) is not None:
-            self._farm = EmbeddedFarm(self._settings, lock).__enter__()
+            from farm.cli.display import errors
+
+            farm = EmbeddedFarm(self._settings, lock, lambda line: errors.print(line, soft_wrap=True))
+            self._farm = farm.__enter__()
 
     def close(self) -> None:
         """Stop what was started."""

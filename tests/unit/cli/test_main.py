@@ -103,7 +103,12 @@ def test_the_version_is_said(run: Run) -> None:
 
 def test_status_of_an_empty_farm(run: Run) -> None:
     assert run("status").stdout == "no farm is running here: `farm up`\nno unfinished jobs\n"
-    assert json.loads(run("status", "--json").stdout) == {"running": False, "workers": [], "jobs": []}
+    assert json.loads(run("status", "--json").stdout) == {
+        "running": False,
+        "coordinator": False,
+        "workers": [],
+        "jobs": [],
+    }
 
 
 def test_list_of_an_empty_farm(run: Run) -> None:
@@ -217,11 +222,21 @@ def test_what_is_found_is_a_note_each_for_faces_and_for_black_frames() -> None:
     ]
 
 
-def test_ctrl_c_says_whether_the_job_stops() -> None:
-    assert "goes on with job abc" in interrupted("abc", stops=True)
-    assert interrupted("abc", stops=True).startswith("stopped")
-    assert "farm cancel abc" in interrupted("abc", stops=False)
-    assert "stopped" not in interrupted("abc", stops=False)
+@pytest.mark.parametrize(
+    ("own", "missing", "says", "never"),
+    [
+        (True, None, "to resume job abc", "goes on"),
+        (False, None, "The running farm goes on with job abc", "stopped"),
+        (False, "no coordinator for 40 s", "Job abc waits (no coordinator for 40 s)", "goes on"),
+    ],
+)
+def test_ctrl_c_says_whether_the_job_stops(
+    monkeypatch: pytest.MonkeyPatch, own: bool, missing: str | None, says: str, never: str
+) -> None:
+    monkeypatch.setattr("farm.local.farm.missing_part", lambda _: missing)
+    farm: Any = SimpleNamespace(own=own, context=None)
+    assert says in interrupted(farm, "abc")
+    assert never not in interrupted(farm, "abc")
 
 
 def test_the_lowest_psnr_is_of_what_was_measured() -> None:
