@@ -16,6 +16,7 @@ from pathlib import Path
 #: Removed from children's environments: no child opens the database, and its address may hold a password.
 DATABASE_ADDRESS = "FARM_DATABASE_URL"
 _PR_SET_PDEATHSIG = 1
+_KILLED_SECONDS = 10.0
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
@@ -103,7 +104,8 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
     """Kill a process that :func:`start` started, or what is left of its session if it has just ended."""
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS refuses for a group of zombies
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    with contextlib.suppress(subprocess.TimeoutExpired):  # the kernel may hold it, as for a file system that is away
+        process.wait(_KILLED_SECONDS)
     if process.stdin is not None:
         process.stdin.close()
 

@@ -17,6 +17,7 @@ from farm.settings import Settings
 _LONGEST_PAUSE = 30.0  # seconds; a child that ran for longer begins with the shortest pause again
 _TRIES = 10
 _ASK_SECONDS = 1.0
+_WORKER_SECONDS = 120.0  # a worker is silent, too, while it starts and asks a GPU's driver what it can do
 #: Errors of a child, by its exit status, that another start would meet again.
 _FINAL = {kind.exit_code: kind for kind in (DeviceError, SettingsError)}
 
@@ -38,14 +39,16 @@ class Child:
     patience: float = inf
 
 
-def worker(settings: Settings, device: str) -> Child:
-    """The worker of the device with this name."""
+def worker(settings: Settings, device: str, answers: Callable[[], bool] | None = None) -> Child:
+    """The worker of the device with this name. See :class:`Child` for ``answers``."""
     return Child(
         f"worker {device}",
         lambda: [sys.executable, "-m", "workers.process", device],
         settings.home / "logs" / f"worker-{device}.log",
         {"FARM_HOME": str(settings.home), "OMP_NUM_THREADS": "1"},
         role="workers",
+        answers=answers,
+        patience=_WORKER_SECONDS,
     )
 
 

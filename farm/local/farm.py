@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -99,6 +100,7 @@ class Devices:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # Ctrl-C is for this process
             preexec_fn=processes.dying_with_this(),  # noqa: PLW1509 - two system calls, no lock is taken
         )
 
@@ -164,10 +166,22 @@ class EmbeddedFarm:
             self._context.store.remove_unfinished()
         self.devices = devices.names()
         for name in self.devices:
-            self._supervisor.add(worker(self.settings, name))
+            self._supervisor.add(worker(self.settings, name, self._is_alive(self._context, name)))
         self._supervisor.add(self._coordinator(self._context))
         if self._flower:
             self._supervisor.add(Child("Flower", self._flower_command, self._log("flower"), self._env()))
+
+    def _is_alive(self, context: Context, device: str) -> Callable[[], bool]:
+        """Whether the coordinator takes the worker of ``device`` for alive, to be asked again and again."""
+        name = f"{device}@{socket.gethostname()}"
+
+        def alive() -> bool:
+            try:
+                return any(w.alive for w in list_workers(context) if w.name == name)
+            except DatabaseError:
+                return True  # not its fault
+
+        return alive
 
     def _log(self, name: str) -> Path:
         return self.settings.home / "logs" / f"{name}.log"

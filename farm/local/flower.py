@@ -5,7 +5,6 @@ import logging
 import socket
 import sys
 
-from farm.broker import celery_app
 from farm.errors import SettingsError
 from farm.processes import end_with_input
 from farm.settings import Settings, load_settings
@@ -72,6 +71,8 @@ def arguments(settings: Settings, port: int) -> list[str]:
 
 def main() -> int:
     """Run Flower until it is stopped. Its port: the first argument, else the configured one."""
+    from farm.broker import celery_app  # noqa: PLC0415 - the process that supervises Flower needs no Celery
+
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     end_with_input()
     settings = load_settings()

@@ -1,6 +1,5 @@
 """The command as its user meets it: help, exit codes, one line for an error, facts as JSON."""
 
-import fcntl
 import io
 import json
 import os
@@ -20,7 +19,6 @@ from typer.testing import CliRunner
 
 from farm.cli import display
 from farm.cli.main import app
-from farm.cli.submit import interrupted
 from farm.cli.submit_options import error_text
 from farm.coordinator.linking import Linked, found_notes
 from farm.domain.manifest import VideoStream
@@ -39,7 +37,6 @@ def commands(group: Any, *before: str) -> Iterator[tuple[str, ...]]:
         yield from commands(command, *before, name)
 
 
-SUBMIT = '{"pid": 1, "service": false, "up": true, "flower": null}'
 COMMANDS = list(commands(typer.main.get_command(app)))
 
 
@@ -222,48 +219,6 @@ def test_what_is_found_is_a_note_each_for_faces_and_for_black_frames() -> None:
         "2 tracks, a face in 3 of 50 frames",
         "frames that cannot be decoded and are black: 4, the first at 1.200 s",
     ]
-
-
-@pytest.mark.parametrize("words", [("--detach",), ()])
-def test_devices_that_mean_nothing_are_refused(run: Run, clip: Path, weights: Path, words: tuple[str, ...]) -> None:
-    refused = run("submit", str(clip), "--devices", "foo", *words, code=2, FARM_MODELS_DIR=str(weights)).stderr
-    assert refused.startswith("error: --devices foo: ")
-    assert run("list").stdout == "no jobs yet\n"
-
-
-def test_down_without_a_farm(run: Run, tmp_path: Path) -> None:
-    assert run("down").stdout == f"no farm is running in {tmp_path / 'home'}\n"
-
-
-def test_down_does_not_stop_the_farm_of_a_command(run: Run, tmp_path: Path) -> None:
-    run("list")
-    with (tmp_path / "home" / "farm.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for said, whose in (("", "a process that is starting or ending"), (SUBMIT, "a running command (pid 1)")):
-            lock.write(said)
-            lock.flush()
-            refused = run("down", code=1).stderr
-            assert (
-                refused
-                == f"error: the farm in {tmp_path / 'home'} belongs to {whose} (wait for it, or stop it with Ctrl-C)\n"
-            )
-
-
-@pytest.mark.parametrize(
-    ("own", "missing", "says", "never"),
-    [
-        (True, None, "to resume job abc", "goes on"),
-        (False, None, "The running farm goes on with job abc", "stopped"),
-        (False, "no coordinator for 40 s", "Job abc waits (no coordinator for 40 s)", "goes on"),
-    ],
-)
-def test_ctrl_c_says_whether_the_job_stops(
-    monkeypatch: pytest.MonkeyPatch, own: bool, missing: str | None, says: str, never: str
-) -> None:
-    monkeypatch.setattr("farm.local.farm.missing_part", lambda _: missing)
-    farm: Any = SimpleNamespace(own=own, context=None)
-    assert says in interrupted(farm, "abc")
-    assert never not in interrupted(farm, "abc")
 
 
 def test_the_lowest_psnr_is_of_what_was_measured() -> None:
