@@ -118,7 +118,7 @@ def _one(farm: "FarmAtHand", settings: Settings, prepared: "Prepared", model: st
     from farm.cli import display
     from farm.jobs.queries import job_facts
     from farm.jobs.submit import submit
-    from farm.local.farm import is_running
+    from farm.local.farm import is_running, missing_part
 
     began = time.monotonic()
     submitted = submit(farm.context, prepared, model, farm.workers())
@@ -131,6 +131,8 @@ def _one(farm: "FarmAtHand", settings: Settings, prepared: "Prepared", model: st
             display.output.print(f"job {submitted.job}: farm watch {submitted.job}", soft_wrap=True)
         if settings.embedded and not is_running(settings):
             display.errors.print("no farm is running here: the job begins with `farm up`", soft_wrap=True)
+        elif missing := missing_part(farm.context):
+            display.errors.print(missing, soft_wrap=True)
         return
     if say and submitted.resumed:
         display.errors.print(f"job {submitted.job} goes on where it stopped")

@@ -237,6 +237,7 @@ def test_without_a_coordinator_the_person_is_told(farm: Farm, shared_redis: str,
     assert not farm.json("status")["coordinator"]
     said = r"no coordinator for \d+ s: start one with `farm coordinator`"
     assert re.search(said, farm.run("status").stdout)
+    assert re.search(said, farm.run("submit", clip, "-o", tmp_path / "other.mp4", "--detach").stderr)
     submit = farm.spawn("submit", clip, "-o", tmp_path / "out.mp4")
     time.sleep(15)
     submit.send_signal(signal.SIGINT)
