@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from farm.cli.submit import How, run_submit
+from farm.cli.sources import How
+from farm.cli.submit import run_submit
 from farm.settings import load_settings
 
 
@@ -25,7 +26,7 @@ def demo(
 
     folder.mkdir(parents=True, exist_ok=True)
     source = video or render_demo_clip(folder / "astronaut.mp4")
-    (redacted,) = run_submit(load_settings(), [source], folder, How(overwrite=True))
+    (redacted,) = run_submit(load_settings(), [source], str(folder), How(overwrite=True))
     sheet = contact_sheet(source, redacted, folder / f"{source.stem}.sheet.png")
     output.print(f"source:  {source}", soft_wrap=True)
     output.print(f"result:  {redacted}", soft_wrap=True)
