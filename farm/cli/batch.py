@@ -52,7 +52,7 @@ class _Try:
     """One video, as far as it has come. ``began``: seconds since the epoch; ``code``: exit code of its failure."""
 
     video: Video
-    title: str
+    count: str
     prepared: Prepared | None = None
     submitted: Submitted | None = None
     facts: JobFacts | None = None
@@ -73,7 +73,7 @@ class Batch:
         self._settings, self._how, self._asked, self._interrupted = settings, how, asked, interrupted
         self._alone = len(found.videos) == 1
         self._tries = [
-            _Try(video, video.name if self._alone else f"{number} of {len(found.videos)}: {video.name}")
+            _Try(video, "" if self._alone else f"{number} of {len(found.videos)}: ")
             for number, video in enumerate(found.videos, 1)
         ]
         self._sources = {os.path.realpath(video.source) for video in found.videos}
@@ -147,7 +147,7 @@ class Batch:
 
     def _run(self, farm: FarmAtHand, model: str, ready: list[_Try]) -> None:
         pending, open_jobs = deque(ready), deque[_Try]()
-        sizes = {item.title: item.prepared.probe.size for item in ready if item.prepared}
+        sizes = {item.count: item.prepared.probe.size for item in ready if item.prepared}
         total, before = sum(sizes.values()), 0
         try:
             while open_jobs or (pending and not self._stopped):
@@ -158,11 +158,11 @@ class Batch:
                         open_jobs.extend([] if self._how.detach else [item])
                 if open_jobs:
                     item = open_jobs[0]
-                    share = sizes[item.title] / total
-                    place = display.Place(item.title, before / total, share, self._left)
+                    share = sizes[item.count] / total
+                    place = display.Place(item.video.name, item.count, before / total, share, self._left)
                     if self._tried(item, self._follow, farm, place):
                         self._report(item)
-                    before += sizes[item.title]
+                    before += sizes[item.count]
                     open_jobs.popleft()
         except KeyboardInterrupt:
             for item in open_jobs:
@@ -196,7 +196,7 @@ class Batch:
     def _follow(self, item: _Try, farm: FarmAtHand, place: display.Place) -> None:
         assert item.submitted is not None
         if not self._alone and not self._how.as_json and not display.errors.is_terminal:
-            display.errors.print(shown(f"{item.title}: job {item.submitted.job}"), soft_wrap=True)
+            display.errors.print(shown(f"{item.count}{item.video.name}: job {item.submitted.job}"), soft_wrap=True)
         quiet = self._how.as_json
         item.facts = display.Watcher(farm.context, item.submitted.job, farm.tend, quiet=quiet, place=place).follow()
 

@@ -53,11 +53,12 @@ class TimeLeft:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The place of a job in the work of a command: ``title`` of the bars, share of the work ``before`` it, its own
-    ``share``.
+    """The place of a job in the work of a command: ``count`` as in ``2 of 6: ``, ``name`` of the video, share of the
+    work ``before`` it, and its own ``share``.
     """
 
-    title: str = ""
+    name: str
+    count: str = ""
     before: float = 0.0
     share: float = 1.0
     left: TimeLeft = field(default_factory=TimeLeft)
@@ -75,8 +76,8 @@ class _Speed(ProgressColumn):
 class _Bars(Progress):
     """A line with the name of the video and the time left, and a bar for each stage; as wide as the terminal."""
 
-    def __init__(self, title: str) -> None:
-        self._title, self.left = title, ""
+    def __init__(self, place: Place) -> None:
+        self._place, self.left = place, ""
         super().__init__(
             TextColumn("{task.description:7}"),
             BarColumn(bar_width=None),
@@ -89,9 +90,10 @@ class _Bars(Progress):
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """See Progress."""
-        room = errors.width - len(self.left) - 2
-        name = middle(self._title, room)
-        yield Text.assemble(name, " " * (room - Text(name).cell_len + 2), self.left, no_wrap=True)
+        count = self._place.count
+        room = errors.width - len(count) - len(self.left) - 2
+        name = middle(self._place.name, room)
+        yield Text.assemble(count, name, " " * (room - Text(name).cell_len + 2), self.left, no_wrap=True)
         yield self.make_tasks_table(self.tasks)
 
 
@@ -127,7 +129,7 @@ class Watcher:
         """Follow the job and return its facts when it is over."""
         if not self._bars:
             return self._follow(self._say_waiting)
-        with _Bars(self._place.title) as progress:
+        with _Bars(self._place) as progress:
             bars: dict[str, TaskID] = {}
 
             def draw(status: JobStatus) -> None:

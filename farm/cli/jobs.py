@@ -86,7 +86,8 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
 def list_all(
     every: Annotated[bool, typer.Option("--all", help=f"Show all, not only the newest {_NEWEST}.")] = False,
     status: Annotated[
-        list[JobStatus] | None, typer.Option(help="Only jobs with this status; may be given more than once.")
+        list[JobStatus] | None,
+        typer.Option(metavar="STATUS", help=f"Only jobs that are {', '.join(JobStatus)}. May be repeated."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from textwrap import wrap
 
 from rich.cells import cell_len, set_cell_size
 
@@ -139,4 +140,7 @@ def result_lines(rows: Sequence[Row], width: int | None) -> Iterator[str]:
             if narrow and row.notes:
                 yield f"  {cut(row.notes, width - 2)}"
         if group[0].line:
-            yield f"  {shown(group[0].line)}"
+            yield from wrap(
+                shown(group[0].line), width, initial_indent="  ", subsequent_indent="  ",
+                break_long_words=False, break_on_hyphens=False,
+            )  # fmt: skip
