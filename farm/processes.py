@@ -12,6 +12,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+from farm.domain.printable import shown
 
 #: Removed from children's environments: no child opens the database, and its address may hold a password.
 DATABASE_ADDRESS = "FARM_DATABASE_URL"
@@ -20,16 +23,23 @@ _KILLED_SECONDS = 10.0
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
+class _OneLine(logging.Formatter):
+    """A record is one line, whatever its message quotes; the lines of a traceback follow it, indented."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - overrides
+        return shown(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802 - overrides
+        return "\n".join(f"  {shown(line)}" for line in super().formatException(ei).splitlines())
+
+
 def begin_log(path: Path | None = None) -> None:
     """Write this process's log, from level INFO on, to the file ``path``, else to standard error."""
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(
-        filename=path,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        force=path is not None,
-    )
+    handler = logging.StreamHandler() if path is None else logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=path is not None)
 
 
 def die_with(parent: int) -> None:

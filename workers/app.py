@@ -15,7 +15,7 @@ from celery import Celery, signals
 
 from farm.broker import configure
 from farm.messages import TASKS, queue_of
-from farm.processes import die_with
+from farm.processes import begin_log, die_with
 from farm.settings import Settings
 from farm.storage.opening import open_storage
 from workers.reporting import Reporter
@@ -38,6 +38,8 @@ class WorkerApp(Celery):
         self._parent = parent
         for stage in TASKS:
             self._add_task(stage)
+        # instead of Celery's own loggers, whose lines hold what a message quotes as it is
+        signals.setup_logging.connect(_begin_log, weak=False)
         signals.worker_process_init.connect(self._begin, weak=False)  # sent in the child only
 
     def __reduce__(self) -> tuple[type["WorkerApp"], tuple[Settings, str, str, int]]:
@@ -61,6 +63,10 @@ class WorkerApp(Celery):
         settings = self.settings
         tools: Future[Tools] = ThreadPoolExecutor(1, "preload").submit(_load_tools, settings, self.device)
         return OrderRunner(settings, self.worker, Reporter(settings), open_storage(settings), tools)
+
+
+def _begin_log(**_: object) -> None:
+    begin_log()
 
 
 def _load_tools(settings: Settings, device: str) -> "Tools":

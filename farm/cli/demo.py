@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from farm.cli.submit import How, run_submit
+from farm.cli.sources import How
+from farm.cli.submit import run_submit
 from farm.settings import load_settings
 
 
@@ -29,7 +30,7 @@ def demo(
     if source is None:
         picture = ModelStore(settings, models={PHOTOGRAPH.name: PHOTOGRAPH}).ensure(PHOTOGRAPH.name)
         source = render_demo_clip(folder / "astronaut.mp4", picture)
-    (redacted,) = run_submit(settings, [source], folder, How(overwrite=True))
+    (redacted,) = run_submit(settings, [source], str(folder), How(overwrite=True))
     sheet = contact_sheet(source, redacted, folder / f"{source.stem}.sheet.png")
     output.print(f"source:  {source}", soft_wrap=True)
     output.print(f"result:  {redacted}", soft_wrap=True)

@@ -1,71 +1,146 @@
-"""Show jobs to users: a bar per stage while a job runs, a few lines when it ends, and tables."""
+"""Show jobs to users: a bar per stage while a job runs, a few lines when it ends."""
 
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.table import Column
 from rich.text import Text
 
+from farm.cli.tables import NARROW, middle, share_done
+from farm.domain.printable import shown
 from farm.domain.stages import JobStatus
 from farm.errors import JobFailed
 from farm.jobs.context import Context
 from farm.jobs.queries import JobFacts, job_facts, job_status
 
-# file names are plain text: do not interpret them as rich's markup
-errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
-output = Console(highlight=False, markup=False, emoji=False)
+
+class _Console(Console):
+    """Names of files are plain text: neither rich's markup nor a terminal's escape sequences mean anything in them."""
+
+    def render_str(self, text: str, *rest: Any, **how: Any) -> Text:  # noqa: ANN401 - passed on
+        """See Console. Lines stay lines: who prints a value that may hold some calls :func:`shown` for it."""
+        return super().render_str("\n".join(map(shown, text.split("\n"))), *rest, **how)
+
+
+errors = _Console(stderr=True, highlight=False, markup=False, emoji=False)
+output = _Console(highlight=False, markup=False, emoji=False)
+Item = TypeVar("Item")
 _POLL_SECONDS = 0.2
 _DRAW_SECONDS = 1.0
 _SAY_SECONDS = 10.0
 
 
+class TimeLeft:
+    """Estimates the time left, from the shares of the work that were done at different times."""
+
+    def __init__(self) -> None:
+        self._first: tuple[float, float] | None = None
+
+    def __call__(self, share: float) -> float | None:
+        """Seconds, None while that cannot be said. ``share``: from 0 to 1."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now, share
+        began, before = self._first
+        return (now - began) * (1 - share) / (share - before) if share - before > 0.01 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of a job in the work of a command: ``count`` as in ``2 of 6: ``, ``name`` of the video, share of the
+    work ``before`` it, and its own ``share``.
+    """
+
+    name: str
+    count: str = ""
+    before: float = 0.0
+    share: float = 1.0
+    left: TimeLeft = field(default_factory=TimeLeft)
+
+
 class _Speed(ProgressColumn):
-    """Frames per second."""
+    """Frames per second, where there is room for it."""
 
     def render(self, task: Task) -> Text:
         """See ProgressColumn."""
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:6.1f} frames/s" if speed else " " * 15)
+        return Text(f"{speed:6.1f} frames/s" if speed and errors.width >= NARROW else "")
 
 
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description:8}"),
-        BarColumn(bar_width=30),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-        _Speed(),
-        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-        console=errors,
-        transient=True,
-    )
+class _Bars(Progress):
+    """A line with the name of the video and the time left, and a bar for each stage; as wide as the terminal."""
+
+    def __init__(self, place: Place) -> None:
+        self._place, self.left = place, ""
+        super().__init__(
+            TextColumn("{task.description:7}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            _Speed(table_column=Column(no_wrap=True)),
+            console=errors,
+            transient=True,
+            expand=True,
+        )
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """See Progress."""
+        count = self._place.count
+        room = errors.width - len(count) - len(self.left) - 2
+        name = middle(self._place.name, room)
+        yield Text.assemble(count, name, " " * (room - Text(name).cell_len + 2), self.left, no_wrap=True)
+        yield self.make_tasks_table(self.tasks)
+
+
+def clock(seconds: float) -> str:
+    """A time that is left, as ``4:05`` or ``1:04:05``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def counted(what: str, items: Sequence[Item], *, quiet: bool) -> Iterator[Item]:
+    """The items, with a bar that counts them if standard error is a terminal."""
+    with Progress(
+        TextColumn(what), BarColumn(bar_width=None), MofNCompleteColumn(),
+        console=errors, transient=True, expand=True, disable=quiet or not errors.is_terminal,
+    ) as progress:  # fmt: skip
+        yield from progress.track(items)
 
 
 class Watcher:
     """Follow one job until it is over, calling ``tend`` after each poll (to keep an embedded farm running)."""
 
-    def __init__(self, context: Context, job: str, tend: Callable[[], None], *, quiet: bool) -> None:
+    def __init__(
+        self, context: Context, job: str, tend: Callable[[], None], *, quiet: bool, place: Place | None = None
+    ) -> None:
         self._context, self._job, self._tend = context, job, tend
         self._bars = errors.is_terminal and not quiet
         self._quiet = quiet
+        self._place = place or Place(f"job {job}")
         self._said_at = time.monotonic()
 
     def follow(self) -> JobFacts:
         """Follow the job and return its facts when it is over."""
         if not self._bars:
             return self._follow(self._say_waiting)
-        with _progress() as progress:
+        with _Bars(self._place) as progress:
             bars: dict[str, TaskID] = {}
 
             def draw(status: JobStatus) -> None:
-                for stage in job_facts(self._context, self._job).stages:
+                facts = job_facts(self._context, self._job)
+                for stage in facts.stages:
                     if stage.chunks and stage.stage not in bars:
                         bars[stage.stage] = progress.add_task(stage.stage, total=stage.frames)
                     if stage.stage in bars:
                         progress.update(bars[stage.stage], completed=stage.frames_done)
+                left = self._place.left(self._place.before + self._place.share * share_done(facts))
+                progress.left = "" if left is None else f"{clock(left)} left"
                 self._say_waiting(status)
 
             return self._follow(draw)
@@ -112,7 +187,7 @@ def summary(facts: JobFacts, seconds: float) -> str:
     if facts.failures:
         failed = "1 attempt failed and was" if facts.failures == 1 else f"{facts.failures} attempts failed and were"
         parts.append(f"{failed} repeated")
-    return "\n  ".join(parts)
+    return "\n  ".join(map(shown, parts))
 
 
 def check_done(facts: JobFacts) -> None:
@@ -125,16 +200,10 @@ def check_done(facts: JobFacts) -> None:
         raise JobFailed(f"job {facts.id} was {facts.status}", hint=f"go on with: farm retry {facts.id}")
 
 
-def jobs_table(jobs: list[JobFacts]) -> Table:
-    """Return a table of jobs, one per row."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("job", "status", "frames", "done", "source", "output"):
-        table.add_column(column, justify="right" if column in ("frames", "done") else "left", overflow="fold")
-    for job in jobs:
-        done, total = sum(s.frames_done for s in job.stages), sum(s.frames for s in job.stages)
-        share = 100 if job.status == "done" else 100 * done // max(1, total)
-        table.add_row(job.id, job.status, str(job.frames), f"{share} %", job.source, job.output)
-    return table
+def print_lines(lines: Callable[[int | None], Iterable[str]]) -> None:
+    """Write the lines that ``lines`` makes for the width of the terminal, None where standard output is none."""
+    for line in lines(output.width if output.is_terminal else None):
+        print(line)
 
 
 def print_json(value: object) -> None:

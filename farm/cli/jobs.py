@@ -1,16 +1,20 @@
 """Commands for existing jobs: status, list, watch, cancel, pause, resume, retry."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from farm.domain.lifecycle import JobEvent
+from farm.domain.printable import shown
+from farm.domain.stages import JobStatus
 from farm.settings import load_settings
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or the beginning of it.")]
 OptionalJob = Annotated[str | None, typer.Argument(metavar="[JOB]", help="One job; without it: the whole farm.")]
+_NEWEST = 20
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 
 
@@ -44,7 +48,7 @@ def _add_control(app: typer.Typer, event: JobEvent, text: str) -> None:
 
 def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
     """Show one job in full, or the farm: workers and unfinished jobs."""
-    from farm.cli import display
+    from farm.cli import display, tables
     from farm.jobs import queries
     from farm.jobs.context import open_context
     from farm.local.farm import is_running, missing_part, running_farm
@@ -57,12 +61,13 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
             rows = [{"at": at, "text": text} for at, text in events]
             display.print_json({**facts.row(), "events": rows})
             return
-        display.output.print(display.jobs_table([facts]))
+        for line in tables.job_details(facts):
+            display.output.print(line, soft_wrap=True)
         for at, text in events:
-            moment = datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-            display.output.print(f"{moment}  {text}", soft_wrap=True)
+            display.output.print(f"{tables.moment(at, '%Y-%m-%d %H:%M:%S')}  {shown(text)}", soft_wrap=True)
         return
-    workers, jobs = queries.list_workers(context), [j for j in queries.list_jobs(context) if not j.over]
+    unfinished = [s for s in JobStatus if not s.over]
+    workers, jobs = queries.list_workers(context), queries.list_jobs(context, unfinished)
     running = is_running(settings) if settings.embedded else None
     if as_json:
         rows = [asdict(w) for w in workers]
@@ -78,20 +83,36 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
         display.output.print(f"Flower: {farm_here.flower}")
     for worker in workers:
         display.output.print(f"worker {worker.name}: {'alive' if worker.alive else 'gone'}, pid {worker.pid}")
-    display.output.print(display.jobs_table(jobs) if jobs else "no unfinished jobs")
+    if jobs:
+        display.print_lines(partial(tables.job_lines, jobs))
+    else:
+        display.output.print("no unfinished jobs")
 
 
-def list_all(as_json: JsonOption = False) -> None:
-    """Show all jobs, newest first."""
-    from farm.cli import display
+def list_all(
+    every: Annotated[bool, typer.Option("--all", help=f"Show all, not only the newest {_NEWEST}.")] = False,
+    status: Annotated[
+        list[JobStatus] | None,
+        typer.Option(metavar="STATUS", help=f"Only jobs that are {', '.join(JobStatus)}. May be repeated."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show jobs, newest first; in a pipe one a line: id, status, percent, time, frames, source, output, with tabs."""
+    from farm.cli import display, tables
     from farm.jobs.context import open_context
     from farm.jobs.queries import list_jobs
 
-    jobs = list_jobs(open_context(load_settings()))
+    limit = None if every else _NEWEST + 1
+    jobs = list_jobs(open_context(load_settings()), status or tuple(JobStatus), limit)
+    more, jobs = not every and len(jobs) > _NEWEST, jobs if every else jobs[:_NEWEST]
     if as_json:
         display.print_json([j.row() for j in jobs])
+    elif jobs:
+        display.print_lines(partial(tables.job_lines, jobs))
     else:
-        display.output.print(display.jobs_table(jobs) if jobs else "no jobs yet")
+        display.output.print(f"no jobs that are {' or '.join(status)}" if status else "no jobs yet")
+    if more:
+        display.errors.print(f"these are the newest {_NEWEST}; --all shows all", soft_wrap=True)
 
 
 def watch(job: JobArgument, as_json: JsonOption = False) -> None:
@@ -101,8 +122,9 @@ def watch(job: JobArgument, as_json: JsonOption = False) -> None:
     from farm.jobs.queries import job_facts
 
     context = open_context(load_settings())
-    found = job_facts(context, job).id
-    facts = display.Watcher(context, found, lambda: None, quiet=as_json).follow()
+    before = job_facts(context, job)
+    place = display.Place(Path(before.source).name)
+    facts = display.Watcher(context, before.id, lambda: None, quiet=as_json, place=place).follow()
     if as_json:
         display.print_json(facts.row())
     display.check_done(facts)

@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import sys
-import traceback
 from types import FrameType
 from typing import Annotated, NoReturn
 
@@ -12,12 +11,12 @@ import typer
 
 from farm import __version__
 from farm.cli import demo, jobs, models, service, submit, up, verify
+from farm.cli.defects import DEFECT, defect_line
 from farm.cli.submit_options import error_text
+from farm.domain.printable import shown
 from farm.errors import FarmError
-from farm.settings import default_home
 
 INTERRUPTED = 130
-DEFECT = 70  # sysexits.h EX_SOFTWARE
 
 app = typer.Typer(
     name="farm",
@@ -69,25 +68,12 @@ def run() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as e:  # noqa: BLE001 - whatever is left is a defect, and is logged
-        _defect(e)
+        print(f"error: {defect_line(e)}", file=sys.stderr)
+        sys.exit(DEFECT)
     sys.exit(0)
 
 
 def fail(error: FarmError) -> NoReturn:
     """Print one line and exit with the error's code."""
-    print(f"error: {error_text(error)}", file=sys.stderr)
+    print(f"error: {shown(error_text(error))}", file=sys.stderr)
     sys.exit(error.exit_code)
-
-
-def _defect(error: Exception) -> NoReturn:
-    log = default_home() / "logs" / "defects.log"
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("a") as f:
-            traceback.print_exception(error, file=f)
-        where = f"please report it with the end of {log}"
-    except OSError:
-        where = "please report it"
-    line = str(error).splitlines()[0] if str(error) else ""
-    print(f"error: a defect in farm: {type(error).__name__}: {line} ({where})", file=sys.stderr)
-    sys.exit(DEFECT)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from farm.cli.jobs import JsonOption
+from farm.domain.printable import shown
 from farm.errors import SettingsError, VerificationError
 from farm.settings import load_settings
 
@@ -54,7 +55,7 @@ def verify(
         display.print_json(facts(found))
     else:
         for finding in found.findings:
-            typer.echo(f"{finding.verdict:8}{finding.name}: {finding.text}")
+            typer.echo(shown(f"{finding.verdict:8}{finding.name}: {finding.text}"))
     if not found.holds:
         failed = [f.name for f in found.findings if f.verdict == FAILED]
         raise VerificationError(

@@ -35,7 +35,7 @@ def publish_output(store: Storage, job: Job, output: Artefact) -> None:
         return
     if not store.exists(output.key):
         raise VerificationError(f"{output.key} is missing from the store", hint="retry the job: it is made again")
-    temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.part")
+    temporary = final.with_name(f".blurfarm-{secrets.token_hex(8)}.part")  # of one length: the name may be the longest
     with store.fetch(output.key) as made:
         if pictures:
             _publish_pictures(made, temporary, final, output)

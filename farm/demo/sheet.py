@@ -1,5 +1,6 @@
 """A contact sheet: frames of a video above the same frames of its redacted copy, in one PNG."""
 
+import secrets
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +39,7 @@ def contact_sheet(before: Path, after: Path, out_png: Path, columns: int = 6) ->
         for row, picture in enumerate(pair):
             y = _GAP + row * (height + _GAP)
             sheet[y : y + picture.shape[0], x : x + CELL_WIDTH] = picture
-    temporary = out_png.with_name(f".{out_png.stem}.writing.png")
+    temporary = out_png.with_name(f".blurfarm-{secrets.token_hex(8)}.png")  # of one length: the name may be the longest
     try:
         av.VideoFrame.from_ndarray(sheet, format="rgb24").save(temporary)
         temporary.replace(out_png)

@@ -5,7 +5,7 @@ import tempfile
 from array import array
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,7 +31,10 @@ _LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user asks: one video, where its redacted copy goes, and how."""
+    """What the user asks: one video, where its redacted copy goes, and how.
+
+    ``folder``: ``output`` is a folder, which is made where it is missing.
+    """
 
     source: Path
     output: Path | None
@@ -39,6 +42,7 @@ class Request:
     options: JobOptions
     chunk_seconds: float | None = None
     limits: Limits = _LIMITS
+    folder: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +61,19 @@ class Prepared:
     notes: tuple[str, ...]
 
     def check_place(self) -> None:
-        """Raises OutputError unless the output can be written where it goes."""
-        if self.container == PICTURES_CONTAINER:
-            _check_new(self.output)
-        _check_folder(self.output.parent)
-        if self.container != PICTURES_CONTAINER:
-            _check_free(self.request, self.output)
+        """Raises OutputError unless the output can be written where it goes. Makes its folder where that is asked."""
+        try:
+            if self.container == PICTURES_CONTAINER:
+                _check_new(self.output)
+            if self.request.folder:
+                self.output.parent.mkdir(parents=True, exist_ok=True)
+            _check_folder(self.output.parent)
+            with suppress(FileNotFoundError):
+                self.output.lstat()  # raises for a name that is too long
+            if self.container != PICTURES_CONTAINER:
+                _check_free(self.request, self.output)
+        except OSError as e:  # a name that is too long, a folder without permission, a file where a folder should be
+            raise OutputError(f"cannot write to {self.output}: {e.strerror}", hint="choose another name with -o") from e
 
     def plan(self, workers: int) -> tuple[Manifest, Sequence["array[int]"]]:
         """Demux the source: the manifest and each chunk's pts. ``workers``: what the number of chunks is fitted to.
@@ -121,7 +132,7 @@ def _video_place(request: Request, seen: Probe, video: VideoStream) -> tuple[Pat
     source, output = request.source, request.output
     needs = Needs.of(video, seen.others, request.options.compose)
     notes: tuple[str, ...] = ()
-    if output is None or output.is_dir():
+    if output is None or request.folder or _is_folder(output):
         container, suffix, why = default_container(seen.container, needs, source.suffix)
         output = (output or source.parent) / f"{source.stem}.blurred{suffix}"
         notes = (why,) if why else ()
@@ -132,7 +143,16 @@ def _video_place(request: Request, seen: Probe, video: VideoStream) -> tuple[Pat
 
 
 def _absolute(path: Path) -> Path:
+    if os.fsencode(path).decode("utf-8", "replace") != os.fsdecode(path):  # the database takes text only
+        raise OutputError(f"{path}: the output's name is not in UTF-8", hint="choose another name with -o")
     return Path(os.path.abspath(path))  # noqa: PTH100 - removes dots, and keeps the user's own links
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # check_place says why
+        return False
 
 
 def _check_new(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
@@ -101,11 +101,13 @@ def job_status(context: Context, job_id: str) -> JobStatus:
     return JobStatus(found)
 
 
-def list_jobs(context: Context, limit: int = 100) -> list[JobFacts]:
-    """The newest jobs, newest first."""
+def list_jobs(
+    context: Context, statuses: Collection[JobStatus] = tuple(JobStatus), limit: int | None = None
+) -> list[JobFacts]:
+    """The jobs that have one of the statuses, newest first; at most ``limit``."""
     with context.database.read() as session:
-        jobs = session.scalars(select(Job).order_by(Job.created_at.desc()).limit(limit))
-        return [_facts(session, job) for job in jobs]
+        wanted = select(Job).where(Job.status.in_(statuses)).order_by(Job.created_at.desc(), Job.id)
+        return [_facts(session, job) for job in session.scalars(wanted.limit(limit))]
 
 
 def list_workers(context: Context) -> list[WorkerFacts]:

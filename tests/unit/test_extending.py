@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from farm.cli import submit
 from farm.cli.model_progress import model_digest
+from farm.cli.sources import How
 from farm.cli.submit_options import error_text, job_options
 from farm.domain.artefacts import fingerprint_facts, stage_fingerprint
 from farm.domain.detectors import DETECTORS, DetectOptions
@@ -65,7 +66,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Any:
     """``asked("--style", "solid")``: the job's options for these words after ``farm submit in.mp4``."""
     seen: list[JobOptions] = []
 
-    def look(settings: Settings, _videos: object, _output: object, how: submit.How) -> None:
+    def look(settings: Settings, _videos: object, _output: object, how: How) -> None:
         seen.append(job_options(settings, pictures=how.pictures))
 
     def call(*words: str) -> JobOptions:

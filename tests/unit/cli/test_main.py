@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from farm.cli import display
+from farm.cli import display, tables
 from farm.cli.main import app
 from farm.cli.submit_options import error_text
 from farm.coordinator.linking import Linked, found_notes
@@ -238,7 +238,7 @@ def test_names_of_files_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(console, "file", text)
         monkeypatch.setattr(console, "width", 300)
         assert isinstance(console, Console)
-        console.print(display.jobs_table([facts]))
+        console.print("\n".join(tables.job_details(facts)), soft_wrap=True)
         console.print(display.summary(facts, 1.0), soft_wrap=True)
     assert text.getvalue().count(name) == 6
 

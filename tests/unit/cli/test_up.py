@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from farm.cli.batch import interrupted
 from farm.cli.main import app
-from farm.cli.submit import interrupted
 from farm.errors import FarmError, SettingsError
 
 
@@ -65,7 +65,7 @@ def test_down_does_not_stop_the_farm_of_a_command(tmp_path: Path, said: str, who
 def test_ctrl_c_says_whether_the_job_stops(
     monkeypatch: pytest.MonkeyPatch, own: bool, missing: str | None, says: str, never: str
 ) -> None:
-    monkeypatch.setattr("farm.local.farm.missing_part", lambda _: missing)
+    monkeypatch.setattr("farm.cli.batch.missing_part", lambda _: missing)
     farm: Any = SimpleNamespace(own=own, context=None)
     assert says in interrupted(farm, "abc")
     assert never not in interrupted(farm, "abc")

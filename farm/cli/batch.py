@@ -1,0 +1,229 @@
+"""The videos of one ``farm submit``, each a try of its own: a failure is reported with its video, the rest goes on."""
+
+import os
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from errno import EDQUOT, ENOSPC, EROFS
+from pathlib import Path
+
+import typer
+
+from farm.cli import display, tables
+from farm.cli.attach import FarmAtHand
+from farm.cli.defects import DEFECT, defect_line
+from farm.cli.model_progress import model_digest
+from farm.cli.sources import How, Named, Video
+from farm.cli.submit_options import error_text
+from farm.domain.options import JobOptions
+from farm.domain.printable import shown
+from farm.errors import (
+    FarmError,
+    IllegalTransition,
+    JobFailed,
+    NotFound,
+    OutputError,
+    SettingsError,
+    SourceError,
+    VerificationError,
+)
+from farm.jobs.placing import Prepared
+from farm.jobs.queries import JobFacts, job_facts
+from farm.jobs.submit import Submitted, submit
+from farm.local.farm import is_running, missing_part
+from farm.settings import Settings
+
+#: Jobs submitted and not over: the second one's chunks keep busy the workers that the first one leaves idle.
+_AT_ONCE = 2
+#: Errors of one video. Any other is the farm's, and every video after it would meet it.
+_OF_A_VIDEO = (
+    IllegalTransition, JobFailed, NotFound, OutputError, SettingsError, SourceError, VerificationError,
+)  # fmt: skip
+#: What the error of a job says that failed where the next one would, too.
+_OF_THE_DISK = tuple(os.strerror(number) for number in (ENOSPC, EDQUOT, EROFS))
+
+
+@dataclass(slots=True)
+class _Try:
+    """One video, as far as it has come. ``began``: seconds since the epoch; ``code``: exit code of its failure."""
+
+    video: Video
+    count: str
+    prepared: Prepared | None = None
+    submitted: Submitted | None = None
+    facts: JobFacts | None = None
+    began: float = 0.0
+    row: tables.Row | None = None
+    code: int = 0
+
+
+class Batch:
+    """Runs the jobs of one command, and reports on each and on all."""
+
+    def __init__(self, settings: Settings, how: How, asked: JobOptions, found: Named) -> None:
+        self._settings, self._how, self._asked = settings, how, asked
+        self._alone = len(found.videos) == 1
+        self._tries = [
+            _Try(video, "" if self._alone else f"{number} of {len(found.videos)}: ")
+            for number, video in enumerate(found.videos, 1)
+        ]
+        self._sources = {os.path.realpath(video.source) for video in found.videos}
+        self._outputs: set[Path] = set()
+        self._tabled = not (self._alone or how.as_json or how.detach)
+        self._kinds: set[str] = set()
+        self._failed: list[_Try] = []
+        self._stopped = False  # by an error of the farm
+        self._left = display.TimeLeft()
+        for line in () if how.as_json else found.skipped:
+            display.errors.print(shown(line), soft_wrap=True)
+
+    def run(self, prepare: Callable[[Video], Prepared]) -> list[Path]:
+        """Prepare all videos, then submit and follow the jobs. Returns the paths of the outputs.
+
+        Raises the error of a video that is the only one, an error without which no job could be submitted, and
+        typer.Exit with the first failure's code.
+        """
+        for item in display.counted("checking", self._tries, quiet=self._alone or self._how.as_json):
+            self._tried(item, self._prepare, prepare)
+        ready = [item for item in self._tries if item.prepared]
+        if ready:
+            model = model_digest(self._settings, self._asked.detect, quiet=self._how.as_json)
+            with closing(FarmAtHand(self._settings, start=not self._how.detach)) as farm:
+                self._run(farm, model, ready)
+        self._finish()
+        if self._failed:
+            raise typer.Exit(self._failed[0].code)
+        return [item.prepared.output for item in ready if item.prepared]
+
+    def _tried(self, item: _Try, action: Callable[..., None], *arguments: object) -> bool:
+        """Whether the action went well. If not, its failure is kept and printed; one of the farm stops the batch."""
+        try:
+            action(item, *arguments)
+        except Exception as e:
+            if self._alone:
+                raise
+            self._note(item, e)
+            return False
+        return True
+
+    def _note(self, item: _Try, error: Exception) -> None:
+        own = isinstance(error, FarmError)
+        line = error_text(error) if isinstance(error, FarmError) else defect_line(error)
+        name, job = str(item.video.source), item.submitted.job if item.submitted else ""
+        if name not in line:
+            line = f"{name}: {line}"
+        kind = line.replace(name, "").replace(job, "")
+        item.code = error.exit_code if isinstance(error, FarmError) else DEFECT
+        item.row = tables.Row(item.video.name, "failed", line=line.removeprefix(f"{name}: "), kind=kind)
+        self._failed.append(item)
+        if own and (not isinstance(error, _OF_A_VIDEO) or any(text in line for text in _OF_THE_DISK)):
+            self._stopped = True
+        if kind not in self._kinds or not self._tabled:  # else the table names the video
+            print(f"error: {shown(line)}", file=sys.stderr)
+        self._kinds.add(kind)
+
+    def _prepare(self, item: _Try, prepare: Callable[[Video], Prepared]) -> None:
+        video = item.video
+        if video.error:
+            raise video.error
+        prepared = prepare(video)
+        if prepared.output in self._outputs:
+            raise OutputError(
+                f"{video.source}: {prepared.output} is another video's output", hint="submit one at a time"
+            )
+        if os.path.realpath(prepared.output) in self._sources:  # --overwrite is no leave to change a source
+            raise OutputError(f"{video.source}: its output {prepared.output} is one of the videos", hint="leave it out")
+        self._outputs.add(prepared.output)
+        item.prepared = prepared
+
+    def _run(self, farm: FarmAtHand, model: str, ready: list[_Try]) -> None:
+        pending, open_jobs = deque(ready), deque[_Try]()
+        sizes = {item.count: item.prepared.probe.size for item in ready if item.prepared}
+        total, before = sum(sizes.values()), 0
+        try:
+            while open_jobs or (pending and not self._stopped):
+                while pending and len(open_jobs) < _AT_ONCE and not self._stopped:
+                    item = pending.popleft()
+                    if self._tried(item, self._submit, farm, model):
+                        self._say_submitted(farm, item)
+                        open_jobs.extend([] if self._how.detach else [item])
+                if open_jobs:
+                    item = open_jobs[0]
+                    share = sizes[item.count] / total
+                    place = display.Place(item.video.name, item.count, before / total, share, self._left)
+                    if self._tried(item, self._follow, farm, place):
+                        self._report(item)
+                    before += sizes[item.count]
+                    open_jobs.popleft()
+        except KeyboardInterrupt:
+            for item in open_jobs:
+                if item.submitted:
+                    display.errors.print(interrupted(farm, item.submitted.job), soft_wrap=True)
+            self._finish()
+            raise
+
+    def _submit(self, item: _Try, farm: FarmAtHand, model: str) -> None:
+        assert item.prepared is not None
+        item.began = time.time()
+        item.submitted = submit(farm.context, item.prepared, model, farm.workers())
+        if self._how.detach:
+            item.facts = job_facts(farm.context, item.submitted.job)
+
+    def _say_submitted(self, farm: FarmAtHand, item: _Try) -> None:
+        assert item.submitted is not None
+        job = item.submitted.job
+        if not self._how.detach:
+            if item.submitted.resumed and not self._how.as_json:
+                display.errors.print(f"job {job} goes on where it stopped")
+            return
+        if item.facts and self._how.as_json:
+            display.print_json(item.facts.row())
+        else:
+            display.output.print(f"job {job}: farm watch {job}", soft_wrap=True)
+        if self._settings.embedded and not is_running(self._settings):
+            display.errors.print("no farm is running here: the job begins with `farm up`", soft_wrap=True)
+        elif missing := missing_part(farm.context):
+            display.errors.print(missing, soft_wrap=True)
+
+    def _follow(self, item: _Try, farm: FarmAtHand, place: display.Place) -> None:
+        assert item.submitted is not None
+        if not self._alone and not self._how.as_json and not display.errors.is_terminal:
+            display.errors.print(shown(f"{item.count}{item.video.name}: job {item.submitted.job}"), soft_wrap=True)
+        quiet = self._how.as_json
+        item.facts = display.Watcher(farm.context, item.submitted.job, farm.tend, quiet=quiet, place=place).follow()
+
+    def _report(self, item: _Try) -> None:
+        facts = item.facts
+        assert facts is not None
+        seconds = max(0.0, (facts.finished_at or time.time()) - item.began)  # followed, it may have ended long ago
+        if self._how.as_json:
+            display.print_json({**facts.row(), "wall_seconds": round(seconds, 3)})
+        if not self._tried(item, lambda _: display.check_done(facts)):
+            return
+        item.row = tables.row_of(item.video.name, facts)
+        if not self._how.as_json:
+            display.output.print(display.summary(facts, seconds), soft_wrap=True)
+
+    def _finish(self) -> None:
+        """The table of the videos that have ended, and how many of them ended in which way."""
+        if not self._tabled:
+            return
+        rows = [item.row for item in self._tries if item.row]
+        if rows:
+            display.print_lines(lambda width: tables.result_lines(rows, width))
+        counts = Counter(item.row.result if item.row else "not done" for item in self._tries)
+        said = ", ".join(f"{counts[what]} {what}" for what in ("done", "failed", "not done") if counts[what])
+        again = "; the same command goes on with the rest" if counts["not done"] else ""
+        display.errors.print(f"{len(self._tries)} videos: {said}{again}", soft_wrap=True)
+
+
+def interrupted(farm: FarmAtHand, job: str) -> str:
+    """What Ctrl-C does to a job. An embedded farm stops with its command."""
+    if farm.own:
+        return f"stopped. Finished chunks are kept: run the same command again to resume job {job}"
+    if missing := missing_part(farm.context):
+        return f"no longer watched. Job {job} waits ({missing}): farm watch {job}, or farm cancel {job}"
+    return f"no longer watched. The running farm goes on with job {job}: farm watch {job}, or farm cancel {job}"
