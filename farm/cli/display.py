@@ -12,8 +12,9 @@ from rich.text import Text
 
 from farm.domain.stages import JobStatus
 from farm.errors import JobFailed
+from farm.jobs.abilities import waiting_for
 from farm.jobs.context import Context
-from farm.jobs.queries import JobFacts, job_facts, job_status, live_workers
+from farm.jobs.queries import JobFacts, job_facts, job_status
 
 # file names are plain text: do not interpret them as rich's markup
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -91,8 +92,8 @@ class Watcher:
         self._said_at = time.monotonic()
         if status is JobStatus.PAUSED:
             errors.print(f"job {self._job} is paused: farm resume {self._job}")
-        elif not live_workers(self._context):
-            errors.print("waiting for a worker: start one with `farm up` or `farm worker`")
+        elif what := waiting_for(self._context, self._job):
+            errors.print(f"job {self._job} waits for {what}", soft_wrap=True)
 
 
 def summary(facts: JobFacts, seconds: float) -> str:

@@ -51,8 +51,8 @@ def register(app: typer.Typer) -> None:
         devices: str | None = _option(
             "Running", "For an embedded farm: auto, cpu:N or cuda:0,cuda:1. Default: auto.", metavar="DEVICES"
         ),
-        chunk_seconds: float | None = _option(
-            "Running", "Length of a chunk. Default: fitted to the workers.", metavar="SECONDS"
+        chunk_seconds: str | None = _option(
+            "Running", "Length of a chunk, such as 10s. Default: fitted to the workers.", metavar="TIME"
         ),
         **options: object,
     ) -> None:
@@ -74,7 +74,8 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
     """
     from farm.cli.attach import FarmAtHand
     from farm.cli.model_progress import model_digest
-    from farm.jobs.placing import Request, prepare, usable_encoders
+    from farm.jobs.abilities import usable, with_runtime
+    from farm.jobs.placing import Request, prepare
     from farm.local.farm import is_running
     from farm.media.reading.limits import Limits
 
@@ -84,7 +85,8 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
     if len(videos) > 1 and output is not None and not output.is_dir():
         raise OutputError(f"{output} is not a folder", hint="several videos need an existing folder after -o")
     limits = Limits(settings.max_pixels, settings.max_hours * 3600)
-    encoders = usable_encoders(settings, asked.redact.encoder, running=settings.embedded and is_running(settings))
+    able = usable(settings, running=settings.embedded and is_running(settings))
+    asked = with_runtime(asked, able)
     ready: list[Prepared] = []
     failed: list[FarmError] = []
 
@@ -95,7 +97,7 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
 
     for video in videos:  # probe all before the first job starts
         try:
-            prepared = prepare(Request(video, output, how.overwrite, asked, length, limits), encoders)
+            prepared = prepare(Request(video, output, how.overwrite, asked, length, limits), able.encoders)
             if any(other.output == prepared.output for other in ready):
                 raise OutputError(f"{video}: {prepared.output} is another video's output", hint="submit one at a time")
             ready.append(prepared)

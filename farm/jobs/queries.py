@@ -118,13 +118,6 @@ def live_workers(context: Context) -> int:
         return session.scalar(select(func.count()).select_from(Worker).where(Worker.alive)) or 0
 
 
-def live_encoders(context: Context) -> frozenset[str] | None:
-    """FFmpeg's names of the encoders that live workers have; None if no live worker has reported any."""
-    with context.database.read() as session:
-        reported = session.scalars(select(Worker.encoders).where(Worker.alive))
-        return frozenset(name for names in reported for name in names) or None
-
-
 def job_events(context: Context, job_id: str) -> list[tuple[float, str]]:
     """The events of a job, in order. Raises NotFound."""
     with context.database.read() as session:
