@@ -14,7 +14,12 @@ from farm.errors import FarmError
 from farm.processes import DATABASE_ADDRESS, begin_log
 from farm.settings import Settings, load_settings
 
-DevicesOption = Annotated[str | None, typer.Option(help="auto, cpu:N or cuda:0,cuda:1. Default: auto.")]
+DevicesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DEVICES", help="What to compute on: auto, cpu:N (cores) or cuda:0,cuda:1 (GPUs). Default: auto."
+    ),
+]
 _DRAIN_SECONDS = 30.0
 
 
@@ -32,9 +37,9 @@ def _settings(devices: str | None) -> Settings:
 
 def up(
     devices: DevicesOption = None,
-    flower: Annotated[bool, typer.Option(help="Start Flower, too.")] = True,
+    flower: Annotated[bool, typer.Option(help="Also start Flower, a web page that shows the workers.")] = True,
 ) -> None:
-    """Run the whole farm on this machine: Redis, coordinator, workers and Flower, until Ctrl-C."""
+    """Run a farm on this machine until Ctrl-C."""
     from farm.cli.display import errors, output
     from farm.local.farm import EmbeddedFarm, lock_home
 
@@ -58,7 +63,7 @@ def up(
 
 
 def worker(devices: DevicesOption = None) -> None:
-    """Run workers on this machine, one process a device, for a farm whose broker FARM_BROKER_URL names."""
+    """Run workers on this machine for a farm elsewhere (FARM_BROKER_URL)."""
     settings = _settings(devices)
     from farm.broker import check_broker
 
@@ -69,7 +74,7 @@ def worker(devices: DevicesOption = None) -> None:
 
 
 def coordinator() -> None:
-    """Run only the coordinator: for a farm of many machines, beside its database."""
+    """Run the coordinator of a farm of several machines."""
     from farm.broker import check_broker
     from farm.cli.display import output
     from farm.coordinator.service import Coordinator
@@ -83,7 +88,7 @@ def coordinator() -> None:
 
 
 def doctor(as_json: JsonOption = False) -> None:
-    """Check what the farm needs on this machine, and say what to do about what is missing."""
+    """Check this machine and say what is missing."""
     from farm.cli.display import output, print_json
     from farm.doctor import diagnose
 

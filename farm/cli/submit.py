@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from farm.cli.submit_options import GroupedHelp, error_text, job_options, with_job_options
+from farm.cli.commands import FarmCommand
+from farm.cli.submit_options import error_text, job_options, with_job_options
 from farm.errors import FarmError, OutputError, SettingsError
 from farm.settings import Settings, load_settings
 
@@ -35,28 +36,36 @@ def _option(group: str, say: str, *names: str, default: object = None, metavar: 
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command("submit", cls=GroupedHelp)
+    @app.command("submit", cls=FarmCommand)
     @with_job_options
     def submit(
-        videos: list[Path] = typer.Argument(metavar="VIDEO", help="The videos. They are never changed."),
+        videos: list[Path] = typer.Argument(metavar="VIDEO", help="The videos to redact; they are never changed."),
         output: Path | None = _option(
-            "Output", "The redacted video, or a folder. Default: beside the source.", "--output", "-o"
+            "Output",
+            "Where the result goes: a file, or a folder. Default: beside the video.",
+            "--output",
+            "-o",
+            metavar="PATH",
         ),
-        overwrite: bool = _option("Output", "Replace the output if it exists.", "--overwrite", default=False),
+        overwrite: bool = _option("Output", "Replace an existing output.", "--overwrite", default=False),
         frames: Path | None = _option(
-            "Output", "Write the frames as pictures into this new folder, and no video.", metavar="FOLDER"
+            "Output", "Write pictures of all frames to this new folder, not a video.", metavar="FOLDER"
         ),
-        detach: bool = _option("Running", "Leave the job to a running farm and return.", "--detach", default=False),
-        as_json: bool = _option("Running", "Print facts as JSON, one line a job.", "--json", default=False),
+        detach: bool = _option("Running", "Hand the job to a running farm and return.", "--detach", default=False),
+        as_json: bool = _option("Running", "Print the result as JSON, one line per job.", "--json", default=False),
         devices: str | None = _option(
-            "Running", "For an embedded farm: auto, cpu:N or cuda:0,cuda:1. Default: auto.", metavar="DEVICES"
+            "Running",
+            "What to compute on: auto, cpu:N (cores) or cuda:0,cuda:1 (GPUs). Default: auto.",
+            metavar="DEVICES",
         ),
         chunk_seconds: str | None = _option(
-            "Running", "Length of a chunk, such as 10s. Default: fitted to the workers.", metavar="TIME"
+            "Running",
+            "Length of the parts that workers process, such as 10s. Default: chosen for the workers.",
+            metavar="TIME",
         ),
         **options: object,
     ) -> None:
-        """Redact every face in VIDEO and write the result beside it (or to -o)."""
+        """Make the faces in videos unrecognisable."""
         options |= {"devices": devices, "chunk_seconds": chunk_seconds}
         settings = load_settings(**{k: v for k, v in options.items() if v is not None})
         if frames is not None and output is not None:
