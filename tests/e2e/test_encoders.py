@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from farm import processes
+from farm.media.encoding.holding import runs_here
 from farm.settings import load_settings
 from tests.conftest import ClipMaker
 from tests.e2e.conftest import Farm, assert_exact
@@ -106,6 +107,26 @@ def test_what_no_live_worker_has_is_refused_at_submission(
     assert len(said.stderr.splitlines()) == 1
     assert "libx265" in said.stderr
     assert list(tmp_path.glob("*.mp4")) == []
+    assert farm.json("list") == []
+
+
+@pytest.mark.parametrize("words", [("--encoder", "libx265"), ("--codec", "x265"), ("--runtime", "openvino")])
+def test_what_this_machine_does_not_have_is_refused_before_any_work(
+    farm: Farm, clip: Path, tmp_path: Path, words: tuple[str, str]
+) -> None:
+    """Without a running farm, the workers' own program is asked what it will be able to do."""
+    farm.env |= {"FARM_TESTING": "true", "FARM_HIDDEN_ENCODERS": "libx265", "FARM_CPU_RUNTIME": "onnxruntime"}
+    said = farm.run("submit", clip, "-o", tmp_path / "out.mp4", *words, code=2)
+    assert len(said.stderr.splitlines()) == 1
+    assert "no worker" in said.stderr
+    assert farm.json("list") == []
+
+
+@pytest.mark.skipif(runs_here("hevc_nvenc"), reason="this machine has the encoder")
+def test_an_encoder_without_its_hardware_is_refused_by_a_running_farm(farm: Farm, clip: Path, tmp_path: Path) -> None:
+    farm.up()
+    said = farm.run("submit", clip, "-o", tmp_path / "out.mp4", "--encoder", "hevc_nvenc", code=2)
+    assert 'no worker has "hevc_nvenc"' in said.stderr
     assert farm.json("list") == []
 
 

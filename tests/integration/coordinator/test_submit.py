@@ -190,7 +190,7 @@ def test_each_runtime_has_detections_of_its_own(bench: Bench, source: Path, tmp_
 
 
 def test_what_no_live_worker_has_is_refused(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"submitted\.mkv: redact.encoder h264_nvenc: no worker has this encoder"):
+    with pytest.raises(SettingsError, match=r"submitted\.mkv: redact.encoder: no worker has \"h264_nvenc\"; "):
         prepare(asked(source, tmp_path / "out.mkv", encoder="h264_nvenc"), SOFTWARE)
 
 

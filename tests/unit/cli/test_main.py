@@ -250,9 +250,9 @@ def test_names_of_files_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("asked", "line"),
     [
-        ({"codec": "vp8"}, "--codec vp8: VP8 cannot hold 10 bits a sample here (use --codec "),
-        ({"encoder": "none"}, "--encoder none: not an encoder that can be used (use one of "),
-        ({"scale": 4096}, "--scale 4096: the video is 64 pixels wide already (use a smaller width)"),
+        ({"codec": "vp8"}, '--codec: "vp8": VP8 cannot hold 10 bits a sample here; use --codec '),
+        ({"encoder": "none"}, '--encoder: "none" is not an encoder that can be used; use one of '),
+        ({"scale": 4096}, '--scale: "4096" is not valid: the video is 64 pixels wide already; use a smaller width'),
     ],
 )
 def test_an_error_about_an_option_spells_it_as_the_command_line_does(asked: Any, line: str) -> None:
