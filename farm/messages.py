@@ -75,7 +75,7 @@ class Hello(Message):
     """A worker is up. Repeated as its heartbeat, so that nothing depends on the first one arriving.
 
     Whatever an earlier ``incarnation`` of the same worker held is lost. ``encoders``: FFmpeg's names of the encoders
-    that this worker has opened; ``runtime``: what runs its models.
+    that this worker has opened; ``runtimes``: those that its detectors can use.
     """
 
     kind: Literal["hello"] = "hello"
@@ -85,7 +85,7 @@ class Hello(Message):
     device: str
     pid: int
     encoders: tuple[str, ...] = ()
-    runtime: str = ""
+    runtimes: tuple[str, ...] = ()
 
 
 class Goodbye(Message):

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import tempfile
 from math import inf
 from pathlib import Path
@@ -18,13 +17,11 @@ from pydantic_settings import (
 )
 
 from farm.domain.options import submit_options
+from farm.domain.time import seconds_of
 from farm.errors import SettingsError
 
 SETTINGS_FILE = "farm.toml"
 _LONGEST_SOCKET_PATH = 100  # unix(7): 108 bytes, 104 on macOS
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-_NUMBER = re.compile(r"(?P<number>\d+(\.\d+)?|\.\d+)\s*(?P<unit>ms|s|m|min|h)?")
-_CLOCK = re.compile(r"((?P<hours>\d+):)?(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]?\d(\.\d+)?)")
 
 
 def default_home() -> Path:
@@ -34,16 +31,6 @@ def default_home() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "blurfarm"
 
 
-def seconds_of(text: str) -> float:
-    """A duration, or a position in a video, in seconds. Raises ValueError with a message for the user."""
-    text = text.strip().lower()
-    if match := _NUMBER.fullmatch(text):
-        return float(match["number"]) * _UNITS[match["unit"] or "s"]
-    if match := _CLOCK.fullmatch(text):
-        return int(match["hours"] or 0) * 3600 + int(match["minutes"]) * 60 + float(match["seconds"])
-    raise ValueError(f"{text!r} is not a time: write 90, 5s, 250ms, 2m or 1:02:03.5")
-
-
 #: Seconds, also written as ``5s``, ``250ms``, ``2m`` or ``1:02:03.5``.
 Seconds = Annotated[float, BeforeValidator(lambda v: seconds_of(v) if isinstance(v, str) else v)]
 AbsolutePath = Annotated[Path, AfterValidator(lambda p: p.expanduser().absolute())]
@@ -51,7 +38,7 @@ AbsolutePath = Annotated[Path, AfterValidator(lambda p: p.expanduser().absolute(
 
 def _above_zero(seconds: float) -> float:
     if not 0 < seconds < inf:
-        raise ValueError("not a usable value (use seconds above 0)")
+        raise ValueError(f'"{seconds:g}" is not valid; use a time such as 5s or 1:30, above 0')
     return seconds
 
 
@@ -93,7 +80,7 @@ class Settings(BaseSettings):
     messages_per_worker: int = 2
 
     #: The length of a chunk; None fits it to the workers.
-    chunk_seconds: Annotated[float, AfterValidator(_above_zero)] | None = None
+    chunk_seconds: Annotated[Seconds, AfterValidator(_above_zero)] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled, it is without the options of ``farm submit``: their class is built anew in each process."""
@@ -177,7 +164,9 @@ def _names_redis(url: str) -> bool:
 
 def settings_class() -> type[Settings]:
     """The settings of a farm and, None where they are not given, the options of ``farm submit``."""
-    fields: dict[str, Any] = {o.setting: ((Seconds if o.time else o.kind) | None, None) for o in submit_options()}
+    fields: dict[str, Any] = {
+        o.setting: (Annotated[o.kind | None, BeforeValidator(o.parse)], None) for o in submit_options()
+    }
     return create_model("Settings", __base__=Settings, **fields)
 
 
@@ -189,7 +178,7 @@ def load_settings(**overrides: object) -> Settings:
         first = e.errors()[0]
         name, why = "_".join(str(p) for p in first["loc"]), first["msg"].removeprefix("Value error, ")
         if name in overrides:  # an option of a command: it has the setting's name
-            raise SettingsError(f"--{name.replace('_', '-')} {first.get('input')}: {why}") from e
+            raise SettingsError(f"--{name.replace('_', '-')}: {why}") from e
         raise SettingsError(
             f"setting {name} = {first.get('input')!r}: {why}",
             hint=f"correct FARM_{name.upper()} or {name} in {SETTINGS_FILE}",

@@ -1,20 +1,34 @@
-"""``python -m workers DEVICES``: what ``farm worker`` and ``farm up`` start."""
+"""``python -m workers DEVICES``: what ``farm worker`` and ``farm up`` start.
 
+With ``--list`` it checks the devices, prints their names and starts nothing; with ``--abilities`` it prints what workers
+of them can do, as JSON.
+"""
+
+import json
+import os
 import sys
+from dataclasses import asdict
 
 from farm.errors import FarmError
 from farm.processes import begin_log
 from farm.settings import load_settings
+from workers.capabilities import find
 from workers.device import parse_devices
 from workers.supervisor import run
+from workers.vision.device import environment
 
 begin_log()
 try:
-    words = [w for w in sys.argv[1:] if w != "--list"] or ["auto"]
+    asked = {word for word in sys.argv[1:] if word.startswith("--")}
+    words = [word for word in sys.argv[1:] if word not in asked] or ["auto"]
     devices = parse_devices(words[0])
-    if "--list" in sys.argv:  # check the devices and start nothing
+    code = 0
+    if "--list" in asked:  # check the devices and start nothing
         print(*(device.name for device in devices))
-        code = 0
+    elif "--abilities" in asked:
+        settings = load_settings()
+        os.environ.update(environment(max(devices)))  # a GPU if there is one: its encoders are seen by this process
+        print(json.dumps(asdict(find(devices, settings.cpu_runtime).without(settings))))
     else:
         code = run(load_settings(), devices)
 except FarmError as e:

@@ -1,4 +1,4 @@
-"""What a worker can do: the encoders that work on its device, and the runtime of its models.
+"""What a worker can do: the encoders that work on its device, and the runtimes of its detectors.
 
 A separate process determines this before the worker's first hello: ``python -m workers.capabilities DEVICE
 CPU_RUNTIME`` prints JSON. It sees the same device as the worker's child. In the worker's parent, PyAV and opened
@@ -8,12 +8,13 @@ encoders would add 70 MiB to 70, and a crash of a driver would end the worker.
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from farm.errors import DeviceError, FarmError
 from farm.processes import dying_with_this
-from workers.vision.device import Device, resolve_runtime
+from workers.vision.device import Device, runtimes
 
 if TYPE_CHECKING:  # needs pydantic, which would take most of the other process's time
     from farm.settings import Settings
@@ -23,17 +24,22 @@ _SECONDS = 60  # a GPU's driver may take a while to start
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """``encoders``: FFmpeg's names. ``runtime``: ``onnxruntime`` or ``openvino``."""
+    """``encoders``: FFmpeg's names. ``runtimes``: see :func:`workers.vision.device.runtimes`."""
 
     encoders: tuple[str, ...]
-    runtime: str
+    runtimes: tuple[str, ...]
+
+    def without(self, settings: "Settings") -> "Capabilities":
+        """Without the encoders that the setting ``hidden_encoders`` names, with ``testing`` only."""
+        hidden = settings.hidden_encoders.split(",") if settings.testing else []
+        return Capabilities(tuple(name for name in self.encoders if name not in hidden), self.runtimes)
 
 
 def ask(settings: "Settings", device: str) -> Capabilities:
     """The capabilities of a worker of ``device``, from a process of its own.
 
-    The setting ``hidden_encoders`` removes encoders, with ``testing`` only. Raises DeviceError when that process fails,
-    FarmError when it does not start or end: another start of the worker may help then.
+    Raises DeviceError when that process fails, FarmError when it does not start or end: another start of the worker
+    may help then.
     """
     command = [sys.executable, "-m", "workers.capabilities", device, settings.cpu_runtime]
     try:
@@ -51,18 +57,25 @@ def ask(settings: "Settings", device: str) -> Capabilities:
         raise DeviceError(f"{device}: the worker's abilities cannot be determined: {last}") from e
     except (OSError, subprocess.TimeoutExpired, ValueError) as e:
         raise FarmError(f"{device}: the worker's abilities cannot be determined: {e}") from e
-    hidden = settings.hidden_encoders.split(",") if settings.testing else []
-    return Capabilities(tuple(name for name in found["encoders"] if name not in hidden), found["runtime"])
+    return Capabilities(tuple(found["encoders"]), tuple(found["runtimes"])).without(settings)
 
 
-def find(device: str, cpu_runtime: str) -> Capabilities:
-    """The capabilities of ``device`` in this process, which imports PyAV."""
+def find(devices: Iterable[Device], cpu_runtime: str) -> Capabilities:
+    """What workers of these devices can do, found out in this process, which imports PyAV and OpenVINO.
+
+    Raises SettingsError, DeviceError.
+    """
     from farm.media.encoding.encoders import quiet_encoders  # noqa: PLC0415 - the worker's parent never needs these
     from farm.media.encoding.holding import available_encoders  # noqa: PLC0415
 
     quiet_encoders()
-    return Capabilities(available_encoders(), resolve_runtime(cpu_runtime, Device.named(device)))
+    kinds = {device.kind: device for device in devices}
+    found = [name for device in kinds.values() for name in runtimes(cpu_runtime, device)]
+    return Capabilities(available_encoders(), tuple(found))
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(asdict(find(*sys.argv[1:3]))))
+    try:
+        sys.stdout.write(json.dumps(asdict(find([Device.named(sys.argv[1])], sys.argv[2]))))
+    except FarmError as error:
+        sys.exit(f"{error}")

@@ -60,7 +60,7 @@ def parse_devices(
         return _automatic(gpus, has_cuda, cores)
     devices = [device for part in words.split(",") for device in _part(part.strip(), text)]
     if len(set(devices)) != len(devices):
-        raise SettingsError(f"--devices {text}: a device is named twice", hint=f"use {_WORDS}")
+        raise SettingsError(f'--devices: "{text}" names a device twice; use {_WORDS}')
     wanted = [device for device in devices if device.kind == "cuda"]
     if wanted:
         _check_gpus(wanted, gpus(), has_cuda)
@@ -82,7 +82,7 @@ _INSTALL = "to use them, install onnxruntime-gpu in place of onnxruntime"
 def _part(part: str, text: str) -> list[Device]:
     found = re.fullmatch(r"cpu(?::(\d+))?|cuda:(\d+)", part)
     if found is None or found[1] == "0":
-        raise SettingsError(f"--devices {text}: not a usable value", hint=f"use {_WORDS}")
+        raise SettingsError(f'--devices: "{text}" is not valid; use {_WORDS}')
     if part.startswith("cuda"):
         return [Device("cuda", int(found[2]))]
     return [Device("cpu", index) for index in range(int(found[1] or 1))]

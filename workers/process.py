@@ -55,7 +55,7 @@ def introduction(settings: Settings, device: str) -> Hello:
         device=device,
         pid=os.getpid(),
         encoders=able.encoders,
-        runtime=able.runtime,
+        runtimes=able.runtimes,
     )
 
 

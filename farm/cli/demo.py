@@ -16,10 +16,12 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    video: Annotated[Path | None, typer.Argument(help="A video; default: a clip is made.")] = None,
-    folder: Annotated[Path, typer.Option("--output", "-o", help="Where the results go.")] = Path("demo"),
+    video: Annotated[Path | None, typer.Argument(metavar="[VIDEO]", help="A video. Default: a generated clip.")] = None,
+    folder: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the results.")] = Path(
+        "demo"
+    ),
 ) -> None:
-    """Redact a clip with a face and show frames before and after, side by side."""
+    """Redact a short clip and make a picture of frames before and after."""
     from farm.cli.display import output
     from farm.demo.clip import PHOTOGRAPH, render_demo_clip
     from farm.demo.sheet import contact_sheet

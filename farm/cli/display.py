@@ -16,6 +16,7 @@ from farm.cli.tables import NARROW, middle, share_done
 from farm.domain.printable import shown
 from farm.domain.stages import JobStatus
 from farm.errors import JobFailed
+from farm.jobs.abilities import waiting_for
 from farm.jobs.context import Context
 from farm.jobs.queries import JobFacts, job_facts, job_status
 
@@ -168,8 +169,10 @@ class Watcher:
         self._said_at = time.monotonic()
         if status is JobStatus.PAUSED:
             errors.print(f"job {self._job} is paused: farm resume {self._job}")
-        elif (missing := missing_part(self._context)) is not None:
-            errors.print(missing, soft_wrap=True)
+        elif what := missing_part(self._context):
+            errors.print(what, soft_wrap=True)
+        elif what := waiting_for(self._context, self._job):
+            errors.print(f"job {self._job} waits for {what}", soft_wrap=True)
 
 
 def summary(facts: JobFacts, seconds: float) -> str:

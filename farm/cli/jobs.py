@@ -7,15 +7,21 @@ from typing import Annotated
 
 import typer
 
+from farm.cli.commands import job_ids
 from farm.domain.lifecycle import JobEvent
 from farm.domain.printable import shown
 from farm.domain.stages import JobStatus
 from farm.settings import load_settings
 
-JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or the beginning of it.")]
-OptionalJob = Annotated[str | None, typer.Argument(metavar="[JOB]", help="One job; without it: the whole farm.")]
+JobArgument = Annotated[
+    str, typer.Argument(metavar="JOB", autocompletion=job_ids, help="Id of the job, or its first characters.")
+]
+OptionalJob = Annotated[
+    str | None,
+    typer.Argument(metavar="[JOB]", autocompletion=job_ids, help="Id of a job, or its first characters."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _NEWEST = 20
-JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,10 +30,10 @@ def register(app: typer.Typer) -> None:
     app.command("list")(list_all)
     app.command("watch")(watch)
     for event, text in (
-        (JobEvent.CANCEL, "Stop a job for good; what is finished is kept for `farm retry`."),
-        (JobEvent.PAUSE, "Hand out no more of a job; chunks under way are finished."),
-        (JobEvent.RESUME, "Let a paused job go on."),
-        (JobEvent.RETRY, "Let a failed or cancelled job go on where it stopped."),
+        (JobEvent.CANCEL, "Cancel a job; `farm retry` continues it."),
+        (JobEvent.PAUSE, "Pause a job, once the parts in progress are finished."),
+        (JobEvent.RESUME, "Continue a paused job."),
+        (JobEvent.RETRY, "Continue a failed or cancelled job from where it stopped."),
     ):
         _add_control(app, event, text)
 
@@ -47,7 +53,7 @@ def _add_control(app: typer.Typer, event: JobEvent, text: str) -> None:
 
 
 def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
-    """Show one job in full, or the farm: workers and unfinished jobs."""
+    """Show the workers and the unfinished jobs, or one job in detail."""
     from farm.cli import display, tables
     from farm.jobs import queries
     from farm.jobs.context import open_context
@@ -97,7 +103,10 @@ def list_all(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show jobs, newest first; in a pipe one a line: id, status, percent, time, frames, source, output, with tabs."""
+    """List the jobs, newest first.
+
+    In a pipe one line per job, separated by tabs: id, status, percent, time, frames, source, output.
+    """
     from farm.cli import display, tables
     from farm.jobs.context import open_context
     from farm.jobs.queries import list_jobs
@@ -116,7 +125,7 @@ def list_all(
 
 
 def watch(job: JobArgument, as_json: JsonOption = False) -> None:
-    """Follow a job until it is over; Ctrl-C stops watching, not the job."""
+    """Show the progress of a job until it ends; Ctrl-C stops watching, not the job."""
     from farm.cli import display
     from farm.jobs.context import open_context
     from farm.jobs.queries import job_facts

@@ -11,6 +11,7 @@ import typer
 
 from farm import __version__
 from farm.cli import demo, jobs, models, service, submit, up, verify
+from farm.cli.commands import in_one_style
 from farm.cli.defects import DEFECT, defect_line
 from farm.cli.submit_options import error_text
 from farm.domain.printable import shown
@@ -20,7 +21,8 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="farm",
-    help="Makes faces in video unrecognisable, at any scale.",
+    help="Make the faces in videos unrecognisable.",
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -32,6 +34,7 @@ service.register(app)
 demo.register(app)
 verify.register(app)
 app.add_typer(models.app, name="models")
+in_one_style(app)
 
 
 def _version(wanted: bool) -> None:

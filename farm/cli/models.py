@@ -7,13 +7,13 @@ import typer
 from farm.cli.jobs import JsonOption
 from farm.settings import load_settings
 
-app = typer.Typer(help="The models that find faces: list, pull, verify.", no_args_is_help=True)
-NameArgument = Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Default: all.")]
+app = typer.Typer(help="List, download and check detection models.", no_args_is_help=True)
+NameArgument = Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Names of models. Default: all.")]
 
 
 @app.command("list")
 def list_models(as_json: JsonOption = False) -> None:
-    """Show all models, their licences, and whether their weights are here."""
+    """List the models, their licences, and whether their weights are on this machine."""
     from farm.cli import display
     from farm.models.store import ModelStore
 
@@ -39,7 +39,7 @@ def list_models(as_json: JsonOption = False) -> None:
 
 @app.command("pull")
 def pull(names: NameArgument = None) -> None:
-    """Fetch weights; afterwards no network is needed."""
+    """Download weights, so that no network is needed later."""
     from farm.cli.display import output
     from farm.cli.model_progress import ensure_model
     from farm.models.store import ModelStore
@@ -51,7 +51,7 @@ def pull(names: NameArgument = None) -> None:
 
 @app.command("verify")
 def verify(names: NameArgument = None) -> None:
-    """Compare weights with their SHA-256."""
+    """Check the weights on this machine against their SHA-256."""
     from farm.cli.display import output
     from farm.models.store import ModelStore
 

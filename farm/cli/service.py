@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def worker(devices: DevicesOption = None) -> None:
-    """Run workers on this machine, one process a device, for a farm whose broker FARM_BROKER_URL names."""
+    """Run workers on this machine for a farm elsewhere (FARM_BROKER_URL)."""
     settings = load_settings(**({} if devices is None else {"devices": devices}))
     from farm.broker import check_broker
 
@@ -31,7 +31,7 @@ def worker(devices: DevicesOption = None) -> None:
 
 
 def coordinator() -> None:
-    """Run only the coordinator: for a farm of many machines, beside its database."""
+    """Run the coordinator of a farm of several machines."""
     from farm.broker import check_broker
     from farm.cli.display import output
     from farm.local.coordinator import run
@@ -43,7 +43,7 @@ def coordinator() -> None:
 
 
 def doctor(as_json: JsonOption = False) -> None:
-    """Check what the farm needs on this machine, and say what to do about what is missing."""
+    """Check this machine and say what is missing."""
     from farm.cli.display import output, print_json
     from farm.doctor import diagnose
 

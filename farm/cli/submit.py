@@ -5,8 +5,9 @@ from typing import Any
 
 import typer
 
+from farm.cli.commands import FarmCommand
 from farm.cli.sources import How, Video, named
-from farm.cli.submit_options import GroupedHelp, job_options, with_job_options
+from farm.cli.submit_options import job_options, with_job_options
 from farm.errors import OutputError, SettingsError
 from farm.settings import Settings, load_settings
 
@@ -18,35 +19,39 @@ def _option(group: str, say: str, *names: str, default: object = None, metavar: 
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @app.command("submit", cls=GroupedHelp)
+    @app.command("submit", cls=FarmCommand)
     @with_job_options
     def submit(
         videos: list[Path] = typer.Argument(
-            metavar="VIDEO", help="Videos, or folders of them. They are never changed."
+            metavar="VIDEO", help="The videos to redact, or folders of them; they are never changed."
         ),
         output: str | None = _option(
             "Output",
-            "The redacted video, or a folder; NAME/ makes it. Default: beside the source.",
+            "Where the result goes: a file, or a folder (NAME/ makes it). Default: beside the video.",
             "--output",
             "-o",
             metavar="PATH",
         ),
-        recursive: bool = _option("Source", "Read folders in folders, too.", "--recursive", "-r", default=False),
-        overwrite: bool = _option("Output", "Replace the output if it exists.", "--overwrite", default=False),
+        recursive: bool = _option("Source", "Also search folders inside folders.", "--recursive", "-r", default=False),
+        overwrite: bool = _option("Output", "Replace an existing output.", "--overwrite", default=False),
         frames: Path | None = _option(
-            "Output", "Write the frames as pictures into this new folder, and no video.", metavar="FOLDER"
+            "Output", "Write pictures of all frames to this new folder, not a video.", metavar="FOLDER"
         ),
-        detach: bool = _option("Running", "Leave the job to a running farm and return.", "--detach", default=False),
-        as_json: bool = _option("Running", "Print facts as JSON, one line a job.", "--json", default=False),
+        detach: bool = _option("Running", "Hand the job to a running farm and return.", "--detach", default=False),
+        as_json: bool = _option("Running", "Print the result as JSON, one line per job.", "--json", default=False),
         devices: str | None = _option(
-            "Running", "For an embedded farm: auto, cpu:N or cuda:0,cuda:1. Default: auto.", metavar="DEVICES"
+            "Running",
+            "What to compute on: auto, cpu:N (cores) or cuda:0,cuda:1 (GPUs). Default: auto.",
+            metavar="DEVICES",
         ),
-        chunk_seconds: float | None = _option(
-            "Running", "Length of a chunk. Default: fitted to the workers.", metavar="SECONDS"
+        chunk_seconds: str | None = _option(
+            "Running",
+            "Length of the parts that workers process, such as 10s. Default: chosen for the workers.",
+            metavar="TIME",
         ),
         **options: object,
     ) -> None:
-        """Redact every face in VIDEO and write the result beside it (or to -o)."""
+        """Make the faces in videos unrecognisable."""
         options |= {"devices": devices, "chunk_seconds": chunk_seconds}
         settings = load_settings(**{k: v for k, v in options.items() if v is not None})
         if frames is not None and output is not None:
@@ -63,7 +68,8 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
     An error of one does not stop the others: the first one sets the exit code. With one video it is raised.
     """
     from farm.cli.batch import Batch
-    from farm.jobs.placing import Prepared, Request, prepare, usable_encoders
+    from farm.jobs.abilities import usable, with_runtime
+    from farm.jobs.placing import Prepared, Request, prepare
     from farm.local.farm import is_running
     from farm.media.reading.limits import Limits
 
@@ -73,10 +79,11 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
         count = len(found.videos)
         raise OutputError(f"{output}: one folder for the frames of {count} videos", hint="submit one at a time")
     limits = Limits(settings.max_pixels, settings.max_hours * 3600)
-    encoders = usable_encoders(settings, asked.redact.encoder, running=settings.embedded and is_running(settings))
+    able = usable(settings, running=settings.embedded and is_running(settings))
+    asked = with_runtime(asked, able)
 
     def prepared(video: Video) -> Prepared:
         folder = found.folder and not how.pictures
-        return prepare(Request(video.source, video.output, how.overwrite, asked, length, limits, folder), encoders)
+        return prepare(Request(video.source, video.output, how.overwrite, asked, length, limits, folder), able.encoders)
 
     return Batch(settings, how, asked, found).run(prepared)

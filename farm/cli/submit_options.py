@@ -1,4 +1,4 @@
-"""A job's options on the command line: their parameters, their help, their values, and how errors name them."""
+"""A job's options on the command line: their parameters, their values, and how errors name them."""
 
 import re
 from collections import defaultdict
@@ -7,33 +7,14 @@ from inspect import Parameter, Signature, signature
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
 
-from farm.domain.option import GROUPS
+from farm.domain.option import GROUPS, Option
 from farm.domain.options import PICTURE_FORMATS, JobOptions, load_options, submit_options
 from farm.errors import FarmError, SettingsError
 from farm.settings import Settings
 
 #: The codec of the segments whose frames become pictures.
 _LOSSLESS = "ffv1"
-
-
-class GroupedHelp(TyperCommand):
-    """Lists each option under the group that its ``rich_help_panel`` names, the groups in the order of the options.
-
-    Typer's own grouped help draws frames around the groups; this is plain text, for pipes and narrow terminals.
-    """
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - Typer's own copies of click's classes
-        """See TyperCommand."""
-        groups: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for parameter in self.get_params(ctx):
-            if record := parameter.get_help_record(ctx):
-                usual = "Arguments" if parameter.param_type_name == "argument" else "Help"
-                groups[getattr(parameter, "rich_help_panel", None) or usual].append(record)
-        for name, records in groups.items():
-            with formatter.section(name):
-                formatter.write_dl(records)
 
 
 def with_job_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -44,13 +25,25 @@ def with_job_options(command: Callable[..., None]) -> Callable[..., None]:
             group = own.default.rich_help_panel
             rows.append((GROUPS.index(group) if group else -1, False, own.replace(kind=Parameter.KEYWORD_ONLY)))
     for o in submit_options():
-        declared = typer.Option(None, help=o.text, metavar=o.metavar, rich_help_panel=o.group)
-        kind = (str if o.time else o.kind) | None
-        parameter = Parameter(o.setting, Parameter.KEYWORD_ONLY, default=declared, annotation=kind)
+        names = (f"{o.flag}/--no-{o.flag[2:]}",) if o.kind is bool else ()
+        declared = typer.Option(
+            None, *names, help=o.text, metavar=o.metavar or None, rich_help_panel=o.group, autocompletion=_choices(o)
+        )
+        kind = bool if o.kind is bool else str  # what a person wrote, which Option.parse reads
+        parameter = Parameter(o.setting, Parameter.KEYWORD_ONLY, default=declared, annotation=kind | None)
         rows.append((GROUPS.index(str(o.group)), o.last, parameter))
     rows.sort(key=lambda row: row[:2])
     command.__signature__ = Signature([p for *_, p in rows])  # type: ignore[attr-defined]  # PEP 362
     return command
+
+
+def _choices(option: Option) -> Callable[[str], list[str]] | None:
+    """Completes an option's choices."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [choice for choice in option.choices if choice.startswith(incomplete.lower())]
+
+    return complete if option.choices else None
 
 
 def job_options(settings: Settings, *, pictures: bool = False) -> JobOptions:
@@ -67,7 +60,7 @@ def job_options(settings: Settings, *, pictures: bool = False) -> JobOptions:
     pictures_as = row["compose"].pop("pictures", PICTURE_FORMATS[0])
     if pictures:
         if row["redact"].keys() & {"codec", "encoder"}:
-            raise SettingsError("--codec and --encoder are for videos", hint="leave them away beside --frames")
+            raise SettingsError("--frames: cannot be combined with --codec or --encoder; leave them out")
         row["redact"]["codec"] = _LOSSLESS
         row["compose"]["pictures"] = pictures_as
     return load_options(row)

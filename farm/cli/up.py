@@ -14,7 +14,12 @@ import typer
 from farm.errors import FarmError
 from farm.settings import Settings, load_settings
 
-DevicesOption = Annotated[str | None, typer.Option(help="auto, cpu:N or cuda:0,cuda:1. Default: auto.")]
+DevicesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DEVICES", help="What to compute on: auto, cpu:N (cores) or cuda:0,cuda:1 (GPUs). Default: auto."
+    ),
+]
 _POLL_SECONDS = 0.1
 _DRAIN_SECONDS = 30.0  # how long workers may take to finish the chunks under way
 _DRAINING = f"chunks under way are finished first, for up to {_DRAIN_SECONDS:.0f} s"
@@ -29,11 +34,11 @@ def register(app: typer.Typer) -> None:
 
 def up(
     devices: DevicesOption = None,
-    flower: Annotated[bool, typer.Option(help="Start Flower, too.")] = True,
+    flower: Annotated[bool, typer.Option(help="Also start Flower, a web page that shows the workers.")] = True,
     detach: Annotated[bool, typer.Option("--detach", help="Return when the farm is up.")] = False,
     print_unit: Annotated[bool, typer.Option("--print-unit", help="Print a systemd user unit for the farm.")] = False,
 ) -> None:
-    """Run the whole farm on this machine: Redis, coordinator, workers and Flower, until Ctrl-C."""
+    """Run a farm on this machine until Ctrl-C."""
     from farm.cli.display import output
     from farm.local.unit import systemd_unit
 

@@ -21,18 +21,17 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The video that was redacted.")],
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="What came out.")],
-    part: Annotated[
-        bool, typer.Option("--part", help="OUTPUT may hold some of SOURCE's frames only, all moved by one time.")
-    ] = False,
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The original video.")],
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Its redacted copy.")],
+    part: Annotated[bool, typer.Option("--part", help="OUTPUT may hold only a part or a sample of SOURCE.")] = False,
     lowest: Annotated[
-        float, typer.Option("--psnr", metavar="DB", help="Lowest PSNR of what was not changed, in any 10 s.")
+        float,
+        typer.Option("--psnr", metavar="DB", help="Minimum quality of the unchanged areas, in dB PSNR, in every 10 s."),
     ] = 24.0,
     threads: Annotated[int, typer.Option("--threads", metavar="N", help="Threads for decoding.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Check that an output is its source but for what was redacted.
+    """Check that a redacted video differs from its source only where it was redacted.
 
     One line a property: "ok"; "differs": as it may have been chosen (another codec, size, pixel format, no sound,
     fewer tags, black frames, nothing changed at all); or "failed": never right (frames, times, order of decoding,

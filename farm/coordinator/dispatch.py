@@ -12,7 +12,8 @@ from farm.coordinator.outcomes import release
 from farm.database.models import Attempt, Chunk, Event, Job, Outgoing, Worker
 from farm.database.statuses import locked_job, move_chunk, record_event
 from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, ChunkStatus
-from farm.domain.stages import WORKER_STAGES, JobStatus, Stage, stage_at, stage_named
+from farm.domain.stages import WORKER_STAGES, JobStatus, stage_at, stage_named
+from farm.jobs.abilities import able_workers, needed
 from farm.jobs.context import Context
 from farm.messages import Order, queue_of
 from farm.settings import Settings
@@ -83,12 +84,11 @@ class _Planner:
         for job in self._session.scalars(jobs).all():
             stage = stage_at(JobStatus(job.status))
             assert stage is not None
-            if able := self._able(job, stage):
+            if able := able_workers(job, stage, self._workers):
                 yield from self._assign(job, stage.name, able)
             else:
-                self._record(
-                    job, f"{stage.name}: no live worker has the encoder {job.encoder}; waiting for one that has"
-                )
+                what = f"the {stage.needs} {needed(job, stage)}"
+                self._record(job, f"{stage.name}: no live worker has {what}; waiting for one that has")
             if not self._room(names):
                 return
 
@@ -102,18 +102,13 @@ class _Planner:
         for attempt in self._session.scalars(queued.order_by(Attempt.id)).all():
             job, stage = attempt.chunk.job, stage_named(attempt.chunk.stage)
             blocked, failed = self._failures(job, stage.name)
-            able = (idle & set(self._able(job, stage))) - blocked - failed.get(attempt.chunk_id, set())
+            able = (idle & set(able_workers(job, stage, self._workers))) - blocked - failed.get(attempt.chunk_id, set())
             if able and job.status in _WORKING and attempt.worker:
                 idle.discard(min(able))
                 yield attempt.worker, attempt.token
 
     def _room(self, names: list[str]) -> int:
         return sum(max(0, self._settings.messages_per_worker - self._load[name]) for name in names)
-
-    def _able(self, job: Job, stage: Stage) -> list[str]:
-        """Live workers that can do a stage of a job. An encoder that is not known is no condition."""
-        free = "encoder" not in stage.covers or not job.encoder
-        return [worker.name for worker in self._workers if free or job.encoder in worker.encoders]
 
     def _record(self, job: Job, text: str) -> None:
         known = select(Event.id).where(Event.job_id == job.id, Event.text == text).limit(1)

@@ -58,7 +58,7 @@ def _hello(session: Session, context: Context, outcome: Hello, now: float) -> Re
         worker.incarnation, worker.started_at = outcome.incarnation, now
         record_event(session, now, f"worker {outcome.worker} is up ({outcome.device}, pid {outcome.pid})")
     worker.host, worker.device, worker.pid = outcome.host, outcome.device, outcome.pid
-    worker.encoders, worker.runtime = list(outcome.encoders), outcome.runtime
+    worker.encoders, worker.runtimes = list(outcome.encoders), list(outcome.runtimes)
     worker.alive, worker.seen_at = True, now
     return Reply(gone=worker.name if fresh else None)  # its queue can only hold an earlier incarnation's orders
 

@@ -111,7 +111,7 @@ class Attempt(Base):
 
 
 class Worker(Base):
-    """A consuming process, as it reported itself. ``encoders``: those it has opened; ``runtime``: what runs models."""
+    """A consuming process, as it reported itself. ``encoders``: those it has opened; ``runtimes``: of detectors."""
 
     __tablename__ = "workers"
 
@@ -124,7 +124,7 @@ class Worker(Base):
     started_at: Mapped[float]
     seen_at: Mapped[float]
     encoders: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
-    runtime: Mapped[str] = mapped_column(default="", server_default="")
+    runtimes: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
 
 
 class Leader(Base):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from farm.domain.option import Section, option
+from farm.domain.runtimes import FAMILIES, RUNTIMES
 from farm.domain.weights import Url, Weights, Wheel
 
 DETECTORS: dict[str, type["DetectOptions"]] = {}
@@ -14,20 +15,28 @@ DETECTORS: dict[str, type["DetectOptions"]] = {}
 
 def _long_side() -> int:
     """The option of detectors that scale a frame before they look at it."""
-    text = "Long side in pixels that faces are sought at; larger finds smaller faces, and takes longer."
+    text = "Frame size used for detection (long side, pixels); larger finds smaller faces and is slower."
     return option(640, text, "Faces", "PIXELS", setting="detect_size", ge=64, le=8192, unit="pixels")
 
 
 @dataclass(frozen=True, slots=True)
 class DetectOptions(Section):
-    """What all detectors have in common. Instances are of a detector's own class."""
+    """What all detectors have in common. Instances are of a detector's own class.
+
+    ``runtime``: one of RUNTIMES; the user may also name a family, or leave it (None) to the fastest worker. It is fixed
+    when the job is submitted, see :func:`farm.jobs.abilities.with_runtime`.
+    """
 
     section = "detect"
     chooser = "model"
     kinds = DETECTORS
     weights: ClassVar[Weights | None] = None
 
-    model: str = option("centerface", "The detector's model.", "Faces", "NAME", last=True)
+    model: str = option("centerface", "Detection model: {choices}.", "Faces", "NAME", last=True)
+    runtime: str | None = option(
+        None, "Runtime of the detector: openvino, onnxruntime or cuda; also with a precision, such as openvino-f32.",
+        "Running", "NAME", shown="the fastest worker's", choices=(*FAMILIES, *RUNTIMES), last=True,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,10 @@ class CenterFaceOptions(DetectOptions):
     )
 
     size: int = _long_side()
-    threshold: float = option(0.12, "Lowest score of a detection that counts.", "Faces", "SCORE", gt=0, lt=1)
+    threshold: float = option(
+        0.12, "Minimum confidence; lower finds more faces and more false alarms.", "Faces", "SCORE", gt=0, lt=1,
+        share=True,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,18 @@
 Validation, the command line, settings, JSON and the table in the README follow from the declaration.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from math import inf
 from operator import ge, gt, le, lt
 from types import NoneType
 from typing import Any, ClassVar, Literal, TypeVar, get_args
 
+from farm.domain.time import seconds_of
 from farm.errors import SettingsError
 
-Group = Literal["Source", "Faces", "Encoding", "Output", "Running"]
+Group = Literal["Output", "Faces", "Source", "Encoding", "Running"]
 #: The groups of the help of ``farm submit``, in its order.
 GROUPS: tuple[str, ...] = get_args(Group)
 T = TypeVar("T")
@@ -25,8 +27,9 @@ class Option:
     ``help`` may contain ``{choices}``. ``group``: None keeps the option off the command line and out of the settings.
     ``setting``: its name in farm.toml, by default the field's; ``FARM_DETECT_SIZE`` and ``--detect-size`` follow.
     ``shown``: the default in help texts, where it is not the field's. ``time``: seconds that may be written as
-    ``1:02:03.5``. ``last``: listed after the other options of its group. ``name`` (as ``detect.size``), ``kind`` (its
-    type) and ``default`` are those of the field.
+    ``1:02:03.5``. ``share``: may be written as ``30%``. ``aliases``: other spellings of the choices. ``last``: listed
+    after the other options of its group. ``name`` (as ``detect.size``), ``kind`` (its type) and ``default`` are those
+    of the field.
     """
 
     help: str = ""
@@ -41,6 +44,8 @@ class Option:
     lt: float | None = None
     unit: str = ""
     time: bool = False
+    share: bool = False
+    aliases: Mapping[str, str] = field(default_factory=dict)
     last: bool = False
     name: str = ""
     kind: type = str
@@ -54,11 +59,29 @@ class Option:
     @property
     def text(self) -> str:
         """The help text, with the default."""
-        *others, last = self.choices or ("",)
-        text = self.help.replace("{choices}", f"{', '.join(others)} or {last}")
+        text = self.help.replace("{choices}", listed(self.choices))
         default = f"{self.default:g}" if isinstance(self.default, float) else self.default
         default = self.shown or default
         return text if default is None else f"{text} Default: {default}."
+
+    def parse(self, value: object) -> object:
+        """The value of what a person wrote: a text in any case, an alias, a time, a share as ``30%``, a number.
+
+        Anything else is returned as it is, for :meth:`check`. Raises ValueError, with the text of :meth:`refused`.
+        """
+        if not isinstance(value, str):
+            return value
+        text = value.strip()
+        if self.choices:
+            word = self.aliases.get(text.lower(), text.lower())
+            return word if word in self.choices else text
+        if self.kind not in (int, float):
+            return value
+        with suppress(ValueError):
+            if self.share and text.endswith("%"):
+                return float(text[:-1]) / 100
+            return seconds_of(text) if self.time else self.kind(text)
+        raise ValueError(self.problem(value))
 
     def check(self, value: Any) -> None:  # noqa: ANN401 - options of all types
         """Raise SettingsError unless ``value`` is one of the choices and within the bounds. Bounds exclude infinity."""
@@ -69,20 +92,35 @@ class Option:
         if not within or (self.choices and value not in self.choices):
             raise self.refused(value)
 
-    def refused(self, value: object, allowed: str | None = None) -> SettingsError:
+    def refused(self, value: object, allowed: str = "") -> SettingsError:
         """The error for a value that cannot be used. ``allowed`` says what can, by default what is declared."""
-        hint = f"use {allowed or self._allowed()}"
-        return SettingsError(f"{self.name} {value}: not a usable value", hint=hint, field=self.name)
+        return SettingsError(f"{self.name}: {self.problem(value, allowed)}", field=self.name)
+
+    def problem(self, value: object, allowed: str = "") -> str:
+        """What is wrong with a value, for a person who knows which option it is of."""
+        shown = f"{value:g}" if isinstance(value, float) else value
+        return f'"{shown}" is not valid; {allowed or self._allowed()}'
 
     def _allowed(self) -> str:
         if self.choices:
-            return (" or " if len(self.choices) == 2 else ", ").join(self.choices)
+            return f"choose {listed(self.choices)}"
+        what = "a whole number" if self.kind is int else "a number"
+        what = "a time such as 90, 5s or 1:02:03.5" if self.time else f"{what} of {self.unit}" if self.unit else what
+        parts = []
+        if self.gt is not None:
+            parts.append(f"above {self.gt:g}")
         if self.lt is not None:
-            return f"above {self.gt:g} and below {self.lt:g}"
+            parts.append(f"below {self.lt:g}")
         if self.le is not None:
-            low = f"{self.ge:g}" if self.gt is None else f"above {self.gt:g}"
-            return f"{low} to {self.le:g} {self.unit}".rstrip()
-        return self.unit if self.gt is None else f"{self.unit} above {self.gt:g}"
+            parts.append(f"at most {self.le:g}" if self.ge is None else f"from {self.ge:g} to {self.le:g}")
+        other = ", or a percentage such as 30%" if self.share else ""
+        return f"use {what} {' and '.join(parts)}".rstrip() + other
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as in a sentence: ``a, b or c``."""
+    *others, last = words or ("",)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def option(

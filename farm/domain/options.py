@@ -8,9 +8,18 @@ from typing import Any, cast
 
 from farm.domain.detectors import CenterFaceOptions, DetectOptions
 from farm.domain.option import Option, Section, option
+from farm.errors import SettingsError
 
 SHAPES = ("ellipse", "rectangle")
 CODECS = ("h264", "hevc", "av1", "vp8", "vp9", "mpeg2video", "mpeg4", "prores", "ffv1", "mjpeg")
+#: Other names of codecs, as people and players write them.
+CODEC_NAMES = {
+    **dict.fromkeys(("x264", "libx264", "h.264", "avc", "avc1"), "h264"),
+    **dict.fromkeys(("h265", "h.265", "x265", "libx265", "hvc1", "hev1"), "hevc"),
+    **dict.fromkeys(("mpeg2", "mpeg-2", "h262", "h.262"), "mpeg2video"),
+    **dict.fromkeys(("mpeg-4", "xvid"), "mpeg4"),
+    "av01": "av1", "vp08": "vp8", "vp09": "vp9", "jpeg": "mjpeg",
+}  # fmt: skip
 UNDETECTABLE = ("fail", "blackout")
 METADATA = ("keep", "strip-private", "strip")
 PICTURE_FORMATS = ("png", "jpeg")
@@ -34,25 +43,25 @@ class SourceOptions(Section):
     section = "source"
 
     start: float | None = option(
-        None, "Begin here: 90, 5s, 1:02:03.5.", "Source", "TIME", ge=0, unit="seconds from the beginning", time=True
+        None, "Start at this time, such as 90, 5s or 1:02:03.5.", "Source", "TIME", ge=0, time=True
     )
-    end: float | None = option(None, "End before this time of the source.", "Source", "TIME", time=True)
+    end: float | None = option(None, "Stop before this time.", "Source", "TIME", time=True)
     fps: float | None = option(
-        None, "Keep at most so many frames a second.", "Source", "RATE", gt=0, le=1000, unit="frames a second"
+        None, "Keep at most this many frames per second.", "Source", "RATE", gt=0, le=1000, unit="frames per second"
     )
-    every: float | None = option(
-        None, "Keep one frame in each such interval, as 5s.", "Source", "TIME", gt=0, unit="seconds", time=True
-    )
+    every: float | None = option(None, "Keep one frame per interval, such as 5s.", "Source", "TIME", gt=0, time=True)
     on_undetectable: str = option(
-        "fail", "Frames that cannot be decoded: fail, or blackout.", "Source", "WHAT", choices=UNDETECTABLE, last=True
-    )
+        "fail", "Frames that cannot be decoded: fail (stop) or blackout (cover them).", "Source", "WHAT",
+        choices=UNDETECTABLE, last=True,
+    )  # fmt: skip
 
     def check(self) -> None:
         """See :meth:`farm.domain.option.Section.check`."""
         if self.end is not None and not (self.start or 0) < self.end < inf:
-            raise self.options()["end"].refused(self.end, "seconds, after source.start")
+            raise self.options()["end"].refused(self.end, "use a time after source.start")
         if self.fps is not None and self.every is not None:
-            raise self.options()["every"].refused(self.every, "it or source.fps, not both")
+            name = self.options()["every"].name
+            raise SettingsError(f"{name}: cannot be combined with source.fps; use one of them", field=name)
 
     @property
     def interval(self) -> Fraction | None:
@@ -72,11 +81,13 @@ class LinkOptions(Section):
     section = "link"
 
     gap: float = option(
-        1.0, "Seconds without detection filled inside a track.", "Faces", "SECONDS", ge=0, le=10, unit="seconds"
-    )
+        1.0, "Keep a face covered while it is missed for up to this long.", "Faces", "TIME", shown="1s", ge=0, le=10,
+        time=True,
+    )  # fmt: skip
     hold: float = option(
-        0.25, "Seconds covered before and after a track.", "Faces", "SECONDS", ge=0, le=10, unit="seconds"
-    )
+        0.25, "Cover a face this long before it is first seen and after it is last seen.", "Faces", "TIME",
+        shown="0.25s", ge=0, le=10, time=True,
+    )  # fmt: skip
     birth: float = option(0.24, gt=0, lt=1)
 
 
@@ -92,18 +103,25 @@ class RedactOptions(Section):
     chooser = "style"
     kinds = STYLES
 
-    style: str = option("blur", "{choices}.", "Faces", "STYLE")
-    shape: str = option("ellipse", "{choices}.", "Faces", "SHAPE", choices=SHAPES)
-    margin: float = option(0.3, "Share of a face's box added on each side.", "Faces", "SHARE", ge=0, le=5)
-    codec: str | None = option(None, f"{', '.join(CODECS)}.", "Encoding", "NAME", shown="the source's", choices=CODECS)
-    encoder: str | None = option(
-        None, "FFmpeg's name of an encoder, as hevc_nvenc.", "Encoding", "NAME", shown="the codec's"
+    style: str = option("blur", "How faces are covered: {choices}.", "Faces", "STYLE")
+    shape: str = option("ellipse", "Shape of the covered area: {choices}.", "Faces", "SHAPE", choices=SHAPES)
+    margin: float = option(
+        0.3, "Extra area on each side of a face, as a share of its size.", "Faces", "SHARE", shown="30%", ge=0, le=5,
+        share=True,
+    )  # fmt: skip
+    codec: str | None = option(
+        None, "Video codec: {choices}.", "Encoding", "NAME", shown="the source's", choices=CODECS, aliases=CODEC_NAMES
     )
-    crf: int = option(18, "Quality, 0 (best) to 51.", "Encoding", "NUMBER", ge=0, le=51)
-    preset: str = option("veryfast", "Speed, ultrafast to veryslow.", "Encoding", "NAME", choices=PRESETS)
+    encoder: str | None = option(
+        None, "A particular FFmpeg encoder, such as hevc_nvenc.", "Encoding", "NAME", shown="the codec's usual one"
+    )
+    crf: int = option(18, "Quality from 0 (best) to 51; lower makes larger files.", "Encoding", "NUMBER", ge=0, le=51)
+    preset: str = option(
+        "veryfast", "Encoding speed, ultrafast to veryslow; slower makes smaller files.", "Encoding", "NAME",
+        choices=PRESETS,
+    )  # fmt: skip
     scale: int | None = option(
-        None, "Shrink the picture to at most this width, as it is shown.", "Encoding", "WIDTH", ge=16, le=16384,
-        unit="pixels",
+        None, "Reduce the picture to this width.", "Encoding", "PIXELS", ge=16, le=16384, unit="pixels"
     )  # fmt: skip
 
 
@@ -116,13 +134,15 @@ class ComposeOptions(Section):
 
     section = "compose"
 
-    audio: str = option("keep", "{choices}.", "Source", "WHAT", choices=("keep", "drop"))
+    audio: str = option("keep", "Sound: {choices}.", "Source", "WHAT", choices=("keep", "drop"))
     metadata: str = option(
-        "strip-private", "keep, strip-private (no places, no names) or strip.", "Source", "WHAT", choices=METADATA
-    )
+        "strip-private", "Metadata: keep, strip-private (removes places and names) or strip (removes all).", "Source",
+        "WHAT", choices=METADATA,
+    )  # fmt: skip
     pictures: str | None = option(
-        None, "With --frames: {choices}.", "Output", "KIND", setting="frames_as", shown="png", choices=PICTURE_FORMATS
-    )
+        None, "File format for --frames: {choices}.", "Output", "KIND", setting="frames_as", shown="png",
+        choices=PICTURE_FORMATS,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

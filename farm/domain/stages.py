@@ -42,6 +42,7 @@ class Stage:
     - ``key``: pattern of its artefacts' keys, see :func:`farm.domain.artefacts.artefact_key`.
     - ``covers``: the facts that its fingerprint covers (see :func:`farm.domain.artefacts.fingerprint_facts`), beside
       the fingerprint of ``inputs``.
+    - ``needs``: what of a job a worker must have to do it.
     - ``per_chunk``: it has one row per chunk, otherwise a single row.
     - ``counts_frames``: its progress is counted in frames and shown to people.
     - ``intermediate``: its artefacts are deleted once the output is published.
@@ -55,6 +56,7 @@ class Stage:
     inputs: str | None = None
     key: str
     covers: tuple[str, ...]
+    needs: Literal["runtime", "encoder"] | None = None
     per_chunk: bool = False
     counts_frames: bool = False
     intermediate: bool = False
@@ -77,6 +79,7 @@ STAGES: tuple[Stage, ...] = (
         after="plan",
         key="detections/{fingerprint}/{chunk}.jsonl",
         covers=("source", "model", "options.detect", "options.source"),
+        needs="runtime",
         per_chunk=True,
         counts_frames=True,
     ),
@@ -100,6 +103,7 @@ STAGES: tuple[Stage, ...] = (
         inputs="link",
         key="segments/{fingerprint}/{chunk}.mp4",
         covers=("options.redact", "encoder"),
+        needs="encoder",
         per_chunk=True,
         counts_frames=True,
         intermediate=True,

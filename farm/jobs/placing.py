@@ -13,16 +13,11 @@ from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Manifest, VideoStream
 from farm.domain.options import JobOptions
 from farm.errors import OutputError, SettingsError, SourceError
-from farm.jobs.context import open_context
-from farm.jobs.queries import live_encoders
 from farm.media.composing.containers import Needs, container_for, default_container, refuse_loss
 from farm.media.encoding.choice import at_rate, encoder_settings, output_video
-from farm.media.encoding.encoders import ENCODERS
-from farm.media.encoding.holding import runs_here
 from farm.media.reading.index import index_source, plan_manifest
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import Probe, probe_source
-from farm.settings import Settings
 
 #: In place of a container's name: the output is a folder of pictures.
 PICTURES_CONTAINER = "pictures"
@@ -85,26 +80,6 @@ class Prepared:
         indexed = index_source(probe, request.options.source, request.limits)
         encoder = at_rate(self.encoder, indexed.source.video.average_rate)
         return plan_manifest(indexed, encoder, request.chunk_seconds, workers)
-
-
-def usable_encoders(settings: Settings, named: str | None, *, running: bool) -> frozenset[str]:
-    """The encoders that jobs may be given: those that live workers have reported.
-
-    If none has: the workers of an embedded farm will run on this machine, which decides; other workers may have any
-    encoder. ``named``: the one that the user asks for; other hardware encoders are not tried. ``running``: whether an
-    embedded farm is. Raises DatabaseError.
-    """
-    if running or not settings.embedded:
-        context = open_context(settings)
-        try:
-            reported = live_encoders(context)
-        finally:
-            context.database.close()
-        if reported is not None:
-            return reported
-    if not settings.embedded:
-        return frozenset(ENCODERS)
-    return frozenset(n for n, e in ENCODERS.items() if (n == named or not e.hardware) and runs_here(n))
 
 
 def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:

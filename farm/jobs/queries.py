@@ -123,13 +123,6 @@ def live_workers(context: Context) -> int:
         return session.scalar(select(func.count()).select_from(Worker).where(Worker.alive)) or 0
 
 
-def live_encoders(context: Context) -> frozenset[str] | None:
-    """FFmpeg's names of the encoders that live workers have; None if no live worker has reported any."""
-    with context.database.read() as session:
-        reported = session.scalars(select(Worker.encoders).where(Worker.alive))
-        return frozenset(name for names in reported for name in names) or None
-
-
 def last_beat(context: Context) -> int:
     """The number of heartbeats of all coordinators so far."""
     with context.database.read() as session:

@@ -14,11 +14,11 @@ from farm.domain.geometry import intersection_over_union
 from farm.errors import ModelError
 from workers.vision.detectors.base import Detector, create_detector
 from workers.vision.detectors.stub import StubDetector
-from workers.vision.device import Device, resolve_runtime
+from workers.vision.device import Device, runtimes
 
 SOURCE = 960, 720
 CPU = Device("cpu", 0)
-AUTO = resolve_runtime("auto", CPU)
+AUTO = runtimes("auto", CPU)[0]
 
 
 @pytest.fixture(scope="module", params=sorted(DETECTORS))
@@ -26,7 +26,7 @@ def detector(request: pytest.FixtureRequest) -> Detector:
     def find(name: str) -> Path:
         return Path(request.getfixturevalue("weights")) / f"{name}.onnx"
 
-    return create_detector(DETECTORS[request.param](), CPU, threads=1, runtime=AUTO, weights=find)
+    return create_detector(DETECTORS[request.param](runtime=AUTO), CPU, threads=1, weights=find)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,6 @@ def test_weights_that_are_not_these(tmp_path: Path) -> None:
     wrong.write_bytes(b"not a model")
     for options in DETECTORS.values():
         if options.weights is not None:
-            made = create_detector(options(), CPU, threads=1, runtime=AUTO, weights=lambda _: wrong)
+            made = create_detector(options(runtime=AUTO), CPU, threads=1, weights=lambda _: wrong)
             with pytest.raises(ModelError):
                 made.detect([np.zeros((64, 64, 3), np.uint8)], SOURCE)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from workers.stages.compose import run as run_compose
 from workers.stages.detect import run as run_detect
 from workers.stages.redact import run as run_redact
 from workers.vision.detectors.base import Detector, create_detector
-from workers.vision.device import Device, resolve_runtime
+from workers.vision.device import Device, runtimes
 
 CHUNK_SECONDS = 0.6
 #: One solid colour per face, so that the pixels show whether a region is covered.
@@ -61,10 +61,8 @@ class Tools:
         if self.fixed:
             return FixedDetector()
         folder, device = self.weights or Path("none"), Device("cpu", 0)
-        runtime = resolve_runtime("auto", device)
-        return create_detector(
-            options, device, threads=2, runtime=runtime, weights=lambda name: next(folder.glob(f"{name}*"))
-        )
+        options = replace(options, runtime=runtimes("auto", device)[0])
+        return create_detector(options, device, threads=2, weights=lambda name: next(folder.glob(f"{name}*")))
 
 
 def tools_for(clip: str) -> Tools:

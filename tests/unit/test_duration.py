@@ -2,7 +2,7 @@
 
 import pytest
 
-from farm.settings import seconds_of
+from farm.domain.time import seconds_of
 
 
 @pytest.mark.parametrize(
@@ -16,5 +16,5 @@ def test_seconds(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "five", "-1", "1:60", "1:2:3:4", "1e3", "nan", "5 days", "1:61:00"])
 def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a time: write"):
+    with pytest.raises(ValueError, match="is not a time; write"):
         seconds_of(text)

@@ -112,7 +112,7 @@ def test_own_options_are_in_the_help() -> None:
 def test_own_options_survive_json_and_are_part_of_the_fingerprint() -> None:
     options = JobOptions(detect=ToyDetector(reach=5), redact=DotsStyle(colour="blue"))
     row = json.loads(json.dumps(asdict(options)))
-    assert row["detect"] == {"model": "toy", "threshold": 0.5, "reach": 5}
+    assert row["detect"] == {"model": "toy", "runtime": None, "threshold": 0.5, "reach": 5}
     assert row["redact"]["colour"] == "blue"
     assert load_options(row) == options
     other = JobOptions(detect=ToyDetector(reach=6), redact=DotsStyle(colour="red"))
@@ -128,11 +128,14 @@ def test_own_options_survive_json_and_are_part_of_the_fingerprint() -> None:
         (("--toy-reach", "5"), "--toy-reach: centerface has no such option"),
         (("--model", "toy", "--detect-size", "640"), "--detect-size: toy has no such option"),
         (("--colour", "red"), "--colour: blur has no such option"),
-        (("--model", "toy", "--toy-reach", "10"), "--toy-reach 10: not a usable value (use 1 to 9 metres)"),
-        (("--style", "dots", "--colour", "pink"), "--colour pink: not a usable value (use red, green, blue)"),
-        (("--model", "other"), "--model other: not a usable value (use centerface or toy)"),
-        (("--end", "2", "--start", "3"), "--end 2.0: not a usable value (use seconds, after --start)"),
-        (("--fps", "2", "--every", "3"), "--every 3.0: not a usable value (use it or --fps, not both)"),
+        (
+            ("--model", "toy", "--toy-reach", "10"),
+            '--toy-reach: "10" is not valid; use a whole number of metres from 1 to 9',
+        ),
+        (("--style", "dots", "--colour", "pink"), '--colour: "pink" is not valid; choose red, green or blue'),
+        (("--model", "other"), '--model: "other" is not valid; choose centerface or toy'),
+        (("--end", "2", "--start", "3"), '--end: "2" is not valid; use a time after --start'),
+        (("--fps", "2", "--every", "3"), "--every: cannot be combined with --fps; use one of them"),
     ],
 )
 def test_a_wrong_option_is_one_line_that_names_its_flag(asked: Any, words: tuple[str, ...], line: str) -> None:
@@ -142,15 +145,15 @@ def test_a_wrong_option_is_one_line_that_names_its_flag(asked: Any, words: tuple
 
 
 def test_names_that_look_like_an_option_are_left_alone() -> None:
-    error = SettingsError("my.link.gap.mp4: link.gap 11: not a usable value", field="link.gap")
-    assert error_text(error) == "my.link.gap.mp4: --gap 11: not a usable value"
+    error = SettingsError('my.link.gap.mp4: link.gap: "11" is not valid', field="link.gap")
+    assert error_text(error) == 'my.link.gap.mp4: --gap: "11" is not valid'
     assert error_text(SettingsError("link.gap: no such file")) == "link.gap: no such file"
 
 
 def test_a_worker_creates_them(tmp_path: Path) -> None:
     cpu, options = Device("cpu", 0), ToyDetector(reach=5)
-    made: Any = create_detector(options, cpu, threads=2, runtime="onnxruntime", weights=lambda name: tmp_path / name)
-    assert made == (tmp_path / "toyweights", options, cpu, 2, "onnxruntime")
+    made: Any = create_detector(options, cpu, threads=2, weights=lambda name: tmp_path / name)
+    assert made == (tmp_path / "toyweights", options, cpu, 2)
     style = DotsStyle(colour="blue")
     made = create_redactor(style)
     assert made == (style,)

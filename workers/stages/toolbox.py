@@ -3,12 +3,13 @@
 from functools import lru_cache
 
 from farm.domain.detectors import DetectOptions
+from farm.errors import DeviceError
 from farm.media.encoding.encoders import quiet_encoders
 from farm.models.store import ModelStore
 from farm.settings import Settings
 from workers.device import list_gpus, usable_cpus
 from workers.vision.detectors.base import Detector, create_detector
-from workers.vision.device import Device, resolve_runtime
+from workers.vision.device import Device, runtimes
 from workers.vision.resampling import use_one_thread
 
 _MOST_THREADS = 8
@@ -22,20 +23,21 @@ class Toolbox:
     """
 
     def __init__(self, settings: Settings, device: str) -> None:
-        """``device``: a device's name, as in ``cuda0``. Raises SettingsError."""
+        """``device``: a device's name, as in ``cuda0``. Raises SettingsError, DeviceError."""
         self.device = Device.named(device)
         self.threads = 1 if self.device.kind == "cpu" else _share_of_cores()
-        self.runtime = resolve_runtime(settings.cpu_runtime, self.device)
+        self.runtimes = runtimes(settings.cpu_runtime, self.device)
         self._models = ModelStore(settings)
         self.detector = lru_cache(maxsize=2)(self._load)
         use_one_thread()
         quiet_encoders()
 
     def _load(self, options: DetectOptions) -> Detector:
-        """The detector for these options. Raises ModelError or DeviceError."""
-        return create_detector(
-            options, self.device, threads=self.threads, runtime=self.runtime, weights=self._models.ensure
-        )
+        """The detector for these options, with exactly their runtime. Raises ModelError or DeviceError."""
+        if options.runtime not in self.runtimes:
+            offered = ", ".join(self.runtimes)
+            raise DeviceError(f"the job needs the runtime {options.runtime}; {self.device.name} has {offered}")
+        return create_detector(options, self.device, threads=self.threads, weights=self._models.ensure)
 
 
 def _share_of_cores() -> int:

@@ -1,11 +1,13 @@
 """What one worker computes on. Parent processes import this module, so it imports nothing heavy."""
 
 import importlib.util
+import os
 import re
+import subprocess
 from dataclasses import dataclass
 from typing import Literal
 
-from farm.errors import SettingsError
+from farm.errors import DeviceError, SettingsError
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -32,25 +34,52 @@ class Device:
 def environment(device: Device) -> dict[str, str]:
     """The environment in which a worker's process sees its device and no other GPU.
 
-    Inside that process the GPU's index is 0, whatever it is on the host.
+    Inside that process the GPU's index is 0, whatever it is on the host. GPUs are numbered as ``nvidia-smi`` does.
     """
-    return {"CUDA_VISIBLE_DEVICES": str(device.index) if device.kind == "cuda" else ""}
+    gpu = str(device.index) if device.kind == "cuda" else ""
+    return {"CUDA_VISIBLE_DEVICES": gpu, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
-def resolve_runtime(cpu_runtime: str, device: Device) -> str:
-    """The runtime for a device, ``openvino`` or ``onnxruntime``. ``cpu_runtime``: the setting of that name.
+def runtimes(cpu_runtime: str, device: Device) -> tuple[str, ...]:
+    """The runtimes (of :data:`farm.domain.runtimes.RUNTIMES`) that a device can use, fastest first.
 
-    GPUs always use onnxruntime. On a CPU ``auto`` is OpenVINO where that is installed: it runs the same model faster.
-    The workers of a farm should use the same one: runtimes differ in the last digits, as CPUs and GPUs do.
-    Raises SettingsError for an unknown name.
+    ``cpu_runtime``, the setting: ``openvino`` or ``onnxruntime`` leaves CPUs that one, ``auto`` all that there are.
+    Loads OpenVINO if a CPU may use it. Raises SettingsError for an unknown setting, DeviceError without OpenVINO if
+    the setting names it.
     """
     if cpu_runtime not in ("auto", "openvino", "onnxruntime"):
         raise SettingsError(f"cpu_runtime {cpu_runtime}: not a runtime", hint="use auto, openvino or onnxruntime")
-    if device.kind != "cpu":
-        return "onnxruntime"
-    if cpu_runtime == "auto":
-        return "openvino" if importlib.util.find_spec("openvino") else "onnxruntime"
-    return cpu_runtime
+    if device.kind == "cuda":
+        return ("cuda-tf32", "cuda-f32") if _has_tf32(device) else ("cuda-f32",)
+    found: list[str] = []
+    if cpu_runtime != "onnxruntime" and importlib.util.find_spec("openvino"):
+        found += [f"openvino-{precision}" for precision in _openvino_precisions()]
+    if cpu_runtime != "openvino":
+        found.append("onnxruntime-f32")
+    if not found:
+        raise DeviceError("OpenVINO is not installed", hint="install it, or set FARM_CPU_RUNTIME=onnxruntime")
+    return tuple(found)
+
+
+def _openvino_precisions() -> tuple[str, ...]:
+    from workers.vision.detectors.openvino_session import precisions  # noqa: PLC0415 - an extra, and heavy
+
+    return precisions()
+
+
+def _has_tf32(device: Device) -> bool:
+    """Whether a GPU multiplies in TF32: from compute capability 8.0 on, unless the environment forbids it."""
+    if os.environ.get("NVIDIA_TF32_OVERRIDE") == "0":
+        return False
+    asked = ["nvidia-smi", f"--id={device.index}", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=True).stdout
+        return float(found) >= _FIRST_TF32
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return False  # float32 is exact on every GPU
+
+
+_FIRST_TF32 = 8.0
 
 
 def runtime_has_cuda() -> bool:

@@ -133,7 +133,7 @@ def output_size(video: VideoStream, scale: int | None) -> tuple[int, int]:
 
 
 def _scale_error(scale: int, what: str, hint: str) -> SettingsError:
-    return SettingsError(f"redact.scale {scale}: {what}", hint=hint, field="redact.scale")
+    return SettingsError(f'redact.scale: "{scale}" is not valid: {what}; {hint}', field="redact.scale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,26 +172,26 @@ class _Choice:
         names = " or ".join(_NAMES[family] for family in tried)
         message = f"{names} cannot hold {reasons[0] if reasons else 'this video'} here"
         if codec is not None:
-            raise SettingsError(f"redact.codec {codec}: {message}", hint=self._hint(), field="redact.codec")
+            raise SettingsError(f'redact.codec: "{codec}": {message}; {self._hint()}', field="redact.codec")
         raise SourceError(message, hint=self._hint(), field="redact.codec")
 
     def _named(self, name: str) -> tuple[Encoder, tuple[str, ...]]:
         video, codec, encoder = self.video, self.redact.codec, ENCODERS.get(name)
         if encoder is None:
-            what = "not an encoder that can be used"
+            what = f'"{name}" is not an encoder that can be used'
             known = ", ".join(sorted(e.name for e in ENCODERS.values() if not e.hardware))
             hint = f"use one of {known}, or for example h264_nvenc"
         elif name not in self.available:
-            what, hint = "no worker has this encoder", "leave out redact.encoder, or start a worker that has it"
+            what, hint = f'no worker has "{name}"', "leave out redact.encoder, or start a worker that has it"
         elif codec is not None and codec != encoder.family:
-            what, hint = f"writes {encoder.family}, not redact.codec {codec}", "leave one of them out"
+            what, hint = f'"{name}" writes {encoder.family}, not redact.codec {codec}', "leave one of them out"
         elif reason := unfit(encoder, video, self.size):
-            what, hint = f"cannot hold {reason}", self._hint()
+            what, hint = f'"{name}" cannot hold {reason}', self._hint()
         else:
             changed = codec is None and encoder.family != video.codec
             note = f"--encoder {name} writes {encoder.family}: the source is {video.codec}"
             return encoder, (note,) if changed else ()
-        raise SettingsError(f"redact.encoder {name}: {what}", hint=hint, field="redact.encoder")
+        raise SettingsError(f"redact.encoder: {what}; {hint}", field="redact.encoder")
 
     def _reason(self, encoder: Encoder) -> str | None:
         """Why an encoder cannot be used, as text to follow "cannot hold"; None if it can."""

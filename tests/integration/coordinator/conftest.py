@@ -22,6 +22,7 @@ from farm.domain.detection import (
     dump_chunk,
     dump_frame,
 )
+from farm.domain.detectors import CenterFaceOptions
 from farm.domain.geometry import Box
 from farm.domain.manifest import Chunk as PlannedChunk
 from farm.domain.manifest import Manifest, Source, VideoStream, dump_manifest
@@ -57,11 +58,16 @@ class Bench:
     def __init__(self, context: Context, clock: Clock) -> None:
         self.context, self.clock = context, clock
 
-    def hello(self, worker: str = "w0", incarnation: str = "a", encoders: tuple[str, ...] = ()) -> Reply:
+    def hello(
+        self,
+        worker: str = "w0",
+        incarnation: str = "a",
+        encoders: tuple[str, ...] = (),
+        runtimes: tuple[str, ...] = ("openvino-f32",),
+    ) -> Reply:
         """A worker's heartbeat."""
-        hello = Hello(
-            worker=worker, incarnation=incarnation, host="h", device="cpu0", pid=1, encoders=encoders, runtime="r"
-        )
+        able = {"encoders": encoders, "runtimes": runtimes}
+        hello = Hello(worker=worker, incarnation=incarnation, host="h", device="cpu0", pid=1, **able)
         return accept(self.context, hello)
 
     def orders(self) -> list[Order]:
@@ -140,13 +146,13 @@ def bench(settings: Settings) -> Iterator[Bench]:
 def add_job(bench: Bench, tmp_path: Path) -> Callable[..., Manifest]:
     """Write a job of some chunks down, as ``submit`` does, without a video behind it."""
 
-    def add(job_id: str = "job", chunks: int = 2, output: str = "out.mp4") -> Manifest:
+    def add(job_id: str = "job", chunks: int = 2, output: str = "out.mp4", runtime: str | None = None) -> Manifest:
         video = VideoStream(0, "h264", 64, 48, "yuv420p", Fraction(1, 25), Fraction(25), None, 2, 2, 2, 2)
         source = Source(str(tmp_path / "in.mp4"), 1, 1, "0" * 64, "mp4", video, ())
         n = CHUNK_FRAMES
         cut = tuple(PlannedChunk(i, 0, i * n, i * n + n, n, i * n) for i in range(chunks))
         manifest = Manifest(source, cut, ENCODER)
-        context, options = bench.context, JobOptions()
+        context, options = bench.context, JobOptions(detect=CenterFaceOptions(runtime=runtime))
         plan = plan_key(manifest)
         for chunk in cut:
             with context.store.put(pts_key(plan, chunk)) as path:

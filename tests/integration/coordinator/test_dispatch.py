@@ -10,6 +10,7 @@ from farm.database.models import Attempt, Chunk, Event, Job, Outgoing, Worker
 from farm.database.statuses import move_job
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
+from farm.jobs.abilities import waiting_for
 from farm.messages import Goodbye, queue_of
 from tests.integration.coordinator.conftest import CHUNK_FRAMES, Bench
 from tests.integration.coordinator.test_outcomes import fail
@@ -147,7 +148,7 @@ def test_hello_is_stored_with_its_capabilities(bench: Bench) -> None:
     bench.hello("w0", encoders=("libx264", "h264_nvenc"))
     with bench.context.database.read() as session:
         row = session.get_one(Worker, "w0")
-    assert (row.encoders, row.runtime) == (["libx264", "h264_nvenc"], "r")
+    assert (row.encoders, row.runtimes) == (["libx264", "h264_nvenc"], ["openvino-f32"])
     bench.hello("w0", encoders=("libx264",))
     with bench.context.database.read() as session:
         assert session.get_one(Worker, "w0").encoders == ["libx264"]
@@ -205,6 +206,26 @@ def test_an_encoder_of_a_full_worker_holds_up_no_others(bench: Bench, add_job: A
         ("job", "w1"), ("job", "w1"), ("young", "w0"), ("young", "w0"),
     ]  # fmt: skip
     assert not any("encoder" in text for text in events(bench))
+
+
+def test_a_detect_order_goes_only_to_a_worker_with_the_runtime(bench: Bench, add_job: AddJob) -> None:
+    """Of two CPUs, one without bfloat16: a job never mixes what they find."""
+    add_job(chunks=4, runtime="openvino-bf16")
+    bench.hello("w0", runtimes=("openvino-f32", "onnxruntime-f32"))
+    assert bench.orders() == []
+    assert "detect: no live worker has the runtime openvino-bf16; waiting for one that has" in events(bench)
+    missing = "a worker with the runtime openvino-bf16: no live worker has it"
+    assert waiting_for(bench.context, "job") == missing
+    bench.hello("w1", runtimes=("openvino-bf16", "openvino-f32", "onnxruntime-f32"))
+    assert waiting_for(bench.context, "job") is None
+    assert assigned(bench) == [(0, "w1"), (1, "w1")]
+    assert bench.orders() == []  # w0 is idle, and gets none
+
+
+def test_a_job_without_a_worker_waits_for_any(bench: Bench, add_job: AddJob) -> None:
+    add_job()
+    assert waiting_for(bench.context, "job") == "a worker: start one with `farm up` or `farm worker`"
+    assert waiting_for(bench.context, "none") is None
 
 
 def test_without_any_worker_no_encoder_is_missed(bench: Bench, add_job: AddJob) -> None:

@@ -82,7 +82,9 @@ def test_the_report_of_a_killed_child_waits_for_redis_and_keeps_nobody_waiting(
     bench: Bench, server: EmbeddedRedis
 ) -> None:
     settings = bench.context.settings.model_copy(update={"heartbeat_seconds": 0.2})
-    hello = Hello(worker="w0", incarnation="i", host="h", device="cpu0", pid=1, encoders=(), runtime="onnxruntime")
+    hello = Hello(
+        worker="w0", incarnation="i", host="h", device="cpu0", pid=1, encoders=(), runtimes=("onnxruntime-cpu-f32",)
+    )
     presence = Presence(settings, hello)
     server.stop()
     presence._begin_heartbeat()

@@ -6,16 +6,17 @@ from pathlib import Path
 import av
 import pytest
 
+from farm.cli.submit_options import error_text
 from farm.database.models import Job, Worker
 from farm.domain.artefacts import fingerprint_facts, stage_fingerprint
+from farm.domain.detectors import CenterFaceOptions
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest, load_manifest
 from farm.domain.options import ComposeOptions, JobOptions, RedactOptions
 from farm.errors import OutputError, SettingsError, SourceError
-from farm.jobs import placing
+from farm.jobs.abilities import Abilities, reported, usable, with_runtime
 from farm.jobs.control import control
-from farm.jobs.placing import PICTURES_CONTAINER, Prepared, Request, prepare, usable_encoders
-from farm.jobs.queries import live_encoders
+from farm.jobs.placing import PICTURES_CONTAINER, Prepared, Request, prepare
 from farm.jobs.submit import submit
 from farm.media.encoding.encoders import ENCODERS
 from farm.settings import load_settings
@@ -50,11 +51,10 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def add_worker(bench: Bench, name: str, *encoders: str, alive: bool = True) -> None:
-    bench.hello(name)
+def add_worker(bench: Bench, name: str, *encoders: str, alive: bool = True, runtime: str = "openvino-f32") -> None:
+    bench.hello(name, encoders=encoders, runtimes=(runtime,))
     with bench.context.database.write() as session:
-        worker = session.get_one(Worker, name)
-        worker.encoders, worker.alive = list(encoders), alive
+        session.get_one(Worker, name).alive = alive
 
 
 def submitted(bench: Bench, prepared: Prepared) -> tuple[Job, Manifest]:
@@ -112,46 +112,85 @@ def test_pictures_are_placed_without_a_note_on_the_encoder(source: Path, tmp_pat
     assert (prepared.container, prepared.output, prepared.notes) == (PICTURES_CONTAINER, folder, ())
 
 
-def test_live_workers_decide_which_encoders_there_are(bench: Bench) -> None:
-    assert live_encoders(bench.context) is None
-    bench.hello("says nothing of them")
-    assert live_encoders(bench.context) is None
+def test_live_workers_decide_what_jobs_may_be_given(bench: Bench) -> None:
+    assert reported(bench.context, alive=True) == Abilities(frozenset(), frozenset())
     add_worker(bench, "one", "libx264", "ffv1")
-    add_worker(bench, "two", "libx264", "h264_nvenc")
-    add_worker(bench, "gone", "libsvtav1", alive=False)
-    assert live_encoders(bench.context) == frozenset({"libx264", "ffv1", "h264_nvenc"})
+    add_worker(bench, "two", "libx264", "h264_nvenc", runtime="cuda-f32")
+    add_worker(bench, "gone", "libsvtav1", alive=False, runtime="cuda-tf32")
+    alive = Abilities(frozenset({"libx264", "ffv1", "h264_nvenc"}), frozenset({"openvino-f32", "cuda-f32"}))
+    assert reported(bench.context, alive=True) == alive
+    assert reported(bench.context, alive=False) == Abilities(frozenset({"libsvtav1"}), frozenset({"cuda-tf32"}))
+    assert usable(bench.context.settings, running=True) == alive
 
 
 def test_without_live_workers_a_job_waits_for_one_that_can(bench: Bench, source: Path, tmp_path: Path) -> None:
-    """With Redis elsewhere, any worker may come; an embedded farm's run on this machine."""
+    """With Redis elsewhere, any worker may come; the runtime is one that workers had before."""
     home = bench.context.settings.home
     shared = load_settings(home=home, broker_url="redis://localhost:1/0")
-    assert usable_encoders(shared, None, running=False) == ALL
+    assert usable(shared, running=False) == Abilities(ALL, frozenset())
     add_worker(bench, "one", "libx264")
-    assert usable_encoders(shared, None, running=False) == {"libx264"}
+    assert usable(shared, running=False) == Abilities(frozenset({"libx264"}), frozenset({"openvino-f32"}))
+    add_worker(bench, "one", "libx264", alive=False)
+    assert usable(shared, running=False) == Abilities(ALL, frozenset({"openvino-f32"}))
     job, _ = submitted(bench, prepare(asked(source, tmp_path / "out.mkv", encoder="h264_nvenc"), ALL))
     assert (job.status, job.encoder) == ("detecting", "h264_nvenc")
 
 
-def test_an_embedded_farm_has_what_this_machine_has(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = bench.context.settings
-    tried: list[str] = []
-
-    def runs_here(name: str) -> bool:
-        tried.append(name)
-        return name != "hevc_nvenc"
-
-    monkeypatch.setattr(placing, "runs_here", runs_here)
-    assert usable_encoders(settings, "h264_nvenc", running=False) == SOFTWARE | {"h264_nvenc"}
-    assert usable_encoders(settings, "hevc_nvenc", running=True) == SOFTWARE
-    assert set(tried) == SOFTWARE | {"h264_nvenc", "hevc_nvenc"}  # no device is opened that nobody asks for
+def test_an_embedded_farm_has_what_its_workers_will_report(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program of the workers is asked: it opens the encoders with their devices, as the workers will."""
+    monkeypatch.setenv("FARM_TESTING", "true")
+    monkeypatch.setenv("FARM_HIDDEN_ENCODERS", "libx265")
+    monkeypatch.setenv("FARM_CPU_RUNTIME", "onnxruntime")
+    settings = load_settings(home=bench.context.settings.home, devices="cpu:2")
+    here = usable(settings, running=False)
+    assert {"libx264", "ffv1"} <= here.encoders <= ALL - {"libx265"}
+    assert here.runtimes == {"onnxruntime-f32"}
+    assert usable(settings, running=True) == here  # no worker has reported yet
     add_worker(bench, "one", "libx264")
-    assert usable_encoders(settings, None, running=True) == {"libx264"}
-    assert usable_encoders(settings, None, running=False) == SOFTWARE  # its rows are of an earlier farm
+    assert usable(settings, running=True).encoders == {"libx264"}
+    assert usable(settings, running=False) == here  # its rows are of an earlier farm
+    with pytest.raises(SettingsError, match="--devices"):
+        usable(load_settings(home=bench.context.settings.home, devices="gpu"), running=False)
+
+
+def test_a_job_has_the_fastest_runtime_unless_told_otherwise() -> None:
+    def runtime(asked: str | None, *offered: str) -> str | None:
+        options = JobOptions(detect=CenterFaceOptions(runtime=asked))
+        return with_runtime(options, Abilities(ALL, frozenset(offered))).detect.runtime
+
+    mixed = ("onnxruntime-f32", "openvino-f32", "openvino-bf16")
+    assert runtime(None, *mixed) == runtime("openvino", *mixed) == "openvino-bf16"
+    assert runtime(None, *mixed, "cuda-f32") == "cuda-f32"
+    assert runtime("openvino-f32", *mixed) == "openvino-f32"
+    assert runtime("onnxruntime", *mixed) == "onnxruntime-f32"
+    assert runtime("cuda-tf32") == "cuda-tf32"  # no worker has reported: it may come
+    with pytest.raises(SettingsError) as refused:
+        runtime("cuda", *mixed)
+    choices = "openvino-bf16, openvino-f32 or onnxruntime-f32"
+    assert (
+        error_text(refused.value)
+        == f'--runtime: no worker can use "cuda"; choose {choices}, or start a worker that can'
+    )
+    with pytest.raises(
+        SettingsError, match="no worker has reported its runtimes yet; start a worker, or choose cuda-tf32"
+    ):
+        runtime(None)
+
+
+def test_each_runtime_has_detections_of_its_own(bench: Bench, source: Path, tmp_path: Path) -> None:
+    made: list[tuple[str, str]] = []
+    for runtime in ("openvino-f32", "onnxruntime-f32", "openvino-f32"):
+        options = JobOptions(detect=CenterFaceOptions(runtime=runtime))
+        output = tmp_path / f"{len(made)}.mkv"
+        job, _ = submitted(bench, prepare(Request(source, output, overwrite=False, options=options), ALL))
+        made.append((bench.chunk(0, "detect", job.id).fingerprint, job.fingerprint))
+    assert made[0] == made[2]
+    assert made[0][0] != made[1][0]
+    assert made[0][1] != made[1][1]
 
 
 def test_what_no_live_worker_has_is_refused(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"submitted\.mkv: redact.encoder h264_nvenc: no worker has this encoder"):
+    with pytest.raises(SettingsError, match=r"submitted\.mkv: redact.encoder: no worker has \"h264_nvenc\"; "):
         prepare(asked(source, tmp_path / "out.mkv", encoder="h264_nvenc"), SOFTWARE)
 
 

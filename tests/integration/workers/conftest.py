@@ -73,7 +73,7 @@ class StubTools:
         def weights(name: str) -> Path:
             raise AssertionError(name)
 
-        return create_detector(options, Device("cpu", 0), threads=1, runtime="onnxruntime", weights=weights)
+        return create_detector(options, Device("cpu", 0), threads=1, weights=weights)
 
 
 @dataclass

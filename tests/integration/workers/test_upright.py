@@ -26,7 +26,7 @@ from workers.stages.detect import run as run_detect
 from workers.stages.orders import Tools
 from workers.stages.redact import run as run_redact
 from workers.vision.detectors.base import Detector, create_detector
-from workers.vision.device import Device, resolve_runtime
+from workers.vision.device import Device, runtimes
 
 ONE = 1 << 16
 #: For each EXIF orientation a, b, c, d of the display matrix, and what makes an upright picture a coded one of it.
@@ -61,10 +61,8 @@ class Eyes:
 
     def detector(self, options: DetectOptions) -> Detector:
         device = Device("cpu", 0)
-        runtime = resolve_runtime("auto", device)
-        return create_detector(
-            options, device, threads=1, runtime=runtime, weights=lambda name: self._weights / f"{name}.onnx"
-        )
+        options = replace(options, runtime=runtimes("auto", device)[0])
+        return create_detector(options, device, threads=1, weights=lambda name: self._weights / f"{name}.onnx")
 
 
 def with_matrix(made: Bench, matrix: Matrix | None) -> Bench:

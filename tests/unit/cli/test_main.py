@@ -89,11 +89,12 @@ def test_all_commands_are_there() -> None:
 def test_an_unknown_option_is_exit_code_2(words: tuple[str, ...]) -> None:
     done = CliRunner().invoke(app, [*words, "--no-such-option"])
     assert done.exit_code == 2
-    assert "No such option: --no-such-option" in done.output
+    assert done.output.startswith("error: --no-such-option: no such option; ")
+    assert len(done.output.splitlines()) == 1
 
 
 def test_an_unknown_option_of_the_real_command(run: Run) -> None:
-    assert "No such option" in run("list", "--nonsense", code=2).stderr
+    assert the_line(run("list", "--nonsense", code=2)).startswith("error: --nonsense: no such option; see `")
 
 
 def test_the_version_is_said(run: Run) -> None:
@@ -171,7 +172,7 @@ def test_the_shells_completion_is_printed(run: Run, shell: str) -> None:
 def test_the_options_of_submit_come_in_groups() -> None:
     lines = CliRunner().invoke(app, ["submit", "--help"], terminal_width=100).output.splitlines()
     groups = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
-    assert groups == ["Arguments:", "Source:", "Faces:", "Encoding:", "Output:", "Running:", "Help:"]
+    assert groups == ["Arguments:", "Output:", "Faces:", "Source:", "Encoding:", "Running:", "Help:"]
     for group, option in (("Source:", "--start"), ("Faces:", "--style"), ("Encoding:", "--scale"), ("Output:", "-o")):
         at = next(n for n, line in enumerate(lines) if line.startswith(f"  {option}"))
         assert [line for line in lines[:at] if line in groups][-1] == group
@@ -184,7 +185,7 @@ def test_a_kind_of_pictures_without_pictures_is_one_line(run: Run) -> None:
 @pytest.mark.parametrize("words", [("--chunk-seconds", "0"), ("--chunk-seconds", "nan"), ("--start", "soon")])
 def test_a_wrong_value_is_one_line_that_names_the_option(run: Run, words: tuple[str, str]) -> None:
     line = the_line(run("submit", "in.mp4", *words, code=2))
-    assert line.startswith(f"error: {words[0]} {words[1].replace('0', '0.0')}: ")
+    assert line.startswith(f'error: {words[0]}: "{words[1]}" is not')
     assert "FARM_" not in line
 
 
@@ -246,9 +247,9 @@ def test_names_of_files_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("asked", "line"),
     [
-        ({"codec": "vp8"}, "--codec vp8: VP8 cannot hold 10 bits a sample here (use --codec "),
-        ({"encoder": "none"}, "--encoder none: not an encoder that can be used (use one of "),
-        ({"scale": 4096}, "--scale 4096: the video is 64 pixels wide already (use a smaller width)"),
+        ({"codec": "vp8"}, '--codec: "vp8": VP8 cannot hold 10 bits a sample here; use --codec '),
+        ({"encoder": "none"}, '--encoder: "none" is not an encoder that can be used; use one of '),
+        ({"scale": 4096}, '--scale: "4096" is not valid: the video is 64 pixels wide already; use a smaller width'),
     ],
 )
 def test_an_error_about_an_option_spells_it_as_the_command_line_does(asked: Any, line: str) -> None:

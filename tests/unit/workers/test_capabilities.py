@@ -5,17 +5,19 @@ import pytest
 from farm.errors import DeviceError, FarmError
 from farm.settings import Settings
 from workers.capabilities import ask, find
+from workers.vision.device import Device
 
 
 def test_another_process_finds_what_this_one_does() -> None:
     found = ask(Settings(cpu_runtime="onnxruntime"), "cpu0")
-    assert found == find("cpu0", "onnxruntime")
+    assert found == find([Device("cpu", 0)], "onnxruntime")
     assert {"libx264", "ffv1"} <= set(found.encoders)
-    assert found.runtime == "onnxruntime"
+    assert found.runtimes == ("onnxruntime-f32",)
 
 
-def test_a_gpu_runs_onnxruntime_whatever_the_cpu_does() -> None:
-    assert find("cuda0", "openvino").runtime == "onnxruntime"
+def test_workers_of_several_kinds_of_devices_are_asked_at_once() -> None:
+    found = find([Device("cuda", 0), Device("cpu", 0), Device("cpu", 1)], "onnxruntime")
+    assert found.runtimes == ("cuda-f32", "onnxruntime-f32")
 
 
 @pytest.mark.parametrize("testing", [True, False])

@@ -52,8 +52,8 @@ def test_a_gpu_asked_for_without_cuda_is_never_the_cpu() -> None:
 
 
 def test_environment_shows_one_gpu_or_none() -> None:
-    assert environment(Device("cuda", 3)) == {"CUDA_VISIBLE_DEVICES": "3"}
-    assert environment(Device("cpu", 3)) == {"CUDA_VISIBLE_DEVICES": ""}
+    assert environment(Device("cuda", 3)) == {"CUDA_VISIBLE_DEVICES": "3", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    assert environment(Device("cpu", 3)) == {"CUDA_VISIBLE_DEVICES": "", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 def test_names() -> None:

@@ -37,21 +37,21 @@ class Detector(Protocol):
         ...
 
 
-#: Arguments: the file with the weights, the detector's own options, the device, threads on a CPU, and the runtime.
-Factory = Callable[[Path | None, DetectOptions, Device, int, str], Detector]
+#: Arguments: the file with the weights, the detector's own options, the device, and threads on a CPU.
+Factory = Callable[[Path | None, DetectOptions, Device, int], Detector]
 
 
 def create_detector(
-    options: DetectOptions, device: Device, *, threads: int, runtime: str, weights: Callable[[str], Path]
+    options: DetectOptions, device: Device, *, threads: int, weights: Callable[[str], Path]
 ) -> Detector:
     """The detector ``options.model`` on ``device``: ``create`` in ``workers.vision.detectors.NAME``.
 
-    ``runtime``: see :func:`workers.vision.device.resolve_runtime`. ``weights`` finds the file of a model's
-    weights. Raises ModelError for unusable weights, DeviceError when the device cannot be used.
+    ``weights`` finds the file of a model's weights. Raises ModelError for unusable weights, DeviceError when the device
+    or ``options.runtime`` cannot be used.
     """
     path = None if options.weights is None else weights(options.weights.name)
     factory = cast("Factory", import_module(f"workers.vision.detectors.{options.model}").create)
-    return factory(path, options, device, threads, runtime)
+    return factory(path, options, device, threads)
 
 
 #: A picture is enlarged at most by this factor. That finds more faces in a small video (480x270: 21 % missed at twice

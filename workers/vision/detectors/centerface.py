@@ -35,13 +35,12 @@ class CenterFace:
     picture does not depend on the others.
     """
 
-    def __init__(self, model: bytes, options: CenterFaceOptions, device: Device, threads: int, runtime: str) -> None:
+    def __init__(self, model: bytes, options: CenterFaceOptions, device: Device, threads: int) -> None:
         self.batch_size = 1 if device.kind == "cpu" else _GPU_BATCH
         self._model = model
         self._options = options
         self._device = device
         self._threads = threads
-        self._runtime = runtime
         self._session: tuple[tuple[int, int], Session, Floats] | None = None
 
     def picture_size(self, width: int, height: int) -> tuple[int, int]:
@@ -73,7 +72,7 @@ class CenterFace:
                 self._model, batch=self.batch_size, width=width, height=height, stride=_STRIDE, outputs=_OUTPUTS
             )
             blob = np.zeros((self.batch_size, 3, height, width), np.float32)
-            session = open_session(model, self._device, self._threads, self._runtime)
+            session = open_session(model, self._device, self._threads, self._options.runtime or "")
             self._session = (width, height), session, blob
         return self._session[1:]
 
@@ -110,10 +109,10 @@ def _detection(row: list[float], across: float, down: float) -> Detection:
     return Detection(Box(x * across, y * down, w * across, h * down).rounded(), round(score, 4))
 
 
-def create(weights: Path, options: CenterFaceOptions, device: Device, threads: int, runtime: str) -> CenterFace:
+def create(weights: Path, options: CenterFaceOptions, device: Device, threads: int) -> CenterFace:
     """CenterFace from the file ``weights``. Raises ModelError when it cannot be read."""
     try:
         model = weights.read_bytes()
     except OSError as e:
         raise ModelError(f"{weights}: {e.strerror}", hint="farm models pull centerface") from e
-    return CenterFace(model, options, device, threads, runtime)
+    return CenterFace(model, options, device, threads)

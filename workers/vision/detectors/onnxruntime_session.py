@@ -11,13 +11,13 @@ from workers.vision.device import Device
 class OnnxRuntimeSession:
     """A model of one input on one device, with no fallback to another."""
 
-    def __init__(self, model: bytes, device: Device, threads: int) -> None:
-        """Load ``model`` (an ONNX file's bytes).
+    def __init__(self, model: bytes, device: Device, threads: int, precision: str) -> None:
+        """Load ``model`` (an ONNX file's bytes). ``precision``: ``f32``, or ``tf32`` on a GPU.
 
-        Raises DeviceError when the device's provider is missing or does not initialise, ModelError when the model
-        cannot be loaded.
+        Raises DeviceError when the device's provider is missing, does not initialise or has another precision,
+        ModelError when the model cannot be loaded.
         """
-        name, settings = _provider(device)
+        name, settings = _provider(device, precision)
         if name not in ort.get_available_providers():
             raise DeviceError(f"this onnxruntime has no {name}", hint="install onnxruntime-gpu, or use --devices cpu:N")
         try:
@@ -27,6 +27,9 @@ class OnnxRuntimeSession:
             raise kind(f"the model cannot be loaded on {device.name}: {e}", hint="farm models verify") from e
         if self._session.get_providers()[0] != name:
             raise DeviceError(f"{name} did not come up for {device.name}", hint="see the CUDA and cuDNN versions")
+        tf32 = self._session.get_provider_options()[name].get("use_tf32", "0")
+        if (tf32 == "1") != (precision == "tf32"):
+            raise DeviceError(f"{name} does not compute in {precision} on {device.name}")
         self._input = self._session.get_inputs()[0].name
 
     def run(self, blob: NDArray[np.float32]) -> list[NDArray[np.float32]]:
@@ -38,11 +41,12 @@ class OnnxRuntimeSession:
         return outputs
 
 
-def _provider(device: Device) -> tuple[str, dict[str, str]]:
+def _provider(device: Device, precision: str) -> tuple[str, dict[str, str]]:
     if device.kind == "cpu":
         return "CPUExecutionProvider", {}
     # CUDA_VISIBLE_DEVICES leaves this process one GPU, number 0; HEURISTIC chooses kernels by shape, not by timing
-    return "CUDAExecutionProvider", {"device_id": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+    tf32 = "1" if precision == "tf32" else "0"
+    return "CUDAExecutionProvider", {"device_id": "0", "cudnn_conv_algo_search": "HEURISTIC", "use_tf32": tf32}
 
 
 def _options(threads: int) -> ort.SessionOptions:

@@ -1,4 +1,4 @@
-"""Sessions: a model loaded on a device by one of two runtimes."""
+"""Sessions: a model loaded on a device by exactly one runtime."""
 
 import logging
 from typing import Protocol
@@ -6,6 +6,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from farm.domain.runtimes import RUNTIMES
+from farm.errors import DeviceError
 from workers.vision.device import Device
 
 log = logging.getLogger(__name__)
@@ -22,14 +24,17 @@ class Session(Protocol):
 def open_session(model: bytes, device: Device, threads: int, runtime: str) -> Session:
     """Load ``model`` (an ONNX file's bytes) on exactly ``device``; ``threads`` are for a CPU.
 
-    ``runtime``: see :func:`workers.vision.device.resolve_runtime`. Raises DeviceError when the device cannot be used,
-    ModelError when the model cannot be loaded.
+    ``runtime``: one of :data:`farm.domain.runtimes.RUNTIMES`. Raises DeviceError when the device cannot be used, or
+    not with this runtime, ModelError when the model cannot be loaded.
     """
+    by, _, precision = runtime.partition("-")
+    if runtime not in RUNTIMES or (by == "cuda") != (device.kind == "cuda"):
+        raise DeviceError(f"{device.name} has no runtime {runtime}")
     log.info("model on %s by %s", device.name, runtime)
-    if runtime == "openvino":
+    if by == "openvino":
         from workers.vision.detectors.openvino_session import OpenVinoSession  # noqa: PLC0415 - an extra
 
-        return OpenVinoSession(model, threads)
+        return OpenVinoSession(model, threads, precision)
     from workers.vision.detectors.onnxruntime_session import OnnxRuntimeSession  # noqa: PLC0415 - only the one in use
 
-    return OnnxRuntimeSession(model, device, threads)
+    return OnnxRuntimeSession(model, device, threads, precision)

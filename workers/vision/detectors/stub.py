@@ -42,6 +42,6 @@ class StubDetector:
         return found
 
 
-def create(_weights: None, options: StubOptions, _device: Device, _threads: int, _runtime: str) -> StubDetector:
+def create(_weights: None, options: StubOptions, _device: Device, _threads: int) -> StubDetector:
     """The stub; it needs no weights and runs on any device."""
     return StubDetector(options.size)

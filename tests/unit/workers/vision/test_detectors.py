@@ -1,7 +1,9 @@
+import importlib
 import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,12 +16,13 @@ from farm.domain.detection import Detection
 from farm.domain.detectors import CenterFaceOptions, StubOptions
 from farm.domain.geometry import Box, intersection_over_union
 from farm.errors import DeviceError, ModelError, SettingsError
+from workers.vision import device
 from workers.vision.detectors.base import create_detector, network_size
 from workers.vision.detectors.centerface import decode, without_doubles
 from workers.vision.detectors.graph import with_fixed_shape
 from workers.vision.detectors.onnxruntime_session import OnnxRuntimeSession
 from workers.vision.detectors.session import open_session
-from workers.vision.device import Device, resolve_runtime
+from workers.vision.device import Device, runtimes
 
 CPU = Device("cpu", 0)
 
@@ -52,7 +55,7 @@ def test_network_size_is_always_usable(width: int, height: int, long_side: int) 
 
 
 def test_the_stub_finds_green_rectangles_in_source_pixels() -> None:
-    detector = create_detector(StubOptions(), CPU, threads=1, runtime="onnxruntime", weights=no_weights)
+    detector = create_detector(StubOptions(), CPU, threads=1, weights=no_weights)
     picture = np.full((64, 128, 3), 90, np.uint8)
     picture[16:32, 32:64] = (0, 255, 0)
     assert detector.detect([picture], (1280, 640)) == [[Detection(Box(320.0, 160.0, 320.0, 160.0), 0.9)]]
@@ -115,10 +118,12 @@ def _need_openvino() -> None:
         pytest.skip("the extra blurfarm[openvino] is not installed")
 
 
-@pytest.fixture(params=["onnxruntime", "openvino"])
+@pytest.fixture(params=["onnxruntime-f32", "openvino-f32", "openvino-bf16"])
 def runtime(request: pytest.FixtureRequest) -> str:
-    if request.param == "openvino":
+    if request.param.startswith("openvino"):
         _need_openvino()
+    if request.param not in runtimes("auto", CPU):
+        pytest.skip(f"this CPU has no {request.param}")
     return str(request.param)
 
 
@@ -145,22 +150,92 @@ def test_a_session_does_not_begin_with_what_is_no_model(runtime: str) -> None:
 
 def test_an_unknown_runtime_is_said() -> None:
     with pytest.raises(SettingsError, match="abacus"):
-        resolve_runtime("abacus", CPU)
+        runtimes("abacus", CPU)
 
 
-@pytest.mark.parametrize("installed", [True, False])
-def test_the_runtime_of_a_device(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: object() if installed else None)
-    assert resolve_runtime("auto", CPU) == ("openvino" if installed else "onnxruntime")
-    assert resolve_runtime("onnxruntime", CPU) == "onnxruntime"
-    assert resolve_runtime("openvino", CPU) == "openvino"
-    assert {resolve_runtime(r, Device("cuda", 0)) for r in ("auto", "openvino", "onnxruntime")} == {"onnxruntime"}
+def test_the_setting_limits_the_runtimes_of_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "_openvino_precisions", lambda: ("bf16", "f32"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: object())
+    assert runtimes("auto", CPU) == ("openvino-bf16", "openvino-f32", "onnxruntime-f32")
+    assert runtimes("openvino", CPU) == ("openvino-bf16", "openvino-f32")
+    assert runtimes("onnxruntime", CPU) == ("onnxruntime-f32",)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert runtimes("auto", CPU) == ("onnxruntime-f32",)
+    with pytest.raises(DeviceError, match="OpenVINO is not installed"):
+        runtimes("openvino", CPU)
+
+
+@pytest.mark.parametrize(
+    ("said", "environment", "found"),
+    [
+        ("8.9", {}, ("cuda-tf32", "cuda-f32")),
+        ("7.5", {}, ("cuda-f32",)),
+        ("9.0", {"NVIDIA_TF32_OVERRIDE": "0"}, ("cuda-f32",)),
+        ("[N/A]", {}, ("cuda-f32",)),
+    ],
+)
+def test_the_runtimes_of_a_gpu_follow_from_what_it_can(
+    said: str, environment: dict[str, str], found: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n[ $1 = --id=3 ] && echo '{said}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert runtimes("onnxruntime", Device("cuda", 3)) == found
+
+
+def test_runtimes_of_another_kind_of_device_are_refused() -> None:
+    for there, runtime in ((CPU, "cuda-f32"), (Device("cuda", 0), "openvino-f32"), (CPU, ""), (CPU, "openvino")):
+        with pytest.raises(DeviceError, match=f"has no runtime {runtime}"):
+            open_session(tiny_model(4), there, 1, runtime)
+
+
+def test_openvino_in_another_precision_than_asked_for_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO takes the precision as a hint: what the compiled model will really run counts."""
+    _need_openvino()
+    core: Any = importlib.import_module("workers.vision.detectors.openvino_session").ov.Core
+    compile_model = core.compile_model
+
+    def otherwise(this: Any, model: Any, on: str, settings: dict[str, Any]) -> Any:
+        return compile_model(this, model, on, {**settings, "INFERENCE_PRECISION_HINT": "f32"})
+
+    monkeypatch.setattr(core, "compile_model", otherwise)
+    model = with_fixed_shape(tiny_model(), batch=1, width=64, height=32, stride=4, outputs=["sum"])
+    open_session(model, CPU, 1, "openvino-f32")
+    with pytest.raises(DeviceError, match=r"OpenVINO computes in .*f32 here, not in bf16"):
+        open_session(model, CPU, 1, "openvino-bf16")
+
+
+@pytest.mark.parametrize(("asked", "used"), [("cuda-tf32", "0"), ("cuda-f32", "1")])
+def test_a_gpu_in_another_precision_than_asked_for_is_an_error(
+    asked: str, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "CUDAExecutionProvider"
+    given: dict[str, str] = {}
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [name])
+
+    class Gpu:
+        def __init__(self, _model: bytes, _options: object, providers: list[tuple[str, dict[str, str]]]) -> None:
+            given.update(providers[0][1])
+
+        def get_providers(self) -> list[str]:
+            return [name]
+
+        def get_provider_options(self) -> dict[str, dict[str, str]]:
+            return {name: {"use_tf32": used}}
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", Gpu)
+    with pytest.raises(DeviceError, match="does not compute in"):
+        open_session(b"", Device("cuda", 0), 1, asked)
+    assert given["use_tf32"] != used
 
 
 def test_a_gpu_is_never_silently_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     with pytest.raises(DeviceError, match="CUDAExecutionProvider"):
-        open_session(tiny_model(4), Device("cuda", 0), 1, "onnxruntime")
+        open_session(tiny_model(4), Device("cuda", 0), 1, "cuda-f32")
 
 
 def test_a_gpu_that_does_not_come_up_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,14 +250,12 @@ def test_a_gpu_that_does_not_come_up_is_an_error(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("onnxruntime.InferenceSession", OnTheCpu)
     with pytest.raises(DeviceError, match="did not come up"):
-        OnnxRuntimeSession(b"", Device("cuda", 0), 1)
+        OnnxRuntimeSession(b"", Device("cuda", 0), 1, "f32")
 
 
 def test_centerface_needs_a_readable_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="absent"):
-        create_detector(
-            CenterFaceOptions(), CPU, threads=1, runtime="onnxruntime", weights=lambda _: tmp_path / "absent.onnx"
-        )
+        create_detector(CenterFaceOptions(), CPU, threads=1, weights=lambda _: tmp_path / "absent.onnx")
 
 
 def test_importing_openvino_tells_nobody() -> None:

@@ -1,0 +1,17 @@
+"""Durations and positions in a video, as people write them."""
+
+import re
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_NUMBER = re.compile(r"(?P<number>\d+(\.\d+)?|\.\d+)\s*(?P<unit>ms|s|m|min|h)?")
+_CLOCK = re.compile(r"((?P<hours>\d+):)?(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]?\d(\.\d+)?)")
+
+
+def seconds_of(text: str) -> float:
+    """A duration, or a position in a video, in seconds. Raises ValueError with a message for the user."""
+    text = text.strip().lower()
+    if match := _NUMBER.fullmatch(text):
+        return float(match["number"]) * _UNITS[match["unit"] or "s"]
+    if match := _CLOCK.fullmatch(text):
+        return int(match["hours"] or 0) * 3600 + int(match["minutes"]) * 60 + float(match["seconds"])
+    raise ValueError(f'"{text}" is not a time; write 90, 5s, 250ms, 2m or 1:02:03.5')

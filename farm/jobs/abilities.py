@@ -1,0 +1,123 @@
+"""What the workers of a farm can do: the encoders and the runtimes that they have."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from sqlalchemy import select
+
+from farm.database.models import Job, Worker
+from farm.domain.option import listed
+from farm.domain.options import JobOptions
+from farm.domain.runtimes import RUNTIMES, fastest
+from farm.domain.stages import JobStatus, Stage, stage_at
+from farm.errors import DeviceError, FarmError, SettingsError
+from farm.jobs.context import Context, open_context
+from farm.media.encoding.encoders import ENCODERS
+from farm.settings import Settings
+
+_SECONDS = 120  # a GPU's driver may take a while to start
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """``encoders``: FFmpeg's names; ``runtimes``: of :data:`farm.domain.runtimes.RUNTIMES`."""
+
+    encoders: frozenset[str]
+    runtimes: frozenset[str]
+
+
+def usable(settings: Settings, *, running: bool) -> Abilities:
+    """What jobs may be given: what live workers have reported.
+
+    If none has: the workers of an embedded farm will run on this machine, which is asked; other workers may have any
+    encoder, and the runtimes of those that reported before. ``running``: whether an embedded farm is.
+    Raises DatabaseError, and DeviceError, SettingsError for devices that this machine does not have.
+    """
+    if running or not settings.embedded:
+        context = open_context(settings)
+        try:
+            alive, earlier = (reported(context, alive=alive) for alive in (True, False))
+        finally:
+            context.database.close()
+        if alive.encoders and alive.runtimes:
+            return alive
+        if not settings.embedded:
+            return Abilities(frozenset(ENCODERS), earlier.runtimes)
+    return of_this_machine(settings)
+
+
+def reported(context: Context, *, alive: bool) -> Abilities:
+    """What the workers that are alive, or those that are not, have reported."""
+    with context.database.read() as session:
+        rows = session.execute(select(Worker.encoders, Worker.runtimes).where(Worker.alive.is_(alive))).all()
+    encoders, runtimes = ([name for row in rows for name in row[part]] for part in (0, 1))
+    return Abilities(frozenset(encoders), frozenset(runtimes))
+
+
+def of_this_machine(settings: Settings) -> Abilities:
+    """What workers of the setting ``devices`` will report here, from the program that the workers ask as well.
+
+    Raises DeviceError, SettingsError.
+    """
+    asked = [sys.executable, "-m", "workers", settings.devices, "--abilities"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=_SECONDS)
+        if done.returncode == 0:
+            found = json.loads(done.stdout)
+            return Abilities(frozenset(found["encoders"]), frozenset(found["runtimes"]))
+        said = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1].removeprefix("error: ")
+    except (OSError, subprocess.TimeoutExpired, ValueError) as e:
+        raise DeviceError(f"the abilities of this machine cannot be determined: {e}") from e
+    kind: type[FarmError] = SettingsError if done.returncode == SettingsError.exit_code else DeviceError
+    raise kind(said)
+
+
+def with_runtime(options: JobOptions, able: Abilities) -> JobOptions:
+    """The options of a job with its runtime fixed: the fastest that workers offer, of those that the user allows.
+
+    Raises SettingsError if no worker offers one.
+    """
+    asked, name = options.detect.runtime, options.detect.options()["runtime"].name
+    offered = [runtime for runtime in RUNTIMES if runtime in able.runtimes]
+    # a runtime in full is taken from the user as long as no worker has reported
+    chosen = fastest(offered or RUNTIMES, asked) if offered or asked in RUNTIMES else None
+    if chosen is not None:
+        return replace(options, detect=replace(options.detect, runtime=chosen))
+    if offered:
+        message = f'{name}: no worker can use "{asked}"; choose {listed(offered)}, or start a worker that can'
+    else:
+        message = f"{name}: no worker has reported its runtimes yet; start a worker, or choose {listed(RUNTIMES)}"
+    raise SettingsError(message, field=name)
+
+
+def needed(job: Job, stage: Stage) -> str:
+    """The encoder or the runtime that a worker must have for a stage of a job; empty if every worker will do."""
+    if stage.needs == "encoder":
+        return job.encoder
+    if stage.needs == "runtime":
+        return str(job.options.get("detect", {}).get("runtime") or "")
+    return ""
+
+
+def able_workers(job: Job, stage: Stage, workers: Iterable[Worker]) -> list[str]:
+    """The names of those workers that can do a stage of a job."""
+    name = needed(job, stage)
+    return [w.name for w in workers if not name or name in w.encoders or name in w.runtimes]
+
+
+def waiting_for(context: Context, job_id: str) -> str | None:
+    """What keeps a job from being worked on, as text for people: a worker that can do its stage. None if nothing."""
+    with context.database.read() as session:
+        job = session.get(Job, job_id)
+        stage = stage_at(JobStatus(job.status)) if job is not None else None
+        if job is None or stage is None or stage.by != "worker":
+            return None
+        workers = list(session.scalars(select(Worker).where(Worker.alive)))
+        if not workers:
+            return "a worker: start one with `farm up` or `farm worker`"
+        if able_workers(job, stage, workers):
+            return None
+        return f"a worker with the {stage.needs} {needed(job, stage)}: no live worker has it"
