@@ -5,6 +5,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,17 @@ def test_an_error_of_the_farm_is_said_once(farm: Farm, videos: list[Path], tmp_p
     said = "4 videos: 1 done, 1 failed, 2 not done; the same command goes on with the rest"
     assert done.stderr.splitlines()[-1] == said
     assert len(farm.json("list")) == 1  # what was under way is finished
+
+
+def test_ctrl_c_names_the_jobs_under_way(farm: Farm, videos: list[Path], tmp_path: Path) -> None:
+    farm.env["FARM_DEVICES"] = "cpu:1"
+    process = farm.spawn("submit", tmp_path / "in")
+    farm.wait_until(lambda: len(farm.json("list")) == 2, "two jobs", process)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert all(job["id"] in said for job in farm.json("list"))
+    assert "3 videos: 3 not done; the same command goes on with the rest" in said
 
 
 def test_one_error_of_many_videos_is_said_once(farm: Farm, videos: list[Path], tmp_path: Path) -> None:
