@@ -1,7 +1,7 @@
 """``python -m workers DEVICES``: what ``farm worker`` and ``farm up`` start.
 
-With ``--list`` it checks the devices, prints their names and starts nothing; with ``--abilities`` it prints what workers
-of them can do, as JSON.
+With ``--list`` it checks the devices, prints their names and starts nothing; with ``--abilities`` it prints what
+workers of them can do, as JSON.
 """
 
 import json

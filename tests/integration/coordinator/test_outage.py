@@ -83,7 +83,7 @@ def test_the_report_of_a_killed_child_waits_for_redis_and_keeps_nobody_waiting(
 ) -> None:
     settings = bench.context.settings.model_copy(update={"heartbeat_seconds": 0.2})
     hello = Hello(
-        worker="w0", incarnation="i", host="h", device="cpu0", pid=1, encoders=(), runtimes=("onnxruntime-cpu-f32",)
+        worker="w0", incarnation="i", host="h", device="cpu0", pid=1, encoders=(), runtimes=("onnxruntime-f32",)
     )
     presence = Presence(settings, hello)
     server.stop()
