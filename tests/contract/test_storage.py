@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from farm.errors import StorageError
-from farm.storage.base import Storage
+from farm.storage.base import Extent, Storage
 from farm.storage.local import LocalStorage
 from tests.memory_store import MemoryStorage
 
@@ -208,6 +208,45 @@ def test_keys_are_sorted_and_only_those_below(store: Storage) -> None:
     assert list(store.keys("a")) == ["a/10", "a/2", "a/b/1"]
 
 
+def test_what_is_discarded_is_gone_at_once_and_its_space_is_freed_later(store: Storage) -> None:
+    for key in ("a/b/1", "a/b/c/2", "a/bc/1", "a/c"):
+        put(store, key, b"123")
+    for prefix in ("a/b", "a/none", "a/c"):  # the last one is a key, with none below it
+        store.discard(prefix)
+    assert list(store.keys("a")) == ["a/bc/1", "a/c"]
+    assert not store.exists("a/b/1")
+    put(store, "a/b/1", b"again")
+    assert store.purge() == Extent(2, 6)
+    assert store.purge() == Extent()
+    assert get(store, "a/b/1") == b"again"
+
+
+def test_an_artefact_that_is_being_written_when_its_group_is_discarded_is_kept(store: Storage) -> None:
+    put(store, "a/b/1")
+    with store.put("a/b/2") as path:
+        path.write_bytes(b"whole")
+        store.discard("a/b")
+        store.purge()
+    assert list(store.keys("a")) == ["a/b/2"]
+    assert get(store, "a/b/2") == b"whole"
+
+
+def test_groups_are_measured(store: Storage) -> None:
+    assert list(store.groups()) == []
+    for key in ("a/b/1", "a/b/c/2", "a/bc/1", "d/e/f"):
+        put(store, key, b"123")
+    groups = {group.prefix: group for group in store.groups()}
+    assert {prefix: group.extent for prefix, group in groups.items()} == {
+        "a/b": Extent(2, 6), "a/bc": Extent(1, 3), "d/e": Extent(1, 3),
+    }  # fmt: skip
+    assert all(-1 < group.age < 60 for group in groups.values())
+
+
+def test_databases_that_use_a_store_are_counted(store: Storage) -> None:
+    assert [store.claim(owner) for owner in ("one", "one", "two", "one")] == [1, 1, 2, 2]
+    assert list(store.groups()) == []
+
+
 class TestLocalFolder:
     """What only a store in a folder can do."""
 
@@ -225,6 +264,46 @@ class TestLocalFolder:
             store.remove_unfinished()
         store.delete("a/b/alive")
         assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["whole"]
+
+    def test_the_age_of_a_group_is_that_of_its_newest_file(self, tmp_path: Path) -> None:
+        store = LocalStorage(tmp_path / "store")
+        put(store, "a/b/c/1")
+        for path in (tmp_path / "store").rglob("*"):
+            os.utime(path, (time.time() - 1000,) * 2)
+        assert [round(group.age, -2) for group in store.groups()] == [1000]
+        put(store, "a/b/2")
+        assert [round(group.age, -2) for group in store.groups()] == [0]
+
+    def test_what_a_writer_left_beside_its_own_file_is_unfinished_too(self, tmp_path: Path) -> None:
+        store = LocalStorage(tmp_path / "store")
+        path = store.put("a/b/out.mp4").__enter__()
+        path.write_bytes(b"1")
+        path.with_name(f".{path.name}.video").write_bytes(b"12")
+        assert store.remove_unfinished(3600) == Extent()
+        for left in path.parent.iterdir():
+            os.utime(left, (time.time() - 3601,) * 2)
+        assert store.remove_unfinished(3600) == Extent(2, 3)
+
+    def test_no_symbolic_link_is_followed(self, tmp_path: Path) -> None:
+        outside = tmp_path / "outside"
+        for name in ("b/file", ".discarded-1/file", ".writing-1-old"):
+            (outside / name).parent.mkdir(parents=True, exist_ok=True)
+            (outside / name).write_bytes(b"mine")
+        os.utime(outside / ".writing-1-old", (0, 0))
+        store = LocalStorage(tmp_path / "store")
+        put(store, "a/b/1")
+        (store.root / "a" / "linked").symlink_to(outside)
+        (store.root / "a" / "b" / "linked").symlink_to(outside)
+        (store.root / "linked").symlink_to(outside)
+        assert [group.prefix for group in store.groups()] == ["a/b"]
+        for prefix in ("linked/b", "a/linked"):
+            with pytest.raises(StorageError, match="behind a symbolic link"):
+                store.discard(prefix)
+        store.discard("a/b")
+        store.purge()
+        store.remove_unfinished()
+        assert len([p for p in outside.rglob("*") if p.is_file()]) == 3
+        assert not store.exists("a/b/1")
 
     def test_a_folder_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"")
