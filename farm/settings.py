@@ -22,8 +22,8 @@ from farm.errors import SettingsError
 
 SETTINGS_FILE = "farm.toml"
 _LONGEST_SOCKET_PATH = 100  # unix(7): 108 bytes, 104 on macOS
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-_NUMBER = re.compile(r"(?P<number>\d+(\.\d+)?|\.\d+)\s*(?P<unit>ms|s|m|min|h)?")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_NUMBER = re.compile(r"(?P<number>\d+(\.\d+)?|\.\d+)\s*(?P<unit>ms|s|m|min|h|d)?")
 _CLOCK = re.compile(r"((?P<hours>\d+):)?(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]?\d(\.\d+)?)")
 
 
@@ -41,10 +41,10 @@ def seconds_of(text: str) -> float:
         return float(match["number"]) * _UNITS[match["unit"] or "s"]
     if match := _CLOCK.fullmatch(text):
         return int(match["hours"] or 0) * 3600 + int(match["minutes"]) * 60 + float(match["seconds"])
-    raise ValueError(f"{text!r} is not a time: write 90, 5s, 250ms, 2m or 1:02:03.5")
+    raise ValueError(f"{text!r} is not a time: write 90, 5s, 250ms, 2m, 7d or 1:02:03.5")
 
 
-#: Seconds, also written as ``5s``, ``250ms``, ``2m`` or ``1:02:03.5``.
+#: Seconds, also written as ``5s``, ``250ms``, ``2m``, ``7d`` or ``1:02:03.5``.
 Seconds = Annotated[float, BeforeValidator(lambda v: seconds_of(v) if isinstance(v, str) else v)]
 AbsolutePath = Annotated[Path, AfterValidator(lambda p: p.expanduser().absolute())]
 
@@ -86,6 +86,12 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = 3
     worker_silence_seconds: float = 30
     queue_seconds: float = 600
+
+    # how long what is left of a job is kept after its end: artefacts in the store, and rows in the database
+    retain_artefacts: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] = 7 * 86400
+    retain_rows: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] = 90 * 86400
+    #: A log that is larger is begun anew; one older part of it is kept.
+    log_megabytes: float = Field(default=10, gt=0)
 
     task_errors: int = 3
     infrastructure_losses: int = 5

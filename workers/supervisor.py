@@ -16,6 +16,7 @@ from workers.vision.device import Device, environment
 
 log = logging.getLogger(__name__)
 _LONGEST_PAUSE = 30.0
+_ROTATE_SECONDS = 60.0
 
 
 class Supervisor:
@@ -39,7 +40,11 @@ class Supervisor:
         parent = os.getppid()
         for device in self._devices:
             self._start(device)
+        rotated = 0.0
         while not self._stop.wait(0.2):
+            if time.monotonic() - rotated > _ROTATE_SECONDS:
+                rotated = time.monotonic()
+                processes.rotate_logs(self._settings.home / "logs", self._settings.log_megabytes)
             if os.getppid() != parent:
                 break  # the process that started this one is gone
             for device, process in list(self._running.items()):

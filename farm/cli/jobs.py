@@ -2,13 +2,17 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from farm.domain.lifecycle import JobEvent
 from farm.settings import load_settings
 
+if TYPE_CHECKING:
+    from farm.jobs.context import Context
+
+_SILENT_SECONDS = 40.0
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or the beginning of it.")]
 OptionalJob = Annotated[str | None, typer.Argument(metavar="[JOB]", help="One job; without it: the whole farm.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print facts as JSON.")]
@@ -35,18 +39,38 @@ def _add_control(app: typer.Typer, event: JobEvent, text: str) -> None:
         from farm.jobs.context import open_context
         from farm.jobs.control import control
 
-        found, now = control(open_context(load_settings()), job, event)
+        context = open_context(load_settings())
+        found, now = control(context, job, event)
         if as_json:
             display.print_json({"id": found, "status": now.value})
         else:
             display.output.print(f"job {found}: {now.value}")
+        if event in (JobEvent.RETRY, JobEvent.RESUME) and (waits := _waits(context)):
+            display.errors.print(waits, soft_wrap=True)
+
+
+def _waits(context: "Context") -> str | None:
+    """Why a job that may go on does not, if nobody is there to see to it."""
+    from farm.jobs.queries import coordinator_silence
+    from farm.local.farm import is_running
+
+    if context.settings.embedded:
+        return None if is_running(context.settings) else "no farm is running here: the job begins with `farm up`"
+    silence = coordinator_silence(context)
+    if silence is not None and silence < _SILENT_SECONDS:
+        return None
+    since = "" if silence is None else f" for {silence:.0f} s"
+    return f"no coordinator has reported{since}: the job begins when one runs: `farm coordinator`"
 
 
 def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
-    """Show one job in full, or the farm: workers and unfinished jobs."""
+    """Show one job in full, or the farm: workers, unfinished jobs and the size of the store."""
+    from rich.filesize import decimal
+
     from farm.cli import display
     from farm.jobs import queries
     from farm.jobs.context import open_context
+    from farm.jobs.retention import stored
     from farm.local.farm import is_running
 
     settings = load_settings()
@@ -54,7 +78,7 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
     if job is not None:
         facts, events = queries.job_facts(context, job), queries.job_events(context, job)
         if as_json:
-            rows = [{"at": at, "text": text} for at, text in events]
+            rows = [{"at": queries.iso_time(at), "text": text} for at, text in events]
             display.print_json({**facts.row(), "events": rows})
             return
         display.output.print(display.jobs_table([facts]))
@@ -64,15 +88,20 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
         return
     workers, jobs = queries.list_workers(context), [j for j in queries.list_jobs(context) if not j.over]
     running = is_running(settings) if settings.embedded else None
+    held, counts = stored(context), queries.count_jobs(context)
     if as_json:
-        rows = [asdict(w) for w in workers]
-        display.print_json({"running": running, "workers": rows, "jobs": [j.row() for j in jobs]})
+        rows = [w.row() for w in workers]
+        listed = {"running": running, "workers": rows, "jobs": [j.row() for j in jobs]}
+        display.print_json({**listed, "job_counts": counts, "store": asdict(held)})
         return
     if settings.embedded:
         display.output.print("the farm is running" if running else "no farm is running here: `farm up`")
     for worker in workers:
         display.output.print(f"worker {worker.name}: {'alive' if worker.alive else 'gone'}, pid {worker.pid}")
     display.output.print(display.jobs_table(jobs) if jobs else "no unfinished jobs")
+    if counts:
+        text = ", ".join(f"{count} {status}" for status, count in counts.items())
+        display.output.print(f"store: {decimal(held.size)} in {held.files} files; jobs: {text}", soft_wrap=True)
 
 
 def list_all(as_json: JsonOption = False) -> None:

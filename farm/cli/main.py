@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from farm import __version__
-from farm.cli import demo, jobs, models, service, submit, verify
+from farm.cli import clean, demo, jobs, models, service, submit, verify
 from farm.cli.submit_options import error_text
 from farm.errors import FarmError
 from farm.settings import default_home
@@ -30,6 +30,7 @@ submit.register(app)
 jobs.register(app)
 service.register(app)
 demo.register(app)
+clean.register(app)
 verify.register(app)
 app.add_typer(models.app, name="models")
 

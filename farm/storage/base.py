@@ -32,6 +32,9 @@ class Extent:
         return Extent(self.files + other.files, self.size + other.size)
 
 
+NOTHING = Extent()
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """All artefacts whose keys begin with the same two parts. ``age``: seconds since the last one was written."""
@@ -94,8 +97,11 @@ class Storage(Protocol):
         """Free the space of all that was discarded, by whichever process. Returns how much that was."""
         ...
 
-    def remove_unfinished(self, seconds: float = 60) -> Extent:
-        """Remove what killed writers left behind: unfinished artefacts not modified for ``seconds``."""
+    def remove_unfinished(self, seconds: float = 60, *, dry_run: bool = False) -> Extent:
+        """Remove what killed writers left behind: unfinished artefacts not modified for ``seconds``.
+
+        Returns how much that was. ``dry_run``: only measure.
+        """
         ...
 
     def claim(self, owner: str) -> int:

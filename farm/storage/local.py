@@ -13,7 +13,7 @@ from pathlib import Path
 from farm.digests import file_digest
 from farm.errors import StorageError
 from farm.messages import Artefact
-from farm.storage.base import Extent, Group, absent, check_key, storage_error
+from farm.storage.base import NOTHING, Extent, Group, absent, check_key, storage_error
 
 _TEMPORARY = ".writing-"
 _DISCARDED = ".discarded-"
@@ -124,7 +124,7 @@ class LocalStorage:
 
     def purge(self) -> Extent:
         """See :meth:`farm.storage.base.Storage.purge`."""
-        freed = Extent()
+        freed = NOTHING
         for above in _folders(self.root):
             for path in _folders(above, _DISCARDED):
                 freed += _measured(path)[0]
@@ -135,15 +135,16 @@ class LocalStorage:
                     raise storage_error(e, path, "delete") from e
         return freed
 
-    def remove_unfinished(self, seconds: float = 60) -> Extent:
+    def remove_unfinished(self, seconds: float = 60, *, dry_run: bool = False) -> Extent:
         """See :meth:`farm.storage.base.Storage.remove_unfinished`."""
-        freed, before = Extent(), self._now() - seconds  # a submitter may be writing its plan now
+        freed, before = NOTHING, self._now() - seconds  # a submitter may be writing its plan now
         for folder in (self.root, *_folders(self.root)):
             for path in folder.glob(f"*{_TEMPORARY}*"):
                 with contextlib.suppress(OSError):  # its writer has just ended, or it is not a file
                     found = path.lstat()
                     if found.st_mtime < before:
-                        path.unlink()
+                        if not dry_run:
+                            path.unlink()
                         freed += Extent(1, found.st_size)
         return freed
 
@@ -177,7 +178,7 @@ def _link(temporary: Path, final: Path) -> None:
 
 
 def _folders(path: Path, prefix: str = "") -> Iterator[Path]:
-    """The folders in a folder that are no symbolic links and whose names begin with ``prefix``: by default, all keys."""
+    """The folders in a folder, without links: those whose names begin with ``prefix``, else all that are not hidden."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
         for entry in entries:
             named = entry.name.startswith(prefix) if prefix else not entry.name.startswith(".")
@@ -187,7 +188,7 @@ def _folders(path: Path, prefix: str = "") -> Iterator[Path]:
 
 def _measured(folder: Path) -> tuple[Extent, float]:
     """What a folder holds, and when something in it was last written, deleted or renamed."""
-    extent, modified = Extent(), 0.0
+    extent, modified = NOTHING, 0.0
     for name, _, files in os.walk(folder):
         modified = max(modified, _modified(name))
         for file in files:
