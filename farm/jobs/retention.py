@@ -72,9 +72,6 @@ def clean(
             f"the store {context.settings.store_root} is used by {users} databases: nothing was deleted",
             hint="give each farm a store of its own; the line of a database that is gone may be removed from .owners",
         )
-    jobs = _old_jobs(context, now - context.settings.retain_rows)
-    if not dry_run:
-        jobs = _forget(context, jobs, now - context.settings.retain_rows)
     keep = or_(Job.status.not_in(_OVER), Job.finished_at.is_(None), Job.finished_at >= now - older_than)
     plan_kept = or_(keep, Job.status != JobStatus.DONE)
     groups = (group for group in context.store.groups() if _OURS.fullmatch(group.prefix))
@@ -97,6 +94,9 @@ def clean(
     seconds = max(older_than, _UNFINISHED_SECONDS)
     downloads = ModelStore(context.settings).remove_unfinished(seconds, dry_run=dry_run)
     unfinished = context.store.remove_unfinished(seconds, dry_run=dry_run) + Extent(len(downloads), sum(downloads))
+    jobs = _old_jobs(context, now - context.settings.retain_rows)
+    if not dry_run:  # last: the artefacts of a job that is not listed are kept for longer
+        jobs = _forget(context, jobs, now - context.settings.retain_rows)
     return Cleaned(artefacts, orphans, unfinished, len(jobs))
 
 
