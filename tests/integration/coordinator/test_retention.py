@@ -7,7 +7,8 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from farm.domain.manifest import Manifest, load_manifest
 from farm.domain.stages import JobStatus
 from farm.errors import FarmError, IllegalTransition, StorageError
 from farm.jobs import retention
+from farm.jobs import submit as submitting
 from farm.jobs.context import Context
 from farm.jobs.control import control
 from farm.jobs.placing import prepare
@@ -38,7 +40,7 @@ from farm.processes import rotate_logs, start, stop
 from farm.settings import Settings, load_settings
 from farm.storage.base import Extent, Storage
 from farm.storage.local import LocalStorage
-from tests.integration.coordinator.conftest import Bench, wait_until
+from tests.integration.coordinator.conftest import Bench, Clock, wait_until
 from tests.integration.coordinator.test_control import at_compose, finish
 from tests.integration.coordinator.test_stages import step, write_output
 from tests.integration.coordinator.test_submit import ALL, asked
@@ -393,18 +395,90 @@ def test_cleaning_while_jobs_are_submitted_and_run_takes_nothing_that_they_need(
     before = source.read_bytes()
     (tmp_path / "out").mkdir()
     crowd = Crowd(shared, source, tmp_path / "out")
-    crowd.run(submitters=3, jobs=6)
+    crowd.run(submitters=3, jobs=3)
     context = crowd.context()
     with context.database.read() as session:
         lost = [(a.chunk.stage, a.reason) for a in session.query(Attempt).filter(Attempt.cause.is_not(None))]
     assert lost == []
-    assert len(crowd.submitted) == len(list((tmp_path / "out").iterdir())) == 18
+    assert len(crowd.submitted) == len(list((tmp_path / "out").iterdir())) == 9
     assert source.read_bytes() == before
     assert crowd.cleaned > 5
     clean(context, 0)
     assert list(context.store.groups()) == []
     for database in crowd.databases:
         database.close()
+
+
+def test_a_plan_that_is_deleted_before_its_job_is_stored_is_stored_again(
+    bench: Bench, render: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_FRESH_SECONDS", -1)
+    source = render("submitted.mkv", *with_sound(), "-map", "1", "-map", "0", *X264)
+    stored, plans = submitting._store_plan, list[list[str]]()
+
+    def and_clean(store: Storage, plan: str, *rest: object) -> None:
+        stored(store, plan, *rest)  # type: ignore[arg-type]  # what the caller gave
+        plans.append(list(store.keys("plans")))
+        if len(plans) < 3:
+            clean(bench.context, 0)
+            assert list(store.keys("plans")) == []
+
+    monkeypatch.setattr(submitting, "_store_plan", and_clean)
+    job = submit(bench.context, prepare(asked(source, tmp_path / "out.mkv"), ALL), "1" * 64, 4).job
+    assert plans == [plans[0]] * 3
+    assert list(bench.context.store.keys("plans")) == plans[0]
+    assert bench.job(job).status == "detecting"
+
+
+class TestBothDatabases:
+    """The moment between the look at the database and the deletion."""
+
+    @pytest.fixture
+    def bench(self, shared: Settings) -> Iterator[Bench]:
+        clock, database = Clock(), Database(shared.sql_url)
+        yield Bench(Context(shared, database, LocalStorage(shared.store_root), clock), clock)
+        database.close()
+
+    @pytest.mark.parametrize("first", ["clean", "retry"])
+    def test_a_retry_either_keeps_what_it_needs_or_finds_it_gone(
+        self, bench: Bench, add_job: AddJob, monkeypatch: pytest.MonkeyPatch, first: str
+    ) -> None:
+        at_compose(bench, add_job)
+        control(bench.context, "job", JobEvent.CANCEL)
+        bench.clock.pass_(8 * DAY)
+        before = groups(bench)
+        other = Context(bench.context.settings, Database(bench.context.settings.sql_url), bench.context.store)
+        other = replace(other, clock=bench.clock)
+        pool, second = ThreadPoolExecutor(1), list[Future[object]]()
+
+        def meanwhile(work: Callable[[], object]) -> None:
+            """Begin ``work`` once, and give it the time to get as far as it can."""
+            if not second:
+                second.append(pool.submit(work))
+                wait(second, timeout=1)
+
+        if first == "clean":
+            discard = LocalStorage.discard
+
+            def late_discard(store: LocalStorage, prefix: str) -> None:
+                meanwhile(lambda: control(other, "job", JobEvent.RETRY))
+                discard(store, prefix)
+
+            monkeypatch.setattr(LocalStorage, "discard", late_discard)
+            clean(bench.context, 7 * DAY)
+        else:
+
+            def late_check(*_: object) -> None:  # after retry has looked at the store
+                meanwhile(lambda: clean(other, 7 * DAY))
+
+            monkeypatch.setattr("farm.jobs.retrying.check_source", late_check)
+            control(bench.context, "job", JobEvent.RETRY)
+        second[0].result(30)
+        pool.shutdown()
+        other.database.close()
+        assert (bench.job().status, groups(bench)) == (
+            ("detecting", ["plans"]) if first == "clean" else ("composing", before)
+        )
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
