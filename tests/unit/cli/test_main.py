@@ -103,7 +103,8 @@ def test_the_version_is_said(run: Run) -> None:
 
 def test_status_of_an_empty_farm(run: Run) -> None:
     assert run("status").stdout == "no farm is running here: `farm up`\nno unfinished jobs\n"
-    assert json.loads(run("status", "--json").stdout) == {"running": False, "workers": [], "jobs": []}
+    empty = {"job_counts": {}, "store": {"files": 0, "size": 0}}
+    assert json.loads(run("status", "--json").stdout) == {"running": False, "workers": [], "jobs": [], **empty}
 
 
 def test_list_of_an_empty_farm(run: Run) -> None:
