@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import av.codec
+from rich.filesize import decimal
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,6 +20,8 @@ from farm.executables import redis_server
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.models.store import ModelStore
 from farm.settings import Settings
+from farm.storage.base import NOTHING
+from farm.storage.opening import open_storage
 
 #: All distributions that provide a package called ``cv2``: each overwrites the others.
 CV2_DISTRIBUTIONS = (
@@ -30,6 +33,7 @@ CV2_DISTRIBUTIONS = (
 WANTED_CV2 = "opencv-contrib-python-headless"
 _ENCODERS = ("libx264", "libx265")
 _ENOUGH_DISK = 5 << 30
+_NEARLY_FULL = 0.05  # share of the disk that is free
 _PATIENCE = 20  # seconds for a program to print its version
 
 
@@ -126,13 +130,19 @@ def check_home(settings: Settings) -> Check:
 
 
 def check_disk(settings: Settings) -> Check:
-    """Check the free space for detections and segments."""
-    place = _nearest(settings.store_root)
-    free = shutil.disk_usage(place).free
-    found = f"{free / (1 << 30):.1f} GiB free for {settings.store_root}"
-    if free < _ENOUGH_DISK:
-        advice = "free some space, or set FARM_STORE_DIR to a larger disk: a job needs about its output's size twice"
-        return Check("disk", ok=False, found=found, advice=advice)
+    """Check the free space for detections and segments, and measure the store."""
+    disk = shutil.disk_usage(_nearest(settings.store_root))
+    try:
+        groups = [group.extent for group in open_storage(settings).groups()]
+    except FarmError as e:
+        return Check("disk", ok=False, found=e.message, advice=e.hint or "")
+    held = sum(groups, NOTHING)
+    found = f"{disk.free / (1 << 30):.1f} GiB free for {settings.store_root}, which holds {decimal(held.size)}"
+    advice = "free some space (`farm clean` deletes what ended jobs left), or set FARM_STORE_DIR to a larger disk"
+    if disk.free < _ENOUGH_DISK:
+        return Check("disk", ok=False, found=found, advice=f"{advice}: a job needs about its output's size twice")
+    if disk.free < disk.total * _NEARLY_FULL:
+        return Check("disk", ok=None, found=f"nearly full: {found}", advice=advice)
     return Check("disk", ok=True, found=found)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import fcntl
 import logging
 import os
 import signal
@@ -118,6 +119,25 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
         process.wait(_KILLED_SECONDS)
     if process.stdin is not None:
         process.stdin.close()
+
+
+def rotate_logs(folder: Path, megabytes: float) -> None:
+    """Begin each log in ``folder`` anew that is larger than ``megabytes``; its end is kept as ``NAME.log.1``.
+
+    The writers go on: they have opened their logs for appending. What one writes in the meantime may be lost.
+    """
+    limit = int(megabytes * 1_000_000)
+    for log in folder.glob("*.log"):
+        if log.is_symlink() or not log.is_file():
+            continue
+        with contextlib.suppress(OSError), log.open("r+b") as file:  # a log is not worth an error
+            fcntl.flock(file, fcntl.LOCK_EX)  # several processes rotate the logs of one home
+            size = file.seek(0, os.SEEK_END)
+            if size > limit:
+                file.seek(size - limit)
+                with contextlib.suppress(OSError):  # the disk is full: then the log's space is needed
+                    log.with_name(f"{log.name}.1").write_bytes(file.read())
+                file.truncate(0)
 
 
 def tail(log: Path, lines: int = 5) -> str:

@@ -31,7 +31,7 @@ def default_home() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "blurfarm"
 
 
-#: Seconds, also written as ``5s``, ``250ms``, ``2m`` or ``1:02:03.5``.
+#: Seconds, also written as ``5s``, ``250ms``, ``2m``, ``7d`` or ``1:02:03.5``.
 Seconds = Annotated[float, BeforeValidator(lambda v: seconds_of(v) if isinstance(v, str) else v)]
 AbsolutePath = Annotated[Path, AfterValidator(lambda p: p.expanduser().absolute())]
 
@@ -73,6 +73,12 @@ class Settings(BaseSettings):
     heartbeat_seconds: float = 3
     worker_silence_seconds: float = 30
     queue_seconds: float = 600
+
+    # how long what is left of a job is kept after its end: artefacts in the store, and rows in the database
+    retain_artefacts: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] = 7 * 86400
+    retain_rows: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] = 90 * 86400
+    #: A log that is larger is begun anew; one older part of it is kept.
+    log_megabytes: float = Field(default=10, gt=0)
 
     task_errors: int = 3
     infrastructure_losses: int = 5

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from farm.messages import Artefact
-from farm.storage.base import absent, check_key, storage_error
+from farm.storage.base import Extent, Group, absent, check_key, storage_error
 
 
 class MemoryStorage:
@@ -19,6 +19,8 @@ class MemoryStorage:
     def __init__(self, scratch: Path) -> None:
         self.content: dict[str, bytes] = {}
         self._scratch = scratch
+        self._discarded: list[bytes] = []
+        self._owners: set[str] = set()
 
     @contextmanager
     def put(self, key: str) -> Iterator[Path]:
@@ -66,5 +68,26 @@ class MemoryStorage:
         below = f"{check_key(prefix)}/"
         yield from sorted(key for key in self.content if key.startswith(below))
 
-    def remove_unfinished(self) -> None:
+    def groups(self) -> Iterator[Group]:
+        """See :meth:`farm.storage.base.Storage.groups`."""
+        for prefix in sorted({"/".join(key.split("/")[:2]) for key in self.content if key.count("/") > 1}):
+            sizes = [len(self.content[key]) for key in self.keys(prefix)]
+            yield Group(prefix, Extent(len(sizes), sum(sizes)), 0.0)
+
+    def discard(self, prefix: str) -> None:
+        """See :meth:`farm.storage.base.Storage.discard`."""
+        self._discarded += [self.content.pop(key) for key in list(self.keys(prefix))]
+
+    def purge(self) -> Extent:
+        """See :meth:`farm.storage.base.Storage.purge`."""
+        freed, self._discarded = self._discarded, []
+        return Extent(len(freed), sum(map(len, freed)))
+
+    def remove_unfinished(self, seconds: float = 60, *, dry_run: bool = False) -> Extent:
         """A no-op: a killed process takes its store with it."""
+        return Extent()
+
+    def claim(self, owner: str) -> int:
+        """See :meth:`farm.storage.base.Storage.claim`."""
+        self._owners.add(owner)
+        return len(self._owners)

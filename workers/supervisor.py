@@ -4,11 +4,13 @@ import logging
 import time
 from math import inf
 
+from farm.processes import rotate_logs
 from farm.settings import Settings
 from farm.supervision import Stops, Supervisor, worker
 from workers.vision.device import Device
 
 log = logging.getLogger(__name__)
+_ROTATE_SECONDS = 60.0
 
 
 def run(settings: Settings, devices: list[Device]) -> int:
@@ -16,7 +18,7 @@ def run(settings: Settings, devices: list[Device]) -> int:
 
     Raises DeviceError when no worker can use its device.
     """
-    stops, supervisor = Stops(), Supervisor(log.warning)
+    stops, supervisor, rotated = Stops(), Supervisor(log.warning), 0.0
     for device in devices:
         supervisor.add(worker(settings, device.name))
         log.info("worker %s is started", device.name)
@@ -24,6 +26,9 @@ def run(settings: Settings, devices: list[Device]) -> int:
         while not stops.asked:
             time.sleep(0.2)
             supervisor.watch()
+            if time.monotonic() - rotated > _ROTATE_SECONDS:
+                rotated = time.monotonic()
+                rotate_logs(settings.home / "logs", settings.log_megabytes)
     finally:
         # a worker finishes its chunk before it stops; whoever stops this process decides how long that may take
         supervisor.stop({"workers"}, inf, lambda: stops.hurry)

@@ -196,9 +196,9 @@ def summary(facts: JobFacts, seconds: float) -> str:
 def check_done(facts: JobFacts) -> None:
     """Raises JobFailed unless the job is done."""
     if facts.status == "failed":
-        raise JobFailed(
-            f"job {facts.id} failed: {facts.reason}", hint=f"no output was published; farm retry {facts.id}"
-        )
+        # then the reason says what to do
+        what = "a retry would fail again" if facts.permanent else f"try again: farm retry {facts.id}"
+        raise JobFailed(f"job {facts.id} failed: {facts.reason}", hint=f"no output was published; {what}")
     if facts.status != "done":
         raise JobFailed(f"job {facts.id} was {facts.status}", hint=f"go on with: farm retry {facts.id}")
 

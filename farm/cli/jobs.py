@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from farm.domain.lifecycle import JobEvent
 from farm.domain.printable import shown
 from farm.domain.stages import JobStatus
 from farm.settings import load_settings
+
+if TYPE_CHECKING:
+    from farm.jobs.context import Context
 
 JobArgument = Annotated[
     str, typer.Argument(metavar="JOB", autocompletion=job_ids, help="Id of the job, or its first characters.")
@@ -45,18 +48,33 @@ def _add_control(app: typer.Typer, event: JobEvent, text: str) -> None:
         from farm.jobs.context import open_context
         from farm.jobs.control import control
 
-        found, now = control(open_context(load_settings()), job, event)
+        context = open_context(load_settings())
+        found, now = control(context, job, event)
         if as_json:
             display.print_json({"id": found, "status": now.value})
         else:
             display.output.print(f"job {found}: {now.value}")
+        if event in (JobEvent.RETRY, JobEvent.RESUME) and (waits := _waits(context)):
+            display.errors.print(waits, soft_wrap=True)
+
+
+def _waits(context: "Context") -> str | None:
+    """Why a job that may go on does not, if a part of the farm is missing."""
+    from farm.local.farm import is_running, missing_part
+
+    if context.settings.embedded and not is_running(context.settings):
+        return "no farm is running here: the job begins with `farm up`"
+    return missing_part(context)
 
 
 def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
-    """Show the workers and the unfinished jobs, or one job in detail."""
+    """Show the workers, the unfinished jobs and the size of the store, or one job in detail."""
+    from rich.filesize import decimal
+
     from farm.cli import display, tables
     from farm.jobs import queries
     from farm.jobs.context import open_context
+    from farm.jobs.retention import stored
     from farm.local.farm import is_running, missing_part, running_farm
 
     settings = load_settings()
@@ -64,7 +82,7 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
     if job is not None:
         facts, events = queries.job_facts(context, job), queries.job_events(context, job)
         if as_json:
-            rows = [{"at": at, "text": text} for at, text in events]
+            rows = [{"at": queries.iso_time(at), "text": text} for at, text in events]
             display.print_json({**facts.row(), "events": rows})
             return
         for line in tables.job_details(facts):
@@ -75,11 +93,12 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
     unfinished = [s for s in JobStatus if not s.over]
     workers, jobs = queries.list_workers(context), queries.list_jobs(context, unfinished)
     running = is_running(settings) if settings.embedded else None
+    held, counts = stored(context), queries.count_jobs(context)
     if as_json:
-        rows = [asdict(w) for w in workers]
         coordinated = running is not False and queries.coordinator_silence(context) == 0
-        farm = {"running": running, "coordinator": coordinated}
-        display.print_json({**farm, "workers": rows, "jobs": [j.row() for j in jobs]})
+        listed = {"running": running, "coordinator": coordinated, "workers": [w.row() for w in workers]}
+        counted = {"job_counts": counts, "store": asdict(held)}
+        display.print_json({**listed, "jobs": [j.row() for j in jobs], **counted})
         return
     if settings.embedded:
         display.output.print("the farm is running" if running else "no farm is running here: `farm up`")
@@ -93,6 +112,9 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
         display.print_lines(partial(tables.job_lines, jobs))
     else:
         display.output.print("no unfinished jobs")
+    if counts:
+        text = ", ".join(f"{count} {status}" for status, count in counts.items())
+        display.output.print(f"store: {decimal(held.size)} in {held.files} files; jobs: {text}", soft_wrap=True)
 
 
 def list_all(

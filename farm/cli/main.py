@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from farm import __version__
-from farm.cli import demo, jobs, models, service, submit, up, verify
+from farm.cli import clean, demo, jobs, models, service, submit, up, verify
 from farm.cli.commands import in_one_style
 from farm.cli.defects import DEFECT, defect_line
 from farm.cli.submit_options import error_text
@@ -32,6 +32,7 @@ jobs.register(app)
 up.register(app)
 service.register(app)
 demo.register(app)
+clean.register(app)
 verify.register(app)
 app.add_typer(models.app, name="models")
 in_one_style(app)

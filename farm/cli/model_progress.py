@@ -28,6 +28,7 @@ def model_digest(settings: Settings, detector: DetectOptions, *, quiet: bool) ->
 def ensure_model(settings: Settings, name: str, *, quiet: bool, pull: bool = False) -> Path:
     """The weights' file, fetched if there is none. ``pull``: also replace a damaged one. Raises ModelError."""
     store = ModelStore(settings)
+    store.named(name)
     if not pull and (path := store.locate(name)):
         return path
     with Progress(

@@ -38,24 +38,33 @@ def list_models(as_json: JsonOption = False) -> None:
 
 
 @app.command("pull")
-def pull(names: NameArgument = None) -> None:
+def pull(names: NameArgument = None, as_json: JsonOption = False) -> None:
     """Download weights, so that no network is needed later."""
-    from farm.cli.display import output
+    from farm.cli import display
     from farm.cli.model_progress import ensure_model
     from farm.models.store import ModelStore
 
     settings = load_settings()
-    for name in names or ModelStore(settings).models:
-        output.print(f"{name}: {ensure_model(settings, name, quiet=False, pull=True)}", soft_wrap=True)
+    store = ModelStore(settings)
+    wanted = [store.named(name) for name in names or store.models]  # nothing is fetched if a name is wrong
+    for model in wanted:
+        path = ensure_model(settings, model.name, quiet=as_json, pull=True)
+        if as_json:
+            display.print_json({"name": model.name, "path": str(path), "sha256": model.sha256})
+        else:
+            display.output.print(f"{model.name}: {path}", soft_wrap=True)
 
 
 @app.command("verify")
-def verify(names: NameArgument = None) -> None:
+def verify(names: NameArgument = None, as_json: JsonOption = False) -> None:
     """Check the weights on this machine against their SHA-256."""
-    from farm.cli.display import output
+    from farm.cli import display
     from farm.models.store import ModelStore
 
     store = ModelStore(load_settings())
-    for name in names or store.models:
-        store.verify(name)
-        output.print(f"{name}: {store.models[name].sha256}, as expected", soft_wrap=True)
+    for model in [store.named(name) for name in names or store.models]:
+        path = store.verify(model.name)
+        if as_json:
+            display.print_json({"name": model.name, "path": str(path), "sha256": model.sha256})
+        else:
+            display.output.print(f"{model.name}: {model.sha256}, as expected", soft_wrap=True)

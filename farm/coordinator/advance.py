@@ -8,16 +8,17 @@ from importlib import import_module
 
 from sqlalchemy import or_, select
 
-from farm.coordinator.publishing import publish_output, remove_intermediates
+from farm.coordinator.publishing import publish_output
 from farm.database.models import Job
 from farm.database.statuses import add_note, locked_job, move_chunk, move_job, record_event
 from farm.domain.lifecycle import ChunkEvent, JobEvent
 from farm.domain.manifest import Manifest, load_manifest
 from farm.domain.stages import STAGES, WORKER_STAGES, JobStatus, Stage, next_stage, stage_at
-from farm.errors import DatabaseError, FarmError
+from farm.errors import DatabaseError, FarmError, StorageError
 from farm.jobs.beginning import begin_stage, stage_artefacts, stage_rows
 from farm.jobs.context import Context
 from farm.jobs.ending import fail_job
+from farm.jobs.retention import discard_intermediates
 from farm.messages import Artefact
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ def advance(context: Context, job_id: str) -> None:
         log.error("job %s: %s", job_id, e, exc_info=not isinstance(e, FarmError | OSError))
         with context.database.write() as session:
             job = locked_job(session, job_id)
-            fail_job(session, job, context.clock(), f"{job.status}: {e}")
+            permanent = isinstance(e, FarmError) and e.permanent
+            fail_job(session, job, context.clock(), f"{job.status}: {e}", permanent=permanent)
 
 
 def _step(context: Context, job_id: str) -> bool:
@@ -105,7 +107,10 @@ def _publish(context: Context, job: Job, stage: Stage) -> bool:
             return False  # paused or cancelled meanwhile: what it needs to go on stays in the store
         move_job(session, fresh, JobEvent.STAGE_DONE, context.clock())
     if not context.settings.keep_segments:
-        remove_intermediates(context, job.id)
+        try:
+            discard_intermediates(context, job.id)
+        except StorageError as e:
+            log.warning("job %s: its segments stay in the store until it is cleaned: %s", job.id, e)
     return False
 
 

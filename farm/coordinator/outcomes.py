@@ -129,7 +129,7 @@ def fail_attempt(
         move_chunk(session, chunk, event, not_before=now + _PAUSE)
         return
     move_chunk(session, chunk, event)
-    fail_job(session, chunk.job, now, f"{where}: {reason}")
+    fail_job(session, chunk.job, now, f"{where}: {reason}", permanent=permanent)
 
 
 def lose_worker(session: Session, context: Context, worker: Worker, now: float, why: str) -> None:

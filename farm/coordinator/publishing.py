@@ -1,26 +1,19 @@
-"""The last step: a verified output gets its final name in one atomic step, and its intermediates are removed."""
+"""The last step: a verified output gets its final name in one atomic step."""
 
 import contextlib
 import errno
-import logging
 import os
 import secrets
 import shutil
 import zipfile
 from pathlib import Path
 
-from sqlalchemy import select
-
-from farm.database.models import Chunk, Job
+from farm.database.models import Job
 from farm.digests import file_digest
-from farm.domain.artefacts import PICTURE_ARCHIVE, artefact_folder
-from farm.domain.stages import STAGES, JobStatus
-from farm.errors import OutputError, StorageError, VerificationError
-from farm.jobs.context import Context
+from farm.domain.artefacts import PICTURE_ARCHIVE
+from farm.errors import OutputError, VerificationError
 from farm.messages import Artefact
 from farm.storage.base import Storage, storage_error
-
-log = logging.getLogger(__name__)
 
 
 def publish_output(store: Storage, job: Job, output: Artefact) -> None:
@@ -106,21 +99,3 @@ def _holds(folder: Path, archive: zipfile.ZipFile) -> bool:
     """Whether a folder holds exactly what is in an archive, by names and sizes."""
     there = {path.name: path.stat().st_size for path in folder.iterdir()} if folder.is_dir() else None
     return there == {row.filename: row.file_size for row in archive.infolist()}
-
-
-def remove_intermediates(context: Context, job_id: str) -> None:
-    """Delete the intermediate artefacts of a job that is done, unless another unfinished job shares them.
-
-    What cannot be deleted is logged: the job is done all the same.
-    """
-    names = [stage.name for stage in STAGES if stage.intermediate]
-    with context.database.read() as session:
-        made = select(Chunk.stage, Chunk.fingerprint).where(Chunk.stage.in_(names)).distinct()
-        mine = {(row.stage, row.fingerprint) for row in session.execute(made.where(Chunk.job_id == job_id))}
-        others = made.join(Job).where(Chunk.job_id != job_id, Job.status != JobStatus.DONE)
-        mine -= {(row.stage, row.fingerprint) for row in session.execute(others)}
-    for stage, name in sorted(mine):
-        try:
-            context.store.delete(artefact_folder(stage, name))
-        except StorageError as e:
-            log.warning("job %s: the %s artefacts stay in the store: %s", job_id, stage, e)

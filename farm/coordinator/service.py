@@ -16,6 +16,7 @@ from farm.coordinator.advance import advance, ready
 from farm.coordinator.dispatch import dispatch, publish, rebalance, under_way
 from farm.coordinator.leading import Leadership, LeadLost
 from farm.coordinator.outcomes import accept
+from farm.coordinator.retention import Retention
 from farm.coordinator.sweep import sweep
 from farm.errors import FarmError
 from farm.jobs.context import Context
@@ -44,6 +45,7 @@ class Coordinator:
         self._followed = ""
         self._slow = ThreadPoolExecutor(1, thread_name_prefix="advance")
         self._advancing: dict[str, Future[None]] = {}
+        self._retention = Retention(context)
         self._swept = 0.0
         self._wait = _IDLE_SECONDS
         self.ended = threading.Event()
@@ -59,6 +61,7 @@ class Coordinator:
             while not stop.is_set():
                 self._turn(stop)
         finally:
+            self._retention.stop()
             self._slow.shutdown(wait=True, cancel_futures=True)
             self._leading.release()
             self.ended.set()
@@ -142,6 +145,7 @@ class Coordinator:
         if time.monotonic() - self._swept >= _SWEEP_SECONDS:
             sweep(self._context, self._broker)
             rebalance(self._context, self._broker)
+            self._retention.tend()
             self._swept = time.monotonic()
 
     def _advance(self) -> None:

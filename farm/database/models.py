@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from farm.domain.lifecycle import AttemptStatus, ChunkStatus
@@ -39,7 +39,8 @@ class Job(Base):
     """One submitted video and its options. ``interrupted``: the status that resume and retry go back to.
 
     ``encoder``: FFmpeg's name of the encoder that its segments need. ``open_chunks``: how many chunks of the current
-    stage are not done; the transition that completes a chunk decrements it.
+    stage are not done; the transition that completes a chunk decrements it. ``permanent``: it failed, and would fail
+    again in the same way.
     """
 
     __tablename__ = "jobs"
@@ -62,6 +63,7 @@ class Job(Base):
     finished_at: Mapped[float | None]
     encoder: Mapped[str] = mapped_column(default="", server_default="")
     open_chunks: Mapped[int] = mapped_column(default=0, server_default="0")
+    permanent: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class Chunk(Base):
@@ -75,7 +77,7 @@ class Chunk(Base):
     stage: Mapped[str]
     index: Mapped[int]
     frames: Mapped[int]
-    fingerprint: Mapped[str]
+    fingerprint: Mapped[str] = mapped_column(index=True)
     inputs: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
     status: Mapped[str] = mapped_column(default=ChunkStatus.PENDING.value)
     not_before: Mapped[float] = mapped_column(default=0.0)
@@ -138,6 +140,14 @@ class Leader(Base):
     pid: Mapped[int] = mapped_column(default=0)
     beat: Mapped[int] = mapped_column(default=0)
     seen_at: Mapped[float] = mapped_column(default=0.0)
+
+
+class Identity(Base):
+    """The database's own name, in its only row. A store records which databases use it."""
+
+    __tablename__ = "identity"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
 
 
 class Note(Base):

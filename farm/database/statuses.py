@@ -4,9 +4,9 @@
 its attempts and chunks, so that no two of them wait for each other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from farm.database.models import Attempt, Chunk, Event, Job, Note
@@ -15,33 +15,46 @@ from farm.domain.lifecycle import (
     OPEN_ATTEMPTS,
     AttemptStatus,
     ChunkEvent,
+    ChunkStatus,
     JobEvent,
     chunk_after,
     chunk_before,
     job_after,
 )
-from farm.domain.stages import JobStatus
+from farm.domain.stages import STAGES, JobStatus, Stage
+from farm.errors import NotFound
 
 
 def locked_job(session: Session, job_id: str) -> Job:
-    """A job's row as it is now, locked until the transaction ends. Raises NoResultFound."""
+    """A job's row as it is now, locked until the transaction ends. Raises NotFound."""
     row = select(Job).where(Job.id == job_id).with_for_update(key_share=True)
-    return session.scalars(row, execution_options={"populate_existing": True}).one()
+    job = session.scalars(row, execution_options={"populate_existing": True}).one_or_none()
+    if job is None:
+        raise NotFound(f"no job {job_id!r}")
+    return job
 
 
 def move_job(
-    session: Session, job: Job, event: JobEvent, now: float, reason: str | None = None, open_chunks: int = 0
+    session: Session,
+    job: Job,
+    event: JobEvent,
+    now: float,
+    reason: str | None = None,
+    *,
+    open_chunks: int = 0,
+    permanent: bool = False,
 ) -> bool:
     """Apply an event to a job; False if another transaction was first. Raises IllegalTransition.
 
     ``open_chunks``: how many chunks the stage has that begins with STAGE_DONE. Chunks of the current stage that are
-    not done make STAGE_DONE impossible.
+    not done make STAGE_DONE impossible. ``permanent``: a failed job would fail again in the same way.
     """
     before = JobStatus(job.status)
     interrupted = JobStatus(job.interrupted) if job.interrupted else None
     after = job_after(before, event, interrupted)
     finished = now if after.over else None
-    values: dict[str, object] = {"status": after.value, "reason": reason, "finished_at": finished, "interrupted": None}
+    values: dict[str, object] = {"status": after.value, "reason": reason, "finished_at": finished}
+    values |= {"interrupted": None, "permanent": permanent}
     if event in (JobEvent.PAUSE, JobEvent.FAIL, JobEvent.CANCEL):
         values["interrupted"] = job.interrupted if before is JobStatus.PAUSED else before.value
     conditions = [Job.id == job.id, Job.status == before.value]
@@ -53,6 +66,25 @@ def move_job(
         session.refresh(job)
         record_event(session, now, f"{before.value} → {after.value}" + (f": {reason}" if reason else ""), job.id)
     return moved
+
+
+def set_back(session: Session, job: Job, stage: Stage, lost: Sequence[Chunk]) -> None:
+    """Let an interrupted job resume at ``stage``, where the chunks ``lost`` are to be done again.
+
+    Rows of later stages are deleted, with their attempts. Done is final for a chunk: a lost one gets a new row.
+    """
+    later = [s.name for s in STAGES[STAGES.index(stage) + 1 :]]
+    gone = (Chunk.job_id == job.id) & (Chunk.stage.in_(later) | Chunk.id.in_([chunk.id for chunk in lost]))
+    session.execute(delete(Attempt).where(Attempt.chunk_id.in_(select(Chunk.id).where(gone))))
+    session.execute(delete(Chunk).where(gone))
+    session.add_all(
+        Chunk(job_id=job.id, stage=c.stage, index=c.index, frames=c.frames, fingerprint=c.fingerprint, inputs=c.inputs)
+        for c in lost
+    )
+    undone = (Chunk.job_id == job.id, Chunk.stage == stage.name, Chunk.status != ChunkStatus.DONE.value)
+    count = session.scalar(select(func.count()).where(*undone))
+    session.execute(update(Job).where(Job.id == job.id).values(interrupted=stage.status.value, open_chunks=count))
+    session.refresh(job)
 
 
 def move_chunk(session: Session, chunk: Chunk, event: ChunkEvent, **values: object) -> bool:

@@ -2,8 +2,8 @@
 
 import re
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-_NUMBER = re.compile(r"(?P<number>\d+(\.\d+)?|\.\d+)\s*(?P<unit>ms|s|m|min|h)?")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_NUMBER = re.compile(r"(?P<number>\d+(\.\d+)?|\.\d+)\s*(?P<unit>ms|s|m|min|h|d)?")
 _CLOCK = re.compile(r"((?P<hours>\d+):)?(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]?\d(\.\d+)?)")
 
 
@@ -14,4 +14,4 @@ def seconds_of(text: str) -> float:
         return float(match["number"]) * _UNITS[match["unit"] or "s"]
     if match := _CLOCK.fullmatch(text):
         return int(match["hours"] or 0) * 3600 + int(match["minutes"]) * 60 + float(match["seconds"])
-    raise ValueError(f'"{text}" is not a time; write 90, 5s, 250ms, 2m or 1:02:03.5')
+    raise ValueError(f'"{text}" is not a time; write 90, 5s, 250ms, 2m, 7d or 1:02:03.5')

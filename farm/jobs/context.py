@@ -4,6 +4,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sqlalchemy import select
+
+from farm.database.models import Identity
 from farm.database.session import Database
 from farm.settings import Settings
 from farm.storage.base import Storage
@@ -18,6 +21,12 @@ class Context:
     database: Database
     store: Storage
     clock: Callable[[], float] = field(default=time.time)
+
+
+def claim_store(context: Context) -> int:
+    """Record in the store that this database uses it; returns how many databases do. Raises StorageError."""
+    with context.database.read() as session:
+        return context.store.claim(session.scalars(select(Identity.name)).one())
 
 
 def open_context(settings: Settings) -> Context:

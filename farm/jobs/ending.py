@@ -9,11 +9,14 @@ from farm.domain.lifecycle import OPEN_CHUNKS, AttemptStatus, ChunkEvent, JobEve
 from farm.domain.stages import JobStatus
 
 
-def fail_job(session: Session, job: Job, now: float, reason: str) -> None:
-    """Fail a job with a reason; no more of its chunks are handed out. Does nothing to a job that is over."""
+def fail_job(session: Session, job: Job, now: float, reason: str, *, permanent: bool = False) -> None:
+    """Fail a job with a reason; no more of its chunks are handed out. Does nothing to a job that is over.
+
+    ``permanent``: ``farm retry`` would fail in the same way.
+    """
     if JobStatus(job.status).over:
         return
-    move_job(session, job, JobEvent.FAIL, now, reason)
+    move_job(session, job, JobEvent.FAIL, now, reason, permanent=permanent)
     withdraw(session, job, now)
 
 

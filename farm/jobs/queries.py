@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
@@ -15,7 +16,6 @@ from farm.domain.lifecycle import AttemptStatus, ChunkStatus
 from farm.domain.stages import STAGES, JobStatus
 from farm.errors import NotFound
 from farm.jobs.context import Context
-from farm.jobs.control import find_job
 from farm.messages import Artefact
 
 #: A coordinator beats this often; after this much silence another one takes over.
@@ -38,7 +38,7 @@ class StageFacts:
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """One job as people see it. Times in seconds since the epoch.
+    """One job as people see it. Times in seconds since the epoch. ``permanent``: a retry would fail again.
 
     ``container``: FFmpeg's name of the output's container, ``pictures`` for a directory of pictures. ``psnr``: the
     lowest of any chunk, in dB, away from the faces; None where nothing was measured, or nothing differs.
@@ -58,6 +58,7 @@ class JobFacts:
     stages: tuple[StageFacts, ...]
     container: str = ""
     psnr: float | None = None
+    permanent: bool = False
 
     @property
     def over(self) -> bool:
@@ -71,7 +72,7 @@ class JobFacts:
 
     def row(self) -> dict[str, Any]:
         """All facts as JSON."""
-        return asdict(self)
+        return {**asdict(self), "created_at": iso_time(self.created_at), "finished_at": iso_time(self.finished_at)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,27 @@ class WorkerFacts:
     pid: int
     alive: bool
     seen_at: float
+
+    def row(self) -> dict[str, Any]:
+        """All facts as JSON."""
+        return {**asdict(self), "seen_at": iso_time(self.seen_at)}
+
+
+def iso_time(seconds: float | None) -> str | None:
+    """A time since the epoch in ISO 8601, in UTC: ``2026-01-31T12:00:00.000+00:00``."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def find_job(session: Session, job_id: str) -> Job:
+    """The job with this id, or whose id begins so. Raises NotFound, which lists the jobs that it may be."""
+    begins = select(Job).where(Job.id.startswith(job_id, autoescape=True))
+    found = list(session.scalars(begins.order_by(Job.id).limit(6)))
+    if not found or not job_id:
+        raise NotFound(f"no job {job_id!r}", hint="`farm list` shows all jobs")
+    if len(found) > 1 and found[0].id != job_id:
+        named = ", ".join(job.id for job in found[:5]) + (", …" if len(found) > 5 else "")
+        raise NotFound(f"more than one job begins with {job_id!r}: {named}", hint="write more of the id")
+    return found[0]
 
 
 def job_facts(context: Context, job_id: str) -> JobFacts:
@@ -108,6 +130,13 @@ def list_jobs(
     with context.database.read() as session:
         wanted = select(Job).where(Job.status.in_(statuses)).order_by(Job.created_at.desc(), Job.id)
         return [_facts(session, job) for job in session.scalars(wanted.limit(limit))]
+
+
+def count_jobs(context: Context) -> dict[str, int]:
+    """How many jobs have each status, of those that any has."""
+    with context.database.read() as session:
+        rows = session.execute(select(Job.status, func.count()).group_by(Job.status))
+        return dict(sorted(rows.tuples().all()))
 
 
 def list_workers(context: Context) -> list[WorkerFacts]:
@@ -172,6 +201,7 @@ def _facts(session: Session, job: Job) -> JobFacts:
         stages=tuple(_stage(session, job, stage.name) for stage in STAGES if stage.counts_frames),
         container=job.container,
         psnr=lowest_psnr(Artefact.model_validate(row) for row in _segments(session, job)),
+        permanent=job.permanent,
     )
 
 

@@ -16,11 +16,12 @@ from farm.domain.artefacts import job_fingerprint, plan_key, pts_key
 from farm.domain.lifecycle import ChunkStatus, JobEvent
 from farm.domain.manifest import Manifest, dump_manifest, load_manifest
 from farm.domain.stages import JobStatus
-from farm.errors import OutputError
+from farm.errors import OutputError, StorageError
 from farm.jobs.beginning import begin_stage
-from farm.jobs.context import Context
-from farm.jobs.control import intact, retry_job
+from farm.jobs.context import Context, claim_store
 from farm.jobs.placing import Prepared
+from farm.jobs.retrying import damaged_artefacts, retry_job
+from farm.storage.base import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,16 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
     if request.chunk_seconds is None:
         manifest, pts = _with_earlier_chunks(context, earlier, manifest, pts)
     plan = plan_key(manifest)
-    _store_plan(context, plan, manifest, pts)
-    unfinished = next((j for j in earlier if j.output == str(output) and j.status != JobStatus.DONE), None)
-    if unfinished is not None and unfinished.plan == plan and intact(context, unfinished.id):
-        return _resume(context, unfinished.id, output, request.overwrite)
-    return _add_job(context, prepared, manifest, plan, model_sha256, name)
+    claim_store(context)
+    while True:
+        _store_plan(context.store, plan, manifest, pts)
+        try:
+            unfinished = next((j for j in earlier if j.output == str(output) and j.status != JobStatus.DONE), None)
+            if unfinished is not None and unfinished.plan == plan:
+                return _resume(context, unfinished.id, output, request.overwrite)
+            return _add_job(context, prepared, manifest, plan, model_sha256, name)
+        except _PlanDiscarded:
+            continue
 
 
 def _with_earlier_chunks(
@@ -60,10 +66,11 @@ def _with_earlier_chunks(
 ) -> tuple[Manifest, Sequence["array[int]"]]:
     """The chunks of an earlier job with the same fingerprint, so that its finished ones are found again."""
     for job in earlier:
-        if not context.store.exists(job.plan):
+        try:
+            with context.store.fetch(job.plan) as path:
+                before = load_manifest(path.read_text())
+        except (StorageError, FileNotFoundError):  # it is gone, perhaps just now
             continue
-        with context.store.fetch(job.plan) as path:
-            before = load_manifest(path.read_text())
         if before.frames != manifest.frames:
             continue
         every = [p for part in pts for p in part]
@@ -75,17 +82,28 @@ def _with_earlier_chunks(
     return manifest, pts
 
 
-def _store_plan(context: Context, plan: str, manifest: Manifest, pts: Sequence["array[int]"]) -> None:
-    if context.store.exists(plan):  # the manifest is written last: if it exists, so does everything else
-        return
+def _store_plan(store: Storage, plan: str, manifest: Manifest, pts: Sequence["array[int]"]) -> None:
     for chunk, part in zip(manifest.chunks, pts, strict=True):
-        with context.store.put(pts_key(plan, chunk)) as path:
-            path.write_text(json.dumps(part.tolist()))
-    with context.store.put(plan) as path:
-        path.write_text(dump_manifest(manifest))
+        if not store.exists(key := pts_key(plan, chunk)):
+            with store.put(key) as path:
+                path.write_text(json.dumps(part.tolist()))
+    if not store.exists(plan):
+        with store.put(plan) as path:
+            path.write_text(dump_manifest(manifest))
+
+
+class _PlanDiscarded(Exception):
+    """The plan that was just found or stored is gone: ``farm clean`` knew no job that needs it."""
+
+
+def _check_plan(store: Storage, plan: str, manifest: Manifest) -> None:
+    """Raises _PlanDiscarded unless the plan is there. From a transaction on that changes the job's row, it stays."""
+    if not all(store.exists(key) for key in (plan, *(pts_key(plan, chunk) for chunk in manifest.chunks))):
+        raise _PlanDiscarded
 
 
 def _resume(context: Context, job_id: str, output: Path, overwrite: bool) -> Submitted:
+    damaged = damaged_artefacts(context, job_id)
     with context.database.write() as session:
         job = locked_job(session, job_id)
         _refuse_claimed(session, job)
@@ -94,7 +112,7 @@ def _resume(context: Context, job_id: str, output: Path, overwrite: bool) -> Sub
         if job.status == JobStatus.PAUSED:
             move_job(session, job, JobEvent.RESUME, now)
         elif job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
-            retry_job(session, job, now)
+            retry_job(session, context.store, job, now, damaged)
         done = (Chunk.job_id == job.id, Chunk.status == ChunkStatus.DONE.value)
         session.execute(update(Chunk).where(*done).values(reused=True))  # for the summary: not done for this submission
         record_event(session, now, "submitted again: goes on", job.id)
@@ -136,6 +154,7 @@ def _add_job(
         _refuse_claimed(session, job)
         session.add(job)
         session.flush()
+        _check_plan(context.store, plan, manifest)
         for text in (*prepared.notes, *manifest.notes):
             add_note(session, job.id, text)
         record_event(session, now, f"submitted: {manifest.frames} frames in {len(manifest.chunks)} chunks", job.id)

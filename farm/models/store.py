@@ -1,10 +1,14 @@
 """The weights on this machine. Every path that this module returns was checked against its SHA-256."""
 
+import glob
 import os
+import re
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import IO, Literal
 
@@ -44,7 +48,7 @@ class ModelStore:
 
     def locate(self, name: str) -> Path | None:
         """The weights' file if it is on this machine, without any network. Raises ModelError if it is another file."""
-        model = self._named(name)
+        model = self.named(name)
         for folder in self._folders:
             if (path := folder / model.file_name).is_file():
                 return _checked(model, path)
@@ -52,7 +56,7 @@ class ModelStore:
 
     def verify(self, name: str) -> Path:
         """As :meth:`locate`, but raises ModelError when there are none."""
-        model, path = self._named(name), self.locate(name)
+        model, path = self.named(name), self.locate(name)
         if path is None:
             places = " or ".join(map(str, self._folders))
             raise ModelError(f"no {model.file_name} in {places}", hint=f"fetch it: farm models pull {name}")
@@ -76,7 +80,7 @@ class ModelStore:
 
     def pull(self, name: str, progress: Progress = no_progress) -> Path:
         """The weights' file, fetched unless it is here and undamaged. Raises ModelError, naming every source tried."""
-        model = self._named(name)
+        model = self.named(name)
         try:
             if path := self.locate(name):
                 return path
@@ -94,10 +98,25 @@ class ModelStore:
             f"(SHA-256 {model.sha256}) into {self.target}",
         )
 
-    def _named(self, name: str) -> Weights:
+    def named(self, name: str) -> Weights:
+        """The model of this name. Raises SettingsError, with the names that there are."""
         if name not in self.models:
-            raise SettingsError(f"no model is called {name!r}", hint=f"use {', '.join(sorted(self.models))}")
+            near = get_close_matches(name, self.models, 1)
+            hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(sorted(self.models))}"
+            raise SettingsError(f"no model is called {name!r}", hint=hint)
         return self.models[name]
+
+    def remove_unfinished(self, seconds: float, *, dry_run: bool = False) -> list[int]:
+        """Remove downloads that were killed and not modified for ``seconds``; returns the size of each."""
+        sizes, before = [], time.time() - seconds
+        for model in self.models.values():
+            for path in self.target.glob(f".{glob.escape(model.file_name)}-*"):
+                found = path.lstat()
+                if re.fullmatch(r"[0-9a-f]{12}", path.name.rpartition("-")[2]) and found.st_mtime < before:
+                    if not dry_run:
+                        path.unlink(missing_ok=True)
+                    sizes.append(found.st_size)
+        return sizes
 
     def _pull_from(self, model: Weights, source: Source, progress: Progress) -> Path:
         path = self.target / model.file_name

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,29 @@ _HINTS = {
     errno.EACCES: "make the folder writable, or choose another with FARM_STORE_DIR",
     errno.EROFS: "the file system is read-only: choose another folder with FARM_STORE_DIR",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A number of files, and their size in bytes."""
+
+    files: int = 0
+    size: int = 0
+
+    def __add__(self, other: "Extent") -> "Extent":
+        return Extent(self.files + other.files, self.size + other.size)
+
+
+NOTHING = Extent()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All artefacts whose keys begin with the same two parts. ``age``: seconds since the last one was written."""
+
+    prefix: str
+    extent: Extent
+    age: float
 
 
 class Storage(Protocol):
@@ -58,8 +82,30 @@ class Storage(Protocol):
         """All visible keys below ``prefix/``, sorted."""
         ...
 
-    def remove_unfinished(self) -> None:
-        """Remove what killed writers left behind: unfinished artefacts not modified for a minute."""
+    def groups(self) -> Iterator[Group]:
+        """Every group of artefacts, see :class:`Group`."""
+        ...
+
+    def discard(self, prefix: str) -> None:
+        """Make all keys below ``prefix/`` invisible, in one step that takes no time; a no-op where there is none.
+
+        :meth:`purge` frees their space. A writer that is at work on one of these keys does not notice.
+        """
+        ...
+
+    def purge(self) -> Extent:
+        """Free the space of all that was discarded, by whichever process. Returns how much that was."""
+        ...
+
+    def remove_unfinished(self, seconds: float = 60, *, dry_run: bool = False) -> Extent:
+        """Remove what killed writers left behind: unfinished artefacts not modified for ``seconds``.
+
+        Returns how much that was. ``dry_run``: only measure.
+        """
+        ...
+
+    def claim(self, owner: str) -> int:
+        """Record that the database ``owner`` names artefacts of this store; returns how many databases do."""
         ...
 
 

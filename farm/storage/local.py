@@ -4,21 +4,28 @@ import contextlib
 import os
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from farm.digests import file_digest
+from farm.errors import StorageError
 from farm.messages import Artefact
-from farm.storage.base import absent, check_key, storage_error
+from farm.storage.base import NOTHING, Extent, Group, absent, check_key, storage_error
 
 _TEMPORARY = ".writing-"
-_ABANDONED_SECONDS = 60
+_DISCARDED = ".discarded-"
+_OWNERS = ".owners"
+_LINK_TRIES = 100
 
 
 class LocalStorage:
-    """:class:`farm.storage.base.Storage` over a folder; a key is created by hard-linking a finished temporary file."""
+    """:class:`farm.storage.base.Storage` over a folder; a key is created by hard-linking a finished temporary file.
+
+    ``.owners`` in the folder lists the databases that use it, one a line.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -30,15 +37,15 @@ class LocalStorage:
     def put(self, key: str) -> Iterator[Path]:
         """See :meth:`farm.storage.base.Storage.put`."""
         final = self._path(key)
-        # muxers are chosen by the suffix, so the temporary name keeps it
-        temporary = final.with_name(f"{_TEMPORARY}{secrets.token_hex(6)}-{final.name}")
+        # not in the key's own folder, which may be discarded meanwhile; muxers are chosen by the suffix, so it stays
+        folder = self.root / key.partition("/")[0] if "/" in key else self.root
+        temporary = folder / f"{_TEMPORARY}{secrets.token_hex(6)}-{final.name}"
         try:
-            final.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             yield temporary
             with temporary.open("rb") as f:
                 os.fsync(f.fileno())
-            with contextlib.suppress(FileExistsError):  # another attempt was first; its content stays
-                os.link(temporary, final)
+            _link(temporary, final)
         except OSError as e:
             raise storage_error(e, final) from e
         finally:
@@ -80,13 +87,119 @@ class LocalStorage:
     def keys(self, prefix: str) -> Iterator[str]:
         """See :meth:`farm.storage.base.Storage.keys`."""
         for path in sorted(self._path(prefix).rglob("*")):
-            if path.is_file() and not path.name.startswith(_TEMPORARY):
-                yield path.relative_to(self.root).as_posix()
+            key = path.relative_to(self.root).as_posix()
+            if path.is_file() and "/." not in f"/{key}":  # neither unfinished nor discarded
+                yield key
 
-    def remove_unfinished(self) -> None:
+    def groups(self) -> Iterator[Group]:
+        """See :meth:`farm.storage.base.Storage.groups`."""
+        now = self._now()
+        for above in _folders(self.root):
+            for path in _folders(above):
+                extent, modified = _measured(path)
+                yield Group(f"{above.name}/{path.name}", extent, now - modified)
+
+    def _now(self) -> float:
+        """The time by the file system's clock, which on a shared one is not this machine's."""
+        if not self.root.is_dir():
+            return time.time()
+        try:
+            with tempfile.TemporaryFile(dir=self.root) as file:
+                return os.fstat(file.fileno()).st_mtime
+        except OSError as e:
+            raise storage_error(e, self.root) from e
+
+    def discard(self, prefix: str) -> None:
+        """See :meth:`farm.storage.base.Storage.discard`. The folder is renamed."""
+        path = self._path(prefix)
+        if path.is_symlink() or path.parent.is_symlink():
+            raise StorageError(f"{path} is behind a symbolic link", hint="only FARM_STORE_DIR may be one")
+        if not path.is_dir():
+            return
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(path.with_name(f"{_DISCARDED}{secrets.token_hex(6)}"))
+        except OSError as e:
+            raise storage_error(e, path, "delete") from e
+
+    def purge(self) -> Extent:
+        """See :meth:`farm.storage.base.Storage.purge`."""
+        freed = NOTHING
+        for above in _folders(self.root):
+            for path in _folders(above, _DISCARDED):
+                freed += _measured(path)[0]
+                try:
+                    with contextlib.suppress(FileNotFoundError):  # another process purges, too
+                        shutil.rmtree(path)
+                except OSError as e:
+                    raise storage_error(e, path, "delete") from e
+        return freed
+
+    def remove_unfinished(self, seconds: float = 60, *, dry_run: bool = False) -> Extent:
         """See :meth:`farm.storage.base.Storage.remove_unfinished`."""
-        before = time.time() - _ABANDONED_SECONDS  # a submitter may be writing its plan now
-        for path in self.root.rglob(f"{_TEMPORARY}*"):
-            with contextlib.suppress(FileNotFoundError):  # its writer has just ended
-                if path.stat().st_mtime < before:
-                    path.unlink()
+        freed, before = NOTHING, self._now() - seconds  # a submitter may be writing its plan now
+        for folder in (self.root, *_folders(self.root)):
+            for path in folder.glob(f"*{_TEMPORARY}*"):
+                with contextlib.suppress(OSError):  # its writer has just ended, or it is not a file
+                    found = path.lstat()
+                    if found.st_mtime < before:
+                        if not dry_run:
+                            path.unlink()
+                        freed += Extent(1, found.st_size)
+        return freed
+
+    def claim(self, owner: str) -> int:
+        """See :meth:`farm.storage.base.Storage.claim`."""
+        path = self.root / _OWNERS
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with path.open("a+") as file:
+                file.seek(0)
+                if owner not in file.read().split():
+                    file.write(f"{owner}\n")
+            return len(set(path.read_text().split()))
+        except OSError as e:
+            raise storage_error(e, path) from e
+
+
+def _link(temporary: Path, final: Path) -> None:
+    """Give a finished file its name, unless another attempt was first: then that one's content stays."""
+    for attempt in range(_LINK_TRIES):
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            os.link(temporary, final)
+        except FileExistsError:
+            return
+        except FileNotFoundError:  # the folder was discarded between the two calls
+            if attempt == _LINK_TRIES - 1 or not temporary.exists():
+                raise
+        else:
+            return
+
+
+def _folders(path: Path, prefix: str = "") -> Iterator[Path]:
+    """The folders in a folder, without links: those whose names begin with ``prefix``, else all that are not hidden."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(path) as entries:
+        for entry in entries:
+            named = entry.name.startswith(prefix) if prefix else not entry.name.startswith(".")
+            if named and entry.is_dir(follow_symlinks=False):
+                yield path / entry.name
+
+
+def _measured(folder: Path) -> tuple[Extent, float]:
+    """What a folder holds, and when something in it was last written, deleted or renamed."""
+    extent, modified = NOTHING, 0.0
+    for name, _, files in os.walk(folder):
+        modified = max(modified, _modified(name))
+        for file in files:
+            with contextlib.suppress(FileNotFoundError):
+                found = Path(name, file).lstat()
+                extent, modified = extent + Extent(1, found.st_size), max(modified, found.st_mtime)
+    return extent, modified
+
+
+def _modified(path: str) -> float:
+    try:
+        return Path(path).lstat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def test_one_second(bench_farm: Farm, make_clip: ClipMaker, tmp_path: Path) -> N
     row = bench_farm.json("submit", source, "-o", tmp_path / "out.mp4")
     wall = time.monotonic() - began
     events = bench_farm.json("status", row["id"])["events"]
-    at = {e["text"].split(" → ")[-1].split(":")[0]: e["at"] for e in events}
+    at = {e["text"].split(" → ")[-1].split(":")[0]: datetime.fromisoformat(e["at"]).timestamp() for e in events}
     start = time.time() - (time.monotonic() - began)
     steps = [("start-up, probe, plan", at["detecting"] - start)]
     names = ("detecting", "linking", "redacting", "composing", "done")

@@ -1,17 +1,13 @@
 """What every store has to do, and does in the same way. A new implementation is one more line in STORES."""
 
-import errno
 import hashlib
-import os
-import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from farm.errors import StorageError
-from farm.storage.base import Storage
+from farm.storage.base import Extent, Storage
 from farm.storage.local import LocalStorage
 from tests.memory_store import MemoryStorage
 
@@ -208,60 +204,40 @@ def test_keys_are_sorted_and_only_those_below(store: Storage) -> None:
     assert list(store.keys("a")) == ["a/10", "a/2", "a/b/1"]
 
 
-class TestLocalFolder:
-    """What only a store in a folder can do."""
+def test_what_is_discarded_is_gone_at_once_and_its_space_is_freed_later(store: Storage) -> None:
+    for key in ("a/b/1", "a/b/c/2", "a/bc/1", "a/c"):
+        put(store, key, b"123")
+    for prefix in ("a/b", "a/none", "a/c"):  # the last one is a key, with none below it
+        store.discard(prefix)
+    assert list(store.keys("a")) == ["a/bc/1", "a/c"]
+    assert not store.exists("a/b/1")
+    put(store, "a/b/1", b"again")
+    assert store.purge() == Extent(2, 6)
+    assert store.purge() == Extent()
+    assert get(store, "a/b/1") == b"again"
 
-    def test_remove_unfinished_takes_only_what_killed_writers_left(self, tmp_path: Path) -> None:
-        store = LocalStorage(tmp_path / "store")
-        put(store, "a/whole")
-        writer = store.put("a/b/half")
-        writer.__enter__().write_bytes(b"half of")  # and never ends, as if it were killed
-        assert list(store.keys("a")) == ["a/whole"]
-        assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 2
-        (half,) = (p for p in tmp_path.rglob("*half") if p.is_file())
-        os.utime(half, (time.time() - 61,) * 2)
-        with store.put("a/b/alive") as path:  # by another process, at the same time
-            path.write_bytes(b"whole")
-            store.remove_unfinished()
-        store.delete("a/b/alive")
-        assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["whole"]
 
-    def test_a_folder_that_cannot_be_written_is_named(self, tmp_path: Path) -> None:
-        (tmp_path / "file").write_bytes(b"")
-        store = LocalStorage(tmp_path / "file" / "store")
-        with pytest.raises(StorageError, match="cannot write to") as caught:
-            put(store, "a/b")
-        assert str(tmp_path / "file" / "store" / "a" / "b") in str(caught.value)
-        assert caught.value.hint
-        assert not store.exists("a/b")
+def test_an_artefact_that_is_being_written_when_its_group_is_discarded_is_kept(store: Storage) -> None:
+    put(store, "a/b/1")
+    with store.put("a/b/2") as path:
+        path.write_bytes(b"whole")
+        store.discard("a/b")
+        store.purge()
+    assert list(store.keys("a")) == ["a/b/2"]
+    assert get(store, "a/b/2") == b"whole"
 
-    def test_what_cannot_be_deleted_is_reported(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        store = LocalStorage(tmp_path / "store")
-        put(store, "a/b/c")
 
-        def refuse(path: object, **_: object) -> None:
-            raise PermissionError(errno.EACCES, "not yours", str(path))
+def test_groups_are_measured(store: Storage) -> None:
+    assert list(store.groups()) == []
+    for key in ("a/b/1", "a/b/c/2", "a/bc/1", "d/e/f"):
+        put(store, key, b"123")
+    groups = {group.prefix: group for group in store.groups()}
+    assert {prefix: group.extent for prefix, group in groups.items()} == {
+        "a/b": Extent(2, 6), "a/bc": Extent(1, 3), "d/e": Extent(1, 3),
+    }  # fmt: skip
+    assert all(-1 < group.age < 60 for group in groups.values())
 
-        with monkeypatch.context() as patch:
-            patch.setattr(os, "unlink", refuse)
-            for prefix in ("a/b", "a/b/c"):
-                with pytest.raises(StorageError, match=r"cannot delete .*a/b.*Permission denied"):
-                    store.delete(prefix)
-        assert store.exists("a/b/c")
 
-    def test_a_folder_deleted_by_two_at_once_is_no_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        store = LocalStorage(tmp_path / "store")
-        put(store, "a/b/c")
-        put(store, "a/b/d")
-        remove, overtaken = shutil.rmtree, list[Path]()
-
-        def second(path: Path) -> None:
-            if not overtaken:  # the other one deletes a file that this one has listed
-                overtaken.append(path)
-                (path / "c").unlink()
-                raise FileNotFoundError(path / "c")
-            remove(path)
-
-        monkeypatch.setattr(shutil, "rmtree", second)
-        store.delete("a/b")
-        assert list(store.keys("a")) == []
+def test_databases_that_use_a_store_are_counted(store: Storage) -> None:
+    assert [store.claim(owner) for owner in ("one", "one", "two", "one")] == [1, 1, 2, 2]
+    assert list(store.groups()) == []

@@ -7,8 +7,8 @@ from farm.domain.time import seconds_of
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90", 90), ("1.5", 1.5), (".5", 0.5), ("5s", 5), ("250ms", 0.25), ("2m", 120), ("1h", 3600), ("1:30", 90),
-     ("1:02:03.5", 3723.5), (" 5 S ", 5), ("0", 0)],
+    [("90", 90), ("1.5", 1.5), (".5", 0.5), ("5s", 5), ("250ms", 0.25), ("2m", 120), ("1h", 3600), ("7d", 604800),
+     ("1:30", 90), ("1:02:03.5", 3723.5), (" 5 S ", 5), ("0", 0)],
 )  # fmt: skip
 def test_seconds(text: str, seconds: float) -> None:
     assert seconds_of(text) == pytest.approx(seconds)

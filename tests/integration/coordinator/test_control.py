@@ -4,11 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
-from farm.database.models import Chunk
+from farm.database.models import Attempt, Chunk, Job
+from farm.domain.artefacts import artefact_key
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
-from farm.errors import IllegalTransition, NotFound, StorageError
-from farm.jobs.control import control, intact
+from farm.errors import IllegalTransition, NotFound, SourceError, StorageError
+from farm.jobs.control import control
+from farm.jobs.queries import find_job
+from farm.media.reading.chunk import check_source
+from farm.messages import Order
 from tests.integration.coordinator.conftest import Bench
 from tests.integration.coordinator.test_outcomes import fail
 from tests.integration.coordinator.test_stages import detected, redacted, step, write_output
@@ -16,16 +20,10 @@ from tests.integration.coordinator.test_stages import detected, redacted, step, 
 AddJob = Callable[..., Manifest]
 
 
-def test_a_job_is_intact_while_what_its_newest_stage_reads_and_wrote_is_there(bench: Bench, add_job: AddJob) -> None:
-    detected(bench, add_job)
-    store = bench.context.store
-    detection = (bench.chunk().artefact or {})["key"]
-    assert intact(bench.context, "job")
-    step(bench)
-    store.delete(detection)
-    assert intact(bench.context, "job")  # it has served
-    store.delete(bench.chunk(1, "redact").inputs[0]["key"])
-    assert not intact(bench.context, "job")
+@pytest.fixture(autouse=True)
+def _source_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The jobs of these tests have no video; ``test_retry_without_its_source`` has its own say."""
+    monkeypatch.setattr("farm.jobs.retrying.check_source", lambda *_: None)
 
 
 def test_cancel_takes_everything_back_and_retry_goes_on(bench: Bench, add_job: AddJob) -> None:
@@ -105,9 +103,137 @@ def test_a_failed_job_whose_artefact_is_damaged_is_not_tried_again_with_it(bench
     stored.write_bytes(b"the vide0")
     step(bench)
     assert "is not what was verified" in (bench.job().reason or "")
-    with pytest.raises(StorageError, match="are gone from the store"):
+    control(bench.context, "job", JobEvent.RETRY)
+    assert (bench.job().status, bench.chunk(0, "compose").artefact) == ("composing", None)
+    stored.unlink()  # as the worker does that finds it other than its receipt says
+    (again,) = bench.orders()
+    bench.complete(again, frames=10, key=write_output(bench, again))
+    step(bench)
+    assert bench.job().status == "done"
+
+
+def at_compose(bench: Bench, add_job: AddJob) -> Order:
+    """A job whose segments are in the store; returns the order of its last stage."""
+    detected(bench, add_job)
+    step(bench)
+    redact(bench)
+    step(bench)
+    (order,) = bench.orders()
+    return order
+
+
+def redact(bench: Bench) -> list[Order]:
+    orders = bench.orders()
+    for order in orders:
+        key = artefact_key("redact", order.fingerprint, str(order.chunk))
+        with bench.context.store.put(key) as path:
+            path.write_text("a segment")
+        bench.start(order)
+        bench.complete(order, key=key)
+    return orders
+
+
+def finish(bench: Bench) -> list[tuple[str, int]]:
+    """Work on the job until it is over; returns what was done, as stage and chunk."""
+    done = []
+    for _ in range(6):
+        if bench.job().status == "detecting":
+            for order in bench.orders():
+                bench.detect(order)
+                done.append(("detect", order.chunk))
+        elif bench.job().status == "redacting":
+            done += [("redact", order.chunk) for order in redact(bench)]
+        elif bench.job().status == "composing":
+            (order,) = bench.orders()
+            bench.complete(order, frames=10, key=write_output(bench, order))
+            done.append(("compose", 0))
+        step(bench)
+    assert bench.job().status == "done", bench.job().reason
+    return done
+
+
+COMPOSE = ("compose", 0)
+
+
+@pytest.mark.parametrize(
+    ("gone", "done"),
+    [
+        ([], [COMPOSE]),
+        (["detect 0"], [COMPOSE]),  # it has served
+        (["detect 0", "link 0"], [COMPOSE]),
+        (["redact 1"], [("redact", 1), COMPOSE]),
+        (["redact 0", "link 1"], [("redact", 0), COMPOSE]),
+        (["redact 0", "link 0"], [("redact", 0), ("redact", 1), COMPOSE]),
+        (["redact 0", "link 0", "detect 1"], [("detect", 1), ("redact", 0), ("redact", 1), COMPOSE]),
+        (["redact", "link", "detect"], [(s, n) for s in ("detect", "redact") for n in (0, 1)] + [COMPOSE]),
+    ],
+    ids=str,
+)
+def test_retry_makes_again_what_is_gone_and_needed(
+    bench: Bench, add_job: AddJob, gone: list[str], done: list[tuple[str, int]]
+) -> None:
+    at_compose(bench, add_job)
+    control(bench.context, "job", JobEvent.CANCEL)
+    for name in gone:
+        stage, _, index = name.partition(" ")
+        for number in (index,) if index else (0, 1):
+            bench.context.store.delete((bench.chunk(int(number), stage).artefact or {})["key"])
+    control(bench.context, "job", JobEvent.RETRY)
+    assert finish(bench) == done
+    with bench.context.database.read() as session:
+        assert session.query(Attempt).filter(Attempt.cause.is_not(None)).count() == 0
+
+
+def test_retry_without_the_plan_is_one_line(bench: Bench, add_job: AddJob) -> None:
+    add_job()
+    control(bench.context, "job", JobEvent.CANCEL)
+    bench.context.store.delete(bench.job().plan)
+    with pytest.raises(StorageError, match="job job: its plan is gone from the store"):
         control(bench.context, "job", JobEvent.RETRY)
-    stored.write_bytes(b"the video")
+    assert bench.job().status == "cancelled"
+
+
+def test_retry_without_its_source(bench: Bench, add_job: AddJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("farm.jobs.retrying.check_source", check_source)
+    order = at_compose(bench, add_job)
+    control(bench.context, "job", JobEvent.CANCEL)
+    with pytest.raises(SourceError, match=r"in\.mp4: No such file"):
+        control(bench.context, "job", JobEvent.RETRY)
+    assert (bench.job().status, bench.job().interrupted) == ("cancelled", "composing")
+    with bench.context.database.write() as session:  # as if the output had been made before
+        artefact = bench.context.store.describe(write_output(bench, order), 10).model_dump(mode="json")
+        session.query(Chunk).filter_by(stage="compose").update({"status": "done", "artefact": artefact})
+        session.query(Job).update({"open_chunks": 0})
     control(bench.context, "job", JobEvent.RETRY)
     step(bench)
     assert bench.job().status == "done"
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [("done", "job job is done (to redo it, submit the video again with --overwrite)"),
+     ("detecting", "job job has not failed: it is detecting (follow it: farm watch job)"),
+     ("paused", "job job has not failed: it is paused (farm resume job)")],
+)  # fmt: skip
+def test_a_job_that_has_not_failed_is_not_retried(bench: Bench, add_job: AddJob, status: str, says: str) -> None:
+    add_job()
+    if status == "paused":
+        control(bench.context, "job", JobEvent.PAUSE)
+    with bench.context.database.write() as session:
+        session.query(Job).update({"status": status})
+    with pytest.raises(IllegalTransition) as refused:
+        control(bench.context, "job", JobEvent.RETRY)
+    assert str(refused.value) == says
+
+
+def test_the_jobs_that_an_id_may_mean_are_listed(bench: Bench, add_job: AddJob) -> None:
+    for number in range(7):
+        add_job(f"job{number}", output=f"{number}.mp4")
+    add_job("job")
+    with bench.context.database.read() as session:
+        assert find_job(session, "job").id == "job"
+        assert find_job(session, "job3").id == "job3"
+        with pytest.raises(NotFound, match="begins with 'jo': job, job0, job1, job2, job3, …"):
+            find_job(session, "jo")
+        with pytest.raises(NotFound, match="no job ''"):
+            find_job(session, "")

@@ -7,7 +7,6 @@ import pytest
 
 from farm.cli.tables import job_lines
 from farm.coordinator.advance import advance, ready
-from farm.coordinator.publishing import remove_intermediates
 from farm.database.models import Attempt, Chunk
 from farm.domain.artefacts import artefact_key, receipt_key
 from farm.domain.lifecycle import JobEvent
@@ -16,6 +15,7 @@ from farm.domain.track import load_frame
 from farm.errors import DatabaseError
 from farm.jobs.control import control
 from farm.jobs.queries import job_facts
+from farm.jobs.retention import discard_intermediates
 from farm.messages import Order
 from tests.integration.coordinator.conftest import Bench
 
@@ -112,11 +112,11 @@ def test_intermediates_are_removed_unless_an_unfinished_job_shares_them(bench: B
     assert store.exists(segment)
     assert not store.exists(output)
     control(bench.context, "twin", JobEvent.CANCEL)
-    remove_intermediates(bench.context, "job")
+    discard_intermediates(bench.context, "job")
     assert store.exists(segment)  # a cancelled job may be retried
     with bench.context.database.write() as session:
         session.query(Chunk).filter_by(job_id="twin", stage="redact").delete()
-    remove_intermediates(bench.context, "job")
+    discard_intermediates(bench.context, "job")
     assert list(store.keys("segments")) == []
     assert store.exists(tracks)
 
@@ -172,7 +172,7 @@ def test_an_error_after_the_job_is_done_is_in_the_log(
     def refuse(*_: object) -> None:
         raise OSError("no such disk")
 
-    monkeypatch.setattr("farm.coordinator.advance.remove_intermediates", refuse)
+    monkeypatch.setattr("farm.coordinator.advance.discard_intermediates", refuse)
     step(bench)
     assert (bench.job().status, bench.job().reason) == ("done", None)
     assert "job job: no such disk" in caplog.text

@@ -1,0 +1,104 @@
+"""How a failed or cancelled job goes on: where it stopped, or before that where the store has lost what it needs."""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from farm.database.models import Attempt, Chunk, Job
+from farm.database.statuses import move_chunk, move_job, record_event, set_back
+from farm.domain.artefacts import pts_key
+from farm.domain.lifecycle import ChunkEvent, ChunkStatus, JobEvent
+from farm.domain.manifest import Manifest, load_manifest
+from farm.domain.stages import JobStatus, Stage, stage_at, stage_named
+from farm.errors import IllegalTransition, JobFailed, StorageError
+from farm.jobs.beginning import stage_rows
+from farm.jobs.context import Context
+from farm.jobs.placing import PICTURES_CONTAINER
+from farm.media.reading.chunk import check_source
+from farm.messages import Artefact
+from farm.storage.base import Storage
+
+
+def damaged_artefacts(context: Context, job_id: str) -> frozenset[str]:
+    """The keys of artefacts whose content is not what a failed job's newest stage wrote or reads: that may be why.
+
+    Takes as long as reading them.
+    """
+    store = context.store
+    with context.database.read() as session:
+        job = session.get_one(Job, job_id)
+        stage = stage_at(JobStatus(job.interrupted)) if job.interrupted else None
+        if job.status != JobStatus.FAILED or stage is None:
+            return frozenset()
+        rows = stage_rows(session, job_id, stage.name)
+    made = [Artefact.model_validate(a) for row in rows for a in (row.artefact, *row.inputs) if a]
+    return frozenset(a.key for a in made if store.exists(a.key) and not a.is_whole(store.describe(a.key, a.frames)))
+
+
+def retry_job(session: Session, store: Storage, job: Job, now: float, damaged: AbstractSet[str] = frozenset()) -> None:
+    """Resume a failed or cancelled job, with its failures reset. What is gone from the store is made again.
+
+    The caller has locked the job's row, so that nothing is deleted that is found here. Raises IllegalTransition,
+    StorageError without the plan, JobFailed for the plan of another version, SourceError unless the source is there and
+    unchanged or not needed any more.
+    """
+    stage = stage_at(JobStatus(job.interrupted)) if job.interrupted else None
+    if stage is None or job.status == JobStatus.PAUSED:
+        raise _not_to_retry(job)
+    manifest = _manifest(store, job)
+    stage, lost = _found(session, store, job, stage, damaged)
+    if lost or stage.status != job.interrupted:
+        set_back(session, job, stage, lost)
+        chunks = f"{len(lost)} chunk{'' if len(lost) == 1 else 's'}"
+        record_event(session, now, f"gone from the store, made again from: {stage.name}, {chunks}", job.id)
+    if job.open_chunks:
+        check_source(Path(job.source), manifest.source)
+    move_job(session, job, JobEvent.RETRY, now)
+    again = (ChunkStatus.FAILED.value, ChunkStatus.CANCELLED.value)
+    for chunk in session.scalars(select(Chunk).where(Chunk.job_id == job.id, Chunk.status.in_(again))):
+        session.execute(update(Attempt).where(Attempt.chunk_id == chunk.id).values(reset=True))
+        move_chunk(session, chunk, ChunkEvent.RETRY, not_before=now)
+
+
+def _not_to_retry(job: Job) -> IllegalTransition:
+    if job.status == JobStatus.DONE:
+        how = "with a new folder after --frames" if job.container == PICTURES_CONTAINER else "with --overwrite"
+        return IllegalTransition(f"job {job.id} is done", hint=f"to redo it, submit the video again {how}")
+    hint = f"farm resume {job.id}" if job.status == JobStatus.PAUSED else f"follow it: farm watch {job.id}"
+    return IllegalTransition(f"job {job.id} has not failed: it is {job.status}", hint=hint)
+
+
+def _manifest(store: Storage, job: Job) -> Manifest:
+    if store.exists(job.plan):
+        with store.fetch(job.plan) as path:
+            try:
+                manifest = load_manifest(path.read_text())
+            except JobFailed as e:
+                raise JobFailed(f"job {job.id}: {e.message}", hint=e.hint) from e
+        if all(store.exists(pts_key(job.plan, chunk)) for chunk in manifest.chunks):
+            return manifest
+    raise StorageError(f"job {job.id}: its plan is gone from the store", hint="submit the video again")
+
+
+def _found(
+    session: Session, store: Storage, job: Job, stage: Stage, damaged: AbstractSet[str]
+) -> tuple[Stage, list[Chunk]]:
+    """The latest stage whose inputs are there, as far as it has to read them, and its chunks whose result is gone."""
+
+    def here(artefact: Mapping[str, Any] | None) -> bool:
+        return artefact is not None and artefact["key"] not in damaged and store.exists(artefact["key"])
+
+    while True:
+        rows = stage_rows(session, job.id, stage.name)
+        done = [row for row in rows if row.status == ChunkStatus.DONE]
+        lost = [row for row in done if not here(row.artefact)]
+        if lost and stage.by == "coordinator":  # it makes all of its artefacts at once
+            lost = done
+        undone = [row for row in rows if row.status != ChunkStatus.DONE]
+        if stage.inputs is None or all(here(artefact) for row in (*undone, *lost) for artefact in row.inputs):
+            return stage, lost
+        stage = stage_named(stage.inputs)

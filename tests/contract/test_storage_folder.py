@@ -1,0 +1,116 @@
+"""What only a store in a folder can do."""
+
+import errno
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from farm.errors import StorageError
+from farm.storage.base import Extent
+from farm.storage.local import LocalStorage
+from tests.contract.test_storage import put
+
+
+def test_remove_unfinished_takes_only_what_killed_writers_left(tmp_path: Path) -> None:
+    store = LocalStorage(tmp_path / "store")
+    put(store, "a/whole")
+    writer = store.put("a/b/half")
+    writer.__enter__().write_bytes(b"half of")  # and never ends, as if it were killed
+    assert list(store.keys("a")) == ["a/whole"]
+    assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 2
+    (half,) = (p for p in tmp_path.rglob("*half") if p.is_file())
+    os.utime(half, (time.time() - 61,) * 2)
+    with store.put("a/b/alive") as path:  # by another process, at the same time
+        path.write_bytes(b"whole")
+        store.remove_unfinished()
+    store.delete("a/b/alive")
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["whole"]
+
+
+def test_the_age_of_a_group_is_that_of_its_newest_file(tmp_path: Path) -> None:
+    store = LocalStorage(tmp_path / "store")
+    put(store, "a/b/c/1")
+    for path in (tmp_path / "store").rglob("*"):
+        os.utime(path, (time.time() - 1000,) * 2)
+    assert [round(group.age, -2) for group in store.groups()] == [1000]
+    put(store, "a/b/2")
+    assert [round(group.age, -2) for group in store.groups()] == [0]
+
+
+def test_what_a_writer_left_beside_its_own_file_is_unfinished_too(tmp_path: Path) -> None:
+    store = LocalStorage(tmp_path / "store")
+    path = store.put("a/b/out.mp4").__enter__()
+    path.write_bytes(b"1")
+    path.with_name(f".{path.name}.video").write_bytes(b"12")
+    assert store.remove_unfinished(3600) == Extent()
+    for left in path.parent.iterdir():
+        os.utime(left, (time.time() - 3601,) * 2)
+    assert store.remove_unfinished(3600) == Extent(2, 3)
+
+
+def test_no_symbolic_link_is_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    for name in ("b/file", ".discarded-1/file", ".writing-1-old"):
+        (outside / name).parent.mkdir(parents=True, exist_ok=True)
+        (outside / name).write_bytes(b"mine")
+    os.utime(outside / ".writing-1-old", (0, 0))
+    store = LocalStorage(tmp_path / "store")
+    put(store, "a/b/1")
+    (store.root / "a" / "linked").symlink_to(outside)
+    (store.root / "a" / "b" / "linked").symlink_to(outside)
+    (store.root / "linked").symlink_to(outside)
+    assert [group.prefix for group in store.groups()] == ["a/b"]
+    for prefix in ("linked/b", "a/linked"):
+        with pytest.raises(StorageError, match="behind a symbolic link"):
+            store.discard(prefix)
+    store.discard("a/b")
+    store.purge()
+    store.remove_unfinished()
+    assert len([p for p in outside.rglob("*") if p.is_file()]) == 3
+    assert not store.exists("a/b/1")
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    store = LocalStorage(tmp_path / "file" / "store")
+    with pytest.raises(StorageError, match="cannot write to") as caught:
+        put(store, "a/b")
+    assert str(tmp_path / "file" / "store" / "a" / "b") in str(caught.value)
+    assert caught.value.hint
+    assert not store.exists("a/b")
+
+
+def test_what_cannot_be_deleted_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LocalStorage(tmp_path / "store")
+    put(store, "a/b/c")
+
+    def refuse(path: object, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "not yours", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refuse)
+        for prefix in ("a/b", "a/b/c"):
+            with pytest.raises(StorageError, match=r"cannot delete .*a/b.*Permission denied"):
+                store.delete(prefix)
+    assert store.exists("a/b/c")
+
+
+def test_a_folder_deleted_by_two_at_once_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LocalStorage(tmp_path / "store")
+    put(store, "a/b/c")
+    put(store, "a/b/d")
+    remove, overtaken = shutil.rmtree, list[Path]()
+
+    def second(path: Path) -> None:
+        if not overtaken:  # the other one deletes a file that this one has listed
+            overtaken.append(path)
+            (path / "c").unlink()
+            raise FileNotFoundError(path / "c")
+        remove(path)
+
+    monkeypatch.setattr(shutil, "rmtree", second)
+    store.delete("a/b")
+    assert list(store.keys("a")) == []
