@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery, signals
+from celery.loaders.app import AppLoader
 
 from farm.broker import configure
 from farm.messages import TASKS, queue_of
@@ -29,7 +30,7 @@ class WorkerApp(Celery):
     """Has one task per stage and consumes the worker's own queue. The child runs orders with :attr:`runner`."""
 
     def __init__(self, settings: Settings, worker: str, device: str) -> None:
-        super().__init__("blurfarm", broker=settings.celery_url)
+        super().__init__("blurfarm", broker=settings.celery_url, loader=AppLoader)  # as farm.broker.celery_app
         configure(self, settings, queue_of(worker))
         self.settings, self.worker, self.device = settings, worker, device
         for stage in TASKS:

@@ -11,6 +11,7 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from farm import processes
 from farm.errors import DeviceError, FarmError
 from workers.vision.device import Device, resolve_runtime
 
@@ -34,9 +35,10 @@ def ask(settings: "Settings", device: str) -> Capabilities:
     The setting ``hidden_encoders`` removes encoders, with ``testing`` only. Raises DeviceError when that process fails,
     FarmError when it does not start or end: another start of the worker may help then.
     """
-    command = [sys.executable, "-m", "workers.capabilities", device, settings.cpu_runtime]
+    command = processes.module("workers.capabilities", device, settings.cpu_runtime)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_SECONDS)
+        done = processes.ask(command, timeout=_SECONDS)
+        done.check_returncode()
         found = json.loads(done.stdout)
     except subprocess.CalledProcessError as e:
         last = (e.stderr.strip().splitlines() or [str(e)])[-1]  # str: a signal, as when a driver crashes

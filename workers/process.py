@@ -4,16 +4,14 @@
 child.
 """
 
-import fcntl
 import os
 import secrets
 import socket
 import sys
-from pathlib import Path
 
 from farm.errors import DeviceError, FarmError
 from farm.messages import Hello
-from farm.processes import begin_log
+from farm.processes import begin_log, hold
 from farm.settings import Settings, load_settings
 from workers.app import WorkerApp
 from workers.capabilities import ask
@@ -27,12 +25,9 @@ def hold_device(settings: Settings, device: str) -> object:
     """
     folder = settings.home / "run"
     folder.mkdir(parents=True, exist_ok=True)
-    held = Path(folder / f"worker-{device}.lock").open("w")  # noqa: SIM115 - open for as long as the process lives
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as e:
-        held.close()
-        raise DeviceError(f"{device} has a worker on this host already", hint="stop that one first") from e
+    held = hold(folder / f"worker-{device}.lock")
+    if held is None:
+        raise DeviceError(f"{device} has a worker on this host already", hint="stop that one first")
     return held
 
 

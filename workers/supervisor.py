@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -62,7 +61,7 @@ class Supervisor:
             "OMP_NUM_THREADS": "1",
         }
         path = self._log(device)
-        self._running[device] = processes.start([sys.executable, "-m", "workers.process", device.name], path, env)
+        self._running[device] = processes.start(processes.module("workers.process", device.name), path, env)
         self._began[device] = time.monotonic()
         log.info("worker %s: pid %d, log %s", device.name, self._running[device].pid, path)
 

@@ -1,7 +1,5 @@
 """Commands that run the farm or check it: up, worker, coordinator, doctor."""
 
-import os
-import sys
 import threading
 import time
 from dataclasses import asdict
@@ -11,7 +9,7 @@ import typer
 
 from farm.cli.jobs import JsonOption
 from farm.errors import FarmError
-from farm.processes import DATABASE_ADDRESS, begin_log
+from farm.processes import become, begin_log, module
 from farm.settings import Settings, load_settings
 
 DevicesOption = Annotated[str | None, typer.Option(help="auto, cpu:N or cuda:0,cuda:1. Default: auto.")]
@@ -63,9 +61,8 @@ def worker(devices: DevicesOption = None) -> None:
     from farm.broker import check_broker
 
     check_broker(settings)
-    os.environ.pop(DATABASE_ADDRESS, None)
     # farm never imports workers
-    os.execv(sys.executable, [sys.executable, "-m", "workers", settings.devices])  # noqa: S606 - our own program
+    become(module("workers", settings.devices), settings.home / "logs", {"FARM_HOME": str(settings.home)})
 
 
 def coordinator() -> None:

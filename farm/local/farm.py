@@ -1,9 +1,7 @@
 """A farm on this machine for the duration of a command: Redis, coordinator and workers; at most one per home."""
 
-import fcntl
 import re
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import IO, Self
@@ -21,13 +19,7 @@ from farm.settings import Settings
 def lock_home(settings: Settings) -> IO[str] | None:
     """Take the lock of this home's farm, which is held until closed; None if another process holds it."""
     settings.make_home()
-    held = Path(settings.home / "farm.lock").open("a")  # noqa: SIM115 - open for as long as the farm runs
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        held.close()
-        return None
-    return held
+    return processes.hold(settings.home / "farm.lock")
 
 
 def is_running(settings: Settings) -> bool:
@@ -45,8 +37,7 @@ def check_devices(settings: Settings) -> None:
     """
     if re.fullmatch(r"auto|cpu:[1-9]\d*", settings.devices):
         return  # these always exist
-    asked = [sys.executable, "-m", "workers", settings.devices, "--check"]
-    answer = subprocess.run(asked, capture_output=True, text=True, check=False)
+    answer = processes.ask(processes.module("workers", settings.devices, "--check"))
     if answer.returncode:
         lines = answer.stderr.strip().splitlines() or ["the workers cannot run here"]
         kind = SettingsError if answer.returncode == SettingsError.exit_code else DeviceError
@@ -76,9 +67,9 @@ class EmbeddedFarm:
             if self.settings.embedded:
                 self._redis = EmbeddedRedis(self.settings)
                 self._redis.start()
-            self._start("workers", [sys.executable, "-m", "workers", self.settings.devices])
+            self._start("workers", processes.module("workers", self.settings.devices))
             if self._flower:
-                self._start("flower", [sys.executable, "-m", "farm.local.flower"])
+                self._start("flower", processes.module("farm.local.flower"))
             self.context = open_context(self.settings)
             if self.settings.embedded:
                 self.context.store.remove_unfinished()
