@@ -13,10 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NoReturn
 
+from farm.configuration import CONFIG, PATHS, variable
 from farm.errors import SettingsError
 
-#: Variables that hold a path. Children get them absolute, since their working folder is another one.
-PATHS = ("FARM_CONFIG", "FARM_HOME", "FARM_STORE_DIR", "FARM_MODELS_DIR")
 #: Removed from children's environments: no child opens the database, and its address may hold a password.
 DATABASE_ADDRESS = "FARM_DATABASE_URL"
 _PR_SET_PDEATHSIG = 1
@@ -51,10 +50,10 @@ def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str
     """The environment of a child whose working folder is ``folder``: this process's, and ``more``.
 
     It has no address of the database. Processes that the child starts look for no module in their working folder
-    either.
+    either. Paths in its variables are absolute.
     """
     own = {k: v for k, v in os.environ.items() if k != DATABASE_ADDRESS}
-    paths = {k: str(Path(own[k]).expanduser().absolute()) for k in PATHS if own.get(k)}
+    paths = {k: str(Path(own[k]).expanduser().absolute()) for k in (CONFIG, *map(variable, PATHS)) if own.get(k)}
     return {**own, **paths, "PYTHONSAFEPATH": "1", "PWD": str(folder), **(more or {})}
 
 

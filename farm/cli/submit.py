@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from farm.cli.submit_options import GroupedHelp, error_text, job_options, with_job_options
+from farm.cli.submit_options import GroupedHelp, error_text, job_options, naming_origins, with_job_options
 from farm.errors import FarmError, OutputError, SettingsError
 from farm.settings import Settings, load_settings
 
@@ -67,6 +67,7 @@ def register(app: typer.Typer) -> None:
         run_submit(settings, videos, output if frames is None else frames, how)
 
 
+@naming_origins
 def run_submit(settings: Settings, videos: list[Path], output: Path | None, how: How) -> list[Path]:
     """Submit the videos one after the other. An error does not stop the others; the first one sets the exit code.
 
@@ -91,7 +92,7 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
     def note(error: FarmError) -> None:
         failed.append(error)
         if len(videos) > 1:
-            print(f"error: {error_text(error)}", file=sys.stderr)
+            print(f"error: {error_text(error, settings)}", file=sys.stderr)
 
     for video in videos:  # probe all before the first job starts
         try:

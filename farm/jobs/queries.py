@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any
 
@@ -38,7 +38,8 @@ class JobFacts:
     """One job as people see it. Times in seconds since the epoch.
 
     ``container``: FFmpeg's name of the output's container, ``pictures`` for a directory of pictures. ``psnr``: the
-    lowest of any chunk, in dB, away from the faces; None where nothing was measured, or nothing differs.
+    lowest of any chunk, in dB, away from the faces; None where nothing was measured, or nothing differs. ``options``:
+    the job's, as JSON.
     """
 
     id: str
@@ -55,6 +56,7 @@ class JobFacts:
     stages: tuple[StageFacts, ...]
     container: str = ""
     psnr: float | None = None
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def over(self) -> bool:
@@ -152,6 +154,7 @@ def _facts(session: Session, job: Job) -> JobFacts:
         stages=tuple(_stage(session, job, stage.name) for stage in STAGES if stage.counts_frames),
         container=job.container,
         psnr=lowest_psnr(Artefact.model_validate(row) for row in _segments(session, job)),
+        options=job.options,
     )
 
 
