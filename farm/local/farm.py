@@ -19,7 +19,7 @@ from farm.settings import Settings
 def lock_home(settings: Settings) -> IO[str] | None:
     """Take the lock of this home's farm, which is held until closed; None if another process holds it."""
     settings.make_home()
-    return processes.hold(settings.home / "farm.lock")
+    return processes.hold(settings.lock_file)
 
 
 def is_running(settings: Settings) -> bool:
@@ -70,7 +70,7 @@ class EmbeddedFarm:
             self._start("workers", processes.module("workers", self.settings.devices))
             if self._flower:
                 self._start("flower", processes.module("farm.local.flower"))
-            self.context = open_context(self.settings)
+            self.context = open_context(self.settings, owner=True)
             if self.settings.embedded:
                 self.context.store.remove_unfinished()
             sole = self.settings.embedded and self.settings.database_url is None  # the home's lock says so
