@@ -7,6 +7,10 @@ import sys
 def main() -> None:
     """Run the command line."""
     distrust_folder()
+    if sys.getfilesystemencoding() != "utf-8":  # names of files would be other text than in another locale's process
+        os.environ["PYTHONUTF8"] = "1"
+        os.environ.setdefault("PYTHONIOENCODING", sys.stdout.encoding if sys.stdout else "ascii")
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this program again
     # with a standard stream closed, the next file that is opened would take its number, and get what is printed
     for number in range(3):
         try:

@@ -77,7 +77,8 @@ def given_in_file(names: Collection[str]) -> dict[str, Given]:
             raise SettingsError(f"there is no settings file {file}", hint=f"correct --config or {CONFIG}") from e
         return {}
     except OSError as e:
-        raise SettingsError(f"the settings file {file} cannot be read: {e.strerror}") from e
+        hint = f"correct --config or {CONFIG}" if os.environ.get(CONFIG) else "set FARM_HOME to a folder of your own"
+        raise SettingsError(f"the settings file {file} cannot be read: {e.strerror}", hint=hint) from e
     except ValueError as e:  # not TOML, or not UTF-8
         raise SettingsError(f"{file}: {e}", hint="correct the file: it is TOML") from e
     for name in values:

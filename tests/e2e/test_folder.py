@@ -99,7 +99,7 @@ def stand_in(farm: Farm, trap: Trap) -> None:
 
 COMMANDS = [
     (0, "--version"), (0, "submit", "--help"), (0, "list"), (0, "status"), (0, "models", "list"),
-    (0, "models", "verify"), (None, "doctor"), (2, "watch", "none"), (2, "retry", "none"), (6, "coordinator"),
+    (0, "models", "verify"), (None, "doctor"), (2, "watch", "none"), (2, "cancel", "none"), (6, "coordinator"),
     (6, "worker"), (3, "submit", "missing.mp4"), (3, "verify", "missing.mp4", "missing.mp4"), (0, "config"),
 ]  # fmt: skip
 
@@ -119,7 +119,10 @@ def test_a_job_touches_nothing_in_its_folder_but_its_video(farm: Farm, trap: Tra
     assert (trap.folder / "out.mp4").is_file()
     assert trap.touched() <= {"."}
     assert not trap.canary.exists()
-    assert names_in(trap.folder) == trap.names | {"clip.mp4", "out.mp4"}
+    farm.run("demo", "clip.mp4", "-o", "shown")
+    assert trap.touched() <= {"."}
+    assert not trap.canary.exists()
+    assert names_in(trap.folder) == trap.names | {"clip.mp4", "out.mp4", "shown"}
 
 
 def test_a_whole_farm_touches_nothing_in_its_folder(farm: Farm, trap: Trap) -> None:
@@ -128,6 +131,18 @@ def test_a_whole_farm_touches_nothing_in_its_folder(farm: Farm, trap: Trap) -> N
     process = farm.spawn("up")
     farm.wait_until(lambda: sum(w["alive"] for w in farm.json("status")["workers"]) == 2, "two workers", process)
     farm.wait_until(lambda: "Visit me at" in (farm.home / "logs" / "flower.log").read_text(), "Flower", process)
+    assert trap.touched() == set()
+    assert not trap.canary.exists()
+
+
+def test_coordinator_and_workers_of_many_machines_touch_nothing_in_their_folder(
+    farm: Farm, trap: Trap, shared_redis: str
+) -> None:
+    stand_in(farm, trap)
+    farm.env["FARM_BROKER_URL"] = shared_redis
+    coordinator, worker = farm.spawn("coordinator"), farm.spawn("worker", "--devices", "cpu:1")
+    farm.wait_until(lambda: any(w["alive"] for w in farm.json("status")["workers"]), "a worker", worker)
+    assert coordinator.poll() is None
     assert trap.touched() == set()
     assert not trap.canary.exists()
 

@@ -43,9 +43,11 @@ def test_a_terminal_that_cannot_show_everything_gets_escapes(shell: Run, tmp_pat
     assert done.stderr == ""
     # → advises in the lines of doctor
     assert "model centerface" in shell("doctor", code=0, FARM_HOME=str(home), **env).stdout
+    (tmp_path / "顔.mp4").write_bytes(b"no video")
     done = shell("submit '顔.mp4'", code=3, **env)
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("error: ")
+    assert "UTF-8" not in done.stderr  # the name is
 
 
 @pytest.mark.parametrize("words", ["list", "list --json", "--version", "submit --help"])
