@@ -1,7 +1,7 @@
 # One image for coordinator, workers and Flower. It needs no system packages: PyAV and imageio-ffmpeg include FFmpeg.
 FROM python:3.11-slim
 
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1 FARM_HOME=/farm
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1 FARM_HOME=/farm
 RUN useradd --create-home --uid 1000 farm && install -d -o farm -g farm /farm /store /models /videos
 WORKDIR /opt/blurfarm
 

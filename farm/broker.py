@@ -14,6 +14,7 @@ from typing import Any
 import kombu
 import redis
 from celery import Celery
+from celery.loaders.app import AppLoader
 from kombu.exceptions import OperationalError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -40,7 +41,7 @@ BROKER_ERRORS = (redis.RedisError, OperationalError, ConnectionError, TimeoutErr
 
 def celery_app(settings: Settings, name: str = "blurfarm") -> Celery:
     """The Celery application of a process that sends or receives messages, configured by :func:`configure`."""
-    app = Celery(name, broker=settings.celery_url)
+    app = Celery(name, broker=settings.celery_url, loader=AppLoader)  # by its name, it is imported from the folder here
     configure(app, settings)
     return app
 

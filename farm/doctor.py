@@ -19,6 +19,7 @@ from farm.errors import FarmError
 from farm.executables import redis_server
 from farm.media.ffmpeg import ffmpeg_binary
 from farm.models.store import ModelStore
+from farm.processes import ask
 from farm.settings import Settings
 from farm.storage.base import NOTHING
 from farm.storage.opening import open_storage
@@ -195,10 +196,10 @@ def _program(name: str, binary: Path, version: str | None, advice: str) -> Check
 def _output(command: list[str]) -> str | None:
     """Return the output of a program, or None if it does not run successfully."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE, check=True)
-    except (OSError, subprocess.SubprocessError):
+        done = ask(command, timeout=_PATIENCE)
+    except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout
+    return None if done.returncode else done.stdout
 
 
 def _first_line(command: list[str]) -> str | None:

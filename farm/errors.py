@@ -98,6 +98,12 @@ class NotFound(FarmError):
     exit_code = 2
 
 
+class PrintError(FarmError):
+    """Standard output cannot be written."""
+
+    exit_code = 74  # sysexits.h EX_IOERR
+
+
 class IllegalTransition(FarmError):
     """The job is not in a state that allows this."""
 

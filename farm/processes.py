@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NoReturn
 
+from farm.configuration import CONFIG, PATHS, variable
 from farm.domain.printable import shown
+from farm.errors import SettingsError
 
 #: Removed from children's environments: no child opens the database, and its address may hold a password.
 DATABASE_ADDRESS = "FARM_DATABASE_URL"
@@ -38,7 +40,9 @@ def begin_log(path: Path | None = None) -> None:
     """Write this process's log, from level INFO on, to the file ``path``, else to standard error."""
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.StreamHandler() if path is None else logging.FileHandler(path, encoding="utf-8")
+    handler: logging.Handler = logging.StreamHandler()
+    if path is not None:  # a message may hold any name, whatever the locale's encoding
+        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=path is not None)
 
@@ -74,12 +78,48 @@ def _wait_for_end_of_input() -> None:
     os.killpg(0, signal.SIGKILL)
 
 
+def module(name: str, *words: str) -> list[str]:
+    """The command line that runs a module. ``-P``: not one of that name in the working folder."""
+    return [sys.executable, "-P", "-m", name, *words]
+
+
+def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a child whose working folder is ``folder``: this process's, and ``more``.
+
+    It has no address of the database. Processes that the child starts look for no module in their working folder
+    either. Paths in its variables are absolute.
+    """
+    own = {k: v for k, v in os.environ.items() if k != DATABASE_ADDRESS}
+    paths = {k: str(Path(own[k]).expanduser().absolute()) for k in (CONFIG, *map(variable, PATHS)) if own.get(k)}
+    return {**own, **paths, "PYTHONSAFEPATH": "1", "PWD": str(folder), **(more or {})}
+
+
+def become(command: list[str], folder: Path, env: Mapping[str, str]) -> NoReturn:
+    """Replace this process with a command, whose working folder is ``folder``; ``env`` as for :func:`start`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(folder)
+    os.execve(command[0], command, environment(folder, env))  # noqa: S606 - our own program
+
+
+def ask(command: Sequence[str], timeout: float | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end, in the root folder, and return what it printed. Raises OSError, TimeoutExpired.
+
+    It ends with this process.
+    """
+    root = Path("/")
+    return subprocess.run(
+        command, capture_output=True, text=True, errors="replace", check=False, timeout=timeout,
+        stdin=subprocess.DEVNULL, cwd=root, env=environment(root), preexec_fn=dying_with_this(),
+    )  # fmt: skip
+
+
 def start(command: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> "subprocess.Popen[bytes]":
     """Start a command in its own session, so that Ctrl-C reaches this process only; output is appended to ``log``.
 
-    ``env`` is added to this process's environment, without the database's address. On Linux the child is killed when
-    this process ends in any way: no orphan keeps running, and its work is done again. Call from the main thread: the
-    kernel watches the thread that started the child.
+    Its working folder is that of the log: the folder that a user stands in is not trusted. ``env`` is added to its
+    environment (:func:`environment`). On Linux the child is killed when this process ends in any way: no orphan keeps
+    running, and its work is done again. Call from the main thread: the kernel watches the thread that started the
+    child.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
@@ -88,10 +128,35 @@ def start(command: Sequence[str], log: Path, env: Mapping[str, str] | None = Non
             stdin=subprocess.PIPE if _libc is None else subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env={**{k: v for k, v in os.environ.items() if k != DATABASE_ADDRESS}, **(env or {})},
+            cwd=log.parent,
+            env=environment(log.parent, env),
             start_new_session=True,
             preexec_fn=dying_with_this(),  # noqa: PLW1509 - two system calls, no lock is taken
         )
+
+
+def hold(path: Path, patience: float = 0.0) -> IO[str] | None:
+    """Lock the file ``path`` until it is closed; None if another process holds it, also after ``patience`` seconds.
+
+    Raises SettingsError.
+    """
+    until = time.monotonic() + patience
+    try:
+        held = path.open("a")
+        while True:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    held.close()
+                    return None
+                time.sleep(0.1)
+            else:
+                return held
+    except OSError as e:
+        raise SettingsError(
+            f"cannot lock {path}: {e.strerror}", hint="set FARM_HOME to a folder on a local disk"
+        ) from e
 
 
 def stop(

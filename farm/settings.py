@@ -1,61 +1,88 @@
-"""Settings: ``FARM_*`` in the environment, else ``farm.toml`` here, else the one in ``FARM_HOME``, else defaults."""
+"""Settings, and where each comes from: an option, ``FARM_*`` in the environment, the settings file, or the default."""
 
 import hashlib
 import os
+import re
 import tempfile
-from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, create_model
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    create_model,
 )
 
+from farm.configuration import Given, default_home, given_in_environment, given_in_file, masked
 from farm.domain.options import submit_options
 from farm.domain.time import seconds_of
 from farm.errors import SettingsError
 
-SETTINGS_FILE = "farm.toml"
 _LONGEST_SOCKET_PATH = 100  # unix(7): 108 bytes, 104 on macOS
-
-
-def default_home() -> Path:
-    """``$FARM_HOME``, else ``blurfarm`` in the user's data directory (XDG Base Directory Specification)."""
-    if home := os.environ.get("FARM_HOME"):
-        return Path(home)
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "blurfarm"
+_MOUNTS = Path("/proc/self/mountinfo")
+_NETWORK = re.compile(r"nfs\d?|cifs|smb\d?|smbfs|ncpfs|afs|fuse\.sshfs")
+#: Pairs of settings; the first has to be the smaller one.
+_IN_ORDER = (
+    ("progress_seconds", "lease_seconds"),
+    ("progress_seconds", "stall_seconds"),
+    ("heartbeat_seconds", "worker_silence_seconds"),
+)
 
 
 #: Seconds, also written as ``5s``, ``250ms``, ``2m``, ``7d`` or ``1:02:03.5``.
 Seconds = Annotated[float, BeforeValidator(lambda v: seconds_of(v) if isinstance(v, str) else v)]
-AbsolutePath = Annotated[Path, AfterValidator(lambda p: p.expanduser().absolute())]
 
 
-def _above_zero(seconds: float) -> float:
-    if not 0 < seconds < inf:
-        raise ValueError(f'"{seconds:g}" is not valid; use a time such as 5s or 1:30, above 0')
-    return seconds
+def _absolute(path: Path) -> Path:
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError as e:  # pydantic reports a ValueError only
+        raise ValueError(str(e)) from e
 
 
-class Settings(BaseSettings):
+def _named_sqlite(url: str) -> str:
+    """Refuse an SQLite database whose file depends on the folder that a process runs in."""
+    if url.startswith("sqlite") and not url.startswith("sqlite:////"):
+        raise ValueError("an SQLite database needs an absolute path: sqlite:////path/farm.db")
+    return url
+
+
+def _names_redis(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("redis", "rediss") and "://" in url and parts.port != 0:
+            return url
+    except ValueError:  # a port that is not a number
+        pass
+    raise ValueError("is not a Redis address: redis://[:password@]host:port/0")
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+#: A time that the farm waits, in seconds.
+Wait = Annotated[Seconds, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
     """All settings of a farm. Those that :func:`load_settings` returns hold the options of ``farm submit``, too."""
 
-    model_config = SettingsConfigDict(env_prefix="FARM_", extra="ignore", env_ignore_empty=True)
+    model_config = ConfigDict(extra="forbid")
 
     home: AbsolutePath = Field(default_factory=default_home)
-    broker_url: str | None = None
-    database_url: str | None = None
+    broker_url: Annotated[str, AfterValidator(_names_redis)] | None = None
+    database_url: Annotated[str, AfterValidator(_named_sqlite)] | None = None
     store_dir: AbsolutePath | None = None
     models_dir: AbsolutePath | None = None
     devices: str = "auto"
     cpu_runtime: Literal["auto", "openvino", "onnxruntime"] = "auto"
-    flower_address: str = "127.0.0.1"
-    flower_port: int = 5555
+    flower_address: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    flower_port: int = Field(default=5555, ge=1, le=65535)
     flower_basic_auth: str | None = None
     keep_segments: bool = False
     testing: bool = False
@@ -63,45 +90,66 @@ class Settings(BaseSettings):
     hidden_encoders: str = ""
 
     # a source that claims more is refused before anything is allocated for it
-    max_pixels: int = Field(default=2 * 8192 * 8192, gt=0)
-    max_hours: float = Field(default=48, gt=0)
+    max_pixels: Count = 2 * 8192 * 8192
+    max_hours: float = Field(default=48, gt=0, allow_inf_nan=False)
 
     # in seconds by the coordinator's clock
-    lease_seconds: float = 45
-    progress_seconds: float = 2
-    stall_seconds: float = 120
-    heartbeat_seconds: float = 3
-    worker_silence_seconds: float = 30
-    queue_seconds: float = 600
+    lease_seconds: Wait = 45
+    progress_seconds: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] = 2
+    stall_seconds: Wait = 120
+    heartbeat_seconds: Wait = 3
+    worker_silence_seconds: Wait = 30
+    queue_seconds: Wait = 600
 
     # how long what is left of a job is kept after its end: artefacts in the store, and rows in the database
     retain_artefacts: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] = 7 * 86400
     retain_rows: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] = 90 * 86400
     #: A log that is larger is begun anew; one older part of it is kept.
-    log_megabytes: float = Field(default=10, gt=0)
+    log_megabytes: float = Field(default=10, gt=0, allow_inf_nan=False)
 
-    task_errors: int = 3
-    infrastructure_losses: int = 5
-    worker_failures: int = 3
-    messages_per_worker: int = 2
+    task_errors: Count = 3
+    infrastructure_losses: Count = 5
+    worker_failures: Count = 3
+    messages_per_worker: Count = 2
 
     #: The length of a chunk; None fits it to the workers.
-    chunk_seconds: Annotated[Seconds, AfterValidator(_above_zero)] | None = None
+    chunk_seconds: Wait | None = None
+
+    _given: dict[str, Given] = PrivateAttr(default_factory=dict)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled, it is without the options of ``farm submit``: their class is built anew in each process."""
         return _restored, ({name: getattr(self, name) for name in Settings.model_fields},)
 
+    def origin(self, name: str) -> str:
+        """Where a setting's value comes from: a file, an environment variable, "option" or "default"."""
+        return self._given[name].origin if name in self._given else "default"
+
+    def spelled(self, name: str) -> str:
+        """A setting as it was written where it was given, for an error about its value."""
+        return self._given.get(name, Given(None)).spelled(name)
+
     def make_home(self) -> None:
-        """Create the home directory if necessary, and check that it is writable. Raises SettingsError."""
+        """Create the home directory if necessary, and check that the farm can work there. Raises SettingsError."""
+        database = Path(self.sql_url.removeprefix("sqlite:///"))
+        if self.sql_url.startswith("sqlite:") and (kind := network_filesystem(database.parent)):
+            raise SettingsError(
+                f"{database.parent} is on a network file system ({kind}), where SQLite's locks do not hold",
+                hint="set FARM_HOME to a folder on a local disk, or FARM_DATABASE_URL to a PostgreSQL database",
+            )
         try:
             self.home.mkdir(parents=True, exist_ok=True)
-            (self.home / "farm.lock").open("a").close()
+            self.lock_file.open("a").close()
         except OSError as e:
             raise SettingsError(
                 f"cannot write into the folder {self.home}: {e.strerror}",
                 hint="set FARM_HOME to one that can be written",
             ) from e
+
+    @property
+    def lock_file(self) -> Path:
+        """The file that the farm of this home locks for as long as it runs."""
+        return self.home / "farm.lock"
 
     @property
     def sql_url(self) -> str:
@@ -142,30 +190,24 @@ class Settings(BaseSettings):
         """The directory that weights are downloaded to."""
         return self.models_dir or self.home / "models"
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then the environment, then ``farm.toml`` in the current directory, then the one in the home."""
-        files = (Path(SETTINGS_FILE), default_home() / SETTINGS_FILE)
-        tomls = (TomlConfigSettingsSource(settings_cls, toml_file=f) for f in files if f.is_file())
-        return (init_settings, env_settings, *tomls)
-
 
 def _restored(values: dict[str, Any]) -> Settings:
     return Settings.model_construct(**values)
 
 
-def _names_redis(url: str) -> bool:
+def network_filesystem(folder: Path) -> str | None:
+    """The type of the file system that ``folder`` is on or will be on, if its locks cannot be trusted; else None."""
     try:
-        return urlsplit(url).scheme in ("redis", "rediss") and "://" in url and urlsplit(url).port != 0
-    except ValueError:  # a port that is not a number
-        return False
+        mounts = _MOUNTS.read_text(errors="surrogateescape").splitlines()
+    except OSError:  # not Linux
+        return None
+    place, kinds = folder.resolve(), {}
+    for line in mounts:  # proc(5); of two file systems at the same point, the later one is seen
+        mounted, _, described = line.partition(" - ")
+        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), mounted.split()[4])
+        kinds[Path(point)] = described.split()[0]
+    kind = next((kinds[p] for p in (place, *place.parents) if p in kinds), "")
+    return kind if _NETWORK.fullmatch(kind) else None
 
 
 def settings_class() -> type[Settings]:
@@ -176,22 +218,25 @@ def settings_class() -> type[Settings]:
     return create_model("Settings", __base__=Settings, **fields)
 
 
-def load_settings(**overrides: object) -> Settings:
-    """The settings in force. Raises SettingsError, which names the setting and its value."""
+def load_settings(**options: object) -> Settings:
+    """The settings in force; ``options`` come before what the environment and the settings file say.
+
+    Raises SettingsError, which names the setting, its value, and where that was given.
+    """
+    kind = settings_class()
+    names = kind.model_fields
+    given = given_in_file(names) | given_in_environment(names) | {n: Given(v) for n, v in options.items()}
     try:
-        settings = settings_class()(**overrides)  # type: ignore[arg-type]  # pydantic checks each value
+        settings = kind(**{name: g.value for name, g in given.items()})
     except ValidationError as e:
         first = e.errors()[0]
-        name, why = "_".join(str(p) for p in first["loc"]), first["msg"].removeprefix("Value error, ")
-        if name in overrides:  # an option of a command: it has the setting's name
-            raise SettingsError(f"--{name.replace('_', '-')}: {why}") from e
-        raise SettingsError(
-            f"setting {name} = {first.get('input')!r}: {why}",
-            hint=f"correct FARM_{name.upper()} or {name} in {SETTINGS_FILE}",
-        ) from e
-    except ValueError as e:  # a farm.toml that is not TOML
-        raise SettingsError(f"{SETTINGS_FILE}: {e}", hint="correct the file") from e
-    if settings.broker_url is not None and not _names_redis(settings.broker_url):
-        shown = settings.broker_url.rpartition("@")[2]  # no password in a message
-        raise SettingsError(f"broker_url {shown!r} is not a Redis address", hint="use redis://[:password@]host:port/0")
+        name, why = str(first["loc"][0]), first["msg"].removeprefix("Value error, ").replace("Input should", "should")
+        shown = masked(str(given[name].value))
+        shown = shown if shown.isprintable() else repr(shown)
+        raise SettingsError(f"{given[name].spelled(name)} {shown}: {why}") from e
+    settings._given = given  # noqa: SLF001 - a private attribute of pydantic's is no parameter of the class
+    for lower, upper in _IN_ORDER:
+        if getattr(settings, lower) >= getattr(settings, upper):
+            low, high = (f"{n} = {getattr(settings, n):g} ({settings.origin(n)})" for n in (lower, upper))
+            raise SettingsError(f"{high} has to be larger than {low}")
     return settings

@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +42,7 @@ def worker(settings: Settings, device: str, answers: Callable[[], bool] | None =
     """The worker of the device with this name. See :class:`Child` for ``answers``."""
     return Child(
         f"worker {device}",
-        lambda: [sys.executable, "-m", "workers.process", device],
+        lambda: processes.module("workers.process", device),
         settings.home / "logs" / f"worker-{device}.log",
         {"FARM_HOME": str(settings.home), "OMP_NUM_THREADS": "1"},
         role="workers",

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery, signals
+from celery.loaders.app import AppLoader
 
 from farm.broker import configure
 from farm.messages import TASKS, queue_of
@@ -32,7 +33,7 @@ class WorkerApp(Celery):
 
     def __init__(self, settings: Settings, worker: str, device: str, parent: int | None = None) -> None:
         """``parent``: in the child, the process id of its parent."""
-        super().__init__("blurfarm", broker=settings.celery_url)
+        super().__init__("blurfarm", broker=settings.celery_url, loader=AppLoader)  # as farm.broker.celery_app
         configure(self, settings, queue_of(worker))
         self.settings, self.worker, self.device = settings, worker, device
         self._parent = parent

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from farm import processes
 from farm.errors import DeviceError, FarmError
-from farm.processes import dying_with_this
 from workers.vision.device import Device, runtimes
 
 if TYPE_CHECKING:  # needs pydantic, which would take most of the other process's time
@@ -41,16 +41,10 @@ def ask(settings: "Settings", device: str) -> Capabilities:
     Raises DeviceError when that process fails, FarmError when it does not start or end: another start of the worker
     may help then.
     """
-    command = [sys.executable, "-m", "workers.capabilities", device, settings.cpu_runtime]
+    command = processes.module("workers.capabilities", device, settings.cpu_runtime)
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=_SECONDS,
-            preexec_fn=dying_with_this(),
-        )
+        done = processes.ask(command, timeout=_SECONDS)
+        done.check_returncode()
         found = json.loads(done.stdout)
     except subprocess.CalledProcessError as e:
         last = (e.stderr.strip().splitlines() or [str(e)])[-1]  # str: a signal, as when a driver crashes

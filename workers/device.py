@@ -9,6 +9,7 @@ from collections.abc import Callable
 import psutil
 
 from farm.errors import DeviceError, SettingsError
+from farm.processes import ask
 from workers.vision.device import Device, runtime_has_cuda
 
 log = logging.getLogger(__name__)
@@ -19,13 +20,7 @@ _WORDS = "auto, cpu:N, or a list such as cuda:0,cuda:1"
 def list_gpus() -> int:
     """The number of GPUs that this host's NVIDIA driver lists; 0 without a driver."""
     try:
-        listing = subprocess.run(
-            ["nvidia-smi", "-L"],  # noqa: S607 - the driver decides where it is installed
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        listing = ask(["nvidia-smi", "-L"], timeout=30)  # from PATH: the driver decides where it is installed
     except (OSError, subprocess.TimeoutExpired):
         return 0
     if listing.returncode != 0:

@@ -4,17 +4,14 @@
 child.
 """
 
-import fcntl
 import os
 import secrets
 import socket
 import sys
-import time
-from pathlib import Path
 
 from farm.errors import DeviceError, FarmError
 from farm.messages import Hello
-from farm.processes import begin_log, end_with_input
+from farm.processes import begin_log, end_with_input, hold
 from farm.settings import Settings, load_settings
 from workers.app import WorkerApp
 from workers.capabilities import ask
@@ -31,18 +28,10 @@ def hold_device(settings: Settings, device: str) -> object:
     """
     folder = settings.home / "run"
     folder.mkdir(parents=True, exist_ok=True)
-    held = Path(folder / f"worker-{device}.lock").open("w")  # noqa: SIM115 - open for as long as the process lives
-    until = time.monotonic() + _ENDING_SECONDS
-    while True:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as e:
-            if time.monotonic() > until:
-                held.close()
-                raise DeviceError(f"{device} has a worker on this host already", hint="stop that one first") from e
-            time.sleep(0.1)
-        else:
-            return held
+    held = hold(folder / f"worker-{device}.lock", _ENDING_SECONDS)
+    if held is None:
+        raise DeviceError(f"{device} has a worker on this host already", hint="stop that one first")
+    return held
 
 
 def introduction(settings: Settings, device: str) -> Hello:

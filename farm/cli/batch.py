@@ -111,7 +111,7 @@ class Batch:
 
     def _note(self, item: _Try, error: Exception) -> None:
         own = isinstance(error, FarmError)
-        line = error_text(error) if isinstance(error, FarmError) else defect_line(error)
+        line = error_text(error, self._settings) if isinstance(error, FarmError) else defect_line(error)
         name, job = str(item.video.source), item.submitted.job if item.submitted else ""
         if name not in line:
             line = f"{name}: {line}"

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Column
 from rich.text import Text
 
+from farm.cli.submit_options import options_line
 from farm.cli.tables import NARROW, middle, share_done
 from farm.domain.printable import shown
 from farm.domain.stages import JobStatus
@@ -183,7 +184,7 @@ def summary(facts: JobFacts, seconds: float) -> str:
     rate = facts.frames / seconds if seconds else 0.0
     length = f"{facts.frames} frame{'' if facts.frames == 1 else 's'} ({facts.seconds:.1f} s of video)"
     parts = [f"{facts.output}: {length} in {seconds:.1f} s, {rate:.1f} frames/s"]
-    parts.extend(facts.notes)
+    parts.extend(filter(None, [*facts.notes, options_line(facts.options)]))
     chunks = sum(s.chunks for s in facts.stages)
     if facts.reused:
         parts.append(f"{facts.reused} of {chunks} chunks were finished before and not done again")

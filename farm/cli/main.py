@@ -4,18 +4,21 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 
 from farm import __version__
-from farm.cli import clean, demo, jobs, models, service, submit, up, verify
+from farm.cli import clean, config, demo, jobs, models, service, submit, up, verify
 from farm.cli.commands import in_one_style
 from farm.cli.defects import DEFECT, defect_line
+from farm.cli.streams import prepare_streams
 from farm.cli.submit_options import error_text
+from farm.configuration import CONFIG
 from farm.domain.printable import shown
-from farm.errors import FarmError
+from farm.errors import FarmError, PrintError
 
 INTERRUPTED = 130
 
@@ -34,6 +37,7 @@ service.register(app)
 demo.register(app)
 clean.register(app)
 verify.register(app)
+config.register(app)
 app.add_typer(models.app, name="models")
 in_one_style(app)
 
@@ -49,8 +53,13 @@ def _root(
     _version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
+    settings: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Settings file. Default: farm.toml in FARM_HOME.")
+    ] = None,
 ) -> None:
     """Options of ``farm`` itself."""
+    if settings is not None:  # children read the same file
+        os.environ[CONFIG] = str(settings.expanduser().absolute())
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -58,26 +67,36 @@ def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def run() -> NoReturn:
-    """The console script. Users see no traceback: that of a defect goes to a log that the message names."""
+    """Run the command line. Users see no traceback: that of a defect goes to a log that the message names."""
     signal.signal(signal.SIGTERM, _terminated)
     logging.captureWarnings(capture=True)
+    os.umask(os.umask(0) | 0o002)  # nothing that everybody can write to
+    prepare_streams()
+    code = _run_app()
+    try:
+        sys.stdout.flush()
+    except PrintError as e:
+        code = code or fail(e)
+    sys.exit(code)
+
+
+def _run_app() -> int:
     try:
         app()
+    except SystemExit as e:
+        return e.code if isinstance(e.code, int) else 0
     except FarmError as e:
-        fail(e)
+        return fail(e)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # the reader of the output closed it: `farm list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return INTERRUPTED
     except Exception as e:  # noqa: BLE001 - whatever is left is a defect, and is logged
         print(f"error: {defect_line(e)}", file=sys.stderr)
-        sys.exit(DEFECT)
-    sys.exit(0)
+        return DEFECT
+    return 0
 
 
-def fail(error: FarmError) -> NoReturn:
-    """Print one line and exit with the error's code."""
+def fail(error: FarmError) -> int:
+    """Print an error's line and return its exit code."""
     print(f"error: {shown(error_text(error))}", file=sys.stderr)
-    sys.exit(error.exit_code)
+    return error.exit_code

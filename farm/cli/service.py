@@ -1,14 +1,12 @@
 """Commands that run parts of a farm or check it: worker, coordinator, doctor."""
 
-import os
-import sys
 from dataclasses import asdict
 
 import typer
 
 from farm.cli.jobs import JsonOption
 from farm.cli.up import DevicesOption
-from farm.processes import DATABASE_ADDRESS, begin_log
+from farm.processes import become, begin_log, module
 from farm.settings import load_settings
 
 
@@ -25,9 +23,8 @@ def worker(devices: DevicesOption = None) -> None:
     from farm.broker import check_broker
 
     check_broker(settings)
-    os.environ.pop(DATABASE_ADDRESS, None)
     # farm never imports workers
-    os.execv(sys.executable, [sys.executable, "-m", "workers", settings.devices])  # noqa: S606 - our own program
+    become(module("workers", settings.devices), settings.home / "logs", {"FARM_HOME": str(settings.home)})
 
 
 def coordinator() -> None:

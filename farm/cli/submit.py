@@ -7,7 +7,7 @@ import typer
 
 from farm.cli.commands import FarmCommand
 from farm.cli.sources import How, Video, named
-from farm.cli.submit_options import job_options, with_job_options
+from farm.cli.submit_options import job_options, naming_origins, with_job_options
 from farm.errors import OutputError, SettingsError
 from farm.settings import Settings, load_settings
 
@@ -62,6 +62,7 @@ def register(app: typer.Typer) -> None:
         run_submit(settings, videos, output if frames is None else str(frames), how)
 
 
+@naming_origins
 def run_submit(settings: Settings, videos: list[Path], output: str | None, how: How) -> list[Path]:
     """Submit the videos, and those in folders, one after the other. Returns the paths of the outputs.
 

@@ -1,18 +1,21 @@
-"""A job's options on the command line: their parameters, their values, and how errors name them."""
+"""A job's options on the command line: their parameters and values, and how errors and summaries name them."""
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import wraps
 from inspect import Parameter, Signature, signature
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import typer
 
 from farm.domain.option import GROUPS, Option
-from farm.domain.options import PICTURE_FORMATS, JobOptions, load_options, submit_options
+from farm.domain.options import PICTURE_FORMATS, JobOptions, load_options, sections, submit_options
 from farm.errors import FarmError, SettingsError
 from farm.settings import Settings
 
+P = ParamSpec("P")
+R = TypeVar("R")
 #: The codec of the segments whose frames become pictures.
 _LOSSLESS = "ffv1"
 
@@ -66,9 +69,45 @@ def job_options(settings: Settings, *, pictures: bool = False) -> JobOptions:
     return load_options(row)
 
 
-def error_text(error: FarmError) -> str:
-    """An error's line. Where the error is about an option, options are spelled as on the command line."""
+def error_text(error: FarmError, settings: Settings | None = None) -> str:
+    """An error's line. Where the error is about an option, options are spelled as on the command line.
+
+    The one that it is about is spelled as where it was given, if ``settings`` know: ``FARM_CRF``, ``farm.toml: crf``.
+    """
     text = str(error)
     for option in submit_options() if error.field else ():
-        text = re.sub(rf"(?<![\w.-]){re.escape(option.name)}(?![\w.-])", option.flag, text)
+        spelled = settings.spelled(option.setting) if settings and option.name == error.field else option.flag
+        text = re.sub(rf"(?<![\w.-]){re.escape(option.name)}(?![\w.-])", spelled.replace("\\", r"\\"), text)
     return text
+
+
+def naming_origins(run: Callable[Concatenate[Settings, P], R]) -> Callable[Concatenate[Settings, P], R]:
+    """Decorate a function of settings: its errors about an option name it as where it was given."""
+
+    @wraps(run)
+    def wrapped(settings: Settings, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return run(settings, *args, **kwargs)
+        except FarmError as e:
+            e.message, e.hint, e.field = error_text(e, settings), None, None
+            raise
+
+    return wrapped
+
+
+def options_line(options: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Names a job's options that are not the defaults, as on the command line; None if all are.
+
+    ``options``: those of a job in its JSON; of another version's job, unknown ones are left out.
+    """
+    named, pictures = [], options.get("compose", {}).get("pictures")
+    for part, section in sections().items():
+        given = options.get(part, {})
+        kind = section.kinds.get(given.get(section.chooser, ""), section)
+        for name, option in kind.options().items():
+            value = given.get(name, option.default)
+            implied = pictures and (name == "codec" or (name, value) == ("pictures", PICTURE_FORMATS[0]))
+            implied = implied or name == "runtime"  # every job has one
+            if option.group and value != option.default and not implied:
+                named.append(f"{option.flag} {value}")
+    return f"not the defaults: {', '.join(named)}" if named else None

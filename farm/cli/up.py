@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from farm.errors import FarmError
+from farm.errors import FarmError, PrintError
+from farm.processes import DATABASE_ADDRESS, environment, module
 from farm.settings import Settings, load_settings
 
 DevicesOption = Annotated[
@@ -44,7 +45,7 @@ def up(
 
     settings = load_settings(**({} if devices is None else {"devices": devices}))
     words = ["up", *([] if devices is None else ["--devices", devices]), *([] if flower else ["--no-flower"])]
-    command = [sys.executable, "-P", "-m", "farm", *words]
+    command = module("farm", *words)
     if print_unit:
         print(systemd_unit(settings, command, _DRAIN_SECONDS), end="")
     elif detach:
@@ -62,7 +63,7 @@ def _say(text: str) -> None:
     now = "" if output.is_terminal else f"{datetime.now(UTC).astimezone():%Y-%m-%d %H:%M:%S} "
     try:
         output.print(now + text, soft_wrap=True)
-    except OSError:  # what could not be written must not fail again when the process ends
+    except (OSError, PrintError):  # what could not be written must not fail again when the process ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -96,11 +97,14 @@ def _start_detached(settings: Settings, command: list[str]) -> None:
     settings.make_home()
     path = settings.home / "logs" / "farm.log"
     path.parent.mkdir(exist_ok=True)
+    env = {"FARM_HOME": str(settings.home)}
+    if settings.database_url is not None:
+        env[DATABASE_ADDRESS] = settings.database_url
     with path.open("ab") as log:
         began = log.tell()
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            env={**os.environ, "FARM_HOME": str(settings.home)},
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=path.parent,
+            env=environment(path.parent, env),
         )  # fmt: skip
     try:
         while (farm := running_farm(settings)) is None or farm.pid != process.pid or not farm.up:

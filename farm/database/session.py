@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from farm.configuration import masked
 from farm.errors import DatabaseError
 
 MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
@@ -29,10 +30,10 @@ class Database:
         try:
             self.engine = _engine(url)
         except OSError as e:
-            raise DatabaseError(f"cannot make the folder of {_hidden(url)}: {e.strerror}", hint="set FARM_HOME") from e
+            raise DatabaseError(f"cannot make the folder of {masked(url)}: {e.strerror}", hint="set FARM_HOME") from e
         except (ArgumentError, NoSuchModuleError, ImportError) as e:
             raise DatabaseError(
-                f"{_hidden(url)} is not a usable database address: {e}",
+                f"{masked(url)} is not a usable database address: {e}",
                 hint="use sqlite:////path/farm.db or postgresql+psycopg://user@host/name (extra: blurfarm[postgres])",
             ) from e
 
@@ -56,15 +57,26 @@ class Database:
                 yield session
         except DBAPIError as e:
             raise DatabaseError(
-                f"the database {_hidden(self.url)} refused: {str(e.orig).splitlines()[0]}",
+                f"the database {masked(self.url)} refused: {str(e.orig).splitlines()[0]}",
                 hint="run `farm doctor`; for a farm that shares a database, check that it is reachable and not full",
             ) from e
 
+    def outdated(self) -> bool:
+        """Whether there are tables that :meth:`migrate` would change. Raises DatabaseError."""
+        with self._opening():
+            return self._revision() not in (None, newest_revision())
+
     def migrate(self) -> None:
         """Create the tables, or migrate them to the newest revision. Raises DatabaseError."""
-        try:
-            if self._revision() == newest_revision():
+        with self._opening():
+            here = self._revision()
+            if here == newest_revision():
                 return
+            if here is not None and here > newest_revision():
+                raise DatabaseError(
+                    f"the database {masked(self.url)} is of a newer version of the farm",
+                    hint="use that version, or another FARM_HOME",
+                )
             from alembic import command  # noqa: PLC0415 - slow to import, and needed only for a migration
 
             config = alembic_config(self.url)
@@ -76,9 +88,14 @@ class Database:
                     connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+
+    @contextmanager
+    def _opening(self) -> Iterator[None]:
+        try:
+            yield
         except SQLAlchemyError as e:
             raise DatabaseError(
-                f"the database {_hidden(self.url)} cannot be opened: {str(e).splitlines()[0]}",
+                f"the database {masked(self.url)} cannot be opened: {str(e).splitlines()[0]}",
                 hint="check that it is there, that its folder is writable, and that this version is not older than it",
             ) from e
 
@@ -108,7 +125,7 @@ class Database:
             after = cursor.execute("PRAGMA page_count").fetchone()[0]
             return int((total - after) * page)
         except sqlite3.Error as e:
-            raise DatabaseError(f"the database {_hidden(self.url)} cannot be compacted: {e}") from e
+            raise DatabaseError(f"the database {masked(self.url)} cannot be compacted: {e}") from e
         finally:
             connection.close()
 
@@ -162,13 +179,6 @@ def alembic_config(url: str) -> Any:  # noqa: ANN401 - Alembic is imported only 
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     return config
-
-
-def _hidden(url: str) -> str:
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return repr(url)
 
 
 def _engine(url: str) -> Engine:

@@ -156,16 +156,17 @@ class JobOptions:
     compose: ComposeOptions = ComposeOptions()
 
 
-def _sections() -> dict[str, type[Section]]:
+def sections() -> dict[str, type[Section]]:
+    """The classes of the sections of :class:`JobOptions`, by name."""
     return {f.name: cast("type[Section]", f.type) for f in fields(JobOptions)}
 
 
 def submit_options() -> list[Option]:
     """The options of ``farm submit`` that change a job: of every section, detector and style."""
-    return [o for section in _sections().values() for o in section.all_options().values() if o.group]
+    return [o for section in sections().values() for o in section.all_options().values() if o.group]
 
 
 def load_options(row: Mapping[str, Mapping[str, Any]]) -> JobOptions:
     """Options from their JSON, ``dataclasses.asdict``. Raises SettingsError as :meth:`Section.load`."""
-    parts: dict[str, Any] = {name: section.load(row.get(name, {})) for name, section in _sections().items()}
+    parts: dict[str, Any] = {name: section.load(row.get(name, {})) for name, section in sections().items()}
     return JobOptions(**parts)

@@ -2,12 +2,12 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from sqlalchemy import select
 
+from farm import processes
 from farm.database.models import Job, Worker
 from farm.domain.option import listed
 from farm.domain.options import JobOptions
@@ -62,9 +62,8 @@ def of_this_machine(settings: Settings) -> Abilities:
 
     Raises DeviceError, SettingsError.
     """
-    asked = [sys.executable, "-m", "workers", settings.devices, "--abilities"]
     try:
-        done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=_SECONDS)
+        done = processes.ask(processes.module("workers", settings.devices, "--abilities"), timeout=_SECONDS)
         if done.returncode == 0:
             found = json.loads(done.stdout)
             return Abilities(frozenset(found["encoders"]), frozenset(found["runtimes"]))

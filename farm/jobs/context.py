@@ -2,12 +2,15 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
 
 from farm.database.models import Identity
 from farm.database.session import Database
+from farm.errors import DatabaseError
+from farm.processes import hold
 from farm.settings import Settings
 from farm.storage.base import Storage
 from farm.storage.opening import open_storage
@@ -29,9 +32,19 @@ def claim_store(context: Context) -> int:
         return context.store.claim(session.scalars(select(Identity.name)).one())
 
 
-def open_context(settings: Settings) -> Context:
-    """Open the database, migrating its tables, and the store. Raises DatabaseError, SettingsError."""
+def open_context(settings: Settings, *, owner: bool = False) -> Context:
+    """Open the database, migrating its tables, and the store. ``owner``: the caller holds the home's lock.
+
+    Raises DatabaseError, also for an older database that the farm of the home is working with; SettingsError.
+    """
     settings.make_home()
     database = Database(settings.sql_url)
-    database.migrate()
+    lock = nullcontext() if owner or not database.outdated() else hold(settings.lock_file)
+    if lock is None:
+        raise DatabaseError(
+            f"a farm of another version runs in {settings.home}: its database cannot be migrated meanwhile",
+            hint="stop that farm, then run the command again: it migrates the database",
+        )
+    with lock:
+        database.migrate()
     return Context(settings, database, open_storage(settings))

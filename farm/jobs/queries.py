@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
@@ -41,7 +41,8 @@ class JobFacts:
     """One job as people see it. Times in seconds since the epoch. ``permanent``: a retry would fail again.
 
     ``container``: FFmpeg's name of the output's container, ``pictures`` for a directory of pictures. ``psnr``: the
-    lowest of any chunk, in dB, away from the faces; None where nothing was measured, or nothing differs.
+    lowest of any chunk, in dB, away from the faces; None where nothing was measured, or nothing differs. ``options``:
+    the job's, as JSON.
     """
 
     id: str
@@ -59,6 +60,7 @@ class JobFacts:
     container: str = ""
     psnr: float | None = None
     permanent: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def over(self) -> bool:
@@ -202,6 +204,7 @@ def _facts(session: Session, job: Job) -> JobFacts:
         container=job.container,
         psnr=lowest_psnr(Artefact.model_validate(row) for row in _segments(session, job)),
         permanent=job.permanent,
+        options=job.options,
     )
 
 

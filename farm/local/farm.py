@@ -1,11 +1,9 @@
 """A farm on this machine for the duration of a command: Redis, coordinator and workers; at most one per home."""
 
-import fcntl
 import json
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -37,20 +35,10 @@ class Running:
     flower: str | None = None
 
 
-def _lock_file(settings: Settings) -> Path:
-    return settings.home / "farm.lock"
-
-
 def lock_home(settings: Settings) -> IO[str] | None:
     """Take the lock of this home's farm, which is held until closed; None if another process holds it."""
     settings.make_home()
-    held = _lock_file(settings).open("a")  # open for as long as the farm runs
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        held.close()
-        return None
-    return held
+    return processes.hold(settings.lock_file)
 
 
 def is_running(settings: Settings) -> bool:
@@ -66,7 +54,7 @@ def running_farm(settings: Settings) -> Running | None:
     if not is_running(settings):
         return None
     try:
-        return Running(**json.loads(_lock_file(settings).read_text()))
+        return Running(**json.loads(settings.lock_file.read_text()))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -93,9 +81,11 @@ class Devices:
 
     def __init__(self, settings: Settings) -> None:
         """Start the program, which takes a moment."""
-        command = [sys.executable, "-m", "workers", settings.devices, "--list"]
+        root = Path("/")
         self._process = subprocess.Popen(
-            command,
+            processes.module("workers", settings.devices, "--list"),
+            cwd=root,
+            env=processes.environment(root),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -161,7 +151,7 @@ class EmbeddedFarm:
         if self.settings.embedded:
             self._redis = EmbeddedRedis(self.settings, self._supervisor)
             self._redis.start()
-        self._context = open_context(self.settings)
+        self._context = open_context(self.settings, owner=True)
         if self.settings.embedded:
             self._context.store.remove_unfinished()
         self.devices = devices.names()
@@ -206,7 +196,7 @@ class EmbeddedFarm:
 
         return Child(
             "coordinator",
-            lambda: [sys.executable, "-m", "farm.local.coordinator"],
+            lambda: processes.module("farm.local.coordinator"),
             self._log("coordinator"),
             env,
             role="coordinator",
@@ -220,7 +210,7 @@ class EmbeddedFarm:
         if address != self._running.flower:
             self._tell(f"Flower: {address}{'' if port == wanted else f' ({wanted} is taken)'}")
             self._note(replace(self._running, flower=address))
-        return [sys.executable, "-m", "farm.local.flower", str(port)]
+        return processes.module("farm.local.flower", str(port))
 
     def is_up(self) -> bool:
         """Whether a worker is ready, which the coordinator says."""

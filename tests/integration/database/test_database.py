@@ -15,6 +15,9 @@ from farm.database.models import Base, Chunk, Job, Note, Worker
 from farm.database.session import Database, alembic_config, newest_revision
 from farm.database.statuses import add_note
 from farm.errors import DatabaseError
+from farm.jobs.context import open_context
+from farm.processes import hold
+from farm.settings import load_settings
 
 pytestmark = pytest.mark.integration
 
@@ -150,3 +153,39 @@ def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     (tmp_path / "farm.db").write_bytes(b"not a database" * 100)
     with pytest.raises(DatabaseError, match=r"farm\.db"):
         Database(f"sqlite:///{tmp_path / 'farm.db'}").migrate()
+
+
+def test_a_running_farm_of_an_older_version_keeps_its_tables(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path / "home")
+    settings.make_home()
+    command.upgrade(alembic_config(settings.sql_url), "0001")
+    held = hold(settings.lock_file)
+    assert held is not None
+    with held:
+        with pytest.raises(
+            DatabaseError, match=rf"a farm of another version runs in {settings.home}: .*stop that farm"
+        ):
+            open_context(settings)
+        assert Database(settings.sql_url).outdated()
+    context = open_context(settings)  # the farm was stopped
+    assert not context.database.outdated()
+    context.database.close()
+
+
+def test_the_holder_of_the_homes_lock_migrates(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path / "home")
+    settings.make_home()
+    command.upgrade(alembic_config(settings.sql_url), "0001")
+    with hold(settings.lock_file) or pytest.fail("nobody else holds it"):
+        context = open_context(settings, owner=True)
+        assert not context.database.outdated()
+        open_context(settings).database.close()  # other commands of this version, while the farm runs
+    context.database.close()
+
+
+def test_a_database_of_a_newer_version_is_said(database: Database) -> None:
+    database.migrate()
+    with database.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(DatabaseError, match="is of a newer version of the farm"):
+        database.migrate()

@@ -2,10 +2,7 @@
 
 import io
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,8 +24,7 @@ from farm.errors import SettingsError
 from farm.jobs.queries import JobFacts, lowest_psnr
 from farm.messages import Artefact
 from tests.planned import settings_of
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+from tests.unit.cli.conftest import Run, facts_of, the_line
 
 
 def commands(group: Any, *before: str) -> Iterator[tuple[str, ...]]:
@@ -38,32 +34,6 @@ def commands(group: Any, *before: str) -> Iterator[tuple[str, ...]]:
 
 
 COMMANDS = list(commands(typer.main.get_command(app)))
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    """``run("list", code=0)``: the real command with a home of its own."""
-
-    def call(*words: str, code: int = 0, program: tuple[str, ...] = ("-m", "farm"), **env: str) -> Any:
-        outside = {k: v for k, v in os.environ.items() if not k.startswith("FARM_")}
-        done = subprocess.run(
-            [sys.executable, *program, *words],
-            cwd=tmp_path, env={**outside, "FARM_HOME": str(tmp_path / "home"), **env},
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stdout + done.stderr
-        return done
-
-    return call
-
-
-def the_line(done: "subprocess.CompletedProcess[str]") -> str:
-    """The one line of an error, and nothing else."""
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("error: ")
-    return line
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -119,7 +89,7 @@ def test_a_job_that_is_not_there_is_one_line(run: Run, words: tuple[str, ...]) -
 
 
 def test_a_wrong_setting_is_one_line(run: Run) -> None:
-    assert "setting crf = 'fine'" in the_line(run("list", code=2, FARM_CRF="fine"))
+    assert the_line(run("list", code=2, FARM_CRF="fine")).startswith("error: FARM_CRF fine: should be a valid integer")
 
 
 def test_a_home_that_cannot_be_is_one_line(run: Run, tmp_path: Path) -> None:
@@ -184,12 +154,6 @@ def test_a_wrong_value_is_one_line_that_names_the_option(run: Run, words: tuple[
     line = the_line(run("submit", "in.mp4", *words, code=2))
     assert line.startswith(f'error: {words[0]}: "{words[1]}" is not')
     assert "FARM_" not in line
-
-
-def facts_of(**more: Any) -> JobFacts:
-    row = {"id": "abc", "status": "done", "reason": None, "source": "a.mp4", "output": "b.mp4", "frames": 50,
-           "seconds": 2.0, "created_at": 0.0, "finished_at": 1.0, "notes": (), "failures": 0, "stages": ()}  # fmt: skip
-    return JobFacts(**{**row, **more})
 
 
 def test_the_summary_has_a_line_for_each_note() -> None:

@@ -1,0 +1,123 @@
+"""The settings file and the ``FARM_*`` variables: which there are, what they say, and who misspelt one."""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from farm.errors import SettingsError
+
+SETTINGS_FILE = "farm.toml"
+_PREFIX = "FARM_"
+#: Names another settings file than the one in the home. ``farm --config`` sets it, for its children too.
+CONFIG = f"{_PREFIX}CONFIG"
+#: Settings that are paths. Relative ones start at the current folder; in the file, at the file's.
+PATHS = ("home", "store_dir", "models_dir")
+_NEAR = 0.8  # of difflib's ratio: FARM_TRESHOLD is a misspelt setting, FARM_VIDEOS is somebody else's variable
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value that somebody gave, and where: in ``file``, in an environment ``variable``, or as an option."""
+
+    value: object
+    variable: str = ""
+    file: Path | None = None
+
+    def spelled(self, name: str) -> str:
+        """The setting ``name`` as it was written where it was given."""
+        return self.variable or (f"{self.file}: {name}" if self.file else f"--{name.replace('_', '-')}")
+
+    @property
+    def origin(self) -> str:
+        """The file, the variable, or "option"."""
+        return self.variable or str(self.file or "option")
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return _PREFIX + name.upper()
+
+
+def default_home() -> Path:
+    """``$FARM_HOME``, else ``blurfarm`` in the user's data directory (XDG Base Directory Specification).
+
+    Raises SettingsError for a user without a home directory.
+    """
+    try:
+        if home := os.environ.get(variable("home")):
+            return Path(home).expanduser().absolute()
+        data = os.environ.get("XDG_DATA_HOME", "")  # the specification has relative ones ignored
+        return (Path(data) if data.startswith("/") else Path.home() / ".local" / "share") / "blurfarm"
+    except RuntimeError as e:
+        raise SettingsError(
+            "this user has no home directory", hint="set FARM_HOME to a folder that the farm may fill"
+        ) from e
+
+
+def settings_file() -> Path:
+    """The file that ``farm --config`` or ``FARM_CONFIG`` names, else ``farm.toml`` in the home; it need not exist."""
+    named = os.environ.get(CONFIG)
+    return Path(named).expanduser().absolute() if named else default_home() / SETTINGS_FILE
+
+
+def given_in_file(names: Collection[str]) -> dict[str, Given]:
+    """What the settings file says. ``names``: those of all settings.
+
+    Raises SettingsError for a file that is named and missing, that cannot be read, or that has an unknown setting.
+    """
+    file = settings_file()
+    try:
+        values = tomllib.loads(file.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as e:
+        if os.environ.get(CONFIG):
+            raise SettingsError(f"there is no settings file {file}", hint=f"correct --config or {CONFIG}") from e
+        return {}
+    except OSError as e:
+        hint = f"correct --config or {CONFIG}" if os.environ.get(CONFIG) else "set FARM_HOME to a folder of your own"
+        raise SettingsError(f"the settings file {file} cannot be read: {e.strerror}", hint=hint) from e
+    except ValueError as e:  # not TOML, or not UTF-8
+        raise SettingsError(f"{file}: {e}", hint="correct the file: it is TOML") from e
+    for name in values:
+        if name not in names:
+            raise SettingsError(f'{file}: unknown setting "{name}"', hint=_suggestion(name, names))
+    if not os.environ.get(CONFIG) and "home" in values:
+        raise SettingsError(
+            f'{file}: "home" cannot be set in the home\'s own file', hint="remove it, and set FARM_HOME instead"
+        )
+    for name in values.keys() & {*PATHS}:
+        if isinstance(values[name], str) and not values[name].startswith("~"):
+            values[name] = file.parent / values[name]
+    return {name: Given(value, file=file) for name, value in values.items()}
+
+
+def given_in_environment(names: Collection[str]) -> dict[str, Given]:
+    """What the ``FARM_*`` variables say; an empty one counts as absent. ``names``: those of all settings.
+
+    Raises SettingsError for a variable that resembles a setting's. Others are not the farm's and mean nothing.
+    """
+    for found, value in os.environ.items():
+        name = found.removeprefix(_PREFIX).lower()
+        if not value or not found.startswith(_PREFIX) or name in names or found == CONFIG:
+            continue
+        if near := difflib.get_close_matches(name, names, 1, _NEAR):
+            hint = f"did you mean {variable(near[0])}? Else remove it from the environment"
+            raise SettingsError(f"{found}: there is no such setting", hint=hint)
+    return {n: Given(os.environ[variable(n)], variable(n)) for n in names if os.environ.get(variable(n))}
+
+
+def masked(address: str) -> str:
+    """An address without its password, whether or not it is a valid one."""
+    address = re.sub(r"(?i)([?&]\w*passw\w*=)[^&]*", r"\1***", address)
+    scheme, separator, rest = address.partition("://") if "://" in address else ("", "", address)
+    user, at, host = rest.rpartition("@")
+    name, colon, _ = user.partition(":")
+    return f"{scheme}{separator}{name}{colon and ':***'}{at}{host}"
+
+
+def _suggestion(name: str, names: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, names, 1)
+    return f'did you mean "{near[0]}"?' if near else "see `farm config` for all settings"
