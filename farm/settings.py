@@ -17,6 +17,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from farm.domain.option import Option
 from farm.domain.options import submit_options
 from farm.errors import SettingsError
 
@@ -175,9 +176,15 @@ def _names_redis(url: str) -> bool:
         return False
 
 
+def _kind(option: Option) -> Any:  # noqa: ANN401 - a type, or one that is annotated
+    if option.words:
+        return Annotated[option.kind | str, BeforeValidator(option.read)]
+    return Seconds if option.time else option.kind
+
+
 def settings_class() -> type[Settings]:
     """The settings of a farm and, None where they are not given, the options of ``farm submit``."""
-    fields: dict[str, Any] = {o.setting: ((Seconds if o.time else o.kind) | None, None) for o in submit_options()}
+    fields: dict[str, Any] = {o.setting: (_kind(o) | None, None) for o in submit_options()}
     return create_model("Settings", __base__=Settings, **fields)
 
 

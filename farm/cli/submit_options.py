@@ -44,8 +44,9 @@ def with_job_options(command: Callable[..., None]) -> Callable[..., None]:
             group = own.default.rich_help_panel
             rows.append((GROUPS.index(group) if group else -1, False, own.replace(kind=Parameter.KEYWORD_ONLY)))
     for o in submit_options():
-        declared = typer.Option(None, help=o.text, metavar=o.metavar, rich_help_panel=o.group)
-        kind = (str if o.time else o.kind) | None
+        names = (o.flag,) if o.kind is bool else ()  # no --no-NAME beside it
+        declared = typer.Option(None, *names, help=o.text, metavar=o.metavar or None, rich_help_panel=o.group)
+        kind = (str if o.time or o.words else o.kind) | None
         parameter = Parameter(o.setting, Parameter.KEYWORD_ONLY, default=declared, annotation=kind)
         rows.append((GROUPS.index(str(o.group)), o.last, parameter))
     rows.sort(key=lambda row: row[:2])

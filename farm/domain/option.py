@@ -25,8 +25,8 @@ class Option:
     ``help`` may contain ``{choices}``. ``group``: None keeps the option off the command line and out of the settings.
     ``setting``: its name in farm.toml, by default the field's; ``FARM_DETECT_SIZE`` and ``--detect-size`` follow.
     ``shown``: the default in help texts, where it is not the field's. ``time``: seconds that may be written as
-    ``1:02:03.5``. ``last``: listed after the other options of its group. ``name`` (as ``detect.size``), ``kind`` (its
-    type) and ``default`` are those of the field.
+    ``1:02:03.5``. ``words``: text that a number's option takes as well. ``last``: listed after the other options of its
+    group. ``name`` (as ``detect.size``), ``kind`` (its type) and ``default`` are those of the field.
     """
 
     help: str = ""
@@ -41,6 +41,7 @@ class Option:
     lt: float | None = None
     unit: str = ""
     time: bool = False
+    words: tuple[str, ...] = ()
     last: bool = False
     name: str = ""
     kind: type = str
@@ -62,12 +63,21 @@ class Option:
 
     def check(self, value: Any) -> None:  # noqa: ANN401 - options of all types
         """Raise SettingsError unless ``value`` is one of the choices and within the bounds. Bounds exclude infinity."""
-        if value is None and self.default is None:
+        if (value is None and self.default is None) or value in self.words:
             return
         bounds = ((ge, self.ge), (gt, self.gt), (le, self.le), (lt, self.lt))
         within = all(holds(value, bound) for holds, bound in bounds if bound is not None) and value != inf
         if not within or (self.choices and value not in self.choices):
             raise self.refused(value)
+
+    def read(self, value: object) -> object:
+        """A word as it is, and text as a number. Raises ValueError with a message for the user."""
+        if value in self.words:
+            return value
+        try:
+            return self.kind(str(value))
+        except ValueError:
+            raise ValueError(f"not a usable value (use {self._allowed()})") from None
 
     def refused(self, value: object, allowed: str | None = None) -> SettingsError:
         """The error for a value that cannot be used. ``allowed`` says what can, by default what is declared."""
@@ -81,7 +91,7 @@ class Option:
             return f"above {self.gt:g} and below {self.lt:g}"
         if self.le is not None:
             low = f"{self.ge:g}" if self.gt is None else f"above {self.gt:g}"
-            return f"{low} to {self.le:g} {self.unit}".rstrip()
+            return " or ".join((f"{low} to {self.le:g} {self.unit}".rstrip(), *self.words))
         return self.unit if self.gt is None else f"{self.unit} above {self.gt:g}"
 
 

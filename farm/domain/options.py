@@ -11,6 +11,8 @@ from farm.domain.option import Option, Section, option
 
 SHAPES = ("ellipse", "rectangle")
 CODECS = ("h264", "hevc", "av1", "vp8", "vp9", "mpeg2video", "mpeg4", "prores", "ffv1", "mjpeg")
+#: For ``redact.crf``: as large as the source.
+AUTO = "auto"
 UNDETECTABLE = ("fail", "blackout")
 METADATA = ("keep", "strip-private", "strip")
 PICTURE_FORMATS = ("png", "jpeg")
@@ -66,7 +68,8 @@ class SourceOptions(Section):
 class LinkOptions(Section):
     """Seconds: ``gap`` filled inside a track, ``hold`` before its first and after its last detection.
 
-    A detection scoring less than ``birth`` continues a track but does not begin one.
+    A detection scoring less than ``birth`` continues a track but does not begin one. ``require_faces``: the job fails
+    if the video has no track.
     """
 
     section = "link"
@@ -78,13 +81,14 @@ class LinkOptions(Section):
         0.25, "Seconds covered before and after a track.", "Faces", "SECONDS", ge=0, le=10, unit="seconds"
     )
     birth: float = option(0.24, gt=0, lt=1)
+    require_faces: bool = option(False, "Fail, and write no output, if no face is found.", "Faces", shown="off")
 
 
 @dataclass(frozen=True, slots=True)
 class RedactOptions(Section):
     """How a face is covered and how the video is encoded. ``margin``: share of the box added on each side.
 
-    ``codec``: None keeps the source's family. ``encoder``: FFmpeg's name of one (``hevc_nvenc``), None for the
+    ``codec``: None keeps the source's family. ``crf``: a number, or :data:`AUTO`. ``encoder``: FFmpeg's name of one (``hevc_nvenc``), None for the
     codec's usual one. ``scale``: the output's width in pixels where it is to be smaller than the source.
     """
 
@@ -99,7 +103,10 @@ class RedactOptions(Section):
     encoder: str | None = option(
         None, "FFmpeg's name of an encoder, as hevc_nvenc.", "Encoding", "NAME", shown="the codec's"
     )
-    crf: int = option(18, "Quality, 0 (best) to 51.", "Encoding", "NUMBER", ge=0, le=51)
+    crf: int | str = option(
+        18, "Quality, 0 (best) to 51; or auto: the source's bitrate, at most the size of 18.", "Encoding", "NUMBER",
+        ge=0, le=51, words=(AUTO,),
+    )  # fmt: skip
     preset: str = option("veryfast", "Speed, ultrafast to veryslow.", "Encoding", "NAME", choices=PRESETS)
     scale: int | None = option(
         None, "Shrink the picture to at most this width, as it is shown.", "Encoding", "WIDTH", ge=16, le=16384,
