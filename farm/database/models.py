@@ -39,7 +39,8 @@ class Job(Base):
     """One submitted video and its options. ``interrupted``: the status that resume and retry go back to.
 
     ``encoder``: FFmpeg's name of the encoder that its segments need. ``open_chunks``: how many chunks of the current
-    stage are not done; the transition that completes a chunk decrements it.
+    stage are not done; the transition that completes a chunk decrements it. ``source_size``: of the file, in bytes.
+    ``found``: :class:`farm.domain.found.Found` as JSON, once the job was linked.
     """
 
     __tablename__ = "jobs"
@@ -62,6 +63,8 @@ class Job(Base):
     finished_at: Mapped[float | None]
     encoder: Mapped[str] = mapped_column(default="", server_default="")
     open_chunks: Mapped[int] = mapped_column(default=0, server_default="0")
+    source_size: Mapped[int | None]
+    found: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Chunk(Base):

@@ -88,8 +88,9 @@ class LinkOptions(Section):
 class RedactOptions(Section):
     """How a face is covered and how the video is encoded. ``margin``: share of the box added on each side.
 
-    ``codec``: None keeps the source's family. ``crf``: a number, or :data:`AUTO`. ``encoder``: FFmpeg's name of one (``hevc_nvenc``), None for the
-    codec's usual one. ``scale``: the output's width in pixels where it is to be smaller than the source.
+    ``codec``: None keeps the source's family. ``crf``: a number, or :data:`AUTO`. ``encoder``: FFmpeg's name of one
+    (``hevc_nvenc``), None for the codec's usual one. ``scale``: the output's width in pixels where it is to be smaller
+    than the source.
     """
 
     section = "redact"

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -22,7 +23,9 @@ def test_redacts_and_leaves_everything_else(farm: Farm, clip: Path, tmp_path: Pa
     before = digest(clip)
     out = tmp_path / "out.mp4"
     done = farm.run("submit", clip, "-o", out)
-    assert "a face in 50 of 50 frames" in done.stdout
+    assert "Blurred 1 face (track) in 50 of 50 frames. Rest of the picture unchanged (" in done.stdout
+    assert "No face" not in done.stdout
+    assert re.search(r"Size: [0-9.]+ kB → [0-9.]+ kB\.", done.stdout)
     assert_exact(clip, out)
     assert digest(clip) == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["home", "out.mp4"]
