@@ -70,6 +70,7 @@ def job_options(settings: Settings, *, pictures: bool = False) -> JobOptions:
         if row["redact"].keys() & {"codec", "encoder"}:
             raise SettingsError("--codec and --encoder are for videos", hint="leave them away beside --frames")
         row["redact"]["codec"] = _LOSSLESS
+        row["redact"].pop("crf", None)
         row["compose"]["pictures"] = pictures_as
     return load_options(row)
 
