@@ -46,10 +46,7 @@ _ALPHA = frozenset({"yuva420p", "yuva422p", "yuva444p", "gbrap", "yuva420p10le"}
 
 
 class Asked(NamedTuple):
-    """What quality is asked for: ``crf`` and ``preset`` on x264's scales, and the source's profile (for ProRes).
-
-    ``bitrate`` in bits a second, for the encoders that aim at one with ``crf`` as their best quality.
-    """
+    """``crf`` and ``preset`` on x264's scales, the source's profile (for ProRes), a ``bitrate`` in bits a second."""
 
     crf: float
     preset: str
@@ -102,8 +99,7 @@ class Encoder:
     ``full_range``: limited range needs FFmpeg's leave. ``hdr``: None where only the container can state it
     (:mod:`farm.media.composing.colour_boxes`). ``rate``: the nearest rate that its header can state.
     ``formats``: of a hardware encoder, the pixel formats to go by if the local FFmpeg does not have it.
-    ``sized``: what reaches a given size, a ``crf`` or a ``bitrate``; None if nothing does, or its headers then differ
-    from chunk to chunk. ``joining``: options that keep the headers equal at any size.
+    ``sized``: what reaches a given size; None if nothing does. ``joining``: keeps the headers equal at any size.
     """
 
     name: str
@@ -184,23 +180,20 @@ def _vpx(asked: Asked) -> dict[str, str]:
     return {"deadline": "good", "cpu-used": _VPX[asked.preset], "auto-alt-ref": "0"}
 
 
-def _quantiser(asked: Asked) -> dict[str, str]:
+def _quantiser(asked: Asked, flags: str = "") -> dict[str, str]:
     """MPEG's quantiser, 2 to 31, with about H.264's step at ``crf``: that one doubles every 6, MPEG's is linear.
 
-    These encoders read a constant quantiser from each frame. PyAV cannot set it, so it is 0 and is then clipped to the
-    bounds.
+    A constant one is read from each frame. PyAV cannot set it, so it is 0 and is then clipped to the bounds.
     """
     step = str(min(31, max(2, round(0.3125 * 2 ** (asked.crf / 6)))))
     if asked.bitrate is None:
-        return {"qmin": step, "qmax": step, "flags": "+qscale"}
-    rate = str(asked.bitrate)
-    return {"qmin": step, "qmax": "31", "b": rate, "bt": rate}
+        return {"qmin": step, "qmax": step, "flags": "+qscale" + flags}
+    return {"qmin": step, "qmax": "31", "b": str(asked.bitrate), "bt": str(asked.bitrate), "flags": flags}
 
 
 def _mpeg(asked: Asked) -> dict[str, str]:
     # closed groups of pictures, for which these encoders ask that no scene change makes key frames
-    quantiser = _quantiser(asked)
-    return {**quantiser, "flags": quantiser.get("flags", "") + "+cgop", "sc_threshold": "1000000000"}
+    return {**_quantiser(asked, "+cgop"), "sc_threshold": "1000000000"}
 
 
 def _prores(asked: Asked) -> dict[str, str]:
@@ -260,8 +253,7 @@ _SOFTWARE = (
     Encoder("libx264", "h264", _x26x, _CRF_FLOOR, grid=True, interlaced=True, reorders=True, extra=_CAPTIONS,
             changed=frozenset({"gray", "gray10le", "nv12", "nv16"}), parameters=("x264-params", "open-gop=0"),
             sized="crf", joining=_STITCHABLE, hdr=Hdr("mastering-display", "cll")),
-    Encoder("libx264rgb", "h264", _x26x, _CRF_FLOOR, reorders=True, sized="crf",
-            joining=_STITCHABLE),
+    Encoder("libx264rgb", "h264", _x26x, _CRF_FLOOR, reorders=True, sized="crf", joining=_STITCHABLE),
     Encoder("libx265", "hevc", _x26x, _CRF_FLOOR, grid=True, reorders=True, extra=_CAPTIONS, changed=_ALPHA,
             parameters=_X265, sized="crf", pool=("pools", 1 << 16), hdr=Hdr("master-display", "max-cll")),
     Encoder("libsvtav1", "av1", _svt, _AV1_FLOOR, parameters=("svtav1-params", "irefresh-type=2"), pool=("lp", 6),

@@ -104,8 +104,8 @@ class _Reader:
         """Raise SourceError for a fault ``what`` of the file, or note it if damage is accepted."""
         if what and not self.damaged:
             raise SourceError(f"{self.path}: {what}", hint=CUT_HINT)
-        if what and what not in self.notes:
-            self.notes.append(f"it {what}")
+        if what and f"the source {what}" not in self.notes:
+            self.notes.append(f"the source {what}")
 
     def take(self, packet: "Packet[Any]") -> None:
         """Take the next packet in decoding order."""
@@ -155,7 +155,7 @@ class _Reader:
     def index(self) -> FrameIndex:
         """The sorted result."""
         if self.untimed:
-            self.notes.append(f"it holds {self.untimed} frames without a time, which are left out")
+            self.notes.append(f"{self.untimed} frames of the source have no time and were left out")
         # sorted by pts: both in one number, as pairs would take far more memory
         rows = sorted(p << _SIZE_BITS | size for p, size in zip(self.pts, self.sizes, strict=True))
         pts = self._decodable(array("q", (row >> _SIZE_BITS for row in rows)))
