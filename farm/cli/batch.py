@@ -18,6 +18,7 @@ from farm.cli.defects import DEFECT, defect_line
 from farm.cli.model_progress import model_digest
 from farm.cli.sources import How, Named, Video
 from farm.cli.submit_options import error_text
+from farm.cli.summaries import summary
 from farm.domain.options import JobOptions
 from farm.domain.printable import shown
 from farm.errors import (
@@ -205,7 +206,7 @@ class Batch:
             return
         item.row = tables.row_of(item.video.name, facts)
         if not self._how.as_json:
-            display.output.print(display.summary(facts, seconds), soft_wrap=True)
+            display.output.print(summary(facts, seconds), soft_wrap=True)
 
     def _finish(self) -> None:
         """The table of the videos that have ended, and how many of them ended in which way."""

@@ -12,7 +12,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Column
 from rich.text import Text
 
-from farm.cli.submit_options import options_line
 from farm.cli.tables import NARROW, middle, share_done
 from farm.domain.printable import shown
 from farm.domain.stages import JobStatus
@@ -174,24 +173,6 @@ class Watcher:
             errors.print(what, soft_wrap=True)
         elif what := waiting_for(self._context, self._job):
             errors.print(f"job {self._job} waits for {what}", soft_wrap=True)
-
-
-def summary(facts: JobFacts, seconds: float) -> str:
-    """Return the summary of a finished job: one line, followed by one line for each note and other fact.
-
-    ``seconds``: how long the job took from the user's point of view.
-    """
-    rate = facts.frames / seconds if seconds else 0.0
-    length = f"{facts.frames} frame{'' if facts.frames == 1 else 's'} ({facts.seconds:.1f} s of video)"
-    parts = [f"{facts.output}: {length} in {seconds:.1f} s, {rate:.1f} frames/s"]
-    parts.extend(filter(None, [*facts.notes, options_line(facts.options)]))
-    chunks = sum(s.chunks for s in facts.stages)
-    if facts.reused:
-        parts.append(f"{facts.reused} of {chunks} chunks were finished before and not done again")
-    if facts.failures:
-        failed = "1 attempt failed and was" if facts.failures == 1 else f"{facts.failures} attempts failed and were"
-        parts.append(f"{failed} repeated")
-    return "\n  ".join(map(shown, parts))
 
 
 def check_done(facts: JobFacts) -> None:

@@ -149,6 +149,7 @@ def list_all(
 def watch(job: JobArgument, as_json: JsonOption = False) -> None:
     """Show the progress of a job until it ends; Ctrl-C stops watching, not the job."""
     from farm.cli import display
+    from farm.cli.summaries import summary
     from farm.jobs.context import open_context
     from farm.jobs.queries import job_facts
 
@@ -160,4 +161,4 @@ def watch(job: JobArgument, as_json: JsonOption = False) -> None:
         display.print_json(facts.row())
     display.check_done(facts)
     if not as_json:
-        display.output.print(display.summary(facts, (facts.finished_at or 0) - facts.created_at), soft_wrap=True)
+        display.output.print(summary(facts, (facts.finished_at or 0) - facts.created_at), soft_wrap=True)

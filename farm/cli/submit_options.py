@@ -65,6 +65,7 @@ def job_options(settings: Settings, *, pictures: bool = False) -> JobOptions:
         if row["redact"].keys() & {"codec", "encoder"}:
             raise SettingsError("--frames: cannot be combined with --codec or --encoder; leave them out")
         row["redact"]["codec"] = _LOSSLESS
+        row["redact"].pop("crf", None)
         row["compose"]["pictures"] = pictures_as
     return load_options(row)
 

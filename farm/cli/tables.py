@@ -1,6 +1,5 @@
 """Tables of jobs: lines fitted to a terminal's width, or one job a line, separated by tabs, for a pipe."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +13,6 @@ from farm.jobs.queries import JobFacts
 #: Terminals of fewer columns get two lines where others get one.
 NARROW = 60
 _STATUS = len("redacting")
-_FACES = re.compile(r"(?P<tracks>\d+) tracks?, a face in ")
 
 
 def middle(text: str, width: int) -> str:
@@ -105,9 +103,8 @@ class Row:
 
 def row_of(name: str, job: JobFacts) -> Row:
     """The row of a job that is done."""
-    found = [match["tracks"] for note in job.notes if (match := _FACES.match(note))]
-    notes = "; ".join(note for note in job.notes if not _FACES.match(note))
-    return Row(name, job.status, "none" if found == ["0"] else "".join(found), notes)
+    faces = "" if job.faces is None else str(job.faces or "none")
+    return Row(name, job.status, faces, "; ".join(job.notes))
 
 
 def result_lines(rows: Sequence[Row], width: int | None) -> Iterator[str]:

@@ -8,7 +8,7 @@ import typer
 
 from farm.cli.jobs import JsonOption
 from farm.domain.printable import shown
-from farm.errors import SettingsError, VerificationError
+from farm.errors import SettingsError, SourceError, VerificationError
 from farm.settings import load_settings
 
 if TYPE_CHECKING:
@@ -29,22 +29,30 @@ def verify(
         typer.Option("--psnr", metavar="DB", help="Minimum quality of the unchanged areas, in dB PSNR, in every 10 s."),
     ] = 24.0,
     threads: Annotated[int, typer.Option("--threads", metavar="N", help="Threads for decoding.")] = 1,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every property that was compared.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Check that a redacted video differs from its source only where it was redacted.
 
-    One line a property: "ok"; "differs": as it may have been chosen (another codec, size, pixel format, no sound,
-    fewer tags, black frames, nothing changed at all); or "failed": never right (frames, times, order of decoding,
-    packets of copied streams, colour, HDR, aspect, orientation, fields, damage, pictures that are not the source's).
-    The exit code is 0 when nothing failed, 9 when something did, 3 when the source cannot be read.
+    Prints one line if it is, and one for each property that "differs" as it may have been chosen (another codec, size,
+    pixel format, no sound, fewer tags, black frames, nothing changed at all) or has "failed", which is never right
+    (frames, times, order of decoding, packets of copied streams, colour, HDR, aspect, orientation, fields, damage,
+    pictures that are not the source's).
+    The exit code is 0 when nothing failed, 9 when something did, 3 when a file is missing or cannot be read.
 
-    With --json one object: source, output, verified, frames, changed (share of the picture), psnr (dB of the rest, null
-    where nothing differs), findings (each: name, verdict, text), windows (10 s each: start, frames, changed, psnr).
+    With --json one object: source, output, verified, frames, source_frames, changed_frames, changed (share of the
+    picture), psnr (dB of the rest, null where nothing differs), findings (each: name, verdict, text), windows (10 s
+    each: start, frames, changed, psnr).
     """
     from farm.cli import display
     from farm.media.reading.limits import Limits
-    from farm.media.verifying.comparing import FAILED, compare
+    from farm.media.verifying.comparing import FAILED, OK, compare
 
+    if output.is_dir():
+        hint = "it compares videos; pictures written with --frames were checked when they were written"
+        raise SourceError(f"{output}: is a folder", hint=hint)
+    if source.exists() and output.exists() and source.samefile(output):
+        raise SettingsError(f"{output}: is the source itself", hint="name the source first, then its redacted copy")
     if not 0 <= lowest <= 100 or not 1 <= threads <= 256:
         raise SettingsError("--psnr is 0 to 100 dB, --threads 1 to 256")
     settings = load_settings()
@@ -53,14 +61,31 @@ def verify(
     if as_json:
         display.print_json(facts(found))
     else:
+        if found.holds:
+            typer.echo(verdict(found))
         for finding in found.findings:
-            typer.echo(shown(f"{finding.verdict:8}{finding.name}: {finding.text}"))
+            if verbose or (finding.verdict != OK and finding.name != "redaction"):
+                typer.echo(shown(f"{finding.verdict:8}{finding.name}: {finding.text}"))
     if not found.holds:
         failed = [f.name for f in found.findings if f.verdict == FAILED]
         raise VerificationError(
-            f"{output}: is not {source} but for what was redacted: {', '.join(failed)}",
+            f"{output}: is not {source} with only its faces changed: {', '.join(failed)}",
             hint=None if part or "frames" not in failed else "if it is a part or a sample of it: --part",
         )
+
+
+def verdict(found: "Comparison") -> str:
+    """The line on an output in which nothing failed."""
+    from farm.media.verifying.comparing import DIFFERS
+
+    if found.changed_frames:
+        changed = f"changed in {found.changed_frames} frames"
+    else:
+        changed = "but no change was found in any of them (does it show a face?)"
+    others = any(f.verdict == DIFFERS and f.name != "redaction" for f in found.findings)
+    rest = "the rest as in the source, except what is listed below" if others else "everything else as in the source"
+    quality = f" ({found.psnr:.1f} dB)" if found.psnr is not None and math.isfinite(found.psnr) else ""
+    return f"ok: {found.frames} of {found.source_frames} frames, {changed}; {rest}{quality}"
 
 
 def facts(found: "Comparison") -> dict[str, Any]:
@@ -70,6 +95,8 @@ def facts(found: "Comparison") -> dict[str, Any]:
         "output": str(found.output),
         "verified": found.holds,
         "frames": found.frames,
+        "source_frames": found.source_frames,
+        "changed_frames": found.changed_frames,
         "changed": found.changed,
         "psnr": _finite(found.psnr),
         "findings": [{"name": f.name, "verdict": f.verdict, "text": f.text} for f in found.findings],

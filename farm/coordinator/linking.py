@@ -7,14 +7,16 @@ from itertools import islice
 from pathlib import Path
 
 from farm.database.models import Job
+from farm.database.statuses import locked_job
 from farm.digests import file_digest
 from farm.domain.artefacts import artefact_key
 from farm.domain.detection import ChunkDetections, FrameDetections, load_chunk, load_frame, with_boundary_cuts
+from farm.domain.found import Found, Stretches
 from farm.domain.linker import link
 from farm.domain.manifest import Manifest
 from farm.domain.options import JobOptions, load_options
 from farm.domain.track import dump_frame
-from farm.errors import StorageError, VerificationError
+from farm.errors import JobFailed, StorageError, VerificationError
 from farm.jobs.context import Context
 from farm.messages import Artefact
 from farm.storage.base import Storage
@@ -22,14 +24,13 @@ from farm.storage.base import Storage
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """The tracks of each chunk in order, and the numbers of tracks, of frames with a face, and of black frames.
+    """The tracks of each chunk in order, what was found, and the number of black frames.
 
     ``first_black``: the pts of the first black frame.
     """
 
     artefacts: tuple[Artefact, ...]
-    tracks: int
-    frames_with_faces: int
+    found: Found
     black: int = 0
     first_black: int | None = None
 
@@ -37,23 +38,31 @@ class Linked:
 def run(
     context: Context, job: Job, manifest: Manifest, inputs: Sequence[Artefact], fingerprint: str
 ) -> tuple[Sequence[Artefact], list[str]]:
-    """Do the stage: link the detections ``inputs``. Returns the tracks of each chunk, and notes on what was found.
+    """Do the stage: link the detections ``inputs``. Returns the tracks of each chunk, and a note on black frames.
 
-    Raises VerificationError, StorageError.
+    Writes what was found to the job's row. Raises JobFailed for a video without a face where ``link.require_faces`` is
+    set, VerificationError, StorageError.
     """
-    linked = link_job(context.store, manifest, inputs, fingerprint, load_options(job.options))
-    return linked.artefacts, found_notes(linked, manifest)
+    options = load_options(job.options)
+    linked = link_job(context.store, manifest, inputs, fingerprint, options)
+    with context.database.write() as session:
+        locked_job(session, job.id).found = linked.found.row()
+    if options.link.require_faces and not linked.found.tracks:
+        raise JobFailed(
+            f"no face was found in any of the {manifest.frames} frames, and --require-faces was given",
+            hint="a larger --detect-size finds smaller faces; without --require-faces the video is written as it is",
+        )
+    return linked.artefacts, black_notes(linked, manifest)
 
 
-def found_notes(linked: Linked, manifest: Manifest) -> list[str]:
-    """What was found, for the user: a line on the faces, and one on black frames where there are any."""
-    tracks = f"{linked.tracks} track{'' if linked.tracks == 1 else 's'}"
-    notes = [f"{tracks}, a face in {linked.frames_with_faces} of {manifest.frames} frames"]
-    if linked.first_black is not None:
-        begins = manifest.chunks[0].pts_start  # times are relative to it, like those of --start
-        first = float((linked.first_black - begins) * manifest.source.video.time_base)
-        notes.append(f"frames that cannot be decoded and are black: {linked.black}, the first at {first:.3f} s")
-    return notes
+def black_notes(linked: Linked, manifest: Manifest) -> list[str]:
+    """A line for the user where there are black frames."""
+    if linked.first_black is None:
+        return []
+    begins = manifest.chunks[0].pts_start  # times count from the output's beginning
+    first = float((linked.first_black - begins) * manifest.source.video.time_base)
+    frames = "1 frame is" if linked.black == 1 else f"{linked.black} frames are"
+    return [f"{frames} black because the source could not be decoded there, the first at {first:.3f} s"]
 
 
 def link_job(
@@ -67,6 +76,7 @@ def link_job(
     frames = with_boundary_cuts(_read(store, artefact) for artefact in detections)
     linked = link(frames, manifest.source.video.time_base, options.link)
     artefacts, last_track, with_faces, black, first_black = [], -1, 0, 0, None
+    stretches = Stretches(manifest.source.video.time_base, manifest.chunks[0].pts_start)
     for chunk in manifest.chunks:
         key = artefact_key("link", fingerprint, chunk.name)
         with store.put(key) as path, path.open("w") as out:
@@ -76,6 +86,7 @@ def link_job(
                     raise VerificationError(f"link: pts {frame.pts} is not of chunk {chunk.index + 1}")
                 count += 1
                 with_faces += bool(frame.boxes)
+                stretches.take(frame.pts, covered=frame.black or bool(frame.boxes))
                 if frame.black:
                     black += 1
                     first_black = frame.pts if first_black is None else first_black
@@ -89,7 +100,8 @@ def link_job(
         artefacts.append(store.describe(key, count))
     if next(linked, None) is not None:
         raise VerificationError("link: more frames than the source has")
-    return Linked(tuple(artefacts), last_track + 1, with_faces, black, first_black)
+    found = Found(last_track + 1, with_faces, stretches.until(manifest.chunks[-1].pts_end))
+    return Linked(tuple(artefacts), found, black, first_black)
 
 
 def _read(store: Storage, artefact: Artefact) -> tuple[ChunkDetections, Iterator[FrameDetections]]:

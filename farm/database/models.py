@@ -40,7 +40,8 @@ class Job(Base):
 
     ``encoder``: FFmpeg's name of the encoder that its segments need. ``open_chunks``: how many chunks of the current
     stage are not done; the transition that completes a chunk decrements it. ``permanent``: it failed, and would fail
-    again in the same way.
+    again in the same way. ``source_size``: of the file, in bytes. ``found``: :class:`farm.domain.found.Found` as JSON,
+    once the job was linked.
     """
 
     __tablename__ = "jobs"
@@ -64,6 +65,8 @@ class Job(Base):
     encoder: Mapped[str] = mapped_column(default="", server_default="")
     open_chunks: Mapped[int] = mapped_column(default=0, server_default="0")
     permanent: Mapped[bool] = mapped_column(default=False, server_default=false())
+    source_size: Mapped[int | None]
+    found: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Chunk(Base):

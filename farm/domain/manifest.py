@@ -100,7 +100,8 @@ class Source:
 class Chunk:
     """Frames with ``pts_start <= pts < pts_end``; ``seek_pts`` is the key frame that decoding has to start at.
 
-    ``stream``: the index of their video stream in the source.
+    ``stream``: the index of their video stream in the source. ``size``: bytes of that stream in the chunk's time; of a
+    part or a sample: as many as the whole stream has in a time of this length.
     """
 
     index: int
@@ -109,6 +110,7 @@ class Chunk:
     pts_end: int
     frames: int
     seek_pts: int
+    size: int = 0
 
     @property
     def name(self) -> str:

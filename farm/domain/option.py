@@ -27,9 +27,9 @@ class Option:
     ``help`` may contain ``{choices}``. ``group``: None keeps the option off the command line and out of the settings.
     ``setting``: its name in farm.toml, by default the field's; ``FARM_DETECT_SIZE`` and ``--detect-size`` follow.
     ``shown``: the default in help texts, where it is not the field's. ``time``: seconds that may be written as
-    ``1:02:03.5``. ``share``: may be written as ``30%``. ``aliases``: other spellings of the choices. ``last``: listed
-    after the other options of its group. ``name`` (as ``detect.size``), ``kind`` (its type) and ``default`` are those
-    of the field.
+    ``1:02:03.5``. ``share``: may be written as ``30%``. ``aliases``: other spellings of the choices. ``words``: text
+    that a number's option takes as well. ``last``: listed after the other options of its group. ``name`` (as
+    ``detect.size``), ``kind`` (its type) and ``default`` are those of the field.
     """
 
     help: str = ""
@@ -46,6 +46,7 @@ class Option:
     time: bool = False
     share: bool = False
     aliases: Mapping[str, str] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
     last: bool = False
     name: str = ""
     kind: type = str
@@ -77,6 +78,8 @@ class Option:
             return word if word in self.choices else text
         if self.kind not in (int, float):
             return value
+        if text.lower() in self.words:
+            return text.lower()
         with suppress(ValueError):
             if self.share and text.endswith("%"):
                 return float(text[:-1]) / 100
@@ -85,7 +88,7 @@ class Option:
 
     def check(self, value: Any) -> None:  # noqa: ANN401 - options of all types
         """Raise SettingsError unless ``value`` is one of the choices and within the bounds. Bounds exclude infinity."""
-        if value is None and self.default is None:
+        if (value is None and self.default is None) or value in self.words:
             return
         bounds = ((ge, self.ge), (gt, self.gt), (le, self.le), (lt, self.lt))
         within = all(holds(value, bound) for holds, bound in bounds if bound is not None) and value != inf
@@ -113,7 +116,7 @@ class Option:
             parts.append(f"below {self.lt:g}")
         if self.le is not None:
             parts.append(f"at most {self.le:g}" if self.ge is None else f"from {self.ge:g} to {self.le:g}")
-        other = ", or a percentage such as 30%" if self.share else ""
+        other = ", or a percentage such as 30%" if self.share else "".join(f", or {word}" for word in self.words)
         return f"use {what} {' and '.join(parts)}".rstrip() + other
 
 

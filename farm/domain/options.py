@@ -20,6 +20,8 @@ CODEC_NAMES = {
     **dict.fromkeys(("mpeg-4", "xvid"), "mpeg4"),
     "av01": "av1", "vp08": "vp8", "vp09": "vp9", "jpeg": "mjpeg",
 }  # fmt: skip
+#: For ``redact.crf``: as large as the source.
+AUTO = "auto"
 UNDETECTABLE = ("fail", "blackout")
 METADATA = ("keep", "strip-private", "strip")
 PICTURE_FORMATS = ("png", "jpeg")
@@ -75,7 +77,8 @@ class SourceOptions(Section):
 class LinkOptions(Section):
     """Seconds: ``gap`` filled inside a track, ``hold`` before its first and after its last detection.
 
-    A detection scoring less than ``birth`` continues a track but does not begin one.
+    A detection scoring less than ``birth`` continues a track but does not begin one. ``require_faces``: the job fails
+    if the video has no track.
     """
 
     section = "link"
@@ -89,14 +92,16 @@ class LinkOptions(Section):
         shown="0.25s", ge=0, le=10, time=True,
     )  # fmt: skip
     birth: float = option(0.24, gt=0, lt=1)
+    require_faces: bool = option(False, "Fail, and write no output, if no face is found.", "Faces", shown="off")
 
 
 @dataclass(frozen=True, slots=True)
 class RedactOptions(Section):
     """How a face is covered and how the video is encoded. ``margin``: share of the box added on each side.
 
-    ``codec``: None keeps the source's family. ``encoder``: FFmpeg's name of one (``hevc_nvenc``), None for the
-    codec's usual one. ``scale``: the output's width in pixels where it is to be smaller than the source.
+    ``codec``: None keeps the source's family. ``crf``: a number, or :data:`AUTO`. ``encoder``: FFmpeg's name of one
+    (``hevc_nvenc``), None for the codec's usual one. ``scale``: the output's width in pixels where it is to be smaller
+    than the source.
     """
 
     section = "redact"
@@ -115,7 +120,10 @@ class RedactOptions(Section):
     encoder: str | None = option(
         None, "A particular FFmpeg encoder, such as hevc_nvenc.", "Encoding", "NAME", shown="the codec's usual one"
     )
-    crf: int = option(18, "Quality from 0 (best) to 51; lower makes larger files.", "Encoding", "NUMBER", ge=0, le=51)
+    crf: int | str = option(
+        18, "Quality from 0 (best) to 51; lower makes larger files. auto: as large as the source, at most as with 18.",
+        "Encoding", "NUMBER", ge=0, le=51, words=(AUTO,),
+    )  # fmt: skip
     preset: str = option(
         "veryfast", "Encoding speed, ultrafast to veryslow; slower makes smaller files.", "Encoding", "NAME",
         choices=PRESETS,

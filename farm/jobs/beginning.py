@@ -4,14 +4,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from farm.database.models import Chunk, Job
-from farm.database.statuses import add_note, move_job
+from farm.database.statuses import move_job
 from farm.domain.artefacts import fingerprint_facts, stage_fingerprint
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.options import load_options
 from farm.domain.stages import JobStatus, next_stage, stage_at
 from farm.errors import VerificationError
-from farm.jobs.queries import lowest_psnr
 from farm.messages import Artefact
 
 
@@ -40,9 +39,6 @@ def begin_stage(session: Session, job: Job, manifest: Manifest, now: float) -> b
     for index, (frames, mine) in enumerate(rows):
         row = Chunk(job_id=job.id, stage=stage.name, index=index, frames=frames, fingerprint=name, inputs=mine)
         session.add(row)
-    lowest = lowest_psnr(inputs)
-    if lowest is not None:
-        add_note(session, job.id, f"away from the faces at least {lowest:.1f} dB PSNR")
     return True
 
 

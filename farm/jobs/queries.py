@@ -42,7 +42,10 @@ class JobFacts:
 
     ``container``: FFmpeg's name of the output's container, ``pictures`` for a directory of pictures. ``psnr``: the
     lowest of any chunk, in dB, away from the faces; None where nothing was measured, or nothing differs. ``options``:
-    the job's, as JSON.
+    ``asdict(JobOptions)``. ``faces``: tracks that were found, and ``frames_with_faces``; ``without_faces``: from and
+    to, in seconds of the output, where none was found (:class:`farm.domain.found.Found`); all None until the job was
+    linked. ``source_size`` and ``output_size``: of the files, or of all pictures, in bytes; None if not known (yet).
+    ``failures``: attempts that failed since the job was submitted or retried.
     """
 
     id: str
@@ -60,7 +63,12 @@ class JobFacts:
     container: str = ""
     psnr: float | None = None
     permanent: bool = False
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    faces: int | None = None
+    frames_with_faces: int | None = None
+    without_faces: list[list[float]] | None = None
+    source_size: int | None = None
+    output_size: int | None = None
 
     @property
     def over(self) -> bool:
@@ -185,9 +193,9 @@ def job_events(context: Context, job_id: str) -> list[tuple[float, str]]:
 
 
 def _facts(session: Session, job: Job) -> JobFacts:
-    failures = session.scalar(
-        select(func.count()).select_from(Attempt).join(Chunk).where(Chunk.job_id == job.id, Attempt.cause.is_not(None))
-    )
+    mine = (Chunk.job_id == job.id, Attempt.cause.is_not(None), ~Attempt.reset)
+    failures = session.scalar(select(func.count()).select_from(Attempt).join(Chunk).where(*mine))
+    found = job.found or {}
     return JobFacts(
         id=job.id,
         status=job.status,
@@ -202,9 +210,14 @@ def _facts(session: Session, job: Job) -> JobFacts:
         failures=failures or 0,
         stages=tuple(_stage(session, job, stage.name) for stage in STAGES if stage.counts_frames),
         container=job.container,
-        psnr=lowest_psnr(Artefact.model_validate(row) for row in _segments(session, job)),
+        psnr=lowest_psnr(Artefact.model_validate(row) for row in _made(session, job, _SEGMENTS)),
         permanent=job.permanent,
         options=job.options,
+        faces=found.get("tracks"),
+        frames_with_faces=found.get("frames"),
+        without_faces=found.get("without"),
+        source_size=job.source_size,
+        output_size=next((int(row["size"]) for row in _made(session, job, STAGES[-1].name)), None),
     )
 
 
@@ -214,12 +227,12 @@ def lowest_psnr(segments: Iterable[Artefact]) -> float | None:
     return min(measured, default=None)
 
 
-def _segments(session: Session, job: Job) -> Iterable[dict[str, Any] | None]:
-    """The segments of a job that is over, as JSON; before, the answer would be of a part only."""
+def _made(session: Session, job: Job, stage: str | None) -> Iterable[dict[str, Any]]:
+    """What a stage of a job that is over has written, as JSON; before, the answer would be of a part only."""
     if not JobStatus(job.status).over:
         return ()
-    mine = (Chunk.job_id == job.id, Chunk.stage == _SEGMENTS, Chunk.artefact.is_not(None))
-    return session.scalars(select(Chunk.artefact).where(*mine))
+    mine = (Chunk.job_id == job.id, Chunk.stage == stage, Chunk.artefact.is_not(None))
+    return (row for row in session.scalars(select(Chunk.artefact).where(*mine)) if row is not None)
 
 
 def _stage(session: Session, job: Job, stage: str) -> StageFacts:

@@ -59,8 +59,9 @@ def retry_job(session: Session, store: Storage, job: Job, now: float, damaged: A
         check_source(Path(job.source), manifest.source)
     move_job(session, job, JobEvent.RETRY, now)
     again = (ChunkStatus.FAILED.value, ChunkStatus.CANCELLED.value)
+    mine = select(Chunk.id).where(Chunk.job_id == job.id)
+    session.execute(update(Attempt).where(Attempt.chunk_id.in_(mine)).values(reset=True))
     for chunk in session.scalars(select(Chunk).where(Chunk.job_id == job.id, Chunk.status.in_(again))):
-        session.execute(update(Attempt).where(Attempt.chunk_id == chunk.id).values(reset=True))
         move_chunk(session, chunk, ChunkEvent.RETRY, not_before=now)
 
 

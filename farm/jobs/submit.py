@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from farm.database.models import Chunk, Job
+from farm.database.models import Attempt, Chunk, Job
 from farm.database.statuses import add_note, locked_job, move_job, record_event
 from farm.domain.artefacts import job_fingerprint, plan_key, pts_key
 from farm.domain.lifecycle import ChunkStatus, JobEvent
@@ -114,7 +114,9 @@ def _resume(context: Context, job_id: str, output: Path, overwrite: bool) -> Sub
         elif job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
             retry_job(session, context.store, job, now, damaged)
         done = (Chunk.job_id == job.id, Chunk.status == ChunkStatus.DONE.value)
-        session.execute(update(Chunk).where(*done).values(reused=True))  # for the summary: not done for this submission
+        # for the summary: neither these results nor the failures before them are of this submission
+        session.execute(update(Chunk).where(*done).values(reused=True))
+        session.execute(update(Attempt).where(Attempt.chunk_id.in_(select(Chunk.id).where(*done))).values(reset=True))
         record_event(session, now, "submitted again: goes on", job.id)
     return Submitted(job_id, output, resumed=True)
 
@@ -149,6 +151,7 @@ def _add_job(
         seconds=manifest.seconds,
         created_at=now,
         encoder=manifest.encoder.encoder,
+        source_size=manifest.source.size,
     )
     with context.database.write() as session:
         _refuse_claimed(session, job)

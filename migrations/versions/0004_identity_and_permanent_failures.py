@@ -1,7 +1,7 @@
 """The database's identity, whether a job's failure is permanent, and an index of fingerprints.
 
-Revision ID: 0003
-Revises: 0002
+Revision ID: 0004
+Revises: 0003
 """
 
 import secrets

@@ -2,12 +2,15 @@
 
 import hashlib
 import os
+import re
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from farm.media.ffmpeg import ffmpeg_binary
 from tests.conftest import ClipMaker
 from tests.e2e.conftest import Farm, assert_exact
 
@@ -22,10 +25,33 @@ def test_redacts_and_leaves_everything_else(farm: Farm, clip: Path, tmp_path: Pa
     before = digest(clip)
     out = tmp_path / "out.mp4"
     done = farm.run("submit", clip, "-o", out)
-    assert "a face in 50 of 50 frames" in done.stdout
+    assert "Blurred 1 face (track) in 50 of 50 frames. Rest of the picture unchanged (" in done.stdout
+    assert "No face" not in done.stdout
+    assert re.search(r"Size: [0-9.]+ kB → [0-9.]+ kB\.", done.stdout)
     assert_exact(clip, out)
     assert digest(clip) == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["home", "out.mp4"]
+
+
+def test_a_video_without_a_face_is_a_warning_or_no_output(farm: Farm, tmp_path: Path) -> None:
+    """The size of the output is the source's with ``--crf auto``, which the second job asks for as well."""
+    source, out = tmp_path / "empty.mp4", tmp_path / "out.mp4"
+    picture = ("-f", "lavfi", "-i", "testsrc2=s=320x180:d=2:r=25", "-g", "25", "-crf", "35", "-pix_fmt", "yuv420p")
+    subprocess.run([str(ffmpeg_binary()), "-v", "error", *picture, str(source)], check=True)
+    words = ("submit", source, "-o", out)
+    refused = farm.run(*words, "--require-faces", code=1)
+    assert "no face was found in any of the 50 frames, and --require-faces was given" in refused.stderr
+    assert "no output was published" in refused.stderr
+    assert "no face was found" in farm.run(*words, "--require-faces", code=1).stderr  # the same again
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty.mp4", "home"]
+    done = farm.run(*words, "--crf", "auto")
+    assert "WARNING: No face was found in any of the 50 frames: the output is not redacted." in done.stdout
+    assert abs(out.stat().st_size / source.stat().st_size - 1) < 0.15  # with the headers of a small file
+    row = farm.json("list")[0]
+    assert (row["faces"], row["without_faces"]) == (0, [[0.0, 2.0]])
+    assert (row["source_size"], row["output_size"]) == (source.stat().st_size, out.stat().st_size)
+    asked = farm.run("verify", source, out).stdout
+    assert asked.startswith("ok: 50 of 50 frames, but no change was found in any of them (does it show a face?)")
 
 
 def test_the_same_again_is_refused_then_redone_from_what_is_there(farm: Farm, clip: Path, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_own_options_come_from_the_environment_and_the_file(
 
 
 def test_own_options_are_in_the_help() -> None:
-    app = typer.Typer()
+    app = typer.Typer(rich_markup_mode=None)  # as the real one
     submit.register(app)
     text = " ".join(CliRunner().invoke(app, ["--help"], terminal_width=200).output.split())
     assert "--toy-reach METRES How far it sees. Default: 3." in text

@@ -216,3 +216,14 @@ def test_settings_go_to_another_process_as_they_are(tmp_path: Path, monkeypatch:
     assert {name: getattr(restored, name) for name in Settings.model_fields} == {
         name: getattr(settings, name) for name in Settings.model_fields
     }
+
+
+@pytest.mark.parametrize(("given", "read"), [("auto", "auto"), ("23", 23), (23, 23)])
+def test_crf_is_a_number_or_auto(given: object, read: object) -> None:
+    assert load_settings(crf=given).model_dump()["crf"] == read
+
+
+@pytest.mark.parametrize("given", ["automatic", "18.5", 18.5, True])
+def test_other_words_for_crf_are_refused(given: object) -> None:
+    with pytest.raises(SettingsError, match=rf"--crf {given}: not a usable value \(use 0 to 51 or auto\)"):
+        load_settings(crf=given)

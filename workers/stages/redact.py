@@ -8,11 +8,13 @@ from pathlib import Path
 import av
 
 from farm.domain.artefacts import artefact_key
+from farm.domain.encoding import EncoderSettings
 from farm.domain.geometry import Box
-from farm.domain.options import RedactOptions
+from farm.domain.options import AUTO, RedactOptions
 from farm.domain.track import FrameTracks, load_frame
 from farm.errors import SourceError, VerificationError
 from farm.media.encoding.encode import SegmentWriter
+from farm.media.encoding.sizing import TRIES, Sizing
 from farm.media.planes import black_out, top_down
 from farm.media.progress import part
 from farm.media.reading.chunk import Decoded
@@ -28,7 +30,7 @@ from workers.vision.redactors.painting import paint
 from workers.vision.resampling import resized
 from workers.vision.sketch import is_like
 
-_PARTS = 8  # of the reported progress; the last one is for verifying
+_PARTS = TRIES + 2  # of the reported progress: the encodes of `--crf auto`, and verifying
 
 #: A frame for the encoder, and boxes in the source's pixels that enclose all that was painted on it.
 _Painted = tuple[av.VideoFrame, list[Box]]
@@ -51,19 +53,32 @@ def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
     (tracks,) = plan.order.inputs
     check_input(plan.store, tracks)
     pts = plan.pts(chunk)
-    decoded = plan.decoded(pts, tools.threads, spent)
-    settings = plan.manifest.encoder
-    size = settings.width, settings.height
-    samples = Samples(chunk.frames, settings, settings.width / video.width)
-    encoding = part(report, chunk.frames, 0, _PARTS, width=_PARTS - 1)
+    settings, redact = plan.manifest.encoder, plan.options.redact
     verifying = part(report, chunk.frames, _PARTS - 1, _PARTS)
-    with plan.store.fetch(tracks.key) as lines, lines.open(encoding="ascii") as rows:
-        covered = _painted(
-            plan.source, decoded, map(load_frame, rows), plan.options.redact, size, fields=video.interlaced
-        )
-        painted = spent.each("paint", covered)
-        with closing(prefetch(painted, AHEAD, "paint")) as ready:
-            _encode(ready, SegmentWriter(path, settings, tools.threads), samples, encoding, spent)
+
+    def encode(settings: EncoderSettings, report: Report) -> tuple[Samples, int]:
+        samples = Samples(chunk.frames, settings, settings.width / video.width)
+        size = settings.width, settings.height
+        writer = SegmentWriter(path, settings, tools.threads)
+        with plan.store.fetch(tracks.key) as lines, lines.open(encoding="ascii") as rows:
+            decoded = plan.decoded(pts, tools.threads, spent)
+            covered = _painted(plan.source, decoded, map(load_frame, rows), redact, size, fields=video.interlaced)
+            painted = spent.each("paint", covered)
+            with closing(prefetch(painted, AHEAD, "paint")) as ready:
+                _encode(ready, writer, samples, report, spent)
+        return samples, writer.size
+
+    if redact.crf == AUTO:
+        seconds = float((chunk.pts_end - chunk.pts_start) * video.time_base)
+        sizing = Sizing(settings, redact.preset, chunk.size, seconds)
+        number = 0
+        samples, size = encode(sizing.settings, part(report, chunk.frames, number, _PARTS))
+        while not sizing.took(size):
+            number += 1
+            samples, size = encode(sizing.settings, part(report, chunk.frames, number, _PARTS))
+        settings = sizing.settings
+    else:
+        samples, _ = encode(settings, part(report, chunk.frames, 0, _PARTS, width=_PARTS - 1))
     plan.check_source()
     with spent.part("verify"):
         verified = verify_segment(path, pts, settings, threads=tools.threads, progress=verifying, samples=samples)

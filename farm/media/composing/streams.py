@@ -184,7 +184,7 @@ def rest_of(
         notes.append(f"metadata left out: {names((*removed, *lost))}")
     unheld = _unheld(container, tags[None].kept)
     if unheld:
-        notes.append(f"metadata that {container} files cannot hold: {names(unheld)}")
+        notes.append(f"metadata left out because {container} files cannot hold it: {names(unheld)}")
     if trim.start is not None and any("timecode" in map(str.lower, t.removed) for t in tags.values()):
         notes.append("the time code was left out: it is that of the source's first frame")
     return Rest(plan, tags, tuple(chapters), not trim.whole or bool(lost), tuple(notes))

@@ -6,12 +6,13 @@ from fractions import Fraction
 
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import VideoStream
-from farm.domain.options import CODECS, RedactOptions
+from farm.domain.options import AUTO, CODECS, RedactOptions
 from farm.domain.orientation import is_sideways, upright_size
 from farm.domain.pixels import FULL_RANGE, pixel_format
 from farm.errors import SettingsError, SourceError
 from farm.media.encoding.encoders import ENCODERS, Asked, Encoder, encoders_of
 from farm.media.encoding.holding import BT601, ONE_MATRIX, decoded_format, layouts, unfit
+from farm.media.encoding.sizing import BEST
 
 #: Families whose encoders are tried, in order, if the user names none.
 _TRIED = {
@@ -218,8 +219,16 @@ def _matrix(encoder: Encoder, pix_fmt: str, color_space: int) -> int:
 
 
 def _options(encoder: Encoder, video: VideoStream, redact: RedactOptions) -> dict[str, str]:
-    """All options of an encoder, with its own list of parameters if it has one."""
-    options = encoder.quality(Asked(redact.crf, redact.preset, video.profile)) | dict(encoder.extra)
+    """All options of an encoder, with its own list of parameters if it has one.
+
+    With ``crf`` auto they are of the best quality; :mod:`farm.media.encoding.sizing` finds each chunk's.
+    """
+    sized = redact.crf == AUTO
+    if sized and encoder.sized is None:
+        hint = "give redact.crf a number, or use another encoder"
+        raise SettingsError(f"redact.crf auto: {encoder.name} cannot aim at a size", hint=hint, field="redact.crf")
+    crf = BEST if sized else float(redact.crf)
+    options = encoder.quality(Asked(crf, redact.preset, video.profile)) | dict(encoder.extra)
     flags = options.pop("flags", "") + "+bitexact"  # the parameter sets name no version of the encoder
     if video.interlaced:
         flags += "+ildct+ilme"
@@ -234,4 +243,6 @@ def _options(encoder: Encoder, video: VideoStream, redact: RedactOptions) -> dic
         parameters += [f"{video.fields}=1"] if video.interlaced else []
         parameters += encoder.hdr.parameters(video.mastering, video.light) if encoder.hdr else []
         options[option] = ":".join(parameters)
+    for option, value in encoder.joining if sized else ():
+        options[option] = f"{options[option]}:{value}" if option in options else value
     return options

@@ -38,6 +38,7 @@ class SegmentWriter:
     """Writes one chunk's frames, in order, into a segment file.
 
     A context manager: leaving it without an error finishes the file, leaving it with one closes it unfinished.
+    ``frames``: how many were written; ``size``: of their packets so far, in bytes.
     Raises DeviceError for an encoder that does not run here, VerificationError for a frame that does not fit the
     settings, StorageError when the disk is full.
     """
@@ -46,6 +47,7 @@ class SegmentWriter:
         """``threads``: how many the encoder may use."""
         self.path = path
         self.frames = 0
+        self.size = 0
         self._settings = settings
         self._encoder = ENCODERS[settings.encoder]
         self._first = 0
@@ -171,6 +173,7 @@ class SegmentWriter:
         if frame is None and len(packets) == self.frames <= _SHORT:
             _set_order(packets)
         for packet in packets:
+            self.size += packet.size
             packet.time_base = self._ticks
             self._container.mux(packet)
 

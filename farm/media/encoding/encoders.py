@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from farm.domain.manifest import Mastering
 from farm.domain.options import PRESETS
@@ -46,11 +46,12 @@ _ALPHA = frozenset({"yuva420p", "yuva422p", "yuva444p", "gbrap", "yuva420p10le"}
 
 
 class Asked(NamedTuple):
-    """What quality is asked for: ``crf`` and ``preset`` on x264's scales, and the source's profile (for ProRes)."""
+    """``crf`` and ``preset`` on x264's scales, the source's profile (for ProRes), a ``bitrate`` in bits a second."""
 
-    crf: int
+    crf: float
     preset: str
     profile: str | None = None
+    bitrate: int | None = None
 
 
 class Floor(NamedTuple):
@@ -98,6 +99,7 @@ class Encoder:
     ``full_range``: limited range needs FFmpeg's leave. ``hdr``: None where only the container can state it
     (:mod:`farm.media.composing.colour_boxes`). ``rate``: the nearest rate that its header can state.
     ``formats``: of a hardware encoder, the pixel formats to go by if the local FFmpeg does not have it.
+    ``sized``: what reaches a given size; None if nothing does. ``joining``: keeps the headers equal at any size.
     """
 
     name: str
@@ -119,6 +121,8 @@ class Encoder:
     hdr: Hdr | None = None
     rate: Callable[[Fraction], Fraction] | None = None
     formats: tuple[str, ...] = ()
+    sized: Literal["crf", "bitrate"] | None = None
+    joining: tuple[tuple[str, str], ...] = ()
 
     @property
     def hardware(self) -> bool:
@@ -149,12 +153,12 @@ def quiet_encoders() -> None:
     os.environ.setdefault("SVT_LOG", "1")
 
 
-def _scaled(crf: int, end: int) -> str:
+def _scaled(crf: float, end: int) -> str:
     return str(round(crf * end / _END))
 
 
 def _x26x(asked: Asked) -> dict[str, str]:
-    return {"crf": str(asked.crf), "preset": asked.preset, "forced-idr": "1"}
+    return {"crf": f"{asked.crf:g}", "preset": asked.preset, "forced-idr": "1"}
 
 
 def _svt(asked: Asked) -> dict[str, str]:
@@ -176,19 +180,20 @@ def _vpx(asked: Asked) -> dict[str, str]:
     return {"deadline": "good", "cpu-used": _VPX[asked.preset], "auto-alt-ref": "0"}
 
 
-def _quantiser(asked: Asked) -> dict[str, str]:
+def _quantiser(asked: Asked, flags: str = "") -> dict[str, str]:
     """MPEG's quantiser, 2 to 31, with about H.264's step at ``crf``: that one doubles every 6, MPEG's is linear.
 
-    These encoders read a constant quantiser from each frame. PyAV cannot set it, so it is 0 and is then clipped to the
-    bounds.
+    A constant one is read from each frame. PyAV cannot set it, so it is 0 and is then clipped to the bounds.
     """
     step = str(min(31, max(2, round(0.3125 * 2 ** (asked.crf / 6)))))
-    return {"qmin": step, "qmax": step, "flags": "+qscale"}
+    if asked.bitrate is None:
+        return {"qmin": step, "qmax": step, "flags": "+qscale" + flags}
+    return {"qmin": step, "qmax": "31", "b": str(asked.bitrate), "bt": str(asked.bitrate), "flags": flags}
 
 
 def _mpeg(asked: Asked) -> dict[str, str]:
     # closed groups of pictures, for which these encoders ask that no scene change makes key frames
-    return {**_quantiser(asked), "flags": "+qscale+cgop", "sc_threshold": "1000000000"}
+    return {**_quantiser(asked, "+cgop"), "sc_threshold": "1000000000"}
 
 
 def _prores(asked: Asked) -> dict[str, str]:
@@ -200,7 +205,7 @@ def _ffv1(_: Asked) -> dict[str, str]:
 
 
 def _nvenc(asked: Asked) -> dict[str, str]:
-    return {"rc": "constqp", "qp": str(asked.crf), "preset": _NVENC[asked.preset], "forced-idr": "1"}
+    return {"rc": "constqp", "qp": str(round(asked.crf)), "preset": _NVENC[asked.preset], "forced-idr": "1"}
 
 
 def _nvenc_av1(asked: Asked) -> dict[str, str]:
@@ -209,11 +214,11 @@ def _nvenc_av1(asked: Asked) -> dict[str, str]:
 
 def _qsv(asked: Asked) -> dict[str, str]:
     known = "veryfast" if asked.preset in PRESETS[:3] else asked.preset
-    return {"global_quality": str(max(1, asked.crf)), "preset": known, "forced_idr": "1", "bf": "0"}
+    return {"global_quality": str(max(1, round(asked.crf))), "preset": known, "forced_idr": "1", "bf": "0"}
 
 
 def _amf(asked: Asked) -> dict[str, str]:
-    return {"rc": "cqp", "qp_i": str(asked.crf), "qp_p": str(asked.crf), "forced_idr": "1", "bf": "0"}
+    return {"rc": "cqp", "qp_i": str(round(asked.crf)), "qp_p": str(round(asked.crf)), "forced_idr": "1", "bf": "0"}
 
 
 def _videotoolbox(asked: Asked) -> dict[str, str]:
@@ -238,23 +243,29 @@ _NVENC_AV1_FLOOR = Floor("qp", _AV1_FLOOR.usual * _AV1_SCALE, _AV1_FLOOR.step / 
 _FIXED = 10.0
 # captions come with the decoded frames; parameter sets name no options, which differ with the number of threads
 _CAPTIONS = (("a53cc", "1"),)
+_STITCHABLE = (("x264-params", "stitchable=1"),)
+# headers of MPEG-1 and MPEG-2 state the greatest bitrate and the decoder's buffer: these bound no real video
+_MPEG_HEADER = (("maxrate", "100000000"), ("bufsize", "16000000"))
 _X265 = ("x265-params", "log-level=error", "open-gop=0", "info=0", "repeat-headers=0")
 # in AV1 a chromaticity is counted in 1/65536: fine enough that rounding to 1/50000 gives the source's number back
 _SVT_HDR = Hdr("mastering-display", "content-light", lambda v: f"{v / _XY:.5f}", lambda v: f"{v / _CANDELA:.4f}")
 _SOFTWARE = (
     Encoder("libx264", "h264", _x26x, _CRF_FLOOR, grid=True, interlaced=True, reorders=True, extra=_CAPTIONS,
             changed=frozenset({"gray", "gray10le", "nv12", "nv16"}), parameters=("x264-params", "open-gop=0"),
-            hdr=Hdr("mastering-display", "cll")),
-    Encoder("libx264rgb", "h264", _x26x, _CRF_FLOOR, reorders=True),
+            sized="crf", joining=_STITCHABLE, hdr=Hdr("mastering-display", "cll")),
+    Encoder("libx264rgb", "h264", _x26x, _CRF_FLOOR, reorders=True, sized="crf", joining=_STITCHABLE),
     Encoder("libx265", "hevc", _x26x, _CRF_FLOOR, grid=True, reorders=True, extra=_CAPTIONS, changed=_ALPHA,
-            parameters=_X265, pool=("pools", 1 << 16), hdr=Hdr("master-display", "max-cll")),
+            parameters=_X265, sized="crf", pool=("pools", 1 << 16), hdr=Hdr("master-display", "max-cll")),
     Encoder("libsvtav1", "av1", _svt, _AV1_FLOOR, parameters=("svtav1-params", "irefresh-type=2"), pool=("lp", 6),
-            hdr=_SVT_HDR, rate=lambda said: min(said, _SVT_RATE)),
-    Encoder("libvpx", "vp8", _vp8, _AV1_FLOOR, muxer="matroska", changed=_ALPHA),
-    Encoder("libvpx-vp9", "vp9", _vp9, _AV1_FLOOR, changed=_ALPHA | {"yuv440p"}),
-    Encoder("mpeg1video", "mpeg1video", _mpeg, _FIXED, 15, counted=True, rate=_mpeg_rate),
-    Encoder("mpeg2video", "mpeg2video", _mpeg, _FIXED, 15, counted=True, interlaced=True, rate=_mpeg_rate),
-    Encoder("mpeg4", "mpeg4", _mpeg, _FIXED, counted=True, interlaced=True, one_thread=True, rate=_mpeg4_rate),
+            hdr=_SVT_HDR, sized="crf", rate=lambda said: min(said, _SVT_RATE)),
+    Encoder("libvpx", "vp8", _vp8, _AV1_FLOOR, muxer="matroska", changed=_ALPHA, sized="crf"),
+    Encoder("libvpx-vp9", "vp9", _vp9, _AV1_FLOOR, changed=_ALPHA | {"yuv440p"}, sized="crf"),
+    Encoder("mpeg1video", "mpeg1video", _mpeg, _FIXED, 15, counted=True, rate=_mpeg_rate, sized="bitrate",
+            joining=_MPEG_HEADER),
+    Encoder("mpeg2video", "mpeg2video", _mpeg, _FIXED, 15, counted=True, interlaced=True, rate=_mpeg_rate,
+            sized="bitrate", joining=_MPEG_HEADER),
+    Encoder("mpeg4", "mpeg4", _mpeg, _FIXED, counted=True, interlaced=True, one_thread=True, rate=_mpeg4_rate,
+            sized="bitrate"),
     Encoder("prores_ks", "prores", _prores, _FIXED, 1, "mov", counted=True, interlaced=True,
             changed=frozenset({"yuv444p10le", "yuva444p10le"})),
     Encoder("ffv1", "ffv1", _ffv1, inf, 1, counted=True, interlaced=True),

@@ -66,7 +66,7 @@ def count_frames(path: Path, video: VideoStream, container: str, limits: Limits)
     Raises SourceError for any damage: if a picture were missing, all later ones would get the wrong time.
     """
     check_complete(path, container)
-    expected = _packets_of(path, video)
+    expected, size = _packets_of(path, video)
     pts, missing = array("q"), bytearray(b"\1") * expected
     with reading(path, SourceError, "cannot be decoded, and its frames can only be counted"):
         for frame in counted_frames(path, video, numbered=video.codec not in _OWN_THREADS):
@@ -80,7 +80,8 @@ def count_frames(path: Path, video: VideoStream, container: str, limits: Limits)
         raise SourceError(f"{path}: holds no frame", hint="is it complete?")
     notes = _left_out(path, missing, bare=container in BARE)
     duration = 1 if container in BARE else usual_duration(pts, video)
-    return FrameIndex(pts, array("q", pts[:1]), array("q", [0]), duration, notes)
+    sizes = array("q", [size // len(pts)]) * len(pts)  # which packet is which frame's is not known
+    return FrameIndex(pts, sizes, array("q", pts[:1]), array("q", [0]), duration, notes)
 
 
 def _left_out(path: Path, missing: bytearray, *, bare: bool) -> tuple[str, ...]:
@@ -95,9 +96,12 @@ def _left_out(path: Path, missing: bytearray, *, bare: bool) -> tuple[str, ...]:
     return (f"{left} frames before its first key frame cannot be decoded and are left out",)
 
 
-def _packets_of(path: Path, video: VideoStream) -> int:
+def _packets_of(path: Path, video: VideoStream) -> tuple[int, int]:
+    """How many packets there are, and their bytes."""
+    sizes = array("q")
     with (
         open_video(path, video) as (container, stream),
         reading(path, SourceError, "cannot be read to its end", CUT_HINT),
     ):
-        return sum(1 for _ in packets(container, stream))
+        sizes.extend(packet.size for packet in packets(container, stream))
+    return len(sizes), sum(sizes)

@@ -26,6 +26,7 @@ _SHORT_SECONDS = 1.0
 _SHORT_SHARE = 0.02
 _UNTIMED = "put it into another container first, for example: ffmpeg -fflags +genpts -i IN -c copy OUT.mkv"
 SAME_TIME = "give each its own first, for example: ffmpeg -i IN -fps_mode cfr -c:a copy OUT.mkv"
+_SIZE_BITS = 32  # of a packet's size in bytes
 _HEADER_DURATION = ("mov", "matroska", "flv", "asf")
 
 
@@ -33,12 +34,13 @@ _HEADER_DURATION = ("mov", "matroska", "flv", "asf")
 class FrameIndex:
     """Times in ticks of the stream's time base, ascending.
 
-    ``pts`` of all shown frames. ``keys``: pts of all key frames, shown or not; ``open_gop``: 1 for each after which,
-    in decoding order, frames follow that are shown before it. ``last_duration`` of the last frame. ``notes`` are for
-    the user.
+    ``pts`` of all shown frames, and the ``sizes`` of their packets in bytes. ``keys``: pts of all key frames, shown or
+    not; ``open_gop``: 1 for each after which, in decoding order, frames follow that are shown before it.
+    ``last_duration`` of the last frame. ``notes`` are for the user.
     """
 
     pts: "array[int]"
+    sizes: "array[int]"
     keys: "array[int]"
     open_gop: "array[int]"
     last_duration: int
@@ -77,7 +79,7 @@ def index_frames(path: Path, seen: Probe, limits: Limits, *, damaged: bool = Fal
 
 
 class _Reader:
-    """Collects one video's packets; memory is 8 bytes per frame."""
+    """Collects one video's packets; memory is 16 bytes per frame."""
 
     def __init__(self, path: Path, seen: Probe, limits: Limits, *, damaged: bool) -> None:
         self.path = path
@@ -87,6 +89,7 @@ class _Reader:
         self.damaged = damaged
         self.notes: list[str] = []
         self.pts = array("q")
+        self.sizes = array("q")
         self.keys = array("q")
         self.open_gop = array("q")
         self.packets = 0
@@ -101,8 +104,8 @@ class _Reader:
         """Raise SourceError for a fault ``what`` of the file, or note it if damage is accepted."""
         if what and not self.damaged:
             raise SourceError(f"{self.path}: {what}", hint=CUT_HINT)
-        if what and what not in self.notes:
-            self.notes.append(f"it {what}")
+        if what and f"the source {what}" not in self.notes:
+            self.notes.append(f"the source {what}")
 
     def take(self, packet: "Packet[Any]") -> None:
         """Take the next packet in decoding order."""
@@ -133,6 +136,7 @@ class _Reader:
         self.latest = packet.duration or 0
         if not packet.is_discard:
             self.pts.append(pts)
+            self.sizes.append(packet.size)
             if pts >= self.last[0] or len(self.pts) == 1:
                 self.last = (pts, packet.duration or 0)
 
@@ -151,14 +155,18 @@ class _Reader:
     def index(self) -> FrameIndex:
         """The sorted result."""
         if self.untimed:
-            self.notes.append(f"it holds {self.untimed} frames without a time, which are left out")
-        pts = self._decodable(array("q", sorted(self.pts)))
+            self.notes.append(f"{self.untimed} frames of the source have no time and were left out")
+        # sorted by pts: both in one number, as pairs would take far more memory
+        rows = sorted(p << _SIZE_BITS | size for p, size in zip(self.pts, self.sizes, strict=True))
+        pts = self._decodable(array("q", (row >> _SIZE_BITS for row in rows)))
+        sizes = array("q", (row & ((1 << _SIZE_BITS) - 1) for row in rows[len(rows) - len(pts) :]))
         self._check_times(pts)
         keys = sorted(dict(zip(self.keys, self.open_gop, strict=True)).items())
         duration = self._last_duration(pts)
         self.limits.check_length(self.path, float((pts[-1] + duration - pts[0]) * self.video.time_base))
         notes = tuple(self.notes)
-        return FrameIndex(pts, array("q", (k for k, _ in keys)), array("q", (o for _, o in keys)), duration, notes)
+        shown, open_gop = array("q", (k for k, _ in keys)), array("q", (o for _, o in keys))
+        return FrameIndex(pts, sizes, shown, open_gop, duration, notes)
 
     def _last_duration(self, pts: "array[int]") -> int:
         """The last frame's duration.

@@ -69,6 +69,7 @@ def plan_manifest(
     chunks = plan_chunks(
         wanted.pts, keys, wanted.end, video.time_base, chunk_seconds, workers, frames.pts, stream=video.index
     )
+    chunks = _with_sizes(chunks, frames, picked=wanted.picked)
     manifest = Manifest(source, chunks, encoder, wanted.picked, wanted.shift, wanted.until, indexed.notes)
     return manifest, _Slices(wanted.pts, chunks)
 
@@ -124,6 +125,18 @@ def _check_unchanged(probe: Probe) -> None:
         raise SourceError(
             f"{probe.path}: changed while it was read", hint="wait until it is written, then submit it again"
         )
+
+
+def _with_sizes(chunks: tuple[Chunk, ...], frames: FrameIndex, *, picked: bool) -> tuple[Chunk, ...]:
+    """The chunks with their sizes. A part may begin between key frames: its own packets would say too little."""
+    total, ticks = sum(frames.sizes), frames.end - frames.pts[0]
+
+    def size(chunk: Chunk) -> int:
+        if picked:
+            return total * (chunk.pts_end - chunk.pts_start) // ticks
+        return sum(frames.sizes[bisect_left(frames.pts, chunk.pts_start) : bisect_left(frames.pts, chunk.pts_end)])
+
+    return tuple(replace(chunk, size=size(chunk)) for chunk in chunks)
 
 
 class _Slices(Sequence["array[int]"]):

@@ -16,12 +16,12 @@ from farm.domain.pixels import is_full_range
 #: AVFieldOrder. What FFmpeg's muxers and decoders write for "top field first" is 2 or 4 (TT, TB), else 3 or 5.
 _INTERLACED = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
 _LOST = {
-    Type.DOVI_METADATA: "its Dolby Vision metadata is left out; the picture that every other display shows stays",
-    Type.DYNAMIC_HDR_PLUS: "its HDR10+ metadata, which changes from scene to scene, is left out",
-    Type.DYNAMIC_HDR_VIVID: "its HDR Vivid metadata, which changes from scene to scene, is left out",
-    Type.AMBIENT_VIEWING_ENVIRONMENT: "what it says of the light around the viewer is left out",
-    Type.ICC_PROFILE: "its ICC colour profile is left out: colours may be shown a little different",
-    Type.SPHERICAL: "that it is a 360 degree video is left out: players show the flat picture",
+    Type.DOVI_METADATA: "Dolby Vision metadata was left out: the output is the picture that other displays show",
+    Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata was left out: the output has one HDR setting for all scenes",
+    Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata was left out: the output has one HDR setting for all scenes",
+    Type.AMBIENT_VIEWING_ENVIRONMENT: "metadata on the light around the viewer was left out",
+    Type.ICC_PROFILE: "the ICC colour profile was left out: players may show slightly different colours",
+    Type.SPHERICAL: "360 degree metadata was left out: players show the flat picture",
 }
 
 

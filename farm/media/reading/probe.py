@@ -87,7 +87,7 @@ def probe_source(path: Path, limits: Limits | None = None) -> Probe:
             video, more = _counted(stream, video, bare=name in BARE)
             notes = (*more, *notes)
         if empty:
-            notes = (*notes, "an empty video track in it is left out")
+            notes = (*notes, "an empty video track was left out")
         first = None if counted else frames[0].pts
         return Probe(path, size, mtime_ns, name, video, others, first, empty, notes)
 
@@ -230,12 +230,12 @@ def _described(stream: AvVideoStream, frames: list[VideoFrame]) -> tuple[VideoSt
 def _counted(stream: AvVideoStream, video: VideoStream, *, bare: bool) -> tuple[VideoStream, tuple[str, ...]]:
     """The video as one whose frames are counted: frame n of a bare stream has the time n."""
     if not bare:
-        note = "its frames' times contradict the order of its pictures: the times are kept, in the pictures' order"
+        note = "the source's times contradict the order of its pictures: they were kept and sorted"
         return replace(video, timing="counted"), (note,)
     rate = stream.guessed_rate or stream.average_rate or _DEFAULT_RATE
     stated = bool(stream.codec_context.framerate)
     source = "as its header says" if stated else "FFmpeg's default, as it does not say"
-    note = f"it has no timestamps: taken to be {float(rate):.6g} frames a second, {source}"
+    note = f"the source has no timestamps: taken to be {float(rate):.6g} frames a second, {source}"
     return replace(video, timing="counted", time_base=1 / rate, average_rate=rate), (note,)
 
 

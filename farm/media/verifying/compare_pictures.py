@@ -1,4 +1,4 @@
-"""Compares an output's pictures with the source's, block by block: which were changed, and the quality of the rest."""
+"""Compares an output's pictures with the source's, block by block: which were replaced, and the quality of the rest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from farm.domain.pixels import PixelFormat
 from farm.media.planes import LIMITED_BLACK, Plane, format_of, planes_of
-from farm.media.verifying.fidelity import MOVES, NEARER, psnr, squared_error
+from farm.media.verifying.changed_places import PLACE, ChangedPlaces
+from farm.media.verifying.fidelity import is_moved, psnr, squared_error
 from farm.media.verifying.packets import seconds
 
 Blocks = NDArray[Any]
@@ -76,7 +77,7 @@ class Pictures:
     windows: list[Window] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     wrong_frames: int = 0
-    changed_frames: int = 0
+    places: ChangedPlaces = field(default_factory=ChangedPlaces)
     black: list[Fraction] = field(default_factory=list)
     _before: "tuple[Plane, Plane] | None" = None
 
@@ -92,6 +93,7 @@ class Pictures:
             else:
                 self._fault(number, when, "the source's frame cannot be decoded, and it is not black")
             self._before = None
+            self.places.skip()
             return
         if not self.windows or when >= self.windows[-1].start + WINDOW:
             self.windows.append(Window(when, peak=peak))
@@ -107,9 +109,12 @@ class Pictures:
     def _compare(
         self, number: int, when: Fraction, want: Plane, got: Plane, window: Window, colours: Blocks | None
     ) -> None:
-        errors, sizes = block_errors(want, got)
+        finer, counts = block_errors(want, got, side=PLACE)
+        errors, sizes = _paired(finer), _paired(counts)
         each = errors / sizes
         changed = each > _error(self._changed, window.peak)
+        known = np.repeat(np.repeat(changed, 2, axis=0), 2, axis=1)[: finer.shape[0], : finer.shape[1]]
+        self.places.take(want, finer / counts, known, window.peak)
         if colours is not None:
             changed |= colours
         rest = ~changed
@@ -118,7 +123,6 @@ class Pictures:
         window.changed_blocks += int(np.count_nonzero(changed))
         window.error += error
         window.samples += count
-        self.changed_frames += bool(changed.any())
         foreign = _foreign(want, got, changed, window.peak)
         few = each.size < _FEW
         value = psnr(error / count, window.peak) if count else -inf
@@ -128,7 +132,7 @@ class Pictures:
             self._fault(number, when, "nothing of the source's picture is left")
         elif self._is_other(want[::2, ::2], got[::2, ::2], window.peak):
             self._fault(number, when, "it is the picture of the frame before or after it")
-        elif number % _EVERY == 0 and value < _GOOD and is_moved(want, got, rest, window.peak):
+        elif number % _EVERY == 0 and value < _GOOD and is_moved(want, got, window.peak, _samples(rest, want)):
             self._fault(number, when, "its picture is moved")
         self._before = (want[::2, ::2].copy(), got[::2, ::2].copy())
 
@@ -176,14 +180,21 @@ def fitted(source: VideoFrame, output: VideoFrame) -> VideoFrame:
     return source.reformat(width=output.width, height=output.height, format=output.format.name)
 
 
-def block_errors(want: Plane, got: Plane, across: int = 1, down: int = 1) -> tuple[Blocks, Blocks]:
+def block_errors(want: Plane, got: Plane, across: int = 1, down: int = 1, side: int = BLOCK) -> tuple[Blocks, Blocks]:
     """The sum of squared errors and the number of samples of each block (fewer at the right and bottom edges).
 
-    ``across``, ``down``: luma samples per sample; the blocks are luma's.
+    ``across``, ``down``: luma samples per sample; the blocks are luma's, with ``side`` samples on a side.
     """
     squares = np.subtract(want, got, dtype=np.float32)
     np.square(squares, out=squares)
-    return _block_sums(squares, across, down)
+    return _block_sums(squares, across, down, side)
+
+
+def _paired(sums: Blocks) -> Blocks:
+    """The sums of blocks of twice the side."""
+    rows, columns = (np.arange(0, side, 2) for side in sums.shape)
+    paired: Blocks = np.add.reduceat(np.add.reduceat(sums, columns, axis=1), rows, axis=0)
+    return paired
 
 
 def _colours_changed(want: Sequence[Plane], got: Sequence[Plane], layout: PixelFormat, most: float) -> Blocks | None:
@@ -196,9 +207,9 @@ def _colours_changed(want: Sequence[Plane], got: Sequence[Plane], layout: PixelF
     return found
 
 
-def _block_sums(values: NDArray[Any], across: int = 1, down: int = 1) -> tuple[Blocks, Blocks]:
+def _block_sums(values: NDArray[Any], across: int = 1, down: int = 1, side: int = BLOCK) -> tuple[Blocks, Blocks]:
     height, width = values.shape
-    rows, columns = np.arange(0, height, BLOCK // down), np.arange(0, width, BLOCK // across)
+    rows, columns = np.arange(0, height, side // down), np.arange(0, width, side // across)
     sums = np.add.reduceat(np.add.reduceat(values, columns, axis=1), rows, axis=0)
     high, wide = np.diff(np.append(rows, height)), np.diff(np.append(columns, width))
     return sums.astype(np.float64), np.outer(high, wide)
@@ -226,19 +237,10 @@ def detail(plane: Plane, where: NDArray[np.bool_]) -> Blocks:
     return sums / np.maximum(counts, 1)
 
 
-def is_moved(want: Plane, got: Plane, blocks: Blocks, peak: int) -> bool:
-    """Whether the picture in ``blocks`` fits far better if it is shifted by a sample or two."""
-    height, width = want.shape
-    if min(height, width) < BLOCK or not blocks.any():
-        return False
-    shown = np.repeat(np.repeat(blocks, BLOCK, axis=0), BLOCK, axis=1)[2 : height - 2, 2 : width - 2]
-
-    def value(dy: int, dx: int) -> float:
-        there = want[2 + dy : height - 2 + dy, 2 + dx : width - 2 + dx]
-        squares = np.square(np.subtract(there, got[2 : height - 2, 2 : width - 2], dtype=np.float32))
-        return psnr(float(squares[shown].mean()), peak)
-
-    return max(value(dy, dx) for dy, dx in MOVES) > value(0, 0) + NEARER
+def _samples(blocks: Blocks, plane: Plane) -> NDArray[np.bool_]:
+    """The samples of a plane that are in ``blocks``."""
+    shown: NDArray[np.bool_] = np.repeat(np.repeat(blocks, BLOCK, axis=0), BLOCK, axis=1)
+    return shown[: plane.shape[0], : plane.shape[1]]
 
 
 def is_black(planes: Sequence[Plane], layout: PixelFormat) -> bool:

@@ -17,6 +17,7 @@ from farm.media.failing import reason
 from farm.media.reading.decoding import STRICT, decoded, open_video
 from farm.media.reading.index import index_source
 from farm.media.reading.limits import Limits
+from farm.media.reading.opening import check_readable
 from farm.media.reading.probe import probe_output, probe_source
 from farm.media.verifying.compare_pictures import Pictures, Window
 from farm.media.verifying.compare_streams import FilePackets, compare_streams, read_packets
@@ -52,11 +53,18 @@ class Finding:
 
 @dataclass(slots=True)
 class Comparison:
-    """All findings. ``changed``: share of the picture that was changed; ``psnr`` of the rest, in dB."""
+    """All findings. ``frames`` of the output, ``source_frames`` of the source; ``changed_frames``: how many of the
+    output's differ from the source's by more than encoding explains.
+
+    ``changed``: share of the picture that was replaced for certain; ``psnr`` of the rest, in dB. All three are None if
+    no picture was compared.
+    """
 
     source: Path
     output: Path
     frames: int = 0
+    source_frames: int = 0
+    changed_frames: int | None = None
     findings: list[Finding] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
     changed: float | None = None
@@ -89,15 +97,18 @@ def compare(
 
     ``part``: the output may hold only some of the source's frames, all shifted by one time. ``lowest``: see
     :data:`LOWEST`. Reads both files twice and decodes both once (a part: twice). Memory: 8 to 16 bytes per packet.
-    Raises SourceError if the source cannot be read, VerificationError if the output cannot.
+    Raises SourceError if the source cannot be read or one of the two is no file, VerificationError if the output is not
+    a video that can be read.
     """
+    for path in (source, output):
+        check_readable(path)
     result = Comparison(source, output)
     indexed = index_source(probe_source(source, limits), SourceOptions(on_undetectable="blackout"), limits)
     video, planned = indexed.source.video, indexed.wanted.pts
     probed = probe_output(output)
     got = probed.video
     packets = read_packets(output, got, probed.others, VerificationError)
-    result.frames = len(packets.pts)
+    result.frames, result.source_frames = len(packets.pts), len(planned)
     wanted = [pts * video.time_base for pts in planned]
     found = [pts * got.time_base for pts in packets.pts]
     frames = PlannedFrames(source, video, planned, threads)
@@ -276,8 +287,10 @@ def _summed(result: Comparison, pictures: Pictures) -> None:
     if pictures.black:
         first = seconds(pictures.black[0])
         result.say("black", DIFFERS, f"{len(pictures.black)} frames are wholly black, the first at {first}")
-    if pictures.changed_frames or pictures.black:
-        share = f"{pictures.changed * 100:.2f} % of the picture was changed, in {pictures.changed_frames} frames"
-        result.say("redaction", OK, share)
+    pictures.places.end()
+    result.changed_frames = pictures.places.frames + len(pictures.black)
+    if result.changed_frames:
+        share = f"{pictures.changed * 100:.2f} % of the whole picture was replaced"
+        result.say("redaction", OK, f"changed in {result.changed_frames} frames; {share}")
     else:
-        result.say("redaction", DIFFERS, "0 % changed: no part of any picture was changed. Is there a face in it?")
+        result.say("redaction", DIFFERS, "no change was found in any frame: does it show a face?")

@@ -15,6 +15,7 @@ from math import inf, log10
 
 import numpy as np
 from av.video.frame import VideoFrame
+from numpy.typing import NDArray
 
 from farm.domain.encoding import EncoderSettings
 from farm.domain.geometry import Box, Region, covering_region
@@ -32,7 +33,7 @@ GROWN = 16
 NEARER = 6.0
 #: Above this PSNR a picture is taken to be the right one without comparing it with others.
 _GOOD = 35.0
-MOVES = ((0, 1), (1, 0), (0, 2), (2, 0), (0, -1), (-1, 0), (0, -2), (-2, 0))
+_MOVES = ((0, 1), (1, 0), (0, 2), (2, 0), (0, -1), (-1, 0), (0, -2), (-2, 0))
 #: Below this lowest PSNR the quality is among the worst, where an encode may be no better than a flat picture.
 _POOR = 7.0
 
@@ -143,21 +144,27 @@ class Samples:
         for other, sample in self._held.items():
             if other != index and psnr(squared_error(sample.planes[0], got) / own.size, peak) > value + NEARER:
                 raise VerificationError(f"{where}: shows frame {other} of its chunk, not frame {index}")
-        if moved(own, got, value, peak):
+        if is_moved(own, got, peak):
             raise VerificationError(f"{where}: its picture is moved")
 
 
-def moved(want: Plane, got: Plane, value: float, peak: int) -> bool:
-    """Whether a picture fits far better than ``value`` dB if it is moved by a sample or two."""
+def is_moved(want: Plane, got: Plane, peak: int, shown: NDArray[np.bool_] | None = None) -> bool:
+    """Whether a picture, of it the samples ``shown`` (None: all), fits far better moved by a sample or two."""
     height, width = want.shape
     if min(height, width) < 16:
         return False
-    inner = got[4:-4, 4:-4]
-    for dy, dx in MOVES:
-        there = want[4 + dy : height - 4 + dy, 4 + dx : width - 4 + dx]
-        if psnr(squared_error(there, inner) / inner.size, peak) > value + NEARER:
-            return True
-    return False
+    inner = got[2 : height - 2, 2 : width - 2]
+    mask = None if shown is None else shown[2 : height - 2, 2 : width - 2]
+    count = inner.size if mask is None else int(np.count_nonzero(mask))
+    if not count:
+        return False
+
+    def value(dy: int, dx: int) -> float:
+        difference = np.subtract(want[2 + dy : height - 2 + dy, 2 + dx : width - 2 + dx], inner, dtype=np.float32)
+        flat = difference.ravel() if mask is None else difference[mask]
+        return psnr(float(np.dot(flat, flat)) / count, peak)
+
+    return max(value(dy, dx) for dy, dx in _MOVES) > value(0, 0) + NEARER
 
 
 def sampled(frames: int, most: int) -> "array[int]":

@@ -80,7 +80,9 @@ class StreamCheck:
         index = packet.stream.index  # an end marker's own is not set
         if index in self._ignored:
             return
-        pair = self._pairs[index]
+        pair = self._pairs.get(index)
+        if pair is None:
+            raise VerificationError(f"the output has a stream {index} that was not planned")
         content = read_packet(packet, pair.other.codec)
         if content is None:
             return

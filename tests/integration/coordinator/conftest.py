@@ -22,7 +22,6 @@ from farm.domain.detection import (
     dump_chunk,
     dump_frame,
 )
-from farm.domain.detectors import CenterFaceOptions
 from farm.domain.geometry import Box
 from farm.domain.manifest import Chunk as PlannedChunk
 from farm.domain.manifest import Manifest, Source, VideoStream, dump_manifest
@@ -102,14 +101,14 @@ class Bench:
             self.context, Completed(token=order.token, worker=worker or self.worker_of(order), artefact=artefact)
         )
 
-    def detect(self, order: Order) -> None:
-        """Do a detect order: one face that stands still, and report it."""
+    def detect(self, order: Order, *, face: bool = True) -> None:
+        """Do a detect order: one face that stands still, or none, and report it."""
         key = artefact_key("detect", order.fingerprint, str(order.chunk))
         flat = bytes(SIGNATURE_SIZE[0] * SIGNATURE_SIZE[1])
         with self.context.store.put(key) as path, path.open("w") as out:
             for n in range(CHUNK_FRAMES):
-                face = Detection(Box(10, 10, 20, 20), 0.9)
-                out.write(dump_frame(FrameDetections(order.chunk * CHUNK_FRAMES + n, False, (face,))) + "\n")
+                found = (Detection(Box(10, 10, 20, 20), 0.9),) if face else ()
+                out.write(dump_frame(FrameDetections(order.chunk * CHUNK_FRAMES + n, False, found)) + "\n")
             out.write(dump_chunk(ChunkDetections(CHUNK_FRAMES, flat, flat)) + "\n")
         self.start(order)
         self.complete(order, key=key)
@@ -146,13 +145,15 @@ def bench(settings: Settings) -> Iterator[Bench]:
 def add_job(bench: Bench, tmp_path: Path) -> Callable[..., Manifest]:
     """Write a job of some chunks down, as ``submit`` does, without a video behind it."""
 
-    def add(job_id: str = "job", chunks: int = 2, output: str = "out.mp4", runtime: str | None = None) -> Manifest:
+    def add(
+        job_id: str = "job", chunks: int = 2, output: str = "out.mp4", options: JobOptions | None = None
+    ) -> Manifest:
         video = VideoStream(0, "h264", 64, 48, "yuv420p", Fraction(1, 25), Fraction(25), None, 2, 2, 2, 2)
         source = Source(str(tmp_path / "in.mp4"), 1, 1, "0" * 64, "mp4", video, ())
         n = CHUNK_FRAMES
         cut = tuple(PlannedChunk(i, 0, i * n, i * n + n, n, i * n) for i in range(chunks))
         manifest = Manifest(source, cut, ENCODER)
-        context, options = bench.context, JobOptions(detect=CenterFaceOptions(runtime=runtime))
+        context = bench.context
         plan = plan_key(manifest)
         for chunk in cut:
             with context.store.put(pts_key(plan, chunk)) as path:
@@ -163,7 +164,7 @@ def add_job(bench: Bench, tmp_path: Path) -> Callable[..., Manifest]:
         with context.database.write() as session:
             job = Job(
                 id=job_id, fingerprint=job_id, status="planning", source=source.path, output=str(tmp_path / output),
-                container="mp4", options=asdict(options), plan=plan, model_sha256="1" * 64,
+                container="mp4", options=asdict(options or JobOptions()), plan=plan, model_sha256="1" * 64,
                 frames=manifest.frames, seconds=manifest.seconds, created_at=now,
             )  # fmt: skip
             session.add(job)

@@ -10,7 +10,7 @@ from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.errors import IllegalTransition, NotFound, SourceError, StorageError
 from farm.jobs.control import control
-from farm.jobs.queries import find_job
+from farm.jobs.queries import find_job, job_facts
 from farm.media.reading.chunk import check_source
 from farm.messages import Order
 from tests.integration.coordinator.conftest import Bench
@@ -62,6 +62,24 @@ def test_retry_forgets_failures(bench: Bench, add_job: AddJob) -> None:
     bench.clock.pass_(1)
     fail(bench, bench.orders()[0].token)
     assert bench.job().status == "detecting"
+
+
+def test_failures_before_a_retry_are_not_told_after_it(bench: Bench, add_job: AddJob) -> None:
+    """Of whichever chunk: those that were done by then are not of this run either."""
+    add_job()
+    bench.hello()
+    first, second = bench.orders()
+    fail(bench, first.token)
+    bench.clock.pass_(1)
+    (again,) = bench.orders()
+    bench.detect(again)
+    fail(bench, second.token, permanent=True)
+    assert job_facts(bench.context, "job").failures == 2
+    control(bench.context, "job", JobEvent.RETRY)
+    assert job_facts(bench.context, "job").failures == 0
+    bench.clock.pass_(1)
+    fail(bench, bench.orders()[0].token)
+    assert job_facts(bench.context, "job").failures == 1
 
 
 def test_what_cannot_be_done_is_said(bench: Bench, add_job: AddJob) -> None:

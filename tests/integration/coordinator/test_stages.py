@@ -11,6 +11,7 @@ from farm.database.models import Attempt, Chunk
 from farm.domain.artefacts import artefact_key, receipt_key
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
+from farm.domain.options import JobOptions, LinkOptions
 from farm.domain.track import load_frame
 from farm.errors import DatabaseError
 from farm.jobs.control import control
@@ -207,3 +208,39 @@ def test_tracks_that_are_damaged_in_the_store_are_made_again(bench: Bench, add_j
     step(bench)
     assert [bench.chunk(i, "link", "again").artefact for i in (0, 1)] == made
     assert bench.context.store.describe(made[1]["key"], 5).model_dump() == made[1]
+
+
+@pytest.mark.parametrize("face", [False, True])
+def test_a_video_without_a_face_is_not_published_where_faces_are_required(
+    bench: Bench, add_job: AddJob, face: bool
+) -> None:
+    add_job(options=JobOptions(link=LinkOptions(require_faces=True)))
+    bench.hello()
+    first, second = bench.orders()
+    bench.detect(first, face=False)
+    bench.detect(second, face=face)
+    for _ in range(2):  # a retry ends in the same way
+        step(bench)
+        facts = job_facts(bench.context, "job")
+        assert facts.faces == face
+        if face:
+            assert facts.status == "redacting"
+            return
+        assert facts.status == "failed"
+        assert "linking: no face was found in any of the 10 frames, and --require-faces" in (facts.reason or "")
+        assert not Path(facts.output).exists()
+        assert bench.orders() == []
+        control(bench.context, "job", JobEvent.RETRY)
+
+
+def test_the_facts_tell_where_no_face_was_found(bench: Bench, add_job: AddJob) -> None:
+    add_job(chunks=12)  # of 0.2 s each
+    bench.hello()
+    while orders := bench.orders():
+        for order in orders:
+            bench.detect(order, face=order.chunk == 0)
+    assert job_facts(bench.context, "job").without_faces is None
+    step(bench)
+    facts = job_facts(bench.context, "job")
+    # held for a quarter of a second behind the last detection, at 0.16 s
+    assert (facts.faces, facts.frames_with_faces, facts.without_faces) == (1, 11, [[0.44, 2.4]])

@@ -79,7 +79,7 @@ def test_a_copy_of_the_source_says_that_nothing_was_changed(redacted: tuple[Path
     assert found.holds
     assert found.changed == 0
     assert found.psnr == math.inf
-    assert verdicts(found, "differs")["redaction"].startswith("0 % changed: no part of any picture was changed")
+    assert verdicts(found, "differs")["redaction"] == "no change was found in any frame: does it show a face?"
 
 
 COPIES: dict[str, tuple[tuple[str, ...], set[str], str]] = {

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from farm.cli import display
 from farm.cli.submit_options import options_line
+from farm.cli.summaries import summary
 from farm.domain.detectors import CenterFaceOptions
 from farm.domain.options import ComposeOptions, JobOptions, RedactOptions, submit_options
 from farm.settings import Settings
@@ -118,9 +118,9 @@ def test_a_summary_names_the_options_that_are_not_the_defaults() -> None:
     options = asdict(JobOptions(detect=CenterFaceOptions(threshold=0.9), redact=RedactOptions(style="solid", crf=20)))
     line = "not the defaults: --style solid, --crf 20, --threshold 0.9"
     assert options_line(options) == line
-    assert f"  {line}" in display.summary(facts_of(options=options), 1.0).splitlines()
+    assert f"  {line}" in summary(facts_of(options=options), 1.0).splitlines()
     assert options_line(asdict(JobOptions())) is None
-    assert "not the defaults" not in display.summary(facts_of(options=asdict(JobOptions())), 1.0)
+    assert "not the defaults" not in summary(facts_of(options=asdict(JobOptions())), 1.0)
 
 
 def test_what_pictures_imply_is_no_option_of_the_user() -> None:

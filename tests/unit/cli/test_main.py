@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -17,14 +16,14 @@ from typer.testing import CliRunner
 from farm.cli import display, tables
 from farm.cli.main import app
 from farm.cli.submit_options import error_text
-from farm.coordinator.linking import Linked, found_notes
+from farm.cli.summaries import summary
 from farm.domain.manifest import VideoStream
 from farm.domain.options import RedactOptions
 from farm.errors import SettingsError
 from farm.jobs.queries import JobFacts, lowest_psnr
 from farm.messages import Artefact
 from tests.planned import settings_of
-from tests.unit.cli.conftest import Run, facts_of, the_line
+from tests.unit.cli.conftest import Run, the_line
 
 
 def commands(group: Any, *before: str) -> Iterator[tuple[str, ...]]:
@@ -156,33 +155,6 @@ def test_a_wrong_value_is_one_line_that_names_the_option(run: Run, words: tuple[
     assert "FARM_" not in line
 
 
-def test_the_summary_has_a_line_for_each_note() -> None:
-    facts = facts_of(notes=("one; two", "three"), failures=2)
-    assert display.summary(facts, 4.0).splitlines() == [
-        "b.mp4: 50 frames (2.0 s of video) in 4.0 s, 12.5 frames/s",
-        "  one; two",
-        "  three",
-        "  2 attempts failed and were repeated",
-    ]
-    assert "  1 attempt failed and was repeated" in display.summary(facts_of(failures=1), 4.0).splitlines()
-
-
-@pytest.mark.parametrize(("frames", "says"), [(1, "1 frame ("), (2, "2 frames (")])
-def test_the_summary_counts_as_people_do(frames: int, says: str) -> None:
-    assert says in display.summary(facts_of(frames=frames), 1.0)
-
-
-def test_what_is_found_is_a_note_each_for_faces_and_for_black_frames() -> None:
-    video = SimpleNamespace(time_base=Fraction(1, 25))
-    chunks = [SimpleNamespace(pts_start=10)]
-    manifest: Any = SimpleNamespace(frames=50, source=SimpleNamespace(video=video), chunks=chunks)
-    assert found_notes(Linked((), 1, 3), manifest) == ["1 track, a face in 3 of 50 frames"]
-    assert found_notes(Linked((), 2, 3, black=4, first_black=40), manifest) == [
-        "2 tracks, a face in 3 of 50 frames",
-        "frames that cannot be decoded and are black: 4, the first at 1.200 s",
-    ]
-
-
 def test_the_lowest_psnr_is_of_what_was_measured() -> None:
     def segment(psnr: float | None) -> Artefact:
         return Artefact(key="k", size=1, sha256="0", frames=1, psnr=psnr)
@@ -201,7 +173,7 @@ def test_names_of_files_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(console, "width", 300)
         assert isinstance(console, Console)
         console.print("\n".join(tables.job_details(facts)), soft_wrap=True)
-        console.print(display.summary(facts, 1.0), soft_wrap=True)
+        console.print(summary(facts, 1.0), soft_wrap=True)
     assert text.getvalue().count(name) == 6
 
 

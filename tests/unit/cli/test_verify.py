@@ -1,6 +1,8 @@
 """``farm verify`` as its user meets it: lines, facts as JSON, exit codes, one line for rubbish."""
 
 import json
+import re
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,16 @@ from typer.testing import CliRunner
 
 from farm.cli import verify
 from farm.cli.main import app
-from farm.errors import SourceError, VerificationError
+from farm.errors import SettingsError, SourceError, VerificationError
 from farm.media.verifying import comparing
 from farm.media.verifying.compare_pictures import Window
 from farm.media.verifying.comparing import Comparison
 
 
 def comparison(*findings: tuple[str, str, str]) -> Comparison:
-    found = Comparison(Path("in.mp4"), Path("out.mp4"), frames=25, changed=0.125, psnr=float("inf"))
+    found = Comparison(
+        Path("in.mp4"), Path("out.mp4"), 25, source_frames=25, changed_frames=12, changed=0.125, psnr=float("inf")
+    )
     found.windows.append(Window(Fraction(1, 3), 25, 80, 10, 70.0, 70))
     for finding in findings:
         found.say(*finding)
@@ -44,10 +48,52 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Any:
     return call
 
 
-def test_a_line_for_each_property(said: Any) -> None:
+def test_one_line_and_one_for_each_difference(said: Any) -> None:
     done = said(GOOD)
     assert done.exit_code == 0
-    assert done.output == "ok      frames: 25 frames\ndiffers codec: hevc, the source's is h264\n"
+    assert done.output.splitlines() == [
+        "ok: 25 of 25 frames, changed in 12 frames; the rest as in the source, except what is listed below",
+        "differs codec: hevc, the source's is h264",
+    ]
+    same = replace(comparison(("frames", "ok", "25 frames")), psnr=43.42)
+    line = "ok: 25 of 25 frames, changed in 12 frames; everything else as in the source (43.4 dB)\n"
+    assert said(same).output == line
+    assert said(same, "--verbose").output == line + "ok      frames: 25 frames\n"
+
+
+def test_an_output_in_which_nothing_is_changed_is_asked_about(said: Any) -> None:
+    found = replace(comparison(("redaction", "differs", "no change was found")), changed_frames=0)
+    line = "ok: 25 of 25 frames, but no change was found in any of them (does it show a face?); everything else as in"
+    assert said(found).output == f"{line} the source\n"
+
+
+@pytest.mark.parametrize("which", ["source", "output"])
+def test_what_is_no_file_is_one_line_and_exit_code_3(which: str, tmp_path: Path) -> None:
+    """Not 9, "report it": nothing was compared. Neither file is read as long as the other is missing."""
+    there = tmp_path / "there.mp4"
+    there.write_bytes(b"not read")
+    closed = tmp_path / "empty.mp4"
+    closed.touch()
+    for other, line in (
+        (tmp_path / "none.mp4", "there is no such file"),
+        (tmp_path, "is a (folder|directory)"),
+        (Path("/dev/null"), "is not a regular file"),
+        (closed, "is empty"),
+    ):
+        words = (there, other) if which == "output" else (other, there)
+        error = CliRunner().invoke(app, ["verify", *map(str, words)]).exception
+        assert isinstance(error, SourceError), other
+        assert re.search(f"{other}: {line}", str(error)), error
+        assert error.exit_code == 3
+
+
+def test_the_source_is_no_output_of_itself(tmp_path: Path) -> None:
+    source, link = tmp_path / "a.mp4", tmp_path / "b.mp4"
+    source.write_bytes(b"x")
+    link.symlink_to(source)
+    error = CliRunner().invoke(app, ["verify", str(source), str(link)]).exception
+    assert isinstance(error, SettingsError)
+    assert "is the source itself" in str(error)
 
 
 def test_missing_frames_point_to_part(said: Any) -> None:
@@ -61,7 +107,7 @@ def test_what_failed_is_the_error(said: Any) -> None:
     done = said(BAD)
     assert isinstance(done.exception, VerificationError)
     assert done.exception.exit_code == 9
-    assert str(done.exception) == "out.mp4: is not in.mp4 but for what was redacted: times, orientation"
+    assert str(done.exception) == "out.mp4: is not in.mp4 with only its faces changed: times, orientation"
     assert done.output.splitlines() == ["failed  times: frame 3 is late", "failed  orientation: 6, the source's is 1"]
 
 
@@ -72,6 +118,8 @@ def test_facts_for_programs(said: Any) -> None:
         "output": "out.mp4",
         "verified": True,
         "frames": 25,
+        "source_frames": 25,
+        "changed_frames": 12,
         "changed": 0.125,
         "psnr": None,
         "findings": [

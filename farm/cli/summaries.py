@@ -1,0 +1,98 @@
+"""The summary of a finished job, in plain words: what was found and covered, where nothing was found, and the sizes."""
+
+from farm.cli.submit_options import options_line
+from farm.domain.printable import shown
+from farm.jobs.queries import JobFacts
+
+#: What the styles do to a face.
+_DONE = {"blur": "Blurred", "pixelate": "Pixelated", "solid": "Covered"}
+_LARGEST = 8192  # of --detect-size
+_SHOWN = 5  # stretches without a face
+
+
+def summary(facts: JobFacts, seconds: float) -> str:
+    """Return the summary of a finished job: one line, followed by one line for each other fact and note.
+
+    ``seconds``: how long the job took from the user's point of view.
+    """
+    rate = facts.frames / seconds if seconds else 0.0
+    length = f"{_counted(facts.frames, 'frame')} ({facts.seconds:.1f} s of video)"
+    parts = [f"{facts.output}: {length} in {seconds:.1f} s, {rate:.1f} frames/s", *_faces(facts), *_sizes(facts)]
+    parts.extend(filter(None, [*facts.notes, options_line(facts.options)]))
+    chunks = sum(s.chunks for s in facts.stages)
+    if facts.reused:
+        parts.append(f"{facts.reused} of {chunks} chunks were finished before and not done again")
+    if facts.failures:
+        parts.append(f"{_counted(facts.failures, 'attempt')} failed and {_was(facts.failures)} repeated")
+    return "\n  ".join(map(shown, parts))
+
+
+def _faces(facts: JobFacts) -> list[str]:
+    """What was found, and where nothing was."""
+    if facts.faces is None:  # a job of an earlier version
+        return []
+    if not facts.faces:
+        size = facts.options.get("detect", {}).get("size", _LARGEST)
+        advice = ", they are too small or unclear for the model"
+        if size < _LARGEST:
+            advice = f", try --detect-size {min(2 * size, _LARGEST)}, which finds smaller faces"
+        where = f"any of the {facts.frames} frames" if facts.frames > 1 else "its only frame"
+        lines = [
+            f"WARNING: No face was found in {where}: the output is not redacted.",
+            f"Watch it. If it shows faces{advice}.",
+        ]
+    else:
+        done = _DONE.get(str(facts.options.get("redact", {}).get("style")), "Redacted")
+        kept = "unchanged" if facts.psnr is None else f"unchanged ({facts.psnr:.1f} dB)"
+        tracks = _counted(facts.faces, "face") + (" (track)" if facts.faces == 1 else " (tracks)")
+        lines = [f"{done} {tracks} in {facts.frames_with_faces} of {facts.frames} frames. Rest of the picture {kept}."]
+    return lines + _stretches(facts)
+
+
+def _stretches(facts: JobFacts) -> list[str]:
+    """The longest stretches without a face, in the order of the video; none where that is the whole video."""
+    found = facts.without_faces or []
+    if not facts.faces or not found:
+        return []
+    longest = sorted(sorted(found, key=lambda s: s[0] - s[1])[:_SHOWN])
+    times = ", ".join(f"{clock(begin)} to {clock(end)}" for begin, end in longest)
+    more = f" and {len(found) - _SHOWN} shorter stretches" if len(found) > _SHOWN else ""
+    return [f"No face was found from {times}{more}: check that there is none."]
+
+
+def _sizes(facts: JobFacts) -> list[str]:
+    """How large the output is, beside the source."""
+    if facts.source_size is None or facts.output_size is None:
+        return []
+    source, output = size_text(facts.source_size), size_text(facts.output_size)
+    if facts.container == "pictures":
+        return [f"Size: {_counted(facts.frames, 'picture')}, {output}."]
+    asked = facts.options.get("source", {})
+    if any(asked.get(name) is not None for name in ("start", "end", "fps", "every")):
+        return [f"Size: {output}, of a part of {source}."]
+    return [f"Size: {source} → {output}."]
+
+
+def size_text(size: int) -> str:
+    """A size in bytes for people: ``12.3 MB``."""
+    number, unit = float(size), "bytes"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if number < 999.95:
+            break
+        number, unit = number / 1000, larger
+    return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+
+
+def clock(seconds: float) -> str:
+    """A time in a video as ``m:ss``, or ``h:mm:ss`` from an hour on."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _was(number: int) -> str:
+    return "was" if number == 1 else "were"
