@@ -63,7 +63,7 @@ class Option:
         text = self.help.replace("{choices}", listed(self.choices))
         default = f"{self.default:g}" if isinstance(self.default, float) else self.default
         default = self.shown or default
-        return text if default is None else f"{text} Default: {default}."
+        return text if default is None or default is False else f"{text} Default: {default}."
 
     def parse(self, value: object) -> object:
         """The value of what a person wrote: a text in any case, an alias, a time, a share as ``30%``, a number.

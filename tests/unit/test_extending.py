@@ -49,6 +49,7 @@ class DotsStyle(RedactOptions):
 
     style: str = "dots"
     colour: str = option("red", "Of the dots: {choices}.", "Faces", "COLOUR", choices=("red", "green", "blue"))
+    outlined: bool = option(False, "Outline the dots.", "Faces")
 
 
 @pytest.fixture(autouse=True)
@@ -81,10 +82,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Any:
     return call
 
 
-def test_own_options_come_from_the_command_line(asked: Any) -> None:
+def test_own_options_come_from_the_command_line(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked("--model", "toy", "--toy-reach", "5").detect == ToyDetector(reach=5, threshold=0.5)
     assert asked("--style", "dots", "--colour", "blue", "--margin", "1").redact == DotsStyle(colour="blue", margin=1)
     assert asked() == JobOptions()
+    monkeypatch.setenv("FARM_OUTLINED", "true")
+    monkeypatch.setenv("FARM_STYLE", "dots")
+    assert asked().redact == DotsStyle(outlined=True)
+    assert asked("--no-outlined").redact == DotsStyle(outlined=False)
 
 
 def test_own_options_come_from_the_environment_and_the_file(
