@@ -213,7 +213,8 @@ def network_filesystem(folder: Path) -> str | None:
 def settings_class() -> type[Settings]:
     """The settings of a farm and, None where they are not given, the options of ``farm submit``."""
     fields: dict[str, Any] = {
-        o.setting: (Annotated[o.kind | None, BeforeValidator(o.parse)], None) for o in submit_options()
+        o.setting: (Annotated[o.kind | (str if o.words else None) | None, BeforeValidator(o.parse)], None)
+        for o in submit_options()
     }
     return create_model("Settings", __base__=Settings, **fields)
 
@@ -230,10 +231,11 @@ def load_settings(**options: object) -> Settings:
         settings = kind(**{name: g.value for name, g in given.items()})
     except ValidationError as e:
         first = e.errors()[0]
-        name, why = str(first["loc"][0]), first["msg"].removeprefix("Value error, ").replace("Input should", "should")
+        name, why = str(first["loc"][0]), first["msg"].removeprefix("Value error, ").replace("Input should", "is not valid; it should")
         shown = masked(str(given[name].value))
         shown = shown if shown.isprintable() else repr(shown)
-        raise SettingsError(f"{given[name].spelled(name)} {shown}: {why}") from e
+        why = why if why.startswith('"') else f'"{shown}" {why}'
+        raise SettingsError(f"{given[name].spelled(name)}: {why}") from e
     settings._given = given  # noqa: SLF001 - a private attribute of pydantic's is no parameter of the class
     for lower, upper in _IN_ORDER:
         if getattr(settings, lower) >= getattr(settings, upper):

@@ -18,6 +18,7 @@ from farm.local.redis import EmbeddedRedis
 from farm.settings import Settings
 from farm.supervision import Child, Supervisor, worker
 
+_LONG = 86400.0  # seconds of a silence that are not counted any more
 _COORDINATOR_SECONDS = 60.0  # for its last transaction; also the silence after which it is taken to hang
 
 
@@ -65,7 +66,7 @@ def missing_part(context: Context) -> str | None:
     here = settings.embedded and is_running(settings)
     silence = coordinator_silence(context)
     if silence != 0:
-        since = "no coordinator" if silence is None else f"no coordinator for {silence:.0f} s"
+        since = "no coordinator" if silence is None or silence > _LONG else f"no coordinator for {silence:.0f} s"
         if here:
             return f"{since}: the farm starts it again"
         return f"{since}: start one with {'`farm up`' if settings.embedded else '`farm coordinator`'}"

@@ -160,4 +160,4 @@ def test_a_relative_search_path_is_not_obeyed(tmp_path: Path, given: str) -> Non
     done = subprocess.run(command, cwd=tmp_path / "here", env=env, capture_output=True, text=True, check=False)
     assert not canary.exists(), canary.read_text()
     assert done.returncode == 2
-    assert "a device is named twice" in done.stderr  # said by a child
+    assert "names a device twice" in done.stderr  # said by a child

@@ -71,9 +71,9 @@ def test_one_job_is_shown_in_full() -> None:
 
 ROWS = [
     Row("bad.mp4", "failed", line="is no video", kind="x"),
-    row_of("a.mp4", job(status="done", notes=("39 tracks, a face in 4 of 50 frames", "kept", LONG))),
+    row_of("a.mp4", job(status="done", faces=39, notes=("kept", LONG))),
     Row(LONG, "failed", line="bad\x1b[2J news " * 9, kind="y"),
-    row_of(EVIL, job(status="done", notes=("0 tracks, a face in 0 of 50 frames",))),
+    row_of(EVIL, job(status="done", faces=0)),
     Row("worse.mp4", "failed", line="is no video", kind="x"),
 ]
 

@@ -176,9 +176,9 @@ def test_values_are_read_as_people_write_them(name: str, text: object, value: ob
 @pytest.mark.parametrize(
     ("name", "text", "line"),
     [
-        ("crf", "fine", '"fine" is not valid; use a whole number from 0 to 51'),
-        ("crf", "18.5", '"18.5" is not valid; use a whole number from 0 to 51'),
-        ("crf", "30%", '"30%" is not valid; use a whole number from 0 to 51'),
+        ("crf", "fine", '"fine" is not valid; use a whole number from 0 to 51, or auto'),
+        ("crf", "18.5", '"18.5" is not valid; use a whole number from 0 to 51, or auto'),
+        ("crf", "30%", '"30%" is not valid; use a whole number from 0 to 51, or auto'),
         ("margin", "much%", '"much%" is not valid; use a number from 0 to 5, or a percentage such as 30%'),
         ("start", "soon", '"soon" is not valid; use a time such as 90, 5s or 1:02:03.5'),
     ],
