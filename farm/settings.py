@@ -49,6 +49,15 @@ Seconds = Annotated[float, BeforeValidator(lambda v: seconds_of(v) if isinstance
 AbsolutePath = Annotated[Path, AfterValidator(lambda p: p.expanduser().absolute())]
 
 
+def _program(path: Path) -> Path:
+    if not path.expanduser().is_absolute():
+        raise ValueError("not an absolute path; a program is not looked up on PATH")
+    return path.expanduser()
+
+
+ProgramPath = Annotated[Path, AfterValidator(_program)]
+
+
 def _above_zero(seconds: float) -> float:
     if not 0 < seconds < inf:
         raise ValueError("not a usable value (use seconds above 0)")
@@ -65,6 +74,9 @@ class Settings(BaseSettings):
     database_url: str | None = None
     store_dir: AbsolutePath | None = None
     models_dir: AbsolutePath | None = None
+    #: Other programs than those in the wheels; see :mod:`farm.executables`.
+    ffmpeg: ProgramPath | None = None
+    redis_server: ProgramPath | None = None
     devices: str = "auto"
     cpu_runtime: Literal["auto", "openvino", "onnxruntime"] = "auto"
     flower_address: str = "127.0.0.1"

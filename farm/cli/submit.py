@@ -75,7 +75,7 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
     from farm.cli.attach import FarmAtHand
     from farm.cli.model_progress import model_digest
     from farm.jobs.placing import Request, prepare, usable_encoders
-    from farm.local.farm import is_running
+    from farm.local.farm import check_programs, is_running
     from farm.media.reading.limits import Limits
 
     asked, length = job_options(settings, pictures=how.pictures), settings.chunk_seconds
@@ -84,7 +84,10 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
     if len(videos) > 1 and output is not None and not output.is_dir():
         raise OutputError(f"{output} is not a folder", hint="several videos need an existing folder after -o")
     limits = Limits(settings.max_pixels, settings.max_hours * 3600)
-    encoders = usable_encoders(settings, asked.redact.encoder, running=settings.embedded and is_running(settings))
+    running = settings.embedded and is_running(settings)
+    if not running and settings.embedded and not how.detach:
+        check_programs(settings)  # this command will start them, after it has probed the videos and fetched the model
+    encoders = usable_encoders(settings, asked.redact.encoder, running=running)
     ready: list[Prepared] = []
     failed: list[FarmError] = []
 

