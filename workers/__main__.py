@@ -10,6 +10,7 @@ import sys
 from dataclasses import asdict
 
 from farm.errors import FarmError
+from farm.executables import find_ffmpeg
 from farm.processes import begin_log
 from farm.settings import load_settings
 from workers.capabilities import find
@@ -22,15 +23,15 @@ try:
     asked = {word for word in sys.argv[1:] if word.startswith("--")}
     words = [word for word in sys.argv[1:] if word not in asked] or ["auto"]
     devices = parse_devices(words[0])
-    code = 0
+    code, settings = 0, load_settings()
     if "--list" in asked:  # check the devices and start nothing
         print(*(device.name for device in devices))
     elif "--abilities" in asked:
-        settings = load_settings()
         os.environ.update(environment(max(devices)))  # a GPU if there is one: its encoders are seen by this process
         print(json.dumps(asdict(find(devices, settings.cpu_runtime).without(settings))))
     else:
-        code = run(load_settings(), devices)
+        find_ffmpeg(settings.ffmpeg)  # a program that cannot compose is refused before detection, not after it
+        code = run(settings, devices)
 except FarmError as e:
     print(f"error: {e}", file=sys.stderr)
     code = e.exit_code

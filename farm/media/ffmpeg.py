@@ -1,8 +1,7 @@
-"""The ``ffmpeg`` program: finds it, runs it and reports its progress."""
+"""Runs the ``ffmpeg`` program and reports its progress."""
 
 import contextlib
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import psutil
 
-from farm.errors import OutputError
 from farm.media.failing import write_error, writing
 from farm.media.progress import Progress
 from farm.processes import dying_with_this
@@ -21,29 +19,15 @@ TOO_SMALL = "reserved_moov_size is too small"
 _TELLING = ("No space left", "File too large", TOO_SMALL)  # lines that say more than the last one
 
 
-def ffmpeg_binary() -> Path:
-    """The ``ffmpeg`` on PATH, else the one in the imageio-ffmpeg wheel. Raises OutputError when there is neither."""
-    found = shutil.which("ffmpeg")
-    if found:
-        return Path(found)
-    try:
-        import imageio_ffmpeg  # noqa: PLC0415 - not needed where PATH has one
-
-        return Path(imageio_ffmpeg.get_ffmpeg_exe())
-    except (ImportError, RuntimeError) as error:
-        raise OutputError(
-            "no ffmpeg program found on PATH nor in the imageio-ffmpeg package",
-            hint="install ffmpeg, or: pip install imageio-ffmpeg",
-        ) from error
-
-
-def run_ffmpeg(arguments: Sequence[str], out: Path, expected: int, frames: int, progress: Progress) -> None:
-    """Run ffmpeg, which writes about ``expected`` bytes to ``out``; on failure ``out`` is removed.
+def run_ffmpeg(
+    program: Path, arguments: Sequence[str], out: Path, expected: int, frames: int, progress: Progress
+) -> None:
+    """Run ffmpeg (``program``), which writes about ``expected`` bytes to ``out``; on failure ``out`` is removed.
 
     Progress, in ``frames``, is taken from the bytes it writes: it reports none while it moves an MP4's index.
     Raises StorageError if the disk is full, else OutputError with its last line, and whatever ``progress`` raises.
     """
-    command = [str(ffmpeg_binary()), *arguments]
+    command = [str(program), *arguments]
     with writing(out), tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             command,

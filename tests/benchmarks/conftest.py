@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.media.ffmpeg import ffmpeg_binary
+from farm.executables import find_ffmpeg
 from tests.conftest import PROJECT, ClipMaker
 from tests.e2e.conftest import Farm
 
@@ -52,7 +52,7 @@ def deface() -> Path:
 @pytest.fixture(scope="session")
 def ffmpeg() -> Path:
     """The ``ffmpeg`` that the farm itself uses."""
-    return ffmpeg_binary()
+    return find_ffmpeg().path
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.media.ffmpeg import ffmpeg_binary
+from farm.executables import find_ffmpeg
 from tests.e2e.conftest import Farm, assert_exact
 
 pytestmark = pytest.mark.e2e
@@ -178,7 +178,7 @@ def test_nothing_in_a_video_reaches_the_terminal(farm: Farm, clip: Path, tmp_pat
         "title=\x1b[31m",
     ]
     copied = ["-map", "0", "-c", "copy", *tags, "-metadata:s:a:0", "handler_name=\u202ename", str(folder / "tags.mkv")]
-    subprocess.run([str(ffmpeg_binary()), "-v", "error", "-i", str(clip), *copied], check=True)
+    subprocess.run([str(find_ffmpeg().path), "-v", "error", "-i", str(clip), *copied], check=True)
     (folder / "tags.mkv").rename(folder / EVIL.replace("mp4", "mkv"))
     (folder / "bad\x1b[5mname\n.mp4").write_bytes(b"rubbish")
     code, written = on_terminal(farm, columns, "submit", folder, "-o", f"{folder}/out/")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.media.ffmpeg import ffmpeg_binary
+from farm.executables import find_ffmpeg
 from tests.conftest import ClipMaker
 from tests.e2e.conftest import Farm, assert_exact
 
@@ -37,7 +37,7 @@ def test_a_video_without_a_face_is_a_warning_or_no_output(farm: Farm, tmp_path: 
     """The size of the output is the source's with ``--crf auto``, which the second job asks for as well."""
     source, out = tmp_path / "empty.mp4", tmp_path / "out.mp4"
     picture = ("-f", "lavfi", "-i", "testsrc2=s=320x180:d=2:r=25", "-g", "25", "-crf", "35", "-pix_fmt", "yuv420p")
-    subprocess.run([str(ffmpeg_binary()), "-v", "error", *picture, str(source)], check=True)
+    subprocess.run([str(find_ffmpeg().path), "-v", "error", *picture, str(source)], check=True)
     words = ("submit", source, "-o", out)
     refused = farm.run(*words, "--require-faces", code=1)
     assert "no face was found in any of the 50 frames, and --require-faces was given" in refused.stderr

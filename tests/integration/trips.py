@@ -11,11 +11,11 @@ import av
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Chunk, Manifest
 from farm.domain.options import ComposeOptions, RedactOptions
+from farm.executables import find_ffmpeg
 from farm.media.composing.compose import compose
 from farm.media.composing.containers import Needs, container_for, default_container
 from farm.media.composing.streams import USUAL
 from farm.media.encoding.encode import SegmentWriter
-from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.progress import Progress, no_progress
 from farm.media.reading.opening import open_source
 from farm.media.verifying.comparing import Comparison
@@ -66,11 +66,13 @@ class Trip:
     def chunk_pts(self, chunk: Chunk) -> "array[int]":
         return self.pts[chunk.index]
 
-    def compose(self, progress: Progress = no_progress) -> tuple[str, ...]:
+    def compose(self, progress: Progress = no_progress, *, ffmpeg: Path | None = None) -> tuple[str, ...]:
+        """``ffmpeg``: a program in place of the wheel's."""
         needs = Needs(self.settings.codec, self.manifest.source.video.time_base)
         container = container_for(self.out.suffix, self.manifest.source.container, needs, "")
         parts = (self.source, self.manifest, self.chunk_pts, self.segments, self.settings)
-        return compose(*parts, self.out, container, progress=progress, options=self.options)
+        program = ffmpeg or find_ffmpeg().path
+        return compose(*parts, self.out, container, ffmpeg=program, progress=progress, options=self.options)
 
     def verify(self, progress: Progress = no_progress) -> int:
         parts = (self.source, self.manifest, self.chunk_pts, self.out, self.segments, self.settings)
@@ -80,7 +82,7 @@ class Trip:
 def rendered(path: Path, *arguments: str) -> Path:
     """A clip that ffmpeg makes, once."""
     if not path.exists():
-        command = [str(ffmpeg_binary()), "-nostdin", "-v", "error", *arguments, str(path)]
+        command = [str(find_ffmpeg().path), "-nostdin", "-v", "error", *arguments, str(path)]
         subprocess.run(command, check=True, capture_output=True)
     return path
 
@@ -119,5 +121,5 @@ def verdicts(found: Comparison, verdict: str = "failed") -> dict[str, str]:
 
 
 def ffmpeg(first: Path, *arguments: str | Path) -> None:
-    command = [ffmpeg_binary(), "-nostdin", "-y", "-v", "error", "-i", first, *arguments[:-1], "-c", "copy"]
+    command = [find_ffmpeg().path, "-nostdin", "-y", "-v", "error", "-i", first, *arguments[:-1], "-c", "copy"]
     subprocess.run([str(word) for word in (*command, arguments[-1])], check=True)

@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm.media.ffmpeg import ffmpeg_binary
+from farm.executables import find_ffmpeg
 
 _SECONDS = 1.33
 _GREEN = "between(X,12+N,46+N)*between(Y,20,62)+between(X,100-N/2,128-N/2)*between(Y,74,104)"
@@ -191,6 +191,6 @@ class Kitchen:
 
 
 def _ffmpeg(words: str, *out: Path) -> None:
-    command = [str(ffmpeg_binary()), "-nostdin", "-y", "-v", "error", *shlex.split(words), *map(str, out)]
+    command = [str(find_ffmpeg().path), "-nostdin", "-y", "-v", "error", *shlex.split(words), *map(str, out)]
     ended = subprocess.run(command, check=False, capture_output=True, text=True)
     assert ended.returncode == 0, f"{shlex.join(command)}\n{ended.stderr}"

@@ -16,6 +16,7 @@ from farm.domain.geometry import Box
 from farm.domain.manifest import Manifest, dump_manifest
 from farm.domain.options import JobOptions, RedactOptions
 from farm.domain.track import load_frame
+from farm.executables import find_ffmpeg
 from farm.jobs.placing import Request, prepare
 from farm.media.encoding.encoders import ENCODERS
 from farm.messages import Artefact, Order
@@ -55,6 +56,11 @@ class Tools:
     fixed: bool = False
     weights: Path | None = None
     threads: int = 1
+
+    @property
+    def ffmpeg(self) -> Path:
+        """See :class:`workers.stages.orders.Tools`."""
+        return find_ffmpeg().path
 
     def detector(self, options: DetectOptions) -> Detector:
         """See :class:`workers.stages.orders.Tools`."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.media.ffmpeg import ffmpeg_binary
+from farm.executables import find_ffmpeg
 from farm.media.verifying.comparing import compare
 from tests.matrix.clips import Kitchen
 from tests.matrix.journey import Journey, tools_for, travel
@@ -92,7 +92,7 @@ def harmed(journey: Journey, before: str, after: str, folder: Path) -> Path:
     """Return a copy of an output that ffmpeg made with other options."""
     out = folder / f"harmed{journey.output.suffix}"
     words = [*shlex.split(before), "-i", str(journey.output), *shlex.split(after, posix=False), str(out)]
-    subprocess.run([str(ffmpeg_binary()), "-nostdin", "-v", "error", *words], check=True, capture_output=True)
+    subprocess.run([str(find_ffmpeg().path), "-nostdin", "-v", "error", *words], check=True, capture_output=True)
     return out
 
 

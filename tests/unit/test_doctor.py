@@ -6,8 +6,8 @@ from typing import NamedTuple
 import pytest
 
 from farm import doctor
-from farm.errors import OutputError
 from farm.settings import Settings
+from tests.programs import OLD_FFMPEG, OLD_REDIS, program
 
 
 class Usage(NamedTuple):
@@ -21,13 +21,6 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "home")
 
 
-def program(folder: Path, name: str, body: str) -> Path:
-    path = folder / name
-    path.write_text(f"#!/bin/sh\n{body}\n")
-    path.chmod(0o755)
-    return path
-
-
 def test_diagnose_looks_at_everything_and_makes_nothing(settings: Settings) -> None:
     checks = {c.name: c for c in doctor.diagnose(settings)}
     names = ["ffmpeg", "encoders", "redis", "model centerface", "gpu", "home", "disk", "database", "opencv"]
@@ -37,21 +30,15 @@ def test_diagnose_looks_at_everything_and_makes_nothing(settings: Settings) -> N
     assert all(c.advice for c in checks.values() if c.ok is False)
 
 
-def test_ffmpeg_that_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = program(tmp_path, "ffmpeg", "exit 3")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    check = doctor.check_ffmpeg()
+def test_an_ffmpeg_that_is_too_old(settings: Settings, tmp_path: Path) -> None:
+    assert doctor.check_ffmpeg(settings).ok
+    old = program(tmp_path, "ffmpeg", f"echo '{OLD_FFMPEG}'")
+    check = doctor.check_ffmpeg(settings.model_copy(update={"ffmpeg": old}))
     assert check.ok is False
-    assert str(broken) in check.found
-    assert "install" in check.advice
-
-
-def test_no_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
-    def none() -> Path:
-        raise OutputError("no ffmpeg", hint="install ffmpeg")
-
-    monkeypatch.setattr(doctor, "ffmpeg_binary", none)
-    assert doctor.check_ffmpeg() == doctor.Check("ffmpeg", ok=False, found="no ffmpeg", advice="install ffmpeg")
+    assert check.found == (
+        f"setting ffmpeg: {old} says 'ffmpeg version 5.1.9-0+deb12u1'; FFmpeg 9.0 or newer is needed"
+    )
+    assert "remove it" in check.advice
 
 
 def test_encoders_that_lack(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,11 +49,13 @@ def test_encoders_that_lack(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "without libx265" in check.found
 
 
-def test_no_redis(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "redis_server", lambda: None)
-    check = doctor.check_redis(settings)
+def test_a_redis_that_is_too_old(settings: Settings, tmp_path: Path) -> None:
+    assert doctor.check_redis(settings).ok
+    old = program(tmp_path, "redis-server", f"echo '{OLD_REDIS}'")
+    check = doctor.check_redis(settings.model_copy(update={"redis_server": old}))
     assert check.ok is False
-    assert "FARM_BROKER_URL" in check.advice
+    assert str(old) in check.found
+    assert "FARM_REDIS_SERVER" in check.advice
 
 
 def test_a_redis_that_does_not_answer(settings: Settings) -> None:

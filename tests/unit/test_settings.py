@@ -110,16 +110,22 @@ NUMBERS = [name for name, f in Settings.model_fields.items() if type(f.default) 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_every_number_has_a_range(home: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"FARM_{name.upper()}", value)
-    with pytest.raises(SettingsError, match=rf'^FARM_{name.upper()}: "{value}" (is not valid; it should be |is not a time)'):
+    with pytest.raises(
+        SettingsError, match=rf'^FARM_{name.upper()}: "{value}" (is not valid; it should be |is not a time)'
+    ):
         load_settings()
 
 
-@pytest.mark.parametrize("name", [n for n in NUMBERS if n not in ("progress_seconds", "retain_artefacts", "retain_rows")])
+@pytest.mark.parametrize(
+    "name", [n for n in NUMBERS if n not in ("progress_seconds", "retain_artefacts", "retain_rows")]
+)
 def test_zero_is_no_number_of_attempts_messages_or_seconds(
     home: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     (home / "farm.toml").write_text(f"{name} = 0\n")
-    with pytest.raises(SettingsError, match=rf'^{home}/farm\.toml: {name}: "0" is not valid; it should be greater than'):
+    with pytest.raises(
+        SettingsError, match=rf'^{home}/farm\.toml: {name}: "0" is not valid; it should be greater than'
+    ):
         load_settings()
 
 

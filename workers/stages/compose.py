@@ -30,14 +30,14 @@ def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
     pictures = plan.options.compose.pictures
     suffix = PICTURE_ARCHIVE if pictures else SUFFIXES.get(order.container, ".mkv")
     key = artefact_key("compose", order.fingerprint, suffix=suffix)
-    write = partial(_compose, plan=plan, threads=tools.threads, report=report, spent=spent)
+    write = partial(_compose, plan=plan, tools=tools, report=report, spent=spent)
     result = make_once(store, key, plan.manifest.frames, spent, write)
     if pictures:
         return result
     return replace(result, notes=left_out(plan.source, plan.manifest, order.container, plan.options.compose))
 
 
-def _compose(path: Path, plan: Plan, threads: int, report: Report, spent: Spent) -> int:
+def _compose(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) -> int:
     """Write the output, a video or an archive of pictures, to ``path``, and verify it. Returns its number of frames."""
     manifest, options, settings = plan.manifest, plan.options.compose, plan.manifest.encoder
     composing, verifying = (part(report, manifest.frames, number, _PARTS) for number in (1, 2))
@@ -51,9 +51,14 @@ def _compose(path: Path, plan: Plan, threads: int, report: Report, spent: Spent)
         else:
             parts = (plan.source, manifest, plan.pts)
             with spent.part("compose"):
-                compose(*parts, paths, settings, path, plan.order.container, progress=composing, options=options)
+                compose(
+                    *parts, paths, settings, path, plan.order.container,
+                    ffmpeg=tools.ffmpeg, progress=composing, options=options,
+                )  # fmt: skip
             with spent.part("verify"):
-                frames = verify_output(*parts, path, paths, settings, options, threads=threads, progress=verifying)
+                frames = verify_output(
+                    *parts, path, paths, settings, options, threads=tools.threads, progress=verifying
+                )
     plan.check_source()
     return frames
 

@@ -35,6 +35,11 @@ class Tools(Protocol):
         """The number of threads that the decoder and the encoder may use each."""
         ...
 
+    @property
+    def ffmpeg(self) -> Path:
+        """The program that composes. Raises SettingsError, OutputError: see :mod:`farm.executables`."""
+        ...
+
     def detector(self, options: DetectOptions) -> Detector:
         """The detector for these options, loaded at the first call. Raises ModelError, DeviceError."""
         ...

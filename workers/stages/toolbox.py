@@ -1,9 +1,11 @@
 """What a worker's child process keeps between orders: its device, number of threads and detectors."""
 
 from functools import lru_cache
+from pathlib import Path
 
 from farm.domain.detectors import DetectOptions
 from farm.errors import DeviceError
+from farm.executables import find_ffmpeg
 from farm.media.encoding.encoders import quiet_encoders
 from farm.models.store import ModelStore
 from farm.settings import Settings
@@ -28,9 +30,15 @@ class Toolbox:
         self.threads = 1 if self.device.kind == "cpu" else _share_of_cores()
         self.runtimes = runtimes(settings.cpu_runtime, self.device)
         self._models = ModelStore(settings)
+        self._named_ffmpeg = settings.ffmpeg
         self.detector = lru_cache(maxsize=2)(self._load)
         use_one_thread()
         quiet_encoders()
+
+    @property
+    def ffmpeg(self) -> Path:
+        """The program that composes. Raises SettingsError, OutputError."""
+        return find_ffmpeg(self._named_ffmpeg).path
 
     def _load(self, options: DetectOptions) -> Detector:
         """The detector for these options, with exactly their runtime. Raises ModelError or DeviceError."""

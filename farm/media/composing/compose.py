@@ -37,13 +37,14 @@ def compose(
     out: Path,
     container: str,
     *,
+    ffmpeg: Path,
     progress: Progress = no_progress,
     options: ComposeOptions = USUAL,
 ) -> tuple[str, ...]:
     """Write ``out`` (a temporary path, never the final name) from the source and its segments, one per chunk in order.
 
-    The video is joined into a temporary file beside ``out``; ffmpeg then copies it and the source's other streams,
-    once. ``container``: from :func:`farm.media.composing.containers.container_for`. Returns the notes of
+    The video is joined into a temporary file beside ``out``; the program ``ffmpeg`` then copies it and the source's
+    other streams, once. ``container``: from :func:`farm.media.composing.containers.container_for`. Returns the notes of
     :func:`left_out`. ``progress`` is called with counts from 0 to the video's frames, at least every second or two.
 
     Raises VerificationError for segments that do not fit, OutputError with ffmpeg's last line, StorageError if the
@@ -57,21 +58,21 @@ def compose(
         join_segments(manifest, chunk_pts, segments, joined, part(progress, frames, 0, 2))
         inputs, notes = _inputs(source, manifest, settings.codec, joined, container, options, folder)
         inputs = replace(inputs, ending=_ending(joined, manifest, chunk_pts(manifest.chunks[-1])[-1]))
-        _copy(inputs, container, out, frames, part(progress, frames, 1, 2))
+        _copy(ffmpeg, inputs, container, out, frames, part(progress, frames, 1, 2))
     return notes
 
 
-def _copy(inputs: ComposeInputs, container: str, out: Path, frames: int, progress: Progress) -> None:
+def _copy(ffmpeg: Path, inputs: ComposeInputs, container: str, out: Path, frames: int, progress: Progress) -> None:
     with reading(inputs.path, SourceError, "cannot be read"):
         expected = inputs.video.stat().st_size + inputs.path.stat().st_size
     if container in ("mp4", "mov") and not inputs.reserved:
         expected *= 2  # it may move everything once more at the end
     try:
-        run_ffmpeg(compose_arguments(inputs, container, out), out, expected, frames, progress)
+        run_ffmpeg(ffmpeg, compose_arguments(inputs, container, out), out, expected, frames, progress)
     except OutputError as error:
         if not inputs.reserved or TOO_SMALL not in error.message:
             raise
-        _copy(replace(inputs, reserved=0), container, out, frames, progress)
+        _copy(ffmpeg, replace(inputs, reserved=0), container, out, frames, progress)
 
 
 def _ending(joined: Path, manifest: Manifest, pts: int) -> Ending | None:

@@ -13,10 +13,11 @@ import pytest
 import redis
 
 from farm.broker import redis_client
-from farm.errors import BrokerError
+from farm.errors import BrokerError, SettingsError
 from farm.local.redis import EmbeddedRedis
 from farm.settings import Settings, load_settings
 from farm.supervision import Supervisor
+from tests.programs import OLD_REDIS, program
 
 pytestmark = pytest.mark.integration
 
@@ -147,18 +148,15 @@ def test_a_folder_of_somebody_else_is_refused(settings: Settings) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_without_a_binary_it_says_what_to_install(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("farm.local.redis.redis_server", lambda: None)
-    with pytest.raises(BrokerError, match=r"no redis-server found.*install Redis"):
-        EmbeddedRedis(settings, Supervisor(print)).start()
+def test_a_program_that_is_refused_is_not_started(settings: Settings, tmp_path: Path) -> None:
+    old = program(tmp_path, "redis-server", f"echo '{OLD_REDIS}'; touch {tmp_path}/$1")
+    with pytest.raises(SettingsError, match=r"Redis 6\.2 or newer is needed"):
+        EmbeddedRedis(settings.model_copy(update={"redis_server": old}), Supervisor(print)).start()
+    assert {p.name for p in tmp_path.iterdir()} == {"home", "redis-server", "--version"}
 
 
-def test_a_binary_that_fails_is_named_with_its_last_words(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    binary = tmp_path / "redis-server"
-    binary.write_text("#!/bin/sh\necho out of luck\nexit 1\n")
-    binary.chmod(0o755)
-    monkeypatch.setattr("farm.local.redis.redis_server", lambda: binary)
+def test_a_program_that_fails_is_named_with_its_last_words(settings: Settings, tmp_path: Path) -> None:
+    body = '[ "$1" = --version ] && echo Redis server v=7.0.15 || { echo out of luck; exit 1; }'
+    named = program(tmp_path, "redis-server", body)
     with pytest.raises(BrokerError, match=r"did not start: out of luck .*redis\.log"):
-        EmbeddedRedis(settings, Supervisor(print)).start()
+        EmbeddedRedis(settings.model_copy(update={"redis_server": named}), Supervisor(print)).start()

@@ -15,10 +15,10 @@ from av.sidedata.sidedata import SideData, Type
 
 from farm.domain.pixels import plain_format
 from farm.errors import DeviceError
+from farm.executables import find_ffmpeg
 from farm.media.composing.remux import open_segment, segment_packets
 from farm.media.encoding.encode import SegmentWriter, _arranged
 from farm.media.encoding.holding import LAYOUTS, REORDERED
-from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.reading.probe import probe_source
 from farm.media.verifying.verify_segment import verify_segment
 from tests.integration.drawn import FAMILIES, P3, TICKS, frame, level, settings_for, times, video, write
@@ -210,7 +210,7 @@ def test_the_place_of_chroma_samples_is_in_the_stream(codec: str, location: int,
 
 def _showinfo(path: Path, name: str) -> str:
     """What ffmpeg's own program finds in the frames; all of them have to say the same."""
-    command = [str(ffmpeg_binary()), "-nostdin", "-i", str(path), "-vf", "showinfo", "-f", "null", "-"]
+    command = [str(find_ffmpeg().path), "-nostdin", "-i", str(path), "-vf", "showinfo", "-f", "null", "-"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stderr.splitlines()
     said = {line.partition(name)[2].split()[0] for line in lines if name in line and "showinfo" in line}
     assert len(said) == 1, said
@@ -223,7 +223,7 @@ def interlaced(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = {}
     for order, mode in (("tff", "interleave_top"), ("bff", "interleave_bottom")):
         made[order] = folder / f"{order}.mkv"
-        command = [str(ffmpeg_binary()), "-nostdin", "-v", "error", "-f", "lavfi"]
+        command = [str(find_ffmpeg().path), "-nostdin", "-v", "error", "-f", "lavfi"]
         command += ["-i", "testsrc2=size=64x64:rate=50:duration=0.3", "-vf", f"tinterlace=mode={mode},setfield={order}"]
         command += ["-c:v", "ffv1", "-flags", "+ildct+ilme", "-pix_fmt", "yuv420p", str(made[order])]
         subprocess.run(command, check=True)
@@ -254,7 +254,7 @@ def test_fields_come_out_in_the_order_they_went_in(
 
 def captioned() -> bytes:
     """A raw H.264 stream with a message of closed captions (CEA-708 in ATSC A/53) before each of its pictures."""
-    command = [str(ffmpeg_binary()), "-nostdin", "-v", "error", "-f", "lavfi"]
+    command = [str(find_ffmpeg().path), "-nostdin", "-v", "error", "-f", "lavfi"]
     command += ["-i", "testsrc2=size=64x64:rate=25:duration=0.4", "-pix_fmt", "yuv420p", "-c:v", "libx264"]
     command += ["-x264-params", "slices=1:bframes=2", "-f", "h264", "-"]
     plain = subprocess.run(command, capture_output=True, check=True).stdout

@@ -12,8 +12,8 @@ import pytest
 from farm.domain.manifest import Chunk, Manifest, Source, VideoStream
 from farm.domain.orientation import Matrix
 from farm.errors import VerificationError
+from farm.executables import find_ffmpeg
 from farm.media.composing.remux import join_segments, joined_format
-from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.reading.probe import probe_source
 from tests.integration.drawn import FAMILIES, P3, TICKS, settings_for, times, video, write
 
@@ -45,7 +45,7 @@ class Joined:
     def copied(self, suffix: str) -> Path:
         """What ffmpeg makes of it, without touching times."""
         out = self.path.with_suffix(suffix)
-        command = [str(ffmpeg_binary()), "-nostdin", "-v", "error", "-copyts", "-i", str(self.path), "-c", "copy"]
+        command = [str(find_ffmpeg().path), "-nostdin", "-v", "error", "-copyts", "-i", str(self.path), "-c", "copy"]
         command += ["-avoid_negative_ts", "disabled", "-strict", "experimental", str(out)]
         subprocess.run(command, check=True)
         return out

@@ -11,7 +11,7 @@ import pytest
 
 from farm.domain.options import SourceOptions
 from farm.errors import SourceError
-from farm.media.ffmpeg import ffmpeg_binary
+from farm.executables import find_ffmpeg
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import open_source
 from tests.planned import plan_of
@@ -22,7 +22,7 @@ H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"]
 
 
 def make(path: Path, *arguments: str) -> Path:
-    subprocess.run([str(ffmpeg_binary()), "-nostdin", "-v", "error", *arguments, str(path)], check=True)
+    subprocess.run([str(find_ffmpeg().path), "-nostdin", "-v", "error", *arguments, str(path)], check=True)
     return path
 
 

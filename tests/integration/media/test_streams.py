@@ -9,7 +9,6 @@ import pytest
 
 from farm.domain.options import ComposeOptions
 from farm.errors import OutputError, VerificationError
-from farm.media import ffmpeg as ffmpeg_program
 from farm.media.composing import compose as composing
 from farm.media.composing.arguments import compose_arguments
 from farm.media.composing.containers import Needs, default_container
@@ -178,8 +177,7 @@ def test_other_failures_are_not_tried_again(trip: Trip, tmp_path: Path, monkeypa
     program = tmp_path / "ffmpeg"
     program.write_text(f"#!/bin/sh\necho once >> {tmp_path}/ran\necho Broken >&2\nexit 1\n")
     program.chmod(0o755)
-    monkeypatch.setattr(ffmpeg_program, "ffmpeg_binary", lambda: program)
     monkeypatch.setattr(composing, "_WORTH_IT", 1)
     with pytest.raises(OutputError, match="ffmpeg: Broken"):
-        replace(trip, out=tmp_path / "out.mp4").compose()
+        replace(trip, out=tmp_path / "out.mp4").compose(ffmpeg=program)
     assert (tmp_path / "ran").read_text() == "once\n"

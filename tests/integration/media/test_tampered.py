@@ -13,9 +13,9 @@ import av
 import pytest
 
 from farm.errors import AttemptStopped, VerificationError
+from farm.executables import find_ffmpeg
 from farm.media import ffmpeg as ffmpeg_program
 from farm.media.composing.remux import segment_packets
-from farm.media.ffmpeg import ffmpeg_binary
 from farm.media.verifying.verify_segment import verify_segment
 from tests.integration.trips import CLIPS, Rendered, Trip, ffmpeg, start
 
@@ -195,7 +195,6 @@ def test_ffmpeg_is_watched_and_ended(trip: Trip, tmp_path: Path, monkeypatch: py
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     folder = tmp_path / "out"
     folder.mkdir()
-    monkeypatch.setattr(ffmpeg_program, "ffmpeg_binary", lambda: program)
     monkeypatch.setattr(ffmpeg_program, "_POLL", 0.05)
     monkeypatch.setattr(ffmpeg_program, "_written", lambda _, out: out.stat().st_size if said.exists() else 0)
     seen: list[int] = []
@@ -207,7 +206,7 @@ def test_ffmpeg_is_watched_and_ended(trip: Trip, tmp_path: Path, monkeypatch: py
             raise AttemptStopped
 
     with pytest.raises(AttemptStopped):
-        replace(trip, out=folder / "out.mp4").compose(listen)
+        replace(trip, out=folder / "out.mp4").compose(listen, ffmpeg=program)
     assert seen == sorted(seen)
     waited = [n for n in seen if n > trip.manifest.frames // 2]
     assert len(set(waited)) >= 2  # it rose while ffmpeg wrote
@@ -231,7 +230,7 @@ def test_what_is_said_of_the_video_is_the_sources(trip: Trip, tmp_path: Path, ca
     before, after, text = TAMPERED[case]
     out = tmp_path / "out.mp4"
     words = ("-map", "0", "-c", "copy", "-video_track_timescale", "15360", "-movie_timescale", "15360", *after)
-    command = [str(ffmpeg_binary()), "-nostdin", "-v", "error", *before, "-i", str(trip.out), *words, str(out)]
+    command = [str(find_ffmpeg().path), "-nostdin", "-v", "error", *before, "-i", str(trip.out), *words, str(out)]
     subprocess.run(command, check=True)
     with pytest.raises(VerificationError, match=text):
         replace(trip, out=out).verify()

@@ -13,7 +13,7 @@ import pytest
 
 from farm.domain.options import CODECS, RedactOptions
 from farm.errors import SourceError, VerificationError
-from farm.media.ffmpeg import ffmpeg_binary
+from farm.executables import find_ffmpeg
 from farm.media.reading.decoding import decoded
 from farm.media.verifying import comparing, parts
 from farm.media.verifying.comparing import compare
@@ -31,14 +31,14 @@ def redacted(render: Rendered) -> tuple[Path, Path]:
 
 def changed(source: Path, out: Path, *arguments: str) -> Path:
     """A clip with another picture, the rest copied."""
-    command = [str(ffmpeg_binary()), "-nostdin", "-y", "-v", "error", "-i", str(source), "-c:a", "copy"]
+    command = [str(find_ffmpeg().path), "-nostdin", "-y", "-v", "error", "-i", str(source), "-c:a", "copy"]
     subprocess.run([*command, *X264, "-crf", "18", *arguments, str(out)], check=True, capture_output=True)
     return out
 
 
 def copied(source: Path, out: Path, *arguments: str, before: tuple[str, ...] = ()) -> Path:
     """A clip whose packets are copied."""
-    command = [str(ffmpeg_binary()), "-nostdin", "-y", "-v", "error", *before, "-i", str(source)]
+    command = [str(find_ffmpeg().path), "-nostdin", "-y", "-v", "error", *before, "-i", str(source)]
     subprocess.run([*command, "-map", "0", "-c", "copy", *arguments, str(out)], check=True, capture_output=True)
     return out
 
@@ -171,7 +171,7 @@ def test_a_part_is_accepted_only_when_it_was_asked_for(redacted: tuple[Path, Pat
 
 def test_what_is_hidden_by_an_edit_list_is_named(redacted: tuple[Path, Path], tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
-    command = [str(ffmpeg_binary()), "-nostdin", "-v", "error", "-ss", "0.5", "-i", str(redacted[1]), "-c", "copy"]
+    command = [str(find_ffmpeg().path), "-nostdin", "-v", "error", "-ss", "0.5", "-i", str(redacted[1]), "-c", "copy"]
     subprocess.run([*command, str(output)], check=True)
     assert "hidden" in verdicts(compare(redacted[0], output))
 

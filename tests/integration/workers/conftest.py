@@ -15,6 +15,7 @@ from farm.domain.detectors import DetectOptions, StubOptions
 from farm.domain.manifest import Manifest, dump_manifest
 from farm.domain.options import JobOptions, RedactOptions
 from farm.domain.track import FrameTracks, TrackedBox, dump_frame
+from farm.executables import find_ffmpeg
 from farm.messages import Artefact, Order
 from farm.storage.base import Storage
 from farm.storage.local import LocalStorage
@@ -68,6 +69,10 @@ class StubTools:
     """Tools of a worker that has the stub detector."""
 
     threads = 1
+
+    @property
+    def ffmpeg(self) -> Path:
+        return find_ffmpeg().path
 
     def detector(self, options: DetectOptions) -> Detector:
         def weights(name: str) -> Path:

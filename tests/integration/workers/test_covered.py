@@ -16,7 +16,7 @@ from farm.domain.detection import is_cut, load_chunk
 from farm.domain.options import RedactOptions
 from farm.domain.pixels import plain_format
 from farm.errors import SourceError
-from farm.media.ffmpeg import ffmpeg_binary
+from farm.executables import find_ffmpeg
 from farm.media.planes import planes_of
 from farm.media.reading.chunk import Decoded, decode_chunk
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
@@ -52,7 +52,7 @@ def variant(green_clip: GreenClip, tmp_path: Path) -> Variant:
     def make(*words: object, suffix: str = ".mp4") -> Path:
         path = tmp_path / f"variant{suffix}"
         arguments = ["-i", green_clip(frames=10), *words, path]
-        subprocess.run([str(ffmpeg_binary()), "-v", "error", *map(str, arguments)], check=True)
+        subprocess.run([str(find_ffmpeg().path), "-v", "error", *map(str, arguments)], check=True)
         return path
 
     return make

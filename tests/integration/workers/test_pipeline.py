@@ -16,7 +16,7 @@ from farm.domain.detection import load_chunk
 from farm.domain.geometry import Box, intersection_over_union
 from farm.domain.options import RedactOptions
 from farm.errors import AttemptStopped, SourceError, VerificationError
-from farm.media.ffmpeg import ffmpeg_binary
+from farm.executables import find_ffmpeg
 from farm.media.planes import format_of
 from farm.messages import Artefact
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
@@ -107,7 +107,7 @@ def test_what_is_left_out_is_told_each_time(bench: MakeBench, green_clip: GreenC
     note = tmp_path / "a.txt"
     note.write_text("text")
     words = ["-c", "copy", "-attach", str(note), "-metadata:s:t", "mimetype=text/plain", str(source)]
-    subprocess.run([str(ffmpeg_binary()), "-v", "error", "-i", str(green_clip(".mkv")), *words], check=True)
+    subprocess.run([str(find_ffmpeg().path), "-v", "error", "-i", str(green_clip(".mkv")), *words], check=True)
     made = bench(source)
     segments = tuple(redact(made, k).artefact for k in range(len(made.manifest.chunks)))
     for again in (False, True):

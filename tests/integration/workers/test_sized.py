@@ -8,7 +8,7 @@ import av
 import pytest
 
 from farm.domain.options import RedactOptions, SourceOptions
-from farm.media.ffmpeg import ffmpeg_binary
+from farm.executables import find_ffmpeg
 from tests.integration.workers.conftest import GreenClip, MakeBench, StubTools
 from tests.planned import plan_of
 from workers.stages.compose import run as run_compose
@@ -34,7 +34,7 @@ def test_the_output_is_as_large_as_the_source(
     bench: MakeBench, green_clip: GreenClip, tmp_path: Path, codec: str, suffix: str, quality: tuple[str, ...]
 ) -> None:
     source = tmp_path / f"source{suffix}"
-    command = [str(ffmpeg_binary()), "-nostdin", "-v", "error", "-i", str(green_clip(frames=100)), "-r", "25"]
+    command = [str(find_ffmpeg().path), "-nostdin", "-v", "error", "-i", str(green_clip(frames=100)), "-r", "25"]
     subprocess.run([*command, "-c:v", codec, *quality, "-g", "25", str(source)], check=True)
     default = bench(source, 1.0)
     made = bench(source, 1.0, redact=RedactOptions(crf="auto"))

@@ -18,7 +18,7 @@ from farm.domain.manifest import Manifest, dump_manifest
 from farm.domain.options import RedactOptions
 from farm.domain.orientation import Matrix, coded_box
 from farm.domain.track import FrameTracks, dump_frame
-from farm.media.ffmpeg import ffmpeg_binary
+from farm.executables import find_ffmpeg
 from farm.messages import Artefact
 from tests.conftest import ClipMaker
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
@@ -48,13 +48,14 @@ def matrix_of(orientation: int) -> Matrix:
 
 
 def ffmpeg(*words: object) -> None:
-    subprocess.run([str(ffmpeg_binary()), "-v", "error", "-y", *map(str, words)], check=True)
+    subprocess.run([str(find_ffmpeg().path), "-v", "error", "-y", *map(str, words)], check=True)
 
 
 class Eyes:
     """Tools of a worker that has CenterFace."""
 
     threads = 1
+    ffmpeg = Path("none of these tests composes")
 
     def __init__(self, weights: Path) -> None:
         self._weights = weights

@@ -1,11 +1,11 @@
 """``farm clean``, and the commands for existing jobs, at the command line: text, JSON, and one line for an error."""
 
 import json
-import time
 import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path

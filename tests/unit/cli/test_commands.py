@@ -84,7 +84,10 @@ def test_a_file_without_a_suffix_is_taken_for_a_video(tmp_path: Path, monkeypatc
         (("--style", "gaussian"), '--style: "gaussian" is not valid; choose blur, pixelate or solid'),
         (("--margin", "30x"), '--margin: "30x" is not valid; use a number from 0 to 5, or a percentage such as 30%'),
         (("--gap", "long"), '--gap: "long" is not valid; use a time such as 90, 5s or 1:02:03.5 from 0 to 10'),
-        (("--chunk-seconds", "long"), '--chunk-seconds: "long" is not a time; write 90, 5s, 250ms, 2m, 7d or 1:02:03.5'),
+        (
+            ("--chunk-seconds", "long"),
+            '--chunk-seconds: "long" is not a time; write 90, 5s, 250ms, 2m, 7d or 1:02:03.5',
+        ),
     ],
 )
 def test_wrong_values_of_all_kinds_are_refused_alike(words: tuple[str, ...], line: str, tmp_path: Path) -> None:

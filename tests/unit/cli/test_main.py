@@ -88,7 +88,9 @@ def test_a_job_that_is_not_there_is_one_line(run: Run, words: tuple[str, ...]) -
 
 
 def test_a_wrong_setting_is_one_line(run: Run) -> None:
-    assert the_line(run("list", code=2, FARM_CRF="fine")).startswith('error: FARM_CRF: "fine" is not valid; use a whole number')
+    assert the_line(run("list", code=2, FARM_CRF="fine")).startswith(
+        'error: FARM_CRF: "fine" is not valid; use a whole number'
+    )
 
 
 def test_a_home_that_cannot_be_is_one_line(run: Run, tmp_path: Path) -> None:
