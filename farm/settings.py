@@ -89,6 +89,7 @@ class Settings(BaseSettings):
 
     task_errors: int = 3
     infrastructure_losses: int = 5
+    farm_losses: int = 20
     worker_failures: int = 3
     messages_per_worker: int = 2
 

@@ -56,11 +56,21 @@ class Bench:
     def __init__(self, context: Context, clock: Clock) -> None:
         self.context, self.clock = context, clock
 
-    def hello(self, worker: str = "w0", incarnation: str = "a", encoders: tuple[str, ...] = ()) -> Reply:
-        """A worker's heartbeat."""
+    def hello(
+        self,
+        worker: str = "w0",
+        incarnation: str = "a",
+        encoders: tuple[str, ...] = (),
+        holds: tuple[str, ...] | None = None,
+    ) -> Reply:
+        """A worker's heartbeat. ``holds``: by default, what it has started and not ended."""
+        if holds is None:
+            with self.context.database.read() as session:
+                holds = tuple(a.token for a in session.query(Attempt).filter_by(worker=worker, status="leased"))
         hello = Hello(
-            worker=worker, incarnation=incarnation, host="h", device="cpu0", pid=1, encoders=encoders, runtime="r"
-        )
+            worker=worker, incarnation=incarnation, host="h", device="cpu0", pid=1, holds=holds, encoders=encoders,
+            runtime="r",
+        )  # fmt: skip
         return accept(self.context, hello)
 
     def orders(self) -> list[Order]:
