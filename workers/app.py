@@ -1,11 +1,12 @@
 """The Celery application of one worker, in its parent process and in the child that does the work.
 
 Celery starts the child by spawn and hands the application over pickled. :class:`WorkerApp` is pickled as its settings
-and the worker's name and device, from which the child builds it anew: nothing else passes from parent to child,
-neither through the environment nor through modules.
+and the worker's name, device and process id, from which the child builds it anew: nothing else passes from parent to
+child, neither through the environment nor through modules.
 """
 
 import logging
+import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from celery import Celery, signals
 
 from farm.broker import configure
 from farm.messages import TASKS, queue_of
+from farm.processes import die_with
 from farm.settings import Settings
 from farm.storage.opening import open_storage
 from workers.reporting import Reporter
@@ -28,16 +30,18 @@ log = logging.getLogger(__name__)
 class WorkerApp(Celery):
     """Has one task per stage and consumes the worker's own queue. The child runs orders with :attr:`runner`."""
 
-    def __init__(self, settings: Settings, worker: str, device: str) -> None:
+    def __init__(self, settings: Settings, worker: str, device: str, parent: int | None = None) -> None:
+        """``parent``: in the child, the process id of its parent."""
         super().__init__("blurfarm", broker=settings.celery_url)
         configure(self, settings, queue_of(worker))
         self.settings, self.worker, self.device = settings, worker, device
+        self._parent = parent
         for stage in TASKS:
             self._add_task(stage)
         signals.worker_process_init.connect(self._begin, weak=False)  # sent in the child only
 
-    def __reduce__(self) -> tuple[type["WorkerApp"], tuple[Settings, str, str]]:
-        return WorkerApp, (self.settings, self.worker, self.device)
+    def __reduce__(self) -> tuple[type["WorkerApp"], tuple[Settings, str, str, int]]:
+        return WorkerApp, (self.settings, self.worker, self.device, os.getpid())
 
     def _add_task(self, stage: str) -> None:
         def run(order: dict[str, Any], **_readable: str) -> None:
@@ -47,6 +51,8 @@ class WorkerApp(Celery):
 
     def _begin(self, **_: object) -> None:
         """Build the runner, which loads heavy modules while the worker waits for its first order."""
+        if self._parent is not None:
+            die_with(self._parent)
         log.info("%s: ready for orders", self.runner.worker)
 
     @cached_property

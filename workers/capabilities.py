@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from farm.errors import DeviceError, FarmError
+from farm.processes import dying_with_this
 from workers.vision.device import Device, resolve_runtime
 
 if TYPE_CHECKING:  # needs pydantic, which would take most of the other process's time
@@ -36,7 +37,14 @@ def ask(settings: "Settings", device: str) -> Capabilities:
     """
     command = [sys.executable, "-m", "workers.capabilities", device, settings.cpu_runtime]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_SECONDS)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=_SECONDS,
+            preexec_fn=dying_with_this(),
+        )
         found = json.loads(done.stdout)
     except subprocess.CalledProcessError as e:
         last = (e.stderr.strip().splitlines() or [str(e)])[-1]  # str: a signal, as when a driver crashes

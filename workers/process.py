@@ -1,4 +1,4 @@
-"""One worker: the Celery process of one device. Started by :mod:`workers.supervisor`, never by hand.
+"""One worker: the Celery process of one device. Started by :func:`farm.supervision.worker`, never by hand.
 
 :func:`main` is where the worker's parent process is put together; :class:`workers.app.WorkerApp` does the same in the
 child.
@@ -15,27 +15,35 @@ import psutil
 
 from farm.errors import DeviceError, FarmError
 from farm.messages import Hello
-from farm.processes import begin_log
+from farm.processes import begin_log, end_with_input
 from farm.settings import Settings, load_settings
 from workers.app import WorkerApp
 from workers.capabilities import ask
 from workers.signals import Presence
+from workers.vision.device import Device, environment
+
+_ENDING_SECONDS = 10.0  # a killed process may take a while to end: its GPU's memory is freed first
 
 
 def hold_device(settings: Settings, device: str) -> object:
     """Lock the device for this process: the coordinator would take two workers of one name for one that restarts.
 
-    Raises DeviceError when another process holds it.
+    Waits for a worker that is ending. Raises DeviceError when another process holds the device for longer.
     """
     folder = settings.home / "run"
     folder.mkdir(parents=True, exist_ok=True)
     held = Path(folder / f"worker-{device}.lock").open("w")  # noqa: SIM115 - open for as long as the process lives
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as e:
-        held.close()
-        raise DeviceError(f"{device} has a worker on this host already", hint="stop that one first") from e
-    return held
+    until = time.monotonic() + _ENDING_SECONDS
+    while True:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            if time.monotonic() > until:
+                held.close()
+                raise DeviceError(f"{device} has a worker on this host already", hint="stop that one first") from e
+            time.sleep(0.1)
+        else:
+            return held
 
 
 def introduction(settings: Settings, device: str) -> Hello:
@@ -55,6 +63,8 @@ def introduction(settings: Settings, device: str) -> Hello:
 def main(device: str) -> int:
     """Run the worker of ``device`` until it is told to stop. Raises DeviceError, SettingsError."""
     begin_log()
+    end_with_input()
+    os.environ |= environment(Device.named(device))  # before anything that could look for GPUs is started
     settings = load_settings()
     held = hold_device(settings, device)
     hello = introduction(settings, device)

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from typing import Any
 
 from billiard.exceptions import WorkerLostError
@@ -15,7 +16,7 @@ from celery import signals
 from celery.worker import state
 
 from farm.broker import BROKER_ERRORS
-from farm.messages import Failed, Goodbye, Hello
+from farm.messages import Failed, Goodbye, Hello, Message
 from farm.settings import Settings
 from workers.reporting import Reporter
 
@@ -26,13 +27,18 @@ _HANGS_SECONDS = 10
 
 
 class Presence:
-    """Tells the coordinator that the worker is there, from Celery's start to its shutdown."""
+    """Tells the coordinator that the worker is there, from Celery's start to its shutdown.
+
+    A thread sends: what Celery calls must not wait for Redis.
+    """
 
     def __init__(self, settings: Settings, hello: Hello) -> None:
         self._settings = settings
         self._hello = hello
+        self._reports: deque[Message] = deque()
         self._stopping = threading.Event()
         self._unwanted: dict[str, float] = {}  # tokens of attempts that should stop, since when
+        self._wake = threading.Event()
 
     def connect(self) -> None:
         """Act on Celery's signals of this process."""
@@ -46,14 +52,18 @@ class Presence:
     def _heartbeat(self) -> None:
         reporter = Reporter(self._settings)
         while not self._stopping.is_set():
+            self._wake.clear()
             try:
+                while self._reports:  # first: what they are about is not held any more
+                    reporter.send(self._reports[0], patient=False)
+                    self._reports.popleft()
                 reporter.send(self._hello.model_copy(update={"holds": tuple(state.requests)}), patient=False)
                 self._end_hanging(reporter)
             except BROKER_ERRORS as e:
                 log.warning("no heartbeat: %s", e)
                 reporter.close()
                 reporter = Reporter(self._settings)
-            self._stopping.wait(self._settings.heartbeat_seconds)
+            self._wake.wait(self._settings.heartbeat_seconds)
 
     def _end_hanging(self, reporter: Reporter) -> None:
         """Kill the child whose attempt has been unwanted for a while: Celery starts another one.
@@ -80,9 +90,10 @@ class Presence:
             log.warning("no goodbye: Redis is away")
 
     def _report_killed_child(self, task_id: str, exception: BaseException, **_: Any) -> None:  # noqa: ANN401 - Celery's
-        """Report the failure of an attempt whose process was killed (out of memory, by hand)."""
+        """Have the failure of an attempt reported whose process was killed (out of memory, by hand)."""
         if isinstance(exception, WorkerLostError):
             reason = f"killed: {exception}"
-            reporter = Reporter(self._settings)
-            reporter.send(Failed(token=task_id, worker=self._hello.worker, cause="infrastructure", reason=reason))
-            reporter.close()
+            self._reports.append(
+                Failed(token=task_id, worker=self._hello.worker, cause="infrastructure", reason=reason)
+            )
+            self._wake.set()

@@ -1,21 +1,31 @@
 """The farm that a command works with: the one that runs here or that a broker's address names, or an embedded one."""
 
+import contextlib
+import re
+
 from farm.broker import check_broker
+from farm.errors import DeviceError
 from farm.jobs.context import open_context
-from farm.local.farm import EmbeddedFarm, lock_home
+from farm.jobs.queries import live_workers
+from farm.local.farm import Devices, EmbeddedFarm, lock_home
 from farm.settings import Settings
+
+_PLAIN = r"auto|cpu:[1-9]\d*"  # these devices always exist
 
 
 class FarmAtHand:
     """The running farm, or else an embedded one, which is started also when the running one ends.
 
-    The farm is up from here until :meth:`close`. Raises BrokerError, DatabaseError, FarmError.
+    The farm is up from here until :meth:`close`. Raises BrokerError, DatabaseError, FarmError, SettingsError.
     """
 
     def __init__(self, settings: Settings, *, start: bool) -> None:
         self._settings = settings
         self._start = start and settings.embedded
         self._farm: EmbeddedFarm | None = None
+        if not re.fullmatch(_PLAIN, settings.devices):
+            with contextlib.suppress(DeviceError):  # another farm may have it; an embedded one raises when it starts
+                Devices(settings).names()
         if not settings.embedded:
             check_broker(settings)
         self.tend()
@@ -30,12 +40,25 @@ class FarmAtHand:
         """Whether this command started the farm, and stops it at its end."""
         return self._farm is not None
 
-    def tend(self) -> None:
-        """Keep the farm up. Raises FarmError when one of its parts could not be started, or has stopped."""
+    def workers(self) -> int:
+        """How many workers the farm has, or will have; the number of chunks depends on it."""
+        if alive := live_workers(self.context):
+            return alive
         if self._farm is not None:
-            self._farm.check()
+            return len(self._farm.devices)
+        with contextlib.suppress(DeviceError):
+            return len(Devices(self._settings).names())
+        return 1
+
+    def tend(self) -> None:
+        """Keep the farm up. Raises FarmError when one of its parts could not be started, or cannot run."""
+        if self._farm is not None:
+            self._farm.tend()
         elif self._start and (lock := lock_home(self._settings)) is not None:
-            self._farm = EmbeddedFarm(self._settings, lock).__enter__()
+            from farm.cli.display import errors
+
+            farm = EmbeddedFarm(self._settings, lock, lambda line: errors.print(line, soft_wrap=True))
+            self._farm = farm.__enter__()
 
     def close(self) -> None:
         """Stop what was started."""

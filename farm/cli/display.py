@@ -13,7 +13,7 @@ from rich.text import Text
 from farm.domain.stages import JobStatus
 from farm.errors import JobFailed
 from farm.jobs.context import Context
-from farm.jobs.queries import JobFacts, job_facts, job_status, live_workers
+from farm.jobs.queries import JobFacts, job_facts, job_status
 
 # file names are plain text: do not interpret them as rich's markup
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -88,11 +88,13 @@ class Watcher:
     def _say_waiting(self, status: JobStatus) -> None:
         if self._quiet or status.over or time.monotonic() - self._said_at < _SAY_SECONDS:
             return
+        from farm.local.farm import missing_part
+
         self._said_at = time.monotonic()
         if status is JobStatus.PAUSED:
             errors.print(f"job {self._job} is paused: farm resume {self._job}")
-        elif not live_workers(self._context):
-            errors.print("waiting for a worker: start one with `farm up` or `farm worker`")
+        elif (missing := missing_part(self._context)) is not None:
+            errors.print(missing, soft_wrap=True)
 
 
 def summary(facts: JobFacts, seconds: float) -> str:

@@ -47,7 +47,7 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
     from farm.cli import display
     from farm.jobs import queries
     from farm.jobs.context import open_context
-    from farm.local.farm import is_running
+    from farm.local.farm import is_running, missing_part, running_farm
 
     settings = load_settings()
     context = open_context(settings)
@@ -66,10 +66,16 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
     running = is_running(settings) if settings.embedded else None
     if as_json:
         rows = [asdict(w) for w in workers]
-        display.print_json({"running": running, "workers": rows, "jobs": [j.row() for j in jobs]})
+        coordinated = running is not False and queries.coordinator_silence(context) == 0
+        farm = {"running": running, "coordinator": coordinated}
+        display.print_json({**farm, "workers": rows, "jobs": [j.row() for j in jobs]})
         return
     if settings.embedded:
         display.output.print("the farm is running" if running else "no farm is running here: `farm up`")
+    if (running or not settings.embedded) and (missing := missing_part(context)):
+        display.output.print(missing, soft_wrap=True)
+    if (farm_here := running_farm(settings)) and farm_here.flower:
+        display.output.print(f"Flower: {farm_here.flower}")
     for worker in workers:
         display.output.print(f"worker {worker.name}: {'alive' if worker.alive else 'gone'}, pid {worker.pid}")
     display.output.print(display.jobs_table(jobs) if jobs else "no unfinished jobs")

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from farm import __version__
-from farm.cli import demo, jobs, models, service, submit, verify
+from farm.cli import demo, jobs, models, service, submit, up, verify
 from farm.cli.submit_options import error_text
 from farm.errors import FarmError
 from farm.settings import default_home
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 submit.register(app)
 jobs.register(app)
+up.register(app)
 service.register(app)
 demo.register(app)
 verify.register(app)

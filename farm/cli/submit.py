@@ -116,13 +116,12 @@ def run_submit(settings: Settings, videos: list[Path], output: Path | None, how:
 
 def _one(farm: "FarmAtHand", settings: Settings, prepared: "Prepared", model: str, how: How) -> None:
     from farm.cli import display
-    from farm.jobs.queries import job_facts, live_workers
+    from farm.jobs.queries import job_facts
     from farm.jobs.submit import submit
-    from farm.local.farm import is_running
+    from farm.local.farm import is_running, missing_part
 
     began = time.monotonic()
-    workers = live_workers(farm.context) or expected_workers(settings.devices)
-    submitted = submit(farm.context, prepared, model, workers)
+    submitted = submit(farm.context, prepared, model, farm.workers())
     say = not how.as_json
     if how.detach:
         facts = job_facts(farm.context, submitted.job)
@@ -132,13 +131,15 @@ def _one(farm: "FarmAtHand", settings: Settings, prepared: "Prepared", model: st
             display.output.print(f"job {submitted.job}: farm watch {submitted.job}", soft_wrap=True)
         if settings.embedded and not is_running(settings):
             display.errors.print("no farm is running here: the job begins with `farm up`", soft_wrap=True)
+        elif missing := missing_part(farm.context):
+            display.errors.print(missing, soft_wrap=True)
         return
     if say and submitted.resumed:
         display.errors.print(f"job {submitted.job} goes on where it stopped")
     try:
         facts = display.Watcher(farm.context, submitted.job, farm.tend, quiet=how.as_json).follow()
     except KeyboardInterrupt:
-        display.errors.print(interrupted(submitted.job, stops=farm.own), soft_wrap=True)
+        display.errors.print(interrupted(farm, submitted.job), soft_wrap=True)
         raise
     if how.as_json:
         display.print_json({**facts.row(), "wall_seconds": round(time.monotonic() - began, 3)})
@@ -147,19 +148,12 @@ def _one(farm: "FarmAtHand", settings: Settings, prepared: "Prepared", model: st
         display.output.print(display.summary(facts, time.monotonic() - began), soft_wrap=True)
 
 
-def interrupted(job: str, *, stops: bool) -> str:
-    """What Ctrl-C does to a job. ``stops``: the farm is embedded in this command, and stops with it."""
-    if stops:
-        return f"stopped. Finished chunks are kept: the same command goes on with job {job}"
+def interrupted(farm: "FarmAtHand", job: str) -> str:
+    """What Ctrl-C does to a job. An embedded farm stops with its command."""
+    from farm.local.farm import missing_part
+
+    if farm.own:
+        return f"stopped. Finished chunks are kept: run the same command again to resume job {job}"
+    if missing := missing_part(farm.context):
+        return f"no longer watched. Job {job} waits ({missing}): farm watch {job}, or farm cancel {job}"
     return f"no longer watched. The running farm goes on with job {job}: farm watch {job}, or farm cancel {job}"
-
-
-def expected_workers(devices: str) -> int:
-    """How many workers a farm will have that has none yet; the number of chunks depends on it."""
-    import psutil
-
-    if devices.startswith("cpu:") and devices[4:].isdigit():
-        return max(1, int(devices[4:]))
-    if devices.startswith("cuda"):
-        return len(devices.split(","))
-    return psutil.cpu_count(logical=False) or 1

@@ -18,10 +18,9 @@ from sqlalchemy import ColumnElement, update
 from farm.database.models import Leader
 from farm.database.session import Database, changed, insert_once
 from farm.errors import DatabaseError
+from farm.jobs.queries import BEAT_SECONDS, SILENCE_SECONDS
 
 _NAME = "coordinator"
-_BEAT_SECONDS = 2.0
-_SILENCE_SECONDS = 10.0
 
 
 class LeadLost(Exception):
@@ -58,7 +57,7 @@ class Leadership:
         Raises LeadLost, and DatabaseError if it cannot tell: then it must not decide anything.
         """
         now = self._monotonic()  # before the beat: its age must not be underestimated
-        if self.held and now - self._beaten < _BEAT_SECONDS:
+        if self.held and now - self._beaten < BEAT_SECONDS:
             return
         if not self.held or not self._update(Leader.holder == self._holder):
             self.held = False
@@ -75,7 +74,7 @@ class Leadership:
             raise
         if self._seen != (row.holder, row.beat):
             self._seen, self._since = (row.holder, row.beat), now
-        silent = now - self._since >= _SILENCE_SECONDS
+        silent = now - self._since >= SILENCE_SECONDS
         mine = row.holder == self._holder  # an earlier call committed, but its connection broke
         if self._sole or silent or mine or not row.holder or self._is_gone(row):
             unchanged = Leader.holder == row.holder, Leader.beat == row.beat

@@ -1,5 +1,6 @@
 """Facts about jobs for user interfaces: plain values, each read in one transaction."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -9,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from farm.database.models import Attempt, Chunk, Event, Job, Note, Worker
+from farm.database.models import Attempt, Chunk, Event, Job, Leader, Note, Worker
 from farm.domain.lifecycle import AttemptStatus, ChunkStatus
 from farm.domain.stages import STAGES, JobStatus
 from farm.errors import NotFound
@@ -17,6 +18,8 @@ from farm.jobs.context import Context
 from farm.jobs.control import find_job
 from farm.messages import Artefact
 
+#: A coordinator beats this often; after this much silence another one takes over.
+BEAT_SECONDS, SILENCE_SECONDS = 2.0, 10.0
 _SEGMENTS = STAGES[-1].inputs  # the last stage reads the segments
 
 
@@ -123,6 +126,28 @@ def live_encoders(context: Context) -> frozenset[str] | None:
     with context.database.read() as session:
         reported = session.scalars(select(Worker.encoders).where(Worker.alive))
         return frozenset(name for names in reported for name in names) or None
+
+
+def last_beat(context: Context) -> int:
+    """The number of heartbeats of all coordinators so far."""
+    with context.database.read() as session:
+        return session.scalar(select(Leader.beat)) or 0
+
+
+def coordinator_silence(context: Context) -> float | None:
+    """For how many seconds no coordinator has led: 0 while one does, None if none ever has.
+
+    Where the last heartbeat looks old, this waits for another one: the clocks of two hosts may differ.
+    """
+    with context.database.read() as session:
+        leader = session.scalar(select(Leader))
+    if leader is None:
+        return None
+    silence = abs(context.clock() - leader.seen_at)
+    if silence < SILENCE_SECONDS:
+        return 0.0
+    time.sleep(BEAT_SECONDS * 1.5)
+    return 0.0 if last_beat(context) != leader.beat else silence
 
 
 def job_events(context: Context, job_id: str) -> list[tuple[float, str]]:

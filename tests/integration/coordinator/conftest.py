@@ -32,6 +32,7 @@ from farm.local.redis import EmbeddedRedis
 from farm.messages import Artefact, Completed, Hello, Order, Started
 from farm.settings import Settings, load_settings
 from farm.storage.local import LocalStorage
+from farm.supervision import Supervisor
 from tests.planned import ENCODER
 
 CHUNK_FRAMES = 5
@@ -180,7 +181,7 @@ def add_job(bench: Bench, tmp_path: Path) -> Callable[..., Manifest]:
 @pytest.fixture
 def server(bench: Bench, redis_server: object) -> Iterator[EmbeddedRedis]:
     """An embedded Redis for the settings of ``bench``."""
-    server = EmbeddedRedis(bench.context.settings)
+    server = EmbeddedRedis(bench.context.settings, Supervisor(print))
     server.start()
     yield server
     server.stop()

@@ -33,6 +33,7 @@ from farm.messages import (
     stop_key,
 )
 from farm.settings import Settings
+from farm.supervision import Supervisor
 from tests.integration.coordinator.conftest import Bench
 from workers.reporting import ProgressReporter, Reporter
 
@@ -63,7 +64,7 @@ def order(stage: str = "detect") -> Order:
 def here(bench: Bench, redis_server: object) -> Iterator[Settings]:
     """The settings of a farm whose Redis runs."""
     settings = bench.context.settings
-    server = EmbeddedRedis(settings)
+    server = EmbeddedRedis(settings, Supervisor(print))
     server.start()
     yield settings
     server.stop()

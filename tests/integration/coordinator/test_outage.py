@@ -2,9 +2,11 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
+from billiard.exceptions import WorkerLostError
 from celery import Celery
 
 from farm.broker import BROKER_ERRORS, Broker, celery_app, redis_client
@@ -13,10 +15,11 @@ from farm.coordinator.service import Coordinator
 from farm.database.models import Attempt
 from farm.domain.manifest import Manifest
 from farm.local.redis import EmbeddedRedis
-from farm.messages import Artefact, Completed, queue_of
+from farm.messages import Artefact, Completed, Hello, queue_of
 from farm.settings import Settings
 from tests.integration.coordinator.conftest import Bench, ends, tokens, wait_until
 from workers.reporting import Reporter
+from workers.signals import Presence
 
 pytestmark = pytest.mark.integration
 AddJob = Callable[..., Manifest]
@@ -73,3 +76,27 @@ def test_the_loop_outlives_its_redis(bench: Bench, server: EmbeddedRedis, add_jo
     assert coordinator.ended.is_set()
     with bench.context.database.read() as session:
         assert session.query(Attempt).count() == 2
+
+
+def test_the_report_of_a_killed_child_waits_for_redis_and_keeps_nobody_waiting(
+    bench: Bench, server: EmbeddedRedis
+) -> None:
+    settings = bench.context.settings.model_copy(update={"heartbeat_seconds": 0.2})
+    hello = Hello(worker="w0", incarnation="i", host="h", device="cpu0", pid=1, encoders=(), runtime="onnxruntime")
+    presence = Presence(settings, hello)
+    server.stop()
+    presence._begin_heartbeat()
+    try:
+        began = time.monotonic()
+        presence._report_killed_child("t0", WorkerLostError("signal 9"))
+        assert time.monotonic() - began < 0.5
+        server.start()
+        with contextlib.closing(Broker(settings)) as broker:
+            bodies: list[object] = []
+            wait_until(lambda: broker.receive(bodies.append, 0.1) and any("t0" in str(body) for body in bodies))
+        assert [body for body in bodies if "t0" in str(body)] == [
+            {"kind": "failed", "token": "t0", "worker": "w0", "cause": "infrastructure", "permanent": False,
+             "reason": "killed: signal 9"}
+        ]  # fmt: skip
+    finally:
+        presence._stopping.set()

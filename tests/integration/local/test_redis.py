@@ -1,7 +1,10 @@
 """The farm's own Redis: for its user only, on no network, and never two of them on one socket."""
 
+import contextlib
 import os
+import signal
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from farm.broker import redis_client
 from farm.errors import BrokerError
 from farm.local.redis import EmbeddedRedis
 from farm.settings import Settings, load_settings
+from farm.supervision import Supervisor
 
 pytestmark = pytest.mark.integration
 
@@ -24,7 +28,7 @@ def settings(tmp_path: Path, redis_server: Path) -> Settings:
 
 @pytest.fixture
 def server(settings: Settings) -> Iterator[EmbeddedRedis]:
-    server = EmbeddedRedis(settings)
+    server = EmbeddedRedis(settings, Supervisor(print))
     server.start()
     yield server
     server.stop()
@@ -49,7 +53,7 @@ def test_its_folder_and_socket_are_its_users_alone(server: EmbeddedRedis) -> Non
 def test_a_folder_that_was_open_to_others_is_closed(settings: Settings) -> None:
     settings.redis_socket.parent.mkdir(parents=True, mode=0o777)
     settings.redis_socket.parent.chmod(0o777)
-    server = EmbeddedRedis(settings)
+    server = EmbeddedRedis(settings, Supervisor(print))
     server.start()
     server.stop()
     assert stat.S_IMODE(server.socket.parent.stat().st_mode) == 0o700
@@ -69,7 +73,7 @@ def test_it_refuses_rather_than_forgets_and_writes_nothing(server: EmbeddedRedis
 
 
 def test_after_stop_it_is_gone(settings: Settings) -> None:
-    server = EmbeddedRedis(settings)
+    server = EmbeddedRedis(settings, Supervisor(print))
     server.start()
     with redis_client(settings) as client:
         own = process(client)
@@ -77,19 +81,46 @@ def test_after_stop_it_is_gone(settings: Settings) -> None:
     assert not own.is_running()
 
 
-def test_a_redis_that_a_killed_farm_left_is_taken_over_and_ended(
+def test_a_redis_that_a_killed_farm_left_is_replaced_by_one_that_is_watched(
     settings: Settings, server: EmbeddedRedis, client: redis.Redis
 ) -> None:
-    client.set("order", "of the killed farm")
-    own = process(client)
-    second = EmbeddedRedis(settings)
+    left = process(client)
+    supervisor = Supervisor(print)
+    second = EmbeddedRedis(settings, supervisor)
     second.start()
-    assert process(client) == own
-    assert client.get("order") == b"of the killed farm"
+    psutil.wait_procs([left], timeout=5)
+    assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE
+    assert {process(client).pid} == supervisor.pids("redis")
     second.stop()
-    psutil.wait_procs([own], timeout=5)
     with pytest.raises((redis.RedisError, OSError)):
         client.ping()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_redis_that_is_killed_or_hangs_is_started_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    monkeypatch.setattr("farm.local.redis._HANGS_SECONDS", 2.0)
+    said: list[str] = []
+    supervisor = Supervisor(said.append)
+    server = EmbeddedRedis(settings, supervisor)
+    server.start()
+    (first,) = supervisor.pids("redis")
+    os.kill(first, number)
+    until = time.monotonic() + 30
+    with redis.Redis(unix_socket_path=str(server.socket), socket_timeout=1) as client:
+        while True:
+            supervisor.watch()
+            with contextlib.suppress(redis.RedisError):
+                if client.info()["process_id"] != first:
+                    break
+            assert time.monotonic() < until, said
+            time.sleep(0.05)
+    assert supervisor.pids("redis") == {process(client).pid}
+    why = "was killed (SIGKILL)" if number == signal.SIGKILL else "did not answer for 2 s and was killed"
+    assert said == [f"redis {why}; starting it again in 0.5 s"]
+    assert not psutil.pid_exists(first)
+    server.stop()
 
 
 def test_a_socket_that_a_killed_redis_left_is_replaced(
@@ -99,7 +130,7 @@ def test_a_socket_that_a_killed_redis_left_is_replaced(
     own.kill()
     own.wait(5)
     assert server.socket.exists()
-    second = EmbeddedRedis(settings)
+    second = EmbeddedRedis(settings, Supervisor(print))
     second.start()
     assert client.ping()
     assert process(client) != own
@@ -112,14 +143,14 @@ def test_a_folder_of_somebody_else_is_refused(settings: Settings) -> None:
     folder.mkdir(parents=True, mode=0o700)
     os.chown(folder, 65534, 65534)
     with pytest.raises(BrokerError, match="belongs to somebody else"):
-        EmbeddedRedis(settings).start()
+        EmbeddedRedis(settings, Supervisor(print)).start()
     assert list(folder.iterdir()) == []
 
 
 def test_without_a_binary_it_says_what_to_install(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("farm.local.redis.redis_server", lambda: None)
     with pytest.raises(BrokerError, match=r"no redis-server found.*install Redis"):
-        EmbeddedRedis(settings).start()
+        EmbeddedRedis(settings, Supervisor(print)).start()
 
 
 def test_a_binary_that_fails_is_named_with_its_last_words(
@@ -130,4 +161,4 @@ def test_a_binary_that_fails_is_named_with_its_last_words(
     binary.chmod(0o755)
     monkeypatch.setattr("farm.local.redis.redis_server", lambda: binary)
     with pytest.raises(BrokerError, match=r"did not start: out of luck .*redis\.log"):
-        EmbeddedRedis(settings).start()
+        EmbeddedRedis(settings, Supervisor(print)).start()

@@ -19,7 +19,6 @@ from typer.testing import CliRunner
 
 from farm.cli import display
 from farm.cli.main import app
-from farm.cli.submit import interrupted
 from farm.cli.submit_options import error_text
 from farm.coordinator.linking import Linked, found_notes
 from farm.domain.manifest import VideoStream
@@ -103,7 +102,12 @@ def test_the_version_is_said(run: Run) -> None:
 
 def test_status_of_an_empty_farm(run: Run) -> None:
     assert run("status").stdout == "no farm is running here: `farm up`\nno unfinished jobs\n"
-    assert json.loads(run("status", "--json").stdout) == {"running": False, "workers": [], "jobs": []}
+    assert json.loads(run("status", "--json").stdout) == {
+        "running": False,
+        "coordinator": False,
+        "workers": [],
+        "jobs": [],
+    }
 
 
 def test_list_of_an_empty_farm(run: Run) -> None:
@@ -215,13 +219,6 @@ def test_what_is_found_is_a_note_each_for_faces_and_for_black_frames() -> None:
         "2 tracks, a face in 3 of 50 frames",
         "frames that cannot be decoded and are black: 4, the first at 1.200 s",
     ]
-
-
-def test_ctrl_c_says_whether_the_job_stops() -> None:
-    assert "goes on with job abc" in interrupted("abc", stops=True)
-    assert interrupted("abc", stops=True).startswith("stopped")
-    assert "farm cancel abc" in interrupted("abc", stops=False)
-    assert "stopped" not in interrupted("abc", stops=False)
 
 
 def test_the_lowest_psnr_is_of_what_was_measured() -> None:

@@ -1,13 +1,18 @@
 """What passes from a worker's parent to its child: settings, its name and its device."""
 
 import pickle
+import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from farm.errors import DeviceError
 from farm.messages import TASKS
 from farm.settings import Settings
+from workers import process
 from workers.app import WorkerApp
-from workers.process import introduction
+from workers.process import hold_device, introduction
 
 
 def test_the_child_gets_the_application_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,3 +31,14 @@ def test_each_start_is_another_incarnation_of_the_same_worker() -> None:
     first, second = introduction(Settings(), "cuda1"), introduction(Settings(), "cuda1")
     assert first.worker == second.worker == f"cuda1@{first.host}"
     assert first.incarnation != second.incarnation
+
+
+def test_a_device_whose_worker_is_just_ending_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(home=tmp_path)
+    first: Any = hold_device(settings, "cpu0")
+    threading.Timer(1, first.close).start()
+    second: Any = hold_device(settings, "cpu0")
+    monkeypatch.setattr(process, "_ENDING_SECONDS", 0.3)
+    with pytest.raises(DeviceError, match="has a worker on this host already"):
+        hold_device(settings, "cpu0")
+    second.close()

@@ -1,0 +1,50 @@
+"""The coordinator as a process: ``farm up`` and ``farm submit`` start it as ``python -m farm.local.coordinator``."""
+
+import sys
+import threading
+from collections.abc import Callable
+
+from farm.coordinator.outcomes import give_all_back
+from farm.coordinator.service import Coordinator
+from farm.errors import FarmError
+from farm.jobs.context import open_context
+from farm.processes import begin_log, end_with_input
+from farm.settings import Settings, load_settings
+from farm.supervision import Stops
+
+
+def run(settings: Settings, tell: Callable[[str], None] | None = None) -> None:
+    """Coordinate until a signal asks to stop. ``tell``: see :class:`Coordinator`. Raises DatabaseError, SettingsError.
+
+    The workers of an embedded farm stop before it: then orders under way are released, and count as no failure.
+    """
+    stops, stop = Stops(), threading.Event()
+    context = open_context(settings)
+    sole = settings.embedded and settings.database_url is None  # the home's lock says so
+    coordinator = Coordinator(context, sole=sole, tell=tell)
+    loop = threading.Thread(target=coordinator.run, args=[stop], name="coordinator", daemon=True)
+    loop.start()
+    while not stops.asked and loop.is_alive():
+        loop.join(0.1)
+    led = coordinator.leads
+    stop.set()
+    while not stops.hurry and loop.is_alive() and not coordinator.ended.wait(0.1):
+        pass
+    if led and settings.embedded:
+        give_all_back(context, "the farm was stopped")
+
+
+def main() -> int:
+    """Run the coordinator; returns the exit status."""
+    begin_log()
+    end_with_input()
+    try:
+        run(load_settings())
+    except FarmError as e:
+        sys.stderr.write(f"error: {e}\n")
+        return e.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""What a person is told about the farm at hand: when there is none, whose it is, what Ctrl-C does."""
+
+import fcntl
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from farm.cli.main import app
+from farm.cli.submit import interrupted
+from farm.errors import FarmError, SettingsError
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FARM_MODELS_DIR", str(weights))
+
+
+def refused(*words: str) -> BaseException | None:
+    return CliRunner().invoke(app, words).exception
+
+
+@pytest.mark.parametrize("words", [("--detach",), ()])
+def test_devices_that_mean_nothing_are_refused(clip: Path, words: tuple[str, ...]) -> None:
+    error = refused("submit", str(clip), "--devices", "foo", *words)
+    assert isinstance(error, SettingsError)
+    assert str(error).startswith("--devices foo: ")
+    assert CliRunner().invoke(app, ["list"]).output == "no jobs yet\n"
+
+
+def test_down_without_a_farm(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["down"])
+    assert (done.exit_code, done.output) == (0, f"no farm is running in {tmp_path / 'home'}\n")
+
+
+@pytest.mark.parametrize(
+    ("said", "whose"),
+    [
+        ("", "a process that is starting or ending"),
+        ('{"pid": 1, "service": false, "up": true, "flower": null}', "a running command (pid 1)"),
+    ],
+)
+def test_down_does_not_stop_the_farm_of_a_command(tmp_path: Path, said: str, whose: str) -> None:
+    (tmp_path / "home").mkdir()
+    with (tmp_path / "home" / "farm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write(said)
+        lock.flush()
+        error = refused("down")
+    assert isinstance(error, FarmError)
+    assert str(error) == f"the farm in {tmp_path / 'home'} belongs to {whose} (wait for it, or stop it with Ctrl-C)"
+
+
+@pytest.mark.parametrize(
+    ("own", "missing", "says", "never"),
+    [
+        (True, None, "to resume job abc", "goes on"),
+        (False, None, "The running farm goes on with job abc", "stopped"),
+        (False, "no coordinator for 40 s", "Job abc waits (no coordinator for 40 s)", "goes on"),
+    ],
+)
+def test_ctrl_c_says_whether_the_job_stops(
+    monkeypatch: pytest.MonkeyPatch, own: bool, missing: str | None, says: str, never: str
+) -> None:
+    monkeypatch.setattr("farm.local.farm.missing_part", lambda _: missing)
+    farm: Any = SimpleNamespace(own=own, context=None)
+    assert says in interrupted(farm, "abc")
+    assert never not in interrupted(farm, "abc")
