@@ -32,8 +32,14 @@ PARTS = {
 }
 
 
+def ended(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
+
+
 def family(pid: int) -> list[psutil.Process]:
-    return [p for p in psutil.Process(pid).children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
+    return [p for p in psutil.Process(pid).children(recursive=True) if not ended(p)]
 
 
 def part(pid: int, name: str) -> psutil.Process:
@@ -54,9 +60,16 @@ def has(pid: int, name: str, *, but: psutil.Process | None = None) -> Callable[[
     return found
 
 
+def suspend(processes: list[psutil.Process]) -> None:
+    """All but billiard's trackers of semaphores, which nobody but billiard starts: they notice the end of a pipe."""
+    for process in processes:
+        if "semaphore_tracker" not in " ".join(process.cmdline()):
+            process.suspend()
+
+
 def all_gone(processes: list[psutil.Process]) -> None:
     _, left = psutil.wait_procs(processes, timeout=15)
-    assert [p for p in left if p.status() != psutil.STATUS_ZOMBIE] == []
+    assert [p for p in left if not ended(p)] == []
 
 
 @pytest.fixture
@@ -129,7 +142,7 @@ def test_redis_is_killed_under_a_running_farm(farm: Farm, clip: Path, tmp_path: 
     redis = part(main.pid, "redis")
     redis.kill()
     out = tmp_path / "out.mp4"
-    farm.run("submit", clip, "-o", out, timeout=60)
+    farm.run("submit", clip, "-o", out, timeout=120)
     assert_exact(clip, out)
     assert "redis was killed (SIGKILL); starting it again" in (farm.home / "logs" / "farm.log").read_text()
 
@@ -173,7 +186,7 @@ def test_a_part_is_killed_during_a_job(
     victim = part(pid, name)
     victim.kill()
     farm.wait_until(has(pid, name, but=victim), f"another {name}", submit)
-    assert submit.wait(120) == 0, submit.stdout.read() if submit.stdout else ""
+    assert submit.wait(240) == 0, submit.stdout.read() if submit.stdout else ""
     assert_exact(long_clip, out)
     assert farm.job()["failures"] <= 2
 
@@ -189,14 +202,13 @@ def test_nothing_outlives_the_main_process_and_up_just_works(
     farm.wait_until(lambda: farm.chunks_done("detect") >= 2, "two chunks", up)
     everything = family(up.pid)
     if stopped:
-        for process in everything:
-            process.suspend()
+        suspend(everything)
     up.kill()
     up.wait()
     again = farm.spawn("up", "--no-flower")  # at once: the others may still be ending
     all_gone(everything)
     job = farm.json("list")[0]["id"]
-    farm.run("watch", job, timeout=120)
+    farm.run("watch", job)
     assert again.poll() is None
     assert_exact(long_clip, out)
 
@@ -207,8 +219,7 @@ def test_nothing_outlives_a_worker(farm: Farm, long_clip: Path, tmp_path: Path) 
     for worker in [psutil.Process(pid) for pid in farm.worker_pids()]:
         below = worker.children(recursive=True)
         assert below
-        for process in below:
-            process.suspend()
+        suspend(below)
         worker.kill()
         all_gone(below)
     farm.wait_until(lambda: len(farm.worker_pids()) == 2, "both workers again", up)
@@ -222,7 +233,7 @@ def test_submit_takes_over_from_a_farm_that_is_killed(farm: Farm, long_clip: Pat
     farm.wait_until(lambda: farm.chunks_done("detect") >= 2, "two chunks", submit)
     up.kill()
     up.wait()
-    assert submit.wait(120) == 0
+    assert submit.wait(240) == 0
     assert_exact(long_clip, out)
 
 
@@ -239,12 +250,11 @@ def test_without_a_coordinator_the_person_is_told(farm: Farm, shared_redis: str,
     assert re.search(said, farm.run("status").stdout)
     assert re.search(said, farm.run("submit", clip, "-o", tmp_path / "other.mp4", "--detach").stderr)
     submit = farm.spawn("submit", clip, "-o", tmp_path / "out.mp4")
-    time.sleep(15)
+    assert submit.stdout
+    assert any(re.fullmatch(said, line.rstrip()) for line in submit.stdout)  # reads on until it is said
     submit.send_signal(signal.SIGINT)
     assert submit.wait(30) == 130
-    assert submit.stdout
     lines = submit.stdout.read()
-    assert re.search(rf"^{said}$", lines, re.MULTILINE)
     assert re.search(rf"no longer watched. Job \w+ waits \({said}\)", lines)
     assert "goes on with" not in lines
 
