@@ -18,9 +18,8 @@ from farm.domain.manifest import Manifest
 from farm.jobs.control import control
 from farm.local.redis import EmbeddedRedis
 from farm.messages import Artefact, Completed, Started
-from tests.integration.coordinator.conftest import Bench, ends, tokens, wait_until
+from tests.integration.coordinator.conftest import Bench, ends, later, tokens, wait_until
 from tests.integration.coordinator.test_dispatch import redacting
-from tests.integration.coordinator.test_sweep import later
 
 pytestmark = pytest.mark.integration
 AddJob = Callable[..., Manifest]

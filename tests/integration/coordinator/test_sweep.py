@@ -1,62 +1,19 @@
 """What Redis, workers and time take away comes back, and nobody pays for what was not their fault."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import redis
 
-from farm.broker import BROKER_ERRORS, Broker, redis_client
+from farm.broker import BROKER_ERRORS, Broker
 from farm.coordinator.dispatch import dispatch, publish
 from farm.coordinator.outcomes import Reply, accept
 from farm.coordinator.sweep import Sweeper
 from farm.database.models import Attempt, Outgoing, Worker
-from farm.domain.manifest import Manifest
-from farm.errors import DatabaseError
-from farm.local.redis import EmbeddedRedis
 from farm.messages import Goodbye, Order, Progress, Started, queue_of
-from tests.integration.coordinator.conftest import Bench, ends, tokens
+from tests.integration.coordinator.conftest import AddJob, Bench, ends, later, send_out, tokens
 
 pytestmark = pytest.mark.integration
-AddJob = Callable[..., Manifest]
-
-
-@pytest.fixture
-def client(bench: Bench, server: EmbeddedRedis) -> Iterator[redis.Redis]:
-    with redis_client(bench.context.settings) as client:
-        yield client
-
-
-@pytest.fixture
-def broker(bench: Bench, server: EmbeddedRedis) -> Iterator[Broker]:
-    broker = Broker(bench.context.settings)
-    yield broker
-    broker.close()
-
-
-@pytest.fixture
-def sweeper(bench: Bench, broker: Broker) -> Sweeper:
-    """The leader's: it has seen this Redis before."""
-    sweeper = Sweeper(bench.context, broker)
-    sweeper.sweep()
-    bench.clock.pass_(1)
-    return sweeper
-
-
-def later(bench: Bench, sweeper: Sweeper, seconds: float, *workers: str) -> None:
-    """Time passes: the coordinator sweeps, and ``workers`` say that they are alive."""
-    until = bench.clock.now + seconds
-    while bench.clock.now < until:
-        bench.clock.pass_(min(5, until - bench.clock.now))
-        for worker in workers:
-            bench.hello(worker)
-        sweeper.sweep()
-
-
-def send_out(bench: Bench, broker: Broker, add_job: AddJob, chunks: int = 1) -> None:
-    add_job(chunks=chunks)
-    bench.hello()
-    dispatch(bench.context)
-    publish(bench.context, broker)
 
 
 def test_a_lease_that_ran_out_is_lost_and_handed_out_again(bench: Bench, sweeper: Sweeper, add_job: AddJob) -> None:
@@ -294,75 +251,3 @@ def test_after_a_broker_error_the_rest_is_sent_later(
     assert publish(bench.context, broker) == 2
     assert outbox(bench) == 0
     assert client.llen(queue_of("w0")) + client.llen(queue_of("w1")) == 3
-
-
-@pytest.mark.parametrize("seconds", [100, -100], ids=["it was away", "the clock was put back"])
-def test_what_happened_while_nobody_listened_is_no_silence(
-    bench: Bench, sweeper: Sweeper, add_job: AddJob, seconds: float
-) -> None:
-    add_job(chunks=2)
-    bench.hello()
-    orders = bench.orders()
-    bench.start(orders[0])
-    bench.clock.pass_(seconds)
-    sweeper.sweep()
-    later(bench, sweeper, 29)
-    assert [ends(bench, index) for index in (0, 1)] == [[("leased", None)], [("queued", None)]]
-    later(bench, sweeper, 2)
-    assert [ends(bench, index) for index in (0, 1)] == [[("lost", "infrastructure")], [("lost", None)]]
-
-
-def test_a_new_leader_lets_everybody_say_something_first(bench: Bench, broker: Broker, add_job: AddJob) -> None:
-    add_job(chunks=1)
-    bench.hello()
-    bench.start(bench.orders()[0])
-    bench.clock.pass_(1000)
-    Sweeper(bench.context, broker).sweep()
-    assert ends(bench) == [("leased", None)]
-
-
-def test_a_database_that_fails_right_after_redis_was_emptied_costs_nothing(
-    bench: Bench,
-    broker: Broker,
-    sweeper: Sweeper,
-    client: redis.Redis,
-    add_job: AddJob,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    send_out(bench, broker, add_job)
-    client.flushall()
-
-    def fail() -> None:
-        raise DatabaseError("disk I/O error")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(type(bench.context.database), "write", lambda self: fail())
-        with pytest.raises(DatabaseError):
-            sweeper.sweep()
-    sweeper.sweep()
-    assert ends(bench) == [("lost", None)]
-
-
-@pytest.mark.parametrize("emptied", [True, False])
-def test_silence_on_an_attempt_may_be_due_to_an_emptied_redis(
-    bench: Bench, broker: Broker, sweeper: Sweeper, client: redis.Redis, add_job: AddJob, emptied: bool
-) -> None:
-    """What the worker reported may have been in it."""
-    add_job(chunks=1)
-    bench.hello()
-    bench.start(bench.orders()[0])
-    later(bench, sweeper, 5, "w0")
-    if emptied:
-        client.flushall()
-    later(bench, sweeper, 41, "w0")
-    assert ends(bench) == [("lost", "farm" if emptied else "infrastructure")]
-
-
-def test_an_order_that_was_taken_back_and_not_recorded_is_no_loss_of_its_chunk(
-    bench: Bench, broker: Broker, sweeper: Sweeper, add_job: AddJob
-) -> None:
-    """A coordinator was killed between Redis and the database."""
-    send_out(bench, broker, add_job)
-    assert broker.take_back("w0", tokens(bench)[0])
-    later(bench, sweeper, 36, "w0")
-    assert ends(bench) == [("lost", "farm")]
