@@ -60,6 +60,10 @@ format: $(READY)  ## Format the code and apply ruff's fixes
 faults: $(READY)  ## Kill workers, kill the farm and empty Redis in the middle of jobs
 	$(BIN)/pytest -m faults $(PYTEST_ARGS)
 
+.PHONY: chaos
+chaos: $(READY)  ## Twenty minutes of random faults (FARM_CHAOS_SEEDS=1-20): every job is done, and exact
+	FARM_CHAOS_SEEDS=$(or $(FARM_CHAOS_SEEDS),1-20) $(BIN)/pytest -s tests/e2e/test_chaos.py $(PYTEST_ARGS)
+
 .PHONY: matrix
 matrix: $(READY)  ## Check every property of every clip and footage file; writes build/matrix.md
 	rm -f build/matrix.md

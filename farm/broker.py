@@ -122,14 +122,9 @@ def _drop(message: kombu.Message, error: Exception) -> None:
 
 
 class Broker:
-    """The coordinator's side of Redis.
-
-    ``absent``: by token, since when (coordinator's clock) a published order has been neither in Redis nor reported as
-    started. The sweep maintains it.
-    """
+    """The coordinator's side of Redis."""
 
     def __init__(self, settings: Settings) -> None:
-        self.absent: dict[str, float] = {}
         self._app = celery_app(settings)
         self._redis = redis_client(settings)
         self._connection: kombu.Connection | None = None

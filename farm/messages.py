@@ -74,8 +74,10 @@ class Order(Message):
 class Hello(Message):
     """A worker is up. Repeated as its heartbeat, so that nothing depends on the first one arriving.
 
-    Whatever an earlier ``incarnation`` of the same worker held is lost. ``encoders``: FFmpeg's names of the encoders
-    that this worker has opened; ``runtimes``: those that its detectors can use.
+    Whatever an earlier ``incarnation`` of the same worker held is lost. An incarnation is ``SUPERVISOR/START``: the
+    process that started the worker, and when, by the clock of the worker's host. ``holds``: the tokens of the orders
+    that it has taken and not finished. ``encoders``: FFmpeg's names of the encoders that this worker has opened;
+    ``runtimes``: those that its detectors can use.
     """
 
     kind: Literal["hello"] = "hello"
@@ -84,6 +86,7 @@ class Hello(Message):
     host: str
     device: str
     pid: int
+    holds: tuple[str, ...] = ()
     encoders: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
 

@@ -119,6 +119,7 @@ class Settings(BaseModel):
 
     task_errors: Count = 3
     infrastructure_losses: Count = 5
+    farm_losses: Count = 20
     worker_failures: Count = 3
     messages_per_worker: Count = 2
 

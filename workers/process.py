@@ -5,9 +5,11 @@ child.
 """
 
 import os
-import secrets
 import socket
 import sys
+import time
+
+import psutil
 
 from farm.errors import DeviceError, FarmError
 from farm.messages import Hello
@@ -39,7 +41,7 @@ def introduction(settings: Settings, device: str) -> Hello:
     able, host = ask(settings, device), socket.gethostname()
     return Hello(
         worker=f"{device}@{host}",  # the same at each start
-        incarnation=secrets.token_hex(6),
+        incarnation=f"{os.getppid()}-{psutil.Process(os.getppid()).create_time():.2f}/{time.time():.6f}",
         host=host,
         device=device,
         pid=os.getpid(),

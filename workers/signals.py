@@ -1,12 +1,19 @@
-"""What a worker's parent process does beside Celery: heartbeats, and reports for a child that was killed."""
+"""What a worker's parent process does beside Celery: heartbeats, an end to a child that hangs, and reports for one
+that was killed.
+"""
 
+import contextlib
 import logging
+import os
+import signal
 import threading
+import time
 from collections import deque
 from typing import Any
 
 from billiard.exceptions import WorkerLostError
 from celery import signals
+from celery.worker import state
 
 from farm.broker import BROKER_ERRORS
 from farm.messages import Failed, Goodbye, Hello, Message
@@ -14,6 +21,9 @@ from farm.settings import Settings
 from workers.reporting import Reporter
 
 log = logging.getLogger(__name__)
+
+#: A child that works sees within a few seconds that its attempt is unwanted; one that does not by then hangs.
+_HANGS_SECONDS = 10
 
 
 class Presence:
@@ -27,6 +37,7 @@ class Presence:
         self._hello = hello
         self._reports: deque[Message] = deque()
         self._stopping = threading.Event()
+        self._unwanted: dict[str, float] = {}  # tokens of attempts that should stop, since when
         self._wake = threading.Event()
 
     def connect(self) -> None:
@@ -43,15 +54,32 @@ class Presence:
         while not self._stopping.is_set():
             self._wake.clear()
             try:
-                reporter.send(self._hello, patient=False)
-                while self._reports:
+                while self._reports:  # first: what they are about is not held any more
                     reporter.send(self._reports[0], patient=False)
                     self._reports.popleft()
+                reporter.send(self._hello.model_copy(update={"holds": tuple(state.requests)}), patient=False)
+                self._end_hanging(reporter)
             except BROKER_ERRORS as e:
                 log.warning("no heartbeat: %s", e)
                 reporter.close()
                 reporter = Reporter(self._settings)
             self._wake.wait(self._settings.heartbeat_seconds)
+
+    def _end_hanging(self, reporter: Reporter) -> None:
+        """Kill the child whose attempt has been unwanted for a while: Celery starts another one.
+
+        Raises one of BROKER_ERRORS.
+        """
+        held = dict(state.requests)
+        unwanted = [token for token in held if reporter.is_unwanted(token, self._hello.worker)]
+        now = time.monotonic()
+        self._unwanted = {token: self._unwanted.get(token, now) for token in unwanted}
+        for token, since in self._unwanted.items():
+            child = held[token].worker_pid
+            if child and now - since > _HANGS_SECONDS:
+                log.warning("attempt %s does not stop: killing its process %d", token, child)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
 
     def _say_goodbye(self, **_: object) -> None:
         self._stopping.set()

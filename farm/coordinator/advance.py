@@ -8,7 +8,7 @@ from importlib import import_module
 
 from sqlalchemy import or_, select
 
-from farm.coordinator.publishing import publish_output
+from farm.coordinator.publishing import publish_output, remove_leftovers
 from farm.database.models import Job
 from farm.database.statuses import add_note, locked_job, move_chunk, move_job, record_event
 from farm.domain.lifecycle import ChunkEvent, JobEvent
@@ -106,6 +106,7 @@ def _publish(context: Context, job: Job, stage: Stage) -> bool:
         if fresh.status != stage.status:
             return False  # paused or cancelled meanwhile: what it needs to go on stays in the store
         move_job(session, fresh, JobEvent.STAGE_DONE, context.clock())
+        remove_leftovers(fresh)
     if not context.settings.keep_segments:
         try:
             discard_intermediates(context, job.id)

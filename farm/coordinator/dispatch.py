@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from farm.broker import Broker
 from farm.coordinator.outcomes import release
@@ -18,6 +18,8 @@ from farm.jobs.context import Context
 from farm.messages import Order, queue_of
 from farm.settings import Settings
 
+#: A worker without an order takes the next one sooner; one that does not may hang.
+_TAKES_SECONDS = 15
 _WORKING = tuple(stage.status.value for stage in WORKER_STAGES)
 
 
@@ -42,7 +44,7 @@ def dispatch(context: Context) -> int:
 
 
 def rebalance(context: Context, broker: Broker) -> None:
-    """Take back orders that wait behind another one while a worker that can do them is idle: it gets them next.
+    """Take back orders that their workers do not take while a worker that can do them is idle: it gets them next.
 
     An order that its worker has just taken stays with it. Raises one of broker.BROKER_ERRORS.
     """
@@ -53,7 +55,7 @@ def rebalance(context: Context, broker: Broker) -> None:
         if broker.take_back(worker, token):
             with context.database.write() as session:
                 taken = session.scalars(select(Attempt).where(Attempt.token == token))
-                release(session, taken, now, f"taken back from {worker}, which is busy")
+                release(session, taken, now, f"taken back from {worker}, which did not begin it")
 
 
 def under_way(context: Context) -> bool:
@@ -93,12 +95,16 @@ class _Planner:
                 return
 
     def movable(self) -> Iterator[tuple[str, str]]:
-        """Worker and token of queued attempts of busy workers: as many as there are idle workers that can do them."""
+        """Worker and token of queued attempts of workers that are busy, or do not take them: as many as there are idle
+        workers that can do them.
+        """
         idle = {worker.name for worker in self._workers if not self._load[worker.name]}
         if not idle:
             return
         leased = select(Attempt.worker).where(Attempt.status == AttemptStatus.LEASED.value)
-        queued = select(Attempt).where(Attempt.status == AttemptStatus.QUEUED.value, Attempt.worker.in_(leased))
+        alive = [worker.name for worker in self._workers]
+        slow = Attempt.worker.in_(leased) | (Attempt.created_at < self._now - _TAKES_SECONDS)
+        queued = select(Attempt).where(Attempt.status == AttemptStatus.QUEUED.value, Attempt.worker.in_(alive), slow)
         for attempt in self._session.scalars(queued.order_by(Attempt.id)).all():
             job, stage = attempt.chunk.job, stage_named(attempt.chunk.stage)
             blocked, failed = self._failures(job, stage.name)
@@ -129,12 +135,14 @@ class _Planner:
                 Chunk.not_before <= self._now,
             )
             .order_by(Chunk.id)
+            .options(selectinload(Chunk.attempts))
             .limit(room + len(failed))  # a chunk that waits for another worker must not hold up the others
         )
         for chunk in self._session.scalars(query).all():
             avoided = blocked | failed.get(chunk.id, set())
             candidates = [name for name in able if name not in avoided] or able
-            worker = min(candidates, key=lambda name: self._load[name])
+            had = Counter(attempt.worker for attempt in chunk.attempts)  # one that did not take it may hang
+            worker = min(candidates, key=lambda name: (self._load[name], had[name]))
             if self._room([worker]):
                 self._load[worker] += 1
                 yield chunk, worker

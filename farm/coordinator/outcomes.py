@@ -15,8 +15,13 @@ from farm.jobs.context import Context
 from farm.jobs.ending import fail_job
 from farm.messages import AttemptOutcome, Completed, Failed, GivenBack, Goodbye, Hello, Outcome, Progress, Started
 
+#: What an attempt was lost to: see :class:`farm.domain.lifecycle.RetryLimits`.
+Loss = Literal["infrastructure", "farm"]
 #: Seconds before a chunk that was given back or lost is assigned again.
 _PAUSE = 0.5
+#: A worker that works on an attempt is heard of it more often. If it says that it does not, its last words on the
+#: attempt are not on their way any more: they were lost.
+_REPORTED_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ def accept(context: Context, outcome: Outcome) -> Reply:
                 worker = session.get(Worker, outcome.worker)
                 if worker is None or worker.incarnation != outcome.incarnation:
                     return Reply()
-                lose_worker(session, context, worker, now, "stopped")
+                lose_worker(session, context, worker, now, "stopped", "farm")
                 return Reply(gone=worker.name)
             case AttemptOutcome():
                 if _about_attempt(session, context, outcome, now):
@@ -51,16 +56,35 @@ def _hello(session: Session, context: Context, outcome: Hello, now: float) -> Re
     if worker is None:
         worker = Worker(name=outcome.worker, started_at=now, incarnation="")
         session.add(worker)
+    supervisor, _, start = outcome.incarnation.rpartition("/")
+    before, _, began = worker.incarnation.rpartition("/")
+    if worker.alive and start < began:
+        return Reply()  # of an earlier incarnation, and overtaken; a clock that was put back matters until it is silent
     fresh = worker.incarnation != outcome.incarnation
     if fresh:
-        if worker.incarnation:
-            lose_worker(session, context, worker, now, "started anew")
+        if worker.incarnation:  # with a new supervisor, all of its host was restarted: nothing blames the chunk
+            cause: Loss = "infrastructure" if supervisor == before else "farm"
+            lose_worker(session, context, worker, now, "started anew", cause)
         worker.incarnation, worker.started_at = outcome.incarnation, now
         record_event(session, now, f"worker {outcome.worker} is up ({outcome.device}, pid {outcome.pid})")
     worker.host, worker.device, worker.pid = outcome.host, outcome.device, outcome.pid
     worker.encoders, worker.runtimes = list(outcome.encoders), list(outcome.runtimes)
     worker.alive, worker.seen_at = True, now
-    return Reply(gone=worker.name if fresh else None)  # its queue can only hold an earlier incarnation's orders
+    if fresh:
+        return Reply(gone=worker.name)  # its queue can only hold an earlier incarnation's orders
+    return Reply(stop=_compared(session, context, outcome, now))
+
+
+def _compared(session: Session, context: Context, outcome: Hello, now: float) -> tuple[tuple[str, str], ...]:
+    """Compare what a worker holds with what it should: what it lost is handed out again, the rest it has to stop."""
+    mine = (Attempt.worker == outcome.worker, Attempt.status.in_(OPEN_ATTEMPTS))
+    wanted = {attempt.token: attempt for attempt in session.scalars(select(Attempt).where(*mine))}
+    for token in wanted.keys() - set(outcome.holds):
+        heard = wanted[token].lease_until - context.settings.lease_seconds
+        if wanted[token].status == AttemptStatus.LEASED and now - heard > _REPORTED_SECONDS:
+            reason = f"what {outcome.worker} reported of its end was lost"
+            fail_attempt(session, context, wanted[token], "farm", reason, now)
+    return tuple((token, outcome.worker) for token in outcome.holds if token not in wanted)
 
 
 def _about_attempt(session: Session, context: Context, outcome: AttemptOutcome, now: float) -> bool:
@@ -75,6 +99,8 @@ def _about_attempt(session: Session, context: Context, outcome: AttemptOutcome, 
                 return attempt.status == AttemptStatus.LEASED  # the same message, delivered twice
             move_chunk(session, attempt.chunk, ChunkEvent.START)
         case Progress():
+            if lease_attempt(session, attempt, now, lease):
+                move_chunk(session, attempt.chunk, ChunkEvent.START)  # its `started` was lost
             if attempt.status != AttemptStatus.LEASED:
                 return False
             attempt.lease_until = lease
@@ -109,7 +135,7 @@ def fail_attempt(
     session: Session,
     context: Context,
     attempt: Attempt,
-    cause: Literal["task", "infrastructure"],
+    cause: Loss | Literal["task"],
     reason: str,
     now: float,
     *,
@@ -121,8 +147,8 @@ def fail_attempt(
         return
     chunk, settings = attempt.chunk, context.settings
     counts = Counter(session.scalars(select(Attempt.cause).where(Attempt.chunk_id == chunk.id, ~Attempt.reset)))
-    limits = RetryLimits(settings.task_errors, settings.infrastructure_losses)
-    event = after_failure(limits, counts["task"], counts["infrastructure"], permanent=permanent)
+    limits = RetryLimits(settings.task_errors, settings.infrastructure_losses, settings.farm_losses)
+    event = after_failure(limits, counts["task"], counts["infrastructure"], counts["farm"], permanent=permanent)
     where = f"{chunk.stage}, chunk {chunk.index + 1}"
     record_event(session, now, f"{where}, attempt {attempt.number} on {attempt.worker}: {reason}", chunk.job_id)
     if event is ChunkEvent.RELEASE:
@@ -132,7 +158,7 @@ def fail_attempt(
     fail_job(session, chunk.job, now, f"{where}: {reason}", permanent=permanent)
 
 
-def lose_worker(session: Session, context: Context, worker: Worker, now: float, why: str) -> None:
+def lose_worker(session: Session, context: Context, worker: Worker, now: float, why: str, cause: Loss) -> None:
     """The worker is gone: the attempts that it started are lost, those in its queue are released."""
     if worker.alive:
         record_event(session, now, f"worker {worker.name} {why}")
@@ -140,7 +166,7 @@ def lose_worker(session: Session, context: Context, worker: Worker, now: float, 
     reason = f"worker {worker.name} {why}"
     mine = select(Attempt).where(Attempt.worker == worker.name)
     for attempt in session.scalars(mine.where(Attempt.status == AttemptStatus.LEASED.value)):
-        fail_attempt(session, context, attempt, "infrastructure", reason, now)
+        fail_attempt(session, context, attempt, cause, reason, now)
     release(session, session.scalars(mine.where(Attempt.status == AttemptStatus.QUEUED.value)), now, reason)
 
 

@@ -28,12 +28,26 @@ def publish_output(store: Storage, job: Job, output: Artefact) -> None:
         return
     if not store.exists(output.key):
         raise VerificationError(f"{output.key} is missing from the store", hint="retry the job: it is made again")
-    temporary = final.with_name(f".blurfarm-{secrets.token_hex(8)}.part")  # of one length: the name may be the longest
+    temporary = final.with_name(f".blurfarm-{job.id}-{secrets.token_hex(4)}.part")  # short: the name may be the longest
     with store.fetch(output.key) as made:
         if pictures:
             _publish_pictures(made, temporary, final, output)
         else:
             _publish_video(made, temporary, final, output, overwrite=job.overwrite)
+
+
+def remove_leftovers(job: Job) -> None:
+    """Remove what coordinators that were killed while they published a job left beside its output.
+
+    To be called in the transaction that ends the job, whose row it has locked: another coordinator that publishes the
+    same output at this moment then fails, which changes nothing any more.
+    """
+    for path in Path(job.output).parent.glob(f".blurfarm-{job.id}-*.part"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def _publish_video(made: Path, temporary: Path, final: Path, output: Artefact, *, overwrite: bool) -> None:

@@ -17,7 +17,7 @@ from farm.coordinator.dispatch import dispatch, publish, rebalance, under_way
 from farm.coordinator.leading import Leadership, LeadLost
 from farm.coordinator.outcomes import accept
 from farm.coordinator.retention import Retention
-from farm.coordinator.sweep import sweep
+from farm.coordinator.sweep import Sweeper
 from farm.errors import FarmError
 from farm.jobs.context import Context
 from farm.messages import load_outcome
@@ -41,6 +41,7 @@ class Coordinator:
         self._context = context
         self._tell = tell
         self._broker = Broker(context.settings)
+        self._sweeper = Sweeper(context, self._broker)
         self._leading = Leadership(context.database, sole=sole, clock=context.clock)
         self._followed = ""
         self._slow = ThreadPoolExecutor(1, thread_name_prefix="advance")
@@ -103,7 +104,7 @@ class Coordinator:
     def _forget(self) -> None:
         """Drop state that would be stale if this coordinator leads again, and stop receiving outcomes."""
         self._broker.reset()
-        self._broker.absent.clear()
+        self._sweeper = Sweeper(self._context, self._broker)
         for future in self._advancing.values():
             future.cancel()
         self._wait = _IDLE_SECONDS
@@ -143,7 +144,7 @@ class Coordinator:
 
     def _sweep(self) -> None:
         if time.monotonic() - self._swept >= _SWEEP_SECONDS:
-            sweep(self._context, self._broker)
+            self._sweeper.sweep()
             rebalance(self._context, self._broker)
             self._retention.tend()
             self._swept = time.monotonic()

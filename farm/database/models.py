@@ -93,7 +93,9 @@ class Chunk(Base):
 
 
 class Attempt(Base):
-    """One try at one chunk. ``token`` identifies it in every message; ``cause``: what a failure is attributed to."""
+    """One try at one chunk. ``token`` identifies it in every message; ``cause``: what a failure is attributed to,
+    ``task``, ``infrastructure`` or ``farm`` (see :class:`farm.domain.lifecycle.RetryLimits`).
+    """
 
     __tablename__ = "attempts"
 

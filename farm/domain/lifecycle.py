@@ -111,13 +111,22 @@ def chunk_before(event: ChunkEvent) -> tuple[ChunkStatus, ...]:
 
 @dataclass(frozen=True, slots=True)
 class RetryLimits:
-    """The limits per chunk: attempts that fail by the task's own error, and attempts lost to infrastructure."""
+    """The limits per chunk: attempts that fail by the task's own error, attempts lost to infrastructure, and attempts
+    lost because the farm around them was restarted or lost its messages.
+
+    Nothing blames the chunk for the last kind, but a chunk may have brought down the whole farm: it has to end, too.
+    """
 
     task_errors: int
     infrastructure_losses: int
+    farm_losses: int
 
 
-def after_failure(limits: RetryLimits, task_errors: int, losses: int, *, permanent: bool) -> ChunkEvent:
+def after_failure(
+    limits: RetryLimits, task_errors: int, losses: int, farm_losses: int = 0, *, permanent: bool
+) -> ChunkEvent:
     """RELEASE where a chunk is tried again, FAIL where it has failed for good. Counts include the latest failure."""
-    exhausted = task_errors >= limits.task_errors or losses >= limits.infrastructure_losses
+    exhausted = (
+        task_errors >= limits.task_errors or losses >= limits.infrastructure_losses or farm_losses >= limits.farm_losses
+    )
     return ChunkEvent.FAIL if permanent or exhausted else ChunkEvent.RELEASE

@@ -8,9 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+import redis
 
-from farm.coordinator.dispatch import dispatch
+from farm.broker import Broker, redis_client
+from farm.coordinator.dispatch import dispatch, publish
 from farm.coordinator.outcomes import Reply, accept
+from farm.coordinator.sweep import Sweeper
 from farm.database.models import Attempt, Chunk, Job, Outgoing
 from farm.database.session import Database
 from farm.domain.artefacts import artefact_key, plan_key, pts_key
@@ -36,6 +39,7 @@ from farm.supervision import Supervisor
 from tests.planned import ENCODER
 
 CHUNK_FRAMES = 5
+AddJob = Callable[..., Manifest]
 
 
 class Clock:
@@ -63,9 +67,13 @@ class Bench:
         incarnation: str = "a",
         encoders: tuple[str, ...] = (),
         runtimes: tuple[str, ...] = ("openvino-f32",),
+        holds: tuple[str, ...] | None = None,
     ) -> Reply:
-        """A worker's heartbeat."""
-        able = {"encoders": encoders, "runtimes": runtimes}
+        """A worker's heartbeat. ``holds``: by default, what it has started and not ended."""
+        if holds is None:
+            with self.context.database.read() as session:
+                holds = tuple(a.token for a in session.query(Attempt).filter_by(worker=worker, status="leased"))
+        able = {"encoders": encoders, "runtimes": runtimes, "holds": holds}
         hello = Hello(worker=worker, incarnation=incarnation, host="h", device="cpu0", pid=1, **able)
         return accept(self.context, hello)
 
@@ -198,3 +206,42 @@ def tokens(bench: Bench, index: int = 0) -> list[str]:
 
 def ends(bench: Bench, index: int = 0) -> list[tuple[str, str | None]]:
     return [(a.status, a.cause) for a in bench.chunk(index).attempts]
+
+
+@pytest.fixture
+def client(bench: Bench, server: EmbeddedRedis) -> Iterator[redis.Redis]:
+    with redis_client(bench.context.settings) as client:
+        yield client
+
+
+@pytest.fixture
+def broker(bench: Bench, server: EmbeddedRedis) -> Iterator[Broker]:
+    broker = Broker(bench.context.settings)
+    yield broker
+    broker.close()
+
+
+@pytest.fixture
+def sweeper(bench: Bench, broker: Broker) -> Sweeper:
+    """The leader's: it has seen this Redis before."""
+    sweeper = Sweeper(bench.context, broker)
+    sweeper.sweep()
+    bench.clock.pass_(1)
+    return sweeper
+
+
+def later(bench: Bench, sweeper: Sweeper, seconds: float, *workers: str) -> None:
+    """Time passes: the coordinator sweeps, and ``workers`` say that they are alive."""
+    until = bench.clock.now + seconds
+    while bench.clock.now < until:
+        bench.clock.pass_(min(5, until - bench.clock.now))
+        for worker in workers:
+            bench.hello(worker)
+        sweeper.sweep()
+
+
+def send_out(bench: Bench, broker: Broker, add_job: AddJob, chunks: int = 1) -> None:
+    add_job(chunks=chunks)
+    bench.hello()
+    dispatch(bench.context)
+    publish(bench.context, broker)

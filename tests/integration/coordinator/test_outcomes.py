@@ -8,7 +8,7 @@ from farm.coordinator.outcomes import Reply, accept, give_all_back
 from farm.domain.manifest import Manifest
 from farm.jobs.queries import job_facts
 from farm.messages import Artefact, Completed, Failed, GivenBack, Goodbye, Outcome, Progress
-from tests.integration.coordinator.conftest import Bench
+from tests.integration.coordinator.conftest import Bench, ends
 
 AddJob = Callable[..., Manifest]
 ARTEFACT = Artefact(key="none/at-all", size=1, sha256="0" * 64, frames=5)
@@ -134,6 +134,86 @@ def test_five_infrastructure_losses_fail_the_job(bench: Bench, add_job: AddJob) 
         bench.hello(incarnation=f"{n}'")
         bench.clock.pass_(1)
     assert bench.job().status == "failed"
+
+
+def test_what_is_lost_with_the_farm_of_a_host_counts_separately(bench: Bench, add_job: AddJob) -> None:
+    """Its supervisor was killed too, or it was switched off; but a chunk that does that each time has to end."""
+    add_job(chunks=1)
+    bench.hello(incarnation="1-0/01")
+    for n in range(2, 22):
+        assert bench.job().status == "detecting"
+        bench.start(bench.orders()[0])
+        bench.hello(incarnation=f"{n}-0/{n:02}")
+        bench.clock.pass_(1)
+    assert bench.job().status == "failed"
+    assert ends(bench) == [("lost", "farm")] * 20
+
+
+def test_a_restart_by_the_same_supervisor_counts_against_the_chunk(bench: Bench, add_job: AddJob) -> None:
+    add_job(chunks=1)
+    bench.hello(incarnation="1-0/1")
+    bench.start(bench.orders()[0])
+    bench.hello(incarnation="1-0/2")
+    assert ends(bench) == [("lost", "infrastructure")]
+
+
+def test_a_late_hello_of_an_earlier_incarnation_changes_nothing(bench: Bench, add_job: AddJob) -> None:
+    add_job(chunks=1)
+    bench.hello(incarnation="1-0/1")
+    bench.hello(incarnation="1-0/2")
+    bench.start(bench.orders()[0])
+    assert bench.hello(incarnation="1-0/1", holds=("other",)) == Reply()
+    assert bench.hello(incarnation="1-0/2") == Reply()
+    assert ends(bench) == [("leased", None)]
+
+
+def test_a_worker_whose_clock_was_put_back_is_heard_once_its_former_self_is_silent(bench: Bench) -> None:
+    bench.hello(incarnation="1-0/2")
+    accept(bench.context, Goodbye(worker="w0", incarnation="1-0/2"))
+    assert bench.hello(incarnation="2-0/1") == Reply(gone="w0")
+
+
+def test_an_attempt_that_its_worker_no_longer_holds_is_lost_unless_its_end_may_be_on_its_way(
+    bench: Bench, add_job: AddJob
+) -> None:
+    add_job(chunks=1)
+    bench.hello()
+    bench.start(bench.orders()[0])
+    bench.clock.pass_(10)
+    bench.hello(holds=())
+    assert ends(bench) == [("leased", None)]
+    bench.clock.pass_(1)
+    bench.hello(holds=())
+    assert ends(bench) == [("lost", "farm")]
+
+
+def test_a_worker_that_holds_what_it_should_not_is_told_to_stop(bench: Bench, add_job: AddJob) -> None:
+    add_job(chunks=1)
+    bench.hello()
+    order = bench.orders()[0]
+    bench.start(order)
+    bench.hello(incarnation="b")
+    assert bench.hello(incarnation="b", holds=(order.token, "nothing")) == Reply(
+        stop=((order.token, "w0"), ("nothing", "w0"))
+    )
+
+
+def test_an_order_that_is_taken_and_not_begun_is_left_alone(bench: Bench, add_job: AddJob) -> None:
+    add_job(chunks=1)
+    bench.hello()
+    order = bench.orders()[0]
+    bench.clock.pass_(60)
+    for holds in ((), (order.token,)):
+        assert bench.hello(holds=holds) == Reply()
+    assert ends(bench) == [("queued", None)]
+
+
+def test_progress_begins_an_attempt_whose_start_was_lost(bench: Bench, add_job: AddJob) -> None:
+    add_job(chunks=1)
+    bench.hello()
+    order = bench.orders()[0]
+    assert accept(bench.context, Progress(token=order.token, worker="w0", frames=3)) == Reply()
+    assert (bench.chunk().status, bench.chunk().attempts[0].frames) == ("leased", 3)
 
 
 def test_being_given_back_counts_as_no_failure(bench: Bench, add_job: AddJob) -> None:

@@ -11,14 +11,14 @@ from farm.broker import Broker
 from farm.coordinator.dispatch import dispatch, publish, rebalance
 from farm.coordinator.outcomes import accept
 from farm.coordinator.service import Coordinator
-from farm.coordinator.sweep import sweep
+from farm.coordinator.sweep import Sweeper
 from farm.database.models import Attempt, Chunk
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.jobs.control import control
 from farm.local.redis import EmbeddedRedis
 from farm.messages import Artefact, Completed, Started
-from tests.integration.coordinator.conftest import Bench, ends, tokens, wait_until
+from tests.integration.coordinator.conftest import Bench, ends, later, tokens, wait_until
 from tests.integration.coordinator.test_dispatch import redacting
 
 pytestmark = pytest.mark.integration
@@ -28,7 +28,7 @@ AddJob = Callable[..., Manifest]
 @pytest.fixture
 def broker(bench: Bench, server: EmbeddedRedis) -> Iterator[Broker]:
     with closing(Broker(bench.context.settings)) as broker:
-        sweep(bench.context, broker)
+        Sweeper(bench.context, broker).sweep()
         yield broker
 
 
@@ -95,6 +95,22 @@ def test_an_order_that_its_worker_has_just_taken_stays(bench: Bench, broker: Bro
     assert ends(bench, 2) == [("queued", None)]
 
 
+def test_an_order_that_its_worker_does_not_take_goes_to_an_idle_worker(
+    bench: Bench, broker: Broker, add_job: AddJob
+) -> None:
+    """The worker says that it is alive, but takes no orders."""
+    add_job(chunks=1)
+    bench.hello("w0")
+    send(bench, broker)
+    bench.hello("w1")
+    for seconds, holder in ((14, "w0"), (2, "w1")):
+        bench.clock.pass_(seconds)
+        rebalance(bench.context, broker)
+        send(bench, broker)
+        assert queued(bench) == {holder: [0]}
+    assert ends(bench) == [("lost", None), ("queued", None)]
+
+
 @pytest.mark.parametrize("why", ["not busy", "paused", "failed it", "blocked", "gone"])
 def test_an_order_stays_where_it_is(bench: Bench, broker: Broker, add_job: AddJob, why: str) -> None:
     end_of_a_stage(bench, broker, add_job)
@@ -111,9 +127,10 @@ def test_an_order_stays_where_it_is(bench: Bench, broker: Broker, add_job: AddJo
     if why == "paused":
         control(bench.context, "job", JobEvent.PAUSE)
     elif why == "gone":
-        bench.clock.pass_(31)
-        bench.hello("w0")
-        sweep(bench.context, broker)
+        sweeper = Sweeper(bench.context, broker)
+        sweeper.sweep()
+        later(bench, sweeper, 31, "w0")
+        assert broker.waiting(["w1"]) == set()
     rebalance(bench.context, broker)
     send(bench, broker)
     assert queued(bench) == {"w0": [2]}

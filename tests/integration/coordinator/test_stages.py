@@ -95,6 +95,21 @@ def test_done_only_after_the_output_has_its_name(bench: Bench, add_job: AddJob) 
     assert [p.name for p in final.parent.iterdir() if "part" in p.name] == []
 
 
+def test_what_a_killed_coordinator_left_beside_the_output_is_removed(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    order = redacted(bench)
+    final = Path(bench.job().output)
+    ours, theirs = final.with_name(".blurfarm-job-0123.part"), final.with_name(".blurfarm-job2-0123.part")
+    for path in (ours, theirs):
+        path.write_bytes(b"half")
+    final.with_name(".blurfarm-job-4567.part").mkdir()  # of pictures
+    bench.start(order)
+    bench.complete(order, frames=10, key=write_output(bench, order))
+    step(bench)
+    assert bench.job().status == "done"
+    assert [p.name for p in final.parent.iterdir() if "part" in p.name] == [theirs.name]
+
+
 def test_intermediates_are_removed_unless_an_unfinished_job_shares_them(bench: Bench, add_job: AddJob) -> None:
     detected(bench, add_job)
     order = redacted(bench)

@@ -1,57 +1,29 @@
 """What Redis, workers and time take away comes back, and nobody pays for what was not their fault."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import redis
 
-from farm.broker import BROKER_ERRORS, Broker, redis_client
+from farm.broker import BROKER_ERRORS, Broker
 from farm.coordinator.dispatch import dispatch, publish
 from farm.coordinator.outcomes import Reply, accept
-from farm.coordinator.sweep import sweep
+from farm.coordinator.sweep import Sweeper
 from farm.database.models import Attempt, Outgoing, Worker
-from farm.domain.manifest import Manifest
-from farm.local.redis import EmbeddedRedis
 from farm.messages import Goodbye, Order, Progress, Started, queue_of
-from tests.integration.coordinator.conftest import Bench, ends, tokens
+from tests.integration.coordinator.conftest import AddJob, Bench, ends, later, send_out, tokens
 
 pytestmark = pytest.mark.integration
-AddJob = Callable[..., Manifest]
 
 
-@pytest.fixture
-def client(bench: Bench, server: EmbeddedRedis) -> Iterator[redis.Redis]:
-    with redis_client(bench.context.settings) as client:
-        yield client
-
-
-@pytest.fixture
-def broker(bench: Bench, server: EmbeddedRedis) -> Iterator[Broker]:
-    """The coordinator's broker, which has seen this Redis before."""
-    broker = Broker(bench.context.settings)
-    sweep(bench.context, broker)
-    yield broker
-    broker.close()
-
-
-def send_out(bench: Bench, broker: Broker, add_job: AddJob, chunks: int = 1) -> None:
-    add_job(chunks=chunks)
-    bench.hello()
-    dispatch(bench.context)
-    publish(bench.context, broker)
-
-
-def test_a_lease_that_ran_out_is_lost_and_handed_out_again(bench: Bench, broker: Broker, add_job: AddJob) -> None:
+def test_a_lease_that_ran_out_is_lost_and_handed_out_again(bench: Bench, sweeper: Sweeper, add_job: AddJob) -> None:
     add_job(chunks=1)
     bench.hello()
     order = bench.orders()[0]
     bench.start(order)
-    bench.clock.pass_(44)
-    bench.hello()
-    sweep(bench.context, broker)
+    later(bench, sweeper, 44, "w0")
     assert bench.chunk().status == "leased"
-    bench.clock.pass_(2)
-    sweep(bench.context, broker)
+    later(bench, sweeper, 2)
     assert ends(bench) == [("lost", "infrastructure")]
     assert "no word from w0 for 45 s" in (bench.chunk().attempts[0].reason or "")
     bench.clock.pass_(1)
@@ -59,7 +31,7 @@ def test_a_lease_that_ran_out_is_lost_and_handed_out_again(bench: Bench, broker:
     assert [(o.chunk, o.attempt) for o in bench.orders()] == [(0, 2)]
 
 
-def test_progress_without_a_new_frame_is_no_progress(bench: Bench, broker: Broker, add_job: AddJob) -> None:
+def test_progress_without_a_new_frame_is_no_progress(bench: Bench, sweeper: Sweeper, add_job: AddJob) -> None:
     add_job(chunks=1)
     bench.hello()
     order = bench.orders()[0]
@@ -70,20 +42,20 @@ def test_progress_without_a_new_frame_is_no_progress(bench: Bench, broker: Broke
             bench.clock.pass_(10)
             bench.hello()
             accept(bench.context, Progress(token=order.token, worker="w0", frames=frames(n)))
-            sweep(bench.context, broker)
+            sweeper.sweep()
 
     minutes(3, lambda n: n + 1)  # slow, but it moves
     assert bench.chunk().status == "leased"
     minutes(2, lambda _: 18)
     assert bench.chunk().status == "leased"
     bench.clock.pass_(1)
-    sweep(bench.context, broker)
+    sweeper.sweep()
     assert ends(bench) == [("lost", "infrastructure")]
     assert "no new frame from w0 for 120 s" in (bench.chunk().attempts[0].reason or "")
 
 
 def test_a_silent_workers_attempts_are_lost_and_it_counts_no_more(
-    bench: Bench, broker: Broker, client: redis.Redis, add_job: AddJob
+    bench: Bench, broker: Broker, sweeper: Sweeper, client: redis.Redis, add_job: AddJob
 ) -> None:
     add_job(chunks=4)
     bench.hello("w0")
@@ -94,9 +66,7 @@ def test_a_silent_workers_attempts_are_lost_and_it_counts_no_more(
         attempt = bench.chunk(index).attempts[0]
         accept(bench.context, Started(token=attempt.token, worker=attempt.worker or ""))
     assert (client.llen(queue_of("w0")), client.llen(queue_of("w1"))) == (2, 2)
-    bench.clock.pass_(31)
-    bench.hello("w1")
-    sweep(bench.context, broker)
+    later(bench, sweeper, 31, "w1")
     assert [bench.chunk(i).status for i in range(4)] == ["pending", "leased", "pending", "queued"]
     assert [ends(bench, i) for i in (0, 2)] == [[("lost", "infrastructure")], [("lost", None)]]
     assert (client.llen(queue_of("w0")), client.llen(queue_of("w1"))) == (0, 2)
@@ -110,18 +80,17 @@ def test_a_silent_workers_attempts_are_lost_and_it_counts_no_more(
 
 @pytest.mark.parametrize("seconds_before", [1, 40], ids=["soon", "after the time a taken order is waited for"])
 def test_an_emptied_redis_is_filled_again_once_and_nobody_is_to_blame(
-    bench: Bench, broker: Broker, client: redis.Redis, add_job: AddJob, seconds_before: float
+    bench: Bench, broker: Broker, sweeper: Sweeper, client: redis.Redis, add_job: AddJob, seconds_before: float
 ) -> None:
     send_out(bench, broker, add_job, chunks=2)
-    bench.clock.pass_(seconds_before)
-    bench.hello()
+    later(bench, sweeper, seconds_before, "w0")
     client.flushall()
-    sweep(bench.context, broker)
+    sweeper.sweep()
     assert [ends(bench, i) for i in (0, 1)] == [[("lost", None)]] * 2
     dispatch(bench.context)
     publish(bench.context, broker)
     again = {tokens(bench, i)[1] for i in (0, 1)}
-    sweep(bench.context, broker)
+    sweeper.sweep()
     dispatch(bench.context)
     assert publish(bench.context, broker) == 0
     assert {tokens(bench, i)[-1] for i in (0, 1)} == again
@@ -129,14 +98,13 @@ def test_an_emptied_redis_is_filled_again_once_and_nobody_is_to_blame(
 
 
 def test_redis_may_be_emptied_more_often_than_a_chunk_may_be_lost(
-    bench: Bench, broker: Broker, client: redis.Redis, add_job: AddJob
+    bench: Bench, broker: Broker, sweeper: Sweeper, client: redis.Redis, add_job: AddJob
 ) -> None:
     send_out(bench, broker, add_job)
     for _ in range(7):
-        bench.clock.pass_(40)
-        bench.hello()
+        later(bench, sweeper, 40, "w0")
         client.flushall()
-        sweep(bench.context, broker)
+        sweeper.sweep()
         assert dispatch(bench.context) == 1
         publish(bench.context, broker)
     assert bench.job().status == "detecting"
@@ -144,31 +112,29 @@ def test_redis_may_be_emptied_more_often_than_a_chunk_may_be_lost(
 
 
 def test_what_a_worker_holds_survives_an_emptied_redis(
-    bench: Bench, broker: Broker, client: redis.Redis, add_job: AddJob
+    bench: Bench, sweeper: Sweeper, client: redis.Redis, add_job: AddJob
 ) -> None:
     add_job(chunks=1)
     bench.hello()
     bench.start(bench.orders()[0])
     client.flushall()
-    sweep(bench.context, broker)
+    sweeper.sweep()
     assert bench.chunk().status == "leased"
 
 
 def test_what_was_not_published_yet_is_not_handed_out_twice(
-    bench: Bench, broker: Broker, client: redis.Redis, add_job: AddJob
+    bench: Bench, sweeper: Sweeper, client: redis.Redis, add_job: AddJob
 ) -> None:
     add_job(chunks=1)
     bench.hello()
     dispatch(bench.context)
     client.flushall()
-    bench.clock.pass_(31)
-    bench.hello()
-    sweep(bench.context, broker)
+    later(bench, sweeper, 31, "w0")
     assert ends(bench) == [("queued", None)]
 
 
 def test_one_order_that_vanished_is_found_and_one_that_waits_is_left_alone(
-    bench: Bench, broker: Broker, client: redis.Redis, add_job: AddJob
+    bench: Bench, broker: Broker, sweeper: Sweeper, client: redis.Redis, add_job: AddJob
 ) -> None:
     send_out(bench, broker, add_job, chunks=2)
     (gone,) = tokens(bench, 0)
@@ -176,45 +142,38 @@ def test_one_order_that_vanished_is_found_and_one_that_waits_is_left_alone(
         assert isinstance(message, bytes)
         if gone.encode() in message:
             client.lrem(queue_of("w0"), 1, message)  # type: ignore[arg-type]  # bytes are what it holds
-    for _ in range(2):
-        sweep(bench.context, broker)
-        assert ends(bench, 0) == [("queued", None)]
-        bench.clock.pass_(16)
-        bench.hello()
-    sweep(bench.context, broker)
-    assert ends(bench, 0) == [("lost", "infrastructure")]
+    sweeper.sweep()
+    later(bench, sweeper, 30, "w0")
+    assert ends(bench, 0) == [("queued", None)]
+    later(bench, sweeper, 1, "w0")
+    assert ends(bench, 0) == [("lost", "farm")]
     assert ends(bench, 1) == [("queued", None)]
 
 
 def test_an_order_that_was_just_taken_after_a_long_wait_is_not_lost(
-    bench: Bench, broker: Broker, client: redis.Redis, add_job: AddJob
+    bench: Bench, broker: Broker, sweeper: Sweeper, client: redis.Redis, add_job: AddJob
 ) -> None:
     """The worker took its message, and what it says of that is still on its way."""
     send_out(bench, broker, add_job)
-    bench.clock.pass_(100)
-    bench.hello()
-    sweep(bench.context, broker)
+    later(bench, sweeper, 100, "w0")
     client.delete(queue_of("w0"))
     bench.clock.pass_(1)
-    sweep(bench.context, broker)
+    sweeper.sweep()
     assert ends(bench) == [("queued", None)]
 
 
 def test_an_order_that_nobody_takes_is_not_waited_for_without_end(
-    bench: Bench, broker: Broker, add_job: AddJob
+    bench: Bench, broker: Broker, sweeper: Sweeper, add_job: AddJob
 ) -> None:
     send_out(bench, broker, add_job)
-    bench.clock.pass_(599)
-    bench.hello()
-    sweep(bench.context, broker)
+    later(bench, sweeper, 599, "w0")
     assert ends(bench) == [("queued", None)]
-    bench.clock.pass_(2)
-    sweep(bench.context, broker)
+    later(bench, sweeper, 2, "w0")
     assert "no worker took it for 600 s" in (bench.chunk().attempts[0].reason or "")
 
 
 def test_an_order_waits_as_long_as_its_worker_works_on_the_one_before(
-    bench: Bench, broker: Broker, add_job: AddJob
+    bench: Bench, broker: Broker, sweeper: Sweeper, add_job: AddJob
 ) -> None:
     send_out(bench, broker, add_job, chunks=2)
     (token,) = tokens(bench, 0)
@@ -223,24 +182,22 @@ def test_an_order_waits_as_long_as_its_worker_works_on_the_one_before(
         bench.clock.pass_(10)
         bench.hello()
         accept(bench.context, Progress(token=token, worker="w0", frames=frames))
-        sweep(bench.context, broker)
+        sweeper.sweep()
     assert [ends(bench, i) for i in (0, 1)] == [[("leased", None)], [("queued", None)]]
-    bench.clock.pass_(46)
-    bench.hello()
-    sweep(bench.context, broker)
+    later(bench, sweeper, 46, "w0")
     bench.clock.pass_(1)
-    sweep(bench.context, broker)
+    sweeper.sweep()
     assert [status for status, _ in (*ends(bench, 0), *ends(bench, 1))] == ["lost", "lost"]
 
 
 @pytest.mark.parametrize("worker", [None, "w9"], ids=["of a farm with a queue per stage", "never heard of"])
 def test_an_order_in_a_queue_that_nobody_consumes_is_assigned_anew(
-    bench: Bench, broker: Broker, add_job: AddJob, worker: str | None
+    bench: Bench, broker: Broker, sweeper: Sweeper, add_job: AddJob, worker: str | None
 ) -> None:
     send_out(bench, broker, add_job)
     with bench.context.database.write() as session:
         session.query(Attempt).update({"worker": worker})
-    sweep(bench.context, broker)
+    sweeper.sweep()
     assert ends(bench) == [("lost", None)]
     assert [bench.worker_of(o) for o in bench.orders()] == ["w0"]
 

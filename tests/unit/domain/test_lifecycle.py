@@ -99,26 +99,29 @@ def test_over_means_done_failed_or_cancelled(status: JobStatus) -> None:
 
 
 @given(
-    limits=st.builds(RetryLimits, st.integers(1, 5), st.integers(1, 9)),
+    limits=st.builds(RetryLimits, st.integers(1, 5), st.integers(1, 9), st.integers(1, 20)),
     errors=st.integers(0, 12),
     losses=st.integers(0, 12),
+    of_farm=st.integers(0, 24),
     permanent=st.booleans(),
 )
 def test_a_chunk_fails_exactly_at_a_limit_or_for_good(
-    limits: RetryLimits, errors: int, losses: int, permanent: bool
+    limits: RetryLimits, errors: int, losses: int, of_farm: int, permanent: bool
 ) -> None:
     failed = permanent or errors >= limits.task_errors or losses >= limits.infrastructure_losses
-    assert after_failure(limits, errors, losses, permanent=permanent) is (
+    failed = failed or of_farm >= limits.farm_losses
+    assert after_failure(limits, errors, losses, of_farm, permanent=permanent) is (
         ChunkEvent.FAIL if failed else ChunkEvent.RELEASE
     )
 
 
-def test_the_limits_are_three_errors_and_five_losses() -> None:
+def test_the_limits_are_three_errors_five_losses_and_twenty_of_the_farm() -> None:
     defaults = {name: field.default for name, field in Settings.model_fields.items()}
-    limits = RetryLimits(defaults["task_errors"], defaults["infrastructure_losses"])
+    limits = RetryLimits(defaults["task_errors"], defaults["infrastructure_losses"], defaults["farm_losses"])
     assert [after_failure(limits, n, 0, permanent=False) for n in (1, 2, 3)] == ["release", "release", "fail"]
     assert [after_failure(limits, 0, n, permanent=False) for n in (1, 4, 5)] == ["release", "release", "fail"]
-    assert after_failure(limits, 2, 4, permanent=False) == "release"  # they are not added up
+    assert [after_failure(limits, 0, 0, n, permanent=False) for n in (1, 19, 20)] == ["release", "release", "fail"]
+    assert after_failure(limits, 2, 4, 19, permanent=False) == "release"  # they are not added up
     assert after_failure(limits, 1, 0, permanent=True) == "fail"
 
 

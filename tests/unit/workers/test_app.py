@@ -30,7 +30,9 @@ def test_the_child_gets_the_application_of_its_parent(monkeypatch: pytest.Monkey
 def test_each_start_is_another_incarnation_of_the_same_worker() -> None:
     first, second = introduction(Settings(), "cuda1"), introduction(Settings(), "cuda1")
     assert first.worker == second.worker == f"cuda1@{first.host}"
-    assert first.incarnation != second.incarnation
+    (supervisor, start), (same, later) = (each.incarnation.split("/") for each in (first, second))
+    assert supervisor == same  # the process that started both
+    assert start < later
 
 
 def test_a_device_whose_worker_is_just_ending_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
