@@ -1,6 +1,7 @@
 """A coordinator over a real SQLite file and a real store, with a clock that tests advance."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -151,13 +152,15 @@ def bench(settings: Settings) -> Iterator[Bench]:
 
 @pytest.fixture
 def add_job(bench: Bench, tmp_path: Path) -> Callable[..., Manifest]:
-    """Write a job of some chunks down, as ``submit`` does, without a video behind it."""
+    """Write a job of some chunks down, as ``submit`` does; its source is a file, but no video."""
 
     def add(
         job_id: str = "job", chunks: int = 2, output: str = "out.mp4", options: JobOptions | None = None
     ) -> Manifest:
         video = VideoStream(0, "h264", 64, 48, "yuv420p", Fraction(1, 25), Fraction(25), None, 2, 2, 2, 2)
         source = Source(str(tmp_path / "in.mp4"), 1, 1, "0" * 64, "mp4", video, ())
+        Path(source.path).write_bytes(b"-")
+        os.utime(source.path, ns=(source.mtime_ns, source.mtime_ns))
         n = CHUNK_FRAMES
         cut = tuple(PlannedChunk(i, 0, i * n, i * n + n, n, i * n) for i in range(chunks))
         manifest = Manifest(source, cut, ENCODER)

@@ -1,6 +1,7 @@
 """What people do with a job, at any moment: cancel, pause, resume, retry."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -11,19 +12,12 @@ from farm.domain.manifest import Manifest
 from farm.errors import IllegalTransition, NotFound, SourceError, StorageError
 from farm.jobs.control import control
 from farm.jobs.queries import find_job, job_facts
-from farm.media.reading.chunk import check_source
 from farm.messages import Order
 from tests.integration.coordinator.conftest import Bench
 from tests.integration.coordinator.test_outcomes import fail
 from tests.integration.coordinator.test_stages import detected, redacted, step, write_output
 
 AddJob = Callable[..., Manifest]
-
-
-@pytest.fixture(autouse=True)
-def _source_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The jobs of these tests have no video; ``test_retry_without_its_source`` has its own say."""
-    monkeypatch.setattr("farm.jobs.retrying.check_source", lambda *_: None)
 
 
 def test_cancel_takes_everything_back_and_retry_goes_on(bench: Bench, add_job: AddJob) -> None:
@@ -211,10 +205,10 @@ def test_retry_without_the_plan_is_one_line(bench: Bench, add_job: AddJob) -> No
     assert bench.job().status == "cancelled"
 
 
-def test_retry_without_its_source(bench: Bench, add_job: AddJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("farm.jobs.retrying.check_source", check_source)
+def test_retry_without_its_source(bench: Bench, add_job: AddJob) -> None:
     order = at_compose(bench, add_job)
     control(bench.context, "job", JobEvent.CANCEL)
+    Path(bench.job().source).unlink()
     with pytest.raises(SourceError, match=r"in\.mp4: No such file"):
         control(bench.context, "job", JobEvent.RETRY)
     assert (bench.job().status, bench.job().interrupted) == ("cancelled", "composing")

@@ -32,11 +32,6 @@ DAY = 86400.0
 ORPHAN = "detections/" + "0" * 32
 
 
-@pytest.fixture(autouse=True)
-def _source_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("farm.jobs.retrying.check_source", lambda *_: None)
-
-
 def groups(bench: Bench) -> list[str]:
     return sorted(group.prefix.partition("/")[0] for group in bench.context.store.groups())
 

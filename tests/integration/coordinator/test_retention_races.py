@@ -43,11 +43,6 @@ from workers.stages.spent import Spent
 AddJob = Callable[..., Manifest]
 
 
-@pytest.fixture(autouse=True)
-def _source_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("farm.jobs.retrying.check_source", lambda *_: None)
-
-
 class Crowd:
     """Submitters, a coordinator, workers and cleaners at once, each with connections of its own."""
 

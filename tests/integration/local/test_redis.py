@@ -152,7 +152,7 @@ def test_a_program_that_is_refused_is_not_started(settings: Settings, tmp_path: 
     old = program(tmp_path, "redis-server", f"echo '{OLD_REDIS}'; touch {tmp_path}/$1")
     with pytest.raises(SettingsError, match=r"Redis 6\.2 or newer is needed"):
         EmbeddedRedis(settings.model_copy(update={"redis_server": old}), Supervisor(print)).start()
-    assert {p.name for p in tmp_path.iterdir()} == {"home", "redis-server", "--version"}
+    assert {p.name for p in tmp_path.iterdir()} == {"redis-server", "--version"}
 
 
 def test_a_program_that_fails_is_named_with_its_last_words(settings: Settings, tmp_path: Path) -> None:
