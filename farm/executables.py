@@ -54,8 +54,8 @@ _FFMPEG = _Needed(
     asked="-version",
     # development builds have any text for FFmpeg's version, but numbers for the libraries'
     version=r"(?m)^libavformat +(\d+)\. *(\d+)",
-    least=(63, 1),
-    release="FFmpeg 9.0",
+    least=(61, 7),
+    release="FFmpeg 7.1",
     able=(
         ("-muxers", frozenset({"matroska", "mov", "mp4", "mpegts", "webm"})),
         ("-bsfs", frozenset({"noise", "setts"})),

@@ -22,7 +22,7 @@ def test_programs_on_path_are_not_used(farm: Farm, clip: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("setting", "says", "needed"),
-    [("ffmpeg", OLD_FFMPEG, "FFmpeg 9.0"), ("redis_server", OLD_REDIS, "Redis 6.2")],
+    [("ffmpeg", OLD_FFMPEG, "FFmpeg 7.1"), ("redis_server", OLD_REDIS, "Redis 6.2")],
 )
 def test_an_old_program_is_refused_before_work_begins(
     farm: Farm, clip: Path, tmp_path: Path, setting: str, says: str, needed: str
@@ -47,7 +47,7 @@ def test_an_old_program_is_refused_before_work_begins(
 def test_a_worker_with_an_old_ffmpeg_does_not_start(farm: Farm, shared_redis: str, tmp_path: Path) -> None:
     farm.env |= {"FARM_FFMPEG": str(program(tmp_path, "old", f"echo '{OLD_FFMPEG}'")), "FARM_BROKER_URL": shared_redis}
     (line,) = farm.run("worker", code=2).stderr.splitlines()
-    assert "FFmpeg 9.0 or newer is needed" in line
+    assert "FFmpeg 7.1 or newer is needed" in line
     assert not (farm.home / "logs").exists()
 
 

@@ -12,7 +12,7 @@ from farm.errors import BrokerError, FarmError, OutputError, SettingsError
 from farm.executables import Program, find_ffmpeg, find_redis_server
 from tests.programs import OLD_FFMPEG, OLD_REDIS, ffmpeg_like, program
 
-NEW = "ffmpeg version n9.1\nlibavformat    63.  7.100 / 63.  7.100"
+NEW = "ffmpeg version n7.1\nlibavformat    61.  7.100 / 61.  7.100"
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +80,7 @@ def test_a_wheel_without_its_program(
 
 def test_a_named_program_is_used(tmp_path: Path) -> None:
     other = ffmpeg_like(tmp_path, NEW)
-    assert find_ffmpeg(other) == Program(other, "ffmpeg version n9.1")
+    assert find_ffmpeg(other) == Program(other, "ffmpeg version n7.1")
     server = program(tmp_path, "redis-server", "echo Redis server v=7.0.15 sha=00000000:0")
     assert find_redis_server(server).path == server
 
@@ -88,10 +88,14 @@ def test_a_named_program_is_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (f"echo '{OLD_FFMPEG}'", r"says 'ffmpeg version 5\.1\.9-0\+deb12u1'; FFmpeg 9\.0 or newer is needed"),
-        ("echo 'ffmpeg version 0.8.21\nlibavformat 53.21.1'", r"says 'ffmpeg version 0\.8\.21'; FFmpeg 9\.0"),
-        ("echo hello", "says 'hello'; FFmpeg 9.0 or newer is needed"),
-        ("exit 0", "says ''; FFmpeg 9.0 or newer is needed"),
+        (f"echo '{OLD_FFMPEG}'", r"says 'ffmpeg version 5\.1\.9-0\+deb12u1'; FFmpeg 7\.1 or newer is needed"),
+        ("echo 'ffmpeg version 0.8.21\nlibavformat 53.21.1'", r"says 'ffmpeg version 0\.8\.21'; FFmpeg 7\.1"),
+        (
+            "echo 'ffmpeg version 7.0.2-static\nlibavformat 61.  1.100'",
+            r"says 'ffmpeg version 7\.0\.2-static'; FFmpeg 7\.1",
+        ),
+        ("echo hello", "says 'hello'; FFmpeg 7.1 or newer is needed"),
+        ("exit 0", "says ''; FFmpeg 7.1 or newer is needed"),
         ("echo 'libavcodec.so.59: no such file' >&2; exit 127", r"-version \(status 127\): 'libavcodec.so.59: no such"),
         ("kill -SEGV $$", r"failed at -version \(status -11\): ''"),
         (f"[ $1 = -version ] && echo '{NEW}' || exit 1", r"failed at -hide_banner -muxers \(status 1\)"),
