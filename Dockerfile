@@ -5,7 +5,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1 FARM_HOM
 RUN useradd --create-home --uid 1000 farm && install -d -o farm -g farm /farm /store /models /videos
 WORKDIR /opt/blurfarm
 
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE THIRD_PARTY_NOTICES.md ./
 COPY farm farm
 COPY workers workers
 COPY migrations migrations

@@ -57,11 +57,11 @@ format: $(READY)  ## Format the code and apply ruff's fixes
 	$(BIN)/ruff format .
 
 .PHONY: faults
-faults: $(READY)  ## Kill workers, kill the farm and empty Redis in the middle of jobs
+faults: $(READY)  ## Kill workers, kill the farm and empty Redis in the middle of jobs, also at random
 	$(BIN)/pytest -m faults $(PYTEST_ARGS)
 
 .PHONY: chaos
-chaos: $(READY)  ## Twenty minutes of random faults (FARM_CHAOS_SEEDS=1-20): every job is done, and exact
+chaos: $(READY)  ## Half an hour of random faults (FARM_CHAOS_SEEDS, FARM_CHAOS_KINDS): every job is done, and exact
 	FARM_CHAOS_SEEDS=$(or $(FARM_CHAOS_SEEDS),1-20) $(BIN)/pytest -s tests/e2e/test_chaos.py $(PYTEST_ARGS)
 
 .PHONY: matrix

@@ -10,7 +10,7 @@ from math import inf
 from pathlib import Path
 
 from farm import processes
-from farm.errors import DeviceError, FarmError, SettingsError
+from farm.errors import DeviceError, FarmError, OutputError, SettingsError
 from farm.settings import Settings
 
 _LONGEST_PAUSE = 30.0  # seconds; a child that ran for longer begins with the shortest pause again
@@ -18,7 +18,7 @@ _TRIES = 10
 _ASK_SECONDS = 1.0
 _WORKER_SECONDS = 120.0  # a worker is silent, too, while it starts and asks a GPU's driver what it can do
 #: Errors of a child, by its exit status, that another start would meet again.
-_FINAL = {kind.exit_code: kind for kind in (DeviceError, SettingsError)}
+_FINAL = {kind.exit_code: kind for kind in (DeviceError, OutputError, SettingsError)}
 
 
 @dataclass(frozen=True)

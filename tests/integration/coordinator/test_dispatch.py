@@ -146,6 +146,16 @@ def test_three_failures_block_a_worker_for_the_job_only(bench: Bench, add_job: A
     assert len(orders) == 4
 
 
+def test_a_blocked_worker_goes_on_where_there_is_no_other(bench: Bench, add_job: AddJob) -> None:
+    add_job(chunks=9)
+    bench.hello("w0")
+    for _ in range(2):
+        for order in bench.orders():
+            fail(bench, order.token)
+    bench.clock.pass_(1)
+    assert [worker for _, worker in assigned(bench)] == ["w0", "w0"]
+
+
 def test_hello_is_stored_with_its_capabilities(bench: Bench) -> None:
     bench.hello("w0", encoders=("libx264", "h264_nvenc"))
     with bench.context.database.read() as session:

@@ -7,13 +7,13 @@ import pytest
 
 from farm.cli.tables import job_lines
 from farm.coordinator.advance import advance, ready
-from farm.database.models import Attempt, Chunk
+from farm.database.models import Attempt, Chunk, Job
 from farm.domain.artefacts import artefact_key, receipt_key
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.options import JobOptions, LinkOptions
 from farm.domain.track import load_frame
-from farm.errors import DatabaseError
+from farm.errors import DatabaseError, StorageError
 from farm.jobs.control import control
 from farm.jobs.queries import job_facts
 from farm.jobs.retention import discard_intermediates
@@ -108,6 +108,25 @@ def test_what_a_killed_coordinator_left_beside_the_output_is_removed(bench: Benc
     step(bench)
     assert bench.job().status == "done"
     assert [p.name for p in final.parent.iterdir() if "part" in p.name] == [theirs.name]
+
+
+def test_a_former_leader_that_fails_to_publish_does_not_fail_a_job_that_another_has_ended(
+    bench: Bench, add_job: AddJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was stopped in the middle, and the other one has removed what it had begun."""
+    detected(bench, add_job)
+    order = redacted(bench)
+    bench.start(order)
+    bench.complete(order, frames=10, key=write_output(bench, order))
+
+    def stopped(store: object, job: Job, output: object) -> None:
+        monkeypatch.undo()
+        step(bench)
+        raise StorageError("the temporary file is gone")
+
+    monkeypatch.setattr("farm.coordinator.advance.publish_output", stopped)
+    step(bench)
+    assert (bench.job().status, bench.job().reason) == ("done", None)
 
 
 def test_intermediates_are_removed_unless_an_unfinished_job_shares_them(bench: Bench, add_job: AddJob) -> None:
