@@ -24,7 +24,7 @@ pytestmark = pytest.mark.e2e
 
 #: The processes of a farm, by what their command lines contain.
 PARTS = {
-    "redis": "redis-server",
+    "redis": "valkey-server",
     "coordinator": "farm.local.coordinator",
     "worker": "workers.process",
     "child": "billiard.spawn",
@@ -130,7 +130,7 @@ def test_detach_down_and_a_taken_port(farm: Farm, clip: Path, tmp_path: Path, ta
 
 
 def test_detach_ends_with_the_error_of_the_farm(farm: Farm) -> None:
-    assert farm.run("up", "--detach", "--devices", "gpu", code=2).stderr.startswith("error: --devices gpu: ")
+    assert farm.run("up", "--detach", "--devices", "gpu", code=2).stderr.startswith('error: --devices: "gpu" ')
     # an address that is reserved for documentation: no interface has it
     farm.env |= {"FARM_FLOWER_ADDRESS": "192.0.2.1", "FARM_FLOWER_BASIC_AUTH": "me:secret"}
     assert "Flower cannot listen on 192.0.2.1:" in farm.run("up", "--detach", code=2).stderr

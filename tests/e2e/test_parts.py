@@ -67,7 +67,7 @@ def test_frames_as_pictures(farm: Farm, clip: Path, tmp_path: Path) -> None:
     ("words", "code", "says"),
     [
         (["--start", "1:00:00"], 3, "--start"),
-        (["--start", "soon"], 2, "is not a time"),
+        (["--start", "soon"], 2, "use a time such as"),
         (["--fps", 5, "--every", "1s"], 2, "--every"),
         (["--codec", "vp9", "-o", "out.ts"], 4, "vp9"),
         (["--encoder", "nothing"], 2, "nothing"),

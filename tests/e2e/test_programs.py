@@ -48,7 +48,7 @@ def test_a_worker_with_an_old_ffmpeg_does_not_start(farm: Farm, shared_redis: st
     farm.env |= {"FARM_FFMPEG": str(program(tmp_path, "old", f"echo '{OLD_FFMPEG}'")), "FARM_BROKER_URL": shared_redis}
     (line,) = farm.run("worker", code=2).stderr.splitlines()
     assert "FFmpeg 7.1 or newer is needed" in line
-    assert not (farm.home / "logs").exists()
+    assert not list(farm.home.rglob("worker-*.log"))
 
 
 def test_a_program_is_named_by_its_whole_path(farm: Farm, clip: Path) -> None:
