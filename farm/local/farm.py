@@ -157,6 +157,7 @@ class EmbeddedFarm:
         return self
 
     def _start(self) -> None:
+        check_programs(self.settings)
         devices = Devices(self.settings)
         if self._flower:
             flower.arguments(self.settings, 0)  # raises for an address that is open without a password
