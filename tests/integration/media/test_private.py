@@ -98,7 +98,8 @@ def test_measurements_of_a_camera_are_left_out_or_copied_exactly(render: Rendere
     assert sample_entries(source) == {1: "avc1", 2: "mp4a", 3: "gpmd"}
     trip = start(source, tmp_path)
     assert trip.compose() == (
-        "stream 2 (data, gpmd) was left out: it may say where and with what this was filmed (--metadata keep keeps it)",
+        "stream 2 (data, gpmd) was left out: it may tell where and with what this was filmed "
+        "(--metadata keep keeps it)",
     )
     trip.verify()
     assert b"gpmd" not in trip.out.read_bytes()
