@@ -97,7 +97,7 @@ def _checked(needed: _Needed, named: Path | None) -> Program:
     error: type[FarmError]
     if named is not None:
         path, error, where = named, SettingsError, f"setting {needed.setting}: "
-        hint = f"correct {needed.setting} (`farm config` shows where it was set), "
+        hint = f"correct FARM_{needed.setting.upper()} or the settings file (`farm config` shows where it was set), "
         hint += f"or remove it to use the program of the package {distribution}"
     else:
         path, error, where = _bundled(needed), needed.error, ""

@@ -226,5 +226,5 @@ def interrupted(farm: FarmAtHand, job: str) -> str:
     if farm.own:
         return f"stopped. Finished chunks are kept: run the same command again to resume job {job}"
     if missing := missing_part(farm.context):
-        return f"stopped watching. Job {job} waits ({missing}): farm watch {job}, or farm cancel {job}"
-    return f"stopped watching. The running farm continues job {job}: farm watch {job}, or farm cancel {job}"
+        return f"no longer watching. Job {job} waits ({missing}): farm watch {job}, or farm cancel {job}"
+    return f"no longer watching. The running farm continues job {job}: farm watch {job}, or farm cancel {job}"

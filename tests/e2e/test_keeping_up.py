@@ -255,7 +255,7 @@ def test_without_a_coordinator_the_person_is_told(farm: Farm, shared_redis: str,
     submit.send_signal(signal.SIGINT)
     assert submit.wait(30) == 130
     lines = submit.stdout.read()
-    assert re.search(rf"stopped watching. Job \w+ waits \({said}\)", lines)
+    assert re.search(rf"no longer watching. Job \w+ waits \({said}\)", lines)
     assert "goes on with" not in lines
 
 
