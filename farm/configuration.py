@@ -54,7 +54,7 @@ def default_home() -> Path:
         return (Path(data) if data.startswith("/") else Path.home() / ".local" / "share") / "blurfarm"
     except RuntimeError as e:
         raise SettingsError(
-            "this user has no home directory", hint="set FARM_HOME to a folder that the farm may fill"
+            "this user has no home directory", hint="set FARM_HOME to a folder that the farm can write to"
         ) from e
 
 
@@ -80,7 +80,7 @@ def given_in_file(names: Collection[str]) -> dict[str, Given]:
         hint = f"correct --config or {CONFIG}" if os.environ.get(CONFIG) else "set FARM_HOME to a folder of your own"
         raise SettingsError(f"the settings file {file} cannot be read: {e.strerror}", hint=hint) from e
     except ValueError as e:  # not TOML, or not UTF-8
-        raise SettingsError(f"{file}: {e}", hint="correct the file: it is TOML") from e
+        raise SettingsError(f"{file}: {e}", hint="correct the file; its format is TOML") from e
     for name in values:
         if name not in names:
             raise SettingsError(f'{file}: unknown setting "{name}"', hint=_suggestion(name, names))
@@ -104,7 +104,7 @@ def given_in_environment(names: Collection[str]) -> dict[str, Given]:
         if not value or not found.startswith(_PREFIX) or name in names or found == CONFIG:
             continue
         if near := difflib.get_close_matches(name, names, 1, _NEAR):
-            hint = f"did you mean {variable(near[0])}? Else remove it from the environment"
+            hint = f"did you mean {variable(near[0])}? If not, unset it"
             raise SettingsError(f"{found}: there is no such setting", hint=hint)
     return {n: Given(os.environ[variable(n)], variable(n)) for n in names if os.environ.get(variable(n))}
 

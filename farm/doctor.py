@@ -89,8 +89,8 @@ def check_models(settings: Settings) -> Iterator[Check]:
         if status.state == "ready":
             yield Check(name, ok=True, found=f"{status.path}, SHA-256 as expected")
         elif status.state == "absent":
-            advice = f"fetched at first use; now: farm models pull {status.model.name}"
-            yield Check(name, ok=None, found="not here yet", advice=advice)
+            advice = f"downloaded at first use; to do it now: farm models pull {status.model.name}"
+            yield Check(name, ok=None, found="not downloaded yet", advice=advice)
         else:
             advice = f"farm models pull {status.model.name}"
             yield Check(name, ok=False, found=status.problem or "damaged", advice=advice)
@@ -117,7 +117,9 @@ def check_home(settings: Settings) -> Check:
     except OSError as e:
         advice = "make it writable, or set FARM_HOME to another folder"
         return Check("home", ok=False, found=f"{settings.home} cannot be written: {e.strerror}", advice=advice)
-    return Check("home", ok=True, found=f"{settings.home} {'is writable' if place == settings.home else 'can be made'}")
+    return Check(
+        "home", ok=True, found=f"{settings.home} {'is writable' if place == settings.home else 'can be created'}"
+    )
 
 
 def check_disk(settings: Settings) -> Check:
@@ -131,7 +133,7 @@ def check_disk(settings: Settings) -> Check:
     found = f"{disk.free / (1 << 30):.1f} GiB free for {settings.store_root}, which holds {decimal(held.size)}"
     advice = "free some space (`farm clean` deletes what ended jobs left), or set FARM_STORE_DIR to a larger disk"
     if disk.free < _ENOUGH_DISK:
-        return Check("disk", ok=False, found=found, advice=f"{advice}: a job needs about its output's size twice")
+        return Check("disk", ok=False, found=found, advice=f"{advice}: a job needs about twice the size of its output")
     if disk.free < disk.total * _NEARLY_FULL:
         return Check("disk", ok=None, found=f"nearly full: {found}", advice=advice)
     return Check("disk", ok=True, found=found)
@@ -141,7 +143,7 @@ def check_database(settings: Settings) -> Check:
     """Check that the database answers, or will be created at first use."""
     embedded = settings.home / "farm.db"
     if settings.database_url is None and not embedded.exists():
-        return Check("database", ok=None, found=f"{embedded} will be made at first use")
+        return Check("database", ok=None, found=f"{embedded} will be created at first use")
 
     def ask() -> None:
         database = Database(settings.sql_url)

@@ -111,6 +111,6 @@ class IllegalTransition(FarmError):
 
 
 class AttemptStopped(FarmError):
-    """The coordinator told this attempt to stop."""
+    """The coordinator stopped this attempt."""
 
     permanent = False

@@ -97,7 +97,7 @@ def _checked(needed: _Needed, named: Path | None) -> Program:
     error: type[FarmError]
     if named is not None:
         path, error, where = named, SettingsError, f"setting {needed.setting}: "
-        hint = f"correct FARM_{needed.setting.upper()} or {needed.setting} in the settings file, "
+        hint = f"correct FARM_{needed.setting.upper()} or the settings file (`farm config` shows where it was set), "
         hint += f"or remove it to use the program of the package {distribution}"
     else:
         path, error, where = _bundled(needed), needed.error, ""
@@ -121,7 +121,7 @@ def _version(needed: _Needed, path: Path) -> str:
     line = answer.strip().partition("\n")[0].partition(" Copyright")[0][:_LONGEST]
     found = re.search(needed.version, answer)
     if found is None or (int(found[1]), int(found[2])) < needed.least:
-        raise ValueError(f"says {line!r}; {needed.release} or newer is needed")
+        raise ValueError(f"reports {line!r}; {needed.release} or newer is needed")
     for asked, words in needed.able:
         if lacking := sorted(words - set(re.split(r"[\s,]+", _answer(path, "-hide_banner", asked)))):
             raise ValueError(f"({line!r}) was built without {', '.join(lacking)}")
@@ -135,7 +135,7 @@ def _answer(path: Path, *arguments: str) -> str:
         done = ask([str(path), *arguments], timeout=_PATIENCE)
         done.check_returncode()
     except subprocess.TimeoutExpired as e:
-        raise ValueError(f"did not answer to {asked} within {_PATIENCE} s") from e
+        raise ValueError(f"did not answer {asked} within {_PATIENCE} s") from e
     except subprocess.CalledProcessError as e:
         said = (e.stderr.strip().splitlines() or [""])[-1][:_LONGEST]
         raise ValueError(f"failed at {asked} (status {e.returncode}): {said!r}") from e

@@ -187,9 +187,9 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
 
 
 def rotate_logs(folder: Path, megabytes: float) -> None:
-    """Begin each log in ``folder`` anew that is larger than ``megabytes``; its end is kept as ``NAME.log.1``.
+    """Rotate each log in ``folder`` that is larger than ``megabytes``: its end is kept as ``NAME.log.1``.
 
-    The writers go on: they have opened their logs for appending. What one writes in the meantime may be lost.
+    The writers continue: they have opened their logs for appending. What one writes in the meantime may be lost.
     """
     limit = int(megabytes * 1_000_000)
     for log in folder.glob("*.log"):

@@ -114,7 +114,7 @@ class Settings(BaseModel):
     # how long what is left of a job is kept after its end: artefacts in the store, and rows in the database
     retain_artefacts: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] = 7 * 86400
     retain_rows: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] = 90 * 86400
-    #: A log that is larger is begun anew; one older part of it is kept.
+    #: A log that grows larger is rotated; one older part of it is kept.
     log_megabytes: float = Field(default=10, gt=0, allow_inf_nan=False)
 
     task_errors: Count = 3

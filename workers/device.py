@@ -86,7 +86,7 @@ def _part(part: str, text: str) -> list[Device]:
 def _check_gpus(wanted: list[Device], found: int, has_cuda: Callable[[], bool]) -> None:
     for device in wanted:
         if device.index >= found:
-            there = f"this host shows {found} GPU(s)" if found else "this host shows no GPU"
+            there = f"this host has {found} GPU(s)" if found else "this host has no GPU"
             raise DeviceError(f"cuda:{device.index} is not there: {there}", hint="see nvidia-smi -L, or use cpu:N")
     if not has_cuda():
         raise DeviceError("this onnxruntime has no CUDA", hint=_INSTALL.replace("them", "a GPU"))

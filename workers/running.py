@@ -49,7 +49,7 @@ class OrderRunner:
             self._reporter.send(Started(token=order.token, worker=self.worker))
             self._reporter.send(self._outcome(order))
         except BROKER_ERRORS as e:
-            log.error("Redis is away; attempt %s was not reported: %s", order.token, e)
+            log.error("Redis cannot be reached; attempt %s was not reported: %s", order.token, e)
 
     def _outcome(self, order: Order) -> Message:
         """Do the work and return its outcome. Catches every Exception."""
@@ -59,13 +59,13 @@ class OrderRunner:
             return self._completed(order)
         except AttemptStopped:
             log.info("stopped by the coordinator")
-            return GivenBack(token=order.token, worker=self.worker, reason="told to stop")
+            return GivenBack(token=order.token, worker=self.worker, reason="stopped by the coordinator")
         except FarmError as e:
             log.error("%s", e)
             cause = "infrastructure" if isinstance(e, StorageError) else "task"
             return Failed(token=order.token, worker=self.worker, cause=cause, reason=str(e), permanent=e.permanent)
         except OSError as e:
-            log.exception("the machine failed")
+            log.exception("an error of the operating system")
             reason = f"{type(e).__name__}: {e}"
             return Failed(token=order.token, worker=self.worker, cause="infrastructure", reason=reason)
         except Exception as e:

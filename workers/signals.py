@@ -87,7 +87,7 @@ class Presence:
         try:
             Reporter(self._settings).send(goodbye, patient=False)
         except BROKER_ERRORS:
-            log.warning("no goodbye: Redis is away")
+            log.warning("no goodbye: Redis cannot be reached")
 
     def _report_killed_child(self, task_id: str, exception: BaseException, **_: Any) -> None:  # noqa: ANN401 - Celery's
         """Have the failure of an attempt reported whose process was killed (out of memory, by hand)."""

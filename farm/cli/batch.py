@@ -178,14 +178,14 @@ class Batch:
         job = item.submitted.job
         if not self._how.detach:
             if item.submitted.resumed and not self._how.as_json:
-                display.errors.print(f"job {job} goes on where it stopped")
+                display.errors.print(f"resuming job {job}")
             return
         if item.facts and self._how.as_json:
             display.print_json(item.facts.row())
         else:
             display.output.print(f"job {job}: farm watch {job}", soft_wrap=True)
         if self._settings.embedded and not is_running(self._settings):
-            display.errors.print("no farm is running here: the job begins with `farm up`", soft_wrap=True)
+            display.errors.print("no farm is running here: start one with `farm up`", soft_wrap=True)
         elif missing := missing_part(farm.context):
             display.errors.print(missing, soft_wrap=True)
 
@@ -217,7 +217,7 @@ class Batch:
             display.print_lines(lambda width: tables.result_lines(rows, width))
         counts = Counter(item.row.result if item.row else "not done" for item in self._tries)
         said = ", ".join(f"{counts[what]} {what}" for what in ("done", "failed", "not done") if counts[what])
-        again = "; the same command goes on with the rest" if counts["not done"] else ""
+        again = "; run the same command again to continue" if counts["not done"] else ""
         display.errors.print(f"{len(self._tries)} videos: {said}{again}", soft_wrap=True)
 
 
@@ -226,5 +226,5 @@ def interrupted(farm: FarmAtHand, job: str) -> str:
     if farm.own:
         return f"stopped. Finished chunks are kept: run the same command again to resume job {job}"
     if missing := missing_part(farm.context):
-        return f"no longer watched. Job {job} waits ({missing}): farm watch {job}, or farm cancel {job}"
-    return f"no longer watched. The running farm goes on with job {job}: farm watch {job}, or farm cancel {job}"
+        return f"no longer watching. Job {job} waits ({missing}): farm watch {job}, or farm cancel {job}"
+    return f"no longer watching. The running farm continues job {job}: farm watch {job}, or farm cancel {job}"

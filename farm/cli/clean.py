@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 def clean(
     older_than: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Only of jobs that ended longer ago: 7d, 12h, 0. Default: retain_artefacts."),
+        typer.Option(metavar="TIME", help="Minimum time since a job ended: 7d, 12h, 0. Default: retain_artefacts."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing; show what would be deleted.")] = False,
     as_json: JsonOption = False,

@@ -27,7 +27,7 @@ def config(as_json: JsonOption = False) -> None:
         entries = {name: {"value": value, "origin": origin} for name, value, origin in rows}
         display.print_json({"file": str(file) if file.exists() else None, "settings": entries})
         return
-    display.output.print(f"settings file: {file}{'' if file.exists() else ' (none)'}", soft_wrap=True)
+    display.output.print(f"settings file: {file}{'' if file.exists() else ' (does not exist)'}", soft_wrap=True)
     for name, value, origin in rows:
         shown = "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
         display.output.print(f"{name:24} {shown:24} {origin}", soft_wrap=True)

@@ -182,7 +182,7 @@ def check_done(facts: JobFacts) -> None:
         what = "a retry would fail again" if facts.permanent else f"try again: farm retry {facts.id}"
         raise JobFailed(f"job {facts.id} failed: {facts.reason}", hint=f"no output was published; {what}")
     if facts.status != "done":
-        raise JobFailed(f"job {facts.id} was {facts.status}", hint=f"go on with: farm retry {facts.id}")
+        raise JobFailed(f"job {facts.id} was {facts.status}", hint=f"resume it: farm retry {facts.id}")
 
 
 def print_lines(lines: Callable[[int | None], Iterable[str]]) -> None:

@@ -33,10 +33,10 @@ def register(app: typer.Typer) -> None:
     app.command("list")(list_all)
     app.command("watch")(watch)
     for event, text in (
-        (JobEvent.CANCEL, "Cancel a job; `farm retry` continues it."),
-        (JobEvent.PAUSE, "Pause a job, once the parts in progress are finished."),
-        (JobEvent.RESUME, "Continue a paused job."),
-        (JobEvent.RETRY, "Continue a failed or cancelled job from where it stopped."),
+        (JobEvent.CANCEL, "Cancel a job; `farm retry` resumes it."),
+        (JobEvent.PAUSE, "Pause a job after the chunks in progress."),
+        (JobEvent.RESUME, "Resume a paused job."),
+        (JobEvent.RETRY, "Resume a failed or cancelled job."),
     ):
         _add_control(app, event, text)
 
@@ -63,7 +63,7 @@ def _waits(context: "Context") -> str | None:
     from farm.local.farm import is_running, missing_part
 
     if context.settings.embedded and not is_running(context.settings):
-        return "no farm is running here: the job begins with `farm up`"
+        return "no farm is running here: start one with `farm up`"
     return missing_part(context)
 
 
@@ -101,7 +101,7 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
         display.print_json({**listed, "jobs": [j.row() for j in jobs], **counted})
         return
     if settings.embedded:
-        display.output.print("the farm is running" if running else "no farm is running here: `farm up`")
+        display.output.print("the farm is running" if running else "no farm is running here: start one with `farm up`")
     if (running or not settings.embedded) and (missing := missing_part(context)):
         display.output.print(missing, soft_wrap=True)
     if (farm_here := running_farm(settings)) and farm_here.flower:

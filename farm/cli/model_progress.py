@@ -41,5 +41,5 @@ def ensure_model(settings: Settings, name: str, *, quiet: bool, pull: bool = Fal
     ) as progress:
         bar = progress.add_task(f"weights of {name}", total=None)
         if not errors.is_terminal and not quiet:
-            errors.print(f"fetching the weights of {name}, once")
+            errors.print(f"downloading the weights of {name} (once)")
         return store.pull(name, lambda done, total: progress.update(bar, completed=done, total=total))

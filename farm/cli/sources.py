@@ -65,7 +65,7 @@ def named(arguments: list[Path], output: str | None, *, recursive: bool) -> Name
     place = None if output is None else Path(output)
     folder = output is not None and (output.endswith(os.sep) or os.path.isdir(output))  # noqa: PTH112 - raises nothing
     if place is not None and not folder and (len(arguments) > 1 or arguments[0].is_dir()):
-        hint = f"several videos need a folder after -o: an existing one, or {place}{os.sep} to make it"
+        hint = f"for several videos, name a folder with -o: an existing one, or {place}{os.sep} to create it"
         raise OutputError(f"{place} is not a folder", hint=hint)
     videos: list[Video] = []
     skipped: list[str] = []
@@ -106,7 +106,7 @@ def _in_folder(root: Path, place: Path | None, skipped: list[str], *, recursive:
                 relative = path.relative_to(root)
                 yield Video(path, str(relative), place and place / relative.parent)
     for e in refused:
-        error = SourceError(f"{e.filename}: the folder cannot be read: {e.strerror}", hint="check its rights")
+        error = SourceError(f"{e.filename}: the folder cannot be read: {e.strerror}", hint="check its permissions")
         yield Video(Path(e.filename), str(e.filename), error=error)
     counts = [
         f"{count} {what}{'' if count == 1 else 's'}"
@@ -114,7 +114,7 @@ def _in_folder(root: Path, place: Path | None, skipped: list[str], *, recursive:
         if count
     ]
     passed = f"skipped {', '.join(counts)}" if counts else ""
-    deeper = "; --recursive reads folders in it, too" if folders else ""
+    deeper = "; --recursive also reads the folders in it" if folders else ""
     if not found and not refused:
         yield Video(
             root, str(root), error=SourceError(f"{root}: no videos in this folder", hint=passed + deeper or None)

@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
         ),
         output: str | None = _option(
             "Output",
-            "Where the result goes: a file, or a folder (NAME/ makes it). Default: beside the video.",
+            "Where the result goes: a file, or a folder (NAME/ creates it). Default: beside the video.",
             "--output",
             "-o",
             metavar="PATH",
@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
         ),
         chunk_seconds: str | None = _option(
             "Running",
-            "Length of the parts that workers process, such as 10s. Default: chosen for the workers.",
+            "Length of the chunks that workers process, such as 10s. Default: chosen for the workers.",
             metavar="TIME",
         ),
         **options: object,
@@ -55,9 +55,9 @@ def register(app: typer.Typer) -> None:
         options |= {"devices": devices, "chunk_seconds": chunk_seconds}
         settings = load_settings(**{k: v for k, v in options.items() if v is not None})
         if frames is not None and output is not None:
-            raise SettingsError("--frames and -o: one of them", hint="frames are pictures in a folder, not a video")
+            raise SettingsError("--frames and -o cannot be combined", hint="--frames names a folder of its own")
         if frames is None and options["frames_as"] is not None:
-            raise SettingsError("--frames-as goes with --frames", hint="name the folder: --frames FOLDER")
+            raise SettingsError("--frames-as needs --frames", hint="add --frames FOLDER")
         how = How(overwrite, detach, as_json, pictures=frames is not None, recursive=recursive)
         run_submit(settings, videos, output if frames is None else str(frames), how)
 
@@ -78,7 +78,7 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
     found = named(videos, output, recursive=how.recursive)
     if len(found.videos) > 1 and how.pictures:
         count = len(found.videos)
-        raise OutputError(f"{output}: one folder for the frames of {count} videos", hint="submit one at a time")
+        raise OutputError(f"{output}: cannot hold the frames of {count} videos", hint="submit one at a time")
     limits = Limits(settings.max_pixels, settings.max_hours * 3600)
     running = settings.embedded and is_running(settings)
     if not running and settings.embedded and not how.detach:

@@ -111,4 +111,4 @@ def options_line(options: Mapping[str, Mapping[str, Any]]) -> str | None:
             implied = implied or name == "runtime"  # every job has one
             if option.group and value != option.default and not implied:
                 named.append(f"{option.flag} {value}")
-    return f"not the defaults: {', '.join(named)}" if named else None
+    return f"options that are not the defaults: {', '.join(named)}" if named else None

@@ -21,7 +21,7 @@ def summary(facts: JobFacts, seconds: float) -> str:
     parts.extend(filter(None, [*facts.notes, options_line(facts.options)]))
     chunks = sum(s.chunks for s in facts.stages)
     if facts.reused:
-        parts.append(f"{facts.reused} of {chunks} chunks were finished before and not done again")
+        parts.append(f"{facts.reused} of {chunks} chunks were already done")
     if facts.failures:
         parts.append(f"{_counted(facts.failures, 'attempt')} failed and {_was(facts.failures)} repeated")
     return "\n  ".join(map(shown, parts))

@@ -23,7 +23,7 @@ DevicesOption = Annotated[
 ]
 _POLL_SECONDS = 0.1
 _DRAIN_SECONDS = 30.0  # how long workers may take to finish the chunks under way
-_DRAINING = f"chunks under way are finished first, for up to {_DRAIN_SECONDS:.0f} s"
+_DRAINING = f"the workers finish their chunks first, for up to {_DRAIN_SECONDS:.0f} s"
 _AT_ONCE_SECONDS = 15.0
 
 
@@ -85,9 +85,9 @@ def _run(settings: Settings, *, flower: bool) -> None:
         while not stops.asked:
             farm.tend()
             time.sleep(_POLL_SECONDS)
-        _say(f"stopping: {_DRAINING} (Ctrl-C again: at once)")
+        _say(f"stopping: {_DRAINING} (Ctrl-C again to stop at once)")
         farm.close(_DRAIN_SECONDS, lambda: stops.hurry)
-    _say("the farm is down; unfinished jobs go on at the next `farm up`")
+    _say("the farm has stopped; the next `farm up` resumes unfinished jobs")
 
 
 def _start_detached(settings: Settings, command: list[str]) -> None:
@@ -109,7 +109,7 @@ def _start_detached(settings: Settings, command: list[str]) -> None:
     try:
         while (farm := running_farm(settings)) is None or farm.pid != process.pid or not farm.up:
             if process.poll() is not None:
-                said = path.read_bytes()[began:].decode(errors="replace").splitlines() or ["it said nothing"]
+                said = path.read_bytes()[began:].decode(errors="replace").splitlines() or ["it printed nothing"]
                 error = FarmError(said[-1].removeprefix("error: "))
                 error.exit_code = process.returncode
                 raise error
@@ -119,8 +119,8 @@ def _start_detached(settings: Settings, command: list[str]) -> None:
         raise
 
 
-def down(now: Annotated[bool, typer.Option("--now", help="Do not wait for chunks under way.")] = False) -> None:
-    """Stop the farm that `farm up` runs on this machine, after the chunks under way."""
+def down(now: Annotated[bool, typer.Option("--now", help="Do not wait for the chunks in progress.")] = False) -> None:
+    """Stop the farm that `farm up` runs on this machine, after the chunks in progress."""
     from farm.cli.display import output
     from farm.local.farm import is_running, running_farm
 
@@ -134,13 +134,13 @@ def down(now: Annotated[bool, typer.Option("--now", help="Do not wait for chunks
         raise FarmError(f"the farm in {settings.home} belongs to {whose}", hint="wait for it, or stop it with Ctrl-C")
     _signal(farm.pid, signal.SIGQUIT if now else signal.SIGTERM)
     if not now:
-        output.print(f"stopping: {_DRAINING} (`farm down --now`: at once)", soft_wrap=True)
+        output.print(f"stopping: {_DRAINING} (`farm down --now` to stop at once)", soft_wrap=True)
     until = time.monotonic() + _AT_ONCE_SECONDS
     while is_running(settings):
         time.sleep(_POLL_SECONDS)
         if now and time.monotonic() > until:
             _signal(farm.pid, signal.SIGKILL)  # its children end with it
-    output.print("the farm is down; unfinished jobs go on at the next `farm up`")
+    output.print("the farm has stopped; the next `farm up` resumes unfinished jobs")
 
 
 def _signal(pid: int, number: int) -> None:

@@ -34,10 +34,10 @@ def verify(
 ) -> None:
     """Check that a redacted video differs from its source only where it was redacted.
 
-    Prints one line if it is, and one for each property that "differs" as it may have been chosen (another codec, size,
-    pixel format, no sound, fewer tags, black frames, nothing changed at all) or has "failed", which is never right
-    (frames, times, order of decoding, packets of copied streams, colour, HDR, aspect, orientation, fields, damage,
-    pictures that are not the source's).
+    Prints one line if it does, and one for each property that "differs" in a way that can be chosen (another codec,
+    size, pixel format, no sound, fewer tags, black frames, nothing changed at all) or has "failed", which is always an
+    error (frames, times, order of decoding, packets of copied streams, colour, HDR, aspect, orientation, fields,
+    damage, pictures that are not the source's).
     The exit code is 0 when nothing failed, 9 when something did, 3 when a file is missing or cannot be read.
 
     With --json one object: source, output, verified, frames, source_frames, changed_frames, changed (share of the
@@ -54,7 +54,7 @@ def verify(
     if source.exists() and output.exists() and source.samefile(output):
         raise SettingsError(f"{output}: is the source itself", hint="name the source first, then its redacted copy")
     if not 0 <= lowest <= 100 or not 1 <= threads <= 256:
-        raise SettingsError("--psnr is 0 to 100 dB, --threads 1 to 256")
+        raise SettingsError("--psnr must be from 0 to 100, --threads from 1 to 256")
     settings = load_settings()
     limits = Limits(settings.max_pixels, settings.max_hours * 3600)
     found = compare(source, output, part=part, lowest=lowest, threads=threads, limits=limits)
@@ -69,8 +69,8 @@ def verify(
     if not found.holds:
         failed = [f.name for f in found.findings if f.verdict == FAILED]
         raise VerificationError(
-            f"{output}: is not {source} with only its faces changed: {', '.join(failed)}",
-            hint=None if part or "frames" not in failed else "if it is a part or a sample of it: --part",
+            f"{output}: differs from {source} in more than its faces: {', '.join(failed)}",
+            hint=None if part or "frames" not in failed else "use --part if it is a part or a sample of the source",
         )
 
 

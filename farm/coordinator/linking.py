@@ -114,7 +114,7 @@ def _read(store: Storage, artefact: Artefact) -> tuple[ChunkDetections, Iterator
 
 def _frames(store: Storage, artefact: Artefact, chunk: ChunkDetections) -> Iterator[FrameDetections]:
     if chunk.frames != artefact.frames:
-        raise VerificationError(f"{artefact.key}: {chunk.frames} frames, reported were {artefact.frames}")
+        raise VerificationError(f"{artefact.key}: {chunk.frames} frames, {artefact.frames} were reported")
     with store.fetch(artefact.key) as path, path.open() as lines:
         for line in islice(lines, chunk.frames):
             yield load_frame(line)

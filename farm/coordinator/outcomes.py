@@ -64,7 +64,7 @@ def _hello(session: Session, context: Context, outcome: Hello, now: float) -> Re
     if fresh:
         if worker.incarnation:  # with a new supervisor, all of its host was restarted: nothing blames the chunk
             cause: Loss = "infrastructure" if supervisor == before else "farm"
-            lose_worker(session, context, worker, now, "started anew", cause)
+            lose_worker(session, context, worker, now, "restarted", cause)
         worker.incarnation, worker.started_at = outcome.incarnation, now
         record_event(session, now, f"worker {outcome.worker} is up ({outcome.device}, pid {outcome.pid})")
     worker.host, worker.device, worker.pid = outcome.host, outcome.device, outcome.pid
@@ -82,7 +82,7 @@ def _compared(session: Session, context: Context, outcome: Hello, now: float) ->
     for token in wanted.keys() - set(outcome.holds):
         heard = wanted[token].lease_until - context.settings.lease_seconds
         if wanted[token].status == AttemptStatus.LEASED and now - heard > _REPORTED_SECONDS:
-            reason = f"what {outcome.worker} reported of its end was lost"
+            reason = f"the last report of {outcome.worker} was lost"
             fail_attempt(session, context, wanted[token], "farm", reason, now)
     return tuple((token, outcome.worker) for token in outcome.holds if token not in wanted)
 
@@ -118,7 +118,7 @@ def _about_attempt(session: Session, context: Context, outcome: AttemptOutcome, 
 def _completed(session: Session, context: Context, attempt: Attempt, outcome: Completed, now: float) -> None:
     chunk = attempt.chunk
     if outcome.artefact.frames != chunk.frames:
-        reason = f"reported {outcome.artefact.frames} frames, planned were {chunk.frames}"
+        reason = f"reported {outcome.artefact.frames} frames, {chunk.frames} were planned"
         fail_attempt(session, context, attempt, "task", reason, now)
         return
     if not end_attempt(session, attempt, AttemptStatus.DONE, now, frames=chunk.frames):

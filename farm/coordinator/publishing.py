@@ -61,7 +61,7 @@ def _publish_video(made: Path, temporary: Path, final: Path, output: Artefact, *
             os.link(temporary, final)
     except FileExistsError as e:
         if not _is_output(final, output):  # else another coordinator has just published it
-            raise OutputError(f"{final} exists by now", hint="submit again with --overwrite, or another name") from e
+            raise OutputError(f"{final} already exists", hint="submit again with --overwrite, or another name") from e
     except OSError as e:
         raise storage_error(e, final) from e
     finally:

@@ -76,10 +76,10 @@ class Sweeper:
             if self._emptied:  # first: this explains the missing orders, which therefore count as no loss
                 gone = session.scalars(_published().where(Attempt.token.in_(missing)))
                 if again := release(session, gone, now, "Redis was emptied"):
-                    record_event(session, now, f"Redis was emptied: {again} queued chunks are handed out again")
+                    record_event(session, now, f"Redis was emptied: {again} queued chunks are assigned again")
             silent = _silent(session, context, now)
             for worker in silent:
-                lose_worker(session, context, worker, now, "fell silent", "infrastructure")
+                lose_worker(session, context, worker, now, "stopped sending heartbeats", "infrastructure")
             stranded = _stranded(session)
             release(session, stranded, now, "its worker is gone")
             for attempt, cause, why in list(self._overdue(session, now)):
@@ -94,7 +94,7 @@ class Sweeper:
             if now > attempt.lease_until:
                 heard = attempt.lease_until - settings.lease_seconds
                 cause: Loss = "farm" if heard <= self._disturbed else "infrastructure"
-                yield attempt, cause, f"no word from {attempt.worker} for {settings.lease_seconds:.0f} s"
+                yield attempt, cause, f"no report from {attempt.worker} for {settings.lease_seconds:.0f} s"
             elif now - attempt.moved_at > settings.stall_seconds:
                 why = f"no new frame from {attempt.worker} for {settings.stall_seconds:.0f} s"
                 yield attempt, "infrastructure", why

@@ -30,10 +30,10 @@ class Database:
         try:
             self.engine = _engine(url)
         except OSError as e:
-            raise DatabaseError(f"cannot make the folder of {masked(url)}: {e.strerror}", hint="set FARM_HOME") from e
+            raise DatabaseError(f"cannot create the folder of {masked(url)}: {e.strerror}", hint="set FARM_HOME") from e
         except (ArgumentError, NoSuchModuleError, ImportError) as e:
             raise DatabaseError(
-                f"{masked(url)} is not a usable database address: {e}",
+                f"{masked(url)} is not a valid database address: {e}",
                 hint="use sqlite:////path/farm.db or postgresql+psycopg://user@host/name (extra: blurfarm[postgres])",
             ) from e
 
@@ -57,7 +57,7 @@ class Database:
                 yield session
         except DBAPIError as e:
             raise DatabaseError(
-                f"the database {masked(self.url)} refused: {str(e.orig).splitlines()[0]}",
+                f"the database {masked(self.url)} reported an error: {str(e.orig).splitlines()[0]}",
                 hint="run `farm doctor`; for a farm that shares a database, check that it is reachable and not full",
             ) from e
 
@@ -74,7 +74,7 @@ class Database:
                 return
             if here is not None and here > newest_revision():
                 raise DatabaseError(
-                    f"the database {masked(self.url)} is of a newer version of the farm",
+                    f"the database {masked(self.url)} was written by a newer version of the farm",
                     hint="use that version, or another FARM_HOME",
                 )
             from alembic import command  # noqa: PLC0415 - slow to import, and needed only for a migration
@@ -96,7 +96,7 @@ class Database:
         except SQLAlchemyError as e:
             raise DatabaseError(
                 f"the database {masked(self.url)} cannot be opened: {str(e).splitlines()[0]}",
-                hint="check that it is there, that its folder is writable, and that this version is not older than it",
+                hint="check that it exists, that its folder is writable, and that no newer version wrote it",
             ) from e
 
     def _revision(self) -> str | None:

@@ -139,7 +139,7 @@ def _check_new(folder: Path) -> None:
 
 def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
-        raise OutputError(f"{folder}: no such folder", hint="make it first, or choose another")
+        raise OutputError(f"{folder}: no such folder", hint="create it first, or choose another")
     try:  # asking the file system is not enough: root may write everywhere, a full or read-only disk refuses
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as e:

@@ -114,7 +114,7 @@ def find_job(session: Session, job_id: str) -> Job:
         raise NotFound(f"no job {job_id!r}", hint="`farm list` shows all jobs")
     if len(found) > 1 and found[0].id != job_id:
         named = ", ".join(job.id for job in found[:5]) + (", …" if len(found) > 5 else "")
-        raise NotFound(f"more than one job begins with {job_id!r}: {named}", hint="write more of the id")
+        raise NotFound(f"more than one job begins with {job_id!r}: {named}", hint="give more characters of the id")
     return found[0]
 
 

@@ -54,7 +54,7 @@ def retry_job(session: Session, store: Storage, job: Job, now: float, damaged: A
     if lost or stage.status != job.interrupted:
         set_back(session, job, stage, lost)
         chunks = f"{len(lost)} chunk{'' if len(lost) == 1 else 's'}"
-        record_event(session, now, f"gone from the store, made again from: {stage.name}, {chunks}", job.id)
+        record_event(session, now, f"missing from the store, done again from {stage.name}: {chunks}", job.id)
     if job.open_chunks:
         check_source(Path(job.source), manifest.source)
     move_job(session, job, JobEvent.RETRY, now)
@@ -82,7 +82,7 @@ def _manifest(store: Storage, job: Job) -> Manifest:
                 raise JobFailed(f"job {job.id}: {e.message}", hint=e.hint) from e
         if all(store.exists(pts_key(job.plan, chunk)) for chunk in manifest.chunks):
             return manifest
-    raise StorageError(f"job {job.id}: its plan is gone from the store", hint="submit the video again")
+    raise StorageError(f"job {job.id}: its plan is missing from the store", hint="submit the video again")
 
 
 def _found(

@@ -117,7 +117,7 @@ def _resume(context: Context, job_id: str, output: Path, overwrite: bool) -> Sub
         # for the summary: neither these results nor the failures before them are of this submission
         session.execute(update(Chunk).where(*done).values(reused=True))
         session.execute(update(Attempt).where(Attempt.chunk_id.in_(select(Chunk.id).where(*done))).values(reset=True))
-        record_event(session, now, "submitted again: goes on", job.id)
+        record_event(session, now, "submitted again: resumed", job.id)
     return Submitted(job_id, output, resumed=True)
 
 

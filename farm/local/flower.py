@@ -52,7 +52,7 @@ def arguments(settings: Settings, port: int) -> list[str]:
     """
     if not settings.flower_basic_auth and settings.flower_address not in _LOOPBACK:
         raise SettingsError(
-            f"Flower on {settings.flower_address} would be open to everybody who reaches it",
+            f"Flower on {settings.flower_address} would be accessible without a password",
             hint="set FARM_FLOWER_BASIC_AUTH=user:password",
         )
     words = [

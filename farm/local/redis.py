@@ -66,7 +66,7 @@ class EmbeddedRedis:
         found = folder.lstat()
         if stat.S_ISLNK(found.st_mode) or found.st_uid != os.getuid():
             raise BrokerError(
-                f"{folder} is a link or belongs to somebody else", hint="remove it, or choose another FARM_HOME"
+                f"{folder} is a link or belongs to another user", hint="remove it, or choose another FARM_HOME"
             )
         if stat.S_IMODE(found.st_mode) != 0o700:
             folder.chmod(0o700)

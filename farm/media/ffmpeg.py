@@ -51,7 +51,7 @@ def run_ffmpeg(
             said.seek(max(0, said.seek(0, os.SEEK_END) - _SAID))
             text = [line.strip() for line in said.read().decode(errors="replace").split("\n") if line.strip()]
             telling = next((line for line in text if any(words in line for words in _TELLING)), None)
-            last = text[-1] if text else f"it ended with status {process.returncode} and said nothing"
+            last = text[-1] if text else f"it ended with status {process.returncode} and no message"
             out.unlink(missing_ok=True)
             raise write_error(out, None, telling or f"ffmpeg: {last}")
 

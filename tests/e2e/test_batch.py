@@ -80,7 +80,7 @@ def test_an_error_of_the_farm_is_said_once(farm: Farm, videos: list[Path], tmp_p
     assert done.returncode == 8
     assert done.stderr.count("error: ") == 1
     assert f"error: {videos[1]}: the store is full" in done.stderr
-    said = "4 videos: 1 done, 1 failed, 2 not done; the same command goes on with the rest"
+    said = "4 videos: 1 done, 1 failed, 2 not done; run the same command again to continue"
     assert done.stderr.splitlines()[-1] == said
     assert len(farm.json("list")) == 1  # what was under way is finished
 
@@ -93,7 +93,7 @@ def test_ctrl_c_names_the_jobs_under_way(farm: Farm, videos: list[Path], tmp_pat
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert all(job["id"] in said for job in farm.json("list"))
-    assert "3 videos: 3 not done; the same command goes on with the rest" in said
+    assert "3 videos: 3 not done; run the same command again to continue" in said
 
 
 def test_one_error_of_many_videos_is_said_once(farm: Farm, videos: list[Path], tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_detach_down_and_a_taken_port(farm: Farm, clip: Path, tmp_path: Path, ta
     farm.wait_until(has(main.pid, "flower"), "Flower again")
 
     said = farm.run("down").stdout
-    assert "chunks under way are finished first, for up to 30 s" in said
+    assert "the workers finish their chunks first, for up to 30 s" in said
     assert "the farm is down" in said
     all_gone([main, *children])
     assert "no farm is running" in farm.run("down").stdout
@@ -255,7 +255,7 @@ def test_without_a_coordinator_the_person_is_told(farm: Farm, shared_redis: str,
     submit.send_signal(signal.SIGINT)
     assert submit.wait(30) == 130
     lines = submit.stdout.read()
-    assert re.search(rf"no longer watched. Job \w+ waits \({said}\)", lines)
+    assert re.search(rf"no longer watching. Job \w+ waits \({said}\)", lines)
     assert "goes on with" not in lines
 
 

@@ -77,9 +77,9 @@ def test_ctrl_c_at_half_then_again(farm: Farm, make_clip: ClipMaker, tmp_path: P
     attempts = {e["text"] for e in farm.job()["events"]}
     assert done >= 4
     again = farm.run(*words)
-    assert "goes on where it stopped" in again.stderr
+    assert "resuming job" in again.stderr
     assert f"{done} of " in again.stdout
-    assert "chunks were finished before and not done again" in again.stdout
+    assert "chunks were already done" in again.stdout
     assert_exact(source, out)
     assert len(farm.json("list")) == 1
     assert not any("attempt" in e for e in attempts)

@@ -36,7 +36,7 @@ def test_an_ffmpeg_that_is_too_old(settings: Settings, tmp_path: Path) -> None:
     check = doctor.check_ffmpeg(settings.model_copy(update={"ffmpeg": old}))
     assert check.ok is False
     assert check.found == (
-        f"setting ffmpeg: {old} says 'ffmpeg version 5.1.9-0+deb12u1'; FFmpeg 7.1 or newer is needed"
+        f"setting ffmpeg: {old} reports 'ffmpeg version 5.1.9-0+deb12u1'; FFmpeg 7.1 or newer is needed"
     )
     assert "remove it" in check.advice
 

@@ -88,14 +88,14 @@ def test_a_named_program_is_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
-        (f"echo '{OLD_FFMPEG}'", r"says 'ffmpeg version 5\.1\.9-0\+deb12u1'; FFmpeg 7\.1 or newer is needed"),
-        ("echo 'ffmpeg version 0.8.21\nlibavformat 53.21.1'", r"says 'ffmpeg version 0\.8\.21'; FFmpeg 7\.1"),
+        (f"echo '{OLD_FFMPEG}'", r"reports 'ffmpeg version 5\.1\.9-0\+deb12u1'; FFmpeg 7\.1 or newer is needed"),
+        ("echo 'ffmpeg version 0.8.21\nlibavformat 53.21.1'", r"reports 'ffmpeg version 0\.8\.21'; FFmpeg 7\.1"),
         (
             "echo 'ffmpeg version 7.0.2-static\nlibavformat 61.  1.100'",
-            r"says 'ffmpeg version 7\.0\.2-static'; FFmpeg 7\.1",
+            r"reports 'ffmpeg version 7\.0\.2-static'; FFmpeg 7\.1",
         ),
-        ("echo hello", "says 'hello'; FFmpeg 7.1 or newer is needed"),
-        ("exit 0", "says ''; FFmpeg 7.1 or newer is needed"),
+        ("echo hello", "reports 'hello'; FFmpeg 7.1 or newer is needed"),
+        ("exit 0", "reports ''; FFmpeg 7.1 or newer is needed"),
         ("echo 'libavcodec.so.59: no such file' >&2; exit 127", r"-version \(status 127\): 'libavcodec.so.59: no such"),
         ("kill -SEGV $$", r"failed at -version \(status -11\): ''"),
         (f"[ $1 = -version ] && echo '{NEW}' || exit 1", r"failed at -hide_banner -muxers \(status 1\)"),
@@ -131,6 +131,6 @@ def test_an_old_redis_is_refused(tmp_path: Path, said: str) -> None:
 def test_a_program_that_hangs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executables, "_PATIENCE", 0.3)
     began = time.monotonic()
-    with pytest.raises(SettingsError, match=r"did not answer to --version within 0\.3 s"):
+    with pytest.raises(SettingsError, match=r"did not answer --version within 0\.3 s"):
         find_redis_server(program(tmp_path, "redis-server", "exec sleep 60"))
     assert time.monotonic() - began < 10

@@ -101,7 +101,9 @@ def test_own_options_come_from_the_environment_and_the_file(
     options = asked("--model", "toy")
     assert (options.detect, options.redact) == (ToyDetector(reach=7), DotsStyle(colour="green"))
     monkeypatch.setenv("FARM_TOY_REACH", "far")
-    with pytest.raises(SettingsError, match=r"^FARM_TOY_REACH far: should be a valid integer"):
+    with pytest.raises(
+        SettingsError, match=r'^FARM_TOY_REACH: "far" is not valid; use a whole number of metres from 1 to 9$'
+    ):
         load_settings()
 
 

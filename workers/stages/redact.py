@@ -124,8 +124,8 @@ def _painted(
             else:
                 if row.sketch and not is_like(frame, row.sketch):
                     raise SourceError(
-                        f"{source}: the frame of pts {frame.pts} is another picture than the one that was examined",
-                        hint="the source is damaged there in a way that its decoder does not tell; repair or cut it",
+                        f"{source}: the frame of pts {frame.pts} differs from the one that was examined",
+                        hint="the source is damaged there in a way that its decoder does not report; repair or cut it",
                     )
                 boxes = [tracked.box for tracked in row.boxes]
                 paint(frame, boxes, redactor, options, fields=fields)

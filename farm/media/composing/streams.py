@@ -131,7 +131,7 @@ def _why_not(other: OtherStream, container: str, options: ComposeOptions, detail
     if other.kind == "data":
         return _why_not_data(other, container, options, details.letters.get(other.index))
     if other.index in details.placing and options.metadata != "keep":
-        return "its text says where this was filmed (--metadata keep keeps it)"
+        return "its text tells where this was filmed (--metadata keep keeps it)"
     if other.index in details.thumbnails:
         return "its pictures are frames of the video, and faces in them are not covered"
     if not holds(container, other):
@@ -141,10 +141,10 @@ def _why_not(other: OtherStream, container: str, options: ComposeOptions, detail
 
 def _why_not_data(other: OtherStream, container: str, options: ComposeOptions, letters: str | None) -> str | None:
     if letters in _HINTS:
-        return "it says how to send packets that are no longer there"
+        return "it describes how to send packets that are no longer there"
     copied = holds(container, other) or (letters == _GPMD and container in ("mp4", "mov"))
     if options.metadata != "keep" and (letters or other.codec) not in _HARMLESS:
-        return "it may say where and with what this was filmed" + (" (--metadata keep keeps it)" if copied else "")
+        return "it may tell where and with what this was filmed" + (" (--metadata keep keeps it)" if copied else "")
     if copied:
         return None
     # libavformat keeps the packets of such a track, but not the sample entry that describes them

@@ -31,7 +31,7 @@ def check_readable(path: Path) -> None:
     try:
         status = path.stat()
     except PermissionError as error:
-        raise SourceError(f"{path}: no permission to read it", hint="check the rights of its folder") from error
+        raise SourceError(f"{path}: no permission to read it", hint="check the permissions of its folder") from error
     except (FileNotFoundError, NotADirectoryError) as error:
         raise SourceError(f"{path}: there is no such file", hint="check the name") from error
     except (OSError, ValueError) as error:
@@ -41,7 +41,7 @@ def check_readable(path: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise SourceError(f"{path}: is not a regular file", hint="copy it to a file first")
     if not os.access(path, os.R_OK):
-        raise SourceError(f"{path}: no permission to read it", hint="check its rights")
+        raise SourceError(f"{path}: no permission to read it", hint="check its permissions")
     if status.st_size == 0:
         raise SourceError(f"{path}: is empty")
 

@@ -234,7 +234,7 @@ def _counted(stream: AvVideoStream, video: VideoStream, *, bare: bool) -> tuple[
         return replace(video, timing="counted"), (note,)
     rate = stream.guessed_rate or stream.average_rate or _DEFAULT_RATE
     stated = bool(stream.codec_context.framerate)
-    source = "as its header says" if stated else "FFmpeg's default, as it does not say"
+    source = "as its header states" if stated else "FFmpeg's default, as it states none"
     note = f"the source has no timestamps: taken to be {float(rate):.6g} frames a second, {source}"
     return replace(video, timing="counted", time_base=1 / rate, average_rate=rate), (note,)
 

@@ -200,7 +200,7 @@ def _other_language(ours: StreamPackets, theirs: StreamPackets) -> str | None:
 def _unsaid(ours: StreamPackets, theirs: StreamPackets, *, single: bool) -> str | None:
     """``single``: the only stream of its kind, which is the default whatever its flags are."""
     if theirs.language == "und" != ours.language:
-        return f"{name_of(ours.other)}: its language, {ours.language}, is not said"
+        return f"{name_of(ours.other)}: its language, {ours.language}, is missing"
     if (theirs.flags ^ ours.flags) & ~(Disposition.default if single else _NO_ROLE):
         return f"{name_of(ours.other)}: is {_roles(theirs.flags)}, in the source {_roles(ours.flags)}"
     return None

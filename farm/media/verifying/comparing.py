@@ -150,7 +150,7 @@ def _whole(result: Comparison, wanted: list[Fraction], found: list[Fraction], *,
     """
     if len(wanted) != len(found):
         result.say("frames", FAILED, f"the output has {len(found)} frames, the source {len(wanted)}")
-        result.say("times", FAILED, _first_other(wanted, found) + "; for a part of the source say --part")
+        result.say("times", FAILED, _first_other(wanted, found) + "; use --part for a part of the source")
         return None
     result.say("frames", OK, f"{len(found)} frames")
     shift = wanted[0] - found[0] if free else Fraction(0)

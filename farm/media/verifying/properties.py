@@ -38,7 +38,7 @@ class Property:
 def said(value: object) -> str:
     """A property's value as text for the user."""
     if value is None:
-        return "not said"
+        return "not specified"
     if isinstance(value, Fraction):
         return f"{value.numerator}:{value.denominator}"
     if isinstance(value, bool):

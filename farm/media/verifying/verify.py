@@ -79,7 +79,7 @@ def _check_end(number: int, manifest: Manifest, path: Path) -> None:
     """Raise VerificationError unless the last frame ends when the source's does. ``number``: the track ID."""
     said = track_ends(path).get(number)
     if said is None:
-        raise VerificationError(f"{path}: does not say how long its video is")
+        raise VerificationError(f"{path}: does not state how long its video is")
     want = (manifest.chunks[-1].pts_end - manifest.shift) * manifest.source.video.time_base
     if abs(said.seconds - want) >= said.tick:
         raise VerificationError(f"{path}: its last frame is shown until {seconds(said.seconds)}, not {seconds(want)}")

@@ -200,7 +200,7 @@ def test_retry_without_the_plan_is_one_line(bench: Bench, add_job: AddJob) -> No
     add_job()
     control(bench.context, "job", JobEvent.CANCEL)
     bench.context.store.delete(bench.job().plan)
-    with pytest.raises(StorageError, match="job job: its plan is gone from the store"):
+    with pytest.raises(StorageError, match="job job: its plan is missing from the store"):
         control(bench.context, "job", JobEvent.RETRY)
     assert bench.job().status == "cancelled"
 

@@ -98,7 +98,7 @@ def test_wrong_number_of_frames_is_a_failure_not_a_result(bench: Bench, add_job:
     order = bench.orders()[0]
     bench.complete(order, frames=4)
     assert bench.chunk().status == "pending"
-    assert "reported 4 frames, planned were 5" in (bench.chunk().attempts[0].reason or "")
+    assert "reported 4 frames, 5 were planned" in (bench.chunk().attempts[0].reason or "")
 
 
 def test_three_task_errors_fail_the_job_with_its_reason(bench: Bench, add_job: AddJob) -> None:

@@ -76,7 +76,7 @@ def test_what_is_gone_from_the_store_gets_no_name(store: Storage, made: Artefact
 
 def test_a_name_that_is_taken_stays_unless_it_may_be_replaced(store: Storage, made: Artefact, job: Job) -> None:
     Path(job.output).write_bytes(b"somebody's own")
-    with pytest.raises(OutputError, match="exists by now"):
+    with pytest.raises(OutputError, match="already exists"):
         publish_output(store, job, made)
     assert folder(job) == {"out.mp4": b"somebody's own"}
     job.overwrite = True

@@ -193,7 +193,7 @@ def test_an_output_that_appeared_meanwhile_is_not_replaced(bench: Bench, add_job
     Path(bench.job().output).write_bytes(b"somebody's own")
     step(bench)
     assert bench.job().status == "failed"
-    assert "exists by now" in (bench.job().reason or "")
+    assert "already exists" in (bench.job().reason or "")
     assert Path(bench.job().output).read_bytes() == b"somebody's own"
 
 

@@ -25,7 +25,7 @@ def test_a_lease_that_ran_out_is_lost_and_handed_out_again(bench: Bench, sweeper
     assert bench.chunk().status == "leased"
     later(bench, sweeper, 2)
     assert ends(bench) == [("lost", "infrastructure")]
-    assert "no word from w0 for 45 s" in (bench.chunk().attempts[0].reason or "")
+    assert "no report from w0 for 45 s" in (bench.chunk().attempts[0].reason or "")
     bench.clock.pass_(1)
     bench.hello()
     assert [(o.chunk, o.attempt) for o in bench.orders()] == [(0, 2)]

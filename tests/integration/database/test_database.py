@@ -187,5 +187,5 @@ def test_a_database_of_a_newer_version_is_said(database: Database) -> None:
     database.migrate()
     with database.write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(DatabaseError, match="is of a newer version of the farm"):
+    with pytest.raises(DatabaseError, match="was written by a newer version of the farm"):
         database.migrate()

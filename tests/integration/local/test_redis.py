@@ -143,7 +143,7 @@ def test_a_folder_of_somebody_else_is_refused(settings: Settings) -> None:
     folder = settings.redis_socket.parent
     folder.mkdir(parents=True, mode=0o700)
     os.chown(folder, 65534, 65534)
-    with pytest.raises(BrokerError, match="belongs to somebody else"):
+    with pytest.raises(BrokerError, match="belongs to another user"):
         EmbeddedRedis(settings, Supervisor(print)).start()
     assert list(folder.iterdir()) == []
 

@@ -97,9 +97,8 @@ def test_measurements_of_a_camera_are_left_out_or_copied_exactly(render: Rendere
     source.write_bytes(text.read_bytes().replace(b"tx3g", b"gpmd").replace(b"sbtl", b"meta"))
     assert sample_entries(source) == {1: "avc1", 2: "mp4a", 3: "gpmd"}
     trip = start(source, tmp_path)
-    assert trip.compose() == (
-        "stream 2 (data, gpmd) was left out: it may say where and with what this was filmed (--metadata keep keeps it)",
-    )
+    why = "it may tell where and with what this was filmed (--metadata keep keeps it)"
+    assert trip.compose() == (f"stream 2 (data, gpmd) was left out: {why}",)
     trip.verify()
     assert b"gpmd" not in trip.out.read_bytes()
     kept = replace(trip, options=KEEP)

@@ -102,7 +102,7 @@ def test_a_store_that_another_farm_uses_is_one_line(run: Run, home: Path) -> Non
 
 @pytest.mark.parametrize("command", ["status", "watch", "retry", "cancel"])
 def test_an_ambiguous_job_is_one_line_that_lists_them(run: Run, command: str) -> None:
-    said = "error: more than one job begins with 'aa': aa1, aa2 (write more of the id)"
+    said = "error: more than one job begins with 'aa': aa1, aa2 (give more characters of the id)"
     assert error(run(command, "aa", code=2)) == said
 
 
@@ -110,7 +110,7 @@ def test_retry_says_what_it_cannot_do_and_what_to_do(run: Run) -> None:
     done = "is done (to redo it, submit the video again with"
     assert error(run("retry", "aa1", code=2)) == f"error: job aa1 {done} --overwrite)"
     assert error(run("retry", "bb1", code=2)) == f"error: job bb1 {done} a new folder after --frames)"
-    gone = "its plan is gone from the store (submit the video again)"
+    gone = "its plan is missing from the store (submit the video again)"
     assert error(run("retry", "aa2", code=8)) == f"error: job aa2: {gone}"
 
 
@@ -124,7 +124,7 @@ def test_a_job_that_nobody_goes_on_with_is_said(run: Run, home: Path, kind: str)
             session.add(Leader(name="coordinator", seen_at=time.time() - 1000))
     database.close()
     says = {
-        "embedded": "no farm is running here: the job begins with `farm up`",
+        "embedded": "no farm is running here: start one with `farm up`",
         "no coordinator": "no coordinator: start one with `farm coordinator`\n",
         "silent": "no coordinator for 100",
     }
@@ -202,7 +202,7 @@ def test_models_as_json(run: Run, weights: Path) -> None:
     ("facts", "hint"),
     [({"status": "failed"}, "no output was published; try again: farm retry abc"),
      ({"status": "failed", "permanent": True}, "no output was published; a retry would fail again"),
-     ({"status": "cancelled"}, "go on with: farm retry abc")],
+     ({"status": "cancelled"}, "resume it: farm retry abc")],
 )  # fmt: skip
 def test_a_retry_is_advised_where_it_can_help(facts: Any, hint: str) -> None:
     row: Any = {"id": "abc", "reason": "why", "source": "a.mp4", "output": "b.mp4", "frames": 50, "seconds": 2.0,

@@ -116,7 +116,7 @@ def test_an_option_of_the_command_line_is_named_as_one(run: Run) -> None:
 
 def test_a_summary_names_the_options_that_are_not_the_defaults() -> None:
     options = asdict(JobOptions(detect=CenterFaceOptions(threshold=0.9), redact=RedactOptions(style="solid", crf=20)))
-    line = "not the defaults: --style solid, --crf 20, --threshold 0.9"
+    line = "options that are not the defaults: --style solid, --crf 20, --threshold 0.9"
     assert options_line(options) == line
     assert f"  {line}" in summary(facts_of(options=options), 1.0).splitlines()
     assert options_line(asdict(JobOptions())) is None
@@ -127,9 +127,12 @@ def test_what_pictures_imply_is_no_option_of_the_user() -> None:
     pictures = JobOptions(redact=RedactOptions(codec="ffv1"), compose=ComposeOptions(pictures="png"))
     assert options_line(asdict(pictures)) is None
     jpeg = JobOptions(redact=RedactOptions(codec="ffv1"), compose=ComposeOptions(pictures="jpeg"))
-    assert options_line(asdict(jpeg)) == "not the defaults: --frames-as jpeg"
+    assert options_line(asdict(jpeg)) == "options that are not the defaults: --frames-as jpeg"
 
 
 def test_a_job_of_another_version_is_summed_up_too() -> None:
-    assert options_line({"detect": {"model": "gone", "reach": 5, "threshold": 0.9}}) == "not the defaults: --model gone"
+    assert (
+        options_line({"detect": {"model": "gone", "reach": 5, "threshold": 0.9}})
+        == "options that are not the defaults: --model gone"
+    )
     assert options_line({}) is None

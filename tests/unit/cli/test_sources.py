@@ -34,7 +34,9 @@ def test_a_folder_stands_for_the_videos_in_it(tree: Path) -> None:
         (tree / "a.mkv", "a.mkv", None),
         (tree / "b.MP4", "b.MP4", None),
     ]
-    assert found.skipped == (f"{tree}: skipped 1 output, 1 other file, 1 folder; --recursive reads folders in it, too",)
+    assert found.skipped == (
+        f"{tree}: skipped 1 output, 1 other file, 1 folder; --recursive also reads the folders in it",
+    )
 
 
 def test_folders_in_folders_are_mirrored(tree: Path, tmp_path: Path) -> None:
@@ -58,7 +60,7 @@ def test_a_folder_without_videos_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "a.txt").touch()
     (tmp_path / "a.blurred.mp4").touch()
-    skipped = "skipped 1 output, 1 other file, 1 folder; --recursive reads folders in it, too"
+    skipped = "skipped 1 output, 1 other file, 1 folder; --recursive also reads the folders in it"
     assert errors(named([tmp_path], None, recursive=False)) == [f"{tmp_path}: no videos in this folder ({skipped})"]
     assert errors(named([tmp_path / "sub"], None, recursive=True)) == [f"{tmp_path}/sub: no videos in this folder"]
 
@@ -74,7 +76,7 @@ def test_a_folder_that_cannot_be_read_is_an_error_of_its_own(tree: Path, monkeyp
     monkeypatch.setattr(os, "scandir", refuse)  # root may read everything
     found = named([tree], None, recursive=True)
     assert [v.name for v in found.videos if not v.error] == ["a.mkv", "b.MP4"]
-    assert errors(found) == [f"{tree}/cam 2/deep: the folder cannot be read: Permission denied (check its rights)"]
+    assert errors(found) == [f"{tree}/cam 2/deep: the folder cannot be read: Permission denied (check its permissions)"]
 
 
 def test_a_file_is_taken_whatever_its_name(tmp_path: Path) -> None:
@@ -91,7 +93,9 @@ def test_a_name_with_a_slash_at_its_end_is_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [2, 0])
 def test_many_videos_need_a_folder(tree: Path, tmp_path: Path, count: int) -> None:
     sources = [Path("a.mp4")] * count or [tree]
-    with pytest.raises(OutputError, match=r"new is not a folder \(several videos need .* or .*/new/ to make it\)"):
+    with pytest.raises(
+        OutputError, match=r"new is not a folder \(for several videos, name a folder .* or .*/new/ to create it\)"
+    ):
         named(sources, f"{tmp_path}/new", recursive=False)
 
 

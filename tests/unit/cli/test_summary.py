@@ -48,7 +48,7 @@ def test_the_summary_says_what_was_done_and_how_large_it_is() -> None:
     lossless = lines_of(faces=1, frames_with_faces=9, options={"redact": {"style": "solid"}})
     assert lossless == [
         "  Covered 1 face (track) in 9 of 50 frames. Rest of the picture unchanged.",
-        "  not the defaults: --style solid",
+        "  options that are not the defaults: --style solid",
     ]
     part = {"redact": {"style": "pixelate"}, "source": {"start": 0.0, "end": 2.0}}
     assert (

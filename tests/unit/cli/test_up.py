@@ -58,7 +58,7 @@ def test_down_does_not_stop_the_farm_of_a_command(tmp_path: Path, said: str, who
     ("own", "missing", "says", "never"),
     [
         (True, None, "to resume job abc", "goes on"),
-        (False, None, "The running farm goes on with job abc", "stopped"),
+        (False, None, "The running farm continues job abc", "stopped"),
         (False, "no coordinator for 40 s", "Job abc waits (no coordinator for 40 s)", "goes on"),
     ],
 )

@@ -107,7 +107,7 @@ def test_what_failed_is_the_error(said: Any) -> None:
     done = said(BAD)
     assert isinstance(done.exception, VerificationError)
     assert done.exception.exit_code == 9
-    assert str(done.exception) == "out.mp4: is not in.mp4 with only its faces changed: times, orientation"
+    assert str(done.exception) == "out.mp4: differs from in.mp4 in more than its faces: times, orientation"
     assert done.output.splitlines() == ["failed  times: frame 3 is late", "failed  orientation: 6, the source's is 1"]
 
 

@@ -40,9 +40,9 @@ def test_words_that_mean_nothing(text: str) -> None:
 
 
 def test_a_gpu_that_is_not_there() -> None:
-    with pytest.raises(DeviceError, match=r"cuda:2 is not there: this host shows 2 GPU\(s\)"):
+    with pytest.raises(DeviceError, match=r"cuda:2 is not there: this host has 2 GPU\(s\)"):
         parse("cuda:0,cuda:2", gpus=2)
-    with pytest.raises(DeviceError, match="this host shows no GPU"):
+    with pytest.raises(DeviceError, match="this host has no GPU"):
         parse("cuda:0")
 
 

@@ -100,9 +100,11 @@ def test_an_attempt_that_is_told_to_stop_is_given_back(monkeypatch: pytest.Monke
         report(3)
         return DONE
 
-    assert run(monkeypatch, tmp_path, work)[2:] == [GivenBack(token="t", worker="w0", reason="told to stop")]
+    assert run(monkeypatch, tmp_path, work)[2:] == [
+        GivenBack(token="t", worker="w0", reason="stopped by the coordinator")
+    ]
     assert run(monkeypatch, tmp_path, raising(AttemptStopped()))[1:] == [
-        GivenBack(token="t", worker="w0", reason="told to stop")
+        GivenBack(token="t", worker="w0", reason="stopped by the coordinator")
     ]
 
 
@@ -120,4 +122,4 @@ def test_a_redis_that_is_away_is_no_failure_of_the_work(
         sent = run(monkeypatch, tmp_path, work, Recorder(away))
     assert [type(m) for m in sent] == ([] if away is Started else [Started])
     assert len(done) == len(sent)
-    assert [r.message for r in caplog.records] == ["Redis is away; attempt t was not reported: away"]
+    assert [r.message for r in caplog.records] == ["Redis cannot be reached; attempt t was not reported: away"]

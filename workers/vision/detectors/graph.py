@@ -41,7 +41,7 @@ def _load(model: bytes) -> onnx.ModelProto:
     try:
         return onnx.load_model_from_string(model)
     except Exception as e:  # protobuf's own errors share no base class across its implementations
-        raise ModelError("the weights are no ONNX model", hint="farm models verify") from e
+        raise ModelError("the weights are not an ONNX model", hint="farm models verify") from e
 
 
 def _declare(value: onnx.ValueInfoProto, batch: int, height: int, width: int) -> None:

@@ -26,7 +26,9 @@ class OnnxRuntimeSession:
             kind = ModelError if device.kind == "cpu" else DeviceError
             raise kind(f"the model cannot be loaded on {device.name}: {e}", hint="farm models verify") from e
         if self._session.get_providers()[0] != name:
-            raise DeviceError(f"{name} did not come up for {device.name}", hint="see the CUDA and cuDNN versions")
+            raise DeviceError(
+                f"{name} could not be started on {device.name}", hint="check the versions of CUDA and cuDNN"
+            )
         tf32 = self._session.get_provider_options()[name].get("use_tf32", "0")
         if (tf32 == "1") != (precision == "tf32"):
             raise DeviceError(f"{name} does not compute in {precision} on {device.name}")

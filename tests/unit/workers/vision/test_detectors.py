@@ -249,7 +249,7 @@ def test_a_gpu_that_does_not_come_up_is_an_error(monkeypatch: pytest.MonkeyPatch
             return ["CPUExecutionProvider"]
 
     monkeypatch.setattr("onnxruntime.InferenceSession", OnTheCpu)
-    with pytest.raises(DeviceError, match="did not come up"):
+    with pytest.raises(DeviceError, match="could not be started"):
         OnnxRuntimeSession(b"", Device("cuda", 0), 1, "f32")
 
 
