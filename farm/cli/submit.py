@@ -68,6 +68,7 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
 
     An error of one does not stop the others: the first one sets the exit code. With one video it is raised.
     """
+    from farm.broker import check_broker
     from farm.cli.batch import Batch
     from farm.jobs.abilities import usable, with_runtime
     from farm.jobs.placing import Prepared, Request, prepare
@@ -83,6 +84,8 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
     running = settings.embedded and is_running(settings)
     if not running and settings.embedded and not how.detach:
         check_programs(settings)  # this command will start them, after it has probed the videos and fetched the model
+    if not settings.embedded:
+        check_broker(settings)  # before its workers are asked what they can do
     able = usable(settings, running=running)
     asked = with_runtime(asked, able)
 

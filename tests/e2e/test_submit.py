@@ -125,7 +125,7 @@ def bad(tmp_path: Path, kind: str, clip: Path) -> tuple[Path, list[object], int,
         "truncated": (content[: len(content) // 2], [], 3, "in.mp4"),
         "no output folder": (content, ["-o", tmp_path / "nowhere" / "out.mp4"], 4, "no such folder"),
         "output is the source": (content, ["-o", video, "--overwrite"], 4, "source"),
-        "bad style": (content, ["--style", "sepia"], 2, "blur, pixelate, solid"),
+        "bad style": (content, ["--style", "sepia"], 2, "blur, pixelate or solid"),
         "bad number": (content, ["--crf", "99"], 2, "0 to 51"),
         "unknown model": (content, ["--model", "none"], 2, "centerface"),
         "stub": (content, ["--model", "stub"], 5, "tests"),
@@ -173,7 +173,7 @@ def test_no_weights_and_no_network(farm: Farm, clip: Path, tmp_path: Path) -> No
     }
     farm.env |= {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
     done = farm.run("submit", clip, "-o", tmp_path / "out.mp4", code=5)
-    assert "farm models pull centerface" in done.stderr
+    assert "repeat the command" in done.stderr
     assert not (tmp_path / "out.mp4").exists()
 
 
