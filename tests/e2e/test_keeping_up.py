@@ -130,7 +130,7 @@ def test_detach_down_and_a_taken_port(farm: Farm, clip: Path, tmp_path: Path, ta
 
 
 def test_detach_ends_with_the_error_of_the_farm(farm: Farm) -> None:
-    assert farm.run("up", "--detach", "--devices", "gpu", code=2).stderr.startswith("error: --devices gpu: ")
+    assert farm.run("up", "--detach", "--devices", "gpu", code=2).stderr.startswith('error: --devices: "gpu" ')
     # an address that is reserved for documentation: no interface has it
     farm.env |= {"FARM_FLOWER_ADDRESS": "192.0.2.1", "FARM_FLOWER_BASIC_AUTH": "me:secret"}
     assert "Flower cannot listen on 192.0.2.1:" in farm.run("up", "--detach", code=2).stderr
@@ -257,6 +257,20 @@ def test_without_a_coordinator_the_person_is_told(farm: Farm, shared_redis: str,
     lines = submit.stdout.read()
     assert re.search(rf"no longer watched. Job \w+ waits \({said}\)", lines)
     assert "goes on with" not in lines
+
+
+def test_a_coordinator_beside_the_farms_own_waits(farm: Farm) -> None:
+    up = farm.up()
+    other = farm.spawn("coordinator")
+    assert other.stdout
+    own = part(up.pid, "coordinator").pid
+    waits = f"another coordinator (pid {own} on {socket.gethostname()}) leads; waiting\n"
+    assert any(line == waits for line in other.stdout)  # reads on until it is said
+    alive = farm.worker_pids()
+    other.terminate()
+    assert other.wait(30) == 0
+    assert farm.worker_pids() == alive  # it took nothing back from them
+    assert "lost the lead" not in farm.logs()
 
 
 def test_the_unit_is_one_that_systemd_accepts(farm: Farm, tmp_path: Path) -> None:
