@@ -190,11 +190,18 @@ class Batch:
             display.errors.print(missing, soft_wrap=True)
 
     def _follow(self, item: _Try, farm: FarmAtHand, place: display.Place) -> None:
+        def tend() -> None:
+            try:
+                farm.tend()
+            except FarmError:
+                self._stopped = True  # whatever its kind is: the next video would meet it, too
+                raise
+
         assert item.submitted is not None
         if not self._alone and not self._how.as_json and not display.errors.is_terminal:
             display.errors.print(shown(f"{item.count}{item.video.name}: job {item.submitted.job}"), soft_wrap=True)
         quiet = self._how.as_json
-        item.facts = display.Watcher(farm.context, item.submitted.job, farm.tend, quiet=quiet, place=place).follow()
+        item.facts = display.Watcher(farm.context, item.submitted.job, tend, quiet=quiet, place=place).follow()
 
     def _report(self, item: _Try) -> None:
         facts = item.facts

@@ -64,7 +64,7 @@ def _runs_module(words: list[str], module: str) -> bool:
 VICTIMS: dict[str, Callable[[list[str]], bool]] = {
     "child": lambda words: any("billiard.spawn" in word and "spawn_main" in word for word in words),
     "worker": lambda words: _runs_module(words, "workers.process"),
-    "redis": lambda words: bool(words) and "redis-server" in words[0],
+    "redis": lambda words: bool(words) and "valkey-server" in words[0],
     "coordinator": lambda words: _runs_module(words, "farm.local.coordinator"),
 }
 #: ``supervisor``: the process of ``farm up``; ``farm``: it and all that it started. Killed, it is started again.

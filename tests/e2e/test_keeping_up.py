@@ -24,7 +24,7 @@ pytestmark = pytest.mark.e2e
 
 #: The processes of a farm, by what their command lines contain.
 PARTS = {
-    "redis": "redis-server",
+    "redis": "valkey-server",
     "coordinator": "farm.local.coordinator",
     "worker": "workers.process",
     "child": "billiard.spawn",

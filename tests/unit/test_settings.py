@@ -145,7 +145,7 @@ def test_times_that_contradict_each_other_are_named_with_their_origins(
 @pytest.mark.parametrize("url", ["sqlite:///farm.db", "sqlite://", "sqlite:///../farm.db"])
 def test_a_database_is_the_same_whatever_the_folder(home: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("FARM_DATABASE_URL", url)
-    with pytest.raises(SettingsError, match=rf"^FARM_DATABASE_URL {url}: .*sqlite:////path/farm\.db"):
+    with pytest.raises(SettingsError, match=rf'^FARM_DATABASE_URL: "{url}" .*sqlite:////path/farm\.db'):
         load_settings()
 
 
