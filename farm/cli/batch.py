@@ -111,17 +111,17 @@ class Batch:
         return True
 
     def _note(self, item: _Try, error: Exception) -> None:
-        own = isinstance(error, FarmError)
-        line = error_text(error, self._settings) if isinstance(error, FarmError) else defect_line(error)
+        if isinstance(error, FarmError):
+            line, item.code = error_text(error, self._settings), error.exit_code
+            self._stopped |= not isinstance(error, _OF_A_VIDEO) or any(text in line for text in _OF_THE_DISK)
+        else:
+            line, item.code = defect_line(error), DEFECT
         name, job = str(item.video.source), item.submitted.job if item.submitted else ""
         if name not in line:
             line = f"{name}: {line}"
         kind = line.replace(name, "").replace(job, "")
-        item.code = error.exit_code if isinstance(error, FarmError) else DEFECT
         item.row = tables.Row(item.video.name, "failed", line=line.removeprefix(f"{name}: "), kind=kind)
         self._failed.append(item)
-        if own and (not isinstance(error, _OF_A_VIDEO) or any(text in line for text in _OF_THE_DISK)):
-            self._stopped = True
         if kind not in self._kinds or not self._tabled:  # else the table names the video
             print(f"error: {shown(line)}", file=sys.stderr)
         self._kinds.add(kind)

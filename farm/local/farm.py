@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import IO, Self
 
 from farm import processes
-from farm.errors import DatabaseError, DeviceError, SettingsError
+from farm.errors import DatabaseError
 from farm.executables import find_ffmpeg, find_redis_server
+from farm.jobs.abilities import refusal
 from farm.jobs.context import Context, open_context
 from farm.jobs.queries import coordinator_silence, last_beat, list_workers, live_workers
 from farm.local import flower
@@ -114,9 +115,7 @@ class Devices:
         listed, said = self._process.communicate()
         if self._process.returncode == 0:
             return listed.split()
-        lines = said.strip().splitlines() or ["the workers cannot run here"]
-        kind = SettingsError if self._process.returncode == SettingsError.exit_code else DeviceError
-        raise kind(lines[-1].removeprefix("error: "))
+        raise refusal(self._process.returncode, said)
 
 
 class EmbeddedFarm:
