@@ -19,6 +19,7 @@ from kombu.exceptions import OperationalError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from farm.configuration import masked
 from farm.errors import BrokerError
 from farm.messages import OUTCOMES, Order, queue_of, stop_key
 from farm.settings import Settings
@@ -100,7 +101,7 @@ def check_broker(settings: Settings) -> None:
     try:
         redis_client(settings).ping()
     except redis.RedisError as e:
-        where = _without_password(settings.redis_url)
+        where = masked(settings.redis_url)
         raise BrokerError(f"Redis at {where} does not answer: {e}", hint=_broker_hint(settings)) from e
 
 
@@ -108,11 +109,6 @@ def _broker_hint(settings: Settings) -> str:
     if settings.embedded:
         return "start the farm with `farm up`, or run `farm doctor`"
     return "check FARM_BROKER_URL and that Redis runs, or unset it to use the embedded one"
-
-
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def _drop(message: kombu.Message, error: Exception) -> None:

@@ -19,8 +19,6 @@ from farm.configuration import CONFIG, PATHS, variable
 from farm.domain.printable import shown
 from farm.errors import SettingsError
 
-#: Removed from children's environments: no child opens the database, and its address may hold a password.
-DATABASE_ADDRESS = "FARM_DATABASE_URL"
 _PR_SET_PDEATHSIG = 1
 _KILLED_SECONDS = 10.0
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -86,10 +84,10 @@ def module(name: str, *words: str) -> list[str]:
 def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a child whose working folder is ``folder``: this process's, and ``more``.
 
-    It has no address of the database. Processes that the child starts look for no module in their working folder
-    either. Paths in its variables are absolute.
+    It has no address of the database, which may hold a password, unless ``more`` has it. Processes that the child
+    starts look for no module in their working folder either. Paths in its variables are absolute.
     """
-    own = {k: v for k, v in os.environ.items() if k != DATABASE_ADDRESS}
+    own = {k: v for k, v in os.environ.items() if k != variable("database_url")}
     paths = {k: str(Path(own[k]).expanduser().absolute()) for k in (CONFIG, *map(variable, PATHS)) if own.get(k)}
     return {**own, **paths, "PYTHONSAFEPATH": "1", "PWD": str(folder), **(more or {})}
 

@@ -19,7 +19,7 @@ from pydantic import (
     create_model,
 )
 
-from farm.configuration import Given, default_home, given_in_environment, given_in_file, masked
+from farm.configuration import Given, default_home, given_in_environment, given_in_file, masked, variable
 from farm.domain.options import submit_options
 from farm.domain.time import seconds_of
 from farm.errors import SettingsError
@@ -43,7 +43,7 @@ def _absolute(path: Path) -> Path:
     try:
         return path.expanduser().absolute()
     except RuntimeError as e:  # pydantic reports a ValueError only
-        raise ValueError(str(e)) from e
+        raise ValueError("begins with ~, but there is no such home directory") from e
 
 
 def _program(path: Path) -> Path:
@@ -55,7 +55,7 @@ def _program(path: Path) -> Path:
 def _named_sqlite(url: str) -> str:
     """Refuse an SQLite database whose file depends on the folder that a process runs in."""
     if url.startswith("sqlite") and not url.startswith("sqlite:////"):
-        raise ValueError("an SQLite database needs an absolute path: sqlite:////path/farm.db")
+        raise ValueError("has no absolute path; use sqlite:////path/farm.db")
     return url
 
 
@@ -156,6 +156,13 @@ class Settings(BaseModel):
                 f"cannot write into the folder {self.home}: {e.strerror}",
                 hint="set FARM_HOME to one that can be written",
             ) from e
+
+    def for_children(self, *, database: bool = False) -> dict[str, str]:
+        """Variables for a child process, see :func:`farm.processes.environment`. ``database``: it needs the address."""
+        found = {variable("home"): str(self.home)}
+        if database and self.database_url is not None:
+            found[variable("database_url")] = self.database_url
+        return found
 
     @property
     def lock_file(self) -> Path:

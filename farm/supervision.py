@@ -18,7 +18,7 @@ _TRIES = 10
 _ASK_SECONDS = 1.0
 _WORKER_SECONDS = 120.0  # a worker is silent, too, while it starts and asks a GPU's driver what it can do
 #: Errors of a child, by its exit status, that another start would meet again.
-_FINAL = {kind.exit_code: kind for kind in (DeviceError, OutputError, SettingsError)}
+FINAL = {kind.exit_code: kind for kind in (DeviceError, OutputError, SettingsError)}
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def worker(settings: Settings, device: str, answers: Callable[[], bool] | None =
         f"worker {device}",
         lambda: processes.module("workers.process", device),
         settings.home / "logs" / f"worker-{device}.log",
-        {"FARM_HOME": str(settings.home), "OMP_NUM_THREADS": "1"},
+        {**settings.for_children(), "OMP_NUM_THREADS": "1"},
         role="workers",
         answers=answers,
         patience=_WORKER_SECONDS,
@@ -139,8 +139,8 @@ class _Kept:
         name, code = self.child.name, self.process.returncode if self.process else None
         self.process = None
         self._failures = 1 if time.monotonic() - self._began > _LONGEST_PAUSE else self._failures + 1
-        if code in _FINAL:
-            self.error = _FINAL[code](f"{name}: {self._last_line()}")
+        if code in FINAL:
+            self.error = FINAL[code](f"{name}: {self._last_line()}")
             return f"{self.error}; it is not started again"
         if self._failures >= _TRIES:
             text = f"{name} failed {self._failures} times in a row; the last time it {why}"

@@ -7,7 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from farm.messages import Artefact
-from farm.storage.base import Extent, Group, absent, check_key, storage_error
+from farm.storage.base import Extent, Group, Storage, absent, check_key, storage_error
+from farm.storage.local import LocalStorage
 
 
 class MemoryStorage:
@@ -58,25 +59,19 @@ class MemoryStorage:
         content = self._get(key)
         return Artefact(key=key, size=len(content), sha256=hashlib.sha256(content).hexdigest(), frames=frames)
 
-    def delete(self, prefix: str) -> None:
+    def delete(self, key: str) -> None:
         """See :meth:`farm.storage.base.Storage.delete`."""
-        for key in [*self.keys(prefix), prefix]:
-            self.content.pop(key, None)
-
-    def keys(self, prefix: str) -> Iterator[str]:
-        """See :meth:`farm.storage.base.Storage.keys`."""
-        below = f"{check_key(prefix)}/"
-        yield from sorted(key for key in self.content if key.startswith(below))
+        self.content.pop(check_key(key), None)
 
     def groups(self) -> Iterator[Group]:
         """See :meth:`farm.storage.base.Storage.groups`."""
         for prefix in sorted({"/".join(key.split("/")[:2]) for key in self.content if key.count("/") > 1}):
-            sizes = [len(self.content[key]) for key in self.keys(prefix)]
+            sizes = [len(self.content[key]) for key in keys_below(self, prefix)]
             yield Group(prefix, Extent(len(sizes), sum(sizes)), 0.0)
 
     def discard(self, prefix: str) -> None:
         """See :meth:`farm.storage.base.Storage.discard`."""
-        self._discarded += [self.content.pop(key) for key in list(self.keys(prefix))]
+        self._discarded += [self.content.pop(key) for key in keys_below(self, prefix)]
 
     def purge(self) -> Extent:
         """See :meth:`farm.storage.base.Storage.purge`."""
@@ -91,3 +86,13 @@ class MemoryStorage:
         """See :meth:`farm.storage.base.Storage.claim`."""
         self._owners.add(owner)
         return len(self._owners)
+
+
+def keys_below(store: Storage, prefix: str) -> list[str]:
+    """All visible keys below ``prefix/`` in a store of these two kinds, sorted."""
+    if isinstance(store, LocalStorage):
+        found = [path.relative_to(store.root).as_posix() for path in store.root.rglob("*") if path.is_file()]
+    else:
+        assert isinstance(store, MemoryStorage)
+        found = list(store.content)
+    return sorted(key for key in found if key.startswith(f"{prefix}/") and "/." not in f"/{key}")

@@ -57,13 +57,17 @@ def ask(settings: "Settings", device: str) -> Capabilities:
 def find(devices: Iterable[Device], cpu_runtime: str) -> Capabilities:
     """What workers of these devices can do, found out in this process, which imports PyAV and OpenVINO.
 
-    Raises SettingsError, DeviceError.
+    Raises SettingsError, and DeviceError, also for a GPU that cannot be computed on: its worker must not begin.
     """
     from farm.media.encoding.encoders import quiet_encoders  # noqa: PLC0415 - the worker's parent never needs these
     from farm.media.encoding.holding import available_encoders  # noqa: PLC0415
 
     quiet_encoders()
     kinds = {device.kind: device for device in devices}
+    if gpu := kinds.get("cuda"):
+        from workers.vision.detectors.onnxruntime_session import check_cuda  # noqa: PLC0415 - heavy
+
+        check_cuda(gpu)
     found = [name for device in kinds.values() for name in runtimes(cpu_runtime, device)]
     return Capabilities(available_encoders(), tuple(found))
 

@@ -111,17 +111,17 @@ class Batch:
         return True
 
     def _note(self, item: _Try, error: Exception) -> None:
-        own = isinstance(error, FarmError)
-        line = error_text(error, self._settings) if isinstance(error, FarmError) else defect_line(error)
+        if isinstance(error, FarmError):
+            line, item.code = error_text(error, self._settings), error.exit_code
+            self._stopped |= not isinstance(error, _OF_A_VIDEO) or any(text in line for text in _OF_THE_DISK)
+        else:
+            line, item.code = defect_line(error), DEFECT
         name, job = str(item.video.source), item.submitted.job if item.submitted else ""
         if name not in line:
             line = f"{name}: {line}"
         kind = line.replace(name, "").replace(job, "")
-        item.code = error.exit_code if isinstance(error, FarmError) else DEFECT
         item.row = tables.Row(item.video.name, "failed", line=line.removeprefix(f"{name}: "), kind=kind)
         self._failed.append(item)
-        if own and (not isinstance(error, _OF_A_VIDEO) or any(text in line for text in _OF_THE_DISK)):
-            self._stopped = True
         if kind not in self._kinds or not self._tabled:  # else the table names the video
             print(f"error: {shown(line)}", file=sys.stderr)
         self._kinds.add(kind)
@@ -190,11 +190,18 @@ class Batch:
             display.errors.print(missing, soft_wrap=True)
 
     def _follow(self, item: _Try, farm: FarmAtHand, place: display.Place) -> None:
+        def tend() -> None:
+            try:
+                farm.tend()
+            except FarmError:
+                self._stopped = True  # whatever its kind is: the next video would meet it, too
+                raise
+
         assert item.submitted is not None
         if not self._alone and not self._how.as_json and not display.errors.is_terminal:
             display.errors.print(shown(f"{item.count}{item.video.name}: job {item.submitted.job}"), soft_wrap=True)
         quiet = self._how.as_json
-        item.facts = display.Watcher(farm.context, item.submitted.job, farm.tend, quiet=quiet, place=place).follow()
+        item.facts = display.Watcher(farm.context, item.submitted.job, tend, quiet=quiet, place=place).follow()
 
     def _report(self, item: _Try) -> None:
         facts = item.facts

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Column
 from rich.text import Text
 
-from farm.cli.tables import NARROW, middle, share_done
+from farm.cli.tables import NARROW, clock, middle, share_done
 from farm.domain.printable import shown
 from farm.domain.stages import JobStatus
 from farm.errors import JobFailed
@@ -98,13 +98,6 @@ class _Bars(Progress):
         yield self.make_tasks_table(self.tasks)
 
 
-def clock(seconds: float) -> str:
-    """A time that is left, as ``4:05`` or ``1:04:05``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def counted(what: str, items: Sequence[Item], *, quiet: bool) -> Iterator[Item]:
     """The items, with a bar that counts them if standard error is a terminal."""
     with Progress(
@@ -141,7 +134,7 @@ class Watcher:
                     if stage.stage in bars:
                         progress.update(bars[stage.stage], completed=stage.frames_done)
                 left = self._place.left(self._place.before + self._place.share * share_done(facts))
-                progress.left = "" if left is None else f"{clock(left)} left"
+                progress.left = "" if left is None else f"{clock(round(left))} left"
                 self._say_waiting(status)
 
             return self._follow(draw)

@@ -69,27 +69,39 @@ def _waits(context: "Context") -> str | None:
 
 def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
     """Show the workers, the unfinished jobs and the size of the store, or one job in detail."""
+    from farm.jobs.context import open_context
+
+    context = open_context(load_settings())
+    if job is None:
+        _farm_status(context, as_json=as_json)
+    else:
+        _job_status(context, job, as_json=as_json)
+
+
+def _job_status(context: "Context", job: str, *, as_json: bool) -> None:
+    from farm.cli import display, tables
+    from farm.jobs import queries
+
+    facts, events = queries.job_facts(context, job), queries.job_events(context, job)
+    if as_json:
+        rows = [{"at": queries.iso_time(at), "text": text} for at, text in events]
+        display.print_json({**facts.row(), "events": rows})
+        return
+    for line in tables.job_details(facts):
+        display.output.print(line, soft_wrap=True)
+    for at, text in events:
+        display.output.print(f"{tables.moment(at, '%Y-%m-%d %H:%M:%S')}  {shown(text)}", soft_wrap=True)
+
+
+def _farm_status(context: "Context", *, as_json: bool) -> None:
     from rich.filesize import decimal
 
     from farm.cli import display, tables
     from farm.jobs import queries
-    from farm.jobs.context import open_context
     from farm.jobs.retention import stored
     from farm.local.farm import is_running, missing_part, running_farm
 
-    settings = load_settings()
-    context = open_context(settings)
-    if job is not None:
-        facts, events = queries.job_facts(context, job), queries.job_events(context, job)
-        if as_json:
-            rows = [{"at": queries.iso_time(at), "text": text} for at, text in events]
-            display.print_json({**facts.row(), "events": rows})
-            return
-        for line in tables.job_details(facts):
-            display.output.print(line, soft_wrap=True)
-        for at, text in events:
-            display.output.print(f"{tables.moment(at, '%Y-%m-%d %H:%M:%S')}  {shown(text)}", soft_wrap=True)
-        return
+    settings = context.settings
     unfinished = [s for s in JobStatus if not s.over]
     workers, jobs = queries.list_workers(context), queries.list_jobs(context, unfinished)
     running = is_running(settings) if settings.embedded else None

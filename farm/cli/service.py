@@ -24,7 +24,7 @@ def worker(devices: DevicesOption = None) -> None:
 
     check_broker(settings)
     # farm never imports workers
-    become(module("workers", settings.devices), settings.home / "logs", {"FARM_HOME": str(settings.home)})
+    become(module("workers", settings.devices), settings.home / "logs", settings.for_children())
 
 
 def coordinator() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from farm.domain.artefacts import OUTPUT_MARK
 from farm.errors import FarmError, OutputError, SettingsError, SourceError
 
 #: What files of a folder are taken for videos by their names; what they are, probing tells.
@@ -14,7 +15,6 @@ SUFFIXES = frozenset({
     ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".obu", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".vvc",
     ".webm", ".wmv", ".wtv", ".y4m",
 })  # fmt: skip
-_MADE_HERE = ".blurred"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _in_folder(root: Path, place: Path | None, skipped: list[str], *, recursive:
         for path in sorted(here / entry for entry in files if not entry.startswith(".")):
             if path.suffix.lower() not in SUFFIXES:
                 others += 1
-            elif path.stem.endswith(_MADE_HERE):
+            elif path.stem.endswith(OUTPUT_MARK):
                 made += 1
             else:
                 found += 1

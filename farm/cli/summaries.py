@@ -1,12 +1,15 @@
 """The summary of a finished job, in plain words: what was found and covered, where nothing was found, and the sizes."""
 
 from farm.cli.submit_options import options_line
+from farm.cli.tables import clock
+from farm.domain.detectors import CenterFaceOptions
 from farm.domain.printable import shown
+from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.queries import JobFacts
 
 #: What the styles do to a face.
 _DONE = {"blur": "Blurred", "pixelate": "Pixelated", "solid": "Covered"}
-_LARGEST = 8192  # of --detect-size
+_LARGEST = int(CenterFaceOptions.options()["size"].le or 0)  # of --detect-size
 _SHOWN = 5  # stretches without a face
 
 
@@ -23,7 +26,9 @@ def summary(facts: JobFacts, seconds: float) -> str:
     if facts.reused:
         parts.append(f"{facts.reused} of {chunks} chunks were already done")
     if facts.failures:
-        parts.append(f"{_counted(facts.failures, 'attempt')} failed and {_was(facts.failures)} repeated")
+        parts.append(
+            f"{_counted(facts.failures, 'attempt')} failed and {'was' if facts.failures == 1 else 'were'} repeated"
+        )
     return "\n  ".join(map(shown, parts))
 
 
@@ -65,7 +70,7 @@ def _sizes(facts: JobFacts) -> list[str]:
     if facts.source_size is None or facts.output_size is None:
         return []
     source, output = size_text(facts.source_size), size_text(facts.output_size)
-    if facts.container == "pictures":
+    if facts.container == PICTURES_CONTAINER:
         return [f"Size: {_counted(facts.frames, 'picture')}, {output}."]
     asked = facts.options.get("source", {})
     if any(asked.get(name) is not None for name in ("start", "end", "fps", "every")):
@@ -83,16 +88,5 @@ def size_text(size: int) -> str:
     return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
 
 
-def clock(seconds: float) -> str:
-    """A time in a video as ``m:ss``, or ``h:mm:ss`` from an hour on."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _was(number: int) -> str:
-    return "was" if number == 1 else "were"

@@ -36,6 +36,13 @@ def moment(at: float, form: str = "%Y-%m-%d %H:%M") -> str:
     return datetime.fromtimestamp(at, UTC).astimezone().strftime(form)
 
 
+def clock(seconds: float) -> str:
+    """A time as ``m:ss``, or ``h:mm:ss`` from an hour on; parts of a second are left out."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def share_done(job: JobFacts) -> float:
     """How much of a job is done, from 0 to 1."""
     done, total = sum(s.frames_done for s in job.stages), sum(s.frames for s in job.stages)

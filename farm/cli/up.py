@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from farm.errors import FarmError, PrintError
-from farm.processes import DATABASE_ADDRESS, environment, module
+from farm.processes import environment, module
 from farm.settings import Settings, load_settings
 
 DevicesOption = Annotated[
@@ -25,6 +25,7 @@ _POLL_SECONDS = 0.1
 _DRAIN_SECONDS = 30.0  # how long workers may take to finish the chunks under way
 _DRAINING = f"the workers finish their chunks first, for up to {_DRAIN_SECONDS:.0f} s"
 _AT_ONCE_SECONDS = 15.0
+_LOCK_SECONDS = 1.0
 
 
 def register(app: typer.Typer) -> None:
@@ -71,7 +72,7 @@ def _run(settings: Settings, *, flower: bool) -> None:
     from farm.local.farm import EmbeddedFarm, lock_home
     from farm.supervision import Stops
 
-    lock = lock_home(settings)
+    lock = lock_home(settings, patience=_LOCK_SECONDS)
     if lock is None:
         raise FarmError(f"a farm is running in {settings.home} already", hint="stop it, or choose another FARM_HOME")
     stops = Stops()
@@ -97,14 +98,11 @@ def _start_detached(settings: Settings, command: list[str]) -> None:
     settings.make_home()
     path = settings.home / "logs" / "farm.log"
     path.parent.mkdir(exist_ok=True)
-    env = {"FARM_HOME": str(settings.home)}
-    if settings.database_url is not None:
-        env[DATABASE_ADDRESS] = settings.database_url
     with path.open("ab") as log:
         began = log.tell()
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=path.parent,
-            env=environment(path.parent, env),
+            env=environment(path.parent, settings.for_children(database=True)),
         )  # fmt: skip
     try:
         while (farm := running_farm(settings)) is None or farm.pid != process.pid or not farm.up:

@@ -19,6 +19,9 @@ FORMAT_VERSION = 4
 #: Suffix of a composed output that is an archive of pictures.
 PICTURE_ARCHIVE = ".zip"
 
+#: Ends the name, without its suffix, of an output that the user gave no name.
+OUTPUT_MARK = ".blurred"
+
 
 def fingerprint(*parts: object) -> str:
     """The first 32 hexadecimal digits of the SHA-256 of the parts' canonical JSON and the format version."""

@@ -67,11 +67,16 @@ def of_this_machine(settings: Settings) -> Abilities:
         if done.returncode == 0:
             found = json.loads(done.stdout)
             return Abilities(frozenset(found["encoders"]), frozenset(found["runtimes"]))
-        said = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1].removeprefix("error: ")
     except (OSError, subprocess.TimeoutExpired, ValueError) as e:
         raise DeviceError(f"the abilities of this machine cannot be determined: {e}") from e
-    kind: type[FarmError] = SettingsError if done.returncode == SettingsError.exit_code else DeviceError
-    raise kind(said)
+    raise refusal(done.returncode, done.stderr)
+
+
+def refusal(status: int, said: str) -> FarmError:
+    """The error with which the workers' program ended, from its exit status and what it said."""
+    line = (said.strip().splitlines() or [f"the workers cannot run here: they ended with {status}"])[-1]
+    kind = SettingsError if status == SettingsError.exit_code else DeviceError
+    return kind(line.removeprefix("error: "))
 
 
 def with_runtime(options: JobOptions, able: Abilities) -> JobOptions:

@@ -15,6 +15,9 @@ from farm.settings import Settings
 from farm.storage.base import Storage
 from farm.storage.opening import open_storage
 
+#: Commands that ask whether a farm runs take its lock for a moment; one that migrates, for longer.
+_LOCK_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -39,7 +42,7 @@ def open_context(settings: Settings, *, owner: bool = False) -> Context:
     """
     settings.make_home()
     database = Database(settings.sql_url)
-    lock = nullcontext() if owner or not database.outdated() else hold(settings.lock_file)
+    lock = nullcontext() if owner or not database.outdated() else hold(settings.lock_file, _LOCK_SECONDS)
     if lock is None:
         raise DatabaseError(
             f"a farm of another version runs in {settings.home}: its database cannot be migrated meanwhile",

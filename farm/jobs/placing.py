@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from farm.domain.artefacts import OUTPUT_MARK
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Manifest, VideoStream
 from farm.domain.options import JobOptions
@@ -109,7 +110,7 @@ def _video_place(request: Request, seen: Probe, video: VideoStream) -> tuple[Pat
     notes: tuple[str, ...] = ()
     if output is None or request.folder or _is_folder(output):
         container, suffix, why = default_container(seen.container, needs, source.suffix)
-        output = (output or source.parent) / f"{source.stem}.blurred{suffix}"
+        output = (output or source.parent) / f"{source.stem}{OUTPUT_MARK}{suffix}"
         notes = (why,) if why else ()
     else:
         container = container_for(output.suffix, seen.container, needs, source.suffix)

@@ -16,7 +16,7 @@ from farm.domain.artefacts import job_fingerprint, plan_key, pts_key
 from farm.domain.lifecycle import ChunkStatus, JobEvent
 from farm.domain.manifest import Manifest, dump_manifest, load_manifest
 from farm.domain.stages import JobStatus
-from farm.errors import OutputError, StorageError
+from farm.errors import JobFailed, OutputError, StorageError
 from farm.jobs.beginning import begin_stage
 from farm.jobs.context import Context, claim_store
 from farm.jobs.placing import Prepared
@@ -69,7 +69,7 @@ def _with_earlier_chunks(
         try:
             with context.store.fetch(job.plan) as path:
                 before = load_manifest(path.read_text())
-        except (StorageError, FileNotFoundError):  # it is gone, perhaps just now
+        except (StorageError, FileNotFoundError, JobFailed):  # it is gone, perhaps just now, or of another version
             continue
         if before.frames != manifest.frames:
             continue
@@ -122,13 +122,13 @@ def _resume(context: Context, job_id: str, output: Path, overwrite: bool) -> Sub
 
 
 def _refuse_claimed(session: Session, job: Job) -> None:
-    """Raises OutputError if an unfinished job has the output: the slower of the two would fail in the end."""
-    same = select(Job).where(Job.output == job.output, Job.fingerprint != job.fingerprint)
-    earlier = next((j for j in session.scalars(same) if not JobStatus(j.status).over), None)
-    if earlier is not None:
+    """Raises OutputError if another unfinished job has the output: the slower of the two would fail in the end."""
+    over = [status.value for status in JobStatus if status.over]
+    same = select(Job).where(Job.output == job.output, Job.id != job.id, Job.status.not_in(over))
+    if earlier := session.scalars(same.limit(1)).first():
         raise OutputError(
-            f"{job.output} is the output of job {earlier.id}, which has other options and is not finished",
-            hint=f"farm cancel {earlier.id} first, or choose another name",
+            f"{job.output} is the output of job {earlier.id}, which is not finished",
+            hint=f"follow it: farm watch {earlier.id}; or farm cancel {earlier.id} first, or choose another name",
         )
 
 

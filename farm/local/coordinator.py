@@ -13,14 +13,15 @@ from farm.settings import Settings, load_settings
 from farm.supervision import Stops
 
 
-def run(settings: Settings, tell: Callable[[str], None] | None = None) -> None:
+def run(settings: Settings, tell: Callable[[str], None] | None = None, *, embedded: bool = False) -> None:
     """Coordinate until a signal asks to stop. ``tell``: see :class:`Coordinator`. Raises DatabaseError, SettingsError.
 
-    The workers of an embedded farm stop before it: then orders under way are released, and count as no failure.
+    ``embedded``: for the farm that holds the home's lock, with a Redis of its own. Its workers stop before this: then
+    orders under way are released, and count as no failure.
     """
     stops, stop = Stops(), threading.Event()
     context = open_context(settings)
-    sole = settings.embedded and settings.database_url is None  # the home's lock says so
+    sole = embedded and settings.database_url is None  # nobody else starts one in this home, as its lock is held
     coordinator = Coordinator(context, sole=sole, tell=tell)
     loop = threading.Thread(target=coordinator.run, args=[stop], name="coordinator", daemon=True)
     loop.start()
@@ -30,7 +31,7 @@ def run(settings: Settings, tell: Callable[[str], None] | None = None) -> None:
     stop.set()
     while not stops.hurry and loop.is_alive() and not coordinator.ended.wait(0.1):
         pass
-    if led and settings.embedded:
+    if led and embedded:
         give_all_back(context, "the farm was stopped")
 
 
@@ -39,7 +40,8 @@ def main() -> int:
     begin_log()
     end_with_input()
     try:
-        run(load_settings())
+        settings = load_settings()
+        run(settings, embedded=settings.embedded)
     except FarmError as e:
         sys.stderr.write(f"error: {e}\n")
         return e.exit_code

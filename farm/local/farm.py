@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import IO, Self
 
 from farm import processes
-from farm.errors import DatabaseError, DeviceError, SettingsError
+from farm.errors import DatabaseError
 from farm.executables import find_ffmpeg, find_redis_server
+from farm.jobs.abilities import refusal
 from farm.jobs.context import Context, open_context
 from farm.jobs.queries import coordinator_silence, last_beat, list_workers, live_workers
 from farm.local import flower
@@ -37,10 +38,13 @@ class Running:
     flower: str | None = None
 
 
-def lock_home(settings: Settings) -> IO[str] | None:
-    """Take the lock of this home's farm, which is held until closed; None if another process holds it."""
+def lock_home(settings: Settings, patience: float = 0.0) -> IO[str] | None:
+    """Take the lock of this home's farm, which is held until closed; None if another process holds it.
+
+    ``patience``: seconds to wait for it, as :func:`is_running` takes it for a moment.
+    """
     settings.make_home()
-    return processes.hold(settings.lock_file)
+    return processes.hold(settings.lock_file, patience)
 
 
 def is_running(settings: Settings) -> bool:
@@ -111,9 +115,7 @@ class Devices:
         listed, said = self._process.communicate()
         if self._process.returncode == 0:
             return listed.split()
-        lines = said.strip().splitlines() or ["the workers cannot run here"]
-        kind = SettingsError if self._process.returncode == SettingsError.exit_code else DeviceError
-        raise kind(lines[-1].removeprefix("error: "))
+        raise refusal(self._process.returncode, said)
 
 
 class EmbeddedFarm:
@@ -172,7 +174,8 @@ class EmbeddedFarm:
             self._supervisor.add(worker(self.settings, name, self._is_alive(self._context, name)))
         self._supervisor.add(self._coordinator(self._context))
         if self._flower:
-            self._supervisor.add(Child("Flower", self._flower_command, self._log("flower"), self._env()))
+            env = self.settings.for_children()
+            self._supervisor.add(Child("Flower", self._flower_command, self._log("flower"), env))
 
     def _is_alive(self, context: Context, device: str) -> Callable[[], bool]:
         """Whether the coordinator takes the worker of ``device`` for alive, to be asked again and again."""
@@ -189,13 +192,7 @@ class EmbeddedFarm:
     def _log(self, name: str) -> Path:
         return self.settings.home / "logs" / f"{name}.log"
 
-    def _env(self) -> dict[str, str]:
-        return {"FARM_HOME": str(self.settings.home)}
-
     def _coordinator(self, context: Context) -> Child:
-        env = self._env()
-        if self.settings.database_url is not None:
-            env[processes.DATABASE_ADDRESS] = self.settings.database_url
         seen = -1
 
         def beats() -> bool:
@@ -211,7 +208,7 @@ class EmbeddedFarm:
             "coordinator",
             lambda: processes.module("farm.local.coordinator"),
             self._log("coordinator"),
-            env,
+            self.settings.for_children(database=True),
             role="coordinator",
             answers=beats,
             patience=_COORDINATOR_SECONDS,

@@ -1,4 +1,4 @@
-"""The embedded Redis: a ``redis-server`` child process on a unix socket that only its user can reach."""
+"""The embedded Redis: a server as a child process, on a unix socket that only its user can reach."""
 
 import contextlib
 import os

@@ -3,11 +3,11 @@
 import os
 from collections.abc import Sequence
 
-from farm.errors import DeviceError, SettingsError
+from farm.configuration import SECRETS, settings_file, variable
+from farm.processes import environment
 from farm.settings import Settings
+from farm.supervision import FINAL
 
-#: Settings that may hold a password: they are not printed.
-_SECRETS = ("FARM_BROKER_URL", "FARM_DATABASE_URL", "FARM_FLOWER_BASIC_AUTH")
 _UNIT = """\
 # ~/.config/systemd/user/blurfarm.service
 #   systemctl --user daemon-reload && systemctl --user enable --now blurfarm
@@ -24,7 +24,7 @@ KillMode=mixed
 TimeoutStopSec={timeout:.0f}
 Restart=on-failure
 RestartSec=5
-# another start does not help: a setting, a device
+# another start does not help: a setting, a device, a program
 RestartPreventExitStatus={final}
 
 [Install]
@@ -37,16 +37,17 @@ def systemd_unit(settings: Settings, command: Sequence[str], drain: float) -> st
 
     ``drain``: the seconds in which the farm finishes what is under way.
     """
-    given = {name: value for name, value in os.environ.items() if name.startswith("FARM_") and name not in _SECRETS}
-    given |= {"FARM_HOME": str(settings.home), "PATH": os.environ.get("PATH", os.defpath)}
-    left_out = [name for name in _SECRETS if name in os.environ]
+    secrets, all_ = [variable(name) for name in SECRETS], environment(settings.home, settings.for_children())
+    given = {name: value for name, value in all_.items() if name.startswith("FARM_") and name not in secrets}
+    given["PATH"] = os.environ.get("PATH", os.defpath)
+    left_out = [name for name in secrets if name in os.environ]
     return _UNIT.format(
-        notes="".join(f"# {name} may hold a password: put it into {settings.home}/farm.toml\n" for name in left_out),
+        notes="".join(f"# {name} may hold a password: put it into {settings_file()}\n" for name in left_out),
         home=_plain(str(settings.home)),
         environment="\n".join(f"Environment={_quoted(f'{name}={value}')}" for name, value in sorted(given.items())),
         command=" ".join(_quoted(word).replace("$", "$$") for word in command),
         timeout=drain + 70,
-        final=" ".join(str(kind.exit_code) for kind in (SettingsError, DeviceError)),
+        final=" ".join(map(str, sorted(FINAL))),
     )
 
 

@@ -74,12 +74,8 @@ class Storage(Protocol):
         """
         ...
 
-    def delete(self, prefix: str) -> None:
-        """Remove a key, or all keys below ``prefix/``; a no-op where there is none."""
-        ...
-
-    def keys(self, prefix: str) -> Iterator[str]:
-        """All visible keys below ``prefix/``, sorted."""
+    def delete(self, key: str) -> None:
+        """Remove an artefact; a no-op where there is none."""
         ...
 
     def groups(self) -> Iterator[Group]:

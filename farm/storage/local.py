@@ -72,24 +72,14 @@ class LocalStorage:
             except OSError as e:
                 raise storage_error(e, path, "read") from e
 
-    def delete(self, prefix: str) -> None:
+    def delete(self, key: str) -> None:
         """See :meth:`farm.storage.base.Storage.delete`."""
-        path = self._path(prefix)
+        path = self._path(key)
         try:
-            while path.is_dir():
-                with contextlib.suppress(FileNotFoundError):  # deleted by another process at the same time: look again
-                    shutil.rmtree(path)
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 path.unlink()
         except OSError as e:
             raise storage_error(e, path, "delete") from e
-
-    def keys(self, prefix: str) -> Iterator[str]:
-        """See :meth:`farm.storage.base.Storage.keys`."""
-        for path in sorted(self._path(prefix).rglob("*")):
-            key = path.relative_to(self.root).as_posix()
-            if path.is_file() and "/." not in f"/{key}":  # neither unfinished nor discarded
-                yield key
 
     def groups(self) -> Iterator[Group]:
         """See :meth:`farm.storage.base.Storage.groups`."""

@@ -90,7 +90,8 @@ class _Peak(threading.Thread):
 
 def _kind(command: list[str]) -> str:
     line = " ".join(command)
-    kinds = {"spawn_main": "worker", "celery": "worker", "submit": "farm submit (coordinator)", "redis": "redis-server"}
+    kinds = {"spawn_main": "worker", "celery": "worker", "submit": "farm submit", "valkey-server": "redis"}
+    kinds |= {"farm.local.coordinator": "coordinator"}
     kinds |= {"workers.process": "worker's parent", "-m workers": "workers' supervisor", "ffmpeg": "ffmpeg"}
     return next((kind for word, kind in kinds.items() if word in line), "other")
 

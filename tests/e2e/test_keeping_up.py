@@ -259,6 +259,20 @@ def test_without_a_coordinator_the_person_is_told(farm: Farm, shared_redis: str,
     assert "goes on with" not in lines
 
 
+def test_a_coordinator_beside_the_farms_own_waits(farm: Farm) -> None:
+    up = farm.up()
+    other = farm.spawn("coordinator")
+    assert other.stdout
+    own = part(up.pid, "coordinator").pid
+    waits = f"another coordinator (pid {own} on {socket.gethostname()}) leads; waiting\n"
+    assert any(line == waits for line in other.stdout)  # reads on until it is said
+    alive = farm.worker_pids()
+    other.terminate()
+    assert other.wait(30) == 0
+    assert farm.worker_pids() == alive  # it took nothing back from them
+    assert "lost the lead" not in farm.logs()
+
+
 def test_the_unit_is_one_that_systemd_accepts(farm: Farm, tmp_path: Path) -> None:
     farm.env |= {"FARM_FLOWER_BASIC_AUTH": "me:secret", "FARM_STORE_DIR": str(tmp_path / 'a "b" 100%')}
     text = farm.run("up", "--print-unit", "--devices", "cpu:1", "--no-flower").stdout

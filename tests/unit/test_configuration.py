@@ -9,16 +9,6 @@ from farm.errors import SettingsError
 from farm.settings import load_settings
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty FARM_HOME, and an empty folder to stand in."""
-    (tmp_path / "here").mkdir()
-    (tmp_path / "home").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setenv("FARM_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
 def test_a_named_file_replaces_the_one_in_the_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "farm.toml").write_text("crf = 30\nkeep_segments = true\n")
     Path("other.toml").write_text('crf = 20\nstore_dir = "store"\nhome = "/srv/farm"\n')

@@ -1,5 +1,6 @@
 """What a worker's child process keeps between orders: its device, number of threads and detectors."""
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -41,7 +42,12 @@ class Toolbox:
         return find_ffmpeg(self._named_ffmpeg).path
 
     def _load(self, options: DetectOptions) -> Detector:
-        """The detector for these options, with exactly their runtime. Raises ModelError or DeviceError."""
+        """The detector for these options, with exactly their runtime. Raises ModelError or DeviceError.
+
+        Jobs of versions before runtimes were fixed have none: each worker used its own, and still does.
+        """
+        if options.runtime is None:
+            options = replace(options, runtime=self.runtimes[0])
         if options.runtime not in self.runtimes:
             offered = ", ".join(self.runtimes)
             raise DeviceError(f"the job needs the runtime {options.runtime}; {self.device.name} has {offered}")

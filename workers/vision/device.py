@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from farm.errors import DeviceError, SettingsError
+from farm.processes import ask
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,9 +74,8 @@ def _has_tf32(device: Device) -> bool:
         return False
     asked = ["nvidia-smi", f"--id={device.index}", "--query-gpu=compute_cap", "--format=csv,noheader"]
     try:
-        found = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=True).stdout
-        return float(found) >= _FIRST_TF32
-    except (OSError, subprocess.SubprocessError, ValueError):
+        return float(ask(asked, timeout=30).stdout) >= _FIRST_TF32
+    except (OSError, subprocess.TimeoutExpired, ValueError):
         return False  # float32 is exact on every GPU
 
 

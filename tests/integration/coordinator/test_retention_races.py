@@ -37,6 +37,7 @@ from tests.integration.coordinator.test_control import at_compose
 from tests.integration.coordinator.test_retention import DAY, groups
 from tests.integration.coordinator.test_submit import ALL, asked
 from tests.integration.trips import X264, Rendered, with_sound
+from tests.memory_store import keys_below
 from workers.stages.orders import Result, check_input, make_once
 from workers.stages.spent import Spent
 
@@ -222,15 +223,15 @@ def test_a_plan_that_is_deleted_before_its_job_is_stored_is_stored_again(
 
     def and_clean(store: Storage, plan: str, *rest: object) -> None:
         stored(store, plan, *rest)  # type: ignore[arg-type]  # what the caller gave
-        plans.append(list(store.keys("plans")))
+        plans.append(keys_below(store, "plans"))
         if len(plans) < 3:
             clean(bench.context, 0)
-            assert list(store.keys("plans")) == []
+            assert keys_below(store, "plans") == []
 
     monkeypatch.setattr(submitting, "_store_plan", and_clean)
     job = submit(bench.context, prepare(asked(source, tmp_path / "out.mkv"), ALL), "1" * 64, 4).job
     assert plans == [plans[0]] * 3
-    assert list(bench.context.store.keys("plans")) == plans[0]
+    assert keys_below(bench.context.store, "plans") == plans[0]
     assert bench.job(job).status == "detecting"
 
 

@@ -1,6 +1,7 @@
 """From a request to a job: the source is probed once, and the encoder chosen once, from what workers have."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -11,9 +12,9 @@ from farm.database.models import Job, Worker
 from farm.domain.artefacts import fingerprint_facts, stage_fingerprint
 from farm.domain.detectors import CenterFaceOptions
 from farm.domain.lifecycle import JobEvent
-from farm.domain.manifest import Manifest, load_manifest
+from farm.domain.manifest import Manifest, dump_manifest, load_manifest
 from farm.domain.options import ComposeOptions, JobOptions, RedactOptions
-from farm.errors import OutputError, SettingsError, SourceError
+from farm.errors import JobFailed, OutputError, SettingsError, SourceError
 from farm.jobs.abilities import Abilities, reported, usable, with_runtime
 from farm.jobs.control import control
 from farm.jobs.placing import PICTURES_CONTAINER, Prepared, Request, prepare
@@ -207,3 +208,29 @@ def test_a_job_does_not_go_on_while_another_one_has_its_output(
     control(bench.context, "other", JobEvent.CANCEL)
     assert submitted(bench, prepared)[0].id == first.id
     assert bench.job(first.id).status == "detecting"
+
+
+def test_a_job_whose_plan_is_of_another_version_is_planned_anew(bench: Bench, source: Path, tmp_path: Path) -> None:
+    prepared = prepare(asked(source, tmp_path / "out.mkv"), ALL)
+    older, manifest = submitted(bench, prepared)
+    control(bench.context, older.id, JobEvent.CANCEL)
+    plan = tmp_path / "home" / "store" / "plans" / ("9" * 32) / "manifest.json"
+    plan.parent.mkdir()
+    plan.write_text(dump_manifest(manifest).replace('"format": 3', '"format": 2'))
+    with bench.context.database.write() as session:
+        session.get_one(Job, older.id).plan = f"plans/{'9' * 32}/manifest.json"
+    newer, _ = submitted(bench, prepared)
+    assert (newer.id == older.id, newer.fingerprint, newer.status) == (False, older.fingerprint, "detecting")
+    with pytest.raises(JobFailed, match=r"planned by another version .*submit the video again"):
+        control(bench.context, older.id, JobEvent.RETRY)
+
+
+def test_two_jobs_of_the_same_video_never_work_on_one_output(bench: Bench, source: Path, tmp_path: Path) -> None:
+    """With chunks of another length, or submitted at the same moment, the same video is another job."""
+    request = asked(source, tmp_path / "out.mkv")
+    first, _ = submitted(bench, prepare(request, ALL))
+    with pytest.raises(OutputError, match=f"is the output of job {first.id}, .*farm watch {first.id}"):
+        submitted(bench, prepare(replace(request, chunk_seconds=0.1), ALL))
+    control(bench.context, first.id, JobEvent.CANCEL)
+    second, manifest = submitted(bench, prepare(replace(request, chunk_seconds=0.1), ALL))
+    assert (second.id == first.id, len(manifest.chunks) > 1) == (False, True)

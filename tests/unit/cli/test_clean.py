@@ -3,10 +3,7 @@
 import json
 import os
 import re
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,15 +15,14 @@ from farm.database.models import Event, Job, Leader, Worker
 from farm.database.session import Database
 from farm.domain.options import JobOptions
 from farm.errors import JobFailed
-from farm.jobs.queries import JobFacts
 from farm.settings import load_settings
+from tests.unit.cli.conftest import Run, facts_of, the_line
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00")
 PLAN = "plans/" + "0" * 32
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def home(tmp_path: Path) -> Path:
     """A home whose database holds some jobs, and whose store a plan and a detection of the done one."""
     home = tmp_path / "home"
@@ -51,27 +47,6 @@ def home(tmp_path: Path) -> Path:
     return home
 
 
-@pytest.fixture
-def run(tmp_path: Path, home: Path) -> Run:
-    def call(*words: str, code: int = 0, **env: str) -> Any:
-        outside = {k: v for k, v in os.environ.items() if not k.startswith("FARM_")}
-        done = subprocess.run(
-            [sys.executable, "-m", "farm", *words],
-            cwd=tmp_path, env={**outside, "FARM_HOME": str(home), **env},
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stdout + done.stderr
-        return done
-
-    return call
-
-
-def error(done: "subprocess.CompletedProcess[str]") -> str:
-    (line,) = done.stderr.splitlines()
-    return line
-
-
 def test_clean_says_what_it_freed(run: Run, home: Path) -> None:
     told = json.loads(run("clean", "--dry-run", "--json").stdout)
     assert told == {
@@ -88,12 +63,12 @@ def test_clean_says_what_it_freed(run: Run, home: Path) -> None:
 
 @pytest.mark.parametrize("words", [("--older-than", "soon"), ("--older-than", "-1")])
 def test_a_wrong_age_is_one_line(run: Run, words: tuple[str, str]) -> None:
-    assert error(run("clean", *words, code=2)).startswith(f"error: --older-than {words[1]}: ")
+    assert the_line(run("clean", *words, code=2)).startswith(f"error: --older-than {words[1]}: ")
 
 
 def test_a_store_that_another_farm_uses_is_one_line(run: Run, home: Path) -> None:
     (home / "store" / ".owners").write_text("another\n")
-    line = error(run("clean", code=8))
+    line = the_line(run("clean", code=8))
     assert f"the store {home}/store is used by 2 databases: nothing was deleted (" in line
     assert (home / "store" / "tracks" / ("1" * 32)).is_dir()
     (home / "store" / ".owners").write_text("")  # as the line says
@@ -103,15 +78,15 @@ def test_a_store_that_another_farm_uses_is_one_line(run: Run, home: Path) -> Non
 @pytest.mark.parametrize("command", ["status", "watch", "retry", "cancel"])
 def test_an_ambiguous_job_is_one_line_that_lists_them(run: Run, command: str) -> None:
     said = "error: more than one job begins with 'aa': aa1, aa2 (give more characters of the id)"
-    assert error(run(command, "aa", code=2)) == said
+    assert the_line(run(command, "aa", code=2)) == said
 
 
 def test_retry_says_what_it_cannot_do_and_what_to_do(run: Run) -> None:
     done = "is done (to redo it, submit the video again with"
-    assert error(run("retry", "aa1", code=2)) == f"error: job aa1 {done} --overwrite)"
-    assert error(run("retry", "bb1", code=2)) == f"error: job bb1 {done} a new folder after --frames)"
+    assert the_line(run("retry", "aa1", code=2)) == f"error: job aa1 {done} --overwrite)"
+    assert the_line(run("retry", "bb1", code=2)) == f"error: job bb1 {done} a new folder after --frames)"
     gone = "its plan is missing from the store (submit the video again)"
-    assert error(run("retry", "aa2", code=8)) == f"error: job aa2: {gone}"
+    assert the_line(run("retry", "aa2", code=8)) == f"error: job aa2: {gone}"
 
 
 @pytest.mark.parametrize("kind", ["embedded", "no coordinator", "silent"])
@@ -184,10 +159,10 @@ def test_status_shows_the_size_of_the_store(run: Run) -> None:
 
 @pytest.mark.parametrize("command", ["pull", "verify"])
 def test_a_model_that_is_none_is_one_line(run: Run, command: str) -> None:
-    line = error(run("models", command, "nonsense", code=2))
+    line = the_line(run("models", command, "nonsense", code=2))
     assert line == "error: no model is called 'nonsense' (choose one of centerface)"
-    assert "(did you mean centerface?)" in error(run("models", command, "centreface", code=2))
-    assert error(run("models", command, "centerface", "nonsense", "--json", code=2)) == line  # before any is fetched
+    assert "(did you mean centerface?)" in the_line(run("models", command, "centreface", code=2))
+    assert the_line(run("models", command, "centerface", "nonsense", "--json", code=2)) == line  # before any is fetched
 
 
 def test_models_as_json(run: Run, weights: Path) -> None:
@@ -205,8 +180,6 @@ def test_models_as_json(run: Run, weights: Path) -> None:
      ({"status": "cancelled"}, "resume it: farm retry abc")],
 )  # fmt: skip
 def test_a_retry_is_advised_where_it_can_help(facts: Any, hint: str) -> None:
-    row: Any = {"id": "abc", "reason": "why", "source": "a.mp4", "output": "b.mp4", "frames": 50, "seconds": 2.0,
-           "created_at": 0.0, "finished_at": 1.0, "notes": (), "failures": 0, "stages": ()}  # fmt: skip
     with pytest.raises(JobFailed) as failed:
-        check_done(JobFacts(**row, **facts))
+        check_done(facts_of(reason="why", **facts))
     assert failed.value.hint == hint

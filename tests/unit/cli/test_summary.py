@@ -9,13 +9,7 @@ import pytest
 from farm.cli.summaries import size_text, summary
 from farm.coordinator.linking import Linked, black_notes
 from farm.domain.found import Found
-from farm.jobs.queries import JobFacts
-
-
-def facts_of(**more: Any) -> JobFacts:
-    row = {"id": "abc", "status": "done", "reason": None, "source": "a.mp4", "output": "b.mp4", "frames": 50,
-           "seconds": 2.0, "created_at": 0.0, "finished_at": 1.0, "notes": (), "failures": 0, "stages": ()}  # fmt: skip
-    return JobFacts(**{**row, **more})
+from tests.unit.cli.conftest import facts_of
 
 
 def test_the_summary_has_a_line_for_each_note() -> None:

@@ -8,6 +8,7 @@ from rich.cells import cell_len
 
 from farm.cli.tables import Row, cut, job_details, job_lines, middle, result_lines, row_of
 from farm.jobs.queries import JobFacts, StageFacts
+from tests.unit.cli.conftest import facts_of
 
 EVIL = "/v/evil\x1b]0;owned\x07\nname\t\u202e東京.mp4"
 LONG = "/srv/recordings/2026/entrance hall/camera three/morning-of-the-second-of-march.mp4"
@@ -24,10 +25,9 @@ def _in_new_york(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def job(**more: Any) -> JobFacts:
     stages = (StageFacts("detect", 1, 0, 0, 50, 40, {}), StageFacts("redact", 1, 0, 0, 50, 10, {}))
-    row = {"id": "0123abcd", "status": "redacting", "reason": None, "source": EVIL, "output": LONG, "frames": 50,
-           "seconds": 2.0, "created_at": 1772463600.0, "finished_at": None, "notes": ("one\ntwo",), "failures": 0,
-           "stages": stages}  # fmt: skip
-    return JobFacts(**{**row, **more})
+    row = {"id": "0123abcd", "status": "redacting", "source": EVIL, "output": LONG, "created_at": 1772463600.0,
+           "finished_at": None, "notes": ("one\ntwo",), "stages": stages}  # fmt: skip
+    return facts_of(**{**row, **more})
 
 
 @pytest.mark.parametrize("text", [LONG, EVIL, "会議の録画" * 20, "short", ""])

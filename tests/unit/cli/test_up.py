@@ -1,6 +1,7 @@
 """What a person is told about the farm at hand: when there is none, whose it is, what Ctrl-C does."""
 
 import fcntl
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,8 @@ from typer.testing import CliRunner
 from farm.cli.batch import interrupted
 from farm.cli.main import app
 from farm.errors import FarmError, SettingsError
+from farm.local.farm import lock_home
+from farm.settings import load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +72,25 @@ def test_ctrl_c_says_whether_the_job_stops(
     farm: Any = SimpleNamespace(own=own, context=None)
     assert says in interrupted(farm, "abc")
     assert never not in interrupted(farm, "abc")
+
+
+def test_a_unit_names_no_place_that_depends_on_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FARM_STORE_DIR", "store")
+    monkeypatch.setenv("FARM_BROKER_URL", "redis://:secret@host/0")
+    (tmp_path / "own.toml").write_text("")
+    monkeypatch.setenv("FARM_CONFIG", "own.toml")
+    unit = CliRunner().invoke(app, ["up", "--print-unit"]).output
+    assert f'Environment="FARM_CONFIG={tmp_path}/own.toml"' in unit
+    assert f'Environment="FARM_STORE_DIR={tmp_path}/store"' in unit
+    assert f"FARM_BROKER_URL may hold a password: put it into {tmp_path}/own.toml\n" in unit
+    assert "secret" not in unit
+
+
+def test_who_asks_whether_a_farm_runs_is_in_nobodys_way(tmp_path: Path) -> None:
+    settings = load_settings()
+    asking: Any = lock_home(settings)
+    threading.Timer(0.3, asking.close).start()
+    assert lock_home(settings) is None
+    taken: Any = lock_home(settings, patience=5)
+    taken.close()

@@ -28,8 +28,8 @@ def test_the_child_gets_the_application_of_its_parent(monkeypatch: pytest.Monkey
 
 
 def test_each_start_is_another_incarnation_of_the_same_worker() -> None:
-    first, second = introduction(Settings(), "cuda1"), introduction(Settings(), "cuda1")
-    assert first.worker == second.worker == f"cuda1@{first.host}"
+    first, second = introduction(Settings(), "cpu1"), introduction(Settings(), "cpu1")
+    assert first.worker == second.worker == f"cpu1@{first.host}"
     (supervisor, start), (same, later) = (each.incarnation.split("/") for each in (first, second))
     assert supervisor == same  # the process that started both
     assert start < later

@@ -15,9 +15,15 @@ def test_another_process_finds_what_this_one_does() -> None:
     assert found.runtimes == ("onnxruntime-f32",)
 
 
-def test_workers_of_several_kinds_of_devices_are_asked_at_once() -> None:
+def test_workers_of_several_kinds_of_devices_are_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.vision.detectors.onnxruntime_session.check_cuda", lambda _: None)
     found = find([Device("cuda", 0), Device("cpu", 0), Device("cpu", 1)], "onnxruntime")
     assert found.runtimes == ("cuda-f32", "onnxruntime-f32")
+
+
+def test_a_gpu_that_cannot_be_computed_on_has_no_worker() -> None:
+    with pytest.raises(DeviceError, match=r"cuda99: .*onnxruntime"):
+        ask(Settings(), "cuda99")
 
 
 @pytest.mark.parametrize("testing", [True, False])

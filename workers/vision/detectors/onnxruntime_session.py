@@ -1,8 +1,12 @@
 """onnxruntime sessions on exactly the requested device."""
 
+import sys
+from contextlib import redirect_stdout
+
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 
 from farm.errors import DeviceError, ModelError
 from workers.vision.device import Device
@@ -18,6 +22,8 @@ class OnnxRuntimeSession:
         ModelError when the model cannot be loaded.
         """
         name, settings = _provider(device, precision)
+        if device.kind == "cuda":
+            _load_libraries()
         if name not in ort.get_available_providers():
             raise DeviceError(f"this onnxruntime has no {name}", hint="install onnxruntime-gpu, or use --devices cpu:N")
         try:
@@ -26,9 +32,9 @@ class OnnxRuntimeSession:
             kind = ModelError if device.kind == "cpu" else DeviceError
             raise kind(f"the model cannot be loaded on {device.name}: {e}", hint="farm models verify") from e
         if self._session.get_providers()[0] != name:
-            raise DeviceError(
-                f"{name} could not be started on {device.name}", hint="check the versions of CUDA and cuDNN"
-            )
+            hint = "CUDA's and cuDNN's libraries must be those of this onnxruntime-gpu: see `import onnxruntime; "
+            hint += "onnxruntime.print_debug_info()`"
+            raise DeviceError(f"{name} could not be started on {device.name}", hint=hint)
         tf32 = self._session.get_provider_options()[name].get("use_tf32", "0")
         if (tf32 == "1") != (precision == "tf32"):
             raise DeviceError(f"{name} does not compute in {precision} on {device.name}")
@@ -41,6 +47,29 @@ class OnnxRuntimeSession:
         except Exception as e:  # onnxruntime's own errors share no base class
             raise DeviceError(f"the model cannot be run: {e}", hint="is the GPU's memory full?") from e
         return outputs
+
+
+def check_cuda(device: Device) -> None:
+    """Run a small convolution on a GPU: most of what can be wrong with the CUDA libraries shows. Raises DeviceError."""
+    shapes = {"in": [1, 1, 8, 8], "weights": [1, 1, 3, 3], "out": [1, 1, 6, 6]}
+    given = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()}
+    weights = helper.make_tensor("weights", TensorProto.FLOAT, shapes["weights"], [1.0] * 9)
+    nodes = [helper.make_node("Conv", ["in", "weights"], ["out"])]
+    graph = helper.make_graph(nodes, "check", [given["in"]], [given["out"]], [weights])
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 13)])
+    (found,) = OnnxRuntimeSession(model.SerializeToString(), device, 1, "f32").run(np.ones(shapes["in"], np.float32))
+    if not (found == 9).all():
+        raise DeviceError(f"{device.name} computes wrong results", hint="see the driver's log")
+
+
+def _load_libraries() -> None:
+    """Load CUDA and cuDNN from pip's packages (nvidia-cudnn-cu13 and others), where the linker does not look for them.
+
+    What is missing is found in the usual places, or shows when a session is made.
+    """
+    if (load := getattr(ort, "preload_dlls", None)) is not None:  # not every build has it
+        with redirect_stdout(sys.stderr):  # it prints what it does not find; standard output may be somebody's JSON
+            load()
 
 
 def _provider(device: Device, precision: str) -> tuple[str, dict[str, str]]:

@@ -2,6 +2,7 @@ import importlib
 import importlib.util
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from farm.domain.detectors import CenterFaceOptions, StubOptions
 from farm.domain.geometry import Box, intersection_over_union
 from farm.errors import DeviceError, ModelError, SettingsError
 from workers.vision import device
+from workers.vision.detectors import onnxruntime_session
 from workers.vision.detectors.base import create_detector, network_size
 from workers.vision.detectors.centerface import decode, without_doubles
 from workers.vision.detectors.graph import with_fixed_shape
@@ -251,6 +253,56 @@ def test_a_gpu_that_does_not_come_up_is_an_error(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("onnxruntime.InferenceSession", OnTheCpu)
     with pytest.raises(DeviceError, match="could not be started"):
         OnnxRuntimeSession(b"", Device("cuda", 0), 1, "f32")
+
+
+def test_libraries_of_pips_packages_are_loaded_before_a_session_on_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order: list[str] = []
+
+    class Session:
+        def __init__(self, *_: object, **__: object) -> None:
+            order.append("session")
+
+        def get_providers(self) -> list[str]:
+            return ["CUDAExecutionProvider"]
+
+        def get_provider_options(self) -> dict[str, dict[str, str]]:
+            return {"CUDAExecutionProvider": {}}
+
+        def get_inputs(self) -> list[Any]:
+            return [helper.make_tensor_value_info("in", TensorProto.FLOAT, [1])]
+
+    def preload() -> None:
+        order.append("libraries")
+        sys.stdout.write("Failed to load libcublas.so")
+
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr("onnxruntime.InferenceSession", Session)
+    monkeypatch.setattr("onnxruntime.preload_dlls", preload, raising=False)
+    OnnxRuntimeSession(b"", Device("cuda", 0), 1, "f32")
+    assert order == ["libraries", "session"]
+    assert capsys.readouterr().out == ""  # the answer of `workers.capabilities` is read from there
+    monkeypatch.delattr("onnxruntime.preload_dlls")
+    OnnxRuntimeSession(b"", Device("cuda", 0), 1, "f32")
+    assert order == ["libraries", "session", "session"]
+
+
+@pytest.mark.parametrize(("result", "error"), [(9.0, None), (0.0, "computes wrong results")])
+def test_a_gpu_is_checked_by_a_convolution(result: float, error: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is a valid one: here the CPU runs it in the GPU's place."""
+
+    class OnTheCpu(OnnxRuntimeSession):
+        def __init__(self, model: bytes, _gpu: Device, threads: int, precision: str) -> None:
+            super().__init__(model, CPU, threads, precision)
+
+        def run(self, blob: Any) -> Any:
+            (found,) = super().run(blob)
+            return [found * result / 9]
+
+    monkeypatch.setattr(onnxruntime_session, "OnnxRuntimeSession", OnTheCpu)
+    with pytest.raises(DeviceError, match=error) if error else nullcontext():
+        onnxruntime_session.check_cuda(Device("cuda", 0))
 
 
 def test_centerface_needs_a_readable_file(tmp_path: Path) -> None:
