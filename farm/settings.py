@@ -43,7 +43,15 @@ def _absolute(path: Path) -> Path:
     try:
         return path.expanduser().absolute()
     except RuntimeError as e:  # pydantic reports a ValueError only
-        raise ValueError(str(e)) from e
+        raise ValueError("is below a home directory that cannot be determined; give an absolute path") from e
+
+
+def _home(path: Path) -> Path:
+    """Refuse a folder whose name an address of the database or of Redis in it would not hold."""
+    path = _absolute(path)
+    if found := next((c for c in str(path) if c in "%?#;" or not c.isprintable()), None):
+        raise ValueError(f"cannot be the farm's folder: its name has {found!r} in it; choose another")
+    return path
 
 
 def _program(path: Path) -> Path:
@@ -81,7 +89,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    home: AbsolutePath = Field(default_factory=default_home)
+    home: Annotated[Path, AfterValidator(_home)] = Field(default_factory=default_home)
     broker_url: Annotated[str, AfterValidator(_names_redis)] | None = None
     database_url: Annotated[str, AfterValidator(_named_sqlite)] | None = None
     store_dir: AbsolutePath | None = None
