@@ -61,9 +61,18 @@ def default_home() -> Path:
 
 
 def settings_file() -> Path:
-    """The file that ``farm --config`` or ``FARM_CONFIG`` names, else ``farm.toml`` in the home; it need not exist."""
-    named = os.environ.get(CONFIG)
-    return Path(named).expanduser().absolute() if named else default_home() / SETTINGS_FILE
+    """The file that ``farm --config`` or ``FARM_CONFIG`` names, else ``farm.toml`` in the home; it need not exist.
+
+    Raises SettingsError for one below a home directory that cannot be determined.
+    """
+    if not (named := os.environ.get(CONFIG)):
+        return default_home() / SETTINGS_FILE
+    try:
+        return Path(named).expanduser().absolute()
+    except RuntimeError as e:
+        raise SettingsError(
+            f'{CONFIG}: "{named}" is below a home directory that cannot be determined', hint="give an absolute path"
+        ) from e
 
 
 def given_in_file(names: Collection[str]) -> dict[str, Given]:

@@ -46,6 +46,14 @@ def _absolute(path: Path) -> Path:
         raise ValueError("begins with ~, but there is no such home directory") from e
 
 
+def _home(path: Path) -> Path:
+    """Refuse a folder whose name an address of the database or of Redis in it would not hold."""
+    path = _absolute(path)
+    if found := next((c for c in str(path) if c in "%?#;" or not c.isprintable()), None):
+        raise ValueError(f"cannot be the farm's folder: its name has {found!r} in it; choose another")
+    return path
+
+
 def _program(path: Path) -> Path:
     if not path.is_absolute() and not path.parts[:1] == ("~",):
         raise ValueError("is not an absolute path; a program is not looked up on PATH")
@@ -81,7 +89,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    home: AbsolutePath = Field(default_factory=default_home)
+    home: Annotated[Path, AfterValidator(_home)] = Field(default_factory=default_home)
     broker_url: Annotated[str, AfterValidator(_names_redis)] | None = None
     database_url: Annotated[str, AfterValidator(_named_sqlite)] | None = None
     store_dir: AbsolutePath | None = None

@@ -133,7 +133,7 @@ class Batch:
         prepared = prepare(video)
         if prepared.output in self._outputs:
             raise OutputError(
-                f"{video.source}: {prepared.output} is another video's output", hint="submit one at a time"
+                f"{video.source}: {prepared.output} is another video's output", hint="submit it alone, with another -o"
             )
         if os.path.realpath(prepared.output) in self._sources:  # --overwrite is no leave to change a source
             raise OutputError(f"{video.source}: its output {prepared.output} is one of the videos", hint="leave it out")

@@ -25,13 +25,17 @@ def demo(
     from farm.cli.display import output
     from farm.demo.clip import PHOTOGRAPH, render_demo_clip
     from farm.demo.sheet import contact_sheet
+    from farm.media.failing import writing
     from farm.models.store import ModelStore
 
     settings, source = load_settings(), video
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     if source is None:
         picture = ModelStore(settings, models={PHOTOGRAPH.name: PHOTOGRAPH}).ensure(PHOTOGRAPH.name)
-        source = render_demo_clip(folder / "astronaut.mp4", picture)
+        source = folder / "astronaut.mp4"
+        with writing(source):
+            render_demo_clip(source, picture)
     (redacted,) = run_submit(settings, [source], str(folder), How(overwrite=True))
     sheet = contact_sheet(source, redacted, folder / f"{source.stem}.sheet.png")
     output.print(f"source:  {source}", soft_wrap=True)

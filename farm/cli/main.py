@@ -16,7 +16,7 @@ from farm.cli.commands import in_one_style
 from farm.cli.defects import DEFECT, defect_line
 from farm.cli.streams import prepare_streams
 from farm.cli.submit_options import error_text
-from farm.configuration import CONFIG
+from farm.configuration import CONFIG, settings_file
 from farm.domain.printable import shown
 from farm.errors import FarmError, PrintError
 
@@ -59,7 +59,8 @@ def _root(
 ) -> None:
     """Options of ``farm`` itself."""
     if settings is not None:  # children read the same file
-        os.environ[CONFIG] = str(settings.expanduser().absolute())
+        os.environ[CONFIG] = str(settings)
+        os.environ[CONFIG] = str(settings_file())
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:

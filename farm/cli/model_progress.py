@@ -29,8 +29,12 @@ def ensure_model(settings: Settings, name: str, *, quiet: bool, pull: bool = Fal
     """The weights' file, fetched if there is none. ``pull``: also replace a damaged one. Raises ModelError."""
     store = ModelStore(settings)
     store.named(name)
-    if not pull and (path := store.locate(name)):
-        return path
+    try:
+        if path := store.locate(name):
+            return path
+    except ModelError:
+        if not pull:
+            raise
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),

@@ -92,6 +92,16 @@ def test_of_several_wrong_values_one_is_said_with_its_file(home: Path) -> None:
     assert ("fine" in str(caught.value)) != ("soon" in str(caught.value))
 
 
+@pytest.mark.parametrize("name", ["50%20", "a?b", "a#b", "a;b", "a\nb", "a\u202eb"])
+def test_a_home_that_an_address_cannot_hold_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setenv("FARM_HOME", str(tmp_path / name))
+    with pytest.raises(SettingsError, match=r"^FARM_HOME: .* cannot be the farm's folder: its name has .* choose") as e:
+        load_settings()
+    assert str(e.value).isprintable()
+
+
 NUMBERS = [name for name, f in Settings.model_fields.items() if type(f.default) in (int, float)]
 
 

@@ -25,9 +25,7 @@ def check_readable(path: Path) -> None:
     """Raises SourceError unless ``path`` is a regular, readable file that is not empty and whose name is UTF-8."""
     name = os.fsencode(path)
     if name.decode("utf-8", "replace") != os.fsdecode(name):  # the database and ffmpeg-python take text only
-        raise SourceError(
-            f"{name.decode('utf-8', 'replace')}: its name is not in UTF-8", hint="rename it or its folder"
-        )
+        raise SourceError(f"{path}: its name is not in UTF-8", hint="rename it or its folder")
     try:
         status = path.stat()
     except PermissionError as error:

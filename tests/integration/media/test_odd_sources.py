@@ -56,7 +56,7 @@ def test_colours_of_which_one_is_known_reach_quicktime(
 def test_a_name_that_is_no_text_is_refused_in_one_line(render: Rendered, tmp_path: Path) -> None:
     source = tmp_path / os.fsdecode(b"b\xffd.mp4")
     source.write_bytes(render("cfr.mp4", *CLIPS["cfr.mp4"]).read_bytes())
-    with pytest.raises(SourceError, match=r"b\ufffdd.mp4: its name is not in UTF-8"):
+    with pytest.raises(SourceError, match=r"b\udcffd.mp4: its name is not in UTF-8"):
         plan_of(source, None)
 
 

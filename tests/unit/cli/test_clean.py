@@ -165,6 +165,10 @@ def test_a_model_that_is_none_is_one_line(run: Run, command: str) -> None:
     assert the_line(run("models", command, "centerface", "nonsense", "--json", code=2)) == line  # before any is fetched
 
 
+def test_weights_that_are_here_are_not_fetched(run: Run, weights: Path) -> None:
+    assert run("models", "pull", FARM_MODELS_DIR=str(weights)).stderr == ""
+
+
 def test_models_as_json(run: Run, weights: Path) -> None:
     for command in ("pull", "verify"):
         row = json.loads(run("models", command, "--json", FARM_MODELS_DIR=str(weights)).stdout)

@@ -136,3 +136,12 @@ def test_a_job_of_another_version_is_summed_up_too() -> None:
         == "options that are not the defaults: --model gone"
     )
     assert options_line({}) is None
+
+
+def test_a_settings_file_of_nobody_is_one_line(run: Run) -> None:
+    for done in (
+        run("--config", "~nobody-here/farm.toml", "list", code=2),
+        run("list", code=2, FARM_CONFIG="~nobody-here/x"),
+    ):
+        assert the_line(done).startswith('error: FARM_CONFIG: "~nobody-here/')
+    assert "home directory" in the_line(run("--config", "~nobody-here/farm.toml", "config", code=2))

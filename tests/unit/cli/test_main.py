@@ -193,3 +193,10 @@ def test_an_error_about_an_option_spells_it_as_the_command_line_does(asked: Any,
         settings_of(video, RedactOptions(**asked))
     assert error_text(refused.value).startswith(line)
     assert "redact." not in error_text(refused.value)
+
+
+@pytest.mark.parametrize("words", [("demo", "-o", "file"), ("demo", "-o", "file/in"), ("demo", "-o", "/proc/demo")])
+def test_a_demo_that_cannot_be_written_is_one_line(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "file").touch()
+    line = the_line(run(*words, code=4))
+    assert line.startswith(f"error: {words[-1]}: ")
