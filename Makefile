@@ -64,6 +64,10 @@ faults: $(READY)  ## Kill workers, kill the farm and empty Redis in the middle o
 chaos: $(READY)  ## Half an hour of random faults (FARM_CHAOS_SEEDS, FARM_CHAOS_KINDS): every job is done, and exact
 	FARM_CHAOS_SEEDS=$(or $(FARM_CHAOS_SEEDS),1-20) $(BIN)/pytest -s tests/e2e/test_chaos.py $(PYTEST_ARGS)
 
+.PHONY: gpu
+gpu: $(READY)  ## Run the tests that need an NVIDIA GPU, with onnxruntime-gpu in place of onnxruntime
+	$(BIN)/pytest tests/gpu $(PYTEST_ARGS)
+
 .PHONY: matrix
 matrix: $(READY)  ## Check every property of every clip and footage file; writes build/matrix.md
 	rm -f build/matrix.md
