@@ -213,7 +213,7 @@ class Batch:
             return
         item.row = tables.row_of(item.video.name, facts)
         if not self._how.as_json:
-            display.output.print(summary(facts, seconds), soft_wrap=True)
+            display.print_summary(summary(facts, seconds))
 
     def _finish(self) -> None:
         """The table of the videos that have ended, and how many of them ended in which way."""

@@ -184,6 +184,14 @@ def print_lines(lines: Callable[[int | None], Iterable[str]]) -> None:
         print(line)
 
 
+def print_summary(text: str) -> None:
+    """Print a summary. On a terminal its lines break between words, but for the first: a path stays one to copy."""
+    first, *rest = text.split("\n")
+    output.print(first, soft_wrap=True)
+    for line in rest:
+        output.print(line, soft_wrap=not output.is_terminal)
+
+
 def print_json(value: object) -> None:
     """Write ``value`` as one line of JSON to standard output, bypassing rich."""
     sys.stdout.write(json.dumps(value) + "\n")

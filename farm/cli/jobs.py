@@ -173,4 +173,4 @@ def watch(job: JobArgument, as_json: JsonOption = False) -> None:
         display.print_json(facts.row())
     display.check_done(facts)
     if not as_json:
-        display.output.print(summary(facts, (facts.finished_at or 0) - facts.created_at), soft_wrap=True)
+        display.print_summary(summary(facts, (facts.finished_at or 0) - facts.created_at))
