@@ -68,9 +68,16 @@ class Option:
     def parse(self, value: object) -> object:
         """The value of what a person wrote: a text in any case, an alias, a time, a share as ``30%``, a number.
 
-        Anything else is returned as it is, for :meth:`check`. Raises ValueError, with the text of :meth:`refused`.
+        Anything else is returned as it is, for :meth:`check`. Raises ValueError, with the text of :meth:`refused`, also
+        for what a settings file may hold in a number's place: another kind of value, or a part of a whole number.
         """
         if not isinstance(value, str):
+            if self.kind not in (int, float) or value is None:
+                return value
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(self.problem(value))
+            if self.kind is int and not float(value).is_integer():
+                raise ValueError(self.problem(value))
             return value
         text = value.strip()
         if self.choices:
