@@ -65,7 +65,7 @@ class Option:
         default = self.shown or default
         return text if default is None or default is False else f"{text} Default: {default}."
 
-    def parse(self, value: object) -> object:
+    def parse(self, value: Any) -> object:  # noqa: ANN401 - of any type
         """The value of what a person wrote: a text in any case, an alias, a time, a share as ``30%``, a number.
 
         Anything else is returned as it is, for :meth:`check`. Raises ValueError, with the text of :meth:`refused`, also
@@ -74,9 +74,8 @@ class Option:
         if not isinstance(value, str):
             if self.kind not in (int, float) or value is None:
                 return value
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError(self.problem(value))
-            if self.kind is int and not float(value).is_integer():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or (self.kind is int and value % 1):
                 raise ValueError(self.problem(value))
             return value
         text = value.strip()
