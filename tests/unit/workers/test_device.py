@@ -66,3 +66,11 @@ def test_importing_it_imports_nothing_heavy() -> None:
     code = "import sys, workers.device; print(sorted({'cv2', 'numpy', 'onnxruntime', 'av'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("text", ["cpu:500", "cpu:99999999999", "cpu:8,cpu:9"])
+def test_more_workers_than_the_machine_can_run_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr("workers.device.usable_cpus", lambda: 2)
+    assert len(parse_devices("cpu:8")) == 8
+    with pytest.raises(SettingsError, match=r"workers; this machine can run 8 at most"):
+        parse_devices(text)
