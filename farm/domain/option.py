@@ -65,12 +65,18 @@ class Option:
         default = self.shown or default
         return text if default is None or default is False else f"{text} Default: {default}."
 
-    def parse(self, value: object) -> object:
+    def parse(self, value: Any) -> object:  # noqa: ANN401 - of any type
         """The value of what a person wrote: a text in any case, an alias, a time, a share as ``30%``, a number.
 
-        Anything else is returned as it is, for :meth:`check`. Raises ValueError, with the text of :meth:`refused`.
+        Anything else is returned as it is, for :meth:`check`. Raises ValueError, with the text of :meth:`refused`, also
+        for what a settings file may hold in a number's place: another kind of value, or a part of a whole number.
         """
         if not isinstance(value, str):
+            if self.kind not in (int, float) or value is None:
+                return value
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or (self.kind is int and value % 1):
+                raise ValueError(self.problem(value))
             return value
         text = value.strip()
         if self.choices:

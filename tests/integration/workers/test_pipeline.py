@@ -150,7 +150,8 @@ def test_what_is_not_whole_is_made_again(bench: MakeBench, green_clip: GreenClip
 def test_stopping_leaves_no_thread_and_no_file(bench: MakeBench, green_clip: GreenClip, stage: str) -> None:
     made = bench(green_clip(), 100)
     tracks = made.tracks(0, made.detections(made.detect(0)))
-    made.store.delete("detections")
+    for key in keys_below(made.store, "detections"):
+        made.store.delete(key)
     files = sorted(p for p in made.folder.rglob("*") if p.is_file())
     threads = threading.enumerate()
 
@@ -175,7 +176,8 @@ def test_tracks_that_do_not_fit_the_frames(bench: MakeBench, green_clip: GreenCl
         ("more lines", [*frames, frames[-1]]),
         ("no line", made.detections(made.detect(0))),
     ):
-        made.store.delete("tracks")
+        for key in keys_below(made.store, "tracks"):
+            made.store.delete(key)
         tracks = made.tracks(1, wrong)
         with pytest.raises(VerificationError, match=name):
             run_redact(made.order("redact", 1, (tracks,)), made.store, StubTools(), no_report)

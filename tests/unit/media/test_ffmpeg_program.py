@@ -12,9 +12,10 @@ import farm
 PROGRAM = """
 import sys
 from pathlib import Path
+from farm.executables import find_ffmpeg
 from farm.media.ffmpeg import run_ffmpeg
-run_ffmpeg(["-nostdin", "-y", "-re", "-f", "lavfi", "-i", "testsrc=size=16x16:rate=1", "-f", "matroska", sys.argv[1]],
-           Path(sys.argv[1]), 1, 1, lambda frames: None)
+words = ["-nostdin", "-y", "-re", "-f", "lavfi", "-i", "testsrc=size=16x16:rate=1", "-f", "matroska", sys.argv[1]]
+run_ffmpeg(find_ffmpeg().path, words, Path(sys.argv[1]), 1, 1, lambda frames: None)
 """
 
 

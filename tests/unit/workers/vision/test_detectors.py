@@ -2,7 +2,6 @@ import importlib
 import importlib.util
 import subprocess
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,9 @@ from farm.domain.detectors import CenterFaceOptions, StubOptions
 from farm.domain.geometry import Box, intersection_over_union
 from farm.errors import DeviceError, ModelError, SettingsError
 from workers.vision import device
-from workers.vision.detectors import onnxruntime_session
 from workers.vision.detectors.base import create_detector, network_size
 from workers.vision.detectors.centerface import decode, without_doubles
 from workers.vision.detectors.graph import with_fixed_shape
-from workers.vision.detectors.onnxruntime_session import OnnxRuntimeSession
 from workers.vision.detectors.session import open_session
 from workers.vision.device import Device, runtimes
 
@@ -208,101 +205,6 @@ def test_openvino_in_another_precision_than_asked_for_is_an_error(monkeypatch: p
     open_session(model, CPU, 1, "openvino-f32")
     with pytest.raises(DeviceError, match=r"OpenVINO computes in .*f32 here, not in bf16"):
         open_session(model, CPU, 1, "openvino-bf16")
-
-
-@pytest.mark.parametrize(("asked", "used"), [("cuda-tf32", "0"), ("cuda-f32", "1")])
-def test_a_gpu_in_another_precision_than_asked_for_is_an_error(
-    asked: str, used: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = "CUDAExecutionProvider"
-    given: dict[str, str] = {}
-    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: [name])
-
-    class Gpu:
-        def __init__(self, _model: bytes, _options: object, providers: list[tuple[str, dict[str, str]]]) -> None:
-            given.update(providers[0][1])
-
-        def get_providers(self) -> list[str]:
-            return [name]
-
-        def get_provider_options(self) -> dict[str, dict[str, str]]:
-            return {name: {"use_tf32": used}}
-
-    monkeypatch.setattr("onnxruntime.InferenceSession", Gpu)
-    with pytest.raises(DeviceError, match="does not compute in"):
-        open_session(b"", Device("cuda", 0), 1, asked)
-    assert given["use_tf32"] != used
-
-
-def test_a_gpu_is_never_silently_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(DeviceError, match="CUDAExecutionProvider"):
-        open_session(tiny_model(4), Device("cuda", 0), 1, "cuda-f32")
-
-
-def test_a_gpu_that_does_not_come_up_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    # onnxruntime warns and goes on with the CPU when CUDA's libraries are missing
-    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
-
-    class OnTheCpu:
-        def __init__(self, *_: object, **__: object) -> None: ...
-
-        def get_providers(self) -> list[str]:
-            return ["CPUExecutionProvider"]
-
-    monkeypatch.setattr("onnxruntime.InferenceSession", OnTheCpu)
-    with pytest.raises(DeviceError, match="could not be started"):
-        OnnxRuntimeSession(b"", Device("cuda", 0), 1, "f32")
-
-
-def test_libraries_of_pips_packages_are_loaded_before_a_session_on_a_gpu(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    order: list[str] = []
-
-    class Session:
-        def __init__(self, *_: object, **__: object) -> None:
-            order.append("session")
-
-        def get_providers(self) -> list[str]:
-            return ["CUDAExecutionProvider"]
-
-        def get_provider_options(self) -> dict[str, dict[str, str]]:
-            return {"CUDAExecutionProvider": {}}
-
-        def get_inputs(self) -> list[Any]:
-            return [helper.make_tensor_value_info("in", TensorProto.FLOAT, [1])]
-
-    def preload() -> None:
-        order.append("libraries")
-        sys.stdout.write("Failed to load libcublas.so")
-
-    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
-    monkeypatch.setattr("onnxruntime.InferenceSession", Session)
-    monkeypatch.setattr("onnxruntime.preload_dlls", preload, raising=False)
-    OnnxRuntimeSession(b"", Device("cuda", 0), 1, "f32")
-    assert order == ["libraries", "session"]
-    assert capsys.readouterr().out == ""  # the answer of `workers.capabilities` is read from there
-    monkeypatch.delattr("onnxruntime.preload_dlls")
-    OnnxRuntimeSession(b"", Device("cuda", 0), 1, "f32")
-    assert order == ["libraries", "session", "session"]
-
-
-@pytest.mark.parametrize(("result", "error"), [(9.0, None), (0.0, "computes wrong results")])
-def test_a_gpu_is_checked_by_a_convolution(result: float, error: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The model is a valid one: here the CPU runs it in the GPU's place."""
-
-    class OnTheCpu(OnnxRuntimeSession):
-        def __init__(self, model: bytes, _gpu: Device, threads: int, precision: str) -> None:
-            super().__init__(model, CPU, threads, precision)
-
-        def run(self, blob: Any) -> Any:
-            (found,) = super().run(blob)
-            return [found * result / 9]
-
-    monkeypatch.setattr(onnxruntime_session, "OnnxRuntimeSession", OnTheCpu)
-    with pytest.raises(DeviceError, match=error) if error else nullcontext():
-        onnxruntime_session.check_cuda(Device("cuda", 0))
 
 
 def test_centerface_needs_a_readable_file(tmp_path: Path) -> None:
