@@ -63,7 +63,7 @@ def _program(path: Path) -> Path:
 def _named_sqlite(url: str) -> str:
     """Refuse an SQLite database whose file depends on the folder that a process runs in."""
     if url.startswith("sqlite") and not url.startswith("sqlite:////"):
-        raise ValueError("an SQLite database needs an absolute path: sqlite:////path/farm.db")
+        raise ValueError("has no absolute path; write sqlite:////path/farm.db")
     return url
 
 

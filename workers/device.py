@@ -15,6 +15,7 @@ from workers.vision.device import Device, runtime_has_cuda
 log = logging.getLogger(__name__)
 
 _WORDS = "auto, cpu:N, or a list such as cuda:0,cuda:1"
+_PER_CPU = 8  # workers; more than one gains little
 
 
 def list_gpus() -> int:
@@ -80,6 +81,8 @@ def _part(part: str, text: str) -> list[Device]:
         raise SettingsError(f'--devices: "{text}" is not valid; use {_WORDS}')
     if part.startswith("cuda"):
         return [Device("cuda", int(found[2]))]
+    if int(found[1] or 1) > (most := _PER_CPU * usable_cpus()):  # each is two processes and up to 500 MB
+        raise SettingsError(f'--devices: "{text}" is more than this machine can run; use at most cpu:{most}')
     return [Device("cpu", index) for index in range(int(found[1] or 1))]
 
 

@@ -96,7 +96,7 @@ class Database:
         except SQLAlchemyError as e:
             raise DatabaseError(
                 f"the database {masked(self.url)} cannot be opened: {str(e).splitlines()[0]}",
-                hint="check that it is there, that its folder is writable, and that this version is not older than it",
+                hint="check that it is there, its folder is writable and has room, and no newer version made it",
             ) from e
 
     def _revision(self) -> str | None:

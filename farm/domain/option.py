@@ -71,6 +71,9 @@ class Option:
         Anything else is returned as it is, for :meth:`check`. Raises ValueError, with the text of :meth:`refused`.
         """
         if not isinstance(value, str):
+            fraction = self.kind is int and isinstance(value, float) and not value.is_integer()
+            if self.kind in (int, float) and (fraction or isinstance(value, bool)):
+                raise ValueError(self.problem(value))
             return value
         text = value.strip()
         if self.choices:

@@ -113,6 +113,11 @@ def test_a_home_that_an_address_cannot_hold_is_refused(
     assert str(e.value).isprintable()
 
 
+def test_a_settings_file_may_begin_with_a_byte_order_mark(home: Path) -> None:
+    (home / "farm.toml").write_text('style = "solid"', encoding="utf-8-sig")
+    assert load_settings().model_dump()["style"] == "solid"
+
+
 NUMBERS = [name for name, f in Settings.model_fields.items() if type(f.default) in (int, float)]
 
 
@@ -155,7 +160,9 @@ def test_times_that_contradict_each_other_are_named_with_their_origins(
 @pytest.mark.parametrize("url", ["sqlite:///farm.db", "sqlite://", "sqlite:///../farm.db"])
 def test_a_database_is_the_same_whatever_the_folder(home: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("FARM_DATABASE_URL", url)
-    with pytest.raises(SettingsError, match=rf"^FARM_DATABASE_URL {url}: .*sqlite:////path/farm\.db"):
+    with pytest.raises(
+        SettingsError, match=rf'^FARM_DATABASE_URL: "{url}" has no absolute path; write sqlite:////path/farm\.db'
+    ):
         load_settings()
 
 
@@ -241,5 +248,14 @@ def test_crf_is_a_number_or_auto(given: object, read: object) -> None:
 
 @pytest.mark.parametrize("given", ["automatic", "18.5", 18.5, True])
 def test_other_words_for_crf_are_refused(given: object) -> None:
-    with pytest.raises(SettingsError, match=rf"--crf {given}: not a usable value \(use 0 to 51 or auto\)"):
+    with pytest.raises(
+        SettingsError, match=rf'^--crf: "{given}" is not valid; use a whole number from 0 to 51, or auto$'
+    ):
         load_settings(crf=given)
+
+
+@pytest.mark.parametrize("line", ["margin = true", "detect_size = false", "threshold = true", "gap = true"])
+def test_true_and_false_are_no_numbers(home: Path, line: str) -> None:
+    (home / "farm.toml").write_text(line)
+    with pytest.raises(SettingsError, match=r" is not valid; use a (whole number|number|time)"):
+        load_settings()

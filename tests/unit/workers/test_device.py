@@ -31,6 +31,14 @@ def test_lists() -> None:
     assert parse(" cuda:1, cuda:0,cpu:1 ", gpus=2) == ["cuda1", "cuda0", "cpu0"]
 
 
+@pytest.mark.parametrize("text", ["cpu:500", "cpu:99999999999999999999"])
+def test_more_workers_than_a_machine_can_run_are_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.device.usable_cpus", lambda: 2)
+    with pytest.raises(SettingsError, match=rf'^--devices: "{text}" is more than .* use at most cpu:16$'):
+        parse(text)
+    assert len(parse("cpu:16")) == 16
+
+
 @pytest.mark.parametrize(
     "text", ["", "gpu", "cpu:0", "cpu:x", "cuda", "cuda:", "cuda:0,", "cpu:1,cpu:1", "cuda:0,cuda:0"]
 )
