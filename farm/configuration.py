@@ -82,7 +82,7 @@ def given_in_file(names: Collection[str]) -> dict[str, Given]:
     """
     file = settings_file()
     try:
-        values = tomllib.loads(file.read_text("utf-8"))
+        values = tomllib.loads(file.read_text("utf-8-sig"))  # Windows' editors write a BOM
     except (FileNotFoundError, NotADirectoryError) as e:
         if os.environ.get(CONFIG):
             raise SettingsError(f"there is no settings file {file}", hint=f"correct --config or {CONFIG}") from e

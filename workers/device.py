@@ -14,9 +14,8 @@ from workers.vision.device import Device, runtime_has_cuda
 
 log = logging.getLogger(__name__)
 
-# each worker takes some 300 MB: thousands of them would take the machine down
-_WORKERS_PER_CPU, _FEWEST, _COUNTED = 4, 8, 100_000
 _WORDS = "auto, cpu:N, or a list such as cuda:0,cuda:1"
+_PER_CPU = 8  # workers; more than one gains little
 
 
 def list_gpus() -> int:
@@ -56,8 +55,6 @@ def parse_devices(
     if words == "auto":
         return _automatic(gpus, has_cuda, cores)
     devices = [device for part in words.split(",") for device in _part(part.strip(), text)]
-    if len(devices) > (most := max(_FEWEST, _WORKERS_PER_CPU * usable_cpus())):
-        raise SettingsError(f'--devices: "{text}" is {len(devices)} workers; this machine can run {most} at most')
     if len(set(devices)) != len(devices):
         raise SettingsError(f'--devices: "{text}" names a device twice; use {_WORDS}')
     wanted = [device for device in devices if device.kind == "cuda"]
@@ -84,7 +81,9 @@ def _part(part: str, text: str) -> list[Device]:
         raise SettingsError(f'--devices: "{text}" is not valid; use {_WORDS}')
     if part.startswith("cuda"):
         return [Device("cuda", int(found[2]))]
-    return [Device("cpu", index) for index in range(min(int(found[1] or 1), _COUNTED))]
+    if int(found[1] or 1) > (most := _PER_CPU * usable_cpus()):  # each is two processes and up to 500 MB
+        raise SettingsError(f'--devices: "{text}" is more than this machine can run; use at most cpu:{most}')
+    return [Device("cpu", index) for index in range(int(found[1] or 1))]
 
 
 def _check_gpus(wanted: list[Device], found: int, has_cuda: Callable[[], bool]) -> None:

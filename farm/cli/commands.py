@@ -105,6 +105,13 @@ def in_one_style(app: typer.Typer) -> typer.Typer:
     return app
 
 
+def named_path(text: str) -> Path:
+    """The path that an argument names. ``Path`` alone takes an empty one, as of an unset variable, for this folder."""
+    if not text:
+        raise typer.BadParameter("the name is empty; is a variable unset?")
+    return Path(text)
+
+
 def _refuse(error: Any) -> NoReturn:  # noqa: ANN401 - Typer's own copies of click's classes
     if type(error).__name__ == "NoArgsIsHelpError":
         error.show()

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from farm.cli.commands import named_path
 from farm.cli.sources import How
 from farm.cli.submit import run_submit
+from farm.errors import SourceError
 from farm.settings import load_settings
 
 
@@ -16,7 +18,9 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    video: Annotated[Path | None, typer.Argument(metavar="[VIDEO]", help="A video. Default: a generated clip.")] = None,
+    video: Annotated[
+        Path | None, typer.Argument(metavar="[VIDEO]", parser=named_path, help="A video. Default: a generated clip.")
+    ] = None,
     folder: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the results.")] = Path(
         "demo"
     ),
@@ -29,6 +33,8 @@ def demo(
     from farm.models.store import ModelStore
 
     settings, source = load_settings(), video
+    if source is not None and source.is_dir():
+        raise SourceError(f"{source}: is a directory", hint="name one video")
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     if source is None:

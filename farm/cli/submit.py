@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from farm.cli.commands import FarmCommand
+from farm.cli.commands import FarmCommand, named_path
 from farm.cli.sources import How, Video, named
 from farm.cli.submit_options import job_options, naming_origins, with_job_options
 from farm.errors import OutputError, SettingsError
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     @with_job_options
     def submit(
         videos: list[Path] = typer.Argument(
-            metavar="VIDEO", help="The videos to redact, or folders of them; they are never changed."
+            metavar="VIDEO", parser=named_path, help="The videos to redact, or folders of them; they are never changed."
         ),
         output: str | None = _option(
             "Output",

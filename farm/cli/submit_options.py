@@ -110,5 +110,5 @@ def options_line(options: Mapping[str, Mapping[str, Any]]) -> str | None:
             implied = pictures and (name == "codec" or (name, value) == ("pictures", PICTURE_FORMATS[0]))
             implied = implied or name == "runtime"  # every job has one
             if option.group and value != option.default and not implied:
-                named.append(f"{option.flag} {value}")
+                named.append(option.flag if value is True else f"{option.flag} {value}")
     return f"options that are not the defaults: {', '.join(named)}" if named else None

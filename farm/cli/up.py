@@ -26,6 +26,7 @@ _DRAIN_SECONDS = 30.0  # how long workers may take to finish the chunks under wa
 _DRAINING = f"the workers finish their chunks first, for up to {_DRAIN_SECONDS:.0f} s"
 _AT_ONCE_SECONDS = 15.0
 _LOCK_SECONDS = 1.0
+_STOP_SECONDS = 2 * _DRAIN_SECONDS  # after which a farm that was asked to stop is taken to hang
 
 
 def register(app: typer.Typer) -> None:
@@ -133,10 +134,12 @@ def down(now: Annotated[bool, typer.Option("--now", help="Do not wait for the ch
     _signal(farm.pid, signal.SIGQUIT if now else signal.SIGTERM)
     if not now:
         output.print(f"stopping: {_DRAINING} (`farm down --now` to stop at once)", soft_wrap=True)
-    until = time.monotonic() + _AT_ONCE_SECONDS
+    until = time.monotonic() + (_AT_ONCE_SECONDS if now else _STOP_SECONDS)
     while is_running(settings):
         time.sleep(_POLL_SECONDS)
-        if now and time.monotonic() > until:
+        if time.monotonic() > until:
+            if not now:
+                raise FarmError(f"the farm (pid {farm.pid}) has not stopped", hint="`farm down --now` ends it")
             _signal(farm.pid, signal.SIGKILL)  # its children end with it
     output.print("the farm has stopped; the next `farm up` resumes unfinished jobs")
 

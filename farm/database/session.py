@@ -96,7 +96,7 @@ class Database:
         except SQLAlchemyError as e:
             raise DatabaseError(
                 f"the database {masked(self.url)} cannot be opened: {str(e).splitlines()[0]}",
-                hint="check that it exists, that its folder is writable, and that no newer version wrote it",
+                hint="check that it exists, that its folder is writable and has room, and the version that wrote it",
             ) from e
 
     def _revision(self) -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from farm import processes
+from farm.broker import check_broker
 from farm.errors import DatabaseError
 from farm.executables import find_ffmpeg, find_redis_server
 from farm.jobs.abilities import refusal
@@ -166,6 +167,8 @@ class EmbeddedFarm:
         if self.settings.embedded:
             self._redis = EmbeddedRedis(self.settings, self._supervisor)
             self._redis.start()
+        else:
+            check_broker(self.settings)
         self._context = open_context(self.settings, owner=True)
         if self.settings.embedded:
             self._context.store.remove_unfinished()

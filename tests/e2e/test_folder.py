@@ -156,7 +156,7 @@ def test_a_relative_search_path_is_not_obeyed(tmp_path: Path, given: str) -> Non
         (tmp_path / "here" / f"{name}.py").write_text(f"open({str(canary)!r}, 'a').write({name!r} + ' ')\n")
     env = {k: v for k, v in os.environ.items() if not k.startswith("FARM_")}
     env |= {"FARM_HOME": str(tmp_path / "home"), "PYTHONPATH": given.format(PROJECT)}
-    command = [sys.executable, "-m", "farm", "up", "--devices", "cpu:1000,cpu:1000"]
+    command = [sys.executable, "-m", "farm", "up", "--devices", "cpu:1,cpu:1"]
     done = subprocess.run(command, cwd=tmp_path / "here", env=env, capture_output=True, text=True, check=False)
     assert not canary.exists(), canary.read_text()
     assert done.returncode == 2

@@ -102,6 +102,11 @@ def test_a_home_that_an_address_cannot_hold_is_refused(
     assert str(e.value).isprintable()
 
 
+def test_a_settings_file_may_begin_with_a_byte_order_mark(home: Path) -> None:
+    (home / "farm.toml").write_text('style = "solid"', encoding="utf-8-sig")
+    assert load_settings().model_dump()["style"] == "solid"
+
+
 NUMBERS = [name for name, f in Settings.model_fields.items() if type(f.default) in (int, float)]
 
 

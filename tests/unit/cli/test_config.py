@@ -128,6 +128,7 @@ def test_what_pictures_imply_is_no_option_of_the_user() -> None:
     assert options_line(asdict(pictures)) is None
     jpeg = JobOptions(redact=RedactOptions(codec="ffv1"), compose=ComposeOptions(pictures="jpeg"))
     assert options_line(asdict(jpeg)) == "options that are not the defaults: --frames-as jpeg"
+    assert options_line({"link": {"require_faces": True}}) == "options that are not the defaults: --require-faces"
 
 
 def test_a_job_of_another_version_is_summed_up_too() -> None:

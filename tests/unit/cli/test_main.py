@@ -200,3 +200,15 @@ def test_a_demo_that_cannot_be_written_is_one_line(run: Run, tmp_path: Path, wor
     (tmp_path / "file").touch()
     line = the_line(run(*words, code=4))
     assert line.startswith(f"error: {words[-1]}: ")
+
+
+@pytest.mark.parametrize("command", ["submit", "demo"])
+def test_an_empty_name_is_not_this_folder(run: Run, tmp_path: Path, command: str) -> None:
+    (tmp_path / "a.mp4").touch()
+    assert "VIDEO: the name is empty" in the_line(run(command, "", code=2)).replace("[VIDEO]", "VIDEO")
+
+
+def test_a_demo_takes_one_video(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    assert the_line(run("demo", "folder", code=3)) == "error: folder: is a directory (name one video)"
+    assert not (tmp_path / "demo").exists()

@@ -1,6 +1,8 @@
 """What a person is told about the farm at hand: when there is none, whose it is, what Ctrl-C does."""
 
 import fcntl
+import signal
+import subprocess
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +16,7 @@ from farm.cli.main import app
 from farm.errors import FarmError, SettingsError
 from farm.local.farm import lock_home
 from farm.settings import load_settings
+from tests.unit.cli.conftest import Run, the_line
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +58,25 @@ def test_down_does_not_stop_the_farm_of_a_command(tmp_path: Path, said: str, who
         error = refused("down")
     assert isinstance(error, FarmError)
     assert str(error) == f"the farm in {tmp_path / 'home'} belongs to {whose} (wait for it, or stop it with Ctrl-C)"
+
+
+def test_down_says_when_the_farm_does_not_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("farm.cli.up._STOP_SECONDS", 0.5)
+    (tmp_path / "home").mkdir()
+    with subprocess.Popen(["sleep", "60"]) as farm, (tmp_path / "home" / "farm.lock").open("w") as lock:
+        farm.send_signal(signal.SIGSTOP)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write(f'{{"pid": {farm.pid}, "service": true, "up": true, "flower": null}}')
+        lock.flush()
+        error = refused("down")
+        farm.kill()
+    assert str(error) == f"the farm (pid {farm.pid}) has not stopped (`farm down --now` ends it)"
+
+
+@pytest.mark.parametrize("words", [("up",), ("up", "--detach"), ("up", "--no-flower")])
+def test_up_without_the_redis_that_is_named_is_one_line(run: Run, words: tuple[str, ...]) -> None:
+    line = the_line(run(*words, code=6, FARM_BROKER_URL="redis://127.0.0.1:1/0"))
+    assert line.startswith("error: Redis at redis://127.0.0.1:1/0 does not answer: ")
 
 
 @pytest.mark.parametrize(
