@@ -171,7 +171,7 @@ def test_names_of_files_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -
     facts = JobFacts("abc", "done", None, name, name, 1, 1.0, 0.0, 1.0, (), 0, ())
     text = io.StringIO()
     for console in (display.output, display.errors):
-        monkeypatch.setattr(console, "file", text)
+        monkeypatch.setattr(console, "_file", text)  # undone, `file` would stay what it is now
         monkeypatch.setattr(console, "width", 300)
         assert isinstance(console, Console)
         console.print("\n".join(tables.job_details(facts)), soft_wrap=True)
