@@ -10,7 +10,7 @@ from farm.domain.orientation import Matrix, orientation_of
 from farm.domain.pixels import is_full_range
 from farm.errors import JobFailed
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
