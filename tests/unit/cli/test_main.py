@@ -171,13 +171,8 @@ def test_names_of_files_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -
     facts = JobFacts("abc", "done", None, name, name, 1, 1.0, 0.0, 1.0, (), 0, ())
     text = io.StringIO()
     for console in (display.output, display.errors):
-<<<<<<< HEAD
         monkeypatch.setattr(console, "_file", text)  # undone, the properties would stay set
         monkeypatch.setattr(console, "_width", 300)
-=======
-        monkeypatch.setattr(console, "_file", text)  # undone, `file` would stay what it is now
-        monkeypatch.setattr(console, "width", 300)
->>>>>>> w8/break
         assert isinstance(console, Console)
         console.print("\n".join(tables.job_details(facts)), soft_wrap=True)
         console.print(summary(facts, 1.0), soft_wrap=True)
