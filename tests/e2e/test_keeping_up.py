@@ -122,7 +122,7 @@ def test_detach_down_and_a_taken_port(farm: Farm, clip: Path, tmp_path: Path, ta
 
     said = farm.run("down").stdout
     assert "the workers finish their chunks first, for up to 30 s" in said
-    assert "the farm is down" in said
+    assert "the farm has stopped" in said
     all_gone([main, *children])
     assert "no farm is running" in farm.run("down").stdout
     log = (farm.home / "logs" / "farm.log").read_text()
@@ -153,7 +153,7 @@ def test_signals_drain_and_exit_0(farm: Farm, number: signal.Signals) -> None:
     up.send_signal(number)
     assert up.wait(60) == 0
     assert up.stdout
-    assert "the farm is down" in up.stdout.read()
+    assert "the farm has stopped" in up.stdout.read()
 
 
 @pytest.mark.faults

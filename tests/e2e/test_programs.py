@@ -32,7 +32,7 @@ def test_an_old_program_is_refused_before_work_begins(
     for words in (["submit", clip, "-o", tmp_path / "out.mp4"], ["up", "--no-flower"]):
         refused = farm.run(*words, code=2)
         (line,) = refused.stderr.splitlines()
-        assert line.startswith(f"error: setting {setting}: {old} says ")
+        assert line.startswith(f"error: setting {setting}: {old} reports ")
         assert f"; {needed} or newer is needed" in line
         assert f"FARM_{setting.upper()}" in line
     assert not (tmp_path / "out.mp4").exists()
