@@ -107,7 +107,7 @@ def test_attachments_that_place_or_show_people_are_told_of(render: Rendered, tmp
     with av.open(str(trip.out)) as output:
         kept = [s.metadata["filename"] for s in output.streams if s.type == "attachment"]
     assert kept == ["photo.bin", "notes.txt"]
-    assert any(line.startswith("stream 1 (attachment") and "says where this was filmed" in line for line in said)
+    assert any(line.startswith("stream 1 (attachment") and "tells where this was filmed" in line for line in said)
     assert any("a picture or a video of its own" in line and "stream 2" in line for line in said)
     assert not any("stream 3" in line for line in said)
 
