@@ -130,6 +130,7 @@ def test_an_encoder_without_its_hardware_is_refused_by_a_running_farm(farm: Farm
     assert farm.json("list") == []
 
 
+@pytest.mark.faults
 def test_without_a_live_worker_a_job_waits_for_one_that_has_the_encoder(
     farm: Farm, workers: Workers, clip: Path, tmp_path: Path
 ) -> None:

@@ -147,7 +147,9 @@ def test_redis_is_killed_under_a_running_farm(farm: Farm, clip: Path, tmp_path: 
     assert "redis was killed (SIGKILL); starting it again" in (farm.home / "logs" / "farm.log").read_text()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, *(pytest.param(n, marks=pytest.mark.faults) for n in (signal.SIGINT, signal.SIGHUP))]
+)
 def test_signals_drain_and_exit_0(farm: Farm, number: signal.Signals) -> None:
     up = farm.up()
     up.send_signal(number)

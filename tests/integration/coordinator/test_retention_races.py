@@ -190,6 +190,7 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]
     database.close()
 
 
+@pytest.mark.faults
 def test_cleaning_while_jobs_are_submitted_and_run_takes_nothing_that_they_need(
     shared: Settings, render: Rendered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,7 +97,7 @@ def test_a_redis_that_a_killed_farm_left_is_replaced_by_one_that_is_watched(
         client.ping()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.faults)])
 def test_a_redis_that_is_killed_or_hangs_is_started_again(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
