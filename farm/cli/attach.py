@@ -10,7 +10,7 @@ from farm.jobs.queries import live_workers
 from farm.local.farm import Devices, EmbeddedFarm, lock_home
 from farm.settings import Settings
 
-_PLAIN = r"auto|cpu:[1-9]\d*"  # these devices always exist
+_PLAIN = r"auto|cpu:[1-9]\d*"  # nearly always there: not worth the time of asking
 
 
 class FarmAtHand:

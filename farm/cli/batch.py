@@ -34,7 +34,7 @@ from farm.errors import (
 from farm.jobs.placing import Prepared
 from farm.jobs.queries import JobFacts, job_facts
 from farm.jobs.submit import Submitted, submit
-from farm.local.farm import is_running, missing_part
+from farm.local.farm import missing_part, why_jobs_wait
 from farm.settings import Settings
 
 #: Jobs submitted and not over: the second one's chunks keep busy the workers that the first one leaves idle.
@@ -184,10 +184,8 @@ class Batch:
             display.print_json(item.facts.row())
         else:
             display.output.print(f"job {job}: farm watch {job}", soft_wrap=True)
-        if self._settings.embedded and not is_running(self._settings):
-            display.errors.print("no farm is running here: start one with `farm up`", soft_wrap=True)
-        elif missing := missing_part(farm.context):
-            display.errors.print(missing, soft_wrap=True)
+        if waits := why_jobs_wait(farm.context):
+            display.errors.print(waits, soft_wrap=True)
 
     def _follow(self, item: _Try, farm: FarmAtHand, place: display.Place) -> None:
         def tend() -> None:

@@ -47,6 +47,7 @@ def _add_control(app: typer.Typer, event: JobEvent, text: str) -> None:
         from farm.cli import display
         from farm.jobs.context import open_context
         from farm.jobs.control import control
+        from farm.local.farm import why_jobs_wait
 
         context = open_context(load_settings())
         found, now = control(context, job, event)
@@ -54,17 +55,8 @@ def _add_control(app: typer.Typer, event: JobEvent, text: str) -> None:
             display.print_json({"id": found, "status": now.value})
         else:
             display.output.print(f"job {found}: {now.value}")
-        if event in (JobEvent.RETRY, JobEvent.RESUME) and (waits := _waits(context)):
+        if event in (JobEvent.RETRY, JobEvent.RESUME) and (waits := why_jobs_wait(context)):
             display.errors.print(waits, soft_wrap=True)
-
-
-def _waits(context: "Context") -> str | None:
-    """Why a job that may go on does not, if a part of the farm is missing."""
-    from farm.local.farm import is_running, missing_part
-
-    if context.settings.embedded and not is_running(context.settings):
-        return "no farm is running here: start one with `farm up`"
-    return missing_part(context)
 
 
 def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
@@ -99,7 +91,7 @@ def _farm_status(context: "Context", *, as_json: bool) -> None:
     from farm.cli import display, tables
     from farm.jobs import queries
     from farm.jobs.retention import stored
-    from farm.local.farm import is_running, missing_part, running_farm
+    from farm.local.farm import NO_FARM, is_running, missing_part, running_farm
 
     settings = context.settings
     unfinished = [s for s in JobStatus if not s.over]
@@ -113,7 +105,7 @@ def _farm_status(context: "Context", *, as_json: bool) -> None:
         display.print_json({**listed, "jobs": [j.row() for j in jobs], **counted})
         return
     if settings.embedded:
-        display.output.print("the farm is running" if running else "no farm is running here: start one with `farm up`")
+        display.output.print("the farm is running" if running else NO_FARM)
     if (running or not settings.embedded) and (missing := missing_part(context)):
         display.output.print(missing, soft_wrap=True)
     if (farm_here := running_farm(settings)) and farm_here.flower:

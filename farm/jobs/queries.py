@@ -162,6 +162,12 @@ def live_workers(context: Context) -> int:
         return session.scalar(select(func.count()).select_from(Worker).where(Worker.alive)) or 0
 
 
+def is_alive(context: Context, worker: str) -> bool:
+    """Whether the coordinator takes the worker of this name for alive."""
+    with context.database.read() as session:
+        return bool(session.scalar(select(Worker.alive).where(Worker.name == worker)))
+
+
 def last_beat(context: Context) -> int:
     """The number of heartbeats of all coordinators so far."""
     with context.database.read() as session:

@@ -15,12 +15,13 @@ from farm.errors import DatabaseError
 from farm.executables import find_ffmpeg, find_redis_server
 from farm.jobs.abilities import refusal
 from farm.jobs.context import Context, open_context
-from farm.jobs.queries import coordinator_silence, last_beat, list_workers, live_workers
+from farm.jobs.queries import coordinator_silence, is_alive, last_beat, list_workers, live_workers
 from farm.local import flower
 from farm.local.redis import EmbeddedRedis
 from farm.settings import Settings
 from farm.supervision import Child, Supervisor, worker
 
+NO_FARM = "no farm is running here: start one with `farm up`"
 _LONG = 86400.0  # seconds of a silence that are not counted any more
 _COORDINATOR_SECONDS = 60.0  # for its last transaction; also the silence after which it is taken to hang
 
@@ -91,6 +92,13 @@ def missing_part(context: Context) -> str | None:
             return f"no worker: the farm starts them; see {settings.home / 'logs'}"
         return f"no worker: start one with {'`farm up`' if settings.embedded else '`farm worker`'}"
     return None
+
+
+def why_jobs_wait(context: Context) -> str | None:
+    """What a person who hands over a job is told if nobody works on it: no farm runs here, or a part is missing."""
+    if context.settings.embedded and not is_running(context.settings):
+        return NO_FARM
+    return missing_part(context)
 
 
 class Devices:
@@ -186,7 +194,7 @@ class EmbeddedFarm:
 
         def alive() -> bool:
             try:
-                return any(w.alive for w in list_workers(context) if w.name == name)
+                return is_alive(context, name)
             except DatabaseError:
                 return True  # not its fault
 

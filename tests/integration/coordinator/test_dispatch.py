@@ -131,13 +131,18 @@ def test_the_only_live_worker_may_try_again(bench: Bench, add_job: AddJob) -> No
     assert assigned(bench) == [(0, "w0")]
 
 
-def test_three_failures_block_a_worker_for_the_job_only(bench: Bench, add_job: AddJob) -> None:
-    add_job(chunks=9)
+def fail_all(bench: Bench) -> None:
+    """Have the only worker fail all that it gets, twice: three failures block it for the job."""
     bench.hello("w0")
     for _ in range(2):
         for order in bench.orders():
             fail(bench, order.token)
     bench.clock.pass_(1)
+
+
+def test_three_failures_block_a_worker_for_the_job_only(bench: Bench, add_job: AddJob) -> None:
+    add_job(chunks=9)
+    fail_all(bench)
     bench.hello("w0")
     bench.hello("w1")
     add_job("other", chunks=3, output="other.mp4")
@@ -148,11 +153,7 @@ def test_three_failures_block_a_worker_for_the_job_only(bench: Bench, add_job: A
 
 def test_a_blocked_worker_goes_on_where_there_is_no_other(bench: Bench, add_job: AddJob) -> None:
     add_job(chunks=9)
-    bench.hello("w0")
-    for _ in range(2):
-        for order in bench.orders():
-            fail(bench, order.token)
-    bench.clock.pass_(1)
+    fail_all(bench)
     assert [worker for _, worker in assigned(bench)] == ["w0", "w0"]
 
 
