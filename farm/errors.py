@@ -79,6 +79,15 @@ class StorageError(FarmError):
     permanent = False
 
 
+class DamagedArtefact(StorageError):
+    """An artefact in the store is not what was written there. The job makes it again by itself."""
+
+    def __init__(self, key: str = "an artefact", what: str = "is damaged") -> None:
+        """``key``: the artefact's; ``what``: what is wrong with it."""
+        super().__init__(f"{key} {what} in the store", hint="the job makes it again")
+        self.key = key
+
+
 class VerificationError(FarmError):
     """What was written is not what was planned."""
 

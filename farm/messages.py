@@ -32,6 +32,8 @@ class Artefact(Message):
     """An immutable object in the store: its key, size in bytes, SHA-256 and number of frames.
 
     ``psnr``: of a segment, in decibels, between the encoder's input and its decoded output outside the redacted areas.
+    ``covered``: of tracks, the number of frames to be covered; of a segment, the number of frames that were covered,
+    and ``masks``: the SHA-256 of the tracks that said where.
     """
 
     key: str
@@ -39,18 +41,17 @@ class Artefact(Message):
     sha256: str
     frames: int
     psnr: float | None = None
-
-    def is_whole(self, found: "Artefact") -> bool:
-        """Whether ``found``, as read from the store, is this artefact."""
-        return (self.key, self.size, self.sha256) == (found.key, found.size, found.sha256)
+    covered: int | None = None
+    masks: str | None = None
 
 
 class Order(Message):
     """One attempt at one chunk of one stage.
 
-    ``fingerprint`` identifies the stage's result for this chunk: equal fingerprints mean equal results. ``plan`` is
-    the key of the manifest. ``inputs`` are the artefacts to read: the chunk's tracks for redact, all segments in order
-    for compose. ``options`` is ``asdict(JobOptions)``.
+    ``fingerprint`` is that of the stage: a worker computes it from the rest of the order, and refuses another one.
+    ``plan`` is the key of the manifest. ``inputs`` are the artefacts to read: the chunk's tracks for redact, all
+    segments in order for compose. ``options`` is ``asdict(JobOptions)``. ``known``: an artefact that was accepted for
+    the same work before; it is used if the store still holds it.
     """
 
     job: str
@@ -63,6 +64,8 @@ class Order(Message):
     plan: str
     source: str
     inputs: tuple[Artefact, ...] = ()
+    known: Artefact | None = None
+    model_sha256: str
     options: dict[str, dict[str, object]]
     container: str = ""
 
@@ -122,6 +125,8 @@ class Progress(AttemptOutcome):
 class Completed(AttemptOutcome):
     """The result is in the store. ``reused``: it was there already. ``spent``: CPU seconds by part.
 
+    ``damaged``: keys of artefacts that were not what their key says, and were set aside.
+
     ``notes``: what the person who submitted the job should know about it.
     """
 
@@ -130,18 +135,21 @@ class Completed(AttemptOutcome):
     reused: bool = False
     spent: dict[str, float] = {}
     notes: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
 
 
 class Failed(AttemptOutcome):
     """An attempt failed. ``cause``: the task's own error, or the infrastructure's (a killed process, a lost store).
 
-    ``permanent``: another attempt would fail in the same way.
+    ``permanent``: another attempt would fail in the same way. ``damaged``: the key of an artefact that the store does
+    not hold as it was written; that is no fault of the attempt.
     """
 
     kind: Literal["failed"] = "failed"
     cause: Literal["task", "infrastructure"] = "task"
     reason: str
     permanent: bool = False
+    damaged: str | None = None
 
 
 class GivenBack(AttemptOutcome):

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from farm.messages import Artefact
-from farm.storage.base import Extent, Group, Storage, absent, check_key, storage_error
+from farm.domain.artefacts import digest_in, key_of
+from farm.errors import DamagedArtefact
+from farm.storage.base import Draft, Extent, Group, Storage, check_key, check_name, storage_error
 from farm.storage.local import LocalStorage
 
 
@@ -24,14 +25,19 @@ class MemoryStorage:
         self._owners: set[str] = set()
 
     @contextmanager
-    def put(self, key: str) -> Iterator[Path]:
+    def put(self, name: str) -> Iterator[Draft]:
         """See :meth:`farm.storage.base.Storage.put`."""
-        with self._folder(key) as path:
+        with self._folder(check_name(name)) as path:
             try:
-                yield path
-                self.content.setdefault(key, path.read_bytes())
+                draft = Draft(path)
+                yield draft
+                content = path.read_bytes()
             except OSError as e:
                 raise storage_error(e, path) from e
+        draft.size, draft.sha256 = len(content), hashlib.sha256(content).hexdigest()
+        draft.key = key_of(name, draft.sha256)
+        draft.damaged = self.set_aside(draft.key)
+        self.content[draft.key] = content
 
     @contextmanager
     def fetch(self, key: str) -> Iterator[Path]:
@@ -47,17 +53,19 @@ class MemoryStorage:
 
     def _get(self, key: str) -> bytes:
         if not self.exists(key):
-            raise absent(key)
+            raise DamagedArtefact(key, "is not there")
         return self.content[key]
 
     def exists(self, key: str) -> bool:
         """See :meth:`farm.storage.base.Storage.exists`."""
         return check_key(key) in self.content
 
-    def describe(self, key: str, frames: int) -> Artefact:
-        """See :meth:`farm.storage.base.Storage.describe`."""
-        content = self._get(key)
-        return Artefact(key=key, size=len(content), sha256=hashlib.sha256(content).hexdigest(), frames=frames)
+    def set_aside(self, key: str) -> bool:
+        """See :meth:`farm.storage.base.Storage.set_aside`."""
+        if not self.exists(key) or hashlib.sha256(self.content[key]).hexdigest() == digest_in(key):
+            return False
+        self._discarded.append(self.content.pop(key))
+        return True
 
     def delete(self, key: str) -> None:
         """See :meth:`farm.storage.base.Storage.delete`."""

@@ -1,18 +1,24 @@
-"""The plan of a source as ``farm submit`` makes it, in one call, and encoder settings for manifests of nothing."""
+"""The plan of a source as ``farm submit`` makes it, in one call, its orders, and encoder settings for no source."""
 
 from array import array
 from collections.abc import Sequence
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
+from farm.domain.artefacts import fingerprint_facts, plan_key, stage_fingerprint
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Manifest, VideoStream
-from farm.domain.options import RedactOptions, SourceOptions
+from farm.domain.options import JobOptions, RedactOptions, SourceOptions
 from farm.media.encoding.choice import encoder_settings
 from farm.media.encoding.encoders import ENCODERS
 from farm.media.reading.index import index_source, plan_manifest
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import probe_source
+from farm.messages import Artefact, Order
+
+#: The model of jobs that tests make up.
+MODEL = "1" * 64
 
 
 def settings_of(video: VideoStream, redact: RedactOptions) -> EncoderSettings:
@@ -39,3 +45,39 @@ def plan_of(
 ENCODER = settings_of(
     VideoStream(0, "h264", 64, 48, "yuv420p", Fraction(1, 25), Fraction(25), None, 2, 2, 2, 2), RedactOptions()
 )
+
+
+def order_of(
+    manifest: Manifest,
+    options: JobOptions,
+    stage: str,
+    chunk: int = 0,
+    inputs: tuple[Artefact, ...] = (),
+    container: str = "",
+    source: Path | None = None,
+    known: Artefact | None = None,
+) -> Order:
+    """The order that a coordinator gives for one chunk of a job with this plan."""
+    plan = plan_key(manifest)
+    facts = fingerprint_facts(manifest, MODEL, options, container, plan)
+    return Order(
+        job="job",
+        stage=stage,
+        chunk=chunk,
+        chunks=len(manifest.chunks),
+        attempt=1,
+        token="token",
+        fingerprint=stage_fingerprint(stage, facts),
+        plan=plan,
+        source=str(source or manifest.source.path),
+        inputs=inputs,
+        known=known,
+        model_sha256=MODEL,
+        options=asdict(options),
+        container=container,
+    )
+
+
+def link_fingerprint(manifest: Manifest, options: JobOptions, container: str = "") -> str:
+    """The fingerprint of the tracks of a job with this plan."""
+    return stage_fingerprint("link", fingerprint_facts(manifest, MODEL, options, container, plan_key(manifest)))

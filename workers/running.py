@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from farm.broker import BROKER_ERRORS
 from farm.domain.stages import stage_named
-from farm.errors import AttemptStopped, FarmError, StorageError
+from farm.errors import AttemptStopped, DamagedArtefact, FarmError, StorageError
 from farm.messages import Completed, Failed, GivenBack, Message, Order, Started
 from farm.settings import Settings
 from farm.storage.base import Storage
@@ -60,6 +60,11 @@ class OrderRunner:
         except AttemptStopped:
             log.info("stopped by the coordinator")
             return GivenBack(token=order.token, worker=self.worker, reason="stopped by the coordinator")
+        except DamagedArtefact as e:
+            log.error("%s", e)
+            return Failed(
+                token=order.token, worker=self.worker, cause="infrastructure", reason=e.message, damaged=e.key
+            )
         except FarmError as e:
             log.error("%s", e)
             cause = "infrastructure" if isinstance(e, StorageError) else "task"
@@ -83,4 +88,5 @@ class OrderRunner:
             reused=result.reused,
             spent=result.spent,
             notes=result.notes,
+            damaged=result.damaged,
         )

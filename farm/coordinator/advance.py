@@ -9,15 +9,17 @@ from importlib import import_module
 from sqlalchemy import or_, select
 
 from farm.coordinator.publishing import publish_output, remove_leftovers
+from farm.coordinator.remaking import remake
 from farm.database.models import Job
 from farm.database.statuses import add_note, locked_job, move_chunk, move_job, record_event
 from farm.domain.lifecycle import ChunkEvent, JobEvent
-from farm.domain.manifest import Manifest, load_manifest
+from farm.domain.manifest import Manifest
 from farm.domain.stages import STAGES, WORKER_STAGES, JobStatus, Stage, next_stage, stage_at
-from farm.errors import DatabaseError, FarmError, StorageError
+from farm.errors import DamagedArtefact, DatabaseError, FarmError, StorageError
 from farm.jobs.beginning import begin_stage, stage_artefacts, stage_rows
 from farm.jobs.context import Context
 from farm.jobs.ending import fail_job
+from farm.jobs.plans import job_manifest
 from farm.jobs.retention import discard_intermediates
 from farm.messages import Artefact
 
@@ -38,13 +40,14 @@ def ready(context: Context) -> list[str]:
         return list(session.scalars(select(Job.id).where(or_(done, Job.status.in_(_OWN)))))
 
 
-def advance(context: Context, job_id: str) -> None:
+def advance(context: Context, job_id: str, damaged: str | None = None) -> None:
     """Take one job as far as it goes without workers; an error fails the job, unless it is over, with its reason.
 
-    Raises DatabaseError: the next call goes on from there.
+    ``damaged``: the key of an artefact that is made again first. Raises DatabaseError: the next call goes on from
+    there.
     """
     try:
-        while _step(context, job_id):
+        while damaged := _go_on(context, job_id, damaged):
             pass
     except DatabaseError:
         raise
@@ -55,6 +58,18 @@ def advance(context: Context, job_id: str) -> None:
             job = locked_job(session, job_id)
             permanent = isinstance(e, FarmError) and e.permanent
             fail_job(session, job, context.clock(), f"{job.status}: {e}", permanent=permanent)
+
+
+def _go_on(context: Context, job_id: str, damaged: str | None) -> str | None:
+    """Make again what is ``damaged``, and take all steps; the key of the next damaged artefact, if there is one."""
+    try:
+        if damaged is not None:
+            remake(context, job_id, damaged)
+        while _step(context, job_id):
+            pass
+    except DamagedArtefact as e:
+        return e.key
+    return None
 
 
 def _step(context: Context, job_id: str) -> bool:
@@ -116,5 +131,5 @@ def _publish(context: Context, job: Job, stage: Stage) -> bool:
 
 
 def _manifest(context: Context, job: Job) -> Manifest:
-    with context.store.fetch(job.plan) as path:
-        return load_manifest(path.read_text())
+    with context.database.read() as session:
+        return job_manifest(session, job.id)

@@ -3,6 +3,7 @@
 import secrets
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, selectinload
@@ -197,10 +198,18 @@ def _order(session: Session, chunk: Chunk, attempt: Attempt) -> Order:
             "plan": job.plan,
             "source": job.source,
             "inputs": chunk.inputs,
+            "known": _known(session, chunk),
+            "model_sha256": job.model_sha256,
             "options": job.options,
             "container": job.container,
         }
     )
+
+
+def _known(session: Session, chunk: Chunk) -> dict[str, Any] | None:
+    """The artefact that was last accepted for the same work, of whichever job."""
+    same = (Chunk.name == chunk.name, Chunk.status == ChunkStatus.DONE.value, Chunk.id != chunk.id)
+    return session.scalar(select(Chunk.artefact).where(*same).order_by(Chunk.id.desc()).limit(1))
 
 
 def publish(context: Context, broker: Broker) -> int:

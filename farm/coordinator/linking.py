@@ -1,38 +1,38 @@
 """Stage link: all detections in order, through the linker, into one artefact of tracks per chunk. Boxes only."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from farm.database.models import Job
-from farm.database.statuses import locked_job
-from farm.digests import file_digest
-from farm.domain.artefacts import artefact_key
+from farm.database.statuses import locked_job, record_event
+from farm.domain.artefacts import artefact_name
 from farm.domain.detection import ChunkDetections, FrameDetections, load_chunk, load_frame, with_boundary_cuts
 from farm.domain.found import Found, Stretches
 from farm.domain.linker import link
 from farm.domain.manifest import Manifest
 from farm.domain.options import JobOptions, load_options
 from farm.domain.track import dump_frame
-from farm.errors import JobFailed, StorageError, VerificationError
+from farm.errors import JobFailed, VerificationError
 from farm.jobs.context import Context
 from farm.messages import Artefact
-from farm.storage.base import Storage
+from farm.storage.base import Storage, opened
 
 
 @dataclass(frozen=True, slots=True)
 class Linked:
     """The tracks of each chunk in order, what was found, and the number of black frames.
 
-    ``first_black``: the pts of the first black frame.
+    ``first_black``: the pts of the first black frame. ``damaged``: keys that were set aside.
     """
 
     artefacts: tuple[Artefact, ...]
     found: Found
     black: int = 0
     first_black: int | None = None
+    damaged: tuple[str, ...] = ()
 
 
 def run(
@@ -47,6 +47,8 @@ def run(
     linked = link_job(context.store, manifest, inputs, fingerprint, options)
     with context.database.write() as session:
         locked_job(session, job.id).found = linked.found.row()
+        for key in linked.damaged:
+            record_event(session, context.clock(), f"{key} was damaged: set aside, and made again", job.id)
     if options.link.require_faces and not linked.found.tracks:
         raise JobFailed(
             f"no face was found in any of the {manifest.frames} frames, and --require-faces was given",
@@ -66,26 +68,27 @@ def black_notes(linked: Linked, manifest: Manifest) -> list[str]:
 
 
 def link_job(
-    store: Storage, manifest: Manifest, detections: Iterable[Artefact], fingerprint: str, options: JobOptions
+    store: Storage, manifest: Manifest, detections: Sequence[Artefact], fingerprint: str, options: JobOptions
 ) -> Linked:
     """Link a video. ``detections``: one artefact per chunk, in order; ``fingerprint``: of the tracks.
 
     Memory does not grow with the length of the video. Raises VerificationError when an artefact is not what was
-    reported, StorageError when the store fails.
+    reported, DamagedArtefact, StorageError when the store fails.
     """
     frames = with_boundary_cuts(_read(store, artefact) for artefact in detections)
     linked = link(frames, manifest.source.video.time_base, options.link)
     artefacts, last_track, with_faces, black, first_black = [], -1, 0, 0, None
+    read, damaged = [artefact.sha256 for artefact in detections], []
     stretches = Stretches(manifest.source.video.time_base, manifest.chunks[0].pts_start)
     for chunk in manifest.chunks:
-        key = artefact_key("link", fingerprint, chunk.name)
-        with store.put(key) as path, path.open("w") as out:
-            count = 0
+        count = covered = 0
+        with store.put(artefact_name("link", fingerprint, chunk.name, read)) as draft, draft.path.open("w") as out:
             for frame in islice(linked, chunk.frames):
                 if not chunk.pts_start <= frame.pts < chunk.pts_end:
                     raise VerificationError(f"link: pts {frame.pts} is not of chunk {chunk.index + 1}")
                 count += 1
                 with_faces += bool(frame.boxes)
+                covered += frame.black or bool(frame.boxes)
                 stretches.take(frame.pts, covered=frame.black or bool(frame.boxes))
                 if frame.black:
                     black += 1
@@ -94,20 +97,17 @@ def link_job(
                 out.write(dump_frame(frame) + "\n")
             if count != chunk.frames:
                 raise VerificationError(f"link: chunk {chunk.index + 1} has {count} frames, not {chunk.frames}")
-            out.flush()
-            if store.exists(key) and store.describe(key, count).sha256 != file_digest(path):
-                store.delete(key)  # damaged: the first writer of a key wins
-        artefacts.append(store.describe(key, count))
+        artefacts.append(draft.artefact(count, covered=covered))
+        if draft.damaged:
+            damaged.append(draft.key)
     if next(linked, None) is not None:
         raise VerificationError("link: more frames than the source has")
     found = Found(last_track + 1, with_faces, stretches.until(manifest.chunks[-1].pts_end))
-    return Linked(tuple(artefacts), found, black, first_black)
+    return Linked(tuple(artefacts), found, black, first_black, tuple(damaged))
 
 
 def _read(store: Storage, artefact: Artefact) -> tuple[ChunkDetections, Iterator[FrameDetections]]:
-    if not artefact.is_whole(store.describe(artefact.key, artefact.frames)):
-        raise VerificationError(f"{artefact.key} in the store is not what was reported")
-    with store.fetch(artefact.key) as path:
+    with opened(store, artefact.key) as path:
         chunk = load_chunk(_last_line(path))
     return chunk, _frames(store, artefact, chunk)
 
@@ -115,7 +115,7 @@ def _read(store: Storage, artefact: Artefact) -> tuple[ChunkDetections, Iterator
 def _frames(store: Storage, artefact: Artefact, chunk: ChunkDetections) -> Iterator[FrameDetections]:
     if chunk.frames != artefact.frames:
         raise VerificationError(f"{artefact.key}: {chunk.frames} frames, {artefact.frames} were reported")
-    with store.fetch(artefact.key) as path, path.open() as lines:
+    with opened(store, artefact.key) as path, path.open() as lines:
         for line in islice(lines, chunk.frames):
             yield load_frame(line)
 
@@ -125,6 +125,4 @@ def _last_line(path: Path) -> str:
         size = f.seek(0, os.SEEK_END)
         f.seek(max(0, size - 65536))
         lines = f.read().splitlines()
-    if not lines:
-        raise StorageError(f"{path} is empty")
     return lines[-1].decode()

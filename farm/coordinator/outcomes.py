@@ -8,12 +8,25 @@ from typing import Literal
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from farm.database.models import Attempt, Worker
+from farm.database.models import Attempt, Chunk, Worker
 from farm.database.statuses import add_note, end_attempt, lease_attempt, move_chunk, record_event
+from farm.domain.artefacts import key_of
 from farm.domain.lifecycle import OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, RetryLimits, after_failure
+from farm.domain.stages import stage_named
 from farm.jobs.context import Context
 from farm.jobs.ending import fail_job
-from farm.messages import AttemptOutcome, Completed, Failed, GivenBack, Goodbye, Hello, Outcome, Progress, Started
+from farm.messages import (
+    Artefact,
+    AttemptOutcome,
+    Completed,
+    Failed,
+    GivenBack,
+    Goodbye,
+    Hello,
+    Outcome,
+    Progress,
+    Started,
+)
 
 #: What an attempt was lost to: see :class:`farm.domain.lifecycle.RetryLimits`.
 Loss = Literal["infrastructure", "farm"]
@@ -22,14 +35,20 @@ _PAUSE = 0.5
 #: A worker that works on an attempt is heard of it more often. If it says that it does not, its last words on the
 #: attempt are not on their way any more: they were lost.
 _REPORTED_SECONDS = 10
+#: A chunk whose input was damaged waits for this long: by then the input is made again, or its own stage is set back.
+_REPAIR_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What to do in Redis: attempts to stop, as (token, worker), and a worker whose queue is to be deleted."""
+    """What to do in Redis: attempts to stop, as (token, worker), and a worker whose queue is to be deleted.
+
+    ``damaged``: a job, and the key of an artefact that it needs and that has to be made again.
+    """
 
     stop: tuple[tuple[str, str], ...] = ()
     gone: str | None = None
+    damaged: tuple[str, str] | None = None
 
 
 def accept(context: Context, outcome: Outcome) -> Reply:
@@ -46,9 +65,13 @@ def accept(context: Context, outcome: Outcome) -> Reply:
                 lose_worker(session, context, worker, now, "stopped", "farm")
                 return Reply(gone=worker.name)
             case AttemptOutcome():
-                if _about_attempt(session, context, outcome, now):
-                    return Reply()
-                return Reply(stop=((outcome.token, outcome.worker),))
+                attempt = session.scalar(select(Attempt).where(Attempt.token == outcome.token))
+                if attempt is None or attempt.worker != outcome.worker:
+                    return Reply(stop=((outcome.token, outcome.worker),))
+                if not _about_attempt(session, context, attempt, outcome, now):
+                    return Reply(stop=((outcome.token, outcome.worker),))
+                damaged = outcome.damaged if isinstance(outcome, Failed) else None
+                return Reply(damaged=(attempt.chunk.job_id, damaged) if damaged else None)
 
 
 def _hello(session: Session, context: Context, outcome: Hello, now: float) -> Reply:
@@ -87,11 +110,8 @@ def _compared(session: Session, context: Context, outcome: Hello, now: float) ->
     return tuple((token, outcome.worker) for token in outcome.holds if token not in wanted)
 
 
-def _about_attempt(session: Session, context: Context, outcome: AttemptOutcome, now: float) -> bool:
+def _about_attempt(session: Session, context: Context, attempt: Attempt, outcome: AttemptOutcome, now: float) -> bool:
     """False if the outcome is obsolete, so that its worker has to stop."""
-    attempt = session.scalar(select(Attempt).where(Attempt.token == outcome.token))
-    if attempt is None or attempt.worker != outcome.worker:
-        return False
     lease = now + context.settings.lease_seconds
     match outcome:
         case Started():
@@ -108,6 +128,9 @@ def _about_attempt(session: Session, context: Context, outcome: AttemptOutcome, 
                 attempt.frames, attempt.moved_at = outcome.frames, now
         case Completed():
             _completed(session, context, attempt, outcome, now)
+        case Failed(damaged=key) if key is not None:
+            reason = f"{outcome.reason}: reported by {outcome.worker}"
+            fail_attempt(session, context, attempt, "farm", reason, now, pause=_REPAIR_SECONDS)
         case Failed():
             fail_attempt(session, context, attempt, outcome.cause, outcome.reason, now, permanent=outcome.permanent)
         case GivenBack():
@@ -117,18 +140,34 @@ def _about_attempt(session: Session, context: Context, outcome: AttemptOutcome, 
 
 def _completed(session: Session, context: Context, attempt: Attempt, outcome: Completed, now: float) -> None:
     chunk = attempt.chunk
-    if outcome.artefact.frames != chunk.frames:
-        reason = f"reported {outcome.artefact.frames} frames, {chunk.frames} were planned"
-        fail_attempt(session, context, attempt, "task", reason, now)
+    if wrong := _wrong(chunk, outcome.artefact):
+        fail_attempt(session, context, attempt, "task", f"{attempt.worker} reported {wrong}", now)
         return
     if not end_attempt(session, attempt, AttemptStatus.DONE, now, frames=chunk.frames):
         return
     result = outcome.model_dump(mode="json", include={"artefact", "reused", "spent"})
     if not move_chunk(session, chunk, ChunkEvent.COMPLETE, **result):
         return
+    for key in outcome.damaged:
+        record_event(session, now, f"{key} was damaged: set aside, and made again", chunk.job_id)
     for text in outcome.notes:
         if add_note(session, chunk.job_id, text):
             record_event(session, now, text, chunk.job_id)
+
+
+def _wrong(chunk: Chunk, artefact: Artefact) -> str | None:
+    """Why an artefact cannot be the chunk's; None if it can."""
+    if artefact.frames != chunk.frames:
+        return f"{artefact.frames} frames, {chunk.frames} were planned"
+    if artefact.key != key_of(chunk.name, artefact.sha256):
+        return f"{artefact.key}, which is not an artefact of this chunk"
+    if stage_named(chunk.stage).paints:
+        masks = Artefact.model_validate(chunk.inputs[0])
+        if artefact.masks != masks.sha256:
+            return "a segment that was painted with other masks"
+        if artefact.covered != masks.covered:
+            return f"{artefact.covered} covered frames, the masks cover {masks.covered}"
+    return None
 
 
 def fail_attempt(
@@ -140,6 +179,7 @@ def fail_attempt(
     now: float,
     *,
     permanent: bool = False,
+    pause: float = _PAUSE,
 ) -> None:
     """Close an attempt that failed or was lost; its chunk is tried again, or fails and the job with it."""
     status = AttemptStatus.FAILED if cause == "task" else AttemptStatus.LOST
@@ -152,7 +192,7 @@ def fail_attempt(
     where = f"{chunk.stage}, chunk {chunk.index + 1}"
     record_event(session, now, f"{where}, attempt {attempt.number} on {attempt.worker}: {reason}", chunk.job_id)
     if event is ChunkEvent.RELEASE:
-        move_chunk(session, chunk, event, not_before=now + _PAUSE)
+        move_chunk(session, chunk, event, not_before=now + pause)
         return
     move_chunk(session, chunk, event)
     fail_job(session, chunk.job, now, f"{where}: {reason}", permanent=permanent)

@@ -11,7 +11,7 @@ from pathlib import Path
 from farm.database.models import Job
 from farm.digests import file_digest
 from farm.domain.artefacts import PICTURE_ARCHIVE
-from farm.errors import OutputError, VerificationError
+from farm.errors import DamagedArtefact, OutputError, VerificationError
 from farm.messages import Artefact
 from farm.storage.base import Storage, storage_error
 
@@ -19,15 +19,13 @@ from farm.storage.base import Storage, storage_error
 def publish_output(store: Storage, job: Job, output: Artefact) -> None:
     """Give the composed video, or the folder of pictures, its final name. Publishing twice changes nothing.
 
-    Raises VerificationError unless the store holds exactly ``output``, OutputError when something else took the name,
+    Raises DamagedArtefact unless the store holds exactly ``output``, OutputError when something else took the name,
     StorageError when the disk refuses.
     """
     final = Path(job.output)
     pictures = output.key.endswith(PICTURE_ARCHIVE)
     if not pictures and _is_output(final, output):
         return
-    if not store.exists(output.key):
-        raise VerificationError(f"{output.key} is missing from the store", hint="retry the job: it is made again")
     temporary = final.with_name(f".blurfarm-{job.id}-{secrets.token_hex(4)}.part")  # short: the name may be the longest
     with store.fetch(output.key) as made:
         if pictures:
@@ -54,7 +52,7 @@ def _publish_video(made: Path, temporary: Path, final: Path, output: Artefact, *
     try:
         _bring(made, temporary)
         if not _is_output(temporary, output):
-            raise VerificationError(f"{output.key} in the store is not what was verified", hint="retry the job")
+            raise DamagedArtefact(output.key)
         if overwrite:
             temporary.replace(final)
         else:
@@ -86,7 +84,7 @@ def _is_output(path: Path, output: Artefact) -> bool:
 
 def _publish_pictures(made: Path, temporary: Path, final: Path, output: Artefact) -> None:
     if not _is_output(made, output):
-        raise VerificationError(f"{output.key} in the store is not what was verified", hint="retry the job")
+        raise DamagedArtefact(output.key)
     try:
         with zipfile.ZipFile(made) as archive:
             if _holds(final, archive):

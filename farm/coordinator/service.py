@@ -46,6 +46,7 @@ class Coordinator:
         self._followed = ""
         self._slow = ThreadPoolExecutor(1, thread_name_prefix="advance")
         self._advancing: dict[str, Future[None]] = {}
+        self._damaged: dict[str, str] = {}  # by job: an artefact to be made again
         self._retention = Retention(context)
         self._swept = 0.0
         self._wait = _IDLE_SECONDS
@@ -134,6 +135,8 @@ class Coordinator:
             self._broker.stop(token, worker)
         if reply.gone is not None:
             self._broker.delete_queue(reply.gone)
+        if reply.damaged is not None:
+            self._damaged |= [reply.damaged]
 
     def _dispatch(self) -> None:
         dispatch(self._context)
@@ -155,7 +158,7 @@ class Coordinator:
                 del self._advancing[job]
                 if not future.cancelled() and (error := future.exception()):
                     log.error("job %s: %s", job, error, exc_info=error)
-        for job in ready(self._context):
+        for job in {*ready(self._context), *self._damaged}:
             if job not in self._advancing:
-                self._advancing[job] = self._slow.submit(advance, self._context, job)
+                self._advancing[job] = self._slow.submit(advance, self._context, job, self._damaged.pop(job, None))
                 wait([self._advancing[job]], timeout=_QUICK_SECONDS)

@@ -2,7 +2,19 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint, false
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from farm.domain.lifecycle import AttemptStatus, ChunkStatus
@@ -41,7 +53,8 @@ class Job(Base):
     ``encoder``: FFmpeg's name of the encoder that its segments need. ``open_chunks``: how many chunks of the current
     stage are not done; the transition that completes a chunk decrements it. ``permanent``: it failed, and would fail
     again in the same way. ``source_size``: of the file, in bytes. ``found``: :class:`farm.domain.found.Found` as JSON,
-    once the job was linked.
+    once the job was linked. ``manifest``: the plan, whose copy in the store has the key ``plan``; read on demand only.
+    ``repairs``: how often what it had written was damaged or missing, and made again.
     """
 
     __tablename__ = "jobs"
@@ -67,10 +80,12 @@ class Job(Base):
     permanent: Mapped[bool] = mapped_column(default=False, server_default=false())
     source_size: Mapped[int | None]
     found: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    manifest: Mapped[str] = mapped_column(Text, default="", server_default="", deferred=True)
+    repairs: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class Chunk(Base):
-    """One chunk in one stage, with the artefact that the stage accepted for it."""
+    """One chunk in one stage, with the artefact that the stage accepted for it, and the ``name`` of that."""
 
     __tablename__ = "chunks"
     __table_args__ = (UniqueConstraint("job_id", "stage", "index"), Index("ix_chunks_status_id", "status", "id"))
@@ -81,6 +96,7 @@ class Chunk(Base):
     index: Mapped[int]
     frames: Mapped[int]
     fingerprint: Mapped[str] = mapped_column(index=True)
+    name: Mapped[str] = mapped_column(default="", server_default="", index=True)
     inputs: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
     status: Mapped[str] = mapped_column(default=ChunkStatus.PENDING.value)
     not_before: Mapped[float] = mapped_column(default=0.0)

@@ -78,7 +78,15 @@ def set_back(session: Session, job: Job, stage: Stage, lost: Sequence[Chunk]) ->
     session.execute(delete(Attempt).where(Attempt.chunk_id.in_(select(Chunk.id).where(gone))))
     session.execute(delete(Chunk).where(gone))
     session.add_all(
-        Chunk(job_id=job.id, stage=c.stage, index=c.index, frames=c.frames, fingerprint=c.fingerprint, inputs=c.inputs)
+        Chunk(
+            job_id=job.id,
+            stage=c.stage,
+            index=c.index,
+            frames=c.frames,
+            fingerprint=c.fingerprint,
+            name=c.name,
+            inputs=c.inputs,
+        )
         for c in lost
     )
     undone = (Chunk.job_id == job.id, Chunk.stage == stage.name, Chunk.status != ChunkStatus.DONE.value)

@@ -1,12 +1,14 @@
-"""The keys of a job's artefacts in the store, and the fingerprints that they contain.
+"""The names and keys of a job's artefacts in the store, and the fingerprints that they contain.
 
-Equal inputs give equal keys, so that a finished chunk is found again, whoever made it. What a fingerprint covers and
-what a key looks like is said by the table of the stages.
+An artefact's *name* says what it was made of: its stage, what the stage's fingerprint covers, its chunk, and the digest
+of its inputs. Its *key* is the name with the SHA-256 of its own content before the suffix. Equal inputs give equal
+names, so that a finished chunk is found again. Several artefacts may have one name; the database says which is valid.
+The table of the stages says what a fingerprint covers and what a name looks like.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from farm.domain.manifest import Chunk, Manifest, dump_manifest
@@ -14,7 +16,7 @@ from farm.domain.options import JobOptions
 from farm.domain.stages import stage_named
 
 #: Raised whenever a change of the code changes what a stage writes for the same inputs.
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 
 #: Suffix of a composed output that is an archive of pictures.
 PICTURE_ARCHIVE = ".zip"
@@ -58,31 +60,56 @@ def job_fingerprint(source_digest: str, model_sha256: str, options: JobOptions, 
     return fingerprint("job", source_digest, model_sha256, asdict(options), container)
 
 
-def artefact_key(stage: str, fingerprint: str, chunk: str = "", suffix: str = "") -> str:
-    """Key of what a stage writes. ``chunk``: the chunk's name; ``suffix``: of a composed output, with its dot."""
-    return stage_named(stage).key.format(fingerprint=fingerprint, chunk=chunk, suffix=suffix)
+def artefact_name(stage: str, fingerprint: str, chunk: str = "", inputs: Iterable[str] = (), suffix: str = "") -> str:
+    """Name of what a stage writes.
+
+    ``chunk``: the chunk's name; ``inputs``: the SHA-256 of each artefact that was read, in order; ``suffix``: of a
+    composed output, with its dot.
+    """
+    read = hashlib.sha256("".join(inputs).encode()).hexdigest()[:16]
+    return stage_named(stage).key.format(fingerprint=fingerprint, chunk=chunk, inputs=read, suffix=suffix)
+
+
+def key_of(name: str, sha256: str) -> str:
+    """Key of the artefact of this name whose content has this SHA-256."""
+    stem, _, suffix = name.rpartition(".")
+    return f"{stem}.{sha256}.{suffix}"
+
+
+def name_of(key: str) -> str:
+    """The name in a key; empty if ``key`` is none."""
+    stem, _, suffix = key.rpartition(".")
+    return f"{stem.rpartition('.')[0]}.{suffix}" if digest_in(key) else ""
+
+
+def digest_in(key: str) -> str:
+    """The SHA-256 that a key names; empty if ``key`` is none."""
+    parts = key.rsplit(".", 2)
+    return parts[1] if len(parts) == 3 and len(parts[1]) == 64 else ""
 
 
 def artefact_folder(stage: str, fingerprint: str) -> str:
     """Prefix of the keys of everything that a stage wrote for a fingerprint."""
-    return artefact_key(stage, fingerprint).rpartition("/")[0]
+    return artefact_name(stage, fingerprint).rpartition("/")[0]
 
 
-def is_of_chunk(stage: str, key: str, chunk: Chunk) -> bool:
-    """Whether ``key`` names what a stage wrote for this chunk, with whichever fingerprint."""
-    return key.endswith(artefact_key(stage, "", chunk.name).partition("/")[2])
+def is_of_chunk(stage: str, fingerprint: str, key: str, chunk: Chunk) -> bool:
+    """Whether ``key`` names what a stage wrote for this fingerprint and chunk, whatever it read."""
+    return key.startswith(f"{artefact_folder(stage, fingerprint)}/{chunk.name}.")
 
 
 def plan_key(manifest: Manifest) -> str:
-    """Key of a manifest: named by its content."""
-    return artefact_key("plan", stage_fingerprint("plan", {"manifest": dump_manifest(manifest)}))
+    """Key of a manifest."""
+    text = dump_manifest(manifest)
+    name = artefact_name("plan", stage_fingerprint("plan", {"manifest": text}))
+    return key_of(name, hashlib.sha256(text.encode()).hexdigest())
 
 
 def pts_key(plan: str, chunk: Chunk) -> str:
     """Key of the list of a chunk's pts. ``plan``: the manifest's key."""
+    return key_of(pts_name(plan, chunk), chunk.pts_sha256)
+
+
+def pts_name(plan: str, chunk: Chunk) -> str:
+    """Name of the list of a chunk's pts. ``plan``: the manifest's key."""
     return f"{plan.rpartition('/')[0]}/pts/{chunk.name}.json"
-
-
-def receipt_key(key: str) -> str:
-    """Key of the receipt that lies beside an artefact."""
-    return f"{key}.receipt.json"

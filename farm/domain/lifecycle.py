@@ -45,6 +45,7 @@ class JobEvent(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     RETRY = "retry"
+    REMAKE = "remake"
 
 
 class ChunkEvent(StrEnum):
@@ -69,7 +70,8 @@ _JOB: dict[tuple[JobStatus, JobEvent], JobStatus] = {
     (_J.PAUSED, _JE.FAIL): _J.FAILED,
 }  # fmt: skip
 
-_BACK = {(_JE.RESUME, _J.PAUSED), (_JE.RETRY, _J.FAILED), (_JE.RETRY, _J.CANCELLED)}
+_INTERRUPTED = {(_JE.RESUME, _J.PAUSED), (_JE.RETRY, _J.FAILED), (_JE.RETRY, _J.CANCELLED)}
+_ORDER = [s.status for s in STAGES]
 
 # the statuses in which a chunk's event is possible, and the one that follows
 _CHUNK: dict[ChunkEvent, tuple[tuple[ChunkStatus, ...], ChunkStatus]] = {
@@ -84,11 +86,13 @@ _CHUNK: dict[ChunkEvent, tuple[tuple[ChunkStatus, ...], ChunkStatus]] = {
 
 
 def job_after(now: JobStatus, event: JobEvent, interrupted: JobStatus | None = None) -> JobStatus:
-    """The job's next status. ``interrupted``: the status that resume and retry go back to.
+    """The job's next status. ``interrupted``: the status that resume, retry and remake go back to.
 
     Raises IllegalTransition, with a message for the user.
     """
-    if interrupted and (event, now) in _BACK:
+    if interrupted and (event, now) in _INTERRUPTED:
+        return interrupted
+    if interrupted and event is _JE.REMAKE and now in _ORDER and interrupted in _ORDER[: _ORDER.index(now) + 1]:
         return interrupted
     after = _JOB.get((now, event))
     if after is None:

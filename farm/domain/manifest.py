@@ -1,6 +1,7 @@
 """The immutable plan of one source: what it is, and which frames each chunk holds."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
@@ -10,7 +11,7 @@ from farm.domain.orientation import Matrix, orientation_of
 from farm.domain.pixels import is_full_range
 from farm.errors import JobFailed
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,8 @@ class Chunk:
     """Frames with ``pts_start <= pts < pts_end``; ``seek_pts`` is the key frame that decoding has to start at.
 
     ``stream``: the index of their video stream in the source. ``size``: bytes of that stream in the chunk's time; of a
-    part or a sample: as many as the whole stream has in a time of this length.
+    part or a sample: as many as the whole stream has in a time of this length. ``pts_sha256``: of the list of its
+    frames' pts, as :func:`dump_pts` writes it.
     """
 
     index: int
@@ -111,6 +113,7 @@ class Chunk:
     frames: int
     seek_pts: int
     size: int = 0
+    pts_sha256: str = ""
 
     @property
     def name(self) -> str:
@@ -151,6 +154,11 @@ def _plain(value: object) -> object:
     if isinstance(value, Fraction):
         return str(value)
     raise TypeError(f"{type(value).__name__} in a manifest")
+
+
+def dump_pts(pts: Iterable[int]) -> str:
+    """The pts of a chunk's frames as JSON."""
+    return json.dumps(list(pts))
 
 
 def dump_manifest(manifest: Manifest) -> str:

@@ -39,10 +39,11 @@ class Stage:
     - ``after``: the stage that has to be done before this one begins.
     - ``inputs``: the stage whose artefacts it reads. A row per chunk reads the artefact of its own chunk, a single row
       reads all of them in order.
-    - ``key``: pattern of its artefacts' keys, see :func:`farm.domain.artefacts.artefact_key`.
+    - ``key``: pattern of its artefacts' names, see :func:`farm.domain.artefacts.artefact_name`.
     - ``covers``: the facts that its fingerprint covers (see :func:`farm.domain.artefacts.fingerprint_facts`), beside
       the fingerprint of ``inputs``.
     - ``needs``: what of a job a worker must have to do it.
+    - ``paints``: it covers the frames that its inputs name, and reports how many and from which inputs.
     - ``per_chunk``: it has one row per chunk, otherwise a single row.
     - ``counts_frames``: its progress is counted in frames and shown to people.
     - ``intermediate``: its artefacts are deleted once the output is published.
@@ -57,6 +58,7 @@ class Stage:
     key: str
     covers: tuple[str, ...]
     needs: Literal["runtime", "encoder"] | None = None
+    paints: bool = False
     per_chunk: bool = False
     counts_frames: bool = False
     intermediate: bool = False
@@ -90,7 +92,7 @@ STAGES: tuple[Stage, ...] = (
         status=JobStatus.LINKING,
         after="detect",
         inputs="detect",
-        key="tracks/{fingerprint}/{chunk}.jsonl",
+        key="tracks/{fingerprint}/{chunk}.{inputs}.jsonl",
         covers=("options.link",),
         per_chunk=True,
     ),
@@ -101,9 +103,10 @@ STAGES: tuple[Stage, ...] = (
         status=JobStatus.REDACTING,
         after="link",
         inputs="link",
-        key="segments/{fingerprint}/{chunk}.mp4",
+        key="segments/{fingerprint}/{chunk}.{inputs}.mp4",
         covers=("options.redact", "encoder"),
         needs="encoder",
+        paints=True,
         per_chunk=True,
         counts_frames=True,
         intermediate=True,
@@ -115,7 +118,7 @@ STAGES: tuple[Stage, ...] = (
         status=JobStatus.COMPOSING,
         after="redact",
         inputs="redact",
-        key="outputs/{fingerprint}/output{suffix}",
+        key="outputs/{fingerprint}/output.{inputs}{suffix}",
         covers=("plan", "container", "options.compose"),
         counts_frames=True,
         intermediate=True,

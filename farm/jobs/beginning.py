@@ -5,12 +5,13 @@ from sqlalchemy.orm import Session
 
 from farm.database.models import Chunk, Job
 from farm.database.statuses import move_job
-from farm.domain.artefacts import fingerprint_facts, stage_fingerprint
+from farm.domain.artefacts import artefact_name, fingerprint_facts, stage_fingerprint
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.options import load_options
 from farm.domain.stages import JobStatus, next_stage, stage_at
 from farm.errors import VerificationError
+from farm.media.composing.containers import output_suffix
 from farm.messages import Artefact
 
 
@@ -27,18 +28,28 @@ def begin_stage(session: Session, job: Job, manifest: Manifest, now: float) -> b
     inputs = stage_artefacts(session, job.id, stage.inputs) if stage.inputs else []
     if stage.inputs and [a.frames for a in inputs] != [c.frames for c in manifest.chunks]:
         raise VerificationError(f"the artefacts of {stage.inputs} are not those of all chunks")
-    read = [artefact.model_dump(mode="json") for artefact in inputs]
     if stage.per_chunk:
-        rows = [(chunk.frames, read[chunk.index : chunk.index + 1]) for chunk in manifest.chunks]
+        rows = [(chunk.name, chunk.frames, inputs[chunk.index : chunk.index + 1]) for chunk in manifest.chunks]
     else:
-        rows = [(job.frames, read)]
+        rows = [("", job.frames, inputs)]
     if not move_job(session, job, JobEvent.STAGE_DONE, now, open_chunks=len(rows)):
         return False
-    facts = fingerprint_facts(manifest, job.model_sha256, load_options(job.options), job.container, job.plan)
-    name = stage_fingerprint(stage.name, facts)
-    for index, (frames, mine) in enumerate(rows):
-        row = Chunk(job_id=job.id, stage=stage.name, index=index, frames=frames, fingerprint=name, inputs=mine)
-        session.add(row)
+    options = load_options(job.options)
+    facts = fingerprint_facts(manifest, job.model_sha256, options, job.container, job.plan)
+    of, suffix = stage_fingerprint(stage.name, facts), output_suffix(job.container, options.compose)
+    for index, (chunk, frames, mine) in enumerate(rows):
+        read = inputs if stage.by == "coordinator" else mine  # which does all chunks at once
+        session.add(
+            Chunk(
+                job_id=job.id,
+                stage=stage.name,
+                index=index,
+                frames=frames,
+                fingerprint=of,
+                name=artefact_name(stage.name, of, chunk, [artefact.sha256 for artefact in read], suffix),
+                inputs=[artefact.model_dump(mode="json") for artefact in mine],
+            )
+        )
     return True
 
 

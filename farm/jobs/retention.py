@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
-from sqlalchemy import ColumnElement, delete, or_, select, text, true
+from sqlalchemy import ColumnElement, delete, func, or_, select, text, true
 from sqlalchemy.orm import Session
 
 from farm.database.models import Attempt, Chunk, Event, Job, Note, Worker
 from farm.database.statuses import locked_job
-from farm.domain.artefacts import artefact_folder, artefact_key
+from farm.domain.artefacts import artefact_folder
 from farm.domain.stages import STAGES, JobStatus
 from farm.errors import NotFound, StorageError
 from farm.jobs.context import Context, claim_store
@@ -142,9 +142,8 @@ def _named(session: Session, jobs: ColumnElement[bool], prefixes: Iterable[str])
 
 def _plans(session: Session, jobs: ColumnElement[bool], prefixes: Iterable[str]) -> set[str]:
     """Those of some groups that are the plans of these jobs."""
-    keys = [artefact_key("plan", prefix.rpartition("/")[2]) for prefix in prefixes]
-    plans = session.scalars(select(Job.plan).where(Job.plan.in_(keys), jobs).distinct())
-    return {plan.rpartition("/")[0] for plan in plans}
+    group = func.substr(Job.plan, 1, len(artefact_folder("plan", "0" * 32)))
+    return set(session.scalars(select(group).where(group.in_(list(prefixes)), jobs).distinct()))
 
 
 def _old_jobs(context: Context, before: float) -> list[str]:

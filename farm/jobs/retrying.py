@@ -10,33 +10,36 @@ from sqlalchemy.orm import Session
 
 from farm.database.models import Attempt, Chunk, Job
 from farm.database.statuses import move_chunk, move_job, record_event, set_back
-from farm.domain.artefacts import pts_key
 from farm.domain.lifecycle import ChunkEvent, ChunkStatus, JobEvent
-from farm.domain.manifest import Manifest, load_manifest
 from farm.domain.stages import JobStatus, Stage, stage_at, stage_named
-from farm.errors import IllegalTransition, JobFailed, StorageError
+from farm.errors import IllegalTransition
 from farm.jobs.beginning import stage_rows
 from farm.jobs.context import Context
 from farm.jobs.placing import PICTURES_CONTAINER
+from farm.jobs.plans import job_manifest, restore_plan
 from farm.media.reading.chunk import check_source
-from farm.messages import Artefact
-from farm.storage.base import Storage
+from farm.storage.base import Storage, is_whole
 
 
 def damaged_artefacts(context: Context, job_id: str) -> frozenset[str]:
-    """The keys of artefacts whose content is not what a failed job's newest stage wrote or reads: that may be why.
+    """The keys of artefacts of an interrupted job's newest stage, or that it reads, that the store has lost.
 
-    Takes as long as reading them.
+    Damaged ones are set aside, and the plan is made again where it is damaged. Takes as long as reading all of them.
+    Raises JobFailed for the plan of another version, StorageError, SourceError where the plan needs the source.
     """
     store = context.store
     with context.database.read() as session:
         job = session.get_one(Job, job_id)
         stage = stage_at(JobStatus(job.interrupted)) if job.interrupted else None
-        if job.status != JobStatus.FAILED or stage is None:
+        if not JobStatus(job.status).over or stage is None:
             return frozenset()
         rows = stage_rows(session, job_id, stage.name)
-    made = [Artefact.model_validate(a) for row in rows for a in (row.artefact, *row.inputs) if a]
-    return frozenset(a.key for a in made if store.exists(a.key) and not a.is_whole(store.describe(a.key, a.frames)))
+    restore_plan(context, job_id)
+    made = {artefact["key"] for row in rows for artefact in (row.artefact, *row.inputs) if artefact}
+    damaged = frozenset(key for key in made if not is_whole(store, key))
+    for key in damaged:
+        store.set_aside(key)
+    return damaged
 
 
 def retry_job(session: Session, store: Storage, job: Job, now: float, damaged: AbstractSet[str] = frozenset()) -> None:
@@ -49,7 +52,7 @@ def retry_job(session: Session, store: Storage, job: Job, now: float, damaged: A
     stage = stage_at(JobStatus(job.interrupted)) if job.interrupted else None
     if stage is None or job.status == JobStatus.PAUSED:
         raise _not_to_retry(job)
-    manifest = _manifest(store, job)
+    manifest = job_manifest(session, job.id)
     stage, lost = _found(session, store, job, stage, damaged)
     if lost or stage.status != job.interrupted:
         set_back(session, job, stage, lost)
@@ -71,18 +74,6 @@ def _not_to_retry(job: Job) -> IllegalTransition:
         return IllegalTransition(f"job {job.id} is done", hint=f"to redo it, submit the video again {how}")
     hint = f"farm resume {job.id}" if job.status == JobStatus.PAUSED else f"follow it: farm watch {job.id}"
     return IllegalTransition(f"job {job.id} has not failed: it is {job.status}", hint=hint)
-
-
-def _manifest(store: Storage, job: Job) -> Manifest:
-    if store.exists(job.plan):
-        with store.fetch(job.plan) as path:
-            try:
-                manifest = load_manifest(path.read_text())
-            except JobFailed as e:
-                raise JobFailed(f"job {job.id}: {e.message}", hint=e.hint) from e
-        if all(store.exists(pts_key(job.plan, chunk)) for chunk in manifest.chunks):
-            return manifest
-    raise StorageError(f"job {job.id}: its plan is missing from the store", hint="submit the video again")
 
 
 def _found(

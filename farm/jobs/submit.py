@@ -1,6 +1,5 @@
 """``farm submit`` from the prepared request to the first row in the database: plan the source, store the job."""
 
-import json
 import secrets
 from array import array
 from collections.abc import Sequence
@@ -14,12 +13,13 @@ from farm.database.models import Attempt, Chunk, Job
 from farm.database.statuses import add_note, locked_job, move_job, record_event
 from farm.domain.artefacts import job_fingerprint, plan_key, pts_key
 from farm.domain.lifecycle import ChunkStatus, JobEvent
-from farm.domain.manifest import Manifest, dump_manifest, load_manifest
+from farm.domain.manifest import Manifest, dump_manifest
 from farm.domain.stages import JobStatus
-from farm.errors import JobFailed, OutputError, StorageError
+from farm.errors import JobFailed, OutputError
 from farm.jobs.beginning import begin_stage
 from farm.jobs.context import Context, claim_store
 from farm.jobs.placing import Prepared
+from farm.jobs.plans import job_manifest, store_plan
 from farm.jobs.retrying import damaged_artefacts, retry_job
 from farm.storage.base import Storage
 
@@ -51,7 +51,7 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
     plan = plan_key(manifest)
     claim_store(context)
     while True:
-        _store_plan(context.store, plan, manifest, pts)
+        store_plan(context.store, plan, manifest, pts)
         try:
             unfinished = next((j for j in earlier if j.output == str(output) and j.status != JobStatus.DONE), None)
             if unfinished is not None and unfinished.plan == plan:
@@ -67,9 +67,9 @@ def _with_earlier_chunks(
     """The chunks of an earlier job with the same fingerprint, so that its finished ones are found again."""
     for job in earlier:
         try:
-            with context.store.fetch(job.plan) as path:
-                before = load_manifest(path.read_text())
-        except (StorageError, FileNotFoundError, JobFailed):  # it is gone, perhaps just now, or of another version
+            with context.database.read() as session:
+                before = job_manifest(session, job.id)
+        except JobFailed:  # of another version
             continue
         if before.frames != manifest.frames:
             continue
@@ -80,16 +80,6 @@ def _with_earlier_chunks(
             start += chunk.frames
         return replace(manifest, chunks=before.chunks), cut
     return manifest, pts
-
-
-def _store_plan(store: Storage, plan: str, manifest: Manifest, pts: Sequence["array[int]"]) -> None:
-    for chunk, part in zip(manifest.chunks, pts, strict=True):
-        if not store.exists(key := pts_key(plan, chunk)):
-            with store.put(key) as path:
-                path.write_text(json.dumps(part.tolist()))
-    if not store.exists(plan):
-        with store.put(plan) as path:
-            path.write_text(dump_manifest(manifest))
 
 
 class _PlanDiscarded(Exception):
@@ -146,6 +136,7 @@ def _add_job(
         container=prepared.container,
         options=asdict(request.options),
         plan=plan,
+        manifest=dump_manifest(manifest),
         model_sha256=model_sha256,
         frames=manifest.frames,
         seconds=manifest.seconds,

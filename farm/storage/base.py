@@ -4,12 +4,14 @@ import errno
 import os
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from farm.errors import StorageError
+from farm.digests import file_digest
+from farm.domain.artefacts import digest_in
+from farm.errors import DamagedArtefact, StorageError
 from farm.messages import Artefact
 
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
@@ -35,6 +37,24 @@ class Extent:
 NOTHING = Extent()
 
 
+@dataclass(slots=True)
+class Draft:
+    """An artefact while it is written. ``path``: the local file to write; the rest is known when the block has ended.
+
+    ``damaged``: the store held something else under the key, which was set aside.
+    """
+
+    path: Path
+    key: str = ""
+    size: int = 0
+    sha256: str = ""
+    damaged: bool = False
+
+    def artefact(self, frames: int, *, covered: int | None = None) -> Artefact:
+        """What was written."""
+        return Artefact(key=self.key, size=self.size, sha256=self.sha256, frames=frames, covered=covered)
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """All artefacts whose keys begin with the same two parts. ``age``: seconds since the last one was written."""
@@ -45,32 +65,32 @@ class Group:
 
 
 class Storage(Protocol):
-    """Immutable artefacts under keys (``a/b/c``, letters, digits and ``._-``).
+    """Immutable artefacts under keys (``a/b/c``, letters, digits and ``._-``) that contain their content's SHA-256.
 
-    An artefact becomes visible whole or not at all. The first writer of a key wins: the content of a later one is
-    dropped without an error, because equal keys name equal results. All methods raise StorageError for a bad key and
-    when the store fails.
+    An artefact becomes visible whole or not at all, and is never overwritten. All methods raise StorageError for a bad
+    name or key and when the store fails. That a key is there proves nothing: see :func:`opened`.
     """
 
-    def put(self, key: str) -> AbstractContextManager[Path]:
-        """A local path to write the artefact to; ``key`` becomes visible when the block ends without an error.
+    def put(self, name: str) -> AbstractContextManager[Draft]:
+        """An artefact of this name to write. It becomes visible under its key when the block ends without an error.
 
-        The path has the key's suffix. After an error (disk full, no permission) nothing is left.
+        The path has the name's suffix. After an error (disk full, no permission) nothing is left. If the store holds
+        the key already, with other content, that is set aside first.
         """
         ...
 
     def fetch(self, key: str) -> AbstractContextManager[Path]:
-        """A local path to read the artefact from, valid inside the block only. Raises StorageError if absent."""
+        """A local path to read what is there, unchecked, inside the block only. Raises DamagedArtefact if absent."""
         ...
 
     def exists(self, key: str) -> bool:
         """Whether the key is visible."""
         ...
 
-    def describe(self, key: str, frames: int) -> Artefact:
-        """The artefact's size in bytes and SHA-256, computed from its content at each call; ``frames`` is copied.
+    def set_aside(self, key: str) -> bool:
+        """Make what is under ``key`` invisible, unless it is what the key says; whether that was done.
 
-        Raises StorageError if absent.
+        It is deleted with its group.
         """
         ...
 
@@ -112,9 +132,37 @@ def check_key(key: str) -> str:
     return key
 
 
-def absent(where: object) -> StorageError:
-    """The error for an artefact that is not in the store. ``where``: its key or path."""
-    return StorageError(f"{where} is not in the store", hint="retry the job: what is missing is made again")
+def check_name(name: str) -> str:
+    """``name`` itself. Raises StorageError unless it is a valid key with a suffix."""
+    if "." not in check_key(name).rpartition("/")[2]:
+        raise StorageError(f"{name!r} has no suffix: it cannot be a key in a store")
+    return name
+
+
+@contextmanager
+def opened(store: Storage, key: str) -> Iterator[Path]:
+    """As :meth:`Storage.fetch`, checked first. Raises DamagedArtefact unless the content is what the key says."""
+    with store.fetch(key) as path:
+        if not is_content(path, key):
+            raise DamagedArtefact(key)
+        yield path
+
+
+def is_whole(store: Storage, key: str) -> bool:
+    """Whether the store holds what the key says; reads all of it. Raises StorageError when the store fails."""
+    try:
+        with opened(store, key):
+            return True
+    except DamagedArtefact:
+        return False
+
+
+def is_content(path: Path, key: str) -> bool:
+    """Whether a file holds what the key says. Raises StorageError where it cannot be read."""
+    try:
+        return file_digest(path) == digest_in(key)
+    except OSError as e:
+        raise storage_error(e, path, "read") from e
 
 
 def storage_error(e: OSError, where: Path, action: str = "write to") -> StorageError:

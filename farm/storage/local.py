@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from farm.digests import file_digest
-from farm.errors import StorageError
-from farm.messages import Artefact
-from farm.storage.base import NOTHING, Extent, Group, absent, check_key, storage_error
+from farm.domain.artefacts import key_of
+from farm.errors import DamagedArtefact, StorageError
+from farm.storage.base import NOTHING, Draft, Extent, Group, check_key, check_name, is_content, storage_error
 
 _TEMPORARY = ".writing-"
 _DISCARDED = ".discarded-"
+_DAMAGED = ".damaged-"
 _OWNERS = ".owners"
 _LINK_TRIES = 100
 
@@ -34,43 +35,61 @@ class LocalStorage:
         return self.root / check_key(key)
 
     @contextmanager
-    def put(self, key: str) -> Iterator[Path]:
+    def put(self, name: str) -> Iterator[Draft]:
         """See :meth:`farm.storage.base.Storage.put`."""
-        final = self._path(key)
+        final = self._path(check_name(name))
         # not in the key's own folder, which may be discarded meanwhile; muxers are chosen by the suffix, so it stays
-        folder = self.root / key.partition("/")[0] if "/" in key else self.root
+        folder = self.root / name.partition("/")[0] if "/" in name else self.root
         temporary = folder / f"{_TEMPORARY}{secrets.token_hex(6)}-{final.name}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            yield temporary
+            draft = Draft(temporary)
+            yield draft
             with temporary.open("rb") as f:
                 os.fsync(f.fileno())
-            _link(temporary, final)
+            draft.size, draft.sha256 = temporary.stat().st_size, file_digest(temporary)
+            draft.key = key_of(name, draft.sha256)
+            draft.damaged = self._settle(temporary, draft.key)
         except OSError as e:
             raise storage_error(e, final) from e
         finally:
             with contextlib.suppress(OSError):  # the error above says more
                 temporary.unlink()
 
+    def _settle(self, temporary: Path, key: str) -> bool:
+        """Make a finished file visible; whether something else was under its key."""
+        damaged = False
+        while not _link(temporary, self._path(key)):
+            if self.set_aside(key):
+                damaged = True
+            elif self.exists(key):
+                break  # the same content
+        return damaged
+
     @contextmanager
     def fetch(self, key: str) -> Iterator[Path]:
         """See :meth:`farm.storage.base.Storage.fetch`."""
         path = self._path(key)
         if not path.is_file():
-            raise absent(path)
+            raise DamagedArtefact(key, "is not there")
         yield path
 
     def exists(self, key: str) -> bool:
         """See :meth:`farm.storage.base.Storage.exists`."""
         return self._path(key).is_file()
 
-    def describe(self, key: str, frames: int) -> Artefact:
-        """See :meth:`farm.storage.base.Storage.describe`."""
-        with self.fetch(key) as path:
-            try:
-                return Artefact(key=key, size=path.stat().st_size, sha256=file_digest(path), frames=frames)
-            except OSError as e:
-                raise storage_error(e, path, "read") from e
+    def set_aside(self, key: str) -> bool:
+        """See :meth:`farm.storage.base.Storage.set_aside`. The file is renamed."""
+        path = self._path(key)
+        try:
+            if not os.path.lexists(path) or (path.is_file() and is_content(path, key)):
+                return False
+            path.rename(path.with_name(f"{_DAMAGED}{secrets.token_hex(6)}"))
+        except FileNotFoundError:
+            return False
+        except OSError as e:
+            raise storage_error(e, path, "rename") from e
+        return True
 
     def delete(self, key: str) -> None:
         """See :meth:`farm.storage.base.Storage.delete`."""
@@ -152,19 +171,20 @@ class LocalStorage:
             raise storage_error(e, path) from e
 
 
-def _link(temporary: Path, final: Path) -> None:
-    """Give a finished file its name, unless another attempt was first: then that one's content stays."""
+def _link(temporary: Path, final: Path) -> bool:
+    """Give a finished file its name; False if the name is taken."""
     for attempt in range(_LINK_TRIES):
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
             os.link(temporary, final)
         except FileExistsError:
-            return
+            return False
         except FileNotFoundError:  # the folder was discarded between the two calls
             if attempt == _LINK_TRIES - 1 or not temporary.exists():
                 raise
         else:
-            return
+            return True
+    return False
 
 
 def _folders(path: Path, prefix: str = "") -> Iterator[Path]:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from farm.errors import StorageError
-from farm.storage.base import Extent, Storage
+from farm.errors import DamagedArtefact, StorageError
+from farm.messages import Artefact
+from farm.storage.base import Extent, Storage, is_whole, opened
 from farm.storage.local import LocalStorage
 from tests.memory_store import MemoryStorage, keys_below
 
@@ -29,13 +30,15 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     return STORES[request.param](tmp_path / "store")
 
 
-def put(store: Storage, key: str, content: bytes = b"content") -> None:
-    with store.put(key) as path:
-        path.write_bytes(content)
+def put(store: Storage, name: str, content: bytes = b"content") -> str:
+    """Store an artefact; its key."""
+    with store.put(name) as draft:
+        draft.path.write_bytes(content)
+    return draft.key
 
 
 def get(store: Storage, key: str) -> bytes:
-    with store.fetch(key) as path:
+    with opened(store, key) as path:
         return path.read_bytes()
 
 
@@ -48,181 +51,204 @@ def harm(store: Storage, key: str, content: bytes) -> None:
         store.content[key] = content
 
 
-def interrupt(store: Storage, key: str, error: BaseException) -> None:
-    with store.put(key) as path:
-        path.write_bytes(b"half of")
+def interrupt(store: Storage, name: str, error: BaseException) -> None:
+    with store.put(name) as draft:
+        draft.path.write_bytes(b"half of")
         raise error
 
 
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
 def test_what_is_created_can_be_read(store: Storage) -> None:
-    put(store, "a/b/c-1_2.json", b"\0\xff")
-    assert store.exists("a/b/c-1_2.json")
-    assert get(store, "a/b/c-1_2.json") == b"\0\xff"
+    key = put(store, "a/b/c-1_2.json", b"\0\xff")
+    assert store.exists(key)
+    assert get(store, key) == b"\0\xff"
+
+
+def test_a_key_ends_in_the_digest_of_the_content(store: Storage) -> None:
+    with store.put("a/b.json") as draft:
+        draft.path.write_bytes(b"content")
+    digest = hashlib.sha256(b"content").hexdigest()
+    assert (draft.key, draft.size, draft.sha256, draft.damaged) == (f"a/b.{digest}.json", 7, digest, False)
+    assert draft.artefact(3, covered=2) == Artefact(key=draft.key, size=7, sha256=digest, frames=3, covered=2)
 
 
 def test_an_artefact_is_invisible_until_it_is_whole(store: Storage) -> None:
-    with store.put("a/b") as path:
-        path.write_bytes(b"half of")
-        assert not store.exists("a/b")
+    with store.put("a/b.x") as draft:
+        draft.path.write_bytes(b"half of")
         assert keys_below(store, "a") == []
-        with pytest.raises(StorageError), store.fetch("a/b"):
-            pass
-        path.write_bytes(b"the whole")
-    assert get(store, "a/b") == b"the whole"
-    assert keys_below(store, "a") == ["a/b"]
+        draft.path.write_bytes(b"the whole")
+    assert get(store, draft.key) == b"the whole"
+    assert keys_below(store, "a") == [draft.key]
 
 
 @pytest.mark.parametrize("error", [ValueError("a defect"), OSError(28, "full"), KeyboardInterrupt()], ids=repr)
 def test_after_an_error_nothing_is_there(store: Storage, tmp_path: Path, error: BaseException) -> None:
     with pytest.raises((StorageError, type(error))):
-        interrupt(store, "a/b", error)
-    assert not store.exists("a/b")
+        interrupt(store, "a/b.x", error)
     assert keys_below(store, "a") == []
-    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
-    put(store, "a/b", b"again")
-    assert get(store, "a/b") == b"again"
+    assert files(tmp_path) == []
+    assert get(store, put(store, "a/b.x", b"again")) == b"again"
 
 
 def test_a_full_disk_says_what_to_do(store: Storage) -> None:
     with pytest.raises(StorageError, match=r"No space left.*free some space"):
-        interrupt(store, "a/b", OSError(28, "full"))
+        interrupt(store, "a/b.x", OSError(28, "full"))
 
 
 def test_a_writer_that_wrote_nothing_made_nothing(store: Storage) -> None:
-    with pytest.raises(StorageError), store.put("a/b"):
+    with pytest.raises(StorageError), store.put("a/b.x"):
         pass
-    assert not store.exists("a/b")
+    assert keys_below(store, "a") == []
 
 
-def test_the_first_writer_wins_and_the_second_sees_no_error(store: Storage, tmp_path: Path) -> None:
-    with store.put("a/b") as late:
-        late.write_bytes(b"late")
-        put(store, "a/b", b"first")
-    put(store, "a/b", b"third")
-    assert get(store, "a/b") == b"first"
-    assert keys_below(store, "a") == ["a/b"]
-    held = [tmp_path / "store" / "a" / "b"] if isinstance(store, LocalStorage) else []
-    assert [p for p in tmp_path.rglob("*") if p.is_file()] == held
+def test_equal_contents_are_one_artefact_and_others_stay_beside_each_other(store: Storage) -> None:
+    keys = {put(store, "a/b.x", content) for content in (b"one", b"two", b"one")}
+    assert keys_below(store, "a") == sorted(keys)
+    assert {get(store, key) for key in keys} == {b"one", b"two"}
 
 
 def test_two_writers_at_once_do_not_share_a_file(store: Storage) -> None:
-    with store.put("a/b") as one, store.put("a/b") as two:
-        assert one != two
-        one.write_bytes(b"one")
-        two.write_bytes(b"two")
-    assert get(store, "a/b") in {b"one", b"two"}
+    with store.put("a/b.x") as one, store.put("a/b.x") as two:
+        assert one.path != two.path
+        one.path.write_bytes(b"one")
+        two.path.write_bytes(b"two")
+    assert (get(store, one.key), get(store, two.key)) == (b"one", b"two")
 
 
 def test_the_path_to_write_keeps_the_suffix(store: Storage) -> None:
-    with store.put("a/video.mp4") as path:
-        assert path.suffix == ".mp4"
-        path.write_bytes(b"")
+    with store.put("a/video.mp4") as draft:
+        assert draft.path.suffix == ".mp4"
+        draft.path.write_bytes(b"")
+    assert draft.key.endswith(".mp4")
 
 
-def test_describe_tells_real_size_and_digest(store: Storage) -> None:
-    content = b"0123456789" * 1000
-    put(store, "a/b", content)
-    found = store.describe("a/b", frames=7)
-    assert (found.key, found.size, found.frames) == ("a/b", 10_000, 7)
-    assert found.sha256 == hashlib.sha256(content).hexdigest()
-
-
-def test_describe_reads_anew(store: Storage) -> None:
-    put(store, "a/b", b"content")
-    before = store.describe("a/b", frames=1)
-    harm(store, "a/b", b"changed")
-    assert store.describe("a/b", frames=1).sha256 != before.sha256
-
-
-def test_absent_keys_are_a_storage_error_that_names_them(store: Storage) -> None:
-    with pytest.raises(StorageError, match="a/absent"), store.fetch("a/absent"):
+@pytest.mark.parametrize("content", [b"", b"conten", b"Content", b"content and more"])
+def test_what_is_not_what_its_key_says_is_not_read(store: Storage, content: bytes) -> None:
+    key = put(store, "a/b.x")
+    assert is_whole(store, key)
+    assert not store.set_aside(key)
+    harm(store, key, content)
+    assert not is_whole(store, key)
+    with pytest.raises(DamagedArtefact, match=f"{key} is damaged") as refused, opened(store, key):
         pass
-    with pytest.raises(StorageError, match="a/absent"):
-        store.describe("a/absent", frames=1)
+    assert refused.value.key == key
+
+
+def test_what_is_damaged_is_set_aside(store: Storage) -> None:
+    key = put(store, "a/b.x")
+    harm(store, key, b"changed")
+    assert store.set_aside(key)
+    assert not store.set_aside(key)
+    assert (store.exists(key), keys_below(store, "a")) == (False, [])
+
+
+def test_a_writer_replaces_what_is_damaged_and_says_so(store: Storage) -> None:
+    key = put(store, "a/b.x")
+    harm(store, key, b"changed")
+    with store.put("a/b.x") as draft:
+        draft.path.write_bytes(b"content")
+    assert (draft.key, draft.damaged) == (key, True)
+    assert get(store, key) == b"content"
+
+
+def test_absent_keys_are_an_error_that_names_them(store: Storage) -> None:
+    for read in (store.fetch, lambda key: opened(store, key)):
+        with pytest.raises(DamagedArtefact, match=r"a/absent is not there") as refused, read("a/absent"):
+            pass
+        assert refused.value.key == "a/absent"
     assert not store.exists("a/absent")
+    assert not store.set_aside("a/absent")
 
 
 def test_a_path_that_was_fetched_keeps_the_suffix_and_the_content(store: Storage) -> None:
-    put(store, "a/video.mp4", b"frames")
-    with store.fetch("a/video.mp4") as one, store.fetch("a/video.mp4") as two:
+    key = put(store, "a/video.mp4", b"frames")
+    with store.fetch(key) as one, store.fetch(key) as two:
         assert one.suffix == two.suffix == ".mp4"
         assert one.read_bytes() == two.read_bytes() == b"frames"
 
 
 def test_removing_what_is_unfinished_leaves_what_is_whole(store: Storage) -> None:
     store.remove_unfinished()
-    put(store, "a/b")
+    key = put(store, "a/b.x")
     store.remove_unfinished()
-    assert keys_below(store, "a") == ["a/b"]
+    assert keys_below(store, "a") == [key]
 
 
 def test_a_folder_of_keys_is_no_artefact(store: Storage) -> None:
-    put(store, "a/b/c")
+    put(store, "a/b/c.x")
     assert not store.exists("a/b")
     with pytest.raises(StorageError), store.fetch("a/b"):
+        pass
+
+
+@pytest.mark.parametrize("name", ["a/b", "a.b/c", "b"])
+def test_a_name_has_a_suffix(store: Storage, name: str) -> None:
+    with pytest.raises(StorageError, match="cannot be a key"), store.put(name):
         pass
 
 
 @pytest.mark.parametrize("key", BAD_KEYS, ids=repr)
 def test_bad_keys_are_refused_by_everything(store: Storage, tmp_path: Path, key: str) -> None:
     (tmp_path / "a").write_bytes(b"outside the store")
-    put(store, "a/b")
-    with pytest.raises(StorageError, match="cannot be a key"), store.put(key):
-        pass
+    whole = put(store, "a/b.x")
+    for name in (key, f"{key}.x"):
+        with pytest.raises(StorageError, match="cannot be a key"), store.put(name):
+            pass
     with pytest.raises(StorageError, match="cannot be a key"), store.fetch(key):
         pass
-    for call in (store.exists, store.delete, lambda k: store.describe(k, 1)):
+    for call in (store.exists, store.delete, store.set_aside):
         with pytest.raises(StorageError, match="cannot be a key"):
             call(key)
-    assert store.exists("a/b")
+    assert store.exists(whole)
     assert (tmp_path / "a").read_bytes() == b"outside the store"
 
 
 def test_delete_removes_one_key(store: Storage) -> None:
-    for key in ("a/b/1", "a/b/2", "a/c"):
-        put(store, key)
-    store.delete("a/b/1")
-    store.delete("a/c")
-    assert keys_below(store, "a") == ["a/b/2"]
+    one, two, three = (put(store, name) for name in ("a/b/1.x", "a/b/2.x", "a/c.x"))
+    store.delete(one)
+    store.delete(three)
+    assert keys_below(store, "a") == [two]
 
 
 def test_deleting_what_is_not_there_is_no_error(store: Storage) -> None:
     store.delete("a/b")
-    put(store, "a/b")
+    key = put(store, "a/b.x")
     store.delete("a/c")
-    store.delete("a/b/below/a/key")
-    store.delete("a/b")
-    store.delete("a/b")
-    assert not store.exists("a/b")
+    store.delete(f"{key}/below/a/key")
+    store.delete(key)
+    store.delete(key)
+    assert not store.exists(key)
 
 
 def test_what_is_discarded_is_gone_at_once_and_its_space_is_freed_later(store: Storage) -> None:
-    for key in ("a/b/1", "a/b/c/2", "a/bc/1", "a/c"):
-        put(store, key, b"123")
-    for prefix in ("a/b", "a/none", "a/c"):  # the last one is a key, with none below it
+    one, _, other, last = (put(store, name, b"123") for name in ("a/b/1.x", "a/b/c/2.x", "a/bc/1.x", "a/c.x"))
+    for prefix in ("a/b", "a/none", last):  # the last one is a key, with none below it
         store.discard(prefix)
-    assert keys_below(store, "a") == ["a/bc/1", "a/c"]
-    assert not store.exists("a/b/1")
-    put(store, "a/b/1", b"again")
+    assert keys_below(store, "a") == sorted([other, last])
+    assert not store.exists(one)
+    again = put(store, "a/b/1.x", b"again")
     assert store.purge() == Extent(2, 6)
     assert store.purge() == Extent()
-    assert get(store, "a/b/1") == b"again"
+    assert get(store, again) == b"again"
 
 
 def test_an_artefact_that_is_being_written_when_its_group_is_discarded_is_kept(store: Storage) -> None:
-    put(store, "a/b/1")
-    with store.put("a/b/2") as path:
-        path.write_bytes(b"whole")
+    put(store, "a/b/1.x")
+    with store.put("a/b/2.x") as draft:
+        draft.path.write_bytes(b"whole")
         store.discard("a/b")
         store.purge()
-    assert keys_below(store, "a") == ["a/b/2"]
-    assert get(store, "a/b/2") == b"whole"
+    assert keys_below(store, "a") == [draft.key]
+    assert get(store, draft.key) == b"whole"
 
 
 def test_groups_are_measured(store: Storage) -> None:
     assert list(store.groups()) == []
-    for key in ("a/b/1", "a/b/c/2", "a/bc/1", "d/e/f"):
-        put(store, key, b"123")
+    for name in ("a/b/1.x", "a/b/c/2.x", "a/bc/1.x", "d/e/f.x"):
+        put(store, name, b"123")
     groups = {group.prefix: group for group in store.groups()}
     assert {prefix: group.extent for prefix, group in groups.items()} == {
         "a/b": Extent(2, 6), "a/bc": Extent(1, 3), "d/e": Extent(1, 3),

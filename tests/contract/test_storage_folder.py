@@ -17,33 +17,33 @@ from tests.memory_store import keys_below
 
 def test_remove_unfinished_takes_only_what_killed_writers_left(tmp_path: Path) -> None:
     store = LocalStorage(tmp_path / "store")
-    put(store, "a/whole")
-    writer = store.put("a/b/half")
-    writer.__enter__().write_bytes(b"half of")  # and never ends, as if it were killed
-    assert keys_below(store, "a") == ["a/whole"]
+    key = put(store, "a/whole.x")
+    writer = store.put("a/b/half.x")
+    writer.__enter__().path.write_bytes(b"half of")  # and never ends, as if it were killed
+    assert keys_below(store, "a") == [key]
     assert len([p for p in tmp_path.rglob("*") if p.is_file()]) == 2
-    (half,) = (p for p in tmp_path.rglob("*half") if p.is_file())
+    (half,) = (p for p in tmp_path.rglob("*half.x") if p.is_file())
     os.utime(half, (time.time() - 61,) * 2)
-    with store.put("a/b/alive") as path:  # by another process, at the same time
-        path.write_bytes(b"whole")
+    with store.put("a/b/alive.x") as draft:  # by another process, at the same time
+        draft.path.write_bytes(b"whole")
         store.remove_unfinished()
-    store.delete("a/b/alive")
-    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["whole"]
+    store.delete(draft.key)
+    assert [p.relative_to(store.root).as_posix() for p in tmp_path.rglob("*") if p.is_file()] == [key]
 
 
 def test_the_age_of_a_group_is_that_of_its_newest_file(tmp_path: Path) -> None:
     store = LocalStorage(tmp_path / "store")
-    put(store, "a/b/c/1")
+    put(store, "a/b/c/1.x")
     for path in (tmp_path / "store").rglob("*"):
         os.utime(path, (time.time() - 1000,) * 2)
     assert [round(group.age, -2) for group in store.groups()] == [1000]
-    put(store, "a/b/2")
+    put(store, "a/b/2.x")
     assert [round(group.age, -2) for group in store.groups()] == [0]
 
 
 def test_what_a_writer_left_beside_its_own_file_is_unfinished_too(tmp_path: Path) -> None:
     store = LocalStorage(tmp_path / "store")
-    path = store.put("a/b/out.mp4").__enter__()
+    path = store.put("a/b/out.mp4").__enter__().path
     path.write_bytes(b"1")
     path.with_name(f".{path.name}.video").write_bytes(b"12")
     assert store.remove_unfinished(3600) == Extent()
@@ -59,7 +59,7 @@ def test_no_symbolic_link_is_followed(tmp_path: Path) -> None:
         (outside / name).write_bytes(b"mine")
     os.utime(outside / ".writing-1-old", (0, 0))
     store = LocalStorage(tmp_path / "store")
-    put(store, "a/b/1")
+    key = put(store, "a/b/1.x")
     (store.root / "a" / "linked").symlink_to(outside)
     (store.root / "a" / "b" / "linked").symlink_to(outside)
     (store.root / "linked").symlink_to(outside)
@@ -71,45 +71,45 @@ def test_no_symbolic_link_is_followed(tmp_path: Path) -> None:
     store.purge()
     store.remove_unfinished()
     assert len([p for p in outside.rglob("*") if p.is_file()]) == 3
-    assert not store.exists("a/b/1")
+    assert not store.exists(key)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     store = LocalStorage(tmp_path / "file" / "store")
     with pytest.raises(StorageError, match="cannot write to") as caught:
-        put(store, "a/b")
-    assert str(tmp_path / "file" / "store" / "a" / "b") in str(caught.value)
+        put(store, "a/b.x")
+    assert str(tmp_path / "file" / "store" / "a" / "b.x") in str(caught.value)
     assert caught.value.hint
-    assert not store.exists("a/b")
+    assert keys_below(store, "a") == []
 
 
 def test_what_cannot_be_deleted_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = LocalStorage(tmp_path / "store")
-    put(store, "a/b/c")
+    key = put(store, "a/b/c.x")
 
     def refuse(path: object, **_: object) -> None:
         raise PermissionError(errno.EACCES, "not yours", str(path))
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "unlink", refuse)
-        for prefix in ("a/b", "a/b/c"):
+        for prefix in ("a/b", key):
             with pytest.raises(StorageError, match=r"cannot delete .*a/b.*Permission denied"):
                 store.delete(prefix)
-    assert store.exists("a/b/c")
+    assert store.exists(key)
 
 
 def test_a_folder_purged_by_two_at_once_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = LocalStorage(tmp_path / "store")
-    put(store, "a/b/c")
-    put(store, "a/b/d")
+    key = put(store, "a/b/c.x")
+    put(store, "a/b/d.x")
     remove, overtaken = shutil.rmtree, list[Path]()
 
     def second(path: Path) -> None:
         if not overtaken:  # the other one deletes a file that this one has listed
             overtaken.append(path)
-            (path / "c").unlink()
-            raise FileNotFoundError(path / "c")
+            (path / key.rpartition("/")[2]).unlink()
+            raise FileNotFoundError(path / key)
         remove(path)
 
     monkeypatch.setattr(shutil, "rmtree", second)

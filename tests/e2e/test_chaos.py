@@ -25,6 +25,7 @@ from farm.database.session import Database
 from farm.domain.stages import stage_named
 from farm.messages import Artefact
 from farm.settings import Settings, load_settings
+from farm.storage.base import is_whole
 from farm.storage.opening import open_storage
 from tests.conftest import ClipMaker
 from tests.e2e.chaos import KINDS, Storm, StubbornFarm, faults
@@ -193,7 +194,7 @@ def check_books(settings: Settings) -> None:
         counted.update(attempt.reason for attempt in chunk.attempts if attempt.reason)
         artefact = Artefact.model_validate(chunk.artefact)
         if settings.keep_segments or not stage_named(chunk.stage).intermediate:
-            assert artefact.is_whole(store.describe(artefact.key, artefact.frames)), where
+            assert is_whole(store, artefact.key), where
     for reason, times in counted.most_common():
         print(f"  {times} × {reason}")
 

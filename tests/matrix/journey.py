@@ -1,8 +1,7 @@
 """Run one source through all stages in this process: with real files and a real store, without queue and database."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,18 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.coordinator.linking import link_job
+from farm.domain.artefacts import plan_key
 from farm.domain.detection import Detection
 from farm.domain.detectors import DetectOptions, StubOptions
 from farm.domain.geometry import Box
-from farm.domain.manifest import Manifest, dump_manifest
+from farm.domain.manifest import Manifest
 from farm.domain.options import JobOptions, RedactOptions
 from farm.domain.track import load_frame
 from farm.executables import find_ffmpeg
 from farm.jobs.placing import Request, prepare
+from farm.jobs.plans import store_plan
 from farm.media.encoding.encoders import ENCODERS
 from farm.messages import Artefact, Order
 from farm.storage.local import LocalStorage
 from tests.matrix.pixels import Rectangle
+from tests.planned import link_fingerprint, order_of
 from workers.stages.compose import run as run_compose
 from workers.stages.detect import run as run_detect
 from workers.stages.redact import run as run_redact
@@ -31,7 +33,6 @@ from workers.vision.device import Device, runtimes
 CHUNK_SECONDS = 0.6
 #: One solid colour per face, so that the pixels show whether a region is covered.
 SOLID = JobOptions(detect=StubOptions(size=320), redact=RedactOptions(style="solid", preset="ultrafast", crf=14))
-_PLAN = "plans/p/manifest.json"
 
 
 class FixedDetector:
@@ -102,31 +103,16 @@ def travel(
     prepared = prepare(request, frozenset(ENCODERS))
     manifest, slices = prepared.plan(workers=1)
     store = LocalStorage(folder / "store")
-    with store.put(_PLAN) as path:
-        path.write_text(dump_manifest(manifest))
-    for chunk, pts in zip(manifest.chunks, slices, strict=True):
-        with store.put(f"plans/p/pts/{chunk.name}.json") as path:
-            path.write_text(json.dumps(pts.tolist()))
+    store_plan(store, plan_key(manifest), manifest, slices)
 
     def order(stage: str, chunk: int, *inputs: Artefact) -> Order:
-        return Order(
-            job="job",
-            stage=stage,
-            chunk=chunk,
-            chunks=len(manifest.chunks),
-            attempt=1,
-            token="token",
-            fingerprint=f"fp-{stage}",
-            plan=_PLAN,
-            source=str(source),
-            inputs=inputs,
-            options=asdict(options),
-            container=prepared.container,
-        )
+        return order_of(manifest, options, stage, chunk, inputs, prepared.container, source)
 
     numbers = range(len(manifest.chunks))
     found = [run_detect(order("detect", n), store, tools, _nobody).artefact for n in numbers]
-    tracks = link_job(store, manifest, found, "fp-link", options).artefacts
+    tracks = link_job(
+        store, manifest, found, link_fingerprint(manifest, options, prepared.container), options
+    ).artefacts
     redacted = [run_redact(order("redact", n, tracks[n]), store, tools, _nobody).artefact for n in numbers]
     composed = run_compose(order("compose", 0, *redacted), store, tools, _nobody)
     return Journey(

@@ -5,16 +5,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from farm.domain.artefacts import PICTURE_ARCHIVE, artefact_key, is_of_chunk
-from farm.errors import VerificationError
 from farm.media.composing.compose import compose, left_out
-from farm.media.composing.containers import SUFFIXES
 from farm.media.composing.pictures import check_pictures, write_pictures
 from farm.media.progress import part
 from farm.media.verifying.verify import verify_output
 from farm.messages import Order
-from farm.storage.base import Storage
-from workers.stages.orders import Plan, Report, Result, Tools, check_input, make_once, read_plan
+from farm.storage.base import Storage, opened
+from workers.stages.orders import Plan, Report, Result, Tools, make_once, read_plan
 from workers.stages.spent import Spent
 
 _PARTS = 3  # of equal weight in the reported progress: reading the segments, composing, verifying
@@ -27,12 +24,9 @@ def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
     """
     spent = Spent()
     plan = read_plan(order, store)
-    pictures = plan.options.compose.pictures
-    suffix = PICTURE_ARCHIVE if pictures else SUFFIXES.get(order.container, ".mkv")
-    key = artefact_key("compose", order.fingerprint, suffix=suffix)
     write = partial(_compose, plan=plan, tools=tools, report=report, spent=spent)
-    result = make_once(store, key, plan.manifest.frames, spent, write)
-    if pictures:
+    result = make_once(plan, plan.manifest.frames, spent, write)
+    if plan.options.compose.pictures:
         return result
     return replace(result, notes=left_out(plan.source, plan.manifest, order.container, plan.options.compose))
 
@@ -64,17 +58,12 @@ def _compose(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent)
 
 
 def _segments(plan: Plan, stack: ExitStack, report: Report, spent: Spent) -> list[Path]:
-    """The segments' paths, one per chunk in order; each is checked against its artefact."""
-    manifest, segments = plan.manifest, plan.order.inputs
-    if len(segments) != len(manifest.chunks):
-        raise VerificationError(f"{len(segments)} segments for {len(manifest.chunks)} chunks")
-    reading = part(report, manifest.frames, 0, _PARTS)
+    """The segments' paths, one per chunk in order. Raises DamagedArtefact."""
+    reading = part(report, plan.manifest.frames, 0, _PARTS)
+    paths, done = [], 0
     with spent.part("check"):
-        done = 0
-        for chunk, segment in zip(manifest.chunks, segments, strict=True):
-            if not is_of_chunk("redact", segment.key, chunk) or segment.frames != chunk.frames:
-                raise VerificationError(f"{segment.key} is not the segment of chunk {chunk.name}")
-            check_input(plan.store, segment)
-            done += chunk.frames
+        for segment in plan.order.inputs:
+            paths.append(stack.enter_context(opened(plan.store, segment.key)))
+            done += segment.frames
             reading(done)
-    return [stack.enter_context(plan.store.fetch(segment.key)) for segment in segments]
+    return paths

@@ -11,7 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-from farm.domain.artefacts import artefact_key
 from farm.domain.detection import (
     ChunkDetections,
     Detection,
@@ -39,8 +38,7 @@ def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
     """
     spent = Spent()
     plan = read_plan(order, store)
-    key = artefact_key("detect", order.fingerprint, plan.chunk.name)
-    return make_once(store, key, plan.chunk.frames, spent, lambda path: _detect(path, plan, tools, report, spent))
+    return make_once(plan, plan.chunk.frames, spent, lambda path: _detect(path, plan, tools, report, spent))
 
 
 def _detect(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) -> int:

@@ -3,22 +3,28 @@
 import json
 from array import array
 from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import ValidationError
-
-from farm.domain.artefacts import pts_key, receipt_key
+from farm.domain.artefacts import (
+    artefact_name,
+    fingerprint_facts,
+    is_of_chunk,
+    key_of,
+    pts_key,
+    stage_fingerprint,
+)
 from farm.domain.detectors import DetectOptions
 from farm.domain.manifest import Chunk, Manifest, load_manifest
 from farm.domain.options import JobOptions, load_options
+from farm.domain.stages import stage_named
 from farm.errors import VerificationError
+from farm.media.composing.containers import output_suffix
 from farm.media.planes import format_of
 from farm.media.reading.chunk import Decoded, check_source, decode_chunk
 from farm.messages import Artefact, Order
-from farm.storage.base import Storage
+from farm.storage.base import Storage, is_whole, opened
 from workers.stages.prefetch import AHEAD, prefetch
 from workers.stages.spent import Spent
 from workers.vision.detectors.base import Detector
@@ -49,13 +55,14 @@ class Tools(Protocol):
 class Result:
     """An order's artefact. ``reused``: it was in the store already. ``spent``: CPU seconds by part.
 
-    ``notes``: lines for the person who submitted the job.
+    ``notes``: lines for the person who submitted the job. ``damaged``: keys that were set aside.
     """
 
     artefact: Artefact
     reused: bool
     spent: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +81,38 @@ class Plan:
         return self.manifest.chunks[self.order.chunk]
 
     def pts(self, chunk: Chunk) -> "array[int]":
-        """The pts of a chunk's frames, ascending. Raises StorageError or VerificationError."""
-        key = pts_key(self.order.plan, chunk)
-        with self.store.fetch(key) as path:
-            pts = array("q", json.loads(path.read_text()))
-        if len(pts) != chunk.frames:
-            raise VerificationError(f"{key} lists {len(pts)} frames, the plan {chunk.frames}")
-        return pts
+        """The pts of a chunk's frames, ascending. Raises StorageError."""
+        with opened(self.store, pts_key(self.order.plan, chunk)) as path:
+            return array("q", json.loads(path.read_text()))
+
+    @property
+    def name(self) -> str:
+        """The name of the order's artefact."""
+        order = self.order
+        digests = [artefact.sha256 for artefact in order.inputs]
+        suffix = output_suffix(order.container, self.options.compose)
+        return artefact_name(order.stage, order.fingerprint, self.chunk.name, digests, suffix)
+
+    def fingerprint(self, stage: str) -> str:
+        """The fingerprint of a stage, from the words of the order."""
+        order = self.order
+        facts = fingerprint_facts(self.manifest, order.model_sha256, self.options, order.container, order.plan)
+        return stage_fingerprint(stage, facts)
+
+    def check(self) -> None:
+        """Raise VerificationError unless the order says what it is, and names inputs of its own job."""
+        order = self.order
+        if order.fingerprint != self.fingerprint(order.stage):
+            raise VerificationError("the order's fingerprint is not that of its options; nothing was done")
+        stage = stage_named(order.stage)
+        if stage.inputs is None or stage_named(stage.inputs).by == "submit":
+            return
+        chunks = (self.chunk,) if stage.per_chunk else self.manifest.chunks
+        of = self.fingerprint(stage.inputs)
+        if [a.frames for a in order.inputs] != [c.frames for c in chunks] or not all(
+            is_of_chunk(stage.inputs, of, a.key, c) for a, c in zip(order.inputs, chunks, strict=True)
+        ):
+            raise VerificationError("the order's inputs are not those of its chunks; nothing was done")
 
     def decoded(self, pts: Sequence[int], threads: int, spent: Spent) -> Generator[Decoded, None, None]:
         """The frames ``pts`` of the order's chunk, decoded in a thread of their own.
@@ -105,61 +137,46 @@ class Plan:
 
 
 def read_plan(order: Order, store: Storage) -> Plan:
-    """The plan of an order. Raises StorageError, SourceError, SettingsError."""
-    with store.fetch(order.plan) as path:
+    """The plan of an order, which is checked. Raises StorageError, SourceError, SettingsError, VerificationError."""
+    with opened(store, order.plan) as path:
         manifest = load_manifest(path.read_text())
     plan = Plan(order, manifest, load_options(order.options), Path(order.source), store)
+    plan.check()
     plan.check_source()
     return plan
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written: its number of frames and, for a segment, its PSNR (see :class:`farm.messages.Artefact`)."""
+    """What was written: its number of frames and, for a segment, what :class:`farm.messages.Artefact` says of it."""
 
     frames: int
     psnr: float | None = None
+    covered: int | None = None
+    masks: str | None = None
 
 
-def make_once(store: Storage, key: str, frames: int, spent: Spent, write: Callable[[Path], int | Written]) -> Result:
-    """The artefact ``key``: the one in the store if it is whole, else what ``write`` writes to the path it is given.
+def make_once(plan: Plan, frames: int, spent: Spent, write: Callable[[Path], int | Written]) -> Result:
+    """The order's artefact: the known one if the store holds it, else what ``write`` writes to the path it is given.
 
     ``write`` returns the number of frames written, or a :class:`Written`. Only if that number is ``frames`` does the
-    artefact become visible, else VerificationError is raised. Its receipt, an Artefact as JSON, is stored beside it.
-    An artefact that does not match its receipt is deleted and made again. One without a receipt is made again but not
-    deleted: another worker may be about to write the receipt. The store keeps the first content, which is what both
-    workers report.
+    artefact become visible, else VerificationError is raised. A known artefact that is damaged is set aside.
     """
-    ready = _whole(store, key, frames)
-    if ready is not None:
-        return Result(ready, reused=True, spent=spent.seconds())
-    with store.put(key) as path:
-        written = write(path)
+    store, known, name = plan.store, plan.order.known, plan.name
+    damaged: list[str] = []
+    if known is not None and known.frames == frames and key_of(name, known.sha256) == known.key:
+        if is_whole(store, known.key):
+            return Result(known, reused=True, spent=spent.seconds())
+        if store.set_aside(known.key):
+            damaged.append(known.key)
+    with store.put(name) as draft:
+        written = write(draft.path)
         if isinstance(written, int):
             written = Written(written)
         if written.frames != frames:
-            raise VerificationError(f"{key}: {written.frames} frames were written, {frames} planned")
-    artefact = store.describe(key, frames).model_copy(update={"psnr": written.psnr})
-    with store.put(receipt_key(key)) as path:
-        path.write_text(artefact.model_dump_json())
-    return Result(artefact, reused=False, spent=spent.seconds())
-
-
-def check_input(store: Storage, artefact: Artefact) -> None:
-    """Raise VerificationError unless the store holds exactly this artefact, StorageError if it is absent."""
-    if not artefact.is_whole(store.describe(artefact.key, artefact.frames)):
-        raise VerificationError(f"{artefact.key} in the store is not what was made", hint="retry the job")
-
-
-def _whole(store: Storage, key: str, frames: int) -> Artefact | None:
-    """The artefact if key and receipt agree, else None. Deletes both if there is a receipt that does not match."""
-    if not store.exists(receipt_key(key)):
-        return None
-    said: Artefact | None = None
-    with store.fetch(receipt_key(key)) as path, suppress(ValidationError):
-        said = Artefact.model_validate_json(path.read_bytes())
-    if said is not None and said.frames == frames and store.exists(key) and said.is_whole(store.describe(key, frames)):
-        return said
-    store.delete(receipt_key(key))
-    store.delete(key)
-    return None
+            raise VerificationError(f"{name}: {written.frames} frames were written, {frames} planned")
+    if draft.damaged:
+        damaged.append(draft.key)
+    said = {"psnr": written.psnr, "covered": written.covered, "masks": written.masks}
+    artefact = draft.artefact(frames).model_copy(update=said)
+    return Result(artefact, reused=False, spent=spent.seconds(), damaged=tuple(damaged))

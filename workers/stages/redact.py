@@ -1,5 +1,6 @@
 """Stage redact: paints over the faces of a chunk and encodes its frames."""
 
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from math import isinf
@@ -7,7 +8,6 @@ from pathlib import Path
 
 import av
 
-from farm.domain.artefacts import artefact_key
 from farm.domain.encoding import EncoderSettings
 from farm.domain.geometry import Box
 from farm.domain.options import AUTO, RedactOptions
@@ -21,8 +21,8 @@ from farm.media.reading.chunk import Decoded
 from farm.media.verifying.fidelity import Samples
 from farm.media.verifying.verify_segment import verify_segment
 from farm.messages import Order
-from farm.storage.base import Storage
-from workers.stages.orders import Plan, Report, Result, Tools, Written, check_input, make_once, read_plan
+from farm.storage.base import Storage, opened
+from workers.stages.orders import Plan, Report, Result, Tools, Written, make_once, read_plan
 from workers.stages.prefetch import AHEAD, prefetch
 from workers.stages.spent import Spent
 from workers.vision.redactors.base import create_redactor
@@ -44,26 +44,28 @@ def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
     """
     spent = Spent()
     plan = read_plan(order, store)
-    key = artefact_key("redact", order.fingerprint, plan.chunk.name)
-    return make_once(store, key, plan.chunk.frames, spent, lambda path: _redact(path, plan, tools, report, spent))
+    return make_once(plan, plan.chunk.frames, spent, lambda path: _redact(path, plan, tools, report, spent))
 
 
 def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) -> Written:
     video, chunk = plan.manifest.source.video, plan.chunk
     (tracks,) = plan.order.inputs
-    check_input(plan.store, tracks)
     pts = plan.pts(chunk)
     settings, redact = plan.manifest.encoder, plan.options.redact
     verifying = part(report, chunk.frames, _PARTS - 1, _PARTS)
+    covered: Counter[str] = Counter()
 
     def encode(settings: EncoderSettings, report: Report) -> tuple[Samples, int]:
         samples = Samples(chunk.frames, settings, settings.width / video.width)
         size = settings.width, settings.height
         writer = SegmentWriter(path, settings, tools.threads)
-        with plan.store.fetch(tracks.key) as lines, lines.open(encoding="ascii") as rows:
+        covered.clear()
+        with opened(plan.store, tracks.key) as lines, lines.open(encoding="ascii") as rows:
             decoded = plan.decoded(pts, tools.threads, spent)
-            covered = _painted(plan.source, decoded, map(load_frame, rows), redact, size, fields=video.interlaced)
-            painted = spent.each("paint", covered)
+            frames = _painted(
+                plan.source, decoded, map(load_frame, rows), redact, size, covered, fields=video.interlaced
+            )
+            painted = spent.each("paint", frames)
             with closing(prefetch(painted, AHEAD, "paint")) as ready:
                 _encode(ready, writer, samples, report, spent)
         return samples, writer.size
@@ -82,7 +84,7 @@ def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
     plan.check_source()
     with spent.part("verify"):
         verified = verify_segment(path, pts, settings, threads=tools.threads, progress=verifying, samples=samples)
-    return Written(verified, None if isinf(samples.psnr) else samples.psnr)
+    return Written(verified, None if isinf(samples.psnr) else samples.psnr, covered["frames"], tracks.sha256)
 
 
 def _encode(frames: Iterator[_Painted], writer: SegmentWriter, samples: Samples, report: Report, spent: Spent) -> None:
@@ -103,11 +105,13 @@ def _painted(
     tracks: Iterator[FrameTracks],
     options: RedactOptions,
     size: tuple[int, int],
+    covered: Counter[str],
     *,
     fields: bool,
 ) -> Generator[_Painted, None, None]:
     """Each frame with its tracks covered, in the output's size ``size``.
 
+    ``covered`` counts the frames that the tracks cover.
     Raises VerificationError unless lines and frames match, SourceError for a frame of ``source`` that is not the
     picture that was examined.
     """
@@ -130,6 +134,8 @@ def _painted(
                 boxes = [tracked.box for tracked in row.boxes]
                 paint(frame, boxes, redactor, options, fields=fields)
                 covers = [box.grown(options.margin) for box in boxes]
+            if row.black or row.boxes:
+                covered["frames"] += 1
             yield resized(frame, *size), covers
         if next(tracks, None) is not None:
             raise VerificationError("the tracks have more lines than the chunk has frames")

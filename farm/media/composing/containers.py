@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from farm.domain.artefacts import PICTURE_ARCHIVE
 from farm.domain.manifest import OtherStream, VideoStream
 from farm.domain.options import ComposeOptions
 from farm.domain.orientation import Matrix
@@ -58,6 +59,11 @@ class Needs:
         """The needs of an output with the video ``video`` and the streams of the source that ``options`` keep."""
         kept = tuple(o for o in others if not (options.audio == "drop" and o.kind == "audio"))
         return cls(video.codec, video.time_base, kept, video.matrix, video.sample_aspect, video.width)
+
+
+def output_suffix(container: str, options: ComposeOptions) -> str:
+    """Suffix of the composed artefact, with its dot. ``container``: FFmpeg's name of it."""
+    return PICTURE_ARCHIVE if options.pictures else SUFFIXES.get(container, ".mkv")
 
 
 def default_container(source_container: str, needs: Needs, source_suffix: str) -> tuple[str, str, str | None]:

@@ -1,5 +1,6 @@
 """The plan of a source: its frames' times, those that are asked for, and the chunks they make."""
 
+import hashlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from farm.digests import file_digest
 from farm.domain.encoding import EncoderSettings
-from farm.domain.manifest import Chunk, Manifest, Source, VideoStream
+from farm.domain.manifest import Chunk, Manifest, Source, VideoStream, dump_pts
 from farm.domain.options import SourceOptions
 from farm.domain.planner import plan_chunks
 from farm.errors import SourceError
@@ -70,8 +71,13 @@ def plan_manifest(
         wanted.pts, keys, wanted.end, video.time_base, chunk_seconds, workers, frames.pts, stream=video.index
     )
     chunks = _with_sizes(chunks, frames, picked=wanted.picked)
+    slices = cut(wanted.pts, chunks)
+    chunks = tuple(
+        replace(chunk, pts_sha256=hashlib.sha256(dump_pts(part).encode()).hexdigest())
+        for chunk, part in zip(chunks, slices, strict=True)
+    )
     manifest = Manifest(source, chunks, encoder, wanted.picked, wanted.shift, wanted.until, indexed.notes)
-    return manifest, _Slices(wanted.pts, chunks)
+    return manifest, slices
 
 
 def _select(path: Path, frames: FrameIndex, options: SourceOptions, time_base: Fraction) -> Selection:
@@ -137,6 +143,11 @@ def _with_sizes(chunks: tuple[Chunk, ...], frames: FrameIndex, *, picked: bool) 
         return sum(frames.sizes[bisect_left(frames.pts, chunk.pts_start) : bisect_left(frames.pts, chunk.pts_end)])
 
     return tuple(replace(chunk, size=size(chunk)) for chunk in chunks)
+
+
+def cut(pts: "array[int]", chunks: tuple[Chunk, ...]) -> Sequence["array[int]"]:
+    """The pts of each chunk's frames. ``pts``: of all frames, ascending."""
+    return _Slices(pts, chunks)
 
 
 class _Slices(Sequence["array[int]"]):

@@ -1,12 +1,14 @@
 """A coordinator over a real SQLite file and a real store, with a clock that tests advance."""
 
-import json
+import hashlib
 import os
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -17,7 +19,7 @@ from farm.coordinator.outcomes import Reply, accept
 from farm.coordinator.sweep import Sweeper
 from farm.database.models import Attempt, Chunk, Job, Outgoing
 from farm.database.session import Database
-from farm.domain.artefacts import artefact_key, plan_key, pts_key
+from farm.domain.artefacts import key_of, plan_key
 from farm.domain.detection import (
     SIGNATURE_SIZE,
     ChunkDetections,
@@ -28,16 +30,17 @@ from farm.domain.detection import (
 )
 from farm.domain.geometry import Box
 from farm.domain.manifest import Chunk as PlannedChunk
-from farm.domain.manifest import Manifest, Source, VideoStream, dump_manifest
+from farm.domain.manifest import Manifest, Source, VideoStream, dump_manifest, dump_pts
 from farm.domain.options import JobOptions
 from farm.jobs.beginning import begin_stage
 from farm.jobs.context import Context
+from farm.jobs.plans import store_plan
 from farm.local.redis import EmbeddedRedis
 from farm.messages import Artefact, Completed, Hello, Order, Started
 from farm.settings import Settings, load_settings
 from farm.storage.local import LocalStorage
 from farm.supervision import Supervisor
-from tests.planned import ENCODER
+from tests.planned import ENCODER, MODEL
 
 CHUNK_FRAMES = 5
 AddJob = Callable[..., Manifest]
@@ -99,28 +102,41 @@ class Bench:
         """A worker, by default the assigned one, takes an order."""
         return accept(self.context, Started(token=order.token, worker=worker or self.worker_of(order)))
 
-    def complete(self, order: Order, worker: str | None = None, frames: int = CHUNK_FRAMES, key: str = "") -> Reply:
-        """A worker reports a result, without having made one unless ``key`` names it."""
-        artefact = (
-            self.context.store.describe(key, frames)
-            if key
-            else Artefact(key="none/at-all", size=1, sha256="0" * 64, frames=frames)
-        )
+    def complete(
+        self,
+        order: Order,
+        worker: str | None = None,
+        frames: int = CHUNK_FRAMES,
+        artefact: Artefact | None = None,
+    ) -> Reply:
+        """A worker reports a result, without having made one unless it is given."""
+        if artefact is None:
+            key = key_of(self.name_of(order), "0" * 64)
+            artefact = Artefact(key=key, size=1, sha256="0" * 64, frames=frames, **painted(order))
         return accept(
             self.context, Completed(token=order.token, worker=worker or self.worker_of(order), artefact=artefact)
         )
 
+    def name_of(self, order: Order) -> str:
+        """The name of an order's artefact, as its chunk's row has it."""
+        return self.chunk(order.chunk, order.stage, order.job).name
+
+    def made(self, order: Order, content: bytes, frames: int = CHUNK_FRAMES) -> Artefact:
+        """An artefact of this order in the store."""
+        with self.context.store.put(self.name_of(order)) as draft:
+            draft.path.write_bytes(content)
+        return draft.artefact(frames).model_copy(update=painted(order))
+
     def detect(self, order: Order, *, face: bool = True) -> None:
         """Do a detect order: one face that stands still, or none, and report it."""
-        key = artefact_key("detect", order.fingerprint, str(order.chunk))
         flat = bytes(SIGNATURE_SIZE[0] * SIGNATURE_SIZE[1])
-        with self.context.store.put(key) as path, path.open("w") as out:
+        with self.context.store.put(self.name_of(order)) as draft, draft.path.open("w") as out:
             for n in range(CHUNK_FRAMES):
                 found = (Detection(Box(10, 10, 20, 20), 0.9),) if face else ()
                 out.write(dump_frame(FrameDetections(order.chunk * CHUNK_FRAMES + n, False, found)) + "\n")
             out.write(dump_chunk(ChunkDetections(CHUNK_FRAMES, flat, flat)) + "\n")
         self.start(order)
-        self.complete(order, key=key)
+        self.complete(order, artefact=draft.artefact(CHUNK_FRAMES))
 
     def job(self, job_id: str = "job") -> Job:
         """The job's row."""
@@ -133,6 +149,13 @@ class Bench:
             found = session.query(Chunk).filter_by(job_id=job, stage=stage, index=index).one()
             assert found.attempts is not None
             return found
+
+
+def painted(order: Order) -> dict[str, Any]:
+    """What a segment's artefact says of its masks; nothing for other stages."""
+    if order.stage != "redact":
+        return {}
+    return {"masks": order.inputs[0].sha256, "covered": order.inputs[0].covered}
 
 
 @pytest.fixture
@@ -162,20 +185,21 @@ def add_job(bench: Bench, tmp_path: Path) -> Callable[..., Manifest]:
         Path(source.path).write_bytes(b"-")
         os.utime(source.path, ns=(source.mtime_ns, source.mtime_ns))
         n = CHUNK_FRAMES
-        cut = tuple(PlannedChunk(i, 0, i * n, i * n + n, n, i * n) for i in range(chunks))
+        pts = [array("q", range(i * n, i * n + n)) for i in range(chunks)]
+        digests = [hashlib.sha256(dump_pts(part).encode()).hexdigest() for part in pts]
+        cut = tuple(
+            PlannedChunk(i, 0, i * n, i * n + n, n, i * n, pts_sha256=digest) for i, digest in enumerate(digests)
+        )
         manifest = Manifest(source, cut, ENCODER)
         context = bench.context
         plan = plan_key(manifest)
-        for chunk in cut:
-            with context.store.put(pts_key(plan, chunk)) as path:
-                path.write_text(json.dumps(list(range(chunk.pts_start, chunk.pts_end))))
-        with context.store.put(plan) as path:
-            path.write_text(dump_manifest(manifest))
+        store_plan(context.store, plan, manifest, pts)
         now = context.clock()
         with context.database.write() as session:
             job = Job(
                 id=job_id, fingerprint=job_id, status="planning", source=source.path, output=str(tmp_path / output),
-                container="mp4", options=asdict(options or JobOptions()), plan=plan, model_sha256="1" * 64,
+                container="mp4", options=asdict(options or JobOptions()), plan=plan, model_sha256=MODEL,
+                manifest=dump_manifest(manifest),
                 frames=manifest.frames, seconds=manifest.seconds, created_at=now,
             )  # fmt: skip
             session.add(job)

@@ -56,6 +56,7 @@ def order(stage: str = "detect") -> Order:
         {
             "job": "abc", "stage": stage, "chunk": 2, "chunks": 12, "attempt": 1, "token": "feed" * 6,
             "fingerprint": "f", "plan": "plans/p", "source": "/in.mp4", "inputs": [ARTEFACT], "options": {},
+            "model_sha256": "1" * 64,
         }
     )  # fmt: skip
 

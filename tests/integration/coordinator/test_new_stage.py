@@ -36,16 +36,17 @@ CHANGES = {
 MODULE = '''\
 """Stage edit: the tracks as they are."""
 
-from farm.domain.artefacts import artefact_key
+from farm.domain.artefacts import artefact_name
+from farm.storage.base import opened
 
 
 def run(context, job, manifest, inputs, fingerprint):
-    masks = []
+    masks, digests = [], [tracks.sha256 for tracks in inputs]
     for chunk, tracks in zip(manifest.chunks, inputs, strict=True):
-        key = artefact_key("edit", fingerprint, chunk.name)
-        with context.store.fetch(tracks.key) as read, context.store.put(key) as write:
-            write.write_text(read.read_text())
-        masks.append(context.store.describe(key, tracks.frames))
+        name = artefact_name("edit", fingerprint, chunk.name, digests)
+        with opened(context.store, tracks.key) as read, context.store.put(name) as draft:
+            draft.path.write_text(read.read_text())
+        masks.append(draft.artefact(tracks.frames, covered=tracks.covered))
     return masks, ["2 masks"]
 '''
 TEST = """\
@@ -78,8 +79,8 @@ def test_a_job_may_be_paused_and_cancelled_there():
 WORKERS_MODULE = '''\
 """Stage edit: the tracks as they are."""
 
-from farm.domain.artefacts import artefact_key
-from workers.stages.orders import make_once
+from farm.storage.base import opened
+from workers.stages.orders import Written, make_once, read_plan
 from workers.stages.spent import Spent
 
 
@@ -87,11 +88,11 @@ def run(order, store, tools, report):
     (tracks,) = order.inputs
 
     def write(path):
-        with store.fetch(tracks.key) as read:
+        with opened(store, tracks.key) as read:
             path.write_text(read.read_text())
-        return tracks.frames
+        return Written(tracks.frames, covered=tracks.covered)
 
-    return make_once(store, artefact_key("edit", order.fingerprint, str(order.chunk)), tracks.frames, Spent(), write)
+    return make_once(read_plan(order, store), tracks.frames, Spent(), write)
 '''
 WORKERS_TEST = """\
 from tests.integration.coordinator.test_stages import detected, step
@@ -109,7 +110,7 @@ def test_workers_do_edit_between_link_and_redact(bench, add_job):
         assert order.stage in WorkerApp(bench.context.settings, "cpu0@host", "cpu0").tasks
         result = stage_function(order.stage)(order, bench.context.store, None, None)
         bench.start(order)
-        bench.complete(order, key=result.artefact.key)
+        bench.complete(order, artefact=result.artefact)
     step(bench)
     assert bench.job().status == "redacting"
     assert [(o.stage, o.inputs[0].key.partition("/")[0]) for o in bench.orders()] == [("redact", "masks")] * 2

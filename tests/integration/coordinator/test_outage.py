@@ -13,6 +13,7 @@ from farm.broker import BROKER_ERRORS, Broker, celery_app, redis_client
 from farm.coordinator.dispatch import dispatch, publish
 from farm.coordinator.service import Coordinator
 from farm.database.models import Attempt
+from farm.domain.artefacts import key_of
 from farm.domain.manifest import Manifest
 from farm.local.redis import EmbeddedRedis
 from farm.messages import Artefact, Completed, Hello, queue_of
@@ -66,7 +67,7 @@ def test_the_loop_outlives_its_redis(bench: Bench, server: EmbeddedRedis, add_jo
         with redis_client(bench.context.settings) as client:
             wait_until(lambda: client.llen(queue_of("w0")) == 1)
         assert ends(bench) == [("lost", None), ("queued", None)]
-        artefact = Artefact(key="none/at-all", size=1, sha256="0" * 64, frames=5)
+        artefact = Artefact(key=key_of(bench.chunk().name, "0" * 64), size=1, sha256="0" * 64, frames=5)
         reporter.send(Completed(token=tokens(bench)[1], worker="w0", artefact=artefact))
         wait_until(lambda: bench.chunk().status == "done")
     finally:

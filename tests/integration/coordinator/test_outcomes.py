@@ -256,7 +256,8 @@ def test_notes_of_a_result_reach_the_job_once(bench: Bench, add_job: AddJob) -> 
     orders = bench.orders()
 
     def complete(order: int, *notes: str) -> None:
-        accept(bench.context, Completed(token=orders[order].token, worker="w0", artefact=ARTEFACT, notes=notes))
+        artefact = bench.made(orders[order], b"1")
+        accept(bench.context, Completed(token=orders[order].token, worker="w0", artefact=artefact, notes=notes))
 
     complete(0, "stream 2 was left out", "another")
     complete(0, "late")

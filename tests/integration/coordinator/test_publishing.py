@@ -9,13 +9,12 @@ import pytest
 
 from farm.coordinator.publishing import publish_output
 from farm.database.models import Job
-from farm.errors import OutputError, VerificationError
+from farm.errors import DamagedArtefact, OutputError
 from farm.messages import Artefact
 from farm.storage.base import Storage
 from farm.storage.local import LocalStorage
 from tests.memory_store import MemoryStorage
 
-KEY = "outputs/f/output.mp4"
 STORES: dict[str, Callable[[Path], Storage]] = {"local": LocalStorage, "memory": MemoryStorage}
 
 
@@ -27,9 +26,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
 
 @pytest.fixture
 def made(store: Storage) -> Artefact:
-    with store.put(KEY) as path:
-        path.write_bytes(b"the video")
-    return store.describe(KEY, 5)
+    with store.put("outputs/f/output.mp4") as draft:
+        draft.path.write_bytes(b"the video")
+    return draft.artefact(5)
 
 
 @pytest.fixture(params=["same disk", "another disk"])
@@ -55,21 +54,21 @@ def folder(job: Job) -> dict[str, bytes]:
 def test_the_output_gets_its_name_once(store: Storage, made: Artefact, job: Job) -> None:
     publish_output(store, job, made)
     publish_output(store, job, made)
-    store.delete(KEY)
+    store.delete(made.key)
     publish_output(store, job, made)
     assert folder(job) == {"out.mp4": b"the video"}
 
 
 def test_what_is_not_what_was_verified_gets_no_name(store: Storage, made: Artefact, job: Job) -> None:
     other = made.model_copy(update={"sha256": "0" * 64})
-    with pytest.raises(VerificationError, match="not what was verified"):
+    with pytest.raises(DamagedArtefact, match="is damaged"):
         publish_output(store, job, other)
     assert folder(job) == {}
 
 
 def test_what_is_gone_from_the_store_gets_no_name(store: Storage, made: Artefact, job: Job) -> None:
-    store.delete(KEY)
-    with pytest.raises(VerificationError, match="missing from the store"):
+    store.delete(made.key)
+    with pytest.raises(DamagedArtefact, match="is not there"):
         publish_output(store, job, made)
     assert folder(job) == {}
 
@@ -105,7 +104,7 @@ def test_pictures_that_another_coordinator_publishes_meanwhile_are_published(
     store: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     final, rename = tmp_path / "frames", Path.rename
-    with store.put("outputs/f/output.zip") as path, zipfile.ZipFile(path, "w") as archive:
+    with store.put("outputs/f/output.zip") as draft, zipfile.ZipFile(draft.path, "w") as archive:
         archive.writestr("0.png", b"a picture")
 
     def late(source: Path, target: Path) -> Path:
@@ -114,7 +113,7 @@ def test_pictures_that_another_coordinator_publishes_meanwhile_are_published(
         return rename(source, target)
 
     monkeypatch.setattr(Path, "rename", late)
-    job, output = Job(output=str(final), overwrite=False), store.describe("outputs/f/output.zip", 1)
+    job, output = Job(output=str(final), overwrite=False), draft.artefact(1)
     if name == "0.png":
         publish_output(store, job, output)
     else:

@@ -38,14 +38,15 @@ def groups(bench: Bench) -> list[str]:
 
 def done(bench: Bench, add_job: AddJob) -> None:
     order = at_compose(bench, add_job)
-    bench.complete(order, frames=10, key=write_output(bench, order))
+    bench.complete(order, artefact=write_output(bench, order))
     step(bench)
     assert bench.job().status == "done"
 
 
-def put(store: Storage, key: str, content: str = "content") -> None:
-    with store.put(key) as path:
-        path.write_text(content)
+def put(store: Storage, name: str, content: str = "content") -> str:
+    with store.put(name) as draft:
+        draft.path.write_text(content)
+    return draft.key
 
 
 def age(folder: Path, seconds: float) -> None:

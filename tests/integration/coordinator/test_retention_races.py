@@ -1,6 +1,5 @@
 """Cleaning while jobs are submitted, run, cancelled and retried: nothing is deleted that one of them needs."""
 
-import json
 import random
 import threading
 import time
@@ -8,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,11 +16,11 @@ from farm.coordinator.dispatch import dispatch
 from farm.coordinator.outcomes import accept
 from farm.database.models import Attempt, Job, Outgoing
 from farm.database.session import Database
-from farm.domain.artefacts import artefact_key, pts_key
 from farm.domain.detection import SIGNATURE_SIZE, ChunkDetections, FrameDetections, dump_chunk, dump_frame
 from farm.domain.lifecycle import JobEvent
-from farm.domain.manifest import Manifest, load_manifest
+from farm.domain.manifest import Manifest
 from farm.errors import FarmError, IllegalTransition
+from farm.jobs import plans as plan_keeping
 from farm.jobs import retention
 from farm.jobs import submit as submitting
 from farm.jobs.context import Context
@@ -30,15 +30,15 @@ from farm.jobs.retention import clean
 from farm.jobs.submit import submit
 from farm.messages import Completed, Failed, Hello, Order, Started, queue_of
 from farm.settings import Settings, load_settings
-from farm.storage.base import Storage
+from farm.storage.base import Storage, opened
 from farm.storage.local import LocalStorage
-from tests.integration.coordinator.conftest import Bench, Clock
+from tests.integration.coordinator.conftest import Bench, Clock, painted
 from tests.integration.coordinator.test_control import at_compose
 from tests.integration.coordinator.test_retention import DAY, groups
 from tests.integration.coordinator.test_submit import ALL, asked
 from tests.integration.trips import X264, Rendered, with_sound
 from tests.memory_store import keys_below
-from workers.stages.orders import Result, check_input, make_once
+from workers.stages.orders import Result, Written, make_once, read_plan
 from workers.stages.spent import Spent
 
 AddJob = Callable[..., Manifest]
@@ -151,20 +151,14 @@ class Crowd:
 
 
 def made(store: Storage, order: Order) -> Result:
-    with store.fetch(order.plan) as path:
-        manifest = load_manifest(path.read_text())
+    plan = read_plan(order, store)
     for artefact in order.inputs:
-        check_input(store, artefact)
-    if order.stage == "compose":
-        key = artefact_key("compose", order.fingerprint, suffix=".mkv")
-        frames = manifest.frames
-    else:
-        chunk = manifest.chunks[order.chunk]
-        key, frames = artefact_key(order.stage, order.fingerprint, chunk.name), chunk.frames
-        with store.fetch(pts_key(order.plan, chunk)) as path:
-            pts = json.loads(path.read_text())
+        with opened(store, artefact.key):
+            pass
+    frames = plan.manifest.frames if order.stage == "compose" else plan.chunk.frames
+    pts = plan.pts(plan.chunk)
 
-    def write(path: Path) -> int:
+    def write(path: Path) -> Written:
         time.sleep(0.01)
         if order.stage == "detect":
             flat = bytes(SIGNATURE_SIZE[0] * SIGNATURE_SIZE[1])
@@ -172,9 +166,9 @@ def made(store: Storage, order: Order) -> Result:
             path.write_text("\n".join([*lines, dump_chunk(ChunkDetections(frames, flat, flat))]) + "\n")
         else:
             path.write_text(f"{order.stage} {order.chunk}")
-        return frames
+        return Written(frames, **painted(order))
 
-    result = make_once(store, key, frames, Spent(), write)
+    result = make_once(plan, frames, Spent(), write)
     time.sleep(0.01)
     return result
 
@@ -220,16 +214,16 @@ def test_a_plan_that_is_deleted_before_its_job_is_stored_is_stored_again(
 ) -> None:
     monkeypatch.setattr(retention, "_FRESH_SECONDS", -1)
     source = render("submitted.mkv", *with_sound(), "-map", "1", "-map", "0", *X264)
-    stored, plans = submitting._store_plan, list[list[str]]()
+    stored, plans = plan_keeping.store_plan, list[list[str]]()
 
-    def and_clean(store: Storage, plan: str, *rest: object) -> None:
-        stored(store, plan, *rest)  # type: ignore[arg-type]  # what the caller gave
+    def and_clean(store: Storage, *rest: Any) -> None:
+        stored(store, *rest)
         plans.append(keys_below(store, "plans"))
         if len(plans) < 3:
             clean(bench.context, 0)
             assert keys_below(store, "plans") == []
 
-    monkeypatch.setattr(submitting, "_store_plan", and_clean)
+    monkeypatch.setattr(submitting, "store_plan", and_clean)
     job = submit(bench.context, prepare(asked(source, tmp_path / "out.mkv"), ALL), "1" * 64, 4).job
     assert plans == [plans[0]] * 3
     assert keys_below(bench.context.store, "plans") == plans[0]

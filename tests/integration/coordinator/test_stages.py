@@ -8,16 +8,16 @@ import pytest
 from farm.cli.tables import job_lines
 from farm.coordinator.advance import advance, ready
 from farm.database.models import Attempt, Chunk, Job
-from farm.domain.artefacts import artefact_key, receipt_key
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.options import JobOptions, LinkOptions
 from farm.domain.track import load_frame
 from farm.errors import DatabaseError, StorageError
 from farm.jobs.control import control
-from farm.jobs.queries import job_facts
+from farm.jobs.queries import job_events, job_facts
 from farm.jobs.retention import discard_intermediates
-from farm.messages import Order
+from farm.messages import Artefact, Order
+from farm.storage.base import is_whole
 from tests.integration.coordinator.conftest import Bench
 from tests.memory_store import keys_below
 
@@ -29,11 +29,12 @@ def step(bench: Bench) -> None:
         advance(bench.context, job)
 
 
-def write_output(bench: Bench, order: Order, content: bytes = b"the video") -> str:
-    key = artefact_key("compose", order.fingerprint, suffix=".mp4")
-    with bench.context.store.put(key) as path:
-        path.write_bytes(content)
-    return key
+def write_output(bench: Bench, order: Order, content: bytes = b"the video") -> Artefact:
+    return bench.made(order, content, frames=10)
+
+
+def told(bench: Bench, job: str = "job") -> str:
+    return "\n".join(text for _, text in job_events(bench.context, job))
 
 
 def detected(bench: Bench, add_job: AddJob) -> None:
@@ -71,14 +72,20 @@ def test_advancing_twice_makes_no_second_stage(bench: Bench, add_job: AddJob) ->
     assert len(bench.orders()) == 2
 
 
-def test_detections_that_are_not_what_was_reported_fail_the_job(bench: Bench, add_job: AddJob) -> None:
+def test_detections_that_are_not_what_was_reported_are_made_again(bench: Bench, add_job: AddJob) -> None:
     detected(bench, add_job)
     artefact = bench.chunk().artefact
     assert artefact is not None
     (bench.context.settings.store_root / artefact["key"]).write_text("tampered\n")
     step(bench)
-    assert bench.job().status == "failed"
-    assert "is not what was reported" in (bench.job().reason or "")
+    assert bench.job().status == "detecting"
+    (order,) = bench.orders()
+    assert (order.stage, order.chunk) == ("detect", 0)
+    bench.detect(order)
+    step(bench)
+    assert bench.job().status == "redacting"
+    assert bench.chunk().artefact == artefact
+    assert f"{artefact['key']} was found damaged or missing" in told(bench)
 
 
 def test_done_only_after_the_output_has_its_name(bench: Bench, add_job: AddJob) -> None:
@@ -87,7 +94,7 @@ def test_done_only_after_the_output_has_its_name(bench: Bench, add_job: AddJob) 
     assert order.stage == "compose"
     final = Path(bench.job().output)
     bench.start(order)
-    bench.complete(order, frames=10, key=write_output(bench, order))
+    bench.complete(order, frames=10, artefact=write_output(bench, order))
     assert bench.job().status == "composing"
     assert not final.exists()
     step(bench)
@@ -105,7 +112,7 @@ def test_what_a_killed_coordinator_left_beside_the_output_is_removed(bench: Benc
         path.write_bytes(b"half")
     final.with_name(".blurfarm-job-4567.part").mkdir()  # of pictures
     bench.start(order)
-    bench.complete(order, frames=10, key=write_output(bench, order))
+    bench.complete(order, frames=10, artefact=write_output(bench, order))
     step(bench)
     assert bench.job().status == "done"
     assert [p.name for p in final.parent.iterdir() if "part" in p.name] == [theirs.name]
@@ -118,7 +125,7 @@ def test_a_former_leader_that_fails_to_publish_does_not_fail_a_job_that_another_
     detected(bench, add_job)
     order = redacted(bench)
     bench.start(order)
-    bench.complete(order, frames=10, key=write_output(bench, order))
+    bench.complete(order, frames=10, artefact=write_output(bench, order))
 
     def stopped(store: object, job: Job, output: object) -> None:
         monkeypatch.undo()
@@ -134,19 +141,18 @@ def test_intermediates_are_removed_unless_an_unfinished_job_shares_them(bench: B
     detected(bench, add_job)
     order = redacted(bench)
     output, store = write_output(bench, order), bench.context.store
-    segments = bench.chunk(0, "redact").fingerprint
-    segment, tracks = artefact_key("redact", segments, "0_5"), bench.chunk(0, "redact").inputs[0]["key"]
-    for key in (segment, receipt_key(segment)):
-        with store.put(key) as path:
-            path.write_bytes(b"a segment")
+    segments, tracks = bench.chunk(0, "redact").fingerprint, bench.chunk(0, "redact").inputs[0]["key"]
+    with store.put(bench.chunk(0, "redact").name) as draft:
+        draft.path.write_bytes(b"a segment")
+    segment = draft.key
     add_job("twin", output="twin.mp4")
     with bench.context.database.write() as session:
         session.add(Chunk(job_id="twin", stage="redact", index=0, frames=5, fingerprint=segments))
-    bench.complete(order, frames=10, key=output)
+    bench.complete(order, frames=10, artefact=output)
     step(bench)
     assert bench.job().status == "done"
     assert store.exists(segment)
-    assert not store.exists(output)
+    assert not store.exists(output.key)
     control(bench.context, "twin", JobEvent.CANCEL)
     discard_intermediates(bench.context, "job")
     assert store.exists(segment)  # a cancelled job may be retried
@@ -181,7 +187,7 @@ def test_artefacts_that_are_not_those_of_all_chunks_begin_no_stage(bench: Bench,
 def test_a_crash_between_publishing_and_its_record_is_harmless(bench: Bench, add_job: AddJob) -> None:
     detected(bench, add_job)
     order = redacted(bench)
-    bench.complete(order, frames=10, key=write_output(bench, order))
+    bench.complete(order, frames=10, artefact=write_output(bench, order))
     Path(bench.job().output).write_bytes(b"the video")
     step(bench)
     assert bench.job().status == "done"
@@ -190,7 +196,7 @@ def test_a_crash_between_publishing_and_its_record_is_harmless(bench: Bench, add
 def test_an_output_that_appeared_meanwhile_is_not_replaced(bench: Bench, add_job: AddJob) -> None:
     detected(bench, add_job)
     order = redacted(bench)
-    bench.complete(order, frames=10, key=write_output(bench, order))
+    bench.complete(order, frames=10, artefact=write_output(bench, order))
     Path(bench.job().output).write_bytes(b"somebody's own")
     step(bench)
     assert bench.job().status == "failed"
@@ -203,7 +209,7 @@ def test_an_error_after_the_job_is_done_is_in_the_log(
 ) -> None:
     detected(bench, add_job)
     order = redacted(bench)
-    bench.complete(order, frames=10, key=write_output(bench, order))
+    bench.complete(order, frames=10, artefact=write_output(bench, order))
 
     def refuse(*_: object) -> None:
         raise OSError("no such disk")
@@ -242,7 +248,8 @@ def test_tracks_that_are_damaged_in_the_store_are_made_again(bench: Bench, add_j
             bench.detect(order)
     step(bench)
     assert [bench.chunk(i, "link", "again").artefact for i in (0, 1)] == made
-    assert bench.context.store.describe(made[1]["key"], 5).model_dump() == made[1]
+    assert is_whole(bench.context.store, made[1]["key"])
+    assert "was damaged: set aside" in told(bench, "again")
 
 
 @pytest.mark.parametrize("face", [False, True])

@@ -12,7 +12,7 @@ from farm.database.models import Job, Worker
 from farm.domain.artefacts import fingerprint_facts, stage_fingerprint
 from farm.domain.detectors import CenterFaceOptions
 from farm.domain.lifecycle import JobEvent
-from farm.domain.manifest import Manifest, dump_manifest, load_manifest
+from farm.domain.manifest import Manifest, load_manifest
 from farm.domain.options import ComposeOptions, JobOptions, RedactOptions
 from farm.errors import JobFailed, OutputError, SettingsError, SourceError
 from farm.jobs.abilities import Abilities, reported, usable, with_runtime
@@ -212,13 +212,11 @@ def test_a_job_does_not_go_on_while_another_one_has_its_output(
 
 def test_a_job_whose_plan_is_of_another_version_is_planned_anew(bench: Bench, source: Path, tmp_path: Path) -> None:
     prepared = prepare(asked(source, tmp_path / "out.mkv"), ALL)
-    older, manifest = submitted(bench, prepared)
+    older, _ = submitted(bench, prepared)
     control(bench.context, older.id, JobEvent.CANCEL)
-    plan = tmp_path / "home" / "store" / "plans" / ("9" * 32) / "manifest.json"
-    plan.parent.mkdir()
-    plan.write_text(dump_manifest(manifest).replace('"format": 3', '"format": 2'))
     with bench.context.database.write() as session:
-        session.get_one(Job, older.id).plan = f"plans/{'9' * 32}/manifest.json"
+        job = session.get_one(Job, older.id)
+        job.plan, job.manifest = f"plans/{'9' * 32}/manifest.json", ""  # as the versions before stored them
     newer, _ = submitted(bench, prepared)
     assert (newer.id == older.id, newer.fingerprint, newer.status) == (False, older.fingerprint, "detecting")
     with pytest.raises(JobFailed, match=r"planned by another version .*submit the video again"):

@@ -1,4 +1,4 @@
-"""A home of the version before, with a job under way: its database goes down and up, and the job to its end."""
+"""A home of the version before, with a job under way: its database goes down and up, and the job ends with one line."""
 
 import json
 from collections.abc import Callable
@@ -7,11 +7,12 @@ from alembic import command
 from sqlalchemy import text
 
 from farm.coordinator.advance import advance
+from farm.coordinator.outcomes import accept
 from farm.database.session import alembic_config
 from farm.domain.manifest import Manifest
-from farm.jobs.context import Context, open_context
+from farm.jobs.context import open_context
 from farm.jobs.queries import job_facts, list_jobs, list_workers
-from farm.jobs.retention import clean
+from farm.messages import Failed
 from tests.integration.coordinator.conftest import Bench
 
 #: As the version with revision 0002 stored them.
@@ -25,20 +26,18 @@ OPTIONS = {
 }  # fmt: skip
 
 
-def test_a_job_of_the_version_before_goes_on(bench: Bench, add_job: Callable[..., Manifest]) -> None:
+def test_a_job_of_the_version_before_ends_and_says_what_to_do(bench: Bench, add_job: Callable[..., Manifest]) -> None:
     add_job(chunks=3)
     bench.hello()
     for order in bench.orders():  # as many as a worker gets at once
         bench.detect(order)
     context = bench.context
     command.downgrade(alembic_config(context.database.url), "0002")
-    plan = context.settings.store_root / plan_of_the_job(context)
-    plan.write_text(plan.read_text().replace(', "size": 0', ""))
     with context.database.write() as session:
         session.execute(text("UPDATE jobs SET options = :options"), {"options": json.dumps(OPTIONS)})
         assert session.execute(text("SELECT runtime FROM workers")).scalars().all() == [""]
         done = text("SELECT count(*) FROM chunks WHERE status = 'done'")
-        assert (session.execute(done).scalar(), '"size": 0' in plan.read_text()) == (2, False)
+        assert session.execute(done).scalar() == 2
 
     opened = open_context(context.settings)  # as any command does
     assert not opened.database.outdated()
@@ -49,14 +48,11 @@ def test_a_job_of_the_version_before_goes_on(bench: Bench, add_job: Callable[...
 
     (order,) = bench.orders()  # the job names no runtime: every worker will do
     assert order.options == OPTIONS
-    bench.detect(order)
-    advance(context, "job")
+    bench.start(order)
+    key = f"plans/{'0' * 32}/manifest.json"  # as that version named it: no worker reads it
+    accept(context, Failed(token=order.token, worker="w0", reason="is damaged", damaged=key))
+    advance(context, "job", key)
     facts = job_facts(context, "job")
-    assert (facts.status, facts.faces, facts.frames_with_faces, facts.options) == ("redacting", 1, 15, OPTIONS)
-    assert len(bench.orders()) == 2
-    assert clean(context, 0).freed.files == 0  # it needs all that it has
-
-
-def plan_of_the_job(context: Context) -> str:
-    with context.database.read() as session:
-        return str(session.execute(text("SELECT plan FROM jobs")).scalar())
+    assert (facts.status, facts.permanent, facts.options) == ("failed", True, OPTIONS)
+    assert "planned by another version of the farm" in (facts.reason or "")
+    assert "submit the video again" in (facts.reason or "")

@@ -1,8 +1,7 @@
 """Clips with bright green patches on a busy background, and the plan of a source in a store."""
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,16 +9,18 @@ import av
 import numpy as np
 import pytest
 
+from farm.domain.artefacts import artefact_name, plan_key
 from farm.domain.detection import FrameDetections, load_frame
 from farm.domain.detectors import DetectOptions, StubOptions
-from farm.domain.manifest import Manifest, dump_manifest
+from farm.domain.manifest import Manifest
 from farm.domain.options import JobOptions, RedactOptions
 from farm.domain.track import FrameTracks, TrackedBox, dump_frame
 from farm.executables import find_ffmpeg
+from farm.jobs.plans import store_plan
 from farm.messages import Artefact, Order
 from farm.storage.base import Storage
 from farm.storage.local import LocalStorage
-from tests.planned import plan_of
+from tests.planned import link_fingerprint, order_of, plan_of
 from workers.stages.detect import run as run_detect
 from workers.stages.orders import Result
 from workers.vision.detectors.base import Detector, create_detector
@@ -92,24 +93,18 @@ class Bench:
     pts: list[list[int]]
     options: JobOptions = OPTIONS
 
-    def order(self, stage: str, chunk: int = 0, inputs: tuple[Artefact, ...] = (), container: str = "") -> Order:
-        return Order(
-            job="job",
-            stage=stage,
-            chunk=chunk,
-            chunks=len(self.manifest.chunks),
-            attempt=1,
-            token="token",
-            fingerprint=f"fp-{stage}",
-            plan="plans/p/manifest.json",
-            source=str(self.source),
-            inputs=inputs,
-            options=asdict(self.options),
-            container=container,
-        )
+    def order(
+        self,
+        stage: str,
+        chunk: int = 0,
+        inputs: tuple[Artefact, ...] = (),
+        container: str = "",
+        known: Artefact | None = None,
+    ) -> Order:
+        return order_of(self.manifest, self.options, stage, chunk, inputs, container, self.source, known)
 
-    def detect(self, chunk: int) -> Result:
-        return run_detect(self.order("detect", chunk), self.store, StubTools(), lambda _: None)
+    def detect(self, chunk: int, known: Artefact | None = None) -> Result:
+        return run_detect(self.order("detect", chunk, known=known), self.store, StubTools(), lambda _: None)
 
     def detections(self, result: Result) -> list[FrameDetections]:
         with self.store.fetch(result.artefact.key) as path:
@@ -117,14 +112,19 @@ class Bench:
 
     def tracks(self, chunk: int, frames: list[FrameDetections]) -> Artefact:
         """Each detection a track of its own frame: what linking has to leave out is another test's."""
-        key = f"tracks/t/{self.manifest.chunks[chunk].name}.jsonl"
         rows = [
             FrameTracks(f.pts, tuple(TrackedBox(i, d.box) for i, d in enumerate(f.detections)), f.black, f.sketch)
             for f in frames
         ]
-        with self.store.put(key) as path:
-            path.write_text("".join(dump_frame(row) + "\n" for row in rows))
-        return self.store.describe(key, len(rows))
+        return self.linked(rows, chunk)
+
+    def linked(self, rows: list[FrameTracks], chunk: int = 0) -> Artefact:
+        """Tracks in the store, as the linker writes them."""
+        of = link_fingerprint(self.manifest, self.options)
+        with self.store.put(artefact_name("link", of, self.manifest.chunks[chunk].name)) as draft:
+            draft.path.write_text("".join(dump_frame(row) + "\n" for row in rows))
+        covered = sum(row.black or bool(row.boxes) for row in rows)
+        return draft.artefact(len(rows), covered=covered)
 
 
 MakeBench = Callable[..., Bench]
@@ -144,11 +144,7 @@ def bench(tmp_path: Path) -> MakeBench:
         store = store or LocalStorage(folder)
         manifest, slices = plan_of(source, chunk_seconds, redact=redact)
         pts = [list(part) for part in slices]
-        with store.put("plans/p/manifest.json") as path:
-            path.write_text(dump_manifest(manifest))
-        for chunk, part in zip(manifest.chunks, pts, strict=True):
-            with store.put(f"plans/p/pts/{chunk.name}.json") as path:
-                path.write_text(json.dumps(part))
+        store_plan(store, plan_key(manifest), manifest, slices)
         return Bench(source, folder, store, manifest, pts, replace(OPTIONS, redact=redact))
 
     return make

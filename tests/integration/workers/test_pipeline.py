@@ -18,7 +18,6 @@ from farm.domain.options import RedactOptions
 from farm.errors import AttemptStopped, SourceError, VerificationError
 from farm.executables import find_ffmpeg
 from farm.media.planes import format_of
-from farm.messages import Artefact
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
 from tests.masks import mask_of
 from tests.memory_store import keys_below
@@ -86,7 +85,7 @@ def test_from_source_to_verified_output(bench: MakeBench, green_clip: GreenClip)
     segments = tuple(redact(made, k).artefact for k in range(len(made.manifest.chunks)))
     order = made.order("compose", 0, segments, "mp4")
     result = run_compose(order, made.store, StubTools(), reported.append)
-    assert result.artefact.key == "outputs/fp-compose/output.mp4"
+    assert result.artefact.key.startswith(f"outputs/{order.fingerprint}/output.")
     assert result.artefact.frames == made.manifest.frames
     assert reported == sorted(reported)
     assert reported[-1] == made.manifest.frames
@@ -99,7 +98,7 @@ def test_from_source_to_verified_output(bench: MakeBench, green_clip: GreenClip)
 def test_segments_in_another_order_are_refused(bench: MakeBench, green_clip: GreenClip) -> None:
     made = bench(green_clip())
     first, second, *rest = (redact(made, k).artefact for k in range(len(made.manifest.chunks)))
-    with pytest.raises(VerificationError, match="is not the segment of chunk"):
+    with pytest.raises(VerificationError, match="inputs are not those of its chunks"):
         run_compose(made.order("compose", 0, (second, first, *rest), "mp4"), made.store, StubTools(), no_report)
 
 
@@ -111,39 +110,13 @@ def test_what_is_left_out_is_told_each_time(bench: MakeBench, green_clip: GreenC
     subprocess.run([str(find_ffmpeg().path), "-v", "error", "-i", str(green_clip(".mkv")), *words], check=True)
     made = bench(source)
     segments = tuple(redact(made, k).artefact for k in range(len(made.manifest.chunks)))
+    known = None
     for again in (False, True):
-        result = run_compose(made.order("compose", 0, segments, "mp4"), made.store, StubTools(), no_report)
+        result = run_compose(made.order("compose", 0, segments, "mp4", known), made.store, StubTools(), no_report)
+        known = result.artefact
         assert result.reused == again
         assert len(result.notes) == 1
         assert "stream 1 (attachment" in result.notes[0]
-
-
-def test_what_is_in_the_store_is_not_made_again(bench: MakeBench, green_clip: GreenClip) -> None:
-    made = bench(green_clip())
-    first, again = made.detect(0), made.detect(0)
-    assert (first.reused, again.reused) == (False, True)
-    assert first.artefact == again.artefact
-    assert redact(made, 0).artefact == redact(made, 0).artefact
-
-
-@pytest.mark.parametrize("harm", ["content", "receipt", "no receipt", "no content"])
-def test_what_is_not_whole_is_made_again(bench: MakeBench, green_clip: GreenClip, harm: str) -> None:
-    made = bench(green_clip())
-    first = made.detect(0)
-    path = made.folder / first.artefact.key
-    receipt = path.with_name(path.name + ".receipt.json")
-    if harm == "content":
-        path.write_bytes(path.read_bytes()[:-1])
-    elif harm == "receipt":
-        receipt.write_text("{")
-    elif harm == "no receipt":
-        receipt.unlink()
-    else:
-        path.unlink()
-    again = made.detect(0)
-    assert not again.reused
-    assert again.artefact == first.artefact
-    assert made.detect(0).reused
 
 
 @pytest.mark.parametrize("stage", ["detect", "redact"])
@@ -178,20 +151,10 @@ def test_tracks_that_do_not_fit_the_frames(bench: MakeBench, green_clip: GreenCl
     ):
         for key in keys_below(made.store, "tracks"):
             made.store.delete(key)
-        tracks = made.tracks(1, wrong)
+        tracks = made.tracks(1, wrong).model_copy(update={"frames": made.manifest.chunks[1].frames})
         with pytest.raises(VerificationError, match=name):
             run_redact(made.order("redact", 1, (tracks,)), made.store, StubTools(), no_report)
     assert not keys_below(made.store, "segments")
-
-
-def test_an_input_that_is_not_what_was_made(bench: MakeBench, green_clip: GreenClip) -> None:
-    made = bench(green_clip())
-    tracks = made.tracks(0, made.detections(made.detect(0)))
-    other = Artefact(key=tracks.key, size=tracks.size, sha256="0" * 64, frames=tracks.frames)
-    with pytest.raises(VerificationError, match="not what was made"):
-        run_redact(made.order("redact", 0, (other,)), made.store, StubTools(), no_report)
-    with pytest.raises(VerificationError, match="0 segments"):
-        run_compose(made.order("compose", 0, (), "mp4"), made.store, StubTools(), no_report)
 
 
 def test_a_source_that_changed_since_it_was_planned(bench: MakeBench, green_clip: GreenClip, tmp_path: Path) -> None:

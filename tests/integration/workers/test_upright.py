@@ -1,6 +1,7 @@
 """Turned videos: faces are looked for upright, as a player shows them, and covered where they are coded."""
 
 import subprocess
+from array import array
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
@@ -10,15 +11,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from farm.domain.artefacts import plan_key
 from farm.domain.detection import FrameDetections
 from farm.domain.detectors import CenterFaceOptions, DetectOptions
 from farm.domain.geometry import Box, intersection_over_union
 from farm.domain.linker import link
-from farm.domain.manifest import Manifest, dump_manifest
+from farm.domain.manifest import Manifest
 from farm.domain.options import RedactOptions
 from farm.domain.orientation import Matrix, coded_box
-from farm.domain.track import FrameTracks, dump_frame
+from farm.domain.track import FrameTracks
 from farm.executables import find_ffmpeg
+from farm.jobs.plans import store_plan
 from farm.messages import Artefact
 from tests.conftest import ClipMaker
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
@@ -76,10 +79,7 @@ def with_matrix(made: Bench, matrix: Matrix | None) -> Bench:
 
 
 def rewrite(made: Bench, manifest: Manifest) -> None:
-    made.store.delete("detections")
-    made.store.delete("plans/p/manifest.json")
-    with made.store.put("plans/p/manifest.json") as path:
-        path.write_text(dump_manifest(manifest))
+    store_plan(made.store, plan_key(manifest), manifest, [array("q", part) for part in made.pts])
 
 
 def looked_for(made: Bench, tools: Tools) -> list[FrameDetections]:
@@ -95,10 +95,7 @@ def redacted(made: Bench, frames: list[FrameDetections], tools: Tools) -> list[N
 
 
 def stored(made: Bench, tracks: list[FrameTracks]) -> Artefact:
-    key = f"tracks/linked/{made.manifest.chunks[0].name}.jsonl"
-    with made.store.put(key) as path:
-        path.write_text("".join(dump_frame(row) + "\n" for row in tracks))
-    return made.store.describe(key, len(tracks))
+    return made.linked(tracks)
 
 
 def pictures(path: Path) -> list[NDArray[np.uint8]]:

@@ -37,6 +37,7 @@ JOB_STEPS = (
     | set(product(STAGES, ["failed", "cancelled", "paused"]))
     | set(product(["paused"], [*STAGES, "failed", "cancelled"]))
     | set(product(["failed", "cancelled"], [*STAGES]))
+    | {(now, back) for at, now in enumerate(STAGES) for back in STAGES[: at + 1]}  # what was lost is made again
 )
 CHUNK_STEPS = {
     ("pending", "queued"),

@@ -1,5 +1,6 @@
 """The table of the stages is consistent, and keys and fingerprints follow it."""
 
+import hashlib
 from dataclasses import replace
 from fractions import Fraction
 from importlib.util import find_spec
@@ -9,16 +10,19 @@ import pytest
 
 from farm.domain.artefacts import (
     artefact_folder,
-    artefact_key,
+    artefact_name,
+    digest_in,
     fingerprint_facts,
     is_of_chunk,
     job_fingerprint,
+    key_of,
+    name_of,
     plan_key,
     pts_key,
     stage_fingerprint,
 )
 from farm.domain.detectors import CenterFaceOptions
-from farm.domain.manifest import Chunk, Manifest, Source, VideoStream
+from farm.domain.manifest import Chunk, Manifest, Source, VideoStream, dump_manifest
 from farm.domain.options import ComposeOptions, JobOptions, LinkOptions, RedactOptions, SourceOptions
 from farm.domain.stages import STAGES, WORKER_STAGES, JobStatus, next_stage, stage_at, stage_named
 from farm.messages import TASKS as ORDERED
@@ -57,15 +61,15 @@ def test_names_statuses_and_keys_are_unique() -> None:
         [s.name for s in STAGES],
         [s.status for s in STAGES],
         [artefact_folder(s.name, "f") for s in STAGES],
-        [artefact_key(s.name, "f", "0_5") for s in STAGES],
+        [artefact_name(s.name, "f", "0_5") for s in STAGES],
     ):
         assert len(set(values)) == len(STAGES)
 
 
 def test_a_key_names_the_chunk_exactly_where_there_is_one_artefact_per_chunk() -> None:
     for stage in STAGES:
-        assert (artefact_key(stage.name, "f", "0_5") != artefact_key(stage.name, "f", "5_9")) == stage.per_chunk
-        assert artefact_key(stage.name, "f", "0_5") != artefact_key(stage.name, "g", "0_5")
+        assert (artefact_name(stage.name, "f", "0_5") != artefact_name(stage.name, "f", "5_9")) == stage.per_chunk
+        assert artefact_name(stage.name, "f", "0_5") != artefact_name(stage.name, "g", "0_5")
 
 
 def test_a_status_belongs_to_one_stage_or_to_none() -> None:
@@ -91,22 +95,40 @@ def test_orders_are_for_the_stages_of_workers() -> None:
 
 
 def test_keys_are_these() -> None:
-    assert artefact_key("detect", "f", "0_5") == "detections/f/0_5.jsonl"
-    assert artefact_key("link", "f", "0_5") == "tracks/f/0_5.jsonl"
-    assert artefact_key("redact", "f", "0_5") == "segments/f/0_5.mp4"
-    assert artefact_key("compose", "f", suffix=".mkv") == "outputs/f/output.mkv"
+    none = "e3b0c44298fc1c14"
+    ones = hashlib.sha256(b"1" * 64).hexdigest()[:16]
+    assert artefact_name("detect", "f", "0_5") == "detections/f/0_5.jsonl"
+    assert artefact_name("link", "f", "0_5") == f"tracks/f/0_5.{none}.jsonl"
+    assert artefact_name("redact", "f", "0_5", ["1" * 64]) == f"segments/f/0_5.{ones}.mp4"
+    assert artefact_name("compose", "f", suffix=".mkv") == f"outputs/f/output.{none}.mkv"
     plan = plan_key(MANIFEST)
-    assert plan == f"plans/{plan.split('/')[1]}/manifest.json"
-    assert pts_key(plan, CHUNKS[0]) == plan.replace("manifest.json", "pts/0_-5_0.json")
+    assert name_of(plan) == f"plans/{plan.split('/')[1]}/manifest.json"
+    assert digest_in(plan) == hashlib.sha256(dump_manifest(MANIFEST).encode()).hexdigest()
+    chunk = replace(CHUNKS[0], pts_sha256="2" * 64)
+    assert pts_key(plan, chunk) == f"{plan.rpartition('/')[0]}/pts/0_-5_0.{'2' * 64}.json"
     assert plan_key(replace(MANIFEST, shift=1)) != plan
+
+
+def test_a_key_is_its_name_and_the_digest_of_its_content() -> None:
+    name, digest = "segments/f/0_-5_0.c3e7f9a1b4b6dc2b.mp4", "0a" * 32
+    assert (name_of(key_of(name, digest)), digest_in(key_of(name, digest))) == (name, digest)
+    for key in (name, "a/b", "", "a/b.json", f"a/b.{digest}"):
+        assert (name_of(key), digest_in(key)) == ("", "")
+
+
+def test_other_inputs_give_another_name() -> None:
+    for stage in STAGES:
+        other = artefact_name(stage.name, "f", "0_5", ["1" * 64]) != artefact_name(stage.name, "f", "0_5", ["2" * 64])
+        assert other == bool(stage.inputs)
 
 
 def test_a_key_is_of_its_own_chunk_only() -> None:
     longer = Chunk(0, 10, 0, 5, 5, 0)  # its name ends as that of the other does
-    key = artefact_key("redact", "f", CHUNKS[1].name)
-    assert [is_of_chunk("redact", key, c) for c in (*CHUNKS, longer)] == [False, True, False]
-    assert not is_of_chunk("redact", artefact_key("redact", "f", longer.name), CHUNKS[1])
-    assert not is_of_chunk("detect", key, CHUNKS[1])
+    key = artefact_name("redact", "f", CHUNKS[1].name)
+    assert [is_of_chunk("redact", "f", key, c) for c in (*CHUNKS, longer)] == [False, True, False]
+    assert not is_of_chunk("redact", "f", artefact_name("redact", "f", longer.name), CHUNKS[1])
+    assert not is_of_chunk("detect", "f", key, CHUNKS[1])
+    assert not is_of_chunk("redact", "g", key, CHUNKS[1])
 
 
 OTHER = JobOptions(

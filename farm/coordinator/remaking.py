@@ -1,0 +1,81 @@
+"""Makes again what the store has lost. A job is set back to the stage that made it, as far as that is necessary."""
+
+from importlib import import_module
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from farm.database.models import Chunk, Job
+from farm.database.statuses import locked_job, move_job, record_event, set_back
+from farm.domain.artefacts import name_of
+from farm.domain.lifecycle import JobEvent
+from farm.domain.stages import JobStatus, Stage, stage_named
+from farm.errors import JobFailed
+from farm.jobs.beginning import stage_rows
+from farm.jobs.context import Context
+from farm.jobs.plans import job_manifest, restore_plan
+from farm.messages import Artefact
+from farm.storage.base import is_whole
+
+#: A store whose artefacts of one job are found damaged more often than this cannot be relied on.
+_MOST = 100
+
+
+def remake(context: Context, job_id: str, key: str) -> None:
+    """See that the artefact ``key``, which a job has written and needs, is made again if it is damaged or missing.
+
+    What the coordinator makes is made at once; for the rest the job is set back, for all that its stage has lost.
+    Raises DamagedArtefact where something that it is made of is damaged too, JobFailed for a store that cannot be
+    relied on, SourceError.
+    """
+    store = context.store
+    _count(context, job_id, key)
+    if is_whole(store, key):
+        return  # another report of the same damage
+    store.set_aside(key)
+    restore_plan(context, job_id)
+    with context.database.read() as session:
+        stage = _maker(session, job_id, key)
+        rows = stage_rows(session, job_id, stage.name) if stage else []
+    if stage is None or (stage.by == "coordinator" and _repeat(context, job_id, stage, rows)):
+        return
+    lost = {row.id for row in rows if row.artefact and not is_whole(store, row.artefact["key"])}
+    with context.database.write() as session:
+        job = locked_job(session, job_id)
+        if JobStatus(job.status).over:
+            return
+        again = [row for row in stage_rows(session, job_id, stage.name) if row.id in lost]
+        if again and stage.by == "coordinator":  # it makes all of its artefacts at once
+            again = stage_rows(session, job_id, stage.name)
+        if again:
+            set_back(session, job, stage, again)
+            if job.status != JobStatus.PAUSED:
+                move_job(session, job, JobEvent.REMAKE, context.clock(), f"{key} is made again")
+
+
+def _count(context: Context, job_id: str, key: str) -> None:
+    with context.database.write() as session:
+        job = locked_job(session, job_id)
+        job.repairs += 1
+        record_event(session, context.clock(), f"{key} was found damaged or missing", job_id)
+        if job.repairs > _MOST:
+            raise JobFailed(
+                f"artefacts were found damaged or missing {_MOST} times, {key} last",
+                hint=f"check the disk of the store, then: farm retry {job_id}",
+            )
+
+
+def _maker(session: Session, job_id: str, key: str) -> Stage | None:
+    """The stage of the chunk whose valid artefact is ``key``."""
+    named = select(Chunk).where(Chunk.job_id == job_id, Chunk.name == name_of(key))
+    found = (row.stage for row in session.scalars(named) if (row.artefact or {}).get("key") == key)
+    return stage_named(stage) if (stage := next(found, None)) else None
+
+
+def _repeat(context: Context, job_id: str, stage: Stage, rows: list[Chunk]) -> bool:
+    """Do a stage of the coordinator again; whether it gave the same artefacts."""
+    with context.database.read() as session:
+        job, manifest = session.get_one(Job, job_id), job_manifest(session, job_id)
+    inputs = [Artefact.model_validate(artefact) for row in rows for artefact in row.inputs]
+    made, _ = import_module(stage.module).run(context, job, manifest, inputs, rows[0].fingerprint)
+    return [artefact.key for artefact in made] == [(row.artefact or {}).get("key") for row in rows]
