@@ -54,9 +54,10 @@ def restore_plan(context: Context, job_id: str) -> bool:
     """
     with context.database.read() as session:
         job, manifest = session.get_one(Job, job_id), job_manifest(session, job_id)
-    keys = (job.plan, *(pts_key(job.plan, chunk) for chunk in manifest.chunks))
-    if all(is_whole(context.store, key) for key in keys):
-        return False
+    whole = is_whole(context.store, job.plan)
+    if all(is_whole(context.store, pts_key(job.plan, chunk)) for chunk in manifest.chunks):
+        _store(context.store, job.plan, dump_manifest(manifest))
+        return not whole
     limits = Limits(context.settings.max_pixels, context.settings.max_hours * 3600)
     indexed = index_source(probe_source(Path(job.source), limits), load_options(job.options).source, limits)
     if indexed.source.digest != manifest.source.digest:

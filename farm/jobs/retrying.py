@@ -60,6 +60,7 @@ def retry_job(session: Session, store: Storage, job: Job, now: float, damaged: A
         record_event(session, now, f"missing from the store, done again from {stage.name}: {chunks}", job.id)
     if job.open_chunks:
         check_source(Path(job.source), manifest.source)
+    job.repairs = 0
     move_job(session, job, JobEvent.RETRY, now)
     again = (ChunkStatus.FAILED.value, ChunkStatus.CANCELLED.value)
     mine = select(Chunk.id).where(Chunk.job_id == job.id)

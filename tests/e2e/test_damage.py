@@ -1,0 +1,111 @@
+"""Whatever is damaged in the store, what is published is what an undisturbed run publishes, frame by frame."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.conftest import ClipMaker
+from tests.e2e.conftest import Farm, assert_exact
+
+pytestmark = pytest.mark.e2e
+# mpeg4: x264's bytes do not always repeat
+WORDS = ("--chunk-seconds", 0.8, "--codec", "mpeg4", "--style", "solid")
+
+
+def pictures(path: Path) -> list[NDArray[np.uint8]]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray().astype(np.uint8) for frame in container.decode(video=0)]
+
+
+def bare(path: Path) -> None:
+    """No frame of these tracks has a box any more."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps([row[0], [], *row[2:]]) + "\n" for row in rows))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def swap(path: Path) -> None:
+    """Another artefact of the same kind under this one's key."""
+    other = next(p for p in sorted(path.parent.glob(f"*{path.suffix}")) if p.read_bytes() != path.read_bytes())
+    path.write_bytes(other.read_bytes())
+
+
+def folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+HARMS: list[tuple[str, Callable[[Path], object]]] = [
+    ("tracks/*/*.jsonl", bare),
+    ("tracks/*/*.jsonl", Path.unlink),
+    ("detections/*/*.jsonl", cut),
+    ("detections/*/*.jsonl", swap),
+    ("segments/*/*.mp4", swap),
+    ("segments/*/*.mp4", flip),
+    ("segments/*/*.mp4", folder),
+    ("outputs/*/*.mp4", flip),
+    ("plans/*/*.json", empty),
+    ("plans/*/pts/*.json", swap),
+    ("plans/*/pts/*.json", Path.unlink),
+]
+
+
+def test_what_is_damaged_between_two_jobs_is_made_again(farm: Farm, make_clip: ClipMaker, tmp_path: Path) -> None:
+    source = make_clip(seconds=2, size=(320, 180), fps=25, gop=10)
+    farm.env["FARM_KEEP_SEGMENTS"] = "true"
+    farm.up()
+    farm.run("submit", source, "-o", tmp_path / "first.mp4", *WORDS)
+    expected, shown = pictures(tmp_path / "first.mp4"), pictures(source)
+    assert all((a != b).any() for a, b in zip(expected, shown, strict=True))
+    store = farm.home / "store"
+    for number, (pattern, harm) in enumerate(HARMS):
+        files = sorted(store.glob(pattern))
+        harm(files[number % len(files)])
+        output = tmp_path / f"{number}.mp4"
+        row = farm.json("submit", source, "-o", output, *WORDS)
+        assert (row["status"], row["failures"]) == ("done", 0), (pattern, harm)
+        assert_exact(source, output)
+        for one, other in zip(pictures(output), expected, strict=True):
+            assert (one == other).all(), (pattern, harm)
+        events = json.dumps(farm.json("status", row["id"])["events"])
+        assert "damaged" in events or pattern.startswith("plans") or harm is Path.unlink, (pattern, harm, events)
+
+
+def test_a_segment_without_covers_in_the_place_of_another_is_not_published(
+    farm: Farm, make_clip: ClipMaker, tmp_path: Path
+) -> None:
+    """As a person would do it who does not know how artefacts are named."""
+    source = make_clip(seconds=2, size=(320, 180), fps=25, gop=10)
+    farm.env["FARM_KEEP_SEGMENTS"] = "true"
+    farm.up()
+    farm.run("submit", source, "-o", tmp_path / "none.mp4", *WORDS, "--threshold", 0.99)
+    wrong = {p.name.split(".")[0]: p for p in (farm.home / "store" / "segments").glob("*/*.mp4")}
+    farm.run("submit", source, "-o", tmp_path / "first.mp4", *WORDS)
+    expected = pictures(tmp_path / "first.mp4")
+    for path in (farm.home / "store" / "segments").glob("*/*.mp4"):
+        if path not in wrong.values():
+            shutil.copyfile(wrong[path.name.split(".")[0]], path)
+    shutil.rmtree(farm.home / "store" / "outputs")
+    row = farm.json("submit", source, "-o", tmp_path / "again.mp4", *WORDS)
+    assert row["status"] == "done"
+    for one, other in zip(pictures(tmp_path / "again.mp4"), expected, strict=True):
+        assert (one == other).all()
