@@ -12,6 +12,7 @@ from farm.errors import SettingsError, SourceError, VerificationError
 from farm.settings import load_settings
 
 if TYPE_CHECKING:
+    from farm.jobs.proving import Proof
     from farm.media.verifying.comparing import Comparison
 
 
@@ -21,8 +22,12 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The original video.")],
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Its redacted copy.")],
+    source: Annotated[Path | None, typer.Argument(metavar="SOURCE", help="The original video.")] = None,
+    output: Annotated[Path | None, typer.Argument(metavar="OUTPUT", help="Its redacted copy.")] = None,
+    job: Annotated[
+        str | None,
+        typer.Option("--job", metavar="JOB", help="A job that is done, in place of SOURCE and OUTPUT."),
+    ] = None,
     part: Annotated[bool, typer.Option("--part", help="OUTPUT may hold only a part or a sample of SOURCE.")] = False,
     lowest: Annotated[
         float,
@@ -38,16 +43,27 @@ def verify(
     size, pixel format, no sound, fewer tags, black frames, nothing changed at all) or has "failed", which is always an
     error (frames, times, order of decoding, packets of copied streams, colour, HDR, aspect, orientation, fields,
     damage, pictures that are not the source's).
+    With --job, the job's artefacts are checked first: that the source is the file that was submitted, that every stage
+    read what the stage before it wrote, that nothing in the store is damaged, and that the output is what was composed.
     The exit code is 0 when nothing failed, 9 when something did, 3 when a file is missing or cannot be read.
 
     With --json one object: source, output, verified, frames, source_frames, changed_frames, changed (share of the
     picture), psnr (dB of the rest, null where nothing differs), findings (each: name, verdict, text), windows (10 s
-    each: start, frames, changed, psnr).
+    each: start, frames, changed, psnr). With --job also: job, chain (each: name, holds, text).
     """
     from farm.cli import display
     from farm.media.reading.limits import Limits
     from farm.media.verifying.comparing import FAILED, OK, compare
 
+    if (job is None) == (source is None or output is None) or (job is not None and source is not None):
+        raise SettingsError("name SOURCE and OUTPUT, or a job with --job", hint="farm verify --help")
+    proof = proved(job, as_json=as_json) if job else None
+    if proof is not None:
+        source, output, part = proof.source, proof.output, proof.part
+        if proof.pictures:
+            return
+    assert source is not None
+    assert output is not None
     if output.is_dir():
         hint = "it compares videos; pictures written with --frames were checked when they were written"
         raise SourceError(f"{output}: is a folder", hint=hint)
@@ -59,7 +75,7 @@ def verify(
     limits = Limits(settings.max_pixels, settings.max_hours * 3600)
     found = compare(source, output, part=part, lowest=lowest, threads=threads, limits=limits)
     if as_json:
-        display.print_json(facts(found))
+        display.print_json(facts(found) | chain(proof))
     else:
         if found.holds:
             typer.echo(verdict(found))
@@ -72,6 +88,31 @@ def verify(
             f"{output}: differs from {source} in more than its faces: {', '.join(failed)}",
             hint=None if part or "frames" not in failed else "use --part if it is a part or a sample of the source",
         )
+
+
+def proved(job: str, *, as_json: bool) -> "Proof":
+    """The job's chain, printed. Raises VerificationError where it does not hold."""
+    from farm.cli import display
+    from farm.jobs.context import open_context
+    from farm.jobs.proving import prove
+
+    proof = prove(open_context(load_settings()), job)
+    if as_json and (proof.pictures or not proof.holds):
+        display.print_json({"source": str(proof.source), "output": str(proof.output), **chain(proof)})
+    elif not as_json:
+        for link in proof.links:
+            typer.echo(shown(f"{'ok' if link.holds else 'failed':8}{link.name}: {link.text}"))
+    if not proof.holds:
+        failed = ", ".join(link.name for link in proof.links if not link.holds)
+        raise VerificationError(f"job {proof.job}: the chain from {proof.source} to {proof.output} is broken: {failed}")
+    return proof
+
+
+def chain(proof: "Proof | None") -> dict[str, Any]:
+    """A job's chain as JSON."""
+    if proof is None:
+        return {}
+    return {"job": proof.job, "chain": [{"name": x.name, "holds": x.holds, "text": x.text} for x in proof.links]}
 
 
 def verdict(found: "Comparison") -> str:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,3 +110,50 @@ def test_a_segment_without_covers_in_the_place_of_another_is_not_published(
     assert row["status"] == "done"
     for one, other in zip(pictures(tmp_path / "again.mp4"), expected, strict=True):
         assert (one == other).all()
+
+
+def test_the_chain_of_a_job_is_proven_from_source_to_output(farm: Farm, make_clip: ClipMaker, tmp_path: Path) -> None:
+    source = tmp_path / "source.mp4"
+    shutil.copyfile(make_clip(seconds=2, size=(320, 180), fps=25, gop=10), source)
+    farm.env["FARM_KEEP_SEGMENTS"] = "true"
+    output = tmp_path / "out.mp4"
+    job = farm.json("submit", source, "-o", output, *WORDS)["id"]
+    proof = farm.json("verify", "--job", job)
+    assert [link["name"] for link in proof["chain"]] == [
+        "source", "plan", "detect", "link", "redact", "compose", "output"
+    ]  # fmt: skip
+    assert (proof["verified"], proof["changed_frames"]) == (True, 50)
+    assert [link["text"] for link in proof["chain"] if link["name"] == "redact"] == [
+        "3 artefacts, 50 frames to be covered"
+    ]
+    for name, path in (
+        ("source", source),
+        ("plan", next((farm.home / "store").glob("plans/*/pts/*"))),
+        ("detect", next((farm.home / "store").glob("detections/*/*"))),
+        ("link", next((farm.home / "store").glob("tracks/*/*"))),
+        ("redact", next((farm.home / "store").glob("segments/*/*"))),
+        ("compose", next((farm.home / "store").glob("outputs/*/*"))),
+        ("output", output),
+    ):
+        content = path.read_bytes()
+        path.unlink()  # the output may be a hard link to the store's file
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        said = farm.run("verify", "--job", job, code=9)
+        assert f"is broken: {name}" in said.stderr
+        assert [line.split(":")[0].split()[1] for line in said.stdout.splitlines() if line.startswith("failed")] == [
+            name
+        ]
+        path.unlink()
+        path.write_bytes(content)
+    shutil.rmtree(farm.home / "store" / "segments")
+    assert "redact: 3 artefacts, 50 frames to be covered (2 deleted since)" in farm.run("verify", "--job", job).stdout
+    database = sqlite3.connect(farm.home / "farm.db")
+    with database:
+        database.execute(
+            "UPDATE chunks SET artefact = replace(artefact, '\"covered\": ', '\"covered\": 1') WHERE stage = 'redact'"
+        )
+    database.close()
+    assert "was not painted with the masks of its tracks" in farm.run("verify", "--job", job, code=9).stdout
+    farm.run("verify", "--job", "nothing", code=2)
+    farm.run("verify", "--job", job, source, code=2)
+    farm.run("verify", code=2)
