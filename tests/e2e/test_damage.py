@@ -146,7 +146,7 @@ def test_the_chain_of_a_job_is_proven_from_source_to_output(farm: Farm, make_cli
         path.unlink()
         path.write_bytes(content)
     shutil.rmtree(farm.home / "store" / "segments")
-    assert "redact: 3 artefacts, 50 frames to be covered (2 deleted since)" in farm.run("verify", "--job", job).stdout
+    assert "redact: 3 artefacts, 50 frames to be covered (3 deleted since)" in farm.run("verify", "--job", job).stdout
     database = sqlite3.connect(farm.home / "farm.db")
     with database:
         database.execute(
