@@ -69,6 +69,7 @@ def _segments(plan: Plan, stack: ExitStack, report: Report, spent: Spent) -> lis
     if len(segments) != len(manifest.chunks):
         raise VerificationError(f"{len(segments)} segments for {len(manifest.chunks)} chunks")
     reading = part(report, manifest.frames, 0, _PARTS)
+    reading(0)
     with spent.part("check"):
         done = 0
         for chunk, segment in zip(manifest.chunks, segments, strict=True):

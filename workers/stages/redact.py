@@ -55,6 +55,7 @@ def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
     pts = plan.pts(chunk)
     settings, redact = plan.manifest.encoder, plan.options.redact
     verifying = part(report, chunk.frames, _PARTS - 1, _PARTS)
+    report(0)
 
     def encode(settings: EncoderSettings, report: Report) -> tuple[Samples, int]:
         samples = Samples(chunk.frames, settings, settings.width / video.width)
