@@ -70,6 +70,7 @@ def configure(app: Celery, settings: Settings, queue: str | None = None) -> None
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_pool_start_method="spawn",
         worker_proc_alive_timeout=120,
+        worker_lost_wait=1.0,  # for the result of a child that ended: here it has no result
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
+from farm.domain.lifecycle import DeathKind
 from farm.domain.stages import WORKER_STAGES
 
 #: The names of the Celery tasks: the stages that workers do, in order.
@@ -74,13 +75,24 @@ class Order(Message):
         return {"job": self.job, "stage": self.stage, "chunk": f"{self.chunk + 1}/{self.chunks}"}
 
 
+class Held(Message):
+    """An order that a worker has taken and not finished. ``frames``: done; None: its frames were not begun yet.
+
+    ``idle``: for how many seconds its process has given no sign of life.
+    """
+
+    token: str
+    frames: int | None = None
+    idle: float = 0.0
+
+
 class Hello(Message):
     """A worker is up. Repeated as its heartbeat, so that nothing depends on the first one arriving.
 
     Whatever an earlier ``incarnation`` of the same worker held is lost. An incarnation is ``SUPERVISOR/START``: the
-    process that started the worker, and when, by the clock of the worker's host. ``holds``: the tokens of the orders
-    that it has taken and not finished. ``encoders``: FFmpeg's names of the encoders that this worker has opened;
-    ``runtimes``: those that its detectors can use.
+    process that started the worker, and when, by the clock of the worker's host. ``holds``: the orders that it has
+    taken and not finished. ``encoders``: FFmpeg's names of the encoders that this worker has opened; ``runtimes``:
+    those that its detectors can use.
     """
 
     kind: Literal["hello"] = "hello"
@@ -89,7 +101,7 @@ class Hello(Message):
     host: str
     device: str
     pid: int
-    holds: tuple[str, ...] = ()
+    holds: tuple[Held, ...] = ()
     encoders: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
 
@@ -142,7 +154,8 @@ class Failed(AttemptOutcome):
     """An attempt failed. ``cause``: the task's own error, or the infrastructure's (a killed process, a lost store).
 
     ``permanent``: another attempt would fail in the same way. ``damaged``: the key of an artefact that the store does
-    not hold as it was written; that is no fault of the attempt.
+    not hold as it was written; that is no fault of the attempt. ``death``: its process was killed when it had done
+    ``frames``; None where its frames were not begun.
     """
 
     kind: Literal["failed"] = "failed"
@@ -150,6 +163,8 @@ class Failed(AttemptOutcome):
     reason: str
     permanent: bool = False
     damaged: str | None = None
+    death: DeathKind | None = None
+    frames: int = 0
 
 
 class GivenBack(AttemptOutcome):

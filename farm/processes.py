@@ -5,9 +5,11 @@ import ctypes
 import fcntl
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -172,6 +174,17 @@ def stop(
         time.sleep(0.02)
     for process in running:
         kill(process)
+
+
+def scratch_prefix(pid: int) -> str:
+    """How the names of the folders begin that a process makes in the system's temporary directory."""
+    return f"blurfarm-{pid}-"
+
+
+def remove_scratch(pid: int) -> None:
+    """Remove those folders of a process that was killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{scratch_prefix(pid)}*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:

@@ -116,19 +116,25 @@ class Settings(BaseModel):
     progress_seconds: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] = 2
     stall_seconds: Wait = 120
     heartbeat_seconds: Wait = 3
-    worker_silence_seconds: Wait = 30
+    worker_silence_seconds: Wait = 20
     queue_seconds: Wait = 600
 
     # how long what is left of a job is kept after its end: artefacts in the store, and rows in the database
     retain_artefacts: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] = 7 * 86400
     retain_rows: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] = 90 * 86400
+    #: Memory of a worker's child process and all that it starts; None: 80 % of what the machine has.
+    worker_gigabytes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     #: A log that grows larger is rotated; one older part of it is kept.
     log_megabytes: float = Field(default=10, gt=0, allow_inf_nan=False)
 
     task_errors: Count = 3
     infrastructure_losses: Count = 5
     farm_losses: Count = 20
+    #: Attempts of a chunk whose process died or hung at the same frame.
+    poison_deaths: Count = 3
     worker_failures: Count = 3
+    #: Of all chunks of a job together: errors, and processes that died or hung.
+    job_errors: Count = 100
     messages_per_worker: Count = 2
 
     #: The length of a chunk; None fits it to the workers.

@@ -90,6 +90,9 @@ class MemoryStorage:
         """A no-op: a killed process takes its store with it."""
         return Extent()
 
+    def remove_unfinished_of(self, pid: int) -> None:
+        """See :meth:`remove_unfinished`."""
+
     def claim(self, owner: str) -> int:
         """See :meth:`farm.storage.base.Storage.claim`."""
         self._owners.add(owner)

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 from celery import Celery, signals
 from celery.loaders.app import AppLoader
 
+from farm import liveness
 from farm.broker import configure
 from farm.messages import TASKS, queue_of
 from farm.processes import begin_log, die_with
 from farm.settings import Settings
 from farm.storage.opening import open_storage
+from workers.child import LifeFiles
 from workers.reporting import Reporter
 from workers.running import OrderRunner
 
@@ -56,6 +58,7 @@ class WorkerApp(Celery):
         """Build the runner, which loads heavy modules while the worker waits for its first order."""
         if self._parent is not None:
             die_with(self._parent)
+        liveness.share(LifeFiles(self.settings, self.device).of(os.getpid()))
         log.info("%s: ready for orders", self.runner.worker)
 
     @cached_property

@@ -15,8 +15,10 @@ from farm.errors import DeviceError, FarmError
 from farm.messages import Hello
 from farm.processes import begin_log, end_with_input, hold
 from farm.settings import Settings, load_settings
+from farm.storage.opening import open_storage
 from workers.app import WorkerApp
 from workers.capabilities import ask
+from workers.child import Child
 from workers.signals import Presence
 from workers.vision.device import Device, environment
 
@@ -58,7 +60,7 @@ def main(device: str) -> int:
     settings = load_settings()
     held = hold_device(settings, device)
     hello = introduction(settings, device)
-    Presence(settings, hello).connect()
+    Presence(settings, hello, Child(settings, hello.worker, device, open_storage(settings))).connect()
     WorkerApp(settings, hello.worker, device).worker_main(
         ["worker", "--hostname", hello.worker, "--pool", "prefork", "--concurrency", "1",
          "--without-gossip", "--without-mingle", "--task-events", "--loglevel", "INFO"]

@@ -4,6 +4,7 @@ import time
 
 import kombu
 
+from farm import liveness
 from farm.broker import BROKER_ERRORS, celery_app, redis_client
 from farm.errors import AttemptStopped
 from farm.messages import OUTCOMES, Message, Order, Progress, stop_key
@@ -51,7 +52,8 @@ class ProgressReporter:
         self._due = time.monotonic() + interval
 
     def __call__(self, frames: int) -> None:
-        """Report ``frames`` if the interval is over. Raises AttemptStopped."""
+        """Report ``frames`` if the interval is over; a call is a sign of life in any case. Raises AttemptStopped."""
+        liveness.done(frames)
         if time.monotonic() < self._due:
             return
         self._due = time.monotonic() + self._interval

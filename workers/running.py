@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
+from farm import liveness
 from farm.broker import BROKER_ERRORS
 from farm.domain.stages import stage_named
 from farm.errors import AttemptStopped, DamagedArtefact, FarmError, StorageError
@@ -45,11 +46,14 @@ class OrderRunner:
         When Redis is away the outcome is lost, and the coordinator's sweep reclaims the attempt.
         """
         order = Order.model_validate(body)
+        liveness.begin(order.token)
         try:
             self._reporter.send(Started(token=order.token, worker=self.worker))
             self._reporter.send(self._outcome(order))
         except BROKER_ERRORS as e:
             log.error("Redis cannot be reached; attempt %s was not reported: %s", order.token, e)
+        finally:
+            liveness.end()
 
     def _outcome(self, order: Order) -> Message:
         """Do the work and return its outcome. Catches every Exception."""

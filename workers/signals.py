@@ -2,10 +2,7 @@
 that was killed.
 """
 
-import contextlib
 import logging
-import os
-import signal
 import threading
 import time
 from collections import deque
@@ -16,8 +13,9 @@ from celery import signals
 from celery.worker import state
 
 from farm.broker import BROKER_ERRORS
-from farm.messages import Failed, Goodbye, Hello, Message
+from farm.messages import Goodbye, Hello, Message
 from farm.settings import Settings
+from workers.child import Child, kill
 from workers.reporting import Reporter
 
 log = logging.getLogger(__name__)
@@ -32,9 +30,10 @@ class Presence:
     A thread sends: what Celery calls must not wait for Redis.
     """
 
-    def __init__(self, settings: Settings, hello: Hello) -> None:
+    def __init__(self, settings: Settings, hello: Hello, child: Child) -> None:
         self._settings = settings
         self._hello = hello
+        self._child = child
         self._reports: deque[Message] = deque()
         self._stopping = threading.Event()
         self._unwanted: dict[str, float] = {}  # tokens of attempts that should stop, since when
@@ -53,12 +52,15 @@ class Presence:
         reporter = Reporter(self._settings)
         while not self._stopping.is_set():
             self._wake.clear()
+            held, failed = self._child.look(tuple(state.requests))
+            self._reports += failed
             try:
                 while self._reports:  # first: what they are about is not held any more
                     reporter.send(self._reports[0], patient=False)
                     self._reports.popleft()
-                reporter.send(self._hello.model_copy(update={"holds": tuple(state.requests)}), patient=False)
+                reporter.send(self._hello.model_copy(update={"holds": tuple(held)}), patient=False)
                 self._end_hanging(reporter)
+                self._child.clear(state.requests)
             except BROKER_ERRORS as e:
                 log.warning("no heartbeat: %s", e)
                 reporter.close()
@@ -77,9 +79,8 @@ class Presence:
         for token, since in self._unwanted.items():
             child = held[token].worker_pid
             if child and now - since > _HANGS_SECONDS:
-                log.warning("attempt %s does not stop: killing its process %d", token, child)
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(child, signal.SIGKILL)
+                log.warning("attempt %s does not stop", token)
+                kill(child)
 
     def _say_goodbye(self, **_: object) -> None:
         self._stopping.set()
@@ -92,8 +93,5 @@ class Presence:
     def _report_killed_child(self, task_id: str, exception: BaseException, **_: Any) -> None:  # noqa: ANN401 - Celery's
         """Have the failure of an attempt reported whose process was killed (out of memory, by hand)."""
         if isinstance(exception, WorkerLostError):
-            reason = f"killed: {exception}"
-            self._reports.append(
-                Failed(token=task_id, worker=self._hello.worker, cause="infrastructure", reason=reason)
-            )
+            self._reports.append(self._child.death(task_id, f"its process was killed: {exception}"))
             self._wake.set()

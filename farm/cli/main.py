@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -72,6 +73,7 @@ def run() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminated)
     logging.captureWarnings(capture=True)
     os.umask(os.umask(0) | 0o002)  # nothing that everybody can write to
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # nor a core file, which would hold decoded frames; as children
     prepare_streams()
     code = _run_app()
     try:

@@ -149,16 +149,16 @@ class _Planner:
                 yield chunk, worker
 
     def _failures(self, job: Job, stage: str) -> tuple[set[str | None], dict[int, set[str | None]]]:
-        """The workers that failed too often in this job, and by chunk those that failed it."""
+        """The workers that failed too often in this job, and by chunk those that failed or lost it."""
         query = (
-            select(Attempt.chunk_id, Chunk.stage, Attempt.worker)
+            select(Attempt.chunk_id, Chunk.stage, Attempt.worker, Attempt.cause, Attempt.death)
             .join(Chunk)
-            .where(Chunk.job_id == job.id, Attempt.cause == "task", ~Attempt.reset)
+            .where(Chunk.job_id == job.id, Attempt.cause.in_(("task", "infrastructure")), ~Attempt.reset)
         )
         count: Counter[str | None] = Counter()
         failed: defaultdict[int, set[str | None]] = defaultdict(set)
-        for chunk, of, worker in self._session.execute(query):
-            count[worker] += 1
+        for chunk, of, worker, cause, death in self._session.execute(query):
+            count[worker] += cause == "task" or death is not None  # a restart says nothing of what it can do
             if of == stage:
                 failed[chunk].add(worker)
         return {worker for worker, times in count.items() if times >= self._settings.worker_failures}, failed

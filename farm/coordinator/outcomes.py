@@ -2,19 +2,32 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from farm.database.models import Attempt, Chunk, Worker
 from farm.database.statuses import add_note, end_attempt, lease_attempt, move_chunk, record_event
 from farm.domain.artefacts import key_of
-from farm.domain.lifecycle import OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, RetryLimits, after_failure
+from farm.domain.lifecycle import (
+    OPEN_ATTEMPTS,
+    AttemptStatus,
+    ChunkEvent,
+    Death,
+    DeathKind,
+    Failures,
+    RetryLimits,
+    after_failure,
+    alike,
+)
 from farm.domain.stages import stage_named
+from farm.errors import FarmError
 from farm.jobs.context import Context
 from farm.jobs.ending import fail_job
+from farm.jobs.plans import job_manifest
 from farm.messages import (
     Artefact,
     AttemptOutcome,
@@ -22,6 +35,7 @@ from farm.messages import (
     Failed,
     GivenBack,
     Goodbye,
+    Held,
     Hello,
     Outcome,
     Progress,
@@ -102,12 +116,24 @@ def _compared(session: Session, context: Context, outcome: Hello, now: float) ->
     """Compare what a worker holds with what it should: what it lost is handed out again, the rest it has to stop."""
     mine = (Attempt.worker == outcome.worker, Attempt.status.in_(OPEN_ATTEMPTS))
     wanted = {attempt.token: attempt for attempt in session.scalars(select(Attempt).where(*mine))}
-    for token in wanted.keys() - set(outcome.holds):
+    held = {order.token: order for order in outcome.holds}
+    for token in wanted.keys() & held.keys():
+        _moved(wanted[token], held[token], context, now)
+    for token in wanted.keys() - held.keys():
         heard = wanted[token].lease_until - context.settings.lease_seconds
         if wanted[token].status == AttemptStatus.LEASED and now - heard > _REPORTED_SECONDS:
             reason = f"the last report of {outcome.worker} was lost"
             fail_attempt(session, context, wanted[token], "farm", reason, now)
-    return tuple((token, outcome.worker) for token in outcome.holds if token not in wanted)
+    return tuple((token, outcome.worker) for token in held if token not in wanted)
+
+
+def _moved(attempt: Attempt, held: Held, context: Context, now: float) -> None:
+    """A worker holds an attempt: its lease goes on. Whether its process moves is another matter, which it says, too."""
+    if attempt.status != AttemptStatus.LEASED:
+        return
+    attempt.lease_until = now + context.settings.lease_seconds
+    attempt.frames = max(attempt.frames, held.frames or 0)
+    attempt.moved_at = max(attempt.moved_at, now - held.idle)
 
 
 def _about_attempt(session: Session, context: Context, attempt: Attempt, outcome: AttemptOutcome, now: float) -> bool:
@@ -132,7 +158,9 @@ def _about_attempt(session: Session, context: Context, attempt: Attempt, outcome
             reason = f"{outcome.reason}: reported by {outcome.worker}"
             fail_attempt(session, context, attempt, "farm", reason, now, pause=_REPAIR_SECONDS)
         case Failed():
-            fail_attempt(session, context, attempt, outcome.cause, outcome.reason, now, permanent=outcome.permanent)
+            death = None if outcome.death is None else Death(outcome.death, outcome.frames)
+            cause, reason, permanent = outcome.cause, outcome.reason, outcome.permanent
+            fail_attempt(session, context, attempt, cause, reason, now, permanent=permanent, death=death)
         case GivenBack():
             release(session, [attempt], now, outcome.reason, AttemptStatus.GIVEN_BACK, not_before=now + _PAUSE)
     return True
@@ -180,22 +208,62 @@ def fail_attempt(
     *,
     permanent: bool = False,
     pause: float = _PAUSE,
+    death: Death | None = None,
 ) -> None:
     """Close an attempt that failed or was lost; its chunk is tried again, or fails and the job with it."""
     status = AttemptStatus.FAILED if cause == "task" else AttemptStatus.LOST
-    if not end_attempt(session, attempt, status, now, cause=cause, reason=reason):
+    ended: dict[str, object] = {"cause": cause, "reason": reason}
+    ended |= {} if death is None else {"death": death.kind.value, "frames": death.frames}
+    if not end_attempt(session, attempt, status, now, **ended):
         return
     chunk, settings = attempt.chunk, context.settings
-    counts = Counter(session.scalars(select(Attempt.cause).where(Attempt.chunk_id == chunk.id, ~Attempt.reset)))
-    limits = RetryLimits(settings.task_errors, settings.infrastructure_losses, settings.farm_losses)
-    event = after_failure(limits, counts["task"], counts["infrastructure"], counts["farm"], permanent=permanent)
+    failures = _failures(session, chunk, died=death is not None)
+    limits = RetryLimits(
+        settings.task_errors,
+        settings.infrastructure_losses,
+        settings.farm_losses,
+        settings.poison_deaths,
+        settings.job_errors,
+    )
+    event = after_failure(limits, failures, permanent=permanent)
     where = f"{chunk.stage}, chunk {chunk.index + 1}"
     record_event(session, now, f"{where}, attempt {attempt.number} on {attempt.worker}: {reason}", chunk.job_id)
     if event is ChunkEvent.RELEASE:
         move_chunk(session, chunk, event, not_before=now + pause)
         return
     move_chunk(session, chunk, event)
+    if cause != "task":
+        where += _place(session, chunk)
+    if failures.deaths >= limits.deaths:
+        reason += f"; {failures.deaths} attempts ended like this"
+    elif failures.job_errors >= limits.job_errors:
+        reason += f"; that was error {failures.job_errors} of this job, the most that it may have"
     fail_job(session, chunk.job, now, f"{where}: {reason}", permanent=permanent)
+
+
+def _failures(session: Session, chunk: Chunk, *, died: bool) -> Failures:
+    """What counts against a chunk and its job. ``died``: that is how the latest attempt ended."""
+    mine = select(Attempt).where(Attempt.chunk_id == chunk.id, ~Attempt.reset).order_by(Attempt.id)
+    attempts = session.scalars(mine).all()
+    causes = Counter(attempt.cause for attempt in attempts)
+    deaths = [Death(DeathKind(a.death), a.frames) for a in attempts if a.death is not None]
+    of_job = select(func.count(Attempt.id)).join(Chunk).where(Chunk.job_id == chunk.job_id, ~Attempt.reset)
+    return Failures(
+        task_errors=causes["task"],
+        losses=causes["infrastructure"],
+        farm_losses=causes["farm"],
+        deaths=alike(deaths) if died else 0,
+        job_errors=session.scalar(of_job.where(or_(Attempt.cause == "task", Attempt.death.is_not(None)))) or 0,
+    )
+
+
+def _place(session: Session, chunk: Chunk) -> str:
+    """Which part of the video a chunk is, for a message; empty where a stage has no chunks or the plan is old."""
+    if not stage_named(chunk.stage).per_chunk:
+        return ""
+    with suppress(FarmError):
+        return f" ({job_manifest(session, chunk.job_id).place(chunk.index)})"
+    return ""
 
 
 def lose_worker(session: Session, context: Context, worker: Worker, now: float, why: str, cause: Loss) -> None:

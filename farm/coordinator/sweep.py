@@ -19,6 +19,8 @@ _TAKEN_SECONDS = 30
 #: Longer between two sweeps, and the coordinator was not there to hear anybody: it was stopped, its host was
 #: suspended, Redis or the database was away, or it has just begun to lead.
 _UNWATCHED_SECONDS = 15
+#: A worker ends a process that makes no progress, and says so, before the coordinator gives it up.
+_WORKERS_TURN_SECONDS = 30
 
 
 class Sweeper:
@@ -95,8 +97,8 @@ class Sweeper:
                 heard = attempt.lease_until - settings.lease_seconds
                 cause: Loss = "farm" if heard <= self._disturbed else "infrastructure"
                 yield attempt, cause, f"no report from {attempt.worker} for {settings.lease_seconds:.0f} s"
-            elif now - attempt.moved_at > settings.stall_seconds:
-                why = f"no new frame from {attempt.worker} for {settings.stall_seconds:.0f} s"
+            elif now - attempt.moved_at > settings.stall_seconds + _WORKERS_TURN_SECONDS:
+                why = f"no progress of {attempt.worker} for {now - attempt.moved_at:.0f} s"
                 yield attempt, "infrastructure", why
         busy = {attempt.worker for attempt in leased}
         for attempt in session.scalars(_published()).all():

@@ -110,7 +110,8 @@ class Chunk(Base):
 
 class Attempt(Base):
     """One try at one chunk. ``token`` identifies it in every message; ``cause``: what a failure is attributed to,
-    ``task``, ``infrastructure`` or ``farm`` (see :class:`farm.domain.lifecycle.RetryLimits`).
+    ``task``, ``infrastructure`` or ``farm`` (see :class:`farm.domain.lifecycle.RetryLimits`). ``death``: how its
+    process ended amid its frames (see :class:`farm.domain.lifecycle.DeathKind`); then ``frames`` says where.
     """
 
     __tablename__ = "attempts"
@@ -129,6 +130,7 @@ class Attempt(Base):
     moved_at: Mapped[float]
     finished_at: Mapped[float | None]
     reset: Mapped[bool] = mapped_column(default=False)
+    death: Mapped[str | None]
 
     chunk: Mapped[Chunk] = relationship(back_populates="attempts")
 

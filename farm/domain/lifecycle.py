@@ -1,5 +1,6 @@
 """The transitions of statuses. Whatever changes a status asks here first."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -115,22 +116,76 @@ def chunk_before(event: ChunkEvent) -> tuple[ChunkStatus, ...]:
 
 @dataclass(frozen=True, slots=True)
 class RetryLimits:
-    """The limits per chunk: attempts that fail by the task's own error, attempts lost to infrastructure, and attempts
-    lost because the farm around them was restarted or lost its messages.
+    """The limits per chunk: attempts that fail by the task's own error, attempts lost to infrastructure, attempts lost
+    because the farm around them was restarted or lost its messages, and deaths that are alike. ``job_errors``: of all
+    chunks of a job together, failures and deaths.
 
-    Nothing blames the chunk for the last kind, but a chunk may have brought down the whole farm: it has to end, too.
+    Nothing blames the chunk for the third kind, but a chunk may have brought down the whole farm: it has to end, too.
     """
 
     task_errors: int
     infrastructure_losses: int
     farm_losses: int
+    deaths: int
+    job_errors: int
 
 
-def after_failure(
-    limits: RetryLimits, task_errors: int, losses: int, farm_losses: int = 0, *, permanent: bool
-) -> ChunkEvent:
-    """RELEASE where a chunk is tried again, FAIL where it has failed for good. Counts include the latest failure."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failures:
+    """What :class:`RetryLimits` limits, counted; the latest failure is included.
+
+    ``deaths``: how many ended as the latest one did, see :func:`alike`; 0 if that was no death.
+    """
+
+    task_errors: int = 0
+    losses: int = 0
+    farm_losses: int = 0
+    deaths: int = 0
+    job_errors: int = 0
+
+
+class DeathKind(StrEnum):
+    """How the process of an attempt ended: killed by something else, or by its worker since it hung or took too much
+    memory.
+    """
+
+    KILLED = "killed"
+    HUNG = "hung"
+    MEMORY = "memory"
+
+
+#: The steps of a stage run ahead of the frames that are done by up to so many: a queue on each side, and a batch.
+_AHEAD = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A process ended when it had done ``frames`` of its chunk."""
+
+    kind: DeathKind
+    frames: int
+
+    def is_like(self, other: "Death") -> bool:
+        """Whether one chunk's two deaths have the same cause, as far as that can be known."""
+        if DeathKind.MEMORY in (self.kind, other.kind):  # memory grows over many frames
+            return self.kind is other.kind
+        return abs(self.frames - other.frames) <= _AHEAD
+
+
+def alike(deaths: Sequence[Death]) -> int:
+    """How many of a chunk's deaths are like the last one, itself included: at the same frame, as far as that is known,
+    or for their memory.
+    """
+    return sum(death.is_like(deaths[-1]) for death in deaths)
+
+
+def after_failure(limits: RetryLimits, failures: Failures, *, permanent: bool) -> ChunkEvent:
+    """RELEASE where a chunk is tried again, FAIL where it has failed for good."""
     exhausted = (
-        task_errors >= limits.task_errors or losses >= limits.infrastructure_losses or farm_losses >= limits.farm_losses
+        failures.task_errors >= limits.task_errors
+        or failures.losses >= limits.infrastructure_losses
+        or failures.farm_losses >= limits.farm_losses
+        or failures.deaths >= limits.deaths
+        or failures.job_errors >= limits.job_errors
     )
     return ChunkEvent.FAIL if permanent or exhausted else ChunkEvent.RELEASE

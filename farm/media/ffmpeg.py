@@ -36,12 +36,15 @@ def run_ffmpeg(
             stderr=said,
             preexec_fn=dying_with_this(),  # noqa: PLW1509 - two system calls, no lock is taken
         )
+        written = 0
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(_POLL)
                     break
-                progress(min(frames, frames * _written(process.pid, out) // max(expected, 1)))
+                written, before = _written(process.pid, out), written
+                if written != before:  # a call of progress is a sign of life
+                    progress(min(frames, frames * written // max(expected, 1)))
         except BaseException:
             process.kill()
             process.wait()

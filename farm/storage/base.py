@@ -120,6 +120,10 @@ class Storage(Protocol):
         """
         ...
 
+    def remove_unfinished_of(self, pid: int) -> None:
+        """Remove what the process ``pid`` of this host, which has ended, was writing."""
+        ...
+
     def claim(self, owner: str) -> int:
         """Record that the database ``owner`` names artefacts of this store; returns how many databases do."""
         ...

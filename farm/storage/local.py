@@ -1,9 +1,11 @@
 """A store in a folder: on one machine, or on a file system that all machines mount."""
 
 import contextlib
+import glob
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -40,7 +42,7 @@ class LocalStorage:
         final = self._path(check_name(name))
         # not in the key's own folder, which may be discarded meanwhile; muxers are chosen by the suffix, so it stays
         folder = self.root / name.partition("/")[0] if "/" in name else self.root
-        temporary = folder / f"{_TEMPORARY}{secrets.token_hex(6)}-{final.name}"
+        temporary = folder / f"{_temporary(os.getpid())}{secrets.token_hex(6)}-{final.name}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             draft = Draft(temporary)
@@ -157,6 +159,13 @@ class LocalStorage:
                         freed += Extent(1, found.st_size)
         return freed
 
+    def remove_unfinished_of(self, pid: int) -> None:
+        """See :meth:`farm.storage.base.Storage.remove_unfinished_of`."""
+        for folder in (self.root, *_folders(self.root)):
+            for path in folder.glob(f"*{glob.escape(_temporary(pid))}*"):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
     def claim(self, owner: str) -> int:
         """See :meth:`farm.storage.base.Storage.claim`."""
         path = self.root / _OWNERS
@@ -169,6 +178,11 @@ class LocalStorage:
             return len(set(path.read_text().split()))
         except OSError as e:
             raise storage_error(e, path) from e
+
+
+def _temporary(pid: int) -> str:
+    """How the names of files begin that a process of this host is writing."""
+    return f"{_TEMPORARY}{socket.gethostname()}-{pid}-"
 
 
 def _link(temporary: Path, final: Path) -> bool:

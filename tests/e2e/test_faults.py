@@ -60,7 +60,7 @@ def test_a_worker_is_killed(farm: Farm, long_clip: Path, tmp_path: Path, victim:
 def test_a_child_that_hangs_is_ended(farm: Farm, long_clip: Path, tmp_path: Path) -> None:
     """Its attempt is handed out again, and the worker takes orders again: both workers are needed at the end."""
     out = tmp_path / "out.mp4"
-    farm.env["FARM_LEASE_SECONDS"] = "8"
+    farm.env["FARM_STALL_SECONDS"] = "8"
     begin(farm, long_clip, out)
     worker = psutil.Process(farm.worker_pids()[0])
     child = max(worker.children(), key=lambda p: p.memory_info().rss)

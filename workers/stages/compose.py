@@ -60,6 +60,7 @@ def _compose(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent)
 def _segments(plan: Plan, stack: ExitStack, report: Report, spent: Spent) -> list[Path]:
     """The segments' paths, one per chunk in order. Raises DamagedArtefact."""
     reading = part(report, plan.manifest.frames, 0, _PARTS)
+    reading(0)
     paths, done = [], 0
     with spent.part("check"):
         for segment in plan.order.inputs:

@@ -46,6 +46,7 @@ def _detect(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
     decoded = plan.decoded(plan.pts(plan.chunk), tools.threads, spent)
     detector = tools.detector(plan.options.detect)
     size = detector.picture_size(*shown_size(video))
+    report(0)  # from here on, what ends this process is a matter of the frames
     smalls = spent.each("scale", _scaled(decoded, video, size))
     with path.open("w", encoding="ascii") as out, closing(prefetch(smalls, AHEAD, "scale")) as pictures:
         lines = _Lines(out)

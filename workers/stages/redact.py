@@ -54,6 +54,7 @@ def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
     settings, redact = plan.manifest.encoder, plan.options.redact
     verifying = part(report, chunk.frames, _PARTS - 1, _PARTS)
     covered: Counter[str] = Counter()
+    report(0)
 
     def encode(settings: EncoderSettings, report: Report) -> tuple[Samples, int]:
         samples = Samples(chunk.frames, settings, settings.width / video.width)

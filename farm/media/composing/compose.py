@@ -1,5 +1,6 @@
 """Builds the output from the segments' video and the source's other streams."""
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from farm.media.failing import reading, writing
 from farm.media.ffmpeg import TOO_SMALL, run_ffmpeg
 from farm.media.progress import Progress, no_progress, part
 from farm.media.reading.opening import open_source
+from farm.processes import scratch_prefix
 
 _WORTH_IT = 64 * 2**20  # bytes of video from which on space for an MP4's index is reserved, instead of moving all
 _A_FRAME, _A_PACKET, _A_CHAPTER, _FILE = 48, 32, 512, 65_536  # bytes at most of an MP4's index
@@ -101,7 +103,7 @@ def _workspace(out: Path) -> Iterator[tuple[Path, Path]]:
     """The path of the joined video, beside the output, and a directory for cover art; both are removed at the end."""
     joined = out.with_name(f".{out.name}.video")
     with writing(out):
-        folder = tempfile.TemporaryDirectory(prefix="blurfarm-")
+        folder = tempfile.TemporaryDirectory(prefix=scratch_prefix(os.getpid()))
     try:
         with folder as name:
             yield joined, Path(name)

@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.manifest import VideoStream
+from farm.liveness import beat
 from farm.media.reading.integrity import intact_slices
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import open_source
@@ -92,6 +93,7 @@ def decoded(
     number, first = -1, _First()
     for packet in islice(packets(container, stream, damage), most):
         number += 1
+        beat()  # decoding may begin long before the first frame that is wanted
         if numbered:
             packet.opaque = number
         if sent:

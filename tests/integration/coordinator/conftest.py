@@ -36,7 +36,7 @@ from farm.jobs.beginning import begin_stage
 from farm.jobs.context import Context
 from farm.jobs.plans import store_plan
 from farm.local.redis import EmbeddedRedis
-from farm.messages import Artefact, Completed, Hello, Order, Started
+from farm.messages import Artefact, Completed, Held, Hello, Order, Started
 from farm.settings import Settings, load_settings
 from farm.storage.local import LocalStorage
 from farm.supervision import Supervisor
@@ -72,12 +72,19 @@ class Bench:
         encoders: tuple[str, ...] = (),
         runtimes: tuple[str, ...] = ("openvino-f32",),
         holds: tuple[str, ...] | None = None,
+        idle: float = 0.0,
     ) -> Reply:
-        """A worker's heartbeat. ``holds``: by default, what it has started and not ended."""
+        """A worker's heartbeat. ``holds``: by default, what it has started and not ended; it did not move for ``idle``
+        seconds.
+        """
         if holds is None:
             with self.context.database.read() as session:
                 holds = tuple(a.token for a in session.query(Attempt).filter_by(worker=worker, status="leased"))
-        able = {"encoders": encoders, "runtimes": runtimes, "holds": holds}
+        able = {
+            "encoders": encoders,
+            "runtimes": runtimes,
+            "holds": tuple(Held(token=token, idle=idle) for token in holds),
+        }
         hello = Hello(worker=worker, incarnation=incarnation, host="h", device="cpu0", pid=1, **able)
         return accept(self.context, hello)
 

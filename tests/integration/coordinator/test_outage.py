@@ -19,6 +19,7 @@ from farm.local.redis import EmbeddedRedis
 from farm.messages import Artefact, Completed, Hello, queue_of
 from farm.settings import Settings
 from tests.integration.coordinator.conftest import Bench, ends, tokens, wait_until
+from workers.child import Child
 from workers.reporting import Reporter
 from workers.signals import Presence
 
@@ -86,7 +87,7 @@ def test_the_report_of_a_killed_child_waits_for_redis_and_keeps_nobody_waiting(
     hello = Hello(
         worker="w0", incarnation="i", host="h", device="cpu0", pid=1, encoders=(), runtimes=("onnxruntime-f32",)
     )
-    presence = Presence(settings, hello)
+    presence = Presence(settings, hello, Child(settings, "w0", "cpu0", bench.context.store))
     server.stop()
     presence._begin_heartbeat()
     try:
@@ -99,7 +100,7 @@ def test_the_report_of_a_killed_child_waits_for_redis_and_keeps_nobody_waiting(
             wait_until(lambda: broker.receive(bodies.append, 0.1) and any("t0" in str(body) for body in bodies))
         assert [body for body in bodies if "t0" in str(body)] == [
             {"kind": "failed", "token": "t0", "worker": "w0", "cause": "infrastructure", "permanent": False,
-             "damaged": None, "reason": "killed: signal 9"}
+             "damaged": None, "reason": "its process was killed: signal 9", "death": None, "frames": 0}
         ]  # fmt: skip
     finally:
         presence._stopping.set()

@@ -10,18 +10,27 @@ from farm.coordinator.dispatch import dispatch, publish
 from farm.coordinator.outcomes import Reply, accept
 from farm.coordinator.sweep import Sweeper
 from farm.database.models import Attempt, Outgoing, Worker
-from farm.messages import Goodbye, Order, Progress, Started, queue_of
+from farm.messages import Failed, Goodbye, Order, Progress, Started, queue_of
+from farm.settings import Settings
 from tests.integration.coordinator.conftest import AddJob, Bench, ends, later, send_out, tokens
 
 pytestmark = pytest.mark.integration
 
 
+@pytest.fixture
+def patient(settings: Settings) -> None:
+    """A worker may be silent for longer than a lease lasts."""
+    object.__setattr__(settings, "worker_silence_seconds", 60)
+
+
+@pytest.mark.usefixtures("patient")
 def test_a_lease_that_ran_out_is_lost_and_handed_out_again(bench: Bench, sweeper: Sweeper, add_job: AddJob) -> None:
     add_job(chunks=1)
     bench.hello()
     order = bench.orders()[0]
     bench.start(order)
-    later(bench, sweeper, 44, "w0")
+    later(bench, sweeper, 60, "w0")  # it runs on as long as its worker holds it
+    later(bench, sweeper, 44)
     assert bench.chunk().status == "leased"
     later(bench, sweeper, 2)
     assert ends(bench) == [("lost", "infrastructure")]
@@ -37,21 +46,23 @@ def test_progress_without_a_new_frame_is_no_progress(bench: Bench, sweeper: Swee
     order = bench.orders()[0]
     bench.start(order)
 
-    def minutes(count: int, frames: Callable[[int], int]) -> None:
-        for n in range(count * 6):
+    def seconds(count: int, frames: Callable[[int], int], *, idle: bool) -> None:
+        for n in range(count // 10):
             bench.clock.pass_(10)
-            bench.hello()
+            bench.hello(idle=10 * n + 10 if idle else 0)
             accept(bench.context, Progress(token=order.token, worker="w0", frames=frames(n)))
             sweeper.sweep()
 
-    minutes(3, lambda n: n + 1)  # slow, but it moves
+    seconds(180, lambda n: n + 1, idle=True)  # slow, but it moves
     assert bench.chunk().status == "leased"
-    minutes(2, lambda _: 18)
+    seconds(300, lambda _: 18, idle=False)  # a long step without frames, in which its process moves
     assert bench.chunk().status == "leased"
+    seconds(150, lambda _: 18, idle=True)
+    assert bench.chunk().status == "leased"  # its worker ends it after 120 s, and says so
     bench.clock.pass_(1)
     sweeper.sweep()
     assert ends(bench) == [("lost", "infrastructure")]
-    assert "no new frame from w0 for 120 s" in (bench.chunk().attempts[0].reason or "")
+    assert "no progress of w0 for 151 s" in (bench.chunk().attempts[0].reason or "")
 
 
 def test_a_silent_workers_attempts_are_lost_and_it_counts_no_more(
@@ -74,8 +85,13 @@ def test_a_silent_workers_attempts_are_lost_and_it_counts_no_more(
         assert {w.name: w.alive for w in session.query(Worker)} == {"w0": False, "w1": True}
     bench.clock.pass_(1)
     assert bench.orders() == []  # w1 has two
-    bench.hello("w0")
-    assert [(o.chunk, bench.worker_of(o)) for o in bench.orders()] == [(0, "w0"), (2, "w0")]  # alive again
+    bench.hello("w0")  # alive again
+    assert [(o.chunk, bench.worker_of(o)) for o in bench.orders()] == [(2, "w0")]  # it lost the other one
+    with bench.context.database.read() as session:
+        done = session.query(Attempt).filter_by(worker="w1", status="leased").one().token
+    accept(bench.context, Failed(token=done, worker="w1", reason="odd", permanent=False))
+    bench.clock.pass_(1)
+    assert [(o.chunk, bench.worker_of(o)) for o in bench.orders()] == [(0, "w1"), (1, "w0")]
 
 
 @pytest.mark.parametrize("seconds_before", [1, 40], ids=["soon", "after the time a taken order is waited for"])
@@ -184,9 +200,10 @@ def test_an_order_waits_as_long_as_its_worker_works_on_the_one_before(
         accept(bench.context, Progress(token=token, worker="w0", frames=frames))
         sweeper.sweep()
     assert [ends(bench, i) for i in (0, 1)] == [[("leased", None)], [("queued", None)]]
-    later(bench, sweeper, 46, "w0")
-    bench.clock.pass_(1)
-    sweeper.sweep()
+    for seconds in range(10, 180, 10):  # it moves no more
+        bench.clock.pass_(10)
+        bench.hello(idle=seconds)
+        sweeper.sweep()
     assert [status for status, _ in (*ends(bench, 0), *ends(bench, 1))] == ["lost", "lost"]
 
 

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import astuple, fields, replace
 from itertools import product
 from pathlib import Path
 
@@ -14,9 +15,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from farm.domain.lifecycle import (
     ChunkEvent,
     ChunkStatus,
+    Death,
+    DeathKind,
+    Failures,
     JobEvent,
     RetryLimits,
     after_failure,
+    alike,
     chunk_after,
     chunk_before,
     job_after,
@@ -100,30 +105,51 @@ def test_over_means_done_failed_or_cancelled(status: JobStatus) -> None:
 
 
 @given(
-    limits=st.builds(RetryLimits, st.integers(1, 5), st.integers(1, 9), st.integers(1, 20)),
-    errors=st.integers(0, 12),
-    losses=st.integers(0, 12),
-    of_farm=st.integers(0, 24),
+    limits=st.builds(RetryLimits, *(st.integers(1, 9) for _ in fields(RetryLimits))),
+    failures=st.builds(Failures, **{f.name: st.integers(0, 12) for f in fields(Failures)}),
     permanent=st.booleans(),
 )
-def test_a_chunk_fails_exactly_at_a_limit_or_for_good(
-    limits: RetryLimits, errors: int, losses: int, of_farm: int, permanent: bool
-) -> None:
-    failed = permanent or errors >= limits.task_errors or losses >= limits.infrastructure_losses
-    failed = failed or of_farm >= limits.farm_losses
-    assert after_failure(limits, errors, losses, of_farm, permanent=permanent) is (
-        ChunkEvent.FAIL if failed else ChunkEvent.RELEASE
+def test_a_chunk_fails_exactly_at_a_limit_or_for_good(limits: RetryLimits, failures: Failures, permanent: bool) -> None:
+    failed = permanent or any(count >= limit for count, limit in zip(astuple(failures), astuple(limits), strict=True))
+    assert after_failure(limits, failures, permanent=permanent) is (ChunkEvent.FAIL if failed else ChunkEvent.RELEASE)
+
+
+def test_the_limits_are_the_designs() -> None:
+    settings = Settings()
+    limits = RetryLimits(
+        settings.task_errors,
+        settings.infrastructure_losses,
+        settings.farm_losses,
+        settings.poison_deaths,
+        settings.job_errors,
     )
+    assert limits == RetryLimits(3, 5, 20, 3, 100)
+    assert (settings.stall_seconds, settings.worker_failures) == (120, 3)
+    mixed = Failures(task_errors=2, losses=4, farm_losses=19, deaths=2, job_errors=99)
+    assert after_failure(limits, mixed, permanent=False) == "release"  # they are not added up
+    for field in fields(Failures):
+        one_more = replace(mixed, **{field.name: getattr(mixed, field.name) + 1})
+        assert after_failure(limits, one_more, permanent=False) == "fail"
+    assert after_failure(limits, Failures(task_errors=1), permanent=True) == "fail"
 
 
-def test_the_limits_are_three_errors_five_losses_and_twenty_of_the_farm() -> None:
-    defaults = {name: field.default for name, field in Settings.model_fields.items()}
-    limits = RetryLimits(defaults["task_errors"], defaults["infrastructure_losses"], defaults["farm_losses"])
-    assert [after_failure(limits, n, 0, permanent=False) for n in (1, 2, 3)] == ["release", "release", "fail"]
-    assert [after_failure(limits, 0, n, permanent=False) for n in (1, 4, 5)] == ["release", "release", "fail"]
-    assert [after_failure(limits, 0, 0, n, permanent=False) for n in (1, 19, 20)] == ["release", "release", "fail"]
-    assert after_failure(limits, 2, 4, 19, permanent=False) == "release"  # they are not added up
-    assert after_failure(limits, 1, 0, permanent=True) == "fail"
+KILLED, HUNG, MEMORY = DeathKind.KILLED, DeathKind.HUNG, DeathKind.MEMORY
+
+
+@pytest.mark.parametrize(
+    ("deaths", "count"),
+    [
+        ([Death(KILLED, 40)], 1),
+        ([Death(KILLED, 40), Death(HUNG, 40), Death(KILLED, 40)], 3),
+        ([Death(KILLED, 40), Death(KILLED, 46), Death(KILLED, 33)], 3),  # the decoder is ahead of what is reported
+        ([Death(KILLED, 40), Death(KILLED, 90), Death(KILLED, 200)], 1),
+        ([Death(KILLED, 40), Death(KILLED, 90), Death(KILLED, 40)], 2),
+        ([Death(MEMORY, 40), Death(MEMORY, 900), Death(MEMORY, 300)], 3),  # memory grows over many frames
+        ([Death(MEMORY, 40), Death(KILLED, 40)], 1),
+    ],
+)
+def test_deaths_at_the_same_frame_are_alike(deaths: list[Death], count: int) -> None:
+    assert alike(deaths) == count
 
 
 class JobLife(RuleBasedStateMachine):

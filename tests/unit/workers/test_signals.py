@@ -1,8 +1,10 @@
 """What a worker's parent does beside Celery: it ends a child that does not stop when it is told to."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +13,9 @@ from celery.worker import state
 
 from farm.messages import Hello
 from farm.settings import Settings
+from tests.memory_store import MemoryStorage
 from workers import signals
+from workers.child import Child
 from workers.reporting import Reporter
 from workers.signals import Presence
 
@@ -39,10 +43,18 @@ def child(monkeypatch: pytest.MonkeyPatch) -> Iterator["subprocess.Popen[bytes]"
         process.kill()
 
 
+@pytest.fixture
+def looked_after(tmp_path: Path) -> Child:
+    return Child(Settings(home=tmp_path), "w0", "cpu0", MemoryStorage(tmp_path))
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["busy", "stopped"])
 def test_a_child_that_does_not_stop_is_killed(
-    child: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+    child: "subprocess.Popen[bytes]", looked_after: Child, monkeypatch: pytest.MonkeyPatch, *, stopped: bool
 ) -> None:
-    presence, told = Presence(Settings(), HELLO), Told("t", "not begun", "long over")
+    presence, told = Presence(Settings(), HELLO, looked_after), Told("t", "not begun", "long over")
+    if stopped:
+        child.send_signal(signal.SIGSTOP)
     presence._end_hanging(told)
     presence._end_hanging(told)
     assert child.poll() is None  # it has some time
@@ -53,10 +65,10 @@ def test_a_child_that_does_not_stop_is_killed(
 
 
 def test_a_child_whose_attempt_is_wanted_goes_on(
-    child: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+    child: "subprocess.Popen[bytes]", looked_after: Child, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(signals, "_HANGS_SECONDS", 0)
-    presence = Presence(Settings(), HELLO)
+    presence = Presence(Settings(), HELLO, looked_after)
     for _ in range(2):
         presence._end_hanging(Told("another"))
     assert child.poll() is None
