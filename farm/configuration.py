@@ -15,7 +15,7 @@ _PREFIX = "FARM_"
 #: Names another settings file than the one in the home. ``farm --config`` sets it, for its children too.
 CONFIG = f"{_PREFIX}CONFIG"
 #: Settings that are paths. Relative ones start at the current folder; in the file, at the file's.
-PATHS = ("home", "store_dir", "models_dir")
+PATHS = ("home", "store_dir", "models_dir", "key_file")
 #: Settings that may hold a password.
 SECRETS = ("broker_url", "database_url", "flower_basic_auth")
 _NEAR = 0.8  # of difflib's ratio: FARM_TRESHOLD is a misspelt setting, FARM_VIDEOS is somebody else's variable

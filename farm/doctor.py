@@ -20,6 +20,7 @@ from farm.executables import Program, find_ffmpeg, find_redis_server
 from farm.models.store import ModelStore
 from farm.processes import ask
 from farm.settings import Settings
+from farm.signing import Signer
 from farm.storage.base import NOTHING
 from farm.storage.opening import open_storage
 
@@ -52,6 +53,7 @@ def diagnose(settings: Settings) -> Iterator[Check]:
     yield check_ffmpeg(settings)
     yield check_encoders()
     yield check_redis(settings)
+    yield check_key(settings)
     yield from check_models(settings)
     yield check_gpu()
     yield check_home(settings)
@@ -80,6 +82,17 @@ def check_redis(settings: Settings) -> Check:
     if not settings.embedded:
         return _tried("redis", lambda: check_broker(settings), found="FARM_BROKER_URL answers")
     return _program("redis", lambda: find_redis_server(settings.redis_server))
+
+
+def check_key(settings: Settings) -> Check:
+    """Check the key that signs the farm's messages. All hosts have to show the same name of it."""
+    if settings.embedded and not settings.key_path.exists():
+        return Check("key", ok=None, found=f"{settings.key_path} will be made at the first start")
+    try:
+        name = Signer.load(settings.key_path).name
+    except FarmError as e:
+        return Check("key", ok=False, found=e.message, advice=e.hint or "")
+    return Check("key", ok=True, found=f"{settings.key_path} holds key {name}")
 
 
 def check_models(settings: Settings) -> Iterator[Check]:

@@ -94,6 +94,8 @@ class Settings(BaseModel):
     database_url: Annotated[str, AfterValidator(_named_sqlite)] | None = None
     store_dir: AbsolutePath | None = None
     models_dir: AbsolutePath | None = None
+    #: The key that signs the farm's messages; see :mod:`farm.signing`.
+    key_file: AbsolutePath | None = None
     #: Other programs than those in the wheels; see :mod:`farm.executables`.
     ffmpeg: ProgramPath | None = None
     redis_server: ProgramPath | None = None
@@ -205,6 +207,11 @@ class Settings(BaseModel):
     def embedded(self) -> bool:
         """Whether this farm starts its own Redis."""
         return self.broker_url is None
+
+    @property
+    def key_path(self) -> Path:
+        """The file with the key that signs the farm's messages."""
+        return self.key_file or self.home / "farm.key"
 
     @property
     def store_root(self) -> Path:
