@@ -9,21 +9,26 @@ import logging
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from celery import Celery, signals
 from celery.loaders.app import AppLoader
+from celery.worker.control import Panel
 
 from farm.broker import configure
 from farm.messages import TASKS, queue_of
 from farm.processes import begin_log, die_with
 from farm.settings import Settings
+from farm.signing import Signer
 from farm.storage.opening import open_storage
 from workers.reporting import Reporter
 from workers.running import OrderRunner
 
 if TYPE_CHECKING:
     from workers.stages.orders import Tools
+
+#: What Flower asks a worker. Whoever can write to Redis could send the rest: end workers, or change how they work.
+_QUESTIONS = {"active", "active_queues", "ping", "registered", "reserved", "revoked", "scheduled", "stats"}
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +44,8 @@ class WorkerApp(Celery):
         self._parent = parent
         for stage in TASKS:
             self._add_task(stage)
+        for command in Panel.data.keys() - _QUESTIONS:
+            del Panel.data[command]
         # instead of Celery's own loggers, whose lines hold what a message quotes as it is
         signals.setup_logging.connect(_begin_log, weak=False)
         signals.worker_process_init.connect(self._begin, weak=False)  # sent in the child only
@@ -47,8 +54,10 @@ class WorkerApp(Celery):
         return WorkerApp, (self.settings, self.worker, self.device, os.getpid())
 
     def _add_task(self, stage: str) -> None:
-        def run(order: dict[str, Any], **_readable: str) -> None:
-            self.runner.run(order)  # the other keyword arguments are for display in Flower
+        def run(order: object, **_readable: str) -> None:
+            self.runner.run(
+                self._signer.open(order, queue_of(self.worker))
+            )  # the other keyword arguments are for display in Flower
 
         self.task(name=stage, lazy=False, shared=False)(run)
 
@@ -57,6 +66,10 @@ class WorkerApp(Celery):
         if self._parent is not None:
             die_with(self._parent)
         log.info("%s: ready for orders", self.runner.worker)
+
+    @cached_property
+    def _signer(self) -> Signer:
+        return Signer.load(self.settings.key_path)
 
     @cached_property
     def runner(self) -> OrderRunner:

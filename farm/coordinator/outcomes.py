@@ -13,7 +13,19 @@ from farm.database.statuses import add_note, end_attempt, lease_attempt, move_ch
 from farm.domain.lifecycle import OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, RetryLimits, after_failure
 from farm.jobs.context import Context
 from farm.jobs.ending import fail_job
-from farm.messages import AttemptOutcome, Completed, Failed, GivenBack, Goodbye, Hello, Outcome, Progress, Started
+from farm.messages import (
+    AttemptOutcome,
+    Completed,
+    Failed,
+    GivenBack,
+    Goodbye,
+    Hello,
+    Outcome,
+    Progress,
+    Refused,
+    Started,
+    queue_of,
+)
 
 #: What an attempt was lost to: see :class:`farm.domain.lifecycle.RetryLimits`.
 Loss = Literal["infrastructure", "farm"]
@@ -45,6 +57,9 @@ def accept(context: Context, outcome: Outcome) -> Reply:
                     return Reply()
                 lose_worker(session, context, worker, now, "stopped", "farm")
                 return Reply(gone=worker.name)
+            case Refused():
+                _refused(session, outcome, now)
+                return Reply()
             case AttemptOutcome():
                 if _about_attempt(session, context, outcome, now):
                     return Reply()
@@ -85,6 +100,19 @@ def _compared(session: Session, context: Context, outcome: Hello, now: float) ->
             reason = f"the last report of {outcome.worker} was lost"
             fail_attempt(session, context, wanted[token], "farm", reason, now)
     return tuple((token, outcome.worker) for token in outcome.holds if token not in wanted)
+
+
+def _refused(session: Session, outcome: Refused, now: float) -> None:
+    """Tell about messages that were moved aside. If one was the order of an attempt, its chunk is assigned again."""
+    text = str(outcome)
+    queued = select(Attempt).where(Attempt.token == outcome.token, Attempt.status == AttemptStatus.QUEUED.value)
+    attempt = session.scalar(queued)
+    if attempt is not None and attempt.worker and queue_of(attempt.worker) == outcome.queue:
+        # the token is not signed: whoever can write to Redis could as well delete the order
+        release(session, [attempt], now, text, not_before=now + _PAUSE)
+        record_event(session, now, text, attempt.chunk.job_id)
+    else:
+        record_event(session, now, text)
 
 
 def _about_attempt(session: Session, context: Context, outcome: AttemptOutcome, now: float) -> bool:
