@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from farm.configuration import masked
+from farm.configuration import masked, told
 from farm.errors import BrokerError
 from farm.messages import OUTCOMES, Order, queue_of, stop_key
 from farm.settings import Settings
@@ -101,7 +101,9 @@ def check_broker(settings: Settings) -> None:
         redis_client(settings).ping()
     except redis.RedisError as e:
         where = masked(settings.redis_url)
-        raise BrokerError(f"Redis at {where} does not answer: {e}", hint=_broker_hint(settings)) from e
+        raise BrokerError(
+            f"Redis at {where} does not answer: {told(e, settings.redis_url)}", hint=_broker_hint(settings)
+        ) from e
 
 
 def _broker_hint(settings: Settings) -> str:

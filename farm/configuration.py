@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, unquote_plus
 
 from farm.errors import SettingsError
 
@@ -18,6 +19,17 @@ CONFIG = f"{_PREFIX}CONFIG"
 PATHS = ("home", "store_dir", "models_dir", "key_file")
 #: Settings that may hold a password.
 SECRETS = ("broker_url", "database_url", "flower_basic_auth")
+_KINDS = r"sqlite(?:\+(?:pysqlite|aiosqlite))?|unix|redis\+socket"
+_SCHEMES = r"rediss?|postgres(?:ql)?(?:\+(?:psycopg2?|asyncpg|pg8000))?"
+_SCHEME = re.compile(rf"(?:{_KINDS}|{_SCHEMES})://")
+#: The addresses of databases and brokers: of a file, or of a server. They have no "@" but the one after the password:
+#: a password that was not written as it has to be must not pass for another part.
+_ADDRESS = re.compile(
+    rf"(?:(?P<kind>{_KINDS})://(?P<path>(?:/[^@?#]*|/[^:?#]*)?)"
+    rf"|(?P<scheme>{_SCHEMES})://(?:(?P<user>[^:@/?#]*)(?::(?P<password>[^/?#]*))?@)?"
+    r"(?P<place>(?:(?:[\w.-]+|\[[\dA-Fa-f:.]+\])(?::(?P<port>\d{1,5}))?)?(?:/(?P<database>[\w.~%+-]*))?))"
+    r"(?P<options>\?[^@#]*)?"
+)
 _NEAR = 0.8  # of difflib's ratio: FARM_TRESHOLD is a misspelt setting, FARM_VIDEOS is somebody else's variable
 
 
@@ -120,13 +132,34 @@ def given_in_environment(names: Collection[str]) -> dict[str, Given]:
     return {n: Given(os.environ[variable(n)], variable(n)) for n in names if os.environ.get(variable(n))}
 
 
+def parsed(address: str) -> re.Match[str] | None:
+    """The parts of an address of a database or a broker; None if it is none."""
+    found = _ADDRESS.fullmatch(address)
+    if found and (found["scheme"] or "").startswith("redis") and not (found["database"] or "0").isdecimal():
+        return None
+    return found
+
+
 def masked(address: str) -> str:
-    """An address without its password, whether or not it is a valid one."""
-    address = re.sub(r"(?i)([?&]\w*passw\w*=)[^&]*", r"\1***", address)
-    scheme, separator, rest = address.partition("://") if "://" in address else ("", "", address)
-    user, at, host = rest.rpartition("@")
-    name, colon, _ = user.partition(":")
-    return f"{scheme}{separator}{name}{colon and ':***'}{at}{host}"
+    """An address without what may be secret in it: password and options; of one that cannot be read, its scheme."""
+    if found := parsed(address):
+        user = f"{found['user']}{'' if found['password'] is None else ':***'}@" if found["user"] is not None else ""
+        options = "?***" if found["options"] else ""
+        return f"{found['scheme'] or found['kind']}://{user}{found['place'] or found['path'] or ''}{options}"
+    scheme = _SCHEME.match(address)
+    return f"{scheme[0] if scheme else ''}***"
+
+
+def told(error: object, address: str) -> str:
+    """The first line of what an error says about the server at ``address``, without what may be secret in that."""
+    found = parsed(address)
+    if found is None:
+        return type(error).__name__
+    text = (str(error).splitlines() or [""])[0]
+    secrets = {found["password"], found["options"], *re.split(r"[?&=;+]", found["options"] or "")} - {None, ""}
+    for secret in sorted(secrets | {unquote(s) for s in secrets} | {unquote_plus(s) for s in secrets}, key=len)[::-1]:
+        text = text.replace(secret, "***")
+    return text
 
 
 def _suggestion(name: str, names: Collection[str]) -> str:

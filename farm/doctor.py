@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from farm.broker import check_broker
+from farm.configuration import told
 from farm.database.session import Database
 from farm.errors import FarmError
 from farm.executables import Program, find_ffmpeg, find_redis_server
@@ -167,7 +168,10 @@ def check_database(settings: Settings) -> Check:
             database.close()
 
     return _tried(
-        "database", ask, found="FARM_DATABASE_URL answers" if settings.database_url else f"{embedded} answers"
+        "database",
+        ask,
+        found="FARM_DATABASE_URL answers" if settings.database_url else f"{embedded} answers",
+        address=settings.sql_url,
     )
 
 
@@ -182,13 +186,13 @@ def check_cv2() -> Check:
     return Check("opencv", ok=False, found=found, advice=f"{advice}pip install --force-reinstall {WANTED_CV2}")
 
 
-def _tried(name: str, attempt: Callable[[], None], *, found: str) -> Check:
+def _tried(name: str, attempt: Callable[[], None], *, found: str, address: str = "") -> Check:
     try:
         attempt()
     except FarmError as e:
         return Check(name, ok=False, found=e.message, advice=e.hint or "")
     except SQLAlchemyError as e:
-        return Check(name, ok=False, found=str(e).splitlines()[0], advice="move the file away, or restore a backup")
+        return Check(name, ok=False, found=told(e, address), advice="move the file away, or restore a backup")
     return Check(name, ok=True, found=found)
 
 

@@ -6,7 +6,7 @@ import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl
 
 from pydantic import (
     AfterValidator,
@@ -19,7 +19,16 @@ from pydantic import (
     create_model,
 )
 
-from farm.configuration import Given, default_home, given_in_environment, given_in_file, masked, variable
+from farm.configuration import (
+    SECRETS,
+    Given,
+    default_home,
+    given_in_environment,
+    given_in_file,
+    masked,
+    parsed,
+    variable,
+)
 from farm.domain.options import submit_options
 from farm.domain.time import seconds_of
 from farm.errors import SettingsError
@@ -27,6 +36,10 @@ from farm.errors import SettingsError
 _LONGEST_SOCKET_PATH = 100  # unix(7): 108 bytes, 104 on macOS
 _MOUNTS = Path("/proc/self/mountinfo")
 _NETWORK = re.compile(r"nfs\d?|cifs|smb\d?|smbfs|ncpfs|afs|fuse\.sshfs")
+#: What redis-py and kombu both understand in an address.
+_REDIS_OPTIONS = {
+    f"ssl_{name}" for name in ("ca_certs", "cert_reqs", "certfile", "check_hostname", "keyfile", "password")
+}
 #: Pairs of settings; the first has to be the smaller one.
 _IN_ORDER = (
     ("progress_seconds", "lease_seconds"),
@@ -68,13 +81,18 @@ def _named_sqlite(url: str) -> str:
 
 
 def _names_redis(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        if parts.scheme in ("redis", "rediss") and "://" in url and parts.port != 0:
-            return url
-    except ValueError:  # a port that is not a number
-        pass
-    raise ValueError("is not a Redis address: redis://[:password@]host:port/0")
+    found = parsed(url)
+    if found is None or found["scheme"] not in ("redis", "rediss"):
+        raise ValueError("is not a Redis address: redis://[:password@]host:port/0")
+    if not 1 <= int(found["port"] or 1) <= 65535:
+        raise ValueError("is not a Redis address: its port is not from 1 to 65535; redis://[:password@]host:port/0")
+    options = parse_qsl((found["options"] or "?")[1:], keep_blank_values=True)
+    if not {name for name, _ in options} <= _REDIS_OPTIONS:
+        raise ValueError(
+            "has options other than those of TLS (ssl_ca_certs, ssl_certfile, ...); "
+            "its form is redis://[:password@]host:port/0"
+        )
+    return url
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
@@ -87,7 +105,7 @@ Count = Annotated[int, Field(ge=1)]
 class Settings(BaseModel):
     """All settings of a farm. Those that :func:`load_settings` returns hold the options of ``farm submit``, too."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)  # an input may be a password
 
     home: Annotated[Path, AfterValidator(_home)] = Field(default_factory=default_home)
     broker_url: Annotated[str, AfterValidator(_names_redis)] | None = None
@@ -268,7 +286,7 @@ def load_settings(**options: object) -> Settings:
             str(first["loc"][0]),
             first["msg"].removeprefix("Value error, ").replace("Input should", "is not valid; it should"),
         )
-        shown = masked(str(given[name].value))
+        shown = masked(str(given[name].value)) if name in SECRETS else str(given[name].value)
         shown = shown if shown.isprintable() else repr(shown)
         why = why if why.startswith('"') else f'"{shown}" {why}'
         raise SettingsError(f"{given[name].spelled(name)}: {why}") from e
