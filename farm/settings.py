@@ -120,6 +120,8 @@ class Settings(BaseModel):
     devices: str = "auto"
     cpu_runtime: Literal["auto", "openvino", "onnxruntime"] = "auto"
     flower_address: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    #: Other names, comma separated, that browsers may know Flower by.
+    flower_hosts: str = ""
     flower_port: int = Field(default=5555, ge=1, le=65535)
     flower_basic_auth: str | None = None
     keep_segments: bool = False
