@@ -1,10 +1,12 @@
 """The settings file and the ``FARM_*`` variables: which there are, what they say, and who misspelt one."""
 
+import contextlib
 import difflib
 import os
 import re
+import stat
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, unquote_plus
@@ -115,6 +117,19 @@ def given_in_file(names: Collection[str]) -> dict[str, Given]:
         if isinstance(values[name], str) and not values[name].startswith("~"):
             values[name] = file.parent / values[name]
     return {name: Given(value, file=file) for name, value in values.items()}
+
+
+def open_secrets(given: Mapping[str, Given]) -> str | None:
+    """A line about the settings file if it holds a password and other users can read it. ``given``: all settings."""
+    for name in SECRETS:
+        value, file = (given[name].value, given[name].file) if name in given else (None, None)
+        if file is None or masked(str(value)) == value:
+            continue
+        with contextlib.suppress(OSError):
+            if file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+                what = f"the settings file {file} holds a password ({name})"
+                return f"{what}, and other users can read it: chmod 600 '{file}'"
+    return None
 
 
 def given_in_environment(names: Collection[str]) -> dict[str, Given]:

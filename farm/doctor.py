@@ -51,6 +51,7 @@ class Check:
 
 def diagnose(settings: Settings) -> Iterator[Check]:
     """Run all checks and yield each result as soon as it is known."""
+    yield check_settings(settings)
     yield check_ffmpeg(settings)
     yield check_encoders()
     yield check_redis(settings)
@@ -61,6 +62,12 @@ def diagnose(settings: Settings) -> Iterator[Check]:
     yield check_disk(settings)
     yield check_database(settings)
     yield check_cv2()
+
+
+def check_settings(settings: Settings) -> Check:
+    """Check that no other user can read a password in the settings file."""
+    found, _, advice = (settings.warning() or "").partition(": ")
+    return Check("settings", ok=not found, found=found or "no password that other users can read", advice=advice)
 
 
 def check_ffmpeg(settings: Settings) -> Check:

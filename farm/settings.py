@@ -26,6 +26,7 @@ from farm.configuration import (
     given_in_environment,
     given_in_file,
     masked,
+    open_secrets,
     parsed,
     variable,
 )
@@ -169,6 +170,10 @@ class Settings(BaseModel):
     def spelled(self, name: str) -> str:
         """A setting as it was written where it was given, for an error about its value."""
         return self._given.get(name, Given(None)).spelled(name)
+
+    def warning(self) -> str | None:
+        """A line about a settings file with a password that other users can read."""
+        return open_secrets(self._given)
 
     def make_home(self) -> None:
         """Create the home directory if necessary, and check that the farm can work there. Raises SettingsError."""

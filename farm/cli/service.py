@@ -1,5 +1,6 @@
 """Commands that run parts of a farm or check it: worker, coordinator, key, doctor."""
 
+import sys
 from dataclasses import asdict
 
 import typer
@@ -7,7 +8,7 @@ import typer
 from farm.cli.jobs import JsonOption
 from farm.cli.up import DevicesOption
 from farm.processes import become, begin_log, module
-from farm.settings import load_settings
+from farm.settings import Settings, load_settings
 from farm.signing import Signer, make_key
 
 
@@ -19,9 +20,15 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
+def _warn(settings: Settings) -> None:
+    if warning := settings.warning():
+        print(f"warning: {warning}", file=sys.stderr)
+
+
 def worker(devices: DevicesOption = None) -> None:
     """Run workers on this machine for a farm elsewhere (FARM_BROKER_URL)."""
     settings = load_settings(**({} if devices is None else {"devices": devices}))
+    _warn(settings)
     from farm.broker import check_broker
 
     check_broker(settings)
@@ -37,6 +44,7 @@ def coordinator() -> None:
     from farm.local.coordinator import run
 
     settings = load_settings()
+    _warn(settings)
     begin_log()
     check_broker(settings)
     Signer.load(settings.key_path)

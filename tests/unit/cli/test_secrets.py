@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -115,6 +116,29 @@ def test_a_database_that_is_away(address: str) -> None:
     with pytest.raises(FarmError) as caught, contextlib.closing(Database(address)) as database:
         database.migrate()
     assert not leaks(f"{check}{caught.value}")
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ('broker_url = "redis://:s3creTpw@127.0.0.1:1/0"', "broker_url"),
+        ('database_url = "postgresql+psycopg://u:s3creTpw@h/x"', "database_url"),
+        ('flower_basic_auth = "a:s3creTpw"', "flower_basic_auth"),
+    ],
+)
+def test_a_settings_file_with_a_password_that_others_can_read(run: Run, tmp_path: Path, line: str, name: str) -> None:
+    file = tmp_path / "home" / "farm.toml"
+    file.parent.mkdir()
+    file.write_text(f"{line}\n")
+    file.chmod(0o640)
+    expected = f"the settings file {file} holds a password ({name}), and other users can read it"
+    assert f"BAD  settings: {expected} → chmod 600 '{file}'" in run("doctor", code=1).stdout
+    if name == "broker_url":
+        for command in ("worker", "coordinator"):
+            assert run(command, code=6).stderr.splitlines()[0] == f"warning: {expected}: chmod 600 '{file}'"
+        assert f"warning: {expected}" in run("up", code=6).stdout
+    file.chmod(0o600)
+    assert "ok   settings" in run("doctor", code=0 if name == "flower_basic_auth" else 1).stdout
 
 
 @pytest.mark.parametrize("auth", ["admin:s3creTpw", "s3creTpw"])
