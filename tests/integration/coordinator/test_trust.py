@@ -184,6 +184,20 @@ def test_keys_of_another_type_are_mended(
     reporter.close()
 
 
+def test_a_signed_message_of_another_version_is_told_once(bench: Bench, client: redis.Redis, signer: Signer) -> None:
+    for _ in range(3):
+        put(client, OUTCOMES, signer.sign({"kind": "started", "token": "t", "worker": "w", "new": 1}, OUTCOMES))
+    coordinator = Coordinator(bench.context, sole=True)
+    coordinator._leading.take()
+    for _ in range(6):
+        coordinator.step()
+    coordinator._broker.close()
+    with bench.context.database.read() as session:
+        said = [e.text for e in session.query(Event) if "another version" in e.text]
+    assert said == ["outcomes of another version of the farm are dropped: started.new: Extra inputs are not permitted"]
+    assert client.llen(OUTCOMES) == 0
+
+
 def test_reports_about_a_flood_are_few(broker: Broker, client: redis.Redis) -> None:
     for n in range(300):
         client.lpush(OUTCOMES, f"rubbish {n}")
