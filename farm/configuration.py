@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from farm.errors import SettingsError
 
@@ -32,6 +32,10 @@ _ADDRESS = re.compile(
     r"(?P<place>(?:(?:[\w.-]+|\[[\dA-Fa-f:.]+\])(?::(?P<port>\d{1,5}))?)?(?:/(?P<database>[\w.~%+-]*))?))"
     r"(?P<options>\?[^@#]*)?"
 )
+#: What redis-py and kombu both understand in an address.
+_REDIS_OPTIONS = {
+    f"ssl_{name}" for name in ("ca_certs", "cert_reqs", "certfile", "check_hostname", "keyfile", "password")
+}
 _NEAR = 0.8  # of difflib's ratio: FARM_TRESHOLD is a misspelt setting, FARM_VIDEOS is somebody else's variable
 
 
@@ -153,6 +157,16 @@ def parsed(address: str) -> re.Match[str] | None:
     if found and (found["scheme"] or "").startswith("redis") and not (found["database"] or "0").isdecimal():
         return None
     return found
+
+
+def redis_address(url: str) -> str:
+    """The address itself. Raises ValueError if it is none of a Redis server."""
+    found = parsed(url)
+    if found and found["scheme"] in ("redis", "rediss") and 1 <= int(found["port"] or 1) <= 65535:
+        options = parse_qsl((found["options"] or "?")[1:], keep_blank_values=True)
+        if {name for name, _ in options} <= _REDIS_OPTIONS:
+            return url
+    raise ValueError("is not a Redis address: redis://[:password@]host:port/0; of options, it may have TLS's (ssl_...)")
 
 
 def masked(address: str) -> str:

@@ -6,7 +6,6 @@ import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qsl
 
 from pydantic import (
     AfterValidator,
@@ -27,7 +26,7 @@ from farm.configuration import (
     given_in_file,
     masked,
     open_secrets,
-    parsed,
+    redis_address,
     variable,
 )
 from farm.domain.options import submit_options
@@ -37,10 +36,6 @@ from farm.errors import SettingsError
 _LONGEST_SOCKET_PATH = 100  # unix(7): 108 bytes, 104 on macOS
 _MOUNTS = Path("/proc/self/mountinfo")
 _NETWORK = re.compile(r"nfs\d?|cifs|smb\d?|smbfs|ncpfs|afs|fuse\.sshfs")
-#: What redis-py and kombu both understand in an address.
-_REDIS_OPTIONS = {
-    f"ssl_{name}" for name in ("ca_certs", "cert_reqs", "certfile", "check_hostname", "keyfile", "password")
-}
 #: Pairs of settings; the first has to be the smaller one.
 _IN_ORDER = (
     ("progress_seconds", "lease_seconds"),
@@ -81,21 +76,6 @@ def _named_sqlite(url: str) -> str:
     return url
 
 
-def _names_redis(url: str) -> str:
-    found = parsed(url)
-    if found is None or found["scheme"] not in ("redis", "rediss"):
-        raise ValueError("is not a Redis address: redis://[:password@]host:port/0")
-    if not 1 <= int(found["port"] or 1) <= 65535:
-        raise ValueError("is not a Redis address: its port is not from 1 to 65535; redis://[:password@]host:port/0")
-    options = parse_qsl((found["options"] or "?")[1:], keep_blank_values=True)
-    if not {name for name, _ in options} <= _REDIS_OPTIONS:
-        raise ValueError(
-            "has options other than those of TLS (ssl_ca_certs, ssl_certfile, ...); "
-            "its form is redis://[:password@]host:port/0"
-        )
-    return url
-
-
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 ProgramPath = Annotated[Path, AfterValidator(_program)]
 #: A time that the farm waits, in seconds.
@@ -109,7 +89,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)  # an input may be a password
 
     home: Annotated[Path, AfterValidator(_home)] = Field(default_factory=default_home)
-    broker_url: Annotated[str, AfterValidator(_names_redis)] | None = None
+    broker_url: Annotated[str, AfterValidator(redis_address)] | None = None
     database_url: Annotated[str, AfterValidator(_named_sqlite)] | None = None
     store_dir: AbsolutePath | None = None
     models_dir: AbsolutePath | None = None

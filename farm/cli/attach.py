@@ -9,7 +9,6 @@ from farm.jobs.context import open_context
 from farm.jobs.queries import live_workers
 from farm.local.farm import Devices, EmbeddedFarm, lock_home
 from farm.settings import Settings
-from farm.signing import Signer
 
 _PLAIN = r"auto|cpu:[1-9]\d*"  # nearly always there: not worth the time of asking
 
@@ -29,7 +28,6 @@ class FarmAtHand:
                 Devices(settings).names()
         if not settings.embedded:
             check_broker(settings)
-            Signer.load(settings.key_path)
         self.tend()
         try:
             self.context = open_context(settings)
