@@ -5,10 +5,10 @@ emptied.
 """
 
 import contextlib
-import json
 import logging
 import secrets
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any
 
 import kombu
@@ -19,18 +19,18 @@ from kombu.exceptions import OperationalError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from farm.configuration import masked
+from farm.configuration import masked, told
 from farm.errors import BrokerError
 from farm.messages import OUTCOMES, Order, queue_of, stop_key
 from farm.settings import Settings
+from farm.signing import Signer
+from farm.transport import install, signed_order
 
 log = logging.getLogger(__name__)
 
-VISIBILITY_SECONDS = 2 * 3600
 _STOP_SECONDS = 24 * 3600
 _EPOCH = "blurfarm:epoch"
 _TRANSPORT = {
-    "visibility_timeout": VISIBILITY_SECONDS,
     "socket_keepalive": True,
     "socket_timeout": 30,
     "socket_connect_timeout": 10,
@@ -49,7 +49,8 @@ def celery_app(settings: Settings, name: str = "blurfarm") -> Celery:
 
 def configure(app: Celery, settings: Settings, queue: str | None = None) -> None:
     """Configure ``app``: JSON only, no result backend. ``queue``: the queue that this process consumes, if any."""
-    transport = dict(_TRANSPORT)
+    install()
+    transport = {**_TRANSPORT, "key_file": str(settings.key_path)}
     if settings.embedded:
         transport.pop("socket_keepalive")  # unix sockets have no such option
     if queue is not None:
@@ -76,8 +77,6 @@ def configure(app: Celery, settings: Settings, queue: str | None = None) -> None
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options=transport,
-        visibility_timeout=VISIBILITY_SECONDS,
-        result_backend_transport_options={"visibility_timeout": VISIBILITY_SECONDS},
         enable_utc=True,
     )
 
@@ -103,7 +102,9 @@ def check_broker(settings: Settings) -> None:
         redis_client(settings).ping()
     except redis.RedisError as e:
         where = masked(settings.redis_url)
-        raise BrokerError(f"Redis at {where} does not answer: {e}", hint=_broker_hint(settings)) from e
+        raise BrokerError(
+            f"Redis at {where} does not answer: {told(e, settings.redis_url)}", hint=_broker_hint(settings)
+        ) from e
 
 
 def _broker_hint(settings: Settings) -> str:
@@ -112,27 +113,26 @@ def _broker_hint(settings: Settings) -> str:
     return "check FARM_BROKER_URL and that Redis runs, or unset it to use the embedded one"
 
 
-def _drop(message: kombu.Message, error: Exception) -> None:
-    """Acknowledge an unreadable message: otherwise it would be redelivered before every outcome, for ever."""
-    log.error("dropped an unreadable message: %s", error)
-    message.ack()
-
-
 class Broker:
     """The coordinator's side of Redis."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._app = celery_app(settings)
         self._redis = redis_client(settings)
         self._connection: kombu.Connection | None = None
         self._consumer: Any = None
+
+    @cached_property
+    def _signer(self) -> Signer:
+        return Signer.load(self._settings.key_path)
 
     def publish(self, order: Order, queue: str) -> None:
         """Send an order to a worker's queue. Raises one of BROKER_ERRORS."""
         readable = order.readable()
         self._app.send_task(
             order.stage,
-            kwargs={**readable, "order": order.model_dump(mode="json")},
+            kwargs={**readable, "order": self._signer.sign(order.model_dump(mode="json"), queue)},
             queue=_queue(queue),  # type: ignore[arg-type]  # the object needs no declaration in this process
             task_id=order.token,
             argsrepr="()",
@@ -143,15 +143,16 @@ class Broker:
     def receive(self, handle: Callable[[object], None], wait: float) -> int:
         """Pass all waiting outcomes to ``handle``, waiting up to ``wait`` seconds for the first; returns their number.
 
-        A message is acknowledged after ``handle`` returned, and requeued if it raised; its error is passed on. Raises
-        one of BROKER_ERRORS.
+        What is not signed with the farm's key is moved aside, and a :class:`farm.messages.Refused` passed for it. A
+        message is acknowledged after ``handle`` returned, and requeued if it raised; its error is passed on. Raises one
+        of BROKER_ERRORS.
         """
         seen = 0
 
         def got(body: object, message: kombu.Message) -> None:
             nonlocal seen
             try:
-                handle(body)
+                handle(self._signer.open(body, OUTCOMES))
             except Exception:
                 message.requeue()
                 raise
@@ -172,9 +173,7 @@ class Broker:
     def _connected(self) -> kombu.Connection:
         if self._connection is None:
             self._connection = self._app.connection_for_read()
-            self._consumer = kombu.Consumer(
-                self._connection.channel(), [_queue(OUTCOMES)], accept=["json"], on_decode_error=_drop
-            )
+            self._consumer = kombu.Consumer(self._connection.channel(), [_queue(OUTCOMES)], accept=["json"])
             self._consumer.consume()
         return self._connection
 
@@ -209,10 +208,19 @@ class Broker:
 
     def _orders(self, worker: str) -> dict[str, Any]:
         """The messages in a worker's queue, by token."""
-        found = {}
-        for message in self._redis.lrange(queue_of(worker), 0, -1):
-            with contextlib.suppress(ValueError, LookupError, TypeError):  # not an order: for its reader to drop
-                found[json.loads(message)["headers"]["id"]] = message
+        queue, found = queue_of(worker), {}
+        try:
+            messages = self._redis.lrange(queue, 0, -1)
+        except redis.ResponseError as e:
+            if not str(e).startswith("WRONGTYPE"):
+                raise
+            log.error("the key %s in Redis was of a wrong type: deleted", queue)
+            self._redis.delete(queue)
+            return {}
+        for message in messages:
+            assert isinstance(message, bytes)
+            with contextlib.suppress(ValueError):  # not an order: for its reader to refuse
+                found[signed_order(message, queue, self._signer)[0].token] = message
         return found
 
     def delete_queue(self, worker: str) -> None:

@@ -1,12 +1,15 @@
 """The settings file and the ``FARM_*`` variables: which there are, what they say, and who misspelt one."""
 
+import contextlib
 import difflib
 import os
 import re
+import stat
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from farm.errors import SettingsError
 
@@ -15,9 +18,24 @@ _PREFIX = "FARM_"
 #: Names another settings file than the one in the home. ``farm --config`` sets it, for its children too.
 CONFIG = f"{_PREFIX}CONFIG"
 #: Settings that are paths. Relative ones start at the current folder; in the file, at the file's.
-PATHS = ("home", "store_dir", "models_dir")
+PATHS = ("home", "store_dir", "models_dir", "key_file")
 #: Settings that may hold a password.
 SECRETS = ("broker_url", "database_url", "flower_basic_auth")
+_KINDS = r"sqlite(?:\+(?:pysqlite|aiosqlite))?|unix|redis\+socket"
+_SCHEMES = r"rediss?|postgres(?:ql)?(?:\+(?:psycopg2?|asyncpg|pg8000))?"
+_SCHEME = re.compile(rf"(?:{_KINDS}|{_SCHEMES})://")
+#: The addresses of databases and brokers: of a file, or of a server. They have no "@" but the one after the password:
+#: a password that was not written as it has to be must not pass for another part.
+_ADDRESS = re.compile(
+    rf"(?:(?P<kind>{_KINDS})://(?P<path>(?:/[^@?#]*|/[^:?#]*)?)"
+    rf"|(?P<scheme>{_SCHEMES})://(?:(?P<user>[^:@/?#]*)(?::(?P<password>[^/?#]*))?@)?"
+    r"(?P<place>(?:(?:[\w.-]+|\[[\dA-Fa-f:.]+\])(?::(?P<port>\d{1,5}))?)?(?:/(?P<database>[\w.~%+-]*))?))"
+    r"(?P<options>\?[^@#]*)?"
+)
+#: What redis-py and kombu both understand in an address.
+_REDIS_OPTIONS = {
+    f"ssl_{name}" for name in ("ca_certs", "cert_reqs", "certfile", "check_hostname", "keyfile", "password")
+}
 _NEAR = 0.8  # of difflib's ratio: FARM_TRESHOLD is a misspelt setting, FARM_VIDEOS is somebody else's variable
 
 
@@ -105,6 +123,19 @@ def given_in_file(names: Collection[str]) -> dict[str, Given]:
     return {name: Given(value, file=file) for name, value in values.items()}
 
 
+def open_secrets(given: Mapping[str, Given]) -> str | None:
+    """A line about the settings file if it holds a password and other users can read it. ``given``: all settings."""
+    for name in SECRETS:
+        value, file = (given[name].value, given[name].file) if name in given else (None, None)
+        if file is None or masked(str(value)) == value:
+            continue
+        with contextlib.suppress(OSError):
+            if file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+                what = f"the settings file {file} holds a password ({name})"
+                return f"{what}, and other users can read it: chmod 600 '{file}'"
+    return None
+
+
 def given_in_environment(names: Collection[str]) -> dict[str, Given]:
     """What the ``FARM_*`` variables say; an empty one counts as absent. ``names``: those of all settings.
 
@@ -120,13 +151,44 @@ def given_in_environment(names: Collection[str]) -> dict[str, Given]:
     return {n: Given(os.environ[variable(n)], variable(n)) for n in names if os.environ.get(variable(n))}
 
 
+def parsed(address: str) -> re.Match[str] | None:
+    """The parts of an address of a database or a broker; None if it is none."""
+    found = _ADDRESS.fullmatch(address)
+    if found and (found["scheme"] or "").startswith("redis") and not (found["database"] or "0").isdecimal():
+        return None
+    return found
+
+
+def redis_address(url: str) -> str:
+    """The address itself. Raises ValueError if it is none of a Redis server."""
+    found = parsed(url)
+    if found and found["scheme"] in ("redis", "rediss") and 1 <= int(found["port"] or 1) <= 65535:
+        options = parse_qsl((found["options"] or "?")[1:], keep_blank_values=True)
+        if {name for name, _ in options} <= _REDIS_OPTIONS:
+            return url
+    raise ValueError("is not a Redis address: redis://[:password@]host:port/0; of options, it may have TLS's (ssl_...)")
+
+
 def masked(address: str) -> str:
-    """An address without its password, whether or not it is a valid one."""
-    address = re.sub(r"(?i)([?&]\w*passw\w*=)[^&]*", r"\1***", address)
-    scheme, separator, rest = address.partition("://") if "://" in address else ("", "", address)
-    user, at, host = rest.rpartition("@")
-    name, colon, _ = user.partition(":")
-    return f"{scheme}{separator}{name}{colon and ':***'}{at}{host}"
+    """An address without what may be secret in it: password and options; of one that cannot be read, its scheme."""
+    if found := parsed(address):
+        user = f"{found['user']}{'' if found['password'] is None else ':***'}@" if found["user"] is not None else ""
+        options = "?***" if found["options"] else ""
+        return f"{found['scheme'] or found['kind']}://{user}{found['place'] or found['path'] or ''}{options}"
+    scheme = _SCHEME.match(address)
+    return f"{scheme[0] if scheme else ''}***"
+
+
+def told(error: object, address: str) -> str:
+    """The first line of what an error says about the server at ``address``, without what may be secret in that."""
+    found = parsed(address)
+    if found is None:
+        return type(error).__name__
+    text = (str(error).splitlines() or [""])[0]
+    secrets = {found["password"], found["options"], *re.split(r"[?&=;+]", found["options"] or "")} - {None, ""}
+    for secret in sorted(secrets | {unquote(s) for s in secrets} | {unquote_plus(s) for s in secrets}, key=len)[::-1]:
+        text = text.replace(secret, "***")
+    return text
 
 
 def _suggestion(name: str, names: Collection[str]) -> str:

@@ -14,12 +14,14 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from farm.broker import check_broker
+from farm.configuration import told
 from farm.database.session import Database
 from farm.errors import FarmError
 from farm.executables import Program, find_ffmpeg, find_redis_server
 from farm.models.store import ModelStore
 from farm.processes import ask
 from farm.settings import Settings
+from farm.signing import Signer
 from farm.storage.base import NOTHING
 from farm.storage.opening import open_storage
 
@@ -49,15 +51,23 @@ class Check:
 
 def diagnose(settings: Settings) -> Iterator[Check]:
     """Run all checks and yield each result as soon as it is known."""
+    yield check_settings(settings)
     yield check_ffmpeg(settings)
     yield check_encoders()
     yield check_redis(settings)
+    yield check_key(settings)
     yield from check_models(settings)
     yield check_gpu()
     yield check_home(settings)
     yield check_disk(settings)
     yield check_database(settings)
     yield check_cv2()
+
+
+def check_settings(settings: Settings) -> Check:
+    """Check that no other user can read a password in the settings file."""
+    found, _, advice = (settings.warning() or "").partition(": ")
+    return Check("settings", ok=not found, found=found or "no password that other users can read", advice=advice)
 
 
 def check_ffmpeg(settings: Settings) -> Check:
@@ -80,6 +90,17 @@ def check_redis(settings: Settings) -> Check:
     if not settings.embedded:
         return _tried("redis", lambda: check_broker(settings), found="FARM_BROKER_URL answers")
     return _program("redis", lambda: find_redis_server(settings.redis_server))
+
+
+def check_key(settings: Settings) -> Check:
+    """Check the key that signs the farm's messages. All hosts have to show the same name of it."""
+    if settings.embedded and not settings.key_path.exists():
+        return Check("key", ok=None, found=f"{settings.key_path} will be made at the first start")
+    try:
+        name = Signer.load(settings.key_path).name
+    except FarmError as e:
+        return Check("key", ok=False, found=e.message, advice=e.hint or "")
+    return Check("key", ok=True, found=f"{settings.key_path} holds key {name}")
 
 
 def check_models(settings: Settings) -> Iterator[Check]:
@@ -154,7 +175,10 @@ def check_database(settings: Settings) -> Check:
             database.close()
 
     return _tried(
-        "database", ask, found="FARM_DATABASE_URL answers" if settings.database_url else f"{embedded} answers"
+        "database",
+        ask,
+        found="FARM_DATABASE_URL answers" if settings.database_url else f"{embedded} answers",
+        address=settings.sql_url,
     )
 
 
@@ -169,13 +193,13 @@ def check_cv2() -> Check:
     return Check("opencv", ok=False, found=found, advice=f"{advice}pip install --force-reinstall {WANTED_CV2}")
 
 
-def _tried(name: str, attempt: Callable[[], None], *, found: str) -> Check:
+def _tried(name: str, attempt: Callable[[], None], *, found: str, address: str = "") -> Check:
     try:
         attempt()
     except FarmError as e:
         return Check(name, ok=False, found=e.message, advice=e.hint or "")
     except SQLAlchemyError as e:
-        return Check(name, ok=False, found=str(e).splitlines()[0], advice="move the file away, or restore a backup")
+        return Check(name, ok=False, found=told(e, address), advice="move the file away, or restore a backup")
     return Check(name, ok=True, found=found)
 
 

@@ -1,4 +1,4 @@
-"""The messages between coordinator and workers: JSON, validated on both sides.
+"""The messages between coordinator and workers: JSON, signed (:mod:`farm.signing`), validated on both sides.
 
 An *order* tells a worker what to do with one chunk; each worker has a queue of its own. An *outcome* is what a worker
 reports; all outcomes go to one queue and identify the attempt by its random token. Neither carries credentials.
@@ -15,6 +15,8 @@ from farm.domain.stages import WORKER_STAGES
 TASKS = tuple(stage.name for stage in WORKER_STAGES)
 #: The queue that carries the outcomes of all workers.
 OUTCOMES = "outcomes"
+#: Is in the text of every event about refused messages.
+MOVED_ASIDE = "moved aside"
 
 
 def _of_workers(stage: str) -> str:
@@ -174,7 +176,26 @@ class GivenBack(AttemptOutcome):
     reason: str
 
 
-Outcome = Annotated[Hello | Goodbye | Started | Progress | Completed | Failed | GivenBack, Field(discriminator="kind")]
+class Refused(Message):
+    """The reader of ``queue`` moved ``count`` messages aside: they were damaged, or not signed with the farm's key.
+
+    ``token``: of the attempt that the last one says that it is the order of; nobody has signed that.
+    """
+
+    kind: Literal["refused"] = "refused"
+    queue: str
+    reason: str
+    token: str = ""
+    count: int = 1
+
+    def __str__(self) -> str:
+        messages = "a message was" if self.count == 1 else f"{self.count} messages were"
+        return f"{self.queue}: {messages} {MOVED_ASIDE}: {self.reason}"
+
+
+Outcome = Annotated[
+    Hello | Goodbye | Started | Progress | Completed | Failed | GivenBack | Refused, Field(discriminator="kind")
+]
 _OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
 
 

@@ -6,7 +6,6 @@ import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -19,7 +18,17 @@ from pydantic import (
     create_model,
 )
 
-from farm.configuration import Given, default_home, given_in_environment, given_in_file, masked, variable
+from farm.configuration import (
+    SECRETS,
+    Given,
+    default_home,
+    given_in_environment,
+    given_in_file,
+    masked,
+    open_secrets,
+    redis_address,
+    variable,
+)
 from farm.domain.options import submit_options
 from farm.domain.time import seconds_of
 from farm.errors import SettingsError
@@ -67,16 +76,6 @@ def _named_sqlite(url: str) -> str:
     return url
 
 
-def _names_redis(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        if parts.scheme in ("redis", "rediss") and "://" in url and parts.port != 0:
-            return url
-    except ValueError:  # a port that is not a number
-        pass
-    raise ValueError("is not a Redis address: redis://[:password@]host:port/0")
-
-
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 ProgramPath = Annotated[Path, AfterValidator(_program)]
 #: A time that the farm waits, in seconds.
@@ -87,19 +86,23 @@ Count = Annotated[int, Field(ge=1)]
 class Settings(BaseModel):
     """All settings of a farm. Those that :func:`load_settings` returns hold the options of ``farm submit``, too."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)  # an input may be a password
 
     home: Annotated[Path, AfterValidator(_home)] = Field(default_factory=default_home)
-    broker_url: Annotated[str, AfterValidator(_names_redis)] | None = None
+    broker_url: Annotated[str, AfterValidator(redis_address)] | None = None
     database_url: Annotated[str, AfterValidator(_named_sqlite)] | None = None
     store_dir: AbsolutePath | None = None
     models_dir: AbsolutePath | None = None
+    #: The key that signs the farm's messages; see :mod:`farm.signing`.
+    key_file: AbsolutePath | None = None
     #: Other programs than those in the wheels; see :mod:`farm.executables`.
     ffmpeg: ProgramPath | None = None
     redis_server: ProgramPath | None = None
     devices: str = "auto"
     cpu_runtime: Literal["auto", "openvino", "onnxruntime"] = "auto"
     flower_address: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    #: Other names, comma separated, that browsers may know Flower by.
+    flower_hosts: str = ""
     flower_port: int = Field(default=5555, ge=1, le=65535)
     flower_basic_auth: str | None = None
     keep_segments: bool = False
@@ -153,6 +156,10 @@ class Settings(BaseModel):
     def spelled(self, name: str) -> str:
         """A setting as it was written where it was given, for an error about its value."""
         return self._given.get(name, Given(None)).spelled(name)
+
+    def warning(self) -> str | None:
+        """A line about a settings file with a password that other users can read."""
+        return open_secrets(self._given)
 
     def make_home(self) -> None:
         """Create the home directory if necessary, and check that the farm can work there. Raises SettingsError."""
@@ -213,6 +220,11 @@ class Settings(BaseModel):
         return self.broker_url is None
 
     @property
+    def key_path(self) -> Path:
+        """The file with the key that signs the farm's messages."""
+        return self.key_file or self.home / "farm.key"
+
+    @property
     def store_root(self) -> Path:
         """The directory of the store."""
         return self.store_dir or self.home / "store"
@@ -267,7 +279,7 @@ def load_settings(**options: object) -> Settings:
             str(first["loc"][0]),
             first["msg"].removeprefix("Value error, ").replace("Input should", "is not valid; it should"),
         )
-        shown = masked(str(given[name].value))
+        shown = masked(str(given[name].value)) if name in SECRETS else str(given[name].value)
         shown = shown if shown.isprintable() else repr(shown)
         why = why if why.startswith('"') else f'"{shown}" {why}'
         raise SettingsError(f"{given[name].spelled(name)}: {why}") from e

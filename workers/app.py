@@ -9,16 +9,18 @@ import logging
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from celery import Celery, signals
 from celery.loaders.app import AppLoader
+from celery.worker.control import Panel
 
 from farm import liveness
 from farm.broker import configure
 from farm.messages import TASKS, queue_of
 from farm.processes import begin_log, die_with
 from farm.settings import Settings
+from farm.signing import Signer
 from farm.storage.opening import open_storage
 from workers.child import LifeFiles
 from workers.reporting import Reporter
@@ -26,6 +28,9 @@ from workers.running import OrderRunner
 
 if TYPE_CHECKING:
     from workers.stages.orders import Tools
+
+#: What Flower asks a worker. Whoever can write to Redis could send the rest: end workers, or change how they work.
+_QUESTIONS = {"active", "active_queues", "ping", "registered", "reserved", "revoked", "scheduled", "stats"}
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +46,8 @@ class WorkerApp(Celery):
         self._parent = parent
         for stage in TASKS:
             self._add_task(stage)
+        for command in Panel.data.keys() - _QUESTIONS:
+            del Panel.data[command]
         # instead of Celery's own loggers, whose lines hold what a message quotes as it is
         signals.setup_logging.connect(_begin_log, weak=False)
         signals.worker_process_init.connect(self._begin, weak=False)  # sent in the child only
@@ -49,8 +56,10 @@ class WorkerApp(Celery):
         return WorkerApp, (self.settings, self.worker, self.device, os.getpid())
 
     def _add_task(self, stage: str) -> None:
-        def run(order: dict[str, Any], **_readable: str) -> None:
-            self.runner.run(order)  # the other keyword arguments are for display in Flower
+        def run(order: object, **_readable: str) -> None:
+            self.runner.run(
+                self._signer.open(order, queue_of(self.worker))
+            )  # the other keyword arguments are for display in Flower
 
         self.task(name=stage, lazy=False, shared=False)(run)
 
@@ -60,6 +69,10 @@ class WorkerApp(Celery):
             die_with(self._parent)
         liveness.share(LifeFiles(self.settings, self.device).of(os.getpid()))
         log.info("%s: ready for orders", self.runner.worker)
+
+    @cached_property
+    def _signer(self) -> Signer:
+        return Signer.load(self.settings.key_path)
 
     @cached_property
     def runner(self) -> OrderRunner:

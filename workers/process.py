@@ -57,7 +57,7 @@ def main(device: str) -> int:
     begin_log()
     end_with_input()
     os.environ |= environment(Device.named(device))  # before anything that could look for GPUs is started
-    settings = load_settings()
+    settings = load_settings(database_url=None, flower_basic_auth=None)  # passwords of others
     held = hold_device(settings, device)
     hello = introduction(settings, device)
     Presence(settings, hello, Child(settings, hello.worker, device, open_storage(settings))).connect()

@@ -1,6 +1,7 @@
 """From a worker to the coordinator: outcomes go into one queue, stop keys come back."""
 
 import time
+from functools import cached_property
 
 import kombu
 
@@ -9,6 +10,7 @@ from farm.broker import BROKER_ERRORS, celery_app, redis_client
 from farm.errors import AttemptStopped
 from farm.messages import OUTCOMES, Message, Order, Progress, stop_key
 from farm.settings import Settings
+from farm.signing import Signer
 
 # minutes: losing an outcome costs the work that led to it
 _RETRY = {"max_retries": 200, "interval_start": 0.2, "interval_step": 0.5, "interval_max": 5}
@@ -18,14 +20,19 @@ class Reporter:
     """Sends outcomes over its own connection. Not thread-safe."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._connection: kombu.Connection = celery_app(settings, "reporter").connection_for_write()
         self._producer = kombu.Producer(self._connection)  # connects when it first sends
         self._redis = redis_client(settings)
 
+    @cached_property
+    def _signer(self) -> Signer:
+        return Signer.load(self._settings.key_path)
+
     def send(self, outcome: Message, *, patient: bool = True) -> None:
         """Send one outcome. Raises one of BROKER_ERRORS; when ``patient``, only after minutes without Redis."""
         self._producer.publish(
-            outcome.model_dump(mode="json"),
+            self._signer.sign(outcome.model_dump(mode="json"), OUTCOMES),
             exchange="",
             routing_key=OUTCOMES,
             serializer="json",

@@ -20,7 +20,7 @@ _UsageError: Any = typer.BadParameter.__base__
 _SECTIONS = {
     "Redact videos": ("submit", "verify", "demo"),
     "Jobs": ("list", "status", "watch", "pause", "resume", "cancel", "retry", "clean"),
-    "The farm": ("up", "down", "worker", "coordinator", "models", "config", "doctor"),
+    "The farm": ("up", "down", "worker", "coordinator", "key", "models", "config", "doctor"),
 }
 _KINDS = {"integer": "a whole number", "number": "a number"}
 

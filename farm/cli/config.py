@@ -47,7 +47,8 @@ def values(settings: Settings) -> dict[str, Any]:
     if settings.broker_url:
         found["broker_url"] = masked(settings.broker_url)
     if settings.flower_basic_auth:
-        found["flower_basic_auth"] = f"{settings.flower_basic_auth.partition(':')[0]}:***"
+        user, colon, _ = settings.flower_basic_auth.partition(":")
+        found["flower_basic_auth"] = f"{user}:***" if colon else "***"
     for option in submit_options():
         given = getattr(settings, option.setting)
         found[option.setting] = option.default if given is None else given

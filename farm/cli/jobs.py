@@ -97,11 +97,12 @@ def _farm_status(context: "Context", *, as_json: bool) -> None:
     unfinished = [s for s in JobStatus if not s.over]
     workers, jobs = queries.list_workers(context), queries.list_jobs(context, unfinished)
     running = is_running(settings) if settings.embedded else None
-    held, counts = stored(context), queries.count_jobs(context)
+    held, counts, refused = stored(context), queries.count_jobs(context), queries.refused_messages(context)
     if as_json:
         coordinated = running is not False and queries.coordinator_silence(context) == 0
         listed = {"running": running, "coordinator": coordinated, "workers": [w.row() for w in workers]}
-        counted = {"job_counts": counts, "store": asdict(held)}
+        told = [{"at": queries.iso_time(at), "text": text} for at, text in refused]
+        counted = {"job_counts": counts, "store": asdict(held), "refused_messages": told}
         display.print_json({**listed, "jobs": [j.row() for j in jobs], **counted})
         return
     if settings.embedded:
@@ -112,6 +113,8 @@ def _farm_status(context: "Context", *, as_json: bool) -> None:
         display.output.print(f"Flower: {farm_here.flower}")
     for worker in workers:
         display.output.print(f"worker {worker.name}: {'alive' if worker.alive else 'gone'}, pid {worker.pid}")
+    for at, text in refused:
+        display.output.print(f"{tables.moment(at, '%Y-%m-%d %H:%M:%S')}  {shown(text)}", soft_wrap=True, markup=False)
     if jobs:
         display.print_lines(partial(tables.job_lines, jobs))
     else:

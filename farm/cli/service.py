@@ -1,5 +1,6 @@
-"""Commands that run parts of a farm or check it: worker, coordinator, doctor."""
+"""Commands that run parts of a farm or check it: worker, coordinator, key, doctor."""
 
+import sys
 from dataclasses import asdict
 
 import typer
@@ -7,22 +8,31 @@ import typer
 from farm.cli.jobs import JsonOption
 from farm.cli.up import DevicesOption
 from farm.processes import become, begin_log, module
-from farm.settings import load_settings
+from farm.settings import Settings, load_settings
+from farm.signing import Signer, make_key
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("worker")(worker)
     app.command("coordinator")(coordinator)
+    app.command("key")(key)
     app.command("doctor")(doctor)
+
+
+def _warn(settings: Settings) -> None:
+    if warning := settings.warning():
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def worker(devices: DevicesOption = None) -> None:
     """Run workers on this machine for a farm elsewhere (FARM_BROKER_URL)."""
     settings = load_settings(**({} if devices is None else {"devices": devices}))
+    _warn(settings)
     from farm.broker import check_broker
 
     check_broker(settings)
+    Signer.load(settings.key_path)
     # farm never imports workers
     become(module("workers", settings.devices), settings.home / "logs", settings.for_children())
 
@@ -34,9 +44,22 @@ def coordinator() -> None:
     from farm.local.coordinator import run
 
     settings = load_settings()
+    _warn(settings)
     begin_log()
     check_broker(settings)
+    Signer.load(settings.key_path)
     run(settings, output.print)
+
+
+def key() -> None:
+    """Make the key that signs the messages of a farm of several machines, unless there is one."""
+    from farm.cli.display import output
+
+    path = load_settings().key_path
+    made = make_key(path)
+    name = Signer.load(path).name
+    text = "made; copy it to all hosts of the farm, for its user only (mode 600)" if made else "is there already"
+    output.print(f"key {name}: {path} {text}", soft_wrap=True, markup=False, highlight=False)
 
 
 def doctor(as_json: JsonOption = False) -> None:

@@ -74,6 +74,7 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
     from farm.jobs.placing import Prepared, Request, prepare
     from farm.local.farm import check_programs, is_running
     from farm.media.reading.limits import Limits
+    from farm.signing import Signer
 
     asked, length = job_options(settings, pictures=how.pictures), settings.chunk_seconds
     found = named(videos, output, recursive=how.recursive)
@@ -86,6 +87,7 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
         check_programs(settings)  # this command will start them, after it has probed the videos and fetched the model
     if not settings.embedded:
         check_broker(settings)  # before its workers are asked what they can do
+        Signer.load(settings.key_path)
     able = usable(settings, running=running)
     asked = with_runtime(asked, able)
 

@@ -73,6 +73,8 @@ def _run(settings: Settings, *, flower: bool) -> None:
     from farm.local.farm import EmbeddedFarm, lock_home
     from farm.supervision import Stops
 
+    if warning := settings.warning():
+        _say(f"warning: {warning}")
     lock = lock_home(settings, patience=_LOCK_SECONDS)
     if lock is None:
         raise FarmError(f"a farm is running in {settings.home} already", hint="stop it, or choose another FARM_HOME")

@@ -39,7 +39,9 @@ from farm.messages import (
     Hello,
     Outcome,
     Progress,
+    Refused,
     Started,
+    queue_of,
 )
 
 #: What an attempt was lost to: see :class:`farm.domain.lifecycle.RetryLimits`.
@@ -78,6 +80,9 @@ def accept(context: Context, outcome: Outcome) -> Reply:
                     return Reply()
                 lose_worker(session, context, worker, now, "stopped", "farm")
                 return Reply(gone=worker.name)
+            case Refused():
+                _refused(session, outcome, now)
+                return Reply()
             case AttemptOutcome():
                 attempt = session.scalar(select(Attempt).where(Attempt.token == outcome.token))
                 if attempt is None or attempt.worker != outcome.worker:
@@ -134,6 +139,19 @@ def _moved(attempt: Attempt, held: Held, context: Context, now: float) -> None:
     attempt.lease_until = now + context.settings.lease_seconds
     attempt.frames = max(attempt.frames, held.frames or 0)
     attempt.moved_at = max(attempt.moved_at, now - held.idle)
+
+
+def _refused(session: Session, outcome: Refused, now: float) -> None:
+    """Tell about messages that were moved aside. If one was the order of an attempt, its chunk is assigned again."""
+    text = str(outcome)
+    queued = select(Attempt).where(Attempt.token == outcome.token, Attempt.status == AttemptStatus.QUEUED.value)
+    attempt = session.scalar(queued)
+    if attempt is not None and attempt.worker and queue_of(attempt.worker) == outcome.queue:
+        # the token is not signed: whoever can write to Redis could as well delete the order
+        release(session, [attempt], now, text, not_before=now + _PAUSE)
+        record_event(session, now, text, attempt.chunk.job_id)
+    else:
+        record_event(session, now, text)
 
 
 def _about_attempt(session: Session, context: Context, attempt: Attempt, outcome: AttemptOutcome, now: float) -> bool:

@@ -18,6 +18,7 @@ from farm.coordinator.leading import Leadership, LeadLost
 from farm.coordinator.outcomes import accept
 from farm.coordinator.retention import Retention
 from farm.coordinator.sweep import Sweeper
+from farm.database.statuses import record_event
 from farm.errors import FarmError
 from farm.jobs.context import Context
 from farm.messages import load_outcome
@@ -29,6 +30,7 @@ _IDLE_SECONDS, _BUSY_SECONDS = 0.15, 0.5
 _QUICK_SECONDS = 0.5  # the loop waits this long for a slow step, so that what follows a quick one begins at once
 _SWEEP_SECONDS = 1.0
 _FOLLOW_SECONDS = 0.5
+_TOLD = 20
 
 
 class Coordinator:
@@ -49,6 +51,7 @@ class Coordinator:
         self._damaged: dict[str, str] = {}  # by job: an artefact to be made again
         self._retention = Retention(context)
         self._swept = 0.0
+        self._told: set[str] = set()
         self._wait = _IDLE_SECONDS
         self.ended = threading.Event()
 
@@ -127,7 +130,7 @@ class Coordinator:
         try:
             outcome = load_outcome(body)
         except ValidationError as e:
-            log.error("dropped a malformed outcome: %s", e)
+            self._dropped(e)
             return
         log.debug("%s", outcome)
         reply = accept(self._context, outcome)
@@ -137,6 +140,18 @@ class Coordinator:
             self._broker.delete_queue(reply.gone)
         if reply.damaged is not None:
             self._damaged |= [reply.damaged]
+
+    def _dropped(self, error: ValidationError) -> None:
+        """Tell, once, about an outcome that is signed and yet none: its worker is of another version of the farm."""
+        first = error.errors()[0]
+        text = (
+            f"outcomes of another version of the farm are dropped: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        )
+        if text not in self._told and len(self._told) < _TOLD:
+            self._told.add(text)
+            log.error("%s", text)
+            with self._context.database.write() as session:
+                record_event(session, self._context.clock(), text)
 
     def _dispatch(self) -> None:
         dispatch(self._context)

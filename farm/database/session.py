@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from farm.configuration import masked
+from farm.configuration import masked, told
 from farm.errors import DatabaseError
 
 MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
@@ -31,9 +31,9 @@ class Database:
             self.engine = _engine(url)
         except OSError as e:
             raise DatabaseError(f"cannot create the folder of {masked(url)}: {e.strerror}", hint="set FARM_HOME") from e
-        except (ArgumentError, NoSuchModuleError, ImportError) as e:
+        except (ArgumentError, NoSuchModuleError, ImportError, ValueError, TypeError) as e:
             raise DatabaseError(
-                f"{masked(url)} is not a valid database address: {e}",
+                f"{masked(url)} is not a valid database address: {told(e, url)}",
                 hint="use sqlite:////path/farm.db or postgresql+psycopg://user@host/name (extra: blurfarm[postgres])",
             ) from e
 
@@ -57,7 +57,7 @@ class Database:
                 yield session
         except DBAPIError as e:
             raise DatabaseError(
-                f"the database {masked(self.url)} reported an error: {str(e.orig).splitlines()[0]}",
+                f"the database {masked(self.url)} reported an error: {told(e.orig, self.url)}",
                 hint="run `farm doctor`; for a farm that shares a database, check that it is reachable and not full",
             ) from e
 
@@ -95,7 +95,7 @@ class Database:
             yield
         except SQLAlchemyError as e:
             raise DatabaseError(
-                f"the database {masked(self.url)} cannot be opened: {str(e).splitlines()[0]}",
+                f"the database {masked(self.url)} cannot be opened: {told(e, self.url)}",
                 hint="check that it exists, that its folder is writable and has room, and the version that wrote it",
             ) from e
 
@@ -125,7 +125,7 @@ class Database:
             after = cursor.execute("PRAGMA page_count").fetchone()[0]
             return int((total - after) * page)
         except sqlite3.Error as e:
-            raise DatabaseError(f"the database {masked(self.url)} cannot be compacted: {e}") from e
+            raise DatabaseError(f"the database {masked(self.url)} cannot be compacted: {told(e, self.url)}") from e
         finally:
             connection.close()
 

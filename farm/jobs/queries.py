@@ -16,10 +16,11 @@ from farm.domain.lifecycle import AttemptStatus, ChunkStatus
 from farm.domain.stages import STAGES, JobStatus
 from farm.errors import NotFound
 from farm.jobs.context import Context
-from farm.messages import Artefact
+from farm.messages import MOVED_ASIDE, Artefact
 
 #: A coordinator beats this often; after this much silence another one takes over.
 BEAT_SECONDS, SILENCE_SECONDS = 2.0, 10.0
+_RECENT, _RECENT_SECONDS = 20, 86400.0
 _SEGMENTS = STAGES[-1].inputs  # the last stage reads the segments
 
 
@@ -196,6 +197,16 @@ def job_events(context: Context, job_id: str) -> list[tuple[float, str]]:
         job = find_job(session, job_id)
         rows = session.scalars(select(Event).where(Event.job_id == job.id).order_by(Event.id))
         return [(row.at, row.text) for row in rows]
+
+
+def refused_messages(context: Context) -> list[tuple[float, str]]:
+    """The newest events of the last day about messages that belong to no job and were refused, in order."""
+    found = select(Event).where(
+        Event.job_id.is_(None), Event.at > context.clock() - _RECENT_SECONDS, Event.text.contains(MOVED_ASIDE)
+    )
+    with context.database.read() as session:
+        rows = session.scalars(found.order_by(Event.id.desc()).limit(_RECENT)).all()
+        return [(row.at, row.text) for row in reversed(rows)]
 
 
 def _facts(session: Session, job: Job) -> JobFacts:

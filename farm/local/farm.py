@@ -19,6 +19,7 @@ from farm.jobs.queries import coordinator_silence, is_alive, last_beat, list_wor
 from farm.local import flower
 from farm.local.redis import EmbeddedRedis
 from farm.settings import Settings
+from farm.signing import Signer
 from farm.supervision import Child, Supervisor, worker
 
 NO_FARM = "no farm is running here: start one with `farm up`"
@@ -177,6 +178,7 @@ class EmbeddedFarm:
             self._redis.start()
         else:
             check_broker(self.settings)
+            Signer.load(self.settings.key_path)
         self._context = open_context(self.settings, owner=True)
         if self.settings.embedded:
             self._context.store.remove_unfinished()

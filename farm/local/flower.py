@@ -4,6 +4,8 @@ import errno
 import logging
 import socket
 import sys
+from collections.abc import Collection
+from typing import Any
 
 from farm.errors import SettingsError
 from farm.processes import end_with_input
@@ -69,14 +71,45 @@ def arguments(settings: Settings, port: int) -> list[str]:
     return words
 
 
+def host_names(settings: Settings) -> set[str]:
+    """The names that Flower answers to: of this machine itself, and the configured ones."""
+    given = (settings.flower_address, *settings.flower_hosts.split(","))
+    return {*_LOOPBACK, *(name.strip().strip("[]").lower() for name in given)} - {""}
+
+
+def answer_only(names: Collection[str]) -> None:
+    """Have Flower refuse requests for a host of another name.
+
+    A web page could give its own name this machine's address, and read Flower's pages as its own (DNS rebinding).
+    """
+    from flower.app import Flower  # noqa: PLC0415 - as in main
+    from tornado.web import RequestHandler  # noqa: PLC0415 - as in main
+
+    class Refusal(RequestHandler):
+        def prepare(self) -> None:
+            self.set_status(403)
+            self.set_header("Content-Type", "text/plain")
+            self.finish("Flower does not answer to this host name. FARM_FLOWER_HOSTS lists its names.\n")
+
+    find = Flower.find_handler
+
+    def find_handler(flower: Any, request: Any, **more: Any) -> Any:  # noqa: ANN401 - Tornado's own
+        if request.host_name.strip("[]") in names:
+            return find(flower, request, **more)
+        return flower.get_handler_delegate(request, Refusal)
+
+    Flower.find_handler = find_handler
+
+
 def main() -> int:
     """Run Flower until it is stopped. Its port: the first argument, else the configured one."""
     from farm.broker import celery_app  # noqa: PLC0415 - the process that supervises Flower needs no Celery
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     end_with_input()
-    settings = load_settings()
+    settings = load_settings(database_url=None)  # it has no use for the database
     port = int(sys.argv[1]) if len(sys.argv) > 1 else settings.flower_port
+    answer_only(host_names(settings))
     celery_app(settings).start(arguments(settings, port))
     return 0
 

@@ -1,6 +1,7 @@
 """The embedded Redis: a server as a child process, on a unix socket that only its user can reach."""
 
 import contextlib
+import logging
 import os
 import stat
 import time
@@ -13,7 +14,10 @@ from farm import processes
 from farm.errors import BrokerError
 from farm.executables import find_redis_server
 from farm.settings import Settings
+from farm.signing import own_key
 from farm.supervision import Child, Supervisor
+
+log = logging.getLogger(__name__)
 
 _START_SECONDS = 15.0
 _ANSWER_SECONDS = 2.0
@@ -28,6 +32,7 @@ class EmbeddedRedis:
         self.log = settings.home / "logs" / "redis.log"
         self._supervisor = supervisor
         self._named = settings.redis_server
+        self._own_key = None if settings.key_file else settings.key_path  # a file that a person named is left alone
         self._client = redis.Redis(
             unix_socket_path=str(self.socket),
             socket_timeout=_ANSWER_SECONDS,
@@ -36,7 +41,12 @@ class EmbeddedRedis:
         )
 
     def start(self) -> None:
-        """Start Redis and wait until it answers. Raises BrokerError, SettingsError."""
+        """Make the key that signs what passes through Redis, start Redis and wait until it answers.
+
+        Raises BrokerError, SettingsError.
+        """
+        if self._own_key is not None and (told := own_key(self._own_key)) is not None:
+            log.warning("%s", told)
         binary = find_redis_server(self._named).path
         child = Child("redis", self._command, self.log, role="redis", answers=self._answers, patience=_HANGS_SECONDS)
         self._supervisor.add(child)

@@ -19,6 +19,7 @@ import redis
 from farm import processes
 from farm.local.farm import is_running
 from farm.settings import load_settings
+from farm.signing import make_key
 
 
 class Farm:
@@ -123,8 +124,10 @@ def farm(tmp_path: Path, weights: Path, redis_server: Path) -> Iterator[Farm]:
 
 
 @pytest.fixture
-def shared_redis(redis_server: Path, tmp_path: Path) -> Iterator[str]:
-    """The address of a Redis that belongs to no farm's home."""
+def shared_redis(redis_server: Path, farm: Farm, tmp_path: Path) -> Iterator[str]:
+    """The address of a Redis that belongs to no farm's home. ``farm`` gets a key to sign what passes through it."""
+    farm.env["FARM_KEY_FILE"] = str(tmp_path / "shared.key")
+    make_key(tmp_path / "shared.key")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -23,7 +23,19 @@ def settings(tmp_path: Path) -> Settings:
 
 def test_diagnose_looks_at_everything_and_makes_nothing(settings: Settings) -> None:
     checks = {c.name: c for c in doctor.diagnose(settings)}
-    names = ["ffmpeg", "encoders", "redis", "model centerface", "gpu", "home", "disk", "database", "opencv"]
+    names = [
+        "settings",
+        "ffmpeg",
+        "encoders",
+        "redis",
+        "key",
+        "model centerface",
+        "gpu",
+        "home",
+        "disk",
+        "database",
+        "opencv",
+    ]
     assert list(checks) == names
     assert not settings.home.exists()
     assert all(c.found for c in checks.values())

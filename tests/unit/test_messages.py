@@ -22,6 +22,7 @@ from farm.messages import (
     Order,
     Outcome,
     Progress,
+    Refused,
     Started,
     load_outcome,
     stop_key,
@@ -30,7 +31,7 @@ from farm.messages import (
 TEXT = st.text(max_size=20)
 WHOLE = st.integers(0, 2**53)
 ARTEFACTS = st.builds(Artefact, key=TEXT, size=WHOLE, sha256=TEXT, frames=WHOLE)
-KINDS = (Hello, Goodbye, Started, Progress, Completed, Failed, GivenBack)
+KINDS = (Hello, Goodbye, Started, Progress, Completed, Failed, GivenBack, Refused)
 OUTCOMES = st.one_of(
     st.builds(Hello, worker=TEXT, incarnation=TEXT, host=TEXT, device=TEXT, pid=WHOLE),
     st.builds(Goodbye, worker=TEXT, incarnation=TEXT),
@@ -45,6 +46,7 @@ OUTCOMES = st.one_of(
         permanent=st.booleans(),
     ),
     st.builds(GivenBack, token=TEXT, worker=TEXT, reason=TEXT),
+    st.builds(Refused, queue=TEXT, reason=TEXT, token=TEXT, count=WHOLE),
 )  # fmt: skip
 ORDERS = st.builds(
     Order, job=TEXT, stage=st.sampled_from(TASKS), chunk=st.integers(0, 99), chunks=st.integers(1, 100), attempt=WHOLE,

@@ -13,7 +13,7 @@ import redis
 
 from farm.broker import Broker, celery_app, check_broker, redis_client
 from farm.coordinator.service import Coordinator
-from farm.database.models import Worker
+from farm.database.models import Event, Worker
 from farm.errors import AttemptStopped, BrokerError
 from farm.local.redis import EmbeddedRedis
 from farm.messages import (
@@ -33,7 +33,9 @@ from farm.messages import (
     stop_key,
 )
 from farm.settings import Settings
+from farm.signing import Signer
 from farm.supervision import Supervisor
+from farm.transport import ASIDE
 from tests.integration.coordinator.conftest import Bench
 from workers.reporting import ProgressReporter, Reporter
 
@@ -91,6 +93,11 @@ def reporter(here: Settings) -> Iterator[Reporter]:
     reporter.close()
 
 
+@pytest.fixture
+def signer(here: Settings) -> Signer:
+    return Signer.load(here.key_path)
+
+
 def nothing_expected(body: object) -> None:
     pytest.fail(f"nobody sent {body!r}")
 
@@ -101,7 +108,7 @@ def lying_in(client: redis.Redis, queue: str) -> Any:
 
 
 @pytest.mark.parametrize("stage", ["detect", "redact", "compose"])
-def test_an_order_lies_in_its_workers_queue(broker: Broker, client: redis.Redis, stage: str) -> None:
+def test_an_order_lies_in_its_workers_queue(broker: Broker, client: redis.Redis, signer: Signer, stage: str) -> None:
     broker.publish(order(stage), queue_of("cpu0@host"))
     message = lying_in(client, "worker:cpu0@host")
     headers = message["headers"]
@@ -111,7 +118,8 @@ def test_an_order_lies_in_its_workers_queue(broker: Broker, client: redis.Redis,
     assert message["content-type"] == "application/json"
     _, kwargs, _ = json.loads(base64.b64decode(message["body"]))
     assert {k: kwargs[k] for k in ("job", "stage", "chunk")} == {"job": "abc", "stage": stage, "chunk": "3/12"}
-    assert Order.model_validate(kwargs["order"]) == order(stage)
+    assert Order.model_validate_json(kwargs["order"]["signed"]) == order(stage)
+    assert kwargs["order"] == signer.sign(order(stage).model_dump(mode="json"), "worker:cpu0@host")
     assert broker.waiting(["cpu0@host", "cpu1@host"]) == {order().token}
     assert broker.waiting(["cpu1@host"]) == set()
 
@@ -138,7 +146,8 @@ def test_outcomes_of_all_kinds_arrive_in_order_once(broker: Broker, reporter: Re
     broker.receive(lambda body: found.append(load_outcome(body)), wait=2)
     assert found == OUTCOMES_OF_ALL_KINDS
     assert broker.receive(nothing_expected, wait=0.01) == 0
-    assert client.llen(OUTCOMES) == client.hlen("unacked") == 0
+    assert client.llen(OUTCOMES) == 0
+    assert not client.exists("unacked")
 
 
 def test_waiting_for_outcomes_ends(broker: Broker) -> None:
@@ -168,7 +177,7 @@ def test_an_outcome_that_arrives_while_the_connection_closes_is_left_in_the_queu
     reporter.send(OUTCOMES_OF_ALL_KINDS[1])
     broker.reset()
     assert found == []
-    assert (client.llen(OUTCOMES), client.hlen("unacked")) == (1, 0)
+    assert client.llen(OUTCOMES) == 1
     assert broker.receive(found.append, wait=2) == 1
 
 
@@ -186,27 +195,36 @@ RUBBISH: dict[str, Callable[[kombu.Connection, redis.Redis], object]] = {
     "an empty message": lambda _, r: r.lpush(OUTCOMES, b"{}"),
     "a pickle": lambda c, _: as_json(c, {"kind": "started"}, serializer="pickle"),
     "JSON that is none": lambda c, _: as_json(c, b"{", content_type="application/json", content_encoding="utf-8"),
+    "nested deeply": lambda _, r: r.lpush(OUTCOMES, b"[" * 100_000 + b"]" * 100_000),
+    "a body nested deeply": lambda _, r: r.lpush(
+        OUTCOMES, json.dumps({"body": base64.b64encode(b"[" * 100_000).decode()})
+    ),
+    "a large number": lambda _, r: r.lpush(OUTCOMES, b"1" * 100_000),
+    "50 MB": lambda _, r: r.lpush(OUTCOMES, b'{"body": "' + b"A" * 50_000_000 + b'"}'),
     "an encoding that is none": lambda c, _: as_json(
         c, b"{}", content_type="application/json", content_encoding="nonsense"
     ),
 }
 
 
-def test_rubbish_is_dropped_and_the_loop_goes_on(bench: Bench, here: Settings, client: redis.Redis) -> None:
-    """All of it in one queue, before a word that counts; and none of it comes again."""
+def test_rubbish_is_moved_aside_and_the_loop_goes_on(
+    bench: Bench, here: Settings, client: redis.Redis, reporter: Reporter
+) -> None:
+    """All of it in one queue, before a word that counts; none of it comes again, and a person can see it."""
     stop, coordinator = threading.Event(), Coordinator(bench.context)
     with celery_app(here, "rubbish").connection_for_write() as connection:
         for put in RUBBISH.values():
             put(connection, client)
-        as_json(connection, OUTCOMES_OF_ALL_KINDS[0].model_dump(mode="json"))
+        as_json(connection, OUTCOMES_OF_ALL_KINDS[1].model_dump(mode="json"))  # nobody signed it
+    reporter.send(OUTCOMES_OF_ALL_KINDS[0])
     stop.wait = lambda timeout=None: False  # type: ignore[method-assign]  # no pause after a defect
     loop = threading.Thread(target=coordinator.run, args=[stop])
     loop.start()
     try:
-        until = time.monotonic() + 10
+        until = time.monotonic() + 30
         while not coordinator.ended.is_set() and time.monotonic() < until:
             with bench.context.database.read() as session:
-                if session.get(Worker, "w0"):
+                if session.get(Worker, "w0") and session.query(Event).filter(Event.text.contains("aside")).count():
                     break
             time.sleep(0.02)
     finally:
@@ -214,7 +232,12 @@ def test_rubbish_is_dropped_and_the_loop_goes_on(bench: Bench, here: Settings, c
         loop.join()
     with bench.context.database.read() as session:
         assert session.get(Worker, "w0") is not None
-    assert client.llen(OUTCOMES) == client.hlen("unacked") == 0
+        told = [e.text for e in session.query(Event) if "moved aside" in e.text]
+    assert 0 < len(told) <= 5
+    assert all(text.startswith("outcomes: a message was moved aside: ") for text in told)
+    assert client.llen(OUTCOMES) == 0
+    assert client.llen(ASIDE) == len(RUBBISH) + 1
+    assert all(len(raw) <= 4096 for raw in client.lrange(ASIDE, 0, -1))
 
 
 def test_a_stop_key_reaches_its_worker_only(broker: Broker, reporter: Reporter, client: redis.Redis) -> None:

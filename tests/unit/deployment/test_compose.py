@@ -11,7 +11,7 @@ from check_jsonschema.builtin_schemas import get_builtin_schema
 from tests.conftest import PROJECT
 
 TEXT = (PROJECT / "docker-compose.yml").read_text(encoding="utf-8")
-SERVICES = {"redis", "postgres", "coordinator", "worker", "flower"}
+SERVICES = {"key", "redis", "postgres", "coordinator", "worker", "flower"}
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,21 @@ def test_coordinator_and_workers_share_broker_store_and_sources(compose: dict[st
         assert coordinator["environment"][name] == worker["environment"][name]
     assert "store:/store" in coordinator["volumes"]
     assert "store:/store" in worker["volumes"]
+
+
+def test_only_coordinator_and_workers_have_the_key_and_only_its_maker_writes_it(compose: dict[str, Any]) -> None:
+    mounts = {n: [v for v in s.get("volumes", []) if v.startswith("key:")] for n, s in compose["services"].items()}
+    readers = ("coordinator", "worker")
+    assert {n: v for n, v in mounts.items() if v} == {
+        "key": ["key:/key"],
+        **{name: ["key:/key:ro"] for name in readers},
+    }
+    for name in readers:
+        service = compose["services"][name]
+        assert service["environment"]["FARM_KEY_FILE"] == "/key/farm.key"
+        assert service["depends_on"]["key"] == {"condition": "service_completed_successfully"}
+    assert compose["services"]["key"]["restart"] == "no"
+    assert "/key" in (PROJECT / "Dockerfile").read_text(encoding="utf-8")
 
 
 def test_redis_keeps_what_it_is_given(compose: dict[str, Any]) -> None:

@@ -3,13 +3,16 @@
 import pickle
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from farm.errors import DeviceError
 from farm.messages import TASKS
-from farm.settings import Settings
+from farm.processes import environment
+from farm.settings import Settings, load_settings
+from farm.supervision import worker
 from workers import process
 from workers.app import WorkerApp
 from workers.process import hold_device, introduction
@@ -25,6 +28,36 @@ def test_the_child_gets_the_application_of_its_parent(monkeypatch: pytest.Monkey
     for app in (parent, child):
         assert [queue.name for queue in app.conf.task_queues] == ["worker:cpu0@host"]
         assert {name for name in app.tasks if not name.startswith("celery.")} == set(TASKS)
+
+
+def test_a_worker_has_no_password_that_it_has_no_use_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where the settings file of its home has them, for the coordinator."""
+    monkeypatch.setenv("FARM_HOME", str(tmp_path))
+    database = 'database_url = "postgresql+psycopg://farm:s3cret@db/farm"'
+    (tmp_path / "farm.toml").write_text(f'{database}\nflower_basic_auth = "admin:s3cret"\n')
+    assert "s3cret" in str(load_settings())
+    seen: list[bytes] = []
+    monkeypatch.setattr(process, "hold_device", lambda settings, device: None)
+    monkeypatch.setattr(process, "Presence", lambda settings, hello: SimpleNamespace(connect=lambda: None))
+
+    def app(settings: Settings, worker: str, device: str) -> SimpleNamespace:
+        seen.append(pickle.dumps(WorkerApp(settings, "cpu0@host", device)))
+        return SimpleNamespace(worker_main=lambda words: None)
+
+    monkeypatch.setattr(process, "introduction", lambda settings, device: SimpleNamespace(worker="cpu0@host"))
+    monkeypatch.setattr(process, "WorkerApp", app)
+    monkeypatch.setattr(process, "environment", lambda device: {})
+    assert process.main("cpu0") == 0
+    assert seen
+    assert not any(b"s3cret" in body for body in seen)
+
+
+def test_a_child_that_is_started_has_no_address_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FARM_DATABASE_URL", "postgresql+psycopg://farm:s3cret@db/farm")
+    settings = load_settings()
+    child = worker(settings, "cpu0")
+    assert "s3cret" not in str(environment(Path("/"), child.env))
+    assert "s3cret" not in " ".join(child.command())
 
 
 def test_each_start_is_another_incarnation_of_the_same_worker() -> None:
