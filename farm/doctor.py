@@ -1,6 +1,7 @@
 """The checks of ``farm doctor``: each reports what it found and, if something is wrong, what to do."""
 
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -117,6 +118,9 @@ def check_home(settings: Settings) -> Check:
     except OSError as e:
         advice = "make it writable, or set FARM_HOME to another folder"
         return Check("home", ok=False, found=f"{settings.home} cannot be written: {e.strerror}", advice=advice)
+    if place == settings.home and stat.S_IMODE(place.stat().st_mode) & 0o077:
+        found = f"{place} can be read by other users: it was not created by this version of the farm"
+        return Check("home", ok=None, found=found, advice=f"chmod 700 {place}")
     return Check(
         "home", ok=True, found=f"{settings.home} {'is writable' if place == settings.home else 'can be created'}"
     )

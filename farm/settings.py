@@ -149,7 +149,10 @@ class Settings(BaseModel):
         return self._given.get(name, Given(None)).spelled(name)
 
     def make_home(self) -> None:
-        """Create the home directory if necessary, and check that the farm can work there. Raises SettingsError."""
+        """Create the home directory if necessary, for its user only, and check that the farm can work there.
+
+        Raises SettingsError.
+        """
         database = Path(self.sql_url.removeprefix("sqlite:///"))
         if self.sql_url.startswith("sqlite:") and (kind := network_filesystem(database.parent)):
             raise SettingsError(
@@ -157,7 +160,7 @@ class Settings(BaseModel):
                 hint="set FARM_HOME to a folder on a local disk, or FARM_DATABASE_URL to a PostgreSQL database",
             )
         try:
-            self.home.mkdir(parents=True, exist_ok=True)
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.lock_file.open("a").close()
         except OSError as e:
             raise SettingsError(

@@ -19,6 +19,7 @@ from farm.cli.submit_options import error_text
 from farm.configuration import CONFIG, settings_file
 from farm.domain.printable import shown
 from farm.errors import FarmError, PrintError
+from farm.processes import keep_private
 
 INTERRUPTED = 130
 
@@ -71,7 +72,7 @@ def run() -> NoReturn:
     """Run the command line. Users see no traceback: that of a defect goes to a log that the message names."""
     signal.signal(signal.SIGTERM, _terminated)
     logging.captureWarnings(capture=True)
-    os.umask(os.umask(0) | 0o002)  # nothing that everybody can write to
+    keep_private()
     prepare_streams()
     code = _run_app()
     try:

@@ -5,6 +5,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 import zipfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from farm.digests import file_digest
 from farm.domain.artefacts import PICTURE_ARCHIVE
 from farm.errors import OutputError, VerificationError
 from farm.messages import Artefact
+from farm.processes import users_umask
 from farm.storage.base import Storage, storage_error
 
 
@@ -29,11 +31,12 @@ def publish_output(store: Storage, job: Job, output: Artefact) -> None:
     if not store.exists(output.key):
         raise VerificationError(f"{output.key} is missing from the store", hint="retry the job: it is made again")
     temporary = final.with_name(f".blurfarm-{job.id}-{secrets.token_hex(4)}.part")  # short: the name may be the longest
+    mode = _permitted(Path(job.source))
     with store.fetch(output.key) as made:
         if pictures:
-            _publish_pictures(made, temporary, final, output)
+            _publish_pictures(made, temporary, final, output, mode)
         else:
-            _publish_video(made, temporary, final, output, overwrite=job.overwrite)
+            _publish_video(made, temporary, final, output, mode, overwrite=job.overwrite)
 
 
 def remove_leftovers(job: Job) -> None:
@@ -50,9 +53,18 @@ def remove_leftovers(job: Job) -> None:
                 path.unlink()
 
 
-def _publish_video(made: Path, temporary: Path, final: Path, output: Artefact, *, overwrite: bool) -> None:
+def _permitted(source: Path) -> int:
+    """The permissions of an output: those of its source that the umask allows. Its owner can always read it."""
     try:
-        _bring(made, temporary)
+        mode = source.stat().st_mode
+    except OSError:  # a source that is gone cannot be asked
+        mode = 0
+    return mode & 0o666 & ~users_umask() | stat.S_IRUSR
+
+
+def _publish_video(made: Path, temporary: Path, final: Path, output: Artefact, mode: int, *, overwrite: bool) -> None:
+    try:
+        _bring(made, temporary, mode)
         if not _is_output(temporary, output):
             raise VerificationError(f"{output.key} in the store is not what was verified", hint="retry the job")
         if overwrite:
@@ -69,14 +81,27 @@ def _publish_video(made: Path, temporary: Path, final: Path, output: Artefact, *
             temporary.unlink()
 
 
-def _bring(made: Path, temporary: Path) -> None:
-    """Place the composed video beside its final name: a hard link on the same disk, else a copy."""
+def _bring(made: Path, temporary: Path, mode: int) -> None:
+    """Place the composed video beside its final name, with permissions ``mode``: a hard link where possible."""
+    if _linked(made, temporary, mode):
+        return
+    shutil.copyfile(made, temporary)
+    with contextlib.suppress(PermissionError):  # a file system without permissions
+        temporary.chmod(mode)
+    with temporary.open("rb") as f:
+        os.fsync(f.fileno())
+
+
+def _linked(made: Path, temporary: Path, mode: int) -> bool:
+    """Link a video; not one that is the output of another job, too, or another user's: links share permissions."""
     try:
-        os.link(made, temporary)
+        if made.stat().st_nlink == 1:
+            os.link(made, temporary)
+            temporary.chmod(mode)
+            return True
     except OSError:
-        shutil.copyfile(made, temporary)
-        with temporary.open("rb") as f:
-            os.fsync(f.fileno())
+        temporary.unlink(missing_ok=True)
+    return False
 
 
 def _is_output(path: Path, output: Artefact) -> bool:
@@ -84,7 +109,7 @@ def _is_output(path: Path, output: Artefact) -> bool:
     return path.is_file() and path.stat().st_size == output.size and file_digest(path) == output.sha256
 
 
-def _publish_pictures(made: Path, temporary: Path, final: Path, output: Artefact) -> None:
+def _publish_pictures(made: Path, temporary: Path, final: Path, output: Artefact, mode: int) -> None:
     if not _is_output(made, output):
         raise VerificationError(f"{output.key} in the store is not what was verified", hint="retry the job")
     try:
@@ -96,6 +121,10 @@ def _publish_pictures(made: Path, temporary: Path, final: Path, output: Artefact
             temporary.mkdir()
             for name in archive.namelist():
                 (temporary / name).write_bytes(archive.read(name))
+                with contextlib.suppress(PermissionError):  # a file system without permissions
+                    (temporary / name).chmod(mode)
+            with contextlib.suppress(PermissionError):
+                temporary.chmod(mode | stat.S_IRWXU | (mode & 0o044) >> 2)  # who may read a folder may enter it
             try:
                 temporary.rename(final)  # replaces an empty folder, never one that holds something
             except OSError:

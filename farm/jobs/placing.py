@@ -19,6 +19,7 @@ from farm.media.encoding.choice import at_rate, encoder_settings, output_video
 from farm.media.reading.index import index_source, plan_manifest
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import Probe, probe_source
+from farm.processes import for_the_user
 
 #: In place of a container's name: the output is a folder of pictures.
 PICTURES_CONTAINER = "pictures"
@@ -62,7 +63,8 @@ class Prepared:
             if self.container == PICTURES_CONTAINER:
                 _check_new(self.output)
             if self.request.folder:
-                self.output.parent.mkdir(parents=True, exist_ok=True)
+                with for_the_user():
+                    self.output.parent.mkdir(parents=True, exist_ok=True)
             _check_folder(self.output.parent)
             with suppress(FileNotFoundError):
                 self.output.lstat()  # raises for a name that is too long

@@ -217,7 +217,7 @@ class EmbeddedFarm:
 
         return Child(
             "coordinator",
-            lambda: processes.module("farm.local.coordinator"),
+            lambda: processes.module("farm.local.coordinator", f"{processes.users_umask():o}"),
             self._log("coordinator"),
             self.settings.for_children(database=True),
             role="coordinator",

@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ _LINK_TRIES = 100
 class LocalStorage:
     """:class:`farm.storage.base.Storage` over a folder; a key is created by hard-linking a finished temporary file.
 
-    ``.owners`` in the folder lists the databases that use it, one a line.
+    ``.owners`` in the folder lists the databases that use it, one a line. Only the user can read what is in a store. If
+    several users share one, its folder belongs to a group that may write to it (``chmod 2770``): then that group can.
     """
 
     def __init__(self, root: Path) -> None:
@@ -32,6 +34,21 @@ class LocalStorage:
 
     def _path(self, key: str) -> Path:
         return self.root / check_key(key)
+
+    @property
+    def _mode(self) -> int:
+        """The permissions of a file: see the class."""
+        return 0o660 if self.root.stat().st_mode & stat.S_IWGRP else 0o600
+
+    def _make(self, folder: Path) -> None:
+        """Create the store's folder, or one in it."""
+        if folder.is_dir():
+            return
+        if folder != self.root:
+            self._make(folder.parent)
+        folder.mkdir(mode=0o700, parents=folder == self.root, exist_ok=True)
+        if self._mode & stat.S_IWGRP:
+            folder.chmod(folder.stat().st_mode | stat.S_IRWXG)
 
     @contextmanager
     def put(self, key: str) -> Iterator[Path]:
@@ -41,16 +58,31 @@ class LocalStorage:
         folder = self.root / key.partition("/")[0] if "/" in key else self.root
         temporary = folder / f"{_TEMPORARY}{secrets.token_hex(6)}-{final.name}"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            self._make(folder)
             yield temporary
+            temporary.chmod(self._mode)
             with temporary.open("rb") as f:
                 os.fsync(f.fileno())
-            _link(temporary, final)
+            self._link(temporary, final)
         except OSError as e:
             raise storage_error(e, final) from e
         finally:
             with contextlib.suppress(OSError):  # the error above says more
                 temporary.unlink()
+
+    def _link(self, temporary: Path, final: Path) -> None:
+        """Give a finished file its name, unless another attempt was first: then that one's content stays."""
+        for attempt in range(_LINK_TRIES):
+            try:
+                self._make(final.parent)
+                os.link(temporary, final)
+            except FileExistsError:
+                return
+            except FileNotFoundError:  # the folder was discarded between the two calls
+                if attempt == _LINK_TRIES - 1 or not temporary.exists():
+                    raise
+            else:
+                return
 
     @contextmanager
     def fetch(self, key: str) -> Iterator[Path]:
@@ -142,29 +174,16 @@ class LocalStorage:
         """See :meth:`farm.storage.base.Storage.claim`."""
         path = self.root / _OWNERS
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            self._make(self.root)
             with path.open("a+") as file:
+                if not file.tell():  # else it may be another user's
+                    path.chmod(self._mode)
                 file.seek(0)
                 if owner not in file.read().split():
                     file.write(f"{owner}\n")
             return len(set(path.read_text().split()))
         except OSError as e:
             raise storage_error(e, path) from e
-
-
-def _link(temporary: Path, final: Path) -> None:
-    """Give a finished file its name, unless another attempt was first: then that one's content stays."""
-    for attempt in range(_LINK_TRIES):
-        try:
-            final.parent.mkdir(parents=True, exist_ok=True)
-            os.link(temporary, final)
-        except FileExistsError:
-            return
-        except FileNotFoundError:  # the folder was discarded between the two calls
-            if attempt == _LINK_TRIES - 1 or not temporary.exists():
-                raise
-        else:
-            return
 
 
 def _folders(path: Path, prefix: str = "") -> Iterator[Path]:
