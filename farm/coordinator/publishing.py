@@ -12,7 +12,7 @@ from pathlib import Path
 from farm.database.models import Job
 from farm.digests import file_digest
 from farm.domain.artefacts import PICTURE_ARCHIVE
-from farm.errors import OutputError, VerificationError
+from farm.errors import OutputError, StorageError, VerificationError
 from farm.messages import Artefact
 from farm.processes import users_umask
 from farm.storage.base import Storage, storage_error
@@ -75,10 +75,16 @@ def _publish_video(made: Path, temporary: Path, final: Path, output: Artefact, m
         if not _is_output(final, output):  # else another coordinator has just published it
             raise OutputError(f"{final} already exists", hint="submit again with --overwrite, or another name") from e
     except OSError as e:
-        raise storage_error(e, final) from e
+        raise _disk_error(e, final) from e
     finally:
         with contextlib.suppress(OSError):  # the error above says more
             temporary.unlink()
+
+
+def _disk_error(e: OSError, final: Path) -> StorageError:
+    if not final.parent.is_dir():
+        return StorageError(f"{final.parent} is not there any more", hint="create the folder again")
+    return storage_error(e, final)
 
 
 def _bring(made: Path, temporary: Path, mode: int) -> None:
@@ -133,7 +139,7 @@ def _publish_pictures(made: Path, temporary: Path, final: Path, output: Artefact
     except OSError as e:
         if e.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             raise OutputError(f"{final} exists and is not empty", hint="choose another folder with --frames") from e
-        raise storage_error(e, final) from e
+        raise _disk_error(e, final) from e
     finally:
         shutil.rmtree(temporary, ignore_errors=True)  # the error above says more
 

@@ -10,7 +10,7 @@ import pytest
 
 from farm.coordinator.publishing import publish_output
 from farm.database.models import Job
-from farm.errors import OutputError, VerificationError
+from farm.errors import OutputError, StorageError, VerificationError
 from farm.messages import Artefact
 from farm.storage.base import Storage
 from farm.storage.local import LocalStorage
@@ -176,3 +176,16 @@ def test_pictures_and_their_folder_are_readable_by_nobody_who_cannot_read_the_so
     publish_output(store, job, store.describe("outputs/f/output.zip", 1))
     assert stat.S_IMODE((final / "0.png").stat().st_mode) == mode
     assert stat.S_IMODE(final.stat().st_mode) == (0o755 if mode == 0o644 else 0o700)
+
+
+@pytest.mark.parametrize("name", ["output.mp4", "output.zip"])
+def test_a_folder_that_vanished_is_named_and_a_retry_publishes(store: Storage, tmp_path: Path, name: str) -> None:
+    with store.put(f"outputs/f/{name}") as path, zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("0.png", b"a picture")
+    made, job = store.describe(f"outputs/f/{name}", 1), Job(id="job", source="", output=str(tmp_path / "gone" / "out"))
+    with pytest.raises(StorageError, match=r"gone is not there any more \(create the folder again\)") as caught:
+        publish_output(store, job, made)
+    assert not caught.value.permanent
+    (tmp_path / "gone").mkdir()
+    publish_output(store, job, made)
+    assert [path.name for path in (tmp_path / "gone").iterdir()] == ["out"]
