@@ -57,8 +57,9 @@ def plain(render: Rendered) -> Path:
 
 
 def metadata(path: Path) -> dict[str, str]:
+    """By key, in lower case: Matroska's muxer changes the case of some."""
     with av.open(str(path), metadata_errors="replace") as container:
-        return dict(container.metadata)
+        return {key.lower(): value for key, value in container.metadata.items()}
 
 
 LONG = b"o" * 300_000
@@ -76,12 +77,11 @@ def test_metadata_that_no_command_line_holds_is_removed_or_kept_exactly(plain: P
     trip.verify()
     assert note.startswith("metadata left out: owner_ooo")
     assert len(note) < 200
-    kept = {key: value for key, value in metadata(source).items() if not key.startswith(("OWNER", "LOCATION"))}
-    found = metadata(trip.out)
-    assert {"TITLE", "[STREAM]", "COMMENT", ";X", "KEY=B", "BYTES"} <= kept.keys()
-    assert {key: found.get(key) for key in kept if key != "ENCODER"} == {
-        k: v for k, v in kept.items() if k != "ENCODER"
-    }
+    wanted, found = metadata(source), metadata(trip.out)
+    assert {"title", "[stream]", "comment", ";x", "key=b", "bytes"} <= wanted.keys()
+    gone = {key for key in wanted if key.startswith(("owner", "location", "encoder"))}
+    assert {key: found.get(key) for key in wanted if key not in gone} == {k: wanted[k] for k in wanted if k not in gone}
+    assert [key for key in found if key.startswith(("owner", "location"))] == []
     assert b"Joe" not in trip.out.read_bytes()
 
 
