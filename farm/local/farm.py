@@ -11,7 +11,7 @@ from typing import IO, Self
 
 from farm import processes
 from farm.broker import check_broker
-from farm.errors import DatabaseError
+from farm.errors import DatabaseAway, DatabaseError
 from farm.executables import find_ffmpeg, find_redis_server
 from farm.jobs.abilities import refusal
 from farm.jobs.context import Context, open_context
@@ -237,8 +237,11 @@ class EmbeddedFarm:
         """Whether a worker is ready, which the coordinator says."""
         assert self._context is not None
         here = self._supervisor.pids("workers")
-        if not self._running.up and any(w.alive and w.pid in here for w in list_workers(self._context)):
-            self._note(replace(self._running, up=True))
+        try:
+            if not self._running.up and any(w.alive and w.pid in here for w in list_workers(self._context)):
+                self._note(replace(self._running, up=True))
+        except DatabaseAway:
+            return False
         return self._running.up
 
     def tend(self) -> None:

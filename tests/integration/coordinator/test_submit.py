@@ -1,7 +1,5 @@
 """From a request to a job: the source is probed once, and the encoder chosen once, from what workers have."""
 
-import os
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -236,76 +234,3 @@ def test_two_jobs_of_the_same_video_never_work_on_one_output(bench: Bench, sourc
     control(bench.context, first.id, JobEvent.CANCEL)
     second, manifest = submitted(bench, prepare(replace(request, chunk_seconds=0.1), ALL))
     assert (second.id == first.id, len(manifest.chunks) > 1) == (False, True)
-
-
-def _dangling(place: Path, source: Path) -> str:
-    place.symlink_to(source.parent / "nothing")
-    return "is a symbolic link that leads to no file"
-
-
-def _loop(place: Path, source: Path) -> str:
-    place.symlink_to(place)
-    return "is a symbolic link that leads to no file"
-
-
-def _fifo(place: Path, source: Path) -> str:
-    os.mkfifo(place)
-    return "is not a regular file"
-
-
-def _socket(place: Path, source: Path) -> str:
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(place))
-    return "is not a regular file"
-
-
-def _device(place: Path, source: Path) -> str:
-    place.symlink_to("/dev/null")
-    return "is not a regular file"
-
-
-def _hard_link(place: Path, source: Path) -> str:
-    os.link(source, place)
-    return "is the source"
-
-
-@pytest.mark.parametrize("make", [_dangling, _loop, _fifo, _socket, _device, _hard_link])
-def test_what_cannot_be_replaced_by_a_video_is_refused_before_any_work(
-    source: Path, tmp_path: Path, make: Callable[[Path, Path], str]
-) -> None:
-    place = tmp_path / "out.mkv"
-    (tmp_path / "in.mkv").write_bytes(source.read_bytes())
-    why = make(place, tmp_path / "in.mkv")
-    before = place.lstat()
-    for overwrite in (False, True):
-        with pytest.raises(OutputError, match=why):
-            prepare(replace(asked(tmp_path / "in.mkv", place), overwrite=overwrite), ALL)
-    assert place.lstat().st_mode == before.st_mode
-
-
-@pytest.mark.parametrize("what", ["dangling link", "link to an empty folder", "mount point"])
-def test_a_folder_that_pictures_cannot_replace_is_refused_before_any_work(
-    source: Path, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "frames"
-    if what == "mount point":
-        folder.mkdir()
-        monkeypatch.setattr(Path, "is_mount", lambda path: path == folder)
-    else:
-        folder.symlink_to(tmp_path / "other")
-        if what == "link to an empty folder":
-            (tmp_path / "other").mkdir()
-    options = JobOptions(redact=RedactOptions(codec="ffv1"), compose=ComposeOptions(pictures="png"))
-    with pytest.raises(OutputError, match=f"frames is a {'mount point' if 'mount' in what else 'symbolic link'}"):
-        prepare(Request(source, folder, overwrite=False, options=options), ALL)
-
-
-@pytest.mark.parametrize("name", ["out.mkv", "store/out.mkv", "store/new/out.mkv", "../link/out.mkv"])
-def test_an_output_inside_the_farms_folder_is_refused(source: Path, tmp_path: Path, name: str) -> None:
-    own = tmp_path / "home"
-    (own / "store").mkdir(parents=True)
-    (tmp_path / "link").symlink_to(own / "store")
-    place = own / name
-    with pytest.raises(OutputError, match="is inside the farm's own folder"):
-        prepare(replace(asked(source, place), own=(own,), folder=True, output=place.parent), ALL)
-    assert not (own / "store" / "new").exists()
