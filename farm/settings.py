@@ -162,10 +162,12 @@ class Settings(BaseModel):
         try:
             self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.lock_file.open("a").close()
+            for name in ("logs", "run"):
+                (self.home / name).mkdir(exist_ok=True)
         except OSError as e:
             raise SettingsError(
-                f"cannot write into the folder {self.home}: {e.strerror}",
-                hint="set FARM_HOME to one that can be written",
+                f"cannot write into the folder {self.home}: {e.filename}: {e.strerror}",
+                hint="make it writable, or set FARM_HOME to another one",
             ) from e
 
     def for_children(self, *, database: bool = False) -> dict[str, str]:

@@ -9,7 +9,7 @@ from farm.domain.artefacts import fingerprint_facts, stage_fingerprint
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.options import load_options
-from farm.domain.stages import JobStatus, next_stage, stage_at
+from farm.domain.stages import JobStatus, Stage, next_stage, stage_at
 from farm.errors import VerificationError
 from farm.messages import Artefact
 
@@ -24,6 +24,27 @@ def begin_stage(session: Session, job: Job, manifest: Manifest, now: float) -> b
     stage = next_stage(current) if current else None
     if stage is None:
         return False
+    rows = _rows(session, job, manifest, stage)
+    if not move_job(session, job, JobEvent.STAGE_DONE, now, open_chunks=len(rows)):
+        return False
+    session.add_all(rows)
+    return True
+
+
+def complete_rows(session: Session, job: Job, manifest: Manifest) -> int:
+    """Insert those rows of a job's current stage that are missing; returns their number."""
+    stage = stage_at(JobStatus(job.status))
+    assert stage is not None
+    there = {row.index for row in stage_rows(session, job.id, stage.name)}
+    if len(there) == (len(manifest.chunks) if stage.per_chunk else 1):
+        return 0
+    missing = [row for row in _rows(session, job, manifest, stage) if row.index not in there]
+    session.add_all(missing)
+    return len(missing)
+
+
+def _rows(session: Session, job: Job, manifest: Manifest, stage: Stage) -> list[Chunk]:
+    """The rows of a stage, not inserted yet."""
     inputs = stage_artefacts(session, job.id, stage.inputs) if stage.inputs else []
     if stage.inputs and [a.frames for a in inputs] != [c.frames for c in manifest.chunks]:
         raise VerificationError(f"the artefacts of {stage.inputs} are not those of all chunks")
@@ -32,14 +53,12 @@ def begin_stage(session: Session, job: Job, manifest: Manifest, now: float) -> b
         rows = [(chunk.frames, read[chunk.index : chunk.index + 1]) for chunk in manifest.chunks]
     else:
         rows = [(job.frames, read)]
-    if not move_job(session, job, JobEvent.STAGE_DONE, now, open_chunks=len(rows)):
-        return False
     facts = fingerprint_facts(manifest, job.model_sha256, load_options(job.options), job.container, job.plan)
     name = stage_fingerprint(stage.name, facts)
-    for index, (frames, mine) in enumerate(rows):
-        row = Chunk(job_id=job.id, stage=stage.name, index=index, frames=frames, fingerprint=name, inputs=mine)
-        session.add(row)
-    return True
+    return [
+        Chunk(job_id=job.id, stage=stage.name, index=index, frames=frames, fingerprint=name, inputs=mine)
+        for index, (frames, mine) in enumerate(rows)
+    ]
 
 
 def stage_rows(session: Session, job_id: str, stage: str) -> list[Chunk]:

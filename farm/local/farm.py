@@ -62,8 +62,9 @@ def running_farm(settings: Settings) -> Running | None:
     if not is_running(settings):
         return None
     try:
-        return Running(**json.loads(settings.lock_file.read_text()))
-    except (OSError, ValueError, TypeError):
+        said = json.loads(settings.lock_file.read_text())
+        return Running(**{**said, "pid": int(said["pid"])})
+    except (OSError, ValueError, TypeError, LookupError):
         return None
 
 
