@@ -71,11 +71,9 @@ class Database:
             with Session(bind, expire_on_commit=False) as session, session.begin():
                 yield session
         except DBAPIError as e:
-            kind = DatabaseAway if isinstance(e, OperationalError | InterfaceError) else DatabaseError
-            raise kind(
-                f"the database {masked(self.url)} reported an error: {str(e.orig).splitlines()[0]}",
-                hint="run `farm doctor`; for a farm that shares a database, check that it is reachable and not full",
-            ) from e
+            text = f"the database {masked(self.url)} reported an error: {str(e.orig).splitlines()[0]}"
+            hint = "run `farm doctor`; for a farm that shares a database, check that it is reachable and not full"
+            raise _error(e, text, hint) from e
 
     def outdated(self) -> bool:
         """Whether there are tables that :meth:`migrate` would change. Raises DatabaseError."""
@@ -110,11 +108,9 @@ class Database:
         try:
             yield
         except SQLAlchemyError as e:
-            kind = DatabaseAway if isinstance(e, OperationalError | InterfaceError) else DatabaseError
-            raise kind(
-                f"the database {masked(self.url)} cannot be opened: {str(e).splitlines()[0]}",
-                hint="check that it exists, that its folder is writable and has room, and the version that wrote it",
-            ) from e
+            text = f"the database {masked(self.url)} cannot be opened: {str(e).splitlines()[0]}"
+            hint = "check that it exists, that its folder is writable and has room, and the version that wrote it"
+            raise _error(e, text, hint) from e
 
     def _revision(self) -> str | None:
         with self.engine.connect() as connection:
@@ -149,6 +145,14 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _error(e: SQLAlchemyError, text: str, hint: str) -> DatabaseError:
+    if isinstance(e, OperationalError | InterfaceError):
+        return DatabaseAway(text, hint=hint)
+    if "malformed" in text or "not a database" in text:
+        hint = "restore a backup of the file, or move it away: then all jobs are forgotten, and their outputs are kept"
+    return DatabaseError(text, hint=hint)
 
 
 def changed(session: Session, statement: Insert | Update) -> bool:
