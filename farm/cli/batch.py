@@ -181,6 +181,8 @@ class Batch:
     def _say_submitted(self, farm: FarmAtHand, item: _Try) -> None:
         assert item.submitted is not None
         job = item.submitted.job
+        if item.submitted.warning:
+            display.errors.print(shown(f"warning: {item.submitted.warning}"), soft_wrap=True)
         if not self._how.detach:
             if item.submitted.resumed and not self._how.as_json:
                 display.errors.print(f"resuming job {job}")

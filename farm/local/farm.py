@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import IO, Self
 
 from farm import processes
 from farm.broker import check_broker
-from farm.errors import DatabaseAway, DatabaseError
+from farm.errors import DatabaseAway, DatabaseError, SettingsError
 from farm.executables import find_ffmpeg, find_redis_server
 from farm.jobs.abilities import refusal
 from farm.jobs.context import Context, open_context
@@ -22,6 +23,7 @@ from farm.settings import Settings
 from farm.supervision import Child, Supervisor, worker
 
 NO_FARM = "no farm is running here: start one with `farm up`"
+_LITTLE = 1 << 20  # bytes without which a database cannot be written
 _LONG = 86400.0  # seconds of a silence that are not counted any more
 _COORDINATOR_SECONDS = 60.0  # for its last transaction; also the silence after which it is taken to hang
 
@@ -83,6 +85,8 @@ def missing_part(context: Context) -> str | None:
     settings = context.settings
     here = settings.embedded and is_running(settings)
     silence = coordinator_silence(context)
+    if silence != 0 and shutil.disk_usage(settings.home).free < _LITTLE:
+        return f"the disk of {settings.home} is full: free some space, then the farm continues"
     if silence != 0:
         since = "no coordinator" if silence is None or silence > _LONG else f"no coordinator for {silence:.0f} s"
         if here:
@@ -156,9 +160,13 @@ class EmbeddedFarm:
 
     def _note(self, running: Running) -> None:
         self._running = running
-        self._lock.truncate(0)
-        self._lock.write(json.dumps(asdict(running)))
-        self._lock.flush()
+        try:
+            os.ftruncate(self._lock.fileno(), 0)
+            os.write(self._lock.fileno(), json.dumps(asdict(running)).encode())  # a buffer would fail again when closed
+        except OSError as e:
+            raise SettingsError(
+                f"cannot write {self.settings.lock_file}: {e.strerror}", hint="free some space there"
+            ) from e
 
     def __enter__(self) -> Self:
         try:
