@@ -1,5 +1,6 @@
 """A farm on this machine for the duration of a command: Redis, coordinator and workers; at most one per home."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from typing import IO, Self
 
 from farm import processes
 from farm.broker import check_broker
-from farm.errors import DatabaseAway, DatabaseError, SettingsError
+from farm.errors import DatabaseAway, DatabaseError, SettingsError, StorageError
 from farm.executables import find_ffmpeg, find_redis_server
 from farm.jobs.abilities import refusal
 from farm.jobs.context import Context, open_context
@@ -188,7 +189,7 @@ class EmbeddedFarm:
             check_broker(self.settings)
         self._context = open_context(self.settings, owner=True)
         if self.settings.embedded:
-            self._context.store.remove_unfinished()
+            self._context.store.remove_unfinished(here=True)
         self.devices = devices.names()
         for name in self.devices:
             self._supervisor.add(worker(self.settings, name, self._is_alive(self._context, name)))
@@ -267,6 +268,9 @@ class EmbeddedFarm:
         if self._redis is not None:
             self._redis.stop()
         if self._context is not None:
+            if self.settings.embedded:
+                with contextlib.suppress(StorageError):  # the next farm tries again
+                    self._context.store.remove_unfinished(here=True)
             self._context.database.close()
         self._lock.close()
 

@@ -2,14 +2,18 @@
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
+import socket
 import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from farm.digests import file_digest
 from farm.errors import StorageError
@@ -56,7 +60,7 @@ class LocalStorage:
         final = self._path(key)
         # not in the key's own folder, which may be discarded meanwhile; muxers are chosen by the suffix, so it stays
         folder = self.root / key.partition("/")[0] if "/" in key else self.root
-        temporary = folder / f"{_TEMPORARY}{secrets.token_hex(6)}-{final.name}"
+        temporary = folder / f"{_temporary(os.getpid())}{secrets.token_hex(6)}-{final.name}"
         try:
             self._make(folder)
             yield temporary
@@ -157,14 +161,14 @@ class LocalStorage:
                     raise storage_error(e, path, "delete") from e
         return freed
 
-    def remove_unfinished(self, seconds: float = 60, *, dry_run: bool = False) -> Extent:
+    def remove_unfinished(self, seconds: float = 60, *, here: bool = False, dry_run: bool = False) -> Extent:
         """See :meth:`farm.storage.base.Storage.remove_unfinished`."""
         freed, before = NOTHING, self._now() - seconds  # a submitter may be writing its plan now
         for folder in (self.root, *_folders(self.root)):
             for path in folder.glob(f"*{_TEMPORARY}*"):
                 with contextlib.suppress(OSError):  # its writer has just ended, or it is not a file
                     found = path.lstat()
-                    if found.st_mtime < before:
+                    if found.st_mtime < before or (here and _abandoned(path.name)):
                         if not dry_run:
                             path.unlink()
                         freed += Extent(1, found.st_size)
@@ -184,6 +188,17 @@ class LocalStorage:
             return len(set(path.read_text().split()))
         except OSError as e:
             raise storage_error(e, path) from e
+
+
+def _temporary(pid: int) -> str:
+    """How the names of files begin that a process of this host is writing."""
+    return f"{_TEMPORARY}{socket.gethostname()}-{pid}-"
+
+
+def _abandoned(name: str) -> bool:
+    """Whether the process of this host that was writing a file has ended."""
+    writer = re.search(rf"{re.escape(_TEMPORARY + socket.gethostname())}-(\d+)-", name)
+    return writer is not None and not psutil.pid_exists(int(writer[1]))
 
 
 def _folders(path: Path, prefix: str = "") -> Iterator[Path]:

@@ -4,6 +4,8 @@ import errno
 import os
 import shutil
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -141,3 +143,18 @@ def test_only_the_user_or_a_group_that_may_write_can_read_a_store(
     assert {stat.S_IMODE(path.stat().st_mode) for path in made if path.is_dir()} == {folder}
     assert {stat.S_IMODE(path.stat().st_mode) for path in made if path.is_file()} == {file}
     assert stat.S_IMODE(store.root.stat().st_mode) == (root or 0o700)
+
+
+def test_what_an_ended_process_of_this_host_was_writing_can_go_at_once(tmp_path: Path) -> None:
+    store = LocalStorage(tmp_path / "store")
+    code = (
+        "import os, sys; from pathlib import Path; from farm.storage.local import LocalStorage\n"
+        "LocalStorage(Path(sys.argv[1])).put('a/b/half').__enter__().write_bytes(b'half'); os._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(store.root)], check=False)
+    writer = store.put("a/b/mine")
+    writer.__enter__().write_bytes(b"mine")
+    assert store.remove_unfinished() == Extent()
+    assert store.remove_unfinished(here=True) == Extent(1, 4)
+    writer.__exit__(None, None, None)
+    assert store.exists("a/b/mine")
