@@ -1,12 +1,12 @@
 """The checks of ``farm doctor``: each reports what it found and, if something is wrong, what to do."""
 
 import shutil
+import stat
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 import av.codec
 from rich.filesize import decimal
@@ -18,6 +18,7 @@ from farm.configuration import told
 from farm.database.session import Database
 from farm.errors import FarmError
 from farm.executables import Program, find_ffmpeg, find_redis_server
+from farm.jobs.space import existing
 from farm.models.store import ModelStore
 from farm.processes import ask
 from farm.settings import Settings
@@ -131,13 +132,16 @@ def check_gpu() -> Check:
 
 def check_home(settings: Settings) -> Check:
     """Check that files can be created in the farm's home."""
-    place = _nearest(settings.home)
+    place = existing(settings.home)
     try:
         with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as e:
         advice = "make it writable, or set FARM_HOME to another folder"
         return Check("home", ok=False, found=f"{settings.home} cannot be written: {e.strerror}", advice=advice)
+    if place == settings.home and stat.S_IMODE(place.stat().st_mode) & 0o077:
+        found = f"{place} can be read by other users: it was not created by this version of the farm"
+        return Check("home", ok=None, found=found, advice=f"chmod 700 {place}")
     return Check(
         "home", ok=True, found=f"{settings.home} {'is writable' if place == settings.home else 'can be created'}"
     )
@@ -145,7 +149,7 @@ def check_home(settings: Settings) -> Check:
 
 def check_disk(settings: Settings) -> Check:
     """Check the free space for detections and segments, and measure the store."""
-    disk = shutil.disk_usage(_nearest(settings.store_root))
+    disk = shutil.disk_usage(existing(settings.store_root))
     try:
         groups = [group.extent for group in open_storage(settings).groups()]
     except FarmError as e:
@@ -154,7 +158,9 @@ def check_disk(settings: Settings) -> Check:
     found = f"{disk.free / (1 << 30):.1f} GiB free for {settings.store_root}, which holds {decimal(held.size)}"
     advice = "free some space (`farm clean` deletes what ended jobs left), or set FARM_STORE_DIR to a larger disk"
     if disk.free < _ENOUGH_DISK:
-        return Check("disk", ok=False, found=found, advice=f"{advice}: a job needs about twice the size of its output")
+        return Check(
+            "disk", ok=False, found=found, advice=f"{advice}: a job needs about three times the size of its output"
+        )
     if disk.free < disk.total * _NEARLY_FULL:
         return Check("disk", ok=None, found=f"nearly full: {found}", advice=advice)
     return Check("disk", ok=True, found=found)
@@ -218,13 +224,6 @@ def _output(command: list[str]) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return None if done.returncode else done.stdout
-
-
-def _nearest(path: Path) -> Path:
-    """Return ``path``, or its closest parent folder that exists."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return path
 
 
 def _installed(distribution: str) -> bool:

@@ -65,6 +65,10 @@ class DatabaseError(FarmError):
     permanent = False
 
 
+class DatabaseAway(DatabaseError):
+    """The database does not answer; it may soon."""
+
+
 class DeviceError(FarmError):
     """The device asked for is not there."""
 

@@ -7,12 +7,13 @@ import logging
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -24,6 +25,33 @@ from farm.errors import SettingsError
 _PR_SET_PDEATHSIG = 1
 _KILLED_SECONDS = 10.0
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PRIVATE = 0o077  # a umask
+_users_umask = _PRIVATE
+
+
+def keep_private(umask: int | None = None) -> None:
+    """Make files and folders that this process and its children create accessible to this user only.
+
+    :func:`users_umask` remembers what the user had set: ``umask``, by default that of this process.
+    """
+    global _users_umask  # noqa: PLW0603 - as the umask itself, it is the process's
+    before = os.umask(_PRIVATE)
+    _users_umask = (before if umask is None else umask) | stat.S_IWOTH
+
+
+def users_umask() -> int:
+    """The umask for what is made for the user (outputs), not for the farm. Nobody else ever gets write access."""
+    return _users_umask
+
+
+@contextlib.contextmanager
+def for_the_user() -> Iterator[None]:
+    """Files and folders that are created inside get the user's umask. Not for a process whose threads create others."""
+    before = os.umask(_users_umask)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 class _OneLine(logging.Formatter):

@@ -162,7 +162,10 @@ class Settings(BaseModel):
         return open_secrets(self._given)
 
     def make_home(self) -> None:
-        """Create the home directory if necessary, and check that the farm can work there. Raises SettingsError."""
+        """Create the home directory if necessary, for its user only, and check that the farm can work there.
+
+        Raises SettingsError.
+        """
         database = Path(self.sql_url.removeprefix("sqlite:///"))
         if self.sql_url.startswith("sqlite:") and (kind := network_filesystem(database.parent)):
             raise SettingsError(
@@ -170,12 +173,14 @@ class Settings(BaseModel):
                 hint="set FARM_HOME to a folder on a local disk, or FARM_DATABASE_URL to a PostgreSQL database",
             )
         try:
-            self.home.mkdir(parents=True, exist_ok=True)
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.lock_file.open("a").close()
+            for name in ("logs", "run"):
+                (self.home / name).mkdir(exist_ok=True)
         except OSError as e:
             raise SettingsError(
-                f"cannot write into the folder {self.home}: {e.strerror}",
-                hint="set FARM_HOME to one that can be written",
+                f"cannot write into the folder {self.home}: {e.filename}: {e.strerror}",
+                hint="make it writable, or set FARM_HOME to another one",
             ) from e
 
     def for_children(self, *, database: bool = False) -> dict[str, str]:

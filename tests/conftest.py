@@ -12,9 +12,10 @@ from farm.errors import ModelError
 from farm.executables import find_redis_server
 from farm.models.store import ModelStore
 from farm.settings import load_settings
-from tests.postgres import fresh_postgres, postgres_url
+from tests.postgres import fresh_postgres, postgres, postgres_url
+from tests.small_disk import small_disk
 
-__all__ = ["fresh_postgres", "postgres_url"]  # fixtures for all
+__all__ = ["fresh_postgres", "postgres", "postgres_url", "small_disk"]  # fixtures for all
 
 PROJECT = Path(__file__).parent.parent
 WEIGHTS = PROJECT / ".cache" / "models"

@@ -86,7 +86,7 @@ class MemoryStorage:
         freed, self._discarded = self._discarded, []
         return Extent(len(freed), sum(map(len, freed)))
 
-    def remove_unfinished(self, seconds: float = 60, *, dry_run: bool = False) -> Extent:
+    def remove_unfinished(self, seconds: float = 60, *, here: bool = False, dry_run: bool = False) -> Extent:
         """A no-op: a killed process takes its store with it."""
         return Extent()
 

@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -43,43 +44,76 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    engine = create_engine(url)
-    until = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            engine.connect().close()
-        except OperationalError:
-            assert server.poll() is None, log.read_text()
-            assert time.monotonic() < until, log.read_text()
-            time.sleep(0.1)
-        else:
-            break
-    engine.dispose()
+class Server:
+    """A server that can be stopped and started again, on the same address."""
+
+    def __init__(self, binaries: Path, folder: Path) -> None:
+        self._folder, self._log, self._port = folder, folder / "log", _free_port()
+        self._who = _somebody_else(folder)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"postgresql+psycopg://farm@127.0.0.1:{self._port}/postgres"
+        cluster = folder / "cluster"
+        init = [binaries / "initdb", "-D", cluster, "-U", "farm", "-A", "trust", "--no-sync"]
+        subprocess.run(init, check=True, capture_output=True, cwd=folder, **self._who)  # type: ignore[call-overload]  # who
+        self._words = [
+            binaries / "postgres",
+            "-D",
+            cluster,
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self._port),
+            "-k",
+            folder,
+            "-F",
+        ]
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with self._log.open("wb") as out:
+            self._process = subprocess.Popen(self._words, stdout=out, stderr=out, cwd=self._folder, **self._who)  # type: ignore[call-overload]  # who
+        engine = create_engine(self.url)
+        until = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                engine.connect().close()
+            except OperationalError:
+                assert self._process.poll() is None, self._log.read_text()
+                assert time.monotonic() < until, self._log.read_text()
+                time.sleep(0.1)
+            else:
+                break
+        engine.dispose()
+
+    def stop(self) -> None:
+        """Stop it at once: its clients lose their connections."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(30)
+            self._process = None
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """The address of the server, on loopback. Skips where its binaries are not installed."""
+def postgres() -> Iterator[Server]:
+    """The server, on loopback. Skips where its binaries are not installed."""
     binaries = _binaries()
     if binaries is None:
         pytest.skip("no PostgreSQL server here: install postgresql")
     # not below pytest's folder, which only this user may enter
     folder = Path(tempfile.mkdtemp(prefix="blurfarm-postgres-"))
-    who, port, cluster, log = _somebody_else(folder), _free_port(), folder / "cluster", folder / "log"
-    init = [binaries / "initdb", "-D", cluster, "-U", "farm", "-A", "trust", "--no-sync"]
-    subprocess.run(init, check=True, capture_output=True, cwd=folder, **who)  # type: ignore[call-overload]  # who
-    words = [binaries / "postgres", "-D", cluster, "-h", "127.0.0.1", "-p", str(port), "-k", folder, "-F"]
-    with log.open("wb") as out:
-        server = subprocess.Popen(words, stdout=out, stderr=out, cwd=folder, **who)  # type: ignore[call-overload]  # who
-    url = f"postgresql+psycopg://farm@127.0.0.1:{port}/postgres"
+    server = Server(binaries, folder)
     try:
-        _wait(url, server, log)
-        yield url
+        server.start()
+        yield server
     finally:
-        server.terminate()
-        server.wait(30)
+        server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres: Server) -> str:
+    """The address of the server."""
+    return postgres.url
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ from farm.cli.summaries import summary
 from farm.domain.options import JobOptions
 from farm.domain.printable import shown
 from farm.errors import (
+    DatabaseAway,
+    DatabaseError,
     FarmError,
     IllegalTransition,
     JobFailed,
@@ -78,6 +80,7 @@ class Batch:
         self._failed: list[_Try] = []
         self._stopped = False  # by an error of the farm
         self._left = display.TimeLeft()
+        self._patience = display.Patience()
         for line in () if how.as_json else found.skipped:
             display.errors.print(shown(line), soft_wrap=True)
 
@@ -169,13 +172,17 @@ class Batch:
     def _submit(self, item: _Try, farm: FarmAtHand, model: str) -> None:
         assert item.prepared is not None
         item.began = time.time()
-        item.submitted = submit(farm.context, item.prepared, model, farm.workers())
+        prepared, again = item.prepared, "run the same command again"
+        item.submitted = self._patience(lambda: submit(farm.context, prepared, model, farm.workers()), again)
         if self._how.detach:
-            item.facts = job_facts(farm.context, item.submitted.job)
+            job = item.submitted.job
+            item.facts = self._patience(lambda: job_facts(farm.context, job), f"follow the job: farm watch {job}")
 
     def _say_submitted(self, farm: FarmAtHand, item: _Try) -> None:
         assert item.submitted is not None
         job = item.submitted.job
+        if item.submitted.warning:
+            display.errors.print(shown(f"warning: {item.submitted.warning}"), soft_wrap=True)
         if not self._how.detach:
             if item.submitted.resumed and not self._how.as_json:
                 display.errors.print(f"resuming job {job}")
@@ -191,6 +198,8 @@ class Batch:
         def tend() -> None:
             try:
                 farm.tend()
+            except DatabaseAway:
+                raise  # it is waited for
             except FarmError:
                 self._stopped = True  # whatever its kind is: the next video would meet it, too
                 raise
@@ -198,8 +207,13 @@ class Batch:
         assert item.submitted is not None
         if not self._alone and not self._how.as_json and not display.errors.is_terminal:
             display.errors.print(shown(f"{item.count}{item.video.name}: job {item.submitted.job}"), soft_wrap=True)
-        quiet = self._how.as_json
-        item.facts = display.Watcher(farm.context, item.submitted.job, tend, quiet=quiet, place=place).follow()
+        job = item.submitted.job
+        otherwise = f"finished chunks are kept: run the same command again to resume job {job}" if farm.own else None
+        watcher = display.Watcher(
+            farm.context, job, tend, quiet=self._how.as_json, place=place,
+            patience=self._patience, otherwise=otherwise,
+        )  # fmt: skip
+        item.facts = watcher.follow()
 
     def _report(self, item: _Try) -> None:
         facts = item.facts
@@ -230,6 +244,10 @@ def interrupted(farm: FarmAtHand, job: str) -> str:
     """What Ctrl-C does to a job. An embedded farm stops with its command."""
     if farm.own:
         return f"stopped. Finished chunks are kept: run the same command again to resume job {job}"
-    if missing := missing_part(farm.context):
+    try:
+        missing = missing_part(farm.context)
+    except DatabaseError:
+        missing = "the database is away"
+    if missing:
         return f"no longer watching. Job {job} waits ({missing}): farm watch {job}, or farm cancel {job}"
     return f"no longer watching. The running farm continues job {job}: farm watch {job}, or farm cancel {job}"

@@ -15,7 +15,7 @@ from rich.text import Text
 from farm.cli.tables import NARROW, clock, middle, share_done
 from farm.domain.printable import shown
 from farm.domain.stages import JobStatus
-from farm.errors import JobFailed
+from farm.errors import DatabaseAway, JobFailed
 from farm.jobs.abilities import waiting_for
 from farm.jobs.context import Context
 from farm.jobs.queries import JobFacts, job_facts, job_status
@@ -35,6 +35,7 @@ Item = TypeVar("Item")
 _POLL_SECONDS = 0.2
 _DRAW_SECONDS = 1.0
 _SAY_SECONDS = 10.0
+_AWAY_SECONDS = 600.0  # longer than a server takes to be restarted or to fail over
 
 
 class TimeLeft:
@@ -107,13 +108,53 @@ def counted(what: str, items: Sequence[Item], *, quiet: bool) -> Iterator[Item]:
         yield from progress.track(items)
 
 
+class Patience:
+    """Repeats what fails because the database is away, and says so once. One object for all that a command does."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def __call__(self, action: Callable[[], Item], otherwise: str) -> Item:
+        """The result of ``action``. Raises DatabaseAway after ten minutes, with ``otherwise`` as what to do."""
+        while True:
+            try:
+                result = action()
+            except DatabaseAway as e:
+                now = time.monotonic()
+                if self._since is None:
+                    self._since = now
+                    errors.print(shown(f"waiting: {e.message}"), soft_wrap=True)
+                if now - self._since >= _AWAY_SECONDS:
+                    text = f"gave up after {now - self._since:.0f} s: {e.message}"
+                    raise DatabaseAway(text, hint=otherwise) from e
+                time.sleep(_POLL_SECONDS)
+            else:
+                if self._since is not None:
+                    self._since = None
+                    errors.print("the database answers again")
+                return result
+
+
 class Watcher:
-    """Follow one job until it is over, calling ``tend`` after each poll (to keep an embedded farm running)."""
+    """Follow one job until it is over, calling ``tend`` after each poll (to keep an embedded farm running).
+
+    ``otherwise``: how to follow the job if the database stays away.
+    """
 
     def __init__(
-        self, context: Context, job: str, tend: Callable[[], None], *, quiet: bool, place: Place | None = None
+        self,
+        context: Context,
+        job: str,
+        tend: Callable[[], None],
+        *,
+        quiet: bool,
+        place: Place | None = None,
+        patience: Patience | None = None,
+        otherwise: str | None = None,
     ) -> None:
         self._context, self._job, self._tend = context, job, tend
+        self._patience = patience or Patience()
+        self._otherwise = otherwise or f"job {job} continues without this command: farm watch {job}"
         self._bars = errors.is_terminal and not quiet
         self._quiet = quiet
         self._place = place or Place(f"job {job}")
@@ -141,18 +182,25 @@ class Watcher:
 
     def _follow(self, draw: Callable[[JobStatus], None]) -> JobFacts:
         """Poll the status often, which is cheap, and draw the progress less often."""
-        drawn, last = 0.0, None
-        while True:
+        drawn = 0.0
+        last: JobStatus | None = None
+
+        def poll() -> JobFacts | None:
+            nonlocal drawn, last
             status = job_status(self._context, self._job)
             if status is not last or time.monotonic() - drawn >= _DRAW_SECONDS:
                 if status is not last and not self._bars and not self._quiet:
                     errors.print(f"job {self._job}: {status}")
-                draw(status)
                 drawn, last = time.monotonic(), status
+                draw(status)
             if status.over:
                 return job_facts(self._context, self._job)
             self._tend()
+            return None
+
+        while (facts := self._patience(poll, self._otherwise)) is None:
             time.sleep(_POLL_SECONDS)
+        return facts
 
     def _say_waiting(self, status: JobStatus) -> None:
         if self._quiet or status.over or time.monotonic() - self._said_at < _SAY_SECONDS:

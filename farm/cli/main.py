@@ -20,6 +20,7 @@ from farm.cli.submit_options import error_text
 from farm.configuration import CONFIG, settings_file
 from farm.domain.printable import shown
 from farm.errors import FarmError, PrintError
+from farm.processes import keep_private
 
 INTERRUPTED = 130
 
@@ -72,8 +73,8 @@ def run() -> NoReturn:
     """Run the command line. Users see no traceback: that of a defect goes to a log that the message names."""
     signal.signal(signal.SIGTERM, _terminated)
     logging.captureWarnings(capture=True)
-    os.umask(os.umask(0) | 0o002)  # nothing that everybody can write to
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # nor a core file, which would hold decoded frames; as children
+    keep_private()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold decoded frames; as for all children
     prepare_streams()
     code = _run_app()
     try:

@@ -93,6 +93,8 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
 
     def prepared(video: Video) -> Prepared:
         folder = found.folder and not how.pictures
-        return prepare(Request(video.source, video.output, how.overwrite, asked, length, limits, folder), able.encoders)
+        own = (settings.home, settings.store_root)
+        asks = Request(video.source, video.output, how.overwrite, asked, length, limits, folder, own)
+        return prepare(asks, able.encoders)
 
     return Batch(settings, how, asked, found).run(prepared)

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from farm.errors import FarmError, PrintError
-from farm.processes import environment, module
+from farm.processes import environment, module, users_umask
 from farm.settings import Settings, load_settings
 
 DevicesOption = Annotated[
@@ -105,7 +105,7 @@ def _start_detached(settings: Settings, command: list[str]) -> None:
         began = log.tell()
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=path.parent,
-            env=environment(path.parent, settings.for_children(database=True)),
+            env=environment(path.parent, settings.for_children(database=True)), umask=users_umask(),
         )  # fmt: skip
     try:
         while (farm := running_farm(settings)) is None or farm.pid != process.pid or not farm.up:

@@ -5,14 +5,16 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 import zipfile
 from pathlib import Path
 
 from farm.database.models import Job
 from farm.digests import file_digest
 from farm.domain.artefacts import PICTURE_ARCHIVE
-from farm.errors import DamagedArtefact, OutputError, VerificationError
+from farm.errors import DamagedArtefact, OutputError, StorageError, VerificationError
 from farm.messages import Artefact
+from farm.processes import users_umask
 from farm.storage.base import Storage, storage_error
 
 
@@ -27,11 +29,12 @@ def publish_output(store: Storage, job: Job, output: Artefact) -> None:
     if not pictures and _is_output(final, output):
         return
     temporary = final.with_name(f".blurfarm-{job.id}-{secrets.token_hex(4)}.part")  # short: the name may be the longest
+    mode = _permitted(Path(job.source))
     with store.fetch(output.key) as made:
         if pictures:
-            _publish_pictures(made, temporary, final, output)
+            _publish_pictures(made, temporary, final, output, mode)
         else:
-            _publish_video(made, temporary, final, output, overwrite=job.overwrite)
+            _publish_video(made, temporary, final, output, mode, overwrite=job.overwrite)
 
 
 def remove_leftovers(job: Job) -> None:
@@ -48,9 +51,18 @@ def remove_leftovers(job: Job) -> None:
                 path.unlink()
 
 
-def _publish_video(made: Path, temporary: Path, final: Path, output: Artefact, *, overwrite: bool) -> None:
+def _permitted(source: Path) -> int:
+    """The permissions of an output: those of its source that the umask allows. Its owner can always read it."""
     try:
-        _bring(made, temporary)
+        mode = source.stat().st_mode
+    except OSError:  # a source that is gone cannot be asked
+        mode = 0
+    return mode & 0o666 & ~users_umask() | stat.S_IRUSR
+
+
+def _publish_video(made: Path, temporary: Path, final: Path, output: Artefact, mode: int, *, overwrite: bool) -> None:
+    try:
+        _bring(made, temporary, mode)
         if not _is_output(temporary, output):
             raise DamagedArtefact(output.key)
         if overwrite:
@@ -61,20 +73,39 @@ def _publish_video(made: Path, temporary: Path, final: Path, output: Artefact, *
         if not _is_output(final, output):  # else another coordinator has just published it
             raise OutputError(f"{final} already exists", hint="submit again with --overwrite, or another name") from e
     except OSError as e:
-        raise storage_error(e, final) from e
+        raise _disk_error(e, final) from e
     finally:
         with contextlib.suppress(OSError):  # the error above says more
             temporary.unlink()
 
 
-def _bring(made: Path, temporary: Path) -> None:
-    """Place the composed video beside its final name: a hard link on the same disk, else a copy."""
+def _disk_error(e: OSError, final: Path) -> StorageError:
+    if not final.parent.is_dir():
+        return StorageError(f"{final.parent} is not there any more", hint="create the folder again")
+    return storage_error(e, final)
+
+
+def _bring(made: Path, temporary: Path, mode: int) -> None:
+    """Place the composed video beside its final name, with permissions ``mode``: a hard link where possible."""
+    if _linked(made, temporary, mode):
+        return
+    shutil.copyfile(made, temporary)
+    with contextlib.suppress(PermissionError):  # a file system without permissions
+        temporary.chmod(mode)
+    with temporary.open("rb") as f:
+        os.fsync(f.fileno())
+
+
+def _linked(made: Path, temporary: Path, mode: int) -> bool:
+    """Link a video; not one that is the output of another job, too, or another user's: links share permissions."""
     try:
-        os.link(made, temporary)
+        if made.stat().st_nlink == 1:
+            os.link(made, temporary)
+            temporary.chmod(mode)
+            return True
     except OSError:
-        shutil.copyfile(made, temporary)
-        with temporary.open("rb") as f:
-            os.fsync(f.fileno())
+        temporary.unlink(missing_ok=True)
+    return False
 
 
 def _is_output(path: Path, output: Artefact) -> bool:
@@ -82,7 +113,7 @@ def _is_output(path: Path, output: Artefact) -> bool:
     return path.is_file() and path.stat().st_size == output.size and file_digest(path) == output.sha256
 
 
-def _publish_pictures(made: Path, temporary: Path, final: Path, output: Artefact) -> None:
+def _publish_pictures(made: Path, temporary: Path, final: Path, output: Artefact, mode: int) -> None:
     if not _is_output(made, output):
         raise DamagedArtefact(output.key)
     try:
@@ -94,6 +125,10 @@ def _publish_pictures(made: Path, temporary: Path, final: Path, output: Artefact
             temporary.mkdir()
             for name in archive.namelist():
                 (temporary / name).write_bytes(archive.read(name))
+                with contextlib.suppress(PermissionError):  # a file system without permissions
+                    (temporary / name).chmod(mode)
+            with contextlib.suppress(PermissionError):
+                temporary.chmod(mode | stat.S_IRWXU | (mode & 0o044) >> 2)  # who may read a folder may enter it
             try:
                 temporary.rename(final)  # replaces an empty folder, never one that holds something
             except OSError:
@@ -102,7 +137,7 @@ def _publish_pictures(made: Path, temporary: Path, final: Path, output: Artefact
     except OSError as e:
         if e.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
             raise OutputError(f"{final} exists and is not empty", hint="choose another folder with --frames") from e
-        raise storage_error(e, final) from e
+        raise _disk_error(e, final) from e
     finally:
         shutil.rmtree(temporary, ignore_errors=True)  # the error above says more
 

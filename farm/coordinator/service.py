@@ -16,6 +16,7 @@ from farm.coordinator.advance import advance, ready
 from farm.coordinator.dispatch import dispatch, publish, rebalance, under_way
 from farm.coordinator.leading import Leadership, LeadLost
 from farm.coordinator.outcomes import accept
+from farm.coordinator.repair import repair
 from farm.coordinator.retention import Retention
 from farm.coordinator.sweep import Sweeper
 from farm.database.statuses import record_event
@@ -46,6 +47,7 @@ class Coordinator:
         self._sweeper = Sweeper(context, self._broker)
         self._leading = Leadership(context.database, sole=sole, clock=context.clock)
         self._followed = ""
+        self._repaired = False
         self._slow = ThreadPoolExecutor(1, thread_name_prefix="advance")
         self._advancing: dict[str, Future[None]] = {}
         self._damaged: dict[str, str] = {}  # by job: an artefact to be made again
@@ -96,7 +98,7 @@ class Coordinator:
     def _take_lead(self) -> bool:
         if self._leading.take():
             log.info("this coordinator leads")
-            self._followed = ""
+            self._followed, self._repaired = "", False
         elif self._followed != self._leading.leader:
             self._followed = self._leading.leader
             text = f"another coordinator ({self._followed}) leads; waiting"
@@ -118,6 +120,9 @@ class Coordinator:
 
         Raises LeadLost.
         """
+        if not self._repaired:
+            repair(self._context)
+            self._repaired = True
         for part in (self._receive, self._advance, self._dispatch, self._publish, self._sweep):
             self._leading.keep()
             part()

@@ -10,15 +10,30 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, CursorResult, Engine, Insert, Update, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from farm.configuration import masked, told
-from farm.errors import DatabaseError
+from farm.errors import DatabaseAway, DatabaseError
 
 MIGRATIONS = Path(__file__).parent.parent.parent / "migrations"
 _WRITE = "blurfarm_write"
 _PATIENCE_SECONDS = 30.0  # how long to wait for another process that is writing
+#: For libpq, unless the address says otherwise: a host that vanished is noticed within half a minute, not after hours.
+_NETWORK = {
+    "connect_timeout": 10,
+    "tcp_user_timeout": 30_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
 _MIGRATION_LOCK = 0x626C7572  # an arbitrary number shared by all processes of the farm
 
 
@@ -56,10 +71,9 @@ class Database:
             with Session(bind, expire_on_commit=False) as session, session.begin():
                 yield session
         except DBAPIError as e:
-            raise DatabaseError(
-                f"the database {masked(self.url)} reported an error: {told(e.orig, self.url)}",
-                hint="run `farm doctor`; for a farm that shares a database, check that it is reachable and not full",
-            ) from e
+            text = f"the database {masked(self.url)} reported an error: {told(e.orig, self.url)}"
+            hint = "run `farm doctor`; for a farm that shares a database, check that it is reachable and not full"
+            raise _error(e, text, hint) from e
 
     def outdated(self) -> bool:
         """Whether there are tables that :meth:`migrate` would change. Raises DatabaseError."""
@@ -94,10 +108,9 @@ class Database:
         try:
             yield
         except SQLAlchemyError as e:
-            raise DatabaseError(
-                f"the database {masked(self.url)} cannot be opened: {told(e, self.url)}",
-                hint="check that it exists, that its folder is writable and has room, and the version that wrote it",
-            ) from e
+            text = f"the database {masked(self.url)} cannot be opened: {told(e, self.url)}"
+            hint = "check that it exists, that its folder is writable and has room, and the version that wrote it"
+            raise _error(e, text, hint) from e
 
     def _revision(self) -> str | None:
         with self.engine.connect() as connection:
@@ -132,6 +145,14 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _error(e: SQLAlchemyError, text: str, hint: str) -> DatabaseError:
+    if isinstance(e, OperationalError | InterfaceError):
+        return DatabaseAway(text, hint=hint)
+    if "malformed" in text or "not a database" in text:
+        hint = "restore a backup of the file, or move it away: then all jobs are forgotten, and their outputs are kept"
+    return DatabaseError(text, hint=hint)
 
 
 def changed(session: Session, statement: Insert | Update) -> bool:
@@ -183,7 +204,10 @@ def alembic_config(url: str) -> Any:  # noqa: ANN401 - Alembic is imported only 
 
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
+        libpq = url.startswith(("postgresql+psycopg", "postgresql://"))
+        given = make_url(url).query
+        defaults = {name: value for name, value in _NETWORK.items() if libpq and name not in given}
+        return create_engine(url, pool_pre_ping=True, connect_args=defaults)
     name = make_url(url).database
     if name and name != ":memory:":
         Path(name).parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from farm.domain.lifecycle import (
     chunk_before,
     job_after,
 )
-from farm.domain.stages import STAGES, JobStatus, Stage
+from farm.domain.stages import STAGES, JobStatus, Stage, stage_at
 from farm.errors import NotFound
 
 
@@ -89,10 +89,23 @@ def set_back(session: Session, job: Job, stage: Stage, lost: Sequence[Chunk]) ->
         )
         for c in lost
     )
+    session.execute(update(Job).where(Job.id == job.id).values(interrupted=stage.status.value))
+    _count(session, job, stage)
+
+
+def recount(session: Session, job: Job) -> int:
+    """Set a running job's count of open chunks to what its rows say, and return it."""
+    stage = stage_at(JobStatus(job.status))
+    assert stage is not None
+    return _count(session, job, stage)
+
+
+def _count(session: Session, job: Job, stage: Stage) -> int:
     undone = (Chunk.job_id == job.id, Chunk.stage == stage.name, Chunk.status != ChunkStatus.DONE.value)
-    count = session.scalar(select(func.count()).where(*undone))
-    session.execute(update(Job).where(Job.id == job.id).values(interrupted=stage.status.value, open_chunks=count))
+    count = select(func.count()).where(*undone).scalar_subquery()
+    session.execute(update(Job).where(Job.id == job.id).values(open_chunks=count))
     session.refresh(job)
+    return job.open_chunks
 
 
 def move_chunk(session: Session, chunk: Chunk, event: ChunkEvent, **values: object) -> bool:

@@ -9,7 +9,7 @@ from farm.domain.artefacts import artefact_name, fingerprint_facts, stage_finger
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.options import load_options
-from farm.domain.stages import JobStatus, next_stage, stage_at
+from farm.domain.stages import JobStatus, Stage, next_stage, stage_at
 from farm.errors import VerificationError
 from farm.media.composing.containers import output_suffix
 from farm.messages import Artefact
@@ -25,6 +25,27 @@ def begin_stage(session: Session, job: Job, manifest: Manifest, now: float) -> b
     stage = next_stage(current) if current else None
     if stage is None:
         return False
+    rows = _rows(session, job, manifest, stage)
+    if not move_job(session, job, JobEvent.STAGE_DONE, now, open_chunks=len(rows)):
+        return False
+    session.add_all(rows)
+    return True
+
+
+def complete_rows(session: Session, job: Job, manifest: Manifest) -> int:
+    """Insert those rows of a job's current stage that are missing; returns their number."""
+    stage = stage_at(JobStatus(job.status))
+    assert stage is not None
+    there = {row.index for row in stage_rows(session, job.id, stage.name)}
+    if len(there) == (len(manifest.chunks) if stage.per_chunk else 1):
+        return 0
+    missing = [row for row in _rows(session, job, manifest, stage) if row.index not in there]
+    session.add_all(missing)
+    return len(missing)
+
+
+def _rows(session: Session, job: Job, manifest: Manifest, stage: Stage) -> list[Chunk]:
+    """The rows of a stage, not inserted yet."""
     inputs = stage_artefacts(session, job.id, stage.inputs) if stage.inputs else []
     if stage.inputs and [a.frames for a in inputs] != [c.frames for c in manifest.chunks]:
         raise VerificationError(f"the artefacts of {stage.inputs} are not those of all chunks")
@@ -32,25 +53,26 @@ def begin_stage(session: Session, job: Job, manifest: Manifest, now: float) -> b
         rows = [(chunk.name, chunk.frames, inputs[chunk.index : chunk.index + 1]) for chunk in manifest.chunks]
     else:
         rows = [("", job.frames, inputs)]
-    if not move_job(session, job, JobEvent.STAGE_DONE, now, open_chunks=len(rows)):
-        return False
     options = load_options(job.options)
     facts = fingerprint_facts(manifest, job.model_sha256, options, job.container, job.plan)
     of, suffix = stage_fingerprint(stage.name, facts), output_suffix(job.container, options.compose)
-    for index, (chunk, frames, mine) in enumerate(rows):
+
+    def name(chunk: str, mine: list[Artefact]) -> str:
         read = inputs if stage.by == "coordinator" else mine  # which does all chunks at once
-        session.add(
-            Chunk(
-                job_id=job.id,
-                stage=stage.name,
-                index=index,
-                frames=frames,
-                fingerprint=of,
-                name=artefact_name(stage.name, of, chunk, [artefact.sha256 for artefact in read], suffix),
-                inputs=[artefact.model_dump(mode="json") for artefact in mine],
-            )
+        return artefact_name(stage.name, of, chunk, [artefact.sha256 for artefact in read], suffix)
+
+    return [
+        Chunk(
+            job_id=job.id,
+            stage=stage.name,
+            index=index,
+            frames=frames,
+            fingerprint=of,
+            name=name(chunk, mine),
+            inputs=[artefact.model_dump(mode="json") for artefact in mine],
         )
-    return True
+        for index, (chunk, frames, mine) in enumerate(rows)
+    ]
 
 
 def stage_rows(session: Session, job_id: str, stage: str) -> list[Chunk]:

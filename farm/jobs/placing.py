@@ -19,6 +19,7 @@ from farm.media.encoding.choice import at_rate, encoder_settings, output_video
 from farm.media.reading.index import index_source, plan_manifest
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import Probe, probe_source
+from farm.processes import for_the_user
 
 #: In place of a container's name: the output is a folder of pictures.
 PICTURES_CONTAINER = "pictures"
@@ -29,7 +30,8 @@ _LIMITS = Limits()
 class Request:
     """What the user asks: one video, where its redacted copy goes, and how.
 
-    ``folder``: ``output`` is a folder, which is made where it is missing.
+    ``folder``: ``output`` is a folder, which is made where it is missing. ``own``: folders of the farm, which take no
+    outputs.
     """
 
     source: Path
@@ -39,6 +41,7 @@ class Request:
     chunk_seconds: float | None = None
     limits: Limits = _LIMITS
     folder: bool = False
+    own: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +62,12 @@ class Prepared:
     def check_place(self) -> None:
         """Raises OutputError unless the output can be written where it goes. Makes its folder where that is asked."""
         try:
+            _check_own(self.request, self.output)
             if self.container == PICTURES_CONTAINER:
                 _check_new(self.output)
             if self.request.folder:
-                self.output.parent.mkdir(parents=True, exist_ok=True)
+                with for_the_user():
+                    self.output.parent.mkdir(parents=True, exist_ok=True)
             _check_folder(self.output.parent)
             with suppress(FileNotFoundError):
                 self.output.lstat()  # raises for a name that is too long
@@ -131,8 +136,18 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
+def _check_own(request: Request, output: Path) -> None:
+    """The farm deletes what it does not know in its own folders."""
+    for folder in request.own:
+        if (output.parent.resolve() / output.name).is_relative_to(folder.resolve()):
+            raise OutputError(f"{output} is inside the farm's own folder {folder}", hint="choose another with -o")
+
+
 def _check_new(folder: Path) -> None:
-    """Pictures go to a folder that does not exist yet, or is empty."""
+    """Pictures go to a folder that does not exist yet, or is empty. It is replaced, which no link or mount can be."""
+    if folder.is_symlink() or folder.is_mount():
+        what = "symbolic link" if folder.is_symlink() else "mount point"
+        raise OutputError(f"{folder} is a {what}", hint="name a new folder with --frames")
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         what = "empty" if folder.is_dir() else "a folder"
         raise OutputError(f"{folder} exists and is not {what}", hint="name a new folder with --frames")
@@ -148,10 +163,15 @@ def _check_folder(folder: Path) -> None:
 
 
 def _check_free(request: Request, output: Path) -> None:
-    if not output.exists():
+    if not os.path.lexists(output):
         return
+    if output.is_symlink() and not output.exists():
+        hint = "remove the link, or choose another name with -o"
+        raise OutputError(f"{output} is a symbolic link that leads to no file", hint=hint)
     if output.is_dir() or output.samefile(request.source):
         raise OutputError(f"{output} is the source or a folder", hint="choose another name with -o")
+    if not output.is_file():
+        raise OutputError(f"{output} is not a regular file", hint="choose another name with -o")
     if not request.overwrite:
         raise OutputError(f"{output} exists", hint="use --overwrite, or another name with -o")
 

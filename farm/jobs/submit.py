@@ -21,16 +21,18 @@ from farm.jobs.context import Context, claim_store
 from farm.jobs.placing import Prepared
 from farm.jobs.plans import job_manifest, store_plan
 from farm.jobs.retrying import damaged_artefacts, retry_job
+from farm.jobs.space import check_space
 from farm.storage.base import Storage
 
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The job, its output, and whether it existed already and goes on."""
+    """The job, its output, and whether it existed already and goes on. ``warning``: a line for the user."""
 
     job: str
     output: Path
     resumed: bool
+    warning: str | None = None
 
 
 def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int) -> Submitted:
@@ -42,6 +44,7 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
     request, output = prepared.request, prepared.output
     prepared.check_place()  # earlier videos of the same command may have taken hours
     manifest, pts = prepared.plan(workers)
+    warning = check_space(context.settings.store_root, prepared, manifest)
     name = job_fingerprint(manifest.source.digest, model_sha256, request.options, prepared.container)
     with context.database.read() as session:
         same = select(Job).where(Job.fingerprint == name).order_by(Job.created_at.desc())
@@ -55,8 +58,10 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
         try:
             unfinished = next((j for j in earlier if j.output == str(output) and j.status != JobStatus.DONE), None)
             if unfinished is not None and unfinished.plan == plan:
-                return _resume(context, unfinished.id, output, request.overwrite)
-            return _add_job(context, prepared, manifest, plan, model_sha256, name)
+                submitted = _resume(context, unfinished.id, output, request.overwrite)
+            else:
+                submitted = _add_job(context, prepared, manifest, plan, model_sha256, name)
+            return replace(submitted, warning=warning)
         except _PlanDiscarded:
             continue
 

@@ -1,4 +1,4 @@
-"""The coordinator as a process: ``farm up`` and ``farm submit`` start it as ``python -m farm.local.coordinator``."""
+"""The coordinator as a process: ``farm up`` and ``farm submit`` start ``python -m farm.local.coordinator UMASK``."""
 
 import sys
 import threading
@@ -8,7 +8,7 @@ from farm.coordinator.outcomes import give_all_back
 from farm.coordinator.service import Coordinator
 from farm.errors import FarmError
 from farm.jobs.context import open_context
-from farm.processes import begin_log, end_with_input
+from farm.processes import begin_log, end_with_input, keep_private
 from farm.settings import Settings, load_settings
 from farm.supervision import Stops
 
@@ -36,7 +36,8 @@ def run(settings: Settings, tell: Callable[[str], None] | None = None, *, embedd
 
 
 def main() -> int:
-    """Run the coordinator; returns the exit status."""
+    """Run the coordinator; returns the exit status. First argument: the user's umask, octal, for the outputs."""
+    keep_private(int(sys.argv[1], 8))
     begin_log()
     end_with_input()
     try:

@@ -1,7 +1,9 @@
 """A farm on this machine for the duration of a command: Redis, coordinator and workers; at most one per home."""
 
+import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable
@@ -11,7 +13,7 @@ from typing import IO, Self
 
 from farm import processes
 from farm.broker import check_broker
-from farm.errors import DatabaseError
+from farm.errors import DatabaseAway, DatabaseError, SettingsError, StorageError
 from farm.executables import find_ffmpeg, find_redis_server
 from farm.jobs.abilities import refusal
 from farm.jobs.context import Context, open_context
@@ -23,6 +25,7 @@ from farm.signing import Signer
 from farm.supervision import Child, Supervisor, worker
 
 NO_FARM = "no farm is running here: start one with `farm up`"
+_LITTLE = 1 << 20  # bytes without which a database cannot be written
 _LONG = 86400.0  # seconds of a silence that are not counted any more
 _COORDINATOR_SECONDS = 60.0  # for its last transaction; also the silence after which it is taken to hang
 
@@ -63,8 +66,9 @@ def running_farm(settings: Settings) -> Running | None:
     if not is_running(settings):
         return None
     try:
-        return Running(**json.loads(settings.lock_file.read_text()))
-    except (OSError, ValueError, TypeError):
+        said = json.loads(settings.lock_file.read_text())
+        return Running(**{**said, "pid": int(said["pid"])})
+    except (OSError, ValueError, TypeError, LookupError):
         return None
 
 
@@ -83,6 +87,8 @@ def missing_part(context: Context) -> str | None:
     settings = context.settings
     here = settings.embedded and is_running(settings)
     silence = coordinator_silence(context)
+    if silence != 0 and shutil.disk_usage(settings.home).free < _LITTLE:
+        return f"the disk of {settings.home} is full: free some space, then the farm continues"
     if silence != 0:
         since = "no coordinator" if silence is None or silence > _LONG else f"no coordinator for {silence:.0f} s"
         if here:
@@ -156,9 +162,13 @@ class EmbeddedFarm:
 
     def _note(self, running: Running) -> None:
         self._running = running
-        self._lock.truncate(0)
-        self._lock.write(json.dumps(asdict(running)))
-        self._lock.flush()
+        try:
+            os.ftruncate(self._lock.fileno(), 0)
+            os.write(self._lock.fileno(), json.dumps(asdict(running)).encode())  # a buffer would fail again when closed
+        except OSError as e:
+            raise SettingsError(
+                f"cannot write {self.settings.lock_file}: {e.strerror}", hint="free some space there"
+            ) from e
 
     def __enter__(self) -> Self:
         try:
@@ -181,7 +191,7 @@ class EmbeddedFarm:
             Signer.load(self.settings.key_path)
         self._context = open_context(self.settings, owner=True)
         if self.settings.embedded:
-            self._context.store.remove_unfinished()
+            self._context.store.remove_unfinished(here=True)
         self.devices = devices.names()
         for name in self.devices:
             self._supervisor.add(worker(self.settings, name, self._is_alive(self._context, name)))
@@ -219,7 +229,7 @@ class EmbeddedFarm:
 
         return Child(
             "coordinator",
-            lambda: processes.module("farm.local.coordinator"),
+            lambda: processes.module("farm.local.coordinator", f"{processes.users_umask():o}"),
             self._log("coordinator"),
             self.settings.for_children(database=True),
             role="coordinator",
@@ -239,8 +249,11 @@ class EmbeddedFarm:
         """Whether a worker is ready, which the coordinator says."""
         assert self._context is not None
         here = self._supervisor.pids("workers")
-        if not self._running.up and any(w.alive and w.pid in here for w in list_workers(self._context)):
-            self._note(replace(self._running, up=True))
+        try:
+            if not self._running.up and any(w.alive and w.pid in here for w in list_workers(self._context)):
+                self._note(replace(self._running, up=True))
+        except DatabaseAway:
+            return False
         return self._running.up
 
     def tend(self) -> None:
@@ -257,6 +270,9 @@ class EmbeddedFarm:
         if self._redis is not None:
             self._redis.stop()
         if self._context is not None:
+            if self.settings.embedded:
+                with contextlib.suppress(StorageError):  # the next farm tries again
+                    self._context.store.remove_unfinished(here=True)
             self._context.database.close()
         self._lock.close()
 

@@ -113,9 +113,10 @@ class Storage(Protocol):
         """Free the space of all that was discarded, by whichever process. Returns how much that was."""
         ...
 
-    def remove_unfinished(self, seconds: float = 60, *, dry_run: bool = False) -> Extent:
+    def remove_unfinished(self, seconds: float = 60, *, here: bool = False, dry_run: bool = False) -> Extent:
         """Remove what killed writers left behind: unfinished artefacts not modified for ``seconds``.
 
+        ``here``: all writers are processes of this host, so that what those which have ended left can go at once.
         Returns how much that was. ``dry_run``: only measure.
         """
         ...

@@ -3,14 +3,18 @@
 import contextlib
 import glob
 import os
+import re
 import secrets
 import shutil
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from farm.digests import file_digest
 from farm.domain.artefacts import key_of
@@ -27,7 +31,8 @@ _LINK_TRIES = 100
 class LocalStorage:
     """:class:`farm.storage.base.Storage` over a folder; a key is created by hard-linking a finished temporary file.
 
-    ``.owners`` in the folder lists the databases that use it, one a line.
+    ``.owners`` in the folder lists the databases that use it, one a line. Only the user can read what is in a store. If
+    several users share one, its folder belongs to a group that may write to it (``chmod 2770``): then that group can.
     """
 
     def __init__(self, root: Path) -> None:
@@ -35,6 +40,21 @@ class LocalStorage:
 
     def _path(self, key: str) -> Path:
         return self.root / check_key(key)
+
+    @property
+    def _mode(self) -> int:
+        """The permissions of a file: see the class."""
+        return 0o660 if self.root.stat().st_mode & stat.S_IWGRP else 0o600
+
+    def _make(self, folder: Path) -> None:
+        """Create the store's folder, or one in it."""
+        if folder.is_dir():
+            return
+        if folder != self.root:
+            self._make(folder.parent)
+        folder.mkdir(mode=0o700, parents=folder == self.root, exist_ok=True)
+        if self._mode & stat.S_IWGRP:
+            folder.chmod(folder.stat().st_mode | stat.S_IRWXG)
 
     @contextmanager
     def put(self, name: str) -> Iterator[Draft]:
@@ -44,9 +64,10 @@ class LocalStorage:
         folder = self.root / name.partition("/")[0] if "/" in name else self.root
         temporary = folder / f"{_temporary(os.getpid())}{secrets.token_hex(6)}-{final.name}"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            self._make(folder)
             draft = Draft(temporary)
             yield draft
+            temporary.chmod(self._mode)
             with temporary.open("rb") as f:
                 os.fsync(f.fileno())
             draft.size, draft.sha256 = temporary.stat().st_size, file_digest(temporary)
@@ -61,12 +82,27 @@ class LocalStorage:
     def _settle(self, temporary: Path, key: str) -> bool:
         """Make a finished file visible; whether something else was under its key."""
         damaged = False
-        while not _link(temporary, self._path(key)):
+        while not self._link(temporary, self._path(key)):
             if self.set_aside(key):
                 damaged = True
             elif self.exists(key):
                 break  # the same content
         return damaged
+
+    def _link(self, temporary: Path, final: Path) -> bool:
+        """Give a finished file its name; False if the name is taken."""
+        for attempt in range(_LINK_TRIES):
+            try:
+                self._make(final.parent)
+                os.link(temporary, final)
+            except FileExistsError:
+                return False
+            except FileNotFoundError:  # the folder was discarded between the two calls
+                if attempt == _LINK_TRIES - 1 or not temporary.exists():
+                    raise
+            else:
+                return True
+        return False
 
     @contextmanager
     def fetch(self, key: str) -> Iterator[Path]:
@@ -146,14 +182,14 @@ class LocalStorage:
                     raise storage_error(e, path, "delete") from e
         return freed
 
-    def remove_unfinished(self, seconds: float = 60, *, dry_run: bool = False) -> Extent:
+    def remove_unfinished(self, seconds: float = 60, *, here: bool = False, dry_run: bool = False) -> Extent:
         """See :meth:`farm.storage.base.Storage.remove_unfinished`."""
         freed, before = NOTHING, self._now() - seconds  # a submitter may be writing its plan now
         for folder in (self.root, *_folders(self.root)):
             for path in folder.glob(f"*{_TEMPORARY}*"):
                 with contextlib.suppress(OSError):  # its writer has just ended, or it is not a file
                     found = path.lstat()
-                    if found.st_mtime < before:
+                    if found.st_mtime < before or (here and _abandoned(path.name)):
                         if not dry_run:
                             path.unlink()
                         freed += Extent(1, found.st_size)
@@ -170,8 +206,10 @@ class LocalStorage:
         """See :meth:`farm.storage.base.Storage.claim`."""
         path = self.root / _OWNERS
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
+            self._make(self.root)
             with path.open("a+") as file:
+                if not file.tell():  # else it may be another user's
+                    path.chmod(self._mode)
                 file.seek(0)
                 if owner not in file.read().split():
                     file.write(f"{owner}\n")
@@ -185,20 +223,10 @@ def _temporary(pid: int) -> str:
     return f"{_TEMPORARY}{socket.gethostname()}-{pid}-"
 
 
-def _link(temporary: Path, final: Path) -> bool:
-    """Give a finished file its name; False if the name is taken."""
-    for attempt in range(_LINK_TRIES):
-        try:
-            final.parent.mkdir(parents=True, exist_ok=True)
-            os.link(temporary, final)
-        except FileExistsError:
-            return False
-        except FileNotFoundError:  # the folder was discarded between the two calls
-            if attempt == _LINK_TRIES - 1 or not temporary.exists():
-                raise
-        else:
-            return True
-    return False
+def _abandoned(name: str) -> bool:
+    """Whether the process of this host that was writing a file has ended."""
+    writer = re.search(rf"{re.escape(_TEMPORARY + socket.gethostname())}-(\d+)-", name)
+    return writer is not None and not psutil.pid_exists(int(writer[1]))
 
 
 def _folders(path: Path, prefix: str = "") -> Iterator[Path]:

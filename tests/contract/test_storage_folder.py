@@ -3,6 +3,9 @@
 import errno
 import os
 import shutil
+import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -117,3 +120,42 @@ def test_a_folder_purged_by_two_at_once_is_no_error(tmp_path: Path, monkeypatch:
     store.purge()
     store.purge()  # the rest
     assert [path for path in store.root.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("root", "folder", "file"),
+    [(None, 0o700, 0o600), (0o755, 0o700, 0o600), (0o777, 0o770, 0o660), (0o2770, 0o2770, 0o660)],
+)
+def test_only_the_user_or_a_group_that_may_write_can_read_a_store(
+    tmp_path: Path, root: int | None, folder: int, file: int
+) -> None:
+    store = LocalStorage(tmp_path / "store")
+    if root is not None:
+        store.root.mkdir()
+        store.root.chmod(root)
+    before = os.umask(0)
+    try:
+        put(store, "plans/f/pts/0.json")
+        store.claim("me")
+    finally:
+        os.umask(before)
+    made = list(store.root.rglob("*"))
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made if path.is_dir()} == {folder}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made if path.is_file()} == {file}
+    assert stat.S_IMODE(store.root.stat().st_mode) == (root or 0o700)
+
+
+def test_what_an_ended_process_of_this_host_was_writing_can_go_at_once(tmp_path: Path) -> None:
+    store = LocalStorage(tmp_path / "store")
+    code = (
+        "import os, sys; from pathlib import Path; from farm.storage.local import LocalStorage\n"
+        "LocalStorage(Path(sys.argv[1])).put('a/b/half.x').__enter__().path.write_bytes(b'half'); os._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(store.root)], check=False)
+    writer = store.put("a/b/mine.x")
+    draft = writer.__enter__()
+    draft.path.write_bytes(b"mine")
+    assert store.remove_unfinished() == Extent()
+    assert store.remove_unfinished(here=True) == Extent(1, 4)
+    writer.__exit__(None, None, None)
+    assert store.exists(draft.key)

@@ -124,3 +124,32 @@ def test_a_cancelled_job_ends_and_retries(farm: Farm, long_clip: Path, tmp_path:
     assert not out.exists()
     farm.run("retry", job)
     end(farm, long_clip, out)
+
+
+@pytest.mark.parametrize("detached", [False, True])
+def test_a_full_store_fails_the_job_and_it_resumes_with_more_room(
+    farm: Farm, make_clip: ClipMaker, small_disk: Path, tmp_path: Path, detached: bool
+) -> None:
+    farm.env["FARM_STORE_DIR"] = str(small_disk / "store")
+    clip, out = make_clip(seconds=12, size=(640, 360), fps=25, gop=25), tmp_path / "out.mp4"
+    words = ("submit", clip, "-o", out, "--chunk-seconds", 2, "--crf", 1)
+    if detached:
+        farm.up()
+        farm.run(*words, "--detach")
+        said = farm.run("watch", farm.job()["id"], code=1).stderr
+    else:
+        said = farm.run(*words, code=1).stderr
+    error = said.splitlines()[-1]
+    assert "No space left on device" in error or "bytes are free" in error or "no space left" in error
+    assert f"no output was published; try again: farm retry {farm.job()['id']}" in error
+    assert [path.name for path in tmp_path.iterdir() if path.name not in ("home", "disk")] == []
+    assert [path for path in small_disk.rglob(".writing-*") if path.is_file()] == []
+    before = farm.chunks_done("detect")
+    assert before == 6
+    subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
+    if detached:
+        farm.run("retry", farm.job()["id"])
+        farm.run("watch", farm.job()["id"])
+    else:
+        farm.run(*words)
+    assert_exact(clip, out)

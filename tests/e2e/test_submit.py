@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 from pathlib import Path
 
@@ -189,3 +190,25 @@ def test_several_videos_one_of_them_bad(farm: Farm, clip: Path, tmp_path: Path) 
     done = farm.run("submit", tmp_path / "bad.mp4", clip, "-o", tmp_path, code=3)
     assert "bad.mp4" in done.stderr
     assert_exact(clip, tmp_path / f"{clip.stem}.blurred.mp4")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o600])
+def test_what_the_farm_keeps_is_private_and_the_output_as_its_source(
+    farm: Farm, clip: Path, tmp_path: Path, mode: int
+) -> None:
+    source, out = tmp_path / "in.mp4", tmp_path / "new" / "out.mp4"
+    shutil.copyfile(clip, source)
+    source.chmod(mode)
+    farm.env["FARM_KEEP_SEGMENTS"] = "true"
+    before = os.umask(0o022)
+    try:
+        farm.run("submit", source, "-o", f"{out.parent}/", "--chunk-seconds", 1)
+    finally:
+        os.umask(before)
+    (found,) = out.parent.iterdir()
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in farm.home.rglob("*") if not path.is_socket()}
+    kept = {path for path in modes if path.is_file() and path.parent.parent.name == "outputs"}  # linked to the output
+    assert {modes[path] for path in modes if path.is_file() and path not in kept} == {0o600}
+    assert {modes[path] for path in modes if path.is_dir()} | {stat.S_IMODE(farm.home.stat().st_mode)} == {0o700}
+    assert stat.S_IMODE(found.stat().st_mode) == mode
+    assert stat.S_IMODE(out.parent.stat().st_mode) == 0o755

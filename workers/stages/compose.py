@@ -1,10 +1,12 @@
 """Stage compose: joins all segments and the source's other streams into one file and verifies it."""
 
+import shutil
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from farm.errors import StorageError
 from farm.media.composing.compose import compose, left_out
 from farm.media.composing.pictures import check_pictures, write_pictures
 from farm.media.progress import part
@@ -34,6 +36,12 @@ def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
 def _compose(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) -> int:
     """Write the output, a video or an archive of pictures, to ``path``, and verify it. Returns its number of frames."""
     manifest, options, settings = plan.manifest, plan.options.compose, plan.manifest.encoder
+    size, free = sum(segment.size for segment in plan.order.inputs), shutil.disk_usage(path.parent).free
+    if free < 2 * size:  # the joined video and the output
+        text = f"{path.parent}: {free} bytes are free, and composing needs {2 * size}"
+        raise StorageError(
+            text, hint="free some space there, then run the same command again: finished chunks are kept"
+        )
     composing, verifying = (part(report, manifest.frames, number, _PARTS) for number in (1, 2))
     with ExitStack() as stack:
         paths = _segments(plan, stack, report, spent)

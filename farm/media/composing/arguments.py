@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
+from typing import Any
 
 import ffmpeg
 
@@ -15,6 +16,7 @@ from farm.media.reading.opening import INPUT_OPTIONS
 
 _LARGEST_TIMESCALE = 2**31 - 1
 _NOTHING = "t:9999?"
+_LONGEST_KEYS = 4096  # characters of the removed keys of a stream, of which there are hundreds at most
 _MOVABLE = ("audio", "subtitle", "data")
 
 
@@ -33,6 +35,11 @@ class Tags:
 
     kept: Mapping[str, str]
     removed: tuple[str, ...]
+
+    @property
+    def writable(self) -> bool:
+        """Whether ffmpeg's command line can name the removed keys."""
+        return not any("=" in key for key in self.removed) and sum(map(len, self.removed)) <= _LONGEST_KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +70,9 @@ class ComposeInputs:
     order, without the ``covers`` that are attached as files. ``dispositions``: FFmpeg's flags (``default+forced``) by
     the stream's index in the source. ``rates``: ticks per second of the source's other streams. ``chapters``: whether
     the source's are copied, or the file with their replacement. ``ticks``: seconds per tick, by index. ``tags``:
-    metadata by index, None for the file's own; all is copied where none is given. ``reserved``: bytes reserved at the
-    front of an MP4 for its index; 0 if its size is not known. ``ending``: of the joined video, if known exactly.
+    metadata by index, None for the file's own; all is copied where none is given. ``written``: a file in ffmpeg's
+    ``ffmetadata`` format with what :func:`written_tags` returns, None if that is empty. ``reserved``: bytes reserved at
+    the front of an MP4 for its index; 0 if its size is not known. ``ending``: of the joined video, if known exactly.
     """
 
     video: Path
@@ -79,6 +87,7 @@ class ComposeInputs:
     trim: Trim = WHOLE
     ticks: Mapping[int, Fraction] = field(default_factory=dict)
     tags: Mapping[int | None, Tags] = field(default_factory=dict)
+    written: Path | None = None
     reserved: int = 0
     ending: Ending | None = None
 
@@ -99,8 +108,12 @@ def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[
     number = 1 if order[0] is None else 0
     chapters = str(number) if inputs.chapters else "-1"
     if isinstance(inputs.chapters, Path):
-        streams.append(ffmpeg.input(_file(inputs.chapters), format="ffmetadata", protocol_whitelist="file")[_NOTHING])
+        streams.append(_ffmetadata(inputs.chapters))
         chapters = "2"
+    if inputs.written is not None:
+        streams.append(_ffmetadata(inputs.written))
+    last = 3 if isinstance(inputs.chapters, Path) else 2
+    origins = {index: f"{last}:s:{place}" for place, index in enumerate(written_tags(inputs.tags))}
     settings: dict[str, object] = {
         "format": container,
         "c": "copy",
@@ -108,8 +121,8 @@ def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[
         "avoid_negative_ts": "disabled",
         "strict": "experimental",
     }
-    settings |= _metadata("", str(number), inputs.tags.get(None))
-    settings |= _stream_settings(inputs, order, number, container)
+    settings["map_metadata"] = origins.get(None, str(number))
+    settings |= _stream_settings(inputs, order, number, container, origins)
     settings |= _muxer_settings(inputs, container)
     node = ffmpeg.output(*streams, _file(out), **settings)
     *arguments, target = node.get_args()
@@ -133,23 +146,20 @@ def keeps_any_key(container: str, tags: Mapping[str, str]) -> bool:
     return any(n.startswith("com.") for n in names) or (container == "mp4" and bool(names & {"make", "model"}))
 
 
-def _metadata(specifier: str, origin: str, tags: Tags | None) -> dict[str, object]:
-    """The option that copies metadata from ``origin``; to the file itself, or to ``:s:0``."""
-    return {f"map_metadata{specifier}": "-1" if tags is not None and _unnameable(tags) else origin}
+def written_tags(tags: Mapping[int | None, Tags]) -> dict[int | None, Mapping[str, str]]:
+    """The metadata, by index, that is written to a file because keys cannot be removed from it on the command line."""
+    return {index: each.kept for index, each in tags.items() if not each.writable}
+
+
+def _ffmetadata(path: Path) -> Any:  # noqa: ANN401 - ffmpeg-python has no types
+    return ffmpeg.input(_file(path), format="ffmetadata", protocol_whitelist="file")[_NOTHING]
 
 
 def _without(specifier: str, tags: Tags | None) -> list[str]:
     """Options that remove keys from copied metadata."""
-    if tags is None:
+    if tags is None or not tags.writable:
         return []
-    # a key that cannot be named cannot be removed: then nothing is copied, and what remains is named instead
-    named = [f"{k}={v}" for k, v in tags.kept.items() if "=" not in k] if _unnameable(tags) else None
-    words = [f"{key}=" for key in tags.removed] if named is None else named
-    return [word for about in words for word in (f"-metadata{specifier}", about)]
-
-
-def _unnameable(tags: Tags) -> bool:
-    return any("=" in key for key in tags.removed)
+    return [word for key in tags.removed for word in (f"-metadata{specifier}", f"{key}=")]
 
 
 def _order(inputs: ComposeInputs) -> list[OtherStream | None]:
@@ -161,13 +171,20 @@ def _order(inputs: ComposeInputs) -> list[OtherStream | None]:
 
 
 def _stream_settings(
-    inputs: ComposeInputs, order: Sequence[OtherStream | None], number: int, container: str
+    inputs: ComposeInputs,
+    order: Sequence[OtherStream | None],
+    number: int,
+    container: str,
+    origins: Mapping[int | None, str],
 ) -> dict[str, object]:
-    """Metadata, dispositions and times of each stream; ``number`` is the source's among ffmpeg's inputs."""
+    """Metadata, dispositions and times of each stream; ``number`` is the source's among ffmpeg's inputs.
+
+    ``origins``: where metadata is copied from, by index, if not from the source.
+    """
     settings: dict[str, object] = {}
     for place, other in enumerate(order):
         index = inputs.source.video.index if other is None else other.index
-        settings |= _metadata(f":s:{place}", f"{number}:s:{index}", inputs.tags.get(index))
+        settings[f"map_metadata:s:{place}"] = origins.get(index, f"{number}:s:{index}")
         settings[f"disposition:{place}"] = inputs.dispositions.get(index) or "0"
         if other is None and inputs.codec == "hevc" and container in ("mp4", "mov"):
             settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other

@@ -15,7 +15,7 @@ from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.errors import OutputError, SourceError, VerificationError
-from farm.media.composing.arguments import ComposeInputs, CoverArt, Ending, Tags, compose_arguments
+from farm.media.composing.arguments import ComposeInputs, CoverArt, Ending, Tags, compose_arguments, written_tags
 from farm.media.composing.remux import ChunkPts, join_segments
 from farm.media.composing.streams import USUAL, Rest, rest_of
 from farm.media.composing.trim import Trim, ffmetadata
@@ -139,6 +139,7 @@ def _inputs(
             trim=Trim.of(manifest),
             ticks={s.index: s.time_base or Fraction(1) for s in opened.streams},
             tags=rest.tags,
+            written=_written(rest, folder),
             reserved=_reserved(rest, opened, manifest.frames, joined) if container in ("mp4", "mov") else 0,
         )
     return inputs, rest.notes
@@ -148,7 +149,17 @@ def _chapters(rest: Rest, folder: Path) -> bool | Path:
     if not rest.chapters or not rest.changed:
         return bool(rest.chapters)
     path = folder / "chapters.txt"
-    path.write_text(ffmetadata(rest.chapters), encoding="utf-8")
+    path.write_text(ffmetadata(rest.chapters), encoding="utf-8", newline="")
+    return path
+
+
+def _written(rest: Rest, folder: Path) -> Path | None:
+    """The file for the metadata from which ffmpeg's command line cannot remove keys."""
+    tags = written_tags(rest.tags)
+    if not tags:
+        return None
+    path = folder / "metadata.txt"
+    path.write_text(ffmetadata(streams=tags.values()), encoding="utf-8", newline="")
     return path
 
 

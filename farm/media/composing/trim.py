@@ -1,6 +1,6 @@
 """Trims the copied streams and the chapters to the part of a source that an output shows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -96,9 +96,11 @@ def chapters_of(source: InputContainer, trim: Trim, policy: str) -> tuple[list[C
     return chapters, tuple(lost)
 
 
-def ffmetadata(chapters: Iterable[Chapter]) -> str:
-    """The chapters in ffmpeg's ``ffmetadata`` format."""
+def ffmetadata(chapters: Iterable[Chapter] = (), streams: Iterable[Mapping[str, str]] = ()) -> str:
+    """Chapters, and the metadata of streams, in ffmpeg's ``ffmetadata`` format."""
     lines = [";FFMETADATA1"]
+    for tags in streams:
+        lines += ["[STREAM]", *(f"{_escaped(key)}={_escaped(value)}" for key, value in tags.items())]
     for chapter in chapters:
         lines += ["[CHAPTER]", "TIMEBASE=1/1000000000"]
         lines += [f"START={round(chapter.start / _NANOSECOND)}", f"END={round(chapter.end / _NANOSECOND)}"]
@@ -123,4 +125,4 @@ def check_chapters(wanted: Sequence[Chapter], output: InputContainer) -> None:
 
 
 def _escaped(text: str) -> str:
-    return "".join(f"\\{letter}" if letter in "=;#\\\n" else letter for letter in text)
+    return "".join(f"\\{letter}" if letter in "=;#[\\\n\r" else letter for letter in text)

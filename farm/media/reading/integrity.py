@@ -20,9 +20,9 @@ from farm.media.reading.boxes import boxes
 
 #: The hint for a file that is cut off or damaged.
 CUT_HINT = "copy or download it again; a recorder may be able to repair it"
-_SEGMENT = 0x18538067
+SEGMENT = 0x18538067
 _CLUSTER = 0x1F43B675
-_UNKNOWN = -1
+UNKNOWN = -1
 _LONGEST = 12  # bytes of an element's header
 _CRC = b"\xbf\x84"  # the element's ID and its size, four bytes
 _PIECE = 1 << 20
@@ -70,16 +70,16 @@ def _elements(file: BinaryIO, size: int) -> str | None:
     """Matroska and WebM: the segment, or where its size is unknown each element in it, ends inside the file."""
     at, inside = 0, False
     while at < size:
-        header = _element(file, at)
+        header = element_at(file, at)
         if header is None:
             return "inside an element's header" if at + _LONGEST > size else None
         element, body, length = header
-        if element == _SEGMENT and not inside:
-            if length != _UNKNOWN:
+        if element == SEGMENT and not inside:
+            if length != UNKNOWN:
                 short = body + length - size
                 return f"{short} bytes before its segment does" if short > 0 else None
             at, inside = body, True
-        elif length == _UNKNOWN:
+        elif length == UNKNOWN:
             at = body  # a live cluster: its blocks follow, which are elements too
         else:
             at = body + length
@@ -88,7 +88,7 @@ def _elements(file: BinaryIO, size: int) -> str | None:
     return None
 
 
-def _element(file: BinaryIO, at: int) -> tuple[int, int, int] | None:
+def element_at(file: BinaryIO, at: int) -> tuple[int, int, int] | None:
     """The ID of the EBML element at ``at``, the offset of its content and its length; None if there is none."""
     file.seek(at)
     head = file.read(_LONGEST)
@@ -108,7 +108,7 @@ def _vint(head: bytes, *, keep_marker: bool) -> tuple[int, int]:
     if keep_marker:
         return value, length
     value &= (1 << 7 * length) - 1
-    return (_UNKNOWN if value == (1 << 7 * length) - 1 else value), length
+    return (UNKNOWN if value == (1 << 7 * length) - 1 else value), length
 
 
 def _riff(file: BinaryIO, size: int) -> str | None:
@@ -164,9 +164,9 @@ def broken_checksum(path: Path, container: str) -> int | None:
 def _clusters(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
     """Offset, offset of the content and length of each cluster, up to the first one of unknown size."""
     at = 0
-    while header := _element(file, at):
+    while header := element_at(file, at):
         element, body, length = header
-        if element == _SEGMENT:
+        if element == SEGMENT:
             at = body
             continue
         if length < 0:

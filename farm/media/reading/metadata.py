@@ -51,6 +51,7 @@ _COORDINATES = re.compile(
     ),
     re.IGNORECASE,
 )
+_LONGEST_NAME, _MOST_NAMES = 60, 30  # of a key, and of keys, in a note
 #: Kept by ``strip``: needed to choose a stream, to show it, and for Matroska to hold an attachment.
 _NEEDED = frozenset({"language", "filename", "mimetype", "alpha_mode", "stereo_mode"})
 #: Describes the source's file and not the output's, in any container.
@@ -96,8 +97,13 @@ def has_coordinates(text: str) -> bool:
 
 
 def names(removed: Iterable[str]) -> str:
-    """Removed keys as text for the user: each once, in order, without the language that some containers add."""
-    return ", ".join(dict.fromkeys(_LANGUAGE.sub("", key).lower() for key in removed))
+    """Removed keys as text for the user: each once, in order, without the language that some containers add.
+
+    A long key is shortened, and of many keys only the first ones are named.
+    """
+    found = list(dict.fromkeys(_LANGUAGE.sub("", key).lower() for key in removed))
+    named = [key if len(key) <= _LONGEST_NAME else f"{key[:_LONGEST_NAME]}…" for key in found[:_MOST_NAMES]]
+    return ", ".join(named) + (f" and {len(found) - _MOST_NAMES} more" if len(found) > _MOST_NAMES else "")
 
 
 def _words(key: str) -> list[str]:

@@ -18,6 +18,7 @@ FORMATS = (
     "h264,hevc,vvc,m4v,av1,obu,mjpeg,jpeg_pipe,yuv4mpegpipe,rm,wav,mp3,aac,flac,ac3,aiff,caf"
 )
 #: The options of libavformat for opening any untrusted file, with PyAV and with ffmpeg.
+_MOST = 2**31 - 1  # pixels that libavcodec counts
 INPUT_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
 
 
@@ -44,15 +45,23 @@ def check_readable(path: Path) -> None:
         raise SourceError(f"{path}: is empty")
 
 
-def open_source(path: Path) -> InputContainer:
+def open_source(path: Path, most_pixels: int | None = None) -> InputContainer:
     """The file opened for reading, with the protocol ``file`` and self-contained formats only.
 
+    ``most_pixels``: of a picture, cover art too, that libavformat decodes to learn what it is. A larger one
+    has no size.
     Raises SourceError, one line, if the file is missing, a directory, empty, not readable, or not a video.
     """
     check_readable(path)
     try:
         # an absolute path is never taken for a protocol (`concat:`, `http:`)
-        return av.open(str(path.absolute()), "r", container_options=INPUT_OPTIONS, metadata_errors="replace")
+        return av.open(
+            str(path.absolute()),
+            "r",
+            options={} if most_pixels is None else {"max_pixels": str(min(most_pixels, _MOST))},
+            container_options=INPUT_OPTIONS,
+            metadata_errors="replace",
+        )
     except (av.error.FFmpegError, OSError, UnicodeDecodeError) as error:
         check_begun(path)
         raise SourceError(

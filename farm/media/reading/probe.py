@@ -16,6 +16,7 @@ from farm.domain.manifest import OtherStream, VideoStream
 from farm.domain.pixels import pixel_format
 from farm.errors import SourceError, VerificationError
 from farm.media.failing import reading, reason
+from farm.media.reading.abundance import refuse_many_opened, refuse_many_tags
 from farm.media.reading.decoding import decoded, set_up_decoder
 from farm.media.reading.limits import NO_LIMITS, Limits
 from farm.media.reading.opening import check_readable, open_source
@@ -69,9 +70,15 @@ def probe_source(path: Path, limits: Limits | None = None) -> Probe:
     limits = limits or Limits()
     check_readable(path)
     size, mtime_ns = file_state(path)
-    with open_source(path) as container, reading(path, SourceError, "cannot be decoded"):
+    refuse_many_tags(path)
+    with (
+        open_source(path, most_pixels=limits.pixels) as container,
+        reading(path, SourceError, "cannot be decoded"),
+    ):
+        refuse_many_opened(path, container)
         stream, empty = _video_stream(container, path)
         _refuse_stream(container, stream, path, limits)
+        _refuse_covers(container, path, limits)
         frames, whole = _first_frames(container, stream, path)
         _refuse_picture(stream, frames, path, limits)
         others = tuple(
@@ -152,6 +159,19 @@ def _refuse_stream(container: InputContainer, stream: AvVideoStream, path: Path,
             f"{path}: is partly transparent, in a second stream that its decoder does not read",
             hint="make it opaque first, for example: ffmpeg -i IN -c:a copy OUT.webm",
         )
+
+
+def _refuse_covers(container: InputContainer, path: Path, limits: Limits) -> None:
+    """Raise SourceError for cover art of too many pixels, which every program that opens the file would decode."""
+    for stream in container.streams.video:
+        if is_cover_art(stream):
+            context = getattr(stream, "codec_context", None)
+            if context is not None and not (context.width and context.height):  # its decoder refused the size
+                raise SourceError(
+                    f"{path}: its cover art (stream {stream.index}) cannot be decoded, or has more than "
+                    f"{limits.pixels} pixels",
+                    hint=f"remove it, for example: ffmpeg -i IN -map 0 -map -0:{stream.index} -c copy OUT",
+                )
 
 
 def _first_frames(container: InputContainer, stream: AvVideoStream, path: Path) -> tuple[list[VideoFrame], bool]:

@@ -1,6 +1,7 @@
 """The last step: what gets the output's name is what was verified, whatever the store and the disk."""
 
 import os
+import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from farm.coordinator.publishing import publish_output
 from farm.database.models import Job
-from farm.errors import DamagedArtefact, OutputError
+from farm.errors import DamagedArtefact, OutputError, StorageError
 from farm.messages import Artefact
 from farm.storage.base import Storage
 from farm.storage.local import LocalStorage
@@ -44,7 +45,7 @@ def job(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 
         monkeypatch.setattr(os, "link", across)
     (tmp_path / "out").mkdir()
-    return Job(output=str(tmp_path / "out" / "out.mp4"), overwrite=False)
+    return Job(id="job", source=str(tmp_path / "in.mp4"), output=str(tmp_path / "out" / "out.mp4"), overwrite=False)
 
 
 def folder(job: Job) -> dict[str, bytes]:
@@ -113,7 +114,7 @@ def test_pictures_that_another_coordinator_publishes_meanwhile_are_published(
         return rename(source, target)
 
     monkeypatch.setattr(Path, "rename", late)
-    job, output = Job(output=str(final), overwrite=False), draft.artefact(1)
+    job, output = Job(source="", output=str(final), overwrite=False), draft.artefact(1)
     if name == "0.png":
         publish_output(store, job, output)
     else:
@@ -121,3 +122,69 @@ def test_pictures_that_another_coordinator_publishes_meanwhile_are_published(
             publish_output(store, job, output)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["frames", "store"]
     assert [path.name for path in final.iterdir()] == [name]
+
+
+@pytest.fixture
+def umask(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The umask of the person for whom outputs are published."""
+    mask = int(request.param)
+    monkeypatch.setattr("farm.processes._users_umask", mask)
+    return mask
+
+
+MODES = [(0o644, 0o022, 0o644), (0o600, 0o022, 0o600), (0o640, 0o002, 0o640), (0o777, 0o077, 0o600), (0, 0o022, 0o400),
+         (None, 0o022, 0o400)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "umask", "mode"), MODES, indirect=["umask"])
+def test_an_output_is_readable_by_nobody_who_cannot_read_its_source(
+    store: Storage, made: Artefact, job: Job, source: int | None, umask: int, mode: int
+) -> None:
+    if source is not None:
+        Path(job.source).touch()
+        Path(job.source).chmod(source)
+    publish_output(store, job, made)
+    assert stat.S_IMODE(Path(job.output).stat().st_mode) == mode
+
+
+@pytest.mark.parametrize("umask", [0o022], indirect=True)
+def test_the_outputs_of_two_jobs_have_permissions_of_their_own(
+    store: Storage, made: Artefact, job: Job, tmp_path: Path, umask: int
+) -> None:
+    """Both are the same artefact: hard links to it would share their permissions."""
+    other = Job(id="other", source=str(tmp_path / "other.mp4"), output=str(tmp_path / "out" / "2.mp4"), overwrite=False)
+    for one, mode in ((job, 0o644), (other, 0o600)):
+        Path(one.source).touch()
+        Path(one.source).chmod(mode)
+        publish_output(store, one, made)
+    assert [stat.S_IMODE(Path(one.output).stat().st_mode) for one in (job, other)] == [0o644, 0o600]
+
+
+@pytest.mark.parametrize(
+    ("source", "umask", "mode"), [(0o644, 0o022, 0o644), (0o600, 0o022, 0o600)], indirect=["umask"]
+)
+def test_pictures_and_their_folder_are_readable_by_nobody_who_cannot_read_the_source(
+    store: Storage, tmp_path: Path, source: int, umask: int, mode: int
+) -> None:
+    final = tmp_path / "frames"
+    with store.put("outputs/f/output.zip") as draft, zipfile.ZipFile(draft.path, "w") as archive:
+        archive.writestr("0.png", b"a picture")
+    (tmp_path / "in.mp4").touch()
+    (tmp_path / "in.mp4").chmod(source)
+    job = Job(id="job", source=str(tmp_path / "in.mp4"), output=str(final), overwrite=False)
+    publish_output(store, job, draft.artefact(1))
+    assert stat.S_IMODE((final / "0.png").stat().st_mode) == mode
+    assert stat.S_IMODE(final.stat().st_mode) == (0o755 if mode == 0o644 else 0o700)
+
+
+@pytest.mark.parametrize("name", ["output.mp4", "output.zip"])
+def test_a_folder_that_vanished_is_named_and_a_retry_publishes(store: Storage, tmp_path: Path, name: str) -> None:
+    with store.put(f"outputs/f/{name}") as draft, zipfile.ZipFile(draft.path, "w") as archive:
+        archive.writestr("0.png", b"a picture")
+    made, job = draft.artefact(1), Job(id="job", source="", output=str(tmp_path / "gone" / "out"))
+    with pytest.raises(StorageError, match=r"gone is not there any more \(create the folder again\)") as caught:
+        publish_output(store, job, made)
+    assert not caught.value.permanent
+    (tmp_path / "gone").mkdir()
+    publish_output(store, job, made)
+    assert [path.name for path in (tmp_path / "gone").iterdir()] == ["out"]

@@ -1,10 +1,12 @@
 """The stages over a real store and real files, with the stub detector: detect, redact, compose."""
 
+import shutil
 import subprocess
 import threading
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import cv2
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from farm.domain.detection import load_chunk
 from farm.domain.geometry import Box, intersection_over_union
 from farm.domain.options import RedactOptions
-from farm.errors import AttemptStopped, SourceError, VerificationError
+from farm.errors import AttemptStopped, SourceError, StorageError, VerificationError
 from farm.executables import find_ffmpeg
 from farm.media.planes import format_of
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
@@ -93,6 +95,20 @@ def test_from_source_to_verified_output(bench: MakeBench, green_clip: GreenClip)
         assert max(green_pixels(path)) < 10
     assert min(green_pixels(made.source)) > 800
     assert {"detect", "decode", "scale", "write"} <= set(made.detect(0).spent) or made.detect(0).reused
+
+
+def test_composing_does_not_begin_without_room_for_the_output(
+    bench: MakeBench, green_clip: GreenClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = bench(green_clip())
+    segments = tuple(redact(made, k).artefact for k in range(len(made.manifest.chunks)))
+    size = sum(segment.size for segment in segments)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2 * size - 1))
+    with pytest.raises(
+        StorageError, match=rf"{2 * size - 1} bytes are free, and composing needs {2 * size} \(free some"
+    ):
+        run_compose(made.order("compose", 0, segments, "mp4"), made.store, StubTools(), no_report)
+    assert keys_below(made.store, "outputs") == []
 
 
 def test_segments_in_another_order_are_refused(bench: MakeBench, green_clip: GreenClip) -> None:

@@ -81,7 +81,7 @@ def test_a_reader_that_stops_early_is_no_error(shell: Run) -> None:
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])
-def test_nothing_in_the_home_can_be_written_by_everybody(shell: Run, tmp_path: Path, mask: int) -> None:
+def test_only_its_user_can_read_the_home(shell: Run, tmp_path: Path, mask: int) -> None:
     before = os.umask(mask)
     try:
         shell("list")
@@ -89,7 +89,20 @@ def test_nothing_in_the_home_can_be_written_by_everybody(shell: Run, tmp_path: P
         os.umask(before)
     made = [tmp_path / "home", *(tmp_path / "home").rglob("*")]
     assert tmp_path / "home" / "farm.db" in made
-    assert [p for p in made if stat.S_IMODE(p.stat().st_mode) & 0o002] == []
+    assert {stat.S_IMODE(p.stat().st_mode) for p in made if p.is_file()} == {0o600}
+    assert {stat.S_IMODE(p.stat().st_mode) for p in made if p.is_dir()} == {0o700}
+
+
+def test_a_home_that_others_can_read_is_noted_and_not_changed(shell: Run, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o755)
+    home.chmod(0o755)
+    shell("list")
+    assert stat.S_IMODE(home.stat().st_mode) == 0o755
+    assert stat.S_IMODE((home / "farm.db").stat().st_mode) == 0o600
+    assert f"note home: {home} can be read by other users" in shell("doctor").stdout
+    subprocess.run(["bash", "-c", f"chmod 700 {home}"], check=True)
+    assert f"ok   home: {home}" in shell("doctor").stdout
 
 
 def test_a_folder_that_was_removed_is_no_error(tmp_path: Path) -> None:

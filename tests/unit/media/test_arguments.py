@@ -10,7 +10,7 @@ import pytest
 from farm.domain.manifest import OtherStream, Source, VideoStream
 from farm.domain.options import ComposeOptions, RedactOptions
 from farm.errors import OutputError
-from farm.media.composing.arguments import ComposeInputs, CoverArt, Tags, compose_arguments
+from farm.media.composing.arguments import ComposeInputs, CoverArt, Tags, compose_arguments, written_tags
 from farm.media.composing.containers import MUXERS, Needs, container_for, default_container, refuse_loss
 from farm.media.composing.streams import plan_streams
 from farm.media.composing.trim import Trim
@@ -270,11 +270,17 @@ def test_a_part_is_cut_and_moved_in_ticks_of_each_stream() -> None:
     assert ("-map_chapters", "2") in words
 
 
-def test_metadata_is_removed_by_name_or_else_what_remains_is_named() -> None:
-    tags = {None: Tags({"title": "A"}, ("location", "location-eng")), 1: Tags({"a": "b"}, ("x=y",))}
-    words = pairs(compose_arguments(replace(inputs(AAC), tags=tags), "mp4", Path("out.mp4")))
+@pytest.mark.parametrize("key", ["x=y", "x" * 300_000])
+def test_metadata_is_removed_by_name_or_else_what_remains_is_read_from_a_file(key: str) -> None:
+    tags = {None: Tags({"title": "A"}, ("location", "location-eng")), 1: Tags({"a": "b"}, (key,))}
+    assert written_tags(tags) == {1: {"a": "b"}}
+    written = replace(inputs(AAC), tags=tags, written=Path("/w/m.txt"))
+    words = pairs(compose_arguments(written, "mp4", Path("out.mp4")))
     assert {("-map_metadata", "1"), ("-metadata", "location="), ("-metadata", "location-eng=")} <= set(words)
-    assert {("-map_metadata:s:1", "-1"), ("-metadata:s:1", "a=b")} <= set(words)
+    assert {("-map_metadata:s:0", "1:s:0"), ("-map_metadata:s:1", "2:s:0"), ("-i", "file:/w/m.txt")} <= set(words)
+    assert max(len(word) for pair in words for word in pair) < 1000
+    later = compose_arguments(replace(written, chapters=Path("/w/c.txt")), "mp4", Path("out.mp4"))
+    assert {("-map_chapters", "2"), ("-map_metadata:s:1", "3:s:0")} <= set(pairs(later))
     assert ("-movflags", "+faststart+write_colr") in words
 
 
