@@ -80,13 +80,14 @@ def _run(context: Context, job: Job, stage: Stage) -> bool:
         fresh = locked_job(session, job.id)
         if fresh.status != stage.status or not fresh.open_chunks:
             return False  # paused, cancelled or done meanwhile; to do it again is cheap
+        now = context.clock()
         for row, artefact in zip(stage_rows(session, job.id, stage.name), artefacts, strict=True):
-            move_chunk(session, row, ChunkEvent.DISPATCH)
-            move_chunk(session, row, ChunkEvent.COMPLETE, artefact=artefact.model_dump(mode="json"))
+            move_chunk(session, row, ChunkEvent.DISPATCH, now)
+            move_chunk(session, row, ChunkEvent.COMPLETE, now, artefact=artefact.model_dump(mode="json"))
         for text in notes:
             add_note(session, job.id, text)
         if notes:
-            record_event(session, context.clock(), "; ".join(notes), job.id)
+            record_event(session, now, "; ".join(notes), job.id)
     return True
 
 

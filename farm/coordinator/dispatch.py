@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session, selectinload
 from farm.broker import Broker
 from farm.coordinator.outcomes import release
 from farm.database.models import Attempt, Chunk, Event, Job, Outgoing, Worker
-from farm.database.statuses import locked_job, move_chunk, record_event
-from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, ChunkStatus
+from farm.database.statuses import locked_job, queue_attempt, record_event
+from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkStatus
 from farm.domain.stages import WORKER_STAGES, JobStatus, stage_at, stage_named
 from farm.jobs.abilities import able_workers, needed
 from farm.jobs.context import Context
@@ -117,7 +117,7 @@ class _Planner:
         return sum(max(0, self._settings.messages_per_worker - self._load[name]) for name in names)
 
     def _record(self, job: Job, text: str) -> None:
-        known = select(Event.id).where(Event.job_id == job.id, Event.text == text).limit(1)
+        known = select(Event.id).where(Event.job_id == job.id, Event.chunk.is_(None), Event.text == text).limit(1)
         if self._session.scalar(known) is None:
             self.waiting.append((job, text))
 
@@ -164,20 +164,11 @@ class _Planner:
 
 
 def _queue(session: Session, settings: Settings, chunk: Chunk, worker: str, now: float) -> None:
-    if locked_job(session, chunk.job_id).status not in _WORKING or not move_chunk(session, chunk, ChunkEvent.DISPATCH):
-        return  # changed meanwhile by a person, or by another coordinator
-    number = 1 + (session.scalar(select(func.count()).where(Attempt.chunk_id == chunk.id)) or 0)
-    attempt = Attempt(
-        chunk_id=chunk.id,
-        number=number,
-        token=secrets.token_hex(12),
-        status=AttemptStatus.QUEUED.value,
-        worker=worker,
-        created_at=now,
-        moved_at=now,
-        lease_until=now + settings.queue_seconds,
-    )
-    session.add(attempt)
+    if locked_job(session, chunk.job_id).status not in _WORKING:
+        return  # changed meanwhile by a person
+    attempt = queue_attempt(session, chunk, secrets.token_hex(12), worker, now, now + settings.queue_seconds)
+    if attempt is None:
+        return  # by another coordinator
     body = _order(session, chunk, attempt).model_dump(mode="json")
     session.add(Outgoing(token=attempt.token, queue=queue_of(worker), body=body))
 

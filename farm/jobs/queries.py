@@ -191,10 +191,11 @@ def coordinator_silence(context: Context) -> float | None:
 
 
 def job_events(context: Context, job_id: str) -> list[tuple[float, str]]:
-    """The events of a job, in order. Raises NotFound."""
+    """The events of a job that are about no single chunk, in order. Raises NotFound."""
     with context.database.read() as session:
         job = find_job(session, job_id)
-        rows = session.scalars(select(Event).where(Event.job_id == job.id).order_by(Event.id))
+        mine = (Event.job_id == job.id, Event.chunk.is_(None))
+        rows = session.scalars(select(Event).where(*mine).order_by(Event.id))
         return [(row.at, row.text) for row in rows]
 
 
