@@ -93,7 +93,7 @@ class SettingsError(FarmError):
 
 
 class NotFound(FarmError):
-    """There is no such job."""
+    """There is no such job, chunk or worker."""
 
     exit_code = 2
 

@@ -77,7 +77,7 @@ class Hello(Message):
     Whatever an earlier ``incarnation`` of the same worker held is lost. An incarnation is ``SUPERVISOR/START``: the
     process that started the worker, and when, by the clock of the worker's host. ``holds``: the tokens of the orders
     that it has taken and not finished. ``encoders``: FFmpeg's names of the encoders that this worker has opened;
-    ``runtimes``: those that its detectors can use.
+    ``runtimes``: those that its detectors can use. ``draining``: it takes no more orders, and stops.
     """
 
     kind: Literal["hello"] = "hello"
@@ -89,6 +89,7 @@ class Hello(Message):
     holds: tuple[str, ...] = ()
     encoders: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
+    draining: bool = False
 
 
 class Goodbye(Message):

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from farm import __version__
-from farm.cli import clean, config, demo, jobs, models, service, submit, up, verify
+from farm.cli import clean, config, demo, jobs, models, service, submit, up, verify, workers
 from farm.cli.commands import in_one_style
 from farm.cli.defects import DEFECT, defect_line
 from farm.cli.streams import prepare_streams
@@ -39,6 +39,7 @@ clean.register(app)
 verify.register(app)
 config.register(app)
 app.add_typer(models.app, name="models")
+app.add_typer(workers.app, name="workers")
 in_one_style(app)
 
 

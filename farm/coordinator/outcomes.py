@@ -69,8 +69,9 @@ def _hello(session: Session, context: Context, outcome: Hello, now: float) -> Re
     worker.host, worker.device, worker.pid = outcome.host, outcome.device, outcome.pid
     worker.encoders, worker.runtimes = list(outcome.encoders), list(outcome.runtimes)
     worker.seen_at = now
-    text = f"worker {outcome.worker} is {'up' if fresh else 'heard again'} ({outcome.device}, pid {outcome.pid})"
-    set_worker(session, worker, now, text, alive=True)
+    how = "up" if fresh else "stopping" if outcome.draining else "heard again"
+    text = f"worker {outcome.worker} is {how} ({outcome.device}, pid {outcome.pid})"
+    set_worker(session, worker, now, text, alive=True, draining=outcome.draining)
     if fresh:
         return Reply(gone=worker.name)  # its queue can only hold an earlier incarnation's orders
     return Reply(stop=_compared(session, context, outcome, now))

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from farm.broker import BROKER_ERRORS, Broker
 from farm.coordinator.advance import advance, ready
-from farm.coordinator.dispatch import dispatch, publish, rebalance, under_way
+from farm.coordinator.dispatch import dispatch, publish, rebalance, take_back_held, under_way
 from farm.coordinator.leading import Leadership, LeadLost
 from farm.coordinator.outcomes import accept
 from farm.coordinator.retention import Retention
@@ -145,6 +145,7 @@ class Coordinator:
     def _sweep(self) -> None:
         if time.monotonic() - self._swept >= _SWEEP_SECONDS:
             self._sweeper.sweep()
+            take_back_held(self._context, self._broker)
             rebalance(self._context, self._broker)
             self._retention.tend()
             self._swept = time.monotonic()

@@ -15,7 +15,8 @@ from farm.errors import DatabaseError
 from farm.executables import find_ffmpeg, find_redis_server
 from farm.jobs.abilities import refusal
 from farm.jobs.context import Context, open_context
-from farm.jobs.queries import coordinator_silence, is_alive, last_beat, list_workers, live_workers
+from farm.jobs.queries import coordinator_silence, last_beat
+from farm.jobs.workers import is_alive, list_workers, live_workers
 from farm.local import flower
 from farm.local.redis import EmbeddedRedis
 from farm.settings import Settings

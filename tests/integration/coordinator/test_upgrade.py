@@ -10,8 +10,9 @@ from farm.coordinator.advance import advance
 from farm.database.session import alembic_config
 from farm.domain.manifest import Manifest
 from farm.jobs.context import Context, open_context
-from farm.jobs.queries import job_facts, list_jobs, list_workers
+from farm.jobs.queries import job_facts, list_jobs
 from farm.jobs.retention import clean
+from farm.jobs.workers import list_workers
 from tests.integration.coordinator.conftest import Bench
 
 #: As the version with revision 0002 stored them.
