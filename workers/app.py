@@ -9,14 +9,16 @@ import logging
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from celery import Celery, signals
 from celery.loaders.app import AppLoader
 
 from farm.broker import configure
+from farm.logs import begin_log
 from farm.messages import TASKS, queue_of
-from farm.processes import begin_log, die_with
+from farm.processes import die_with
 from farm.settings import Settings
 from farm.storage.opening import open_storage
 from workers.reporting import Reporter
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from workers.stages.orders import Tools
 
 log = logging.getLogger(__name__)
+
+
+def log_of(settings: Settings, device: str) -> Path:
+    """The log of the worker of ``device``, in which its parent and its child write."""
+    return settings.logs / f"worker-{device}.log"
 
 
 class WorkerApp(Celery):
@@ -40,7 +47,7 @@ class WorkerApp(Celery):
         for stage in TASKS:
             self._add_task(stage)
         # instead of Celery's own loggers, whose lines hold what a message quotes as it is
-        signals.setup_logging.connect(_begin_log, weak=False)
+        signals.setup_logging.connect(self._begin_log, weak=False)
         signals.worker_process_init.connect(self._begin, weak=False)  # sent in the child only
 
     def __reduce__(self) -> tuple[type["WorkerApp"], tuple[Settings, str, str, int]]:
@@ -51,6 +58,10 @@ class WorkerApp(Celery):
             self.runner.run(order)  # the other keyword arguments are for display in Flower
 
         self.task(name=stage, lazy=False, shared=False)(run)
+
+    def _begin_log(self, **_: object) -> None:
+        name = "worker" if self._parent is None else "worker child"
+        begin_log(name, log_of(self.settings, self.device), worker=self.worker)
 
     def _begin(self, **_: object) -> None:
         """Build the runner, which loads heavy modules while the worker waits for its first order."""
@@ -64,10 +75,6 @@ class WorkerApp(Celery):
         settings = self.settings
         tools: Future[Tools] = ThreadPoolExecutor(1, "preload").submit(_load_tools, settings, self.device)
         return OrderRunner(settings, self.worker, Reporter(settings), open_storage(settings), tools)
-
-
-def _begin_log(**_: object) -> None:
-    begin_log()
 
 
 def _load_tools(settings: Settings, device: str) -> "Tools":

@@ -6,7 +6,8 @@ import typer
 
 from farm.cli.jobs import JsonOption
 from farm.cli.up import DevicesOption
-from farm.processes import become, begin_log, module
+from farm.logs import begin_log
+from farm.processes import become, module
 from farm.settings import load_settings
 
 
@@ -34,7 +35,7 @@ def coordinator() -> None:
     from farm.local.coordinator import run
 
     settings = load_settings()
-    begin_log()
+    begin_log("coordinator", settings.logs / "coordinator.log", console=settings.log_console)
     check_broker(settings)
     run(settings, output.print)
 

@@ -50,7 +50,7 @@ def advance(context: Context, job_id: str) -> None:
         raise
     except Exception as e:
         # the traceback of a defect is for the log, the job gets one line
-        log.error("job %s: %s", job_id, e, exc_info=not isinstance(e, FarmError | OSError))
+        log.error("job %s: %s", job_id, e, exc_info=not isinstance(e, FarmError | OSError), extra={"job": job_id})
         with context.database.write() as session:
             job = locked_job(session, job_id)
             permanent = isinstance(e, FarmError) and e.permanent
@@ -112,7 +112,8 @@ def _publish(context: Context, job: Job, stage: Stage) -> bool:
         try:
             discard_intermediates(context, job.id)
         except StorageError as e:
-            log.warning("job %s: its segments stay in the store until it is cleaned: %s", job.id, e)
+            text = "job %s: its segments stay in the store until it is cleaned: %s"
+            log.warning(text, job.id, e, extra={"job": job.id})
     return False
 
 

@@ -20,6 +20,8 @@ from farm.settings import Settings
 
 #: A worker without an order takes the next one sooner; one that does not may hang.
 _TAKES_SECONDS = 15
+#: Workers are told more than once of what was cancelled: the clock of the host where it was may be ahead or behind.
+_LATELY_SECONDS = 15
 _WORKING = tuple(stage.status.value for stage in WORKER_STAGES)
 
 
@@ -82,6 +84,19 @@ def take_back_held(context: Context, broker: Broker) -> None:
         broker.delete_queue(name)
     for token, name in stop:
         broker.stop(token, name)
+
+
+def stop_cancelled(context: Context, broker: Broker) -> None:
+    """Tell workers to stop what a person has just cancelled, rather than when they report the next time.
+
+    Raises one of broker.BROKER_ERRORS: then they are told when they report.
+    """
+    lately = Attempt.finished_at > context.clock() - _LATELY_SECONDS
+    cancelled = (Attempt.status == AttemptStatus.CANCELLED.value, Attempt.started_at.is_not(None), lately)
+    with context.database.read() as session:
+        rows = session.execute(select(Attempt.token, Attempt.worker).where(*cancelled)).all()
+    for token, worker in rows:
+        broker.stop(token, worker or "")
 
 
 def under_way(context: Context) -> bool:

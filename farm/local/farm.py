@@ -219,7 +219,7 @@ class EmbeddedFarm:
         return Child(
             "coordinator",
             lambda: processes.module("farm.local.coordinator"),
-            self._log("coordinator"),
+            self._log("coordinator.out"),
             self.settings.for_children(database=True),
             role="coordinator",
             answers=beats,
