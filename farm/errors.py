@@ -111,6 +111,6 @@ class IllegalTransition(FarmError):
 
 
 class AttemptStopped(FarmError):
-    """The coordinator stopped this attempt."""
+    """The attempt was stopped before its chunk was done."""
 
     permanent = False

@@ -161,6 +161,10 @@ def load_outcome(body: object) -> Outcome:
     return _OUTCOME.validate_python(body)
 
 
+#: The value of a stop key that the worker's own parent set: the worker stops before the chunk is done.
+DRAINED = "drained"
+
+
 def stop_key(token: str, worker: str) -> str:
     """The Redis key whose presence tells ``worker`` to stop the attempt ``token``."""
     return f"blurfarm:stop:{token}:{worker}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from farm.broker import BROKER_ERRORS
 from farm.domain.stages import stage_named
 from farm.errors import AttemptStopped, FarmError, StorageError
+from farm.logs import about
 from farm.messages import Completed, Failed, GivenBack, Message, Order, Started
 from farm.settings import Settings
 from farm.storage.base import Storage
@@ -45,11 +46,12 @@ class OrderRunner:
         When Redis is away the outcome is lost, and the coordinator's sweep reclaims the attempt.
         """
         order = Order.model_validate(body)
-        try:
-            self._reporter.send(Started(token=order.token, worker=self.worker))
-            self._reporter.send(self._outcome(order))
-        except BROKER_ERRORS as e:
-            log.error("Redis cannot be reached; attempt %s was not reported: %s", order.token, e)
+        with about(job=order.job, stage=order.stage, chunk=order.chunk + 1, attempt=order.token):
+            try:
+                self._reporter.send(Started(token=order.token, worker=self.worker))
+                self._reporter.send(self._outcome(order))
+            except BROKER_ERRORS as e:
+                log.error("Redis cannot be reached; attempt %s was not reported: %s", order.token, e)
 
     def _outcome(self, order: Order) -> Message:
         """Do the work and return its outcome. Catches every Exception."""
@@ -57,9 +59,9 @@ class OrderRunner:
         log.info("job %s, %s, chunk %s, attempt %d", order.job, order.stage, place, order.attempt)
         try:
             return self._completed(order)
-        except AttemptStopped:
-            log.info("stopped by the coordinator")
-            return GivenBack(token=order.token, worker=self.worker, reason="stopped by the coordinator")
+        except AttemptStopped as e:
+            log.info("%s", e)
+            return GivenBack(token=order.token, worker=self.worker, reason=str(e))
         except FarmError as e:
             log.error("%s", e)
             cause = "infrastructure" if isinstance(e, StorageError) else "task"

@@ -6,12 +6,14 @@ import pytest
 from sqlalchemy import update
 
 from farm.broker import Broker
-from farm.coordinator.dispatch import dispatch, publish, rebalance, take_back_held
+from farm.coordinator.dispatch import dispatch, publish, rebalance, stop_cancelled, take_back_held
 from farm.coordinator.outcomes import accept
 from farm.database.models import Worker
+from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.errors import NotFound
 from farm.jobs.abilities import waiting_for
+from farm.jobs.control import control
 from farm.jobs.queries import job_events, job_facts
 from farm.jobs.retention import clean
 from farm.jobs.workers import Hold, WorkerFacts, hold_worker, list_workers
@@ -111,6 +113,19 @@ def test_a_worker_that_stops_says_so_and_gets_nothing_more(bench: Bench, broker:
     bench.detect(running)
     bench.hello("w0", "b")  # the next start
     assert [o.chunk for o in bench.orders()] == [1]
+
+
+def test_workers_are_told_at_once_of_what_is_cancelled(bench: Bench, broker: Broker, add_job: AddJob) -> None:
+    add_job(chunks=2)
+    bench.hello("w0")
+    running, queued = bench.orders()
+    bench.start(running)
+    stop_cancelled(bench.context, broker)
+    assert not broker._redis.exists(stop_key(running.token, "w0"))
+    control(bench.context, "job", JobEvent.CANCEL)
+    stop_cancelled(bench.context, broker)
+    assert broker._redis.exists(stop_key(running.token, "w0"))
+    assert not broker._redis.exists(stop_key(queued.token, "w0"))  # refused when it begins
 
 
 def test_an_unknown_name_is_answered_with_those_like_it(bench: Bench) -> None:
