@@ -19,7 +19,7 @@ _UsageError: Any = typer.BadParameter.__base__
 #: The commands in ``farm --help``, by what they are for; others are listed last.
 _SECTIONS = {
     "Redact videos": ("submit", "verify", "demo"),
-    "Jobs": ("list", "status", "watch", "pause", "resume", "cancel", "retry", "clean"),
+    "Jobs": ("list", "status", "watch", "pause", "resume", "cancel", "retry", "logs", "clean"),
     "The farm": ("up", "down", "worker", "workers", "coordinator", "models", "config", "doctor"),
 }
 _KINDS = {"integer": "a whole number", "number": "a number"}
