@@ -21,7 +21,7 @@ Process = subprocess.Popen[str]
 
 @pytest.fixture(scope="module")
 def source(make_clip: ClipMaker) -> Path:
-    return make_clip(seconds=16, size=(640, 360), fps=25, gop=25)
+    return make_clip(seconds=8, size=(640, 360), fps=25, gop=25)
 
 
 def attempts(farm: Farm) -> list[tuple[str, str | None, str | None]]:
@@ -39,13 +39,13 @@ def child_of(farm: Farm) -> psutil.Process:
     return max(psutil.Process(pid).children(), key=lambda p: p.memory_info().rss)
 
 
-def begin(farm: Farm, broker: str, source: Path, out: Path) -> Process:
-    """A coordinator and a worker of a networked farm, in the middle of a chunk that takes a minute."""
+def begin(farm: Farm, broker: str, source: Path, out: Path, size: int = 2560) -> Process:
+    """A coordinator and a worker of a networked farm, in the middle of a chunk that takes long. ``size``: of detection."""
     farm.env |= {"FARM_BROKER_URL": broker, "FARM_DEVICES": "cpu:1"}
     farm.spawn("coordinator")
     worker = farm.spawn("worker")
     farm.wait_until(lambda: any(w["alive"] for w in farm.json("workers")), "a worker", worker)
-    farm.run("submit", source, "-o", out, "--chunk-seconds", 60, "--detect-size", 2560, "--detach")
+    farm.run("submit", source, "-o", out, "--chunk-seconds", 60, "--detect-size", size, "--detach")
     farm.wait_until(lambda: bool(farm.json("workers")[0]["frames_per_second"]), "frames", worker)
     (row,) = farm.json("workers")
     assert (row["state"], row["stage"], row["chunk"]) == ("busy", "detect", 1)
@@ -114,7 +114,7 @@ def test_a_worker_that_has_to_stop_gives_its_chunk_back(
 
 def test_a_worker_that_drains_finishes_its_chunk(farm: Farm, shared_redis: str, source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
-    worker = begin(farm, shared_redis, source, out)
+    worker = begin(farm, shared_redis, source, out, size=1280)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(200) == 0
     farm.wait_until(lambda: not farm.json("workers")[0]["alive"], "a goodbye", seconds=5)
