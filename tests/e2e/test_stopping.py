@@ -40,7 +40,7 @@ def child_of(farm: Farm) -> psutil.Process:
 
 
 def begin(farm: Farm, broker: str, source: Path, out: Path, size: int = 2560) -> Process:
-    """A coordinator and a worker of a networked farm, in the middle of a chunk that takes long. ``size``: of detection."""
+    """A coordinator and a worker of a networked farm, in the middle of a long chunk. ``size``: of detection."""
     farm.env |= {"FARM_BROKER_URL": broker, "FARM_DEVICES": "cpu:1"}
     farm.spawn("coordinator")
     worker = farm.spawn("worker")
