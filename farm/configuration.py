@@ -191,6 +191,15 @@ def told(error: object, address: str) -> str:
     return text
 
 
+_ADDRESS = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s:/@]*):\S*@")
+_PARAMETER = re.compile(r"(?i)([?&;]\w*passw\w*=)[^&\s'\"]*")
+
+
+def masked_in(text: str) -> str:
+    """A text without the passwords of the addresses in it."""
+    return _PARAMETER.sub(r"\1***", _ADDRESS.sub(r"\1:***@", text))
+
+
 def _suggestion(name: str, names: Collection[str]) -> str:
     near = difflib.get_close_matches(name, names, 1)
     return f'did you mean "{near[0]}"?' if near else "see `farm config` for all settings"

@@ -106,7 +106,7 @@ class SettingsError(FarmError):
 
 
 class NotFound(FarmError):
-    """There is no such job."""
+    """There is no such job, chunk or worker."""
 
     exit_code = 2
 
@@ -124,6 +124,6 @@ class IllegalTransition(FarmError):
 
 
 class AttemptStopped(FarmError):
-    """The coordinator stopped this attempt."""
+    """The attempt was stopped before its chunk was done."""
 
     permanent = False

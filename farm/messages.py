@@ -94,7 +94,7 @@ class Hello(Message):
     Whatever an earlier ``incarnation`` of the same worker held is lost. An incarnation is ``SUPERVISOR/START``: the
     process that started the worker, and when, by the clock of the worker's host. ``holds``: the orders that it has
     taken and not finished. ``encoders``: FFmpeg's names of the encoders that this worker has opened; ``runtimes``:
-    those that its detectors can use.
+    those that its detectors can use. ``draining``: it takes no more orders, and stops.
     """
 
     kind: Literal["hello"] = "hello"
@@ -106,6 +106,7 @@ class Hello(Message):
     holds: tuple[Held, ...] = ()
     encoders: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
+    draining: bool = False
 
 
 class Goodbye(Message):
@@ -202,6 +203,10 @@ _OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
 def load_outcome(body: object) -> Outcome:
     """An outcome from its JSON value. Raises pydantic.ValidationError."""
     return _OUTCOME.validate_python(body)
+
+
+#: The value of a stop key that the worker's own parent set: the worker stops before the chunk is done.
+DRAINED = "drained"
 
 
 def stop_key(token: str, worker: str) -> str:

@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import fcntl
-import logging
 import os
 import shutil
 import signal
@@ -16,10 +15,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, NoReturn
 
 from farm.configuration import CONFIG, PATHS, variable
-from farm.domain.printable import shown
 from farm.errors import SettingsError
 
 _PR_SET_PDEATHSIG = 1
@@ -52,27 +50,6 @@ def for_the_user() -> Iterator[None]:
         yield
     finally:
         os.umask(before)
-
-
-class _OneLine(logging.Formatter):
-    """A record is one line, whatever its message quotes; the lines of a traceback follow it, indented."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - overrides
-        return shown(super().formatMessage(record))
-
-    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802 - overrides
-        return "\n".join(f"  {shown(line)}" for line in super().formatException(ei).splitlines())
-
-
-def begin_log(path: Path | None = None) -> None:
-    """Write this process's log, from level INFO on, to the file ``path``, else to standard error."""
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    handler: logging.Handler = logging.StreamHandler()
-    if path is not None:  # a message may hold any name, whatever the locale's encoding
-        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=path is not None)
 
 
 def die_with(parent: int) -> None:
@@ -188,20 +165,32 @@ def hold(path: Path, patience: float = 0.0) -> IO[str] | None:
 
 
 def stop(
-    processes: Iterable["subprocess.Popen[bytes]"], grace: float, hurry: Callable[[], bool] = lambda: False
+    processes: Iterable["subprocess.Popen[bytes]"],
+    grace: float,
+    hurry: Callable[[], bool] = lambda: False,
+    *,
+    again: float = 0.0,
 ) -> None:
     """Terminate processes; after ``grace`` seconds in total, or when ``hurry`` says so, kill those that still run.
 
-    What they started in their sessions is killed, too.
+    ``again``: then they are first terminated once more, and have this many seconds. What they started in their sessions
+    is killed, too.
     """
+    running = [p for p in processes if p.poll() is None]
+    _terminate(running, grace, hurry)
+    if again:
+        _terminate(running, again, lambda: False)
+    for process in running:
+        kill(process)
+
+
+def _terminate(processes: Iterable["subprocess.Popen[bytes]"], seconds: float, hurry: Callable[[], bool]) -> None:
     running = [p for p in processes if p.poll() is None]
     for process in running:
         process.terminate()
-    until = time.monotonic() + grace
+    until = time.monotonic() + seconds
     while any(p.poll() is None for p in running) and time.monotonic() < until and not hurry():
         time.sleep(0.02)
-    for process in running:
-        kill(process)
 
 
 def scratch_prefix(pid: int) -> str:

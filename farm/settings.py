@@ -121,6 +121,8 @@ class Settings(BaseModel):
     heartbeat_seconds: Wait = 3
     worker_silence_seconds: Wait = 20
     queue_seconds: Wait = 600
+    #: A worker that is told to stop gives its chunk back after this time; None: it finishes the chunk.
+    drain_seconds: Wait | None = None
 
     # how long what is left of a job is kept after its end: artefacts in the store, and rows in the database
     retain_artefacts: Annotated[Seconds, Field(ge=0, allow_inf_nan=False)] = 7 * 86400
@@ -129,6 +131,8 @@ class Settings(BaseModel):
     worker_gigabytes: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     #: A log that grows larger is rotated; one older part of it is kept.
     log_megabytes: float = Field(default=10, gt=0, allow_inf_nan=False)
+    #: How `farm coordinator` and `farm worker` log on the console; auto: text on a terminal, else JSON.
+    log_console: Literal["auto", "text", "json"] = "auto"
 
     task_errors: Count = 3
     infrastructure_losses: Count = 5
@@ -194,6 +198,11 @@ class Settings(BaseModel):
     def lock_file(self) -> Path:
         """The file that the farm of this home locks for as long as it runs."""
         return self.home / "farm.lock"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the logs of this host's processes."""
+        return self.home / "logs"
 
     @property
     def sql_url(self) -> str:

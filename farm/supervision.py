@@ -43,7 +43,7 @@ def worker(settings: Settings, device: str, answers: Callable[[], bool] | None =
     return Child(
         f"worker {device}",
         lambda: processes.module("workers.process", device),
-        settings.home / "logs" / f"worker-{device}.log",
+        settings.logs / f"worker-{device}.out.log",  # what it prints; it logs to worker-DEVICE.log
         {**settings.for_children(), "OMP_NUM_THREADS": "1"},
         role="workers",
         answers=answers,
@@ -190,10 +190,12 @@ class Supervisor:
             if (last := errors[-1]) is not None and None not in errors:
                 raise last
 
-    def stop(self, roles: set[str | None], grace: float, hurry: Callable[[], bool] = lambda: False) -> None:
+    def stop(
+        self, roles: set[str | None], grace: float, hurry: Callable[[], bool] = lambda: False, *, again: float = 0.0
+    ) -> None:
         """Stop the children of these roles and forget them. See :func:`processes.stop`."""
         kept = {name: k for name, k in self._kept.items() if k.child.role in roles}
-        processes.stop([k.process for k in kept.values() if k.process is not None], grace, hurry)
+        processes.stop([k.process for k in kept.values() if k.process is not None], grace, hurry, again=again)
         for name, each in kept.items():
             each.forget()
             del self._kept[name]

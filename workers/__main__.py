@@ -11,14 +11,14 @@ from dataclasses import asdict
 
 from farm.errors import FarmError
 from farm.executables import find_ffmpeg
-from farm.processes import begin_log
+from farm.logs import begin_log
 from farm.settings import load_settings
 from workers.capabilities import find
 from workers.device import parse_devices
 from workers.supervisor import run
 from workers.vision.device import environment
 
-begin_log()
+begin_log("workers", console="text")
 try:
     asked = {word for word in sys.argv[1:] if word.startswith("--")}
     words = [word for word in sys.argv[1:] if word not in asked] or ["auto"]
@@ -31,6 +31,7 @@ try:
         print(json.dumps(asdict(find(devices, settings.cpu_runtime).without(settings))))
     else:
         find_ffmpeg(settings.ffmpeg)  # a program that cannot compose is refused before detection, not after it
+        begin_log("workers", settings.logs / "workers.log", console=settings.log_console)
         code = run(settings, devices)
 except FarmError as e:
     print(f"error: {e}", file=sys.stderr)

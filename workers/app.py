@@ -9,6 +9,7 @@ import logging
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from celery import Celery, signals
@@ -17,8 +18,9 @@ from celery.worker.control import Panel
 
 from farm import liveness
 from farm.broker import configure
+from farm.logs import begin_log
 from farm.messages import TASKS, queue_of
-from farm.processes import begin_log, die_with
+from farm.processes import die_with
 from farm.settings import Settings
 from farm.signing import Signer
 from farm.storage.opening import open_storage
@@ -35,6 +37,11 @@ _QUESTIONS = {"active", "active_queues", "ping", "registered", "reserved", "revo
 log = logging.getLogger(__name__)
 
 
+def log_of(settings: Settings, device: str) -> Path:
+    """The log of the worker of ``device``, in which its parent and its child write."""
+    return settings.logs / f"worker-{device}.log"
+
+
 class WorkerApp(Celery):
     """Has one task per stage and consumes the worker's own queue. The child runs orders with :attr:`runner`."""
 
@@ -49,7 +56,7 @@ class WorkerApp(Celery):
         for command in Panel.data.keys() - _QUESTIONS:
             del Panel.data[command]
         # instead of Celery's own loggers, whose lines hold what a message quotes as it is
-        signals.setup_logging.connect(_begin_log, weak=False)
+        signals.setup_logging.connect(self._begin_log, weak=False)
         signals.worker_process_init.connect(self._begin, weak=False)  # sent in the child only
 
     def __reduce__(self) -> tuple[type["WorkerApp"], tuple[Settings, str, str, int]]:
@@ -62,6 +69,10 @@ class WorkerApp(Celery):
             )  # the other keyword arguments are for display in Flower
 
         self.task(name=stage, lazy=False, shared=False)(run)
+
+    def _begin_log(self, **_: object) -> None:
+        name = "worker" if self._parent is None else "worker child"
+        begin_log(name, log_of(self.settings, self.device), worker=self.worker)
 
     def _begin(self, **_: object) -> None:
         """Build the runner, which loads heavy modules while the worker waits for its first order."""
@@ -80,10 +91,6 @@ class WorkerApp(Celery):
         settings = self.settings
         tools: Future[Tools] = ThreadPoolExecutor(1, "preload").submit(_load_tools, settings, self.device)
         return OrderRunner(settings, self.worker, Reporter(settings), open_storage(settings), tools)
-
-
-def _begin_log(**_: object) -> None:
-    begin_log()
 
 
 def _load_tools(settings: Settings, device: str) -> "Tools":

@@ -12,11 +12,12 @@ import time
 import psutil
 
 from farm.errors import DeviceError, FarmError
+from farm.logs import begin_log
 from farm.messages import Hello
-from farm.processes import begin_log, end_with_input, hold
+from farm.processes import end_with_input, hold
 from farm.settings import Settings, load_settings
 from farm.storage.opening import open_storage
-from workers.app import WorkerApp
+from workers.app import WorkerApp, log_of
 from workers.capabilities import ask
 from workers.child import Child
 from workers.signals import Presence
@@ -54,10 +55,10 @@ def introduction(settings: Settings, device: str) -> Hello:
 
 def main(device: str) -> int:
     """Run the worker of ``device`` until it is told to stop. Raises DeviceError, SettingsError."""
-    begin_log()
     end_with_input()
     os.environ |= environment(Device.named(device))  # before anything that could look for GPUs is started
     settings = load_settings(database_url=None, flower_basic_auth=None)  # passwords of others
+    begin_log("worker", log_of(settings, device))
     held = hold_device(settings, device)
     hello = introduction(settings, device)
     Presence(settings, hello, Child(settings, hello.worker, device, open_storage(settings))).connect()

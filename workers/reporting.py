@@ -8,12 +8,16 @@ import kombu
 from farm import liveness
 from farm.broker import BROKER_ERRORS, celery_app, redis_client
 from farm.errors import AttemptStopped
-from farm.messages import OUTCOMES, Message, Order, Progress, stop_key
+from farm.messages import DRAINED, OUTCOMES, Message, Order, Progress, stop_key
 from farm.settings import Settings
 from farm.signing import Signer
 
 # minutes: losing an outcome costs the work that led to it
 _RETRY = {"max_retries": 200, "interval_start": 0.2, "interval_step": 0.5, "interval_max": 5}
+
+
+_LOOK_SECONDS = 1.0  # between two looks for a stop key
+_DRAINED_SECONDS = 3600
 
 
 class Reporter:
@@ -44,6 +48,17 @@ class Reporter:
         """Whether the coordinator told ``worker`` to stop the attempt ``token``. Raises one of BROKER_ERRORS."""
         return bool(self._redis.exists(stop_key(token, worker)))
 
+    def why_stop(self, token: str, worker: str) -> str | None:
+        """Why the attempt ``token`` of ``worker`` should stop; None if it should not. Raises one of BROKER_ERRORS."""
+        value = self._redis.get(stop_key(token, worker))
+        if value is None:
+            return None
+        return "its worker stops" if value == DRAINED.encode() else "stopped by the coordinator"
+
+    def drain(self, token: str, worker: str) -> None:
+        """Have the child of ``worker`` stop the attempt ``token`` and give it back. Raises one of BROKER_ERRORS."""
+        self._redis.set(stop_key(token, worker), DRAINED, ex=_DRAINED_SECONDS)
+
     def close(self) -> None:
         """Close the connections."""
         self._connection.release()
@@ -51,24 +66,27 @@ class Reporter:
 
 
 class ProgressReporter:
-    """Called with the number of frames done; reports it once per interval, and raises when told to stop."""
+    """Called with the number of frames done; reports it once per interval, and raises soon when told to stop."""
 
     def __init__(self, reporter: Reporter, order: Order, worker: str, interval: float) -> None:
         """``worker``: the worker's name. ``interval``: seconds between two reports."""
         self._reporter, self._order, self._worker, self._interval = reporter, order, worker, interval
         self._due = time.monotonic() + interval
+        self._look = time.monotonic()  # when to look for a stop key again: that is cheap, and waited for
 
     def __call__(self, frames: int) -> None:
         """Report ``frames`` if the interval is over; a call is a sign of life in any case. Raises AttemptStopped."""
         liveness.done(frames)
-        if time.monotonic() < self._due:
+        now, order = time.monotonic(), self._order
+        if now < min(self._due, self._look):
             return
-        self._due = time.monotonic() + self._interval
-        progress = Progress(token=self._order.token, worker=self._worker, frames=frames)
+        self._look = now + _LOOK_SECONDS
         try:
-            self._reporter.send(progress, patient=False)
-            stopped = self._reporter.is_unwanted(self._order.token, self._worker)
+            if now >= self._due:
+                self._due = now + self._interval
+                self._reporter.send(Progress(token=order.token, worker=self._worker, frames=frames), patient=False)
+            why = self._reporter.why_stop(order.token, self._worker)
         except BROKER_ERRORS:
             return  # without Redis the work goes on; the coordinator decides what becomes of the lease
-        if stopped:
-            raise AttemptStopped
+        if why is not None:
+            raise AttemptStopped(why)

@@ -10,6 +10,7 @@ from farm import liveness
 from farm.broker import BROKER_ERRORS
 from farm.domain.stages import stage_named
 from farm.errors import AttemptStopped, DamagedArtefact, FarmError, StorageError
+from farm.logs import about
 from farm.messages import Completed, Failed, GivenBack, Message, Order, Started
 from farm.settings import Settings
 from farm.storage.base import Storage
@@ -48,12 +49,17 @@ class OrderRunner:
         order = Order.model_validate(body)
         liveness.begin(order.token)
         try:
+            with about(job=order.job, stage=order.stage, chunk=order.chunk + 1, attempt=order.token):
+                self._report(order)
+        finally:
+            liveness.end()
+
+    def _report(self, order: Order) -> None:
+        try:
             self._reporter.send(Started(token=order.token, worker=self.worker))
             self._reporter.send(self._outcome(order))
         except BROKER_ERRORS as e:
             log.error("Redis cannot be reached; attempt %s was not reported: %s", order.token, e)
-        finally:
-            liveness.end()
 
     def _outcome(self, order: Order) -> Message:
         """Do the work and return its outcome. Catches every Exception."""
@@ -61,9 +67,9 @@ class OrderRunner:
         log.info("job %s, %s, chunk %s, attempt %d", order.job, order.stage, place, order.attempt)
         try:
             return self._completed(order)
-        except AttemptStopped:
-            log.info("stopped by the coordinator")
-            return GivenBack(token=order.token, worker=self.worker, reason="stopped by the coordinator")
+        except AttemptStopped as e:
+            log.info("%s", e)
+            return GivenBack(token=order.token, worker=self.worker, reason=str(e))
         except DamagedArtefact as e:
             log.error("%s", e)
             return Failed(

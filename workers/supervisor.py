@@ -11,6 +11,7 @@ from workers.vision.device import Device
 
 log = logging.getLogger(__name__)
 _ROTATE_SECONDS = 60.0
+_GIVE_BACK_SECONDS = 10.0
 
 
 def run(settings: Settings, devices: list[Device]) -> int:
@@ -30,6 +31,6 @@ def run(settings: Settings, devices: list[Device]) -> int:
                 rotated = time.monotonic()
                 rotate_logs(settings.home / "logs", settings.log_megabytes)
     finally:
-        # a worker finishes its chunk before it stops; whoever stops this process decides how long that may take
-        supervisor.stop({"workers"}, inf, lambda: stops.hurry)
+        # a worker finishes its chunk before it stops, for as long as the settings allow; told again, it gives it back
+        supervisor.stop({"workers"}, inf, lambda: stops.hurry, again=_GIVE_BACK_SECONDS)
     return 0

@@ -6,7 +6,7 @@ import re
 from farm.broker import check_broker
 from farm.errors import DeviceError
 from farm.jobs.context import open_context
-from farm.jobs.queries import live_workers
+from farm.jobs.workers import live_workers
 from farm.local.farm import Devices, EmbeddedFarm, lock_home
 from farm.settings import Settings
 

@@ -19,8 +19,8 @@ _UsageError: Any = typer.BadParameter.__base__
 #: The commands in ``farm --help``, by what they are for; others are listed last.
 _SECTIONS = {
     "Redact videos": ("submit", "verify", "demo"),
-    "Jobs": ("list", "status", "watch", "pause", "resume", "cancel", "retry", "clean"),
-    "The farm": ("up", "down", "worker", "coordinator", "key", "models", "config", "doctor"),
+    "Jobs": ("list", "status", "watch", "pause", "resume", "cancel", "retry", "logs", "clean"),
+    "The farm": ("up", "down", "worker", "workers", "coordinator", "key", "models", "config", "doctor"),
 }
 _KINDS = {"integer": "a whole number", "number": "a number"}
 
@@ -62,7 +62,7 @@ class FarmGroup(TyperGroup):
         """See TyperGroup."""
         left = [name for name in self.list_commands(ctx) if not self.commands[name].hidden]
         sections = {title: [name for name in names if name in left] for title, names in _SECTIONS.items()}
-        if ctx.parent is not None:  # of models
+        if ctx.parent is not None:  # of models or workers
             sections = {}
         other = [name for name in left if not any(name in names for names in sections.values())]
         for title, names in {**sections, "Commands": other}.items():

@@ -91,11 +91,12 @@ def _farm_status(context: "Context", *, as_json: bool) -> None:
     from farm.cli import display, tables
     from farm.jobs import queries
     from farm.jobs.retention import stored
+    from farm.jobs.workers import list_workers
     from farm.local.farm import NO_FARM, is_running, missing_part, running_farm
 
     settings = context.settings
     unfinished = [s for s in JobStatus if not s.over]
-    workers, jobs = queries.list_workers(context), queries.list_jobs(context, unfinished)
+    workers, jobs = list_workers(context), queries.list_jobs(context, unfinished)
     running = is_running(settings) if settings.embedded else None
     held, counts, refused = stored(context), queries.count_jobs(context), queries.refused_messages(context)
     if as_json:

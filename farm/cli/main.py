@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from farm import __version__
-from farm.cli import clean, config, demo, jobs, models, service, submit, up, verify
+from farm.cli import clean, config, demo, jobs, logs, models, service, submit, up, verify, workers
 from farm.cli.commands import in_one_style
 from farm.cli.defects import DEFECT, defect_line
 from farm.cli.streams import prepare_streams
@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 submit.register(app)
 jobs.register(app)
+logs.register(app)
 up.register(app)
 service.register(app)
 demo.register(app)
@@ -41,6 +42,7 @@ clean.register(app)
 verify.register(app)
 config.register(app)
 app.add_typer(models.app, name="models")
+app.add_typer(workers.app, name="workers")
 in_one_style(app)
 
 

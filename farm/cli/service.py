@@ -7,7 +7,8 @@ import typer
 
 from farm.cli.jobs import JsonOption
 from farm.cli.up import DevicesOption
-from farm.processes import become, begin_log, module
+from farm.logs import begin_log
+from farm.processes import become, module
 from farm.settings import Settings, load_settings
 from farm.signing import Signer, make_key
 
@@ -45,7 +46,7 @@ def coordinator() -> None:
 
     settings = load_settings()
     _warn(settings)
-    begin_log()
+    begin_log("coordinator", settings.logs / "coordinator.log", console=settings.log_console)
     check_broker(settings)
     Signer.load(settings.key_path)
     run(settings, output.print)

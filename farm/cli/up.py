@@ -1,6 +1,7 @@
 """Commands that start and stop a farm on this machine: up, down."""
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -12,8 +13,11 @@ from typing import Annotated
 import typer
 
 from farm.errors import FarmError, PrintError
+from farm.logs import begin_log
 from farm.processes import environment, module, users_umask
 from farm.settings import Settings, load_settings
+
+log = logging.getLogger(__name__)
 
 DevicesOption = Annotated[
     str | None,
@@ -62,6 +66,7 @@ def _say(text: str) -> None:
     """Tell the person at the terminal, which may be closed by now, or a log, with the time."""
     from farm.cli.display import output
 
+    log.info("%s", text)
     now = "" if output.is_terminal else f"{datetime.now(UTC).astimezone():%Y-%m-%d %H:%M:%S} "
     try:
         output.print(now + text, soft_wrap=True)
@@ -78,6 +83,7 @@ def _run(settings: Settings, *, flower: bool) -> None:
     lock = lock_home(settings, patience=_LOCK_SECONDS)
     if lock is None:
         raise FarmError(f"a farm is running in {settings.home} already", hint="stop it, or choose another FARM_HOME")
+    begin_log("farm up", settings.logs / "up.log")
     stops = Stops()
     with EmbeddedFarm(settings, lock, _say, service=True, flower=flower) as farm:
         while not stops.asked and not farm.is_up():

@@ -53,7 +53,7 @@ def advance(context: Context, job_id: str, damaged: str | None = None) -> None:
         raise
     except Exception as e:
         # the traceback of a defect is for the log, the job gets one line
-        log.error("job %s: %s", job_id, e, exc_info=not isinstance(e, FarmError | OSError))
+        log.error("job %s: %s", job_id, e, exc_info=not isinstance(e, FarmError | OSError), extra={"job": job_id})
         with context.database.write() as session:
             job = locked_job(session, job_id)
             permanent = isinstance(e, FarmError) and e.permanent
@@ -95,13 +95,14 @@ def _run(context: Context, job: Job, stage: Stage) -> bool:
         fresh = locked_job(session, job.id)
         if fresh.status != stage.status or not fresh.open_chunks:
             return False  # paused, cancelled or done meanwhile; to do it again is cheap
+        now = context.clock()
         for row, artefact in zip(stage_rows(session, job.id, stage.name), artefacts, strict=True):
-            move_chunk(session, row, ChunkEvent.DISPATCH)
-            move_chunk(session, row, ChunkEvent.COMPLETE, artefact=artefact.model_dump(mode="json"))
+            move_chunk(session, row, ChunkEvent.DISPATCH, now)
+            move_chunk(session, row, ChunkEvent.COMPLETE, now, artefact=artefact.model_dump(mode="json"))
         for text in notes:
             add_note(session, job.id, text)
         if notes:
-            record_event(session, context.clock(), "; ".join(notes), job.id)
+            record_event(session, now, "; ".join(notes), job.id)
     return True
 
 
@@ -126,7 +127,8 @@ def _publish(context: Context, job: Job, stage: Stage) -> bool:
         try:
             discard_intermediates(context, job.id)
         except StorageError as e:
-            log.warning("job %s: its segments stay in the store until it is cleaned: %s", job.id, e)
+            text = "job %s: its segments stay in the store until it is cleaned: %s"
+            log.warning(text, job.id, e, extra={"job": job.id})
     return False
 
 

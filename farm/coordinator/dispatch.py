@@ -11,16 +11,18 @@ from sqlalchemy.orm import Session, selectinload
 from farm.broker import Broker
 from farm.coordinator.outcomes import release
 from farm.database.models import Attempt, Chunk, Event, Job, Outgoing, Worker
-from farm.database.statuses import locked_job, move_chunk, record_event
-from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, ChunkStatus
+from farm.database.statuses import locked_job, queue_attempt, record_event, worker_status
+from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkStatus
 from farm.domain.stages import WORKER_STAGES, JobStatus, stage_at, stage_named
-from farm.jobs.abilities import able_workers, needed
+from farm.jobs.abilities import able_workers, held_back, needed
 from farm.jobs.context import Context
 from farm.messages import Order, queue_of
 from farm.settings import Settings
 
 #: A worker without an order takes the next one sooner; one that does not may hang.
 _TAKES_SECONDS = 15
+#: Workers are told more than once of what was cancelled: the clock of the host where it was may be ahead or behind.
+_LATELY_SECONDS = 15
 _WORKING = tuple(stage.status.value for stage in WORKER_STAGES)
 
 
@@ -59,6 +61,45 @@ def rebalance(context: Context, broker: Broker) -> None:
                 release(session, taken, now, f"taken back from {worker}, which did not begin it")
 
 
+def take_back_held(context: Context, broker: Broker) -> None:
+    """Take back the orders of workers that drain or are blocked; of a blocked one, the chunk in progress, too.
+
+    Raises one of broker.BROKER_ERRORS: an order that stays in Redis is refused when its worker begins it.
+    """
+    blocked, leased = Worker.held == "block", Attempt.status == AttemptStatus.LEASED.value
+    held = (Worker.draining | Worker.held.is_not(None), Worker.alive)
+    theirs = (Attempt.status == AttemptStatus.QUEUED.value) | (leased & blocked)
+    attempts = select(Attempt, Worker).join(Worker, Worker.name == Attempt.worker).where(*held, theirs)
+    with context.database.read() as session:  # most calls end here, without the write lock
+        if session.scalar(attempts.with_only_columns(Attempt.id).limit(1)) is None:
+            return
+    stop, names, now = [], set(), context.clock()
+    with context.database.write() as session:
+        for attempt, worker in session.execute(attempts).all():
+            names.add(worker.name)
+            if attempt.status == AttemptStatus.LEASED:
+                stop.append((attempt.token, worker.name))
+            reason = f"worker {worker.name} is {worker_status(worker)}"
+            release(session, [attempt], now, reason, AttemptStatus.GIVEN_BACK)
+    for name in names:
+        broker.delete_queue(name)
+    for token, name in stop:
+        broker.stop(token, name)
+
+
+def stop_cancelled(context: Context, broker: Broker) -> None:
+    """Tell workers to stop what a person has just cancelled, rather than when they report the next time.
+
+    Raises one of broker.BROKER_ERRORS: then they are told when they report.
+    """
+    lately = Attempt.finished_at > context.clock() - _LATELY_SECONDS
+    cancelled = (Attempt.status == AttemptStatus.CANCELLED.value, Attempt.started_at.is_not(None), lately)
+    with context.database.read() as session:
+        rows = session.execute(select(Attempt.token, Attempt.worker).where(*cancelled)).all()
+    for token, worker in rows:
+        broker.stop(token, worker or "")
+
+
 def under_way(context: Context) -> bool:
     """Whether any chunk is with a worker: then its outcome wakes the loop."""
     with context.database.read() as session:
@@ -68,7 +109,8 @@ def under_way(context: Context) -> bool:
 class _Planner:
     """Matches due chunks with live workers; writes nothing.
 
-    ``waiting``: jobs that no live worker can do the next stage of, with the event to record, unless it is recorded.
+    ``waiting``: jobs that no live worker can do the next stage of, or only such that take no orders, with the event to
+    record, unless it is recorded.
     """
 
     def __init__(self, session: Session, settings: Settings, now: float) -> None:
@@ -80,26 +122,29 @@ class _Planner:
 
     def assignments(self) -> Iterator[tuple[Chunk, str]]:
         """Each due chunk that gets a worker, with the worker's name. Fills ``waiting``."""
-        names = [worker.name for worker in self._workers]
-        if not self._room(names):
+        names = [worker.name for worker in self._workers if worker.takes_orders]
+        if not self._room(names) and (names or not self._workers):
             return
         jobs = select(Job).where(Job.status.in_(_WORKING)).order_by(Job.created_at, Job.id)
         for job in self._session.scalars(jobs).all():
             stage = stage_at(JobStatus(job.status))
             assert stage is not None
-            if able := able_workers(job, stage, self._workers):
-                yield from self._assign(job, stage.name, able)
+            able = able_workers(job, stage, self._workers)
+            if taking := [worker.name for worker in able if worker.takes_orders]:
+                yield from self._assign(job, stage.name, taking)
+            elif able:
+                self._record(job, f"{stage.name}: waiting for a worker that takes orders: {held_back(able)}")
             else:
                 what = f"the {stage.needs} {needed(job, stage)}"
                 self._record(job, f"{stage.name}: no live worker has {what}; waiting for one that has")
-            if not self._room(names):
+            if names and not self._room(names):
                 return
 
     def movable(self) -> Iterator[tuple[str, str]]:
         """Worker and token of queued attempts of workers that are busy, or do not take them: as many as there are idle
         workers that can do them.
         """
-        idle = {worker.name for worker in self._workers if not self._load[worker.name]}
+        idle = {worker.name for worker in self._workers if worker.takes_orders and not self._load[worker.name]}
         if not idle:
             return
         leased = select(Attempt.worker).where(Attempt.status == AttemptStatus.LEASED.value)
@@ -109,7 +154,8 @@ class _Planner:
         for attempt in self._session.scalars(queued.order_by(Attempt.id)).all():
             job, stage = attempt.chunk.job, stage_named(attempt.chunk.stage)
             blocked, failed = self._failures(job, stage.name)
-            able = (idle & set(able_workers(job, stage, self._workers))) - blocked - failed.get(attempt.chunk_id, set())
+            able = idle & {worker.name for worker in able_workers(job, stage, self._workers)}
+            able = able - blocked - failed.get(attempt.chunk_id, set())
             if able and job.status in _WORKING and attempt.worker:
                 idle.discard(min(able))
                 yield attempt.worker, attempt.token
@@ -118,7 +164,7 @@ class _Planner:
         return sum(max(0, self._settings.messages_per_worker - self._load[name]) for name in names)
 
     def _record(self, job: Job, text: str) -> None:
-        known = select(Event.id).where(Event.job_id == job.id, Event.text == text).limit(1)
+        known = select(Event.id).where(Event.job_id == job.id, Event.chunk.is_(None), Event.text == text).limit(1)
         if self._session.scalar(known) is None:
             self.waiting.append((job, text))
 
@@ -165,20 +211,11 @@ class _Planner:
 
 
 def _queue(session: Session, settings: Settings, chunk: Chunk, worker: str, now: float) -> None:
-    if locked_job(session, chunk.job_id).status not in _WORKING or not move_chunk(session, chunk, ChunkEvent.DISPATCH):
-        return  # changed meanwhile by a person, or by another coordinator
-    number = 1 + (session.scalar(select(func.count()).where(Attempt.chunk_id == chunk.id)) or 0)
-    attempt = Attempt(
-        chunk_id=chunk.id,
-        number=number,
-        token=secrets.token_hex(12),
-        status=AttemptStatus.QUEUED.value,
-        worker=worker,
-        created_at=now,
-        moved_at=now,
-        lease_until=now + settings.queue_seconds,
-    )
-    session.add(attempt)
+    if locked_job(session, chunk.job_id).status not in _WORKING:
+        return  # changed meanwhile by a person
+    attempt = queue_attempt(session, chunk, secrets.token_hex(12), worker, now, now + settings.queue_seconds)
+    if attempt is None:
+        return  # by another coordinator
     body = _order(session, chunk, attempt).model_dump(mode="json")
     session.add(Outgoing(token=attempt.token, queue=queue_of(worker), body=body))
 

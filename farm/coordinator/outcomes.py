@@ -6,11 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from farm.database.models import Attempt, Chunk, Worker
-from farm.database.statuses import add_note, end_attempt, lease_attempt, move_chunk, record_event
+from farm.database.statuses import add_note, end_attempt, lease_attempt, move_chunk, record_event, set_worker
 from farm.domain.artefacts import key_of
 from farm.domain.lifecycle import (
     OPEN_ATTEMPTS,
@@ -108,10 +108,12 @@ def _hello(session: Session, context: Context, outcome: Hello, now: float) -> Re
             cause: Loss = "infrastructure" if supervisor == before else "farm"
             lose_worker(session, context, worker, now, "restarted", cause)
         worker.incarnation, worker.started_at = outcome.incarnation, now
-        record_event(session, now, f"worker {outcome.worker} is up ({outcome.device}, pid {outcome.pid})")
     worker.host, worker.device, worker.pid = outcome.host, outcome.device, outcome.pid
     worker.encoders, worker.runtimes = list(outcome.encoders), list(outcome.runtimes)
-    worker.alive, worker.seen_at = True, now
+    worker.seen_at = now
+    how = "up" if fresh else "stopping" if outcome.draining else "heard again"
+    text = f"worker {outcome.worker} is {how} ({outcome.device}, pid {outcome.pid})"
+    set_worker(session, worker, now, text, alive=True, draining=outcome.draining)
     if fresh:
         return Reply(gone=worker.name)  # its queue can only hold an earlier incarnation's orders
     return Reply(stop=_compared(session, context, outcome, now))
@@ -161,10 +163,10 @@ def _about_attempt(session: Session, context: Context, attempt: Attempt, outcome
         case Started():
             if not lease_attempt(session, attempt, now, lease):
                 return attempt.status == AttemptStatus.LEASED  # the same message, delivered twice
-            move_chunk(session, attempt.chunk, ChunkEvent.START)
+            move_chunk(session, attempt.chunk, ChunkEvent.START, now, attempt=attempt)
         case Progress():
             if lease_attempt(session, attempt, now, lease):
-                move_chunk(session, attempt.chunk, ChunkEvent.START)  # its `started` was lost
+                move_chunk(session, attempt.chunk, ChunkEvent.START, now, attempt=attempt)  # its `started` was lost
             if attempt.status != AttemptStatus.LEASED:
                 return False
             attempt.lease_until = lease
@@ -192,7 +194,7 @@ def _completed(session: Session, context: Context, attempt: Attempt, outcome: Co
     if not end_attempt(session, attempt, AttemptStatus.DONE, now, frames=chunk.frames):
         return
     result = outcome.model_dump(mode="json", include={"artefact", "reused", "spent"})
-    if not move_chunk(session, chunk, ChunkEvent.COMPLETE, **result):
+    if not move_chunk(session, chunk, ChunkEvent.COMPLETE, now, attempt=attempt, **result):
         return
     for key in outcome.damaged:
         record_event(session, now, f"{key} was damaged: set aside, and made again", chunk.job_id)
@@ -247,9 +249,9 @@ def fail_attempt(
     where = f"{chunk.stage}, chunk {chunk.index + 1}"
     record_event(session, now, f"{where}, attempt {attempt.number} on {attempt.worker}: {reason}", chunk.job_id)
     if event is ChunkEvent.RELEASE:
-        move_chunk(session, chunk, event, not_before=now + pause)
+        move_chunk(session, chunk, event, now, attempt=attempt, not_before=now + pause)
         return
-    move_chunk(session, chunk, event)
+    move_chunk(session, chunk, event, now, attempt=attempt)
     if cause != "task":
         where += _place(session, chunk)
     if failures.deaths >= limits.deaths:
@@ -286,10 +288,8 @@ def _place(session: Session, chunk: Chunk) -> str:
 
 def lose_worker(session: Session, context: Context, worker: Worker, now: float, why: str, cause: Loss) -> None:
     """The worker is gone: the attempts that it started are lost, those in its queue are released."""
-    if worker.alive:
-        record_event(session, now, f"worker {worker.name} {why}")
-    worker.alive = False
     reason = f"worker {worker.name} {why}"
+    set_worker(session, worker, now, reason, alive=False)
     mine = select(Attempt).where(Attempt.worker == worker.name)
     for attempt in session.scalars(mine.where(Attempt.status == AttemptStatus.LEASED.value)):
         fail_attempt(session, context, attempt, cause, reason, now)
@@ -309,13 +309,16 @@ def release(
     released = 0
     for attempt in attempts:
         if end_attempt(session, attempt, status, now, reason=reason):
-            released += move_chunk(session, attempt.chunk, ChunkEvent.RELEASE, not_before=not_before)
+            chunk, again = attempt.chunk, ChunkEvent.RELEASE
+            released += move_chunk(session, chunk, again, now, attempt=attempt, not_before=not_before)
     return released
 
 
 def give_all_back(context: Context, reason: str) -> None:
     """This home's farm stops: all its workers are gone. Counts as no failure."""
     with context.database.write() as session:
-        session.execute(update(Worker).values(alive=False))
+        now = context.clock()
+        for worker in session.scalars(select(Worker).where(Worker.alive)):
+            set_worker(session, worker, now, reason, alive=False)
         held = session.scalars(select(Attempt).where(Attempt.status.in_(OPEN_ATTEMPTS)))
-        release(session, held, context.clock(), reason, AttemptStatus.GIVEN_BACK)
+        release(session, held, now, reason, AttemptStatus.GIVEN_BACK)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from farm.broker import BROKER_ERRORS, Broker
 from farm.coordinator.advance import advance, ready
-from farm.coordinator.dispatch import dispatch, publish, rebalance, under_way
+from farm.coordinator.dispatch import dispatch, publish, rebalance, stop_cancelled, take_back_held, under_way
 from farm.coordinator.leading import Leadership, LeadLost
 from farm.coordinator.outcomes import accept
 from farm.coordinator.repair import repair
@@ -168,6 +168,8 @@ class Coordinator:
     def _sweep(self) -> None:
         if time.monotonic() - self._swept >= _SWEEP_SECONDS:
             self._sweeper.sweep()
+            take_back_held(self._context, self._broker)
+            stop_cancelled(self._context, self._broker)
             rebalance(self._context, self._broker)
             self._retention.tend()
             self._swept = time.monotonic()
@@ -177,7 +179,7 @@ class Coordinator:
             if future.done():
                 del self._advancing[job]
                 if not future.cancelled() and (error := future.exception()):
-                    log.error("job %s: %s", job, error, exc_info=error)
+                    log.error("job %s: %s", job, error, exc_info=error, extra={"job": job})
         for job in {*ready(self._context), *self._damaged}:
             if job not in self._advancing:
                 self._advancing[job] = self._slow.submit(advance, self._context, job, self._damaged.pop(job, None))

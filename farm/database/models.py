@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from farm.domain.lifecycle import AttemptStatus, ChunkStatus
+from farm.domain.lifecycle import AttemptStatus, ChunkStatus, Kind
 from farm.domain.stages import JobStatus
 
 # SQLite can only drop named constraints, and both databases then use the same names
@@ -125,6 +125,7 @@ class Attempt(Base):
     cause: Mapped[str | None]
     reason: Mapped[str | None]
     created_at: Mapped[float]
+    started_at: Mapped[float | None]
     lease_until: Mapped[float]
     frames: Mapped[int] = mapped_column(default=0)
     moved_at: Mapped[float]
@@ -136,7 +137,11 @@ class Attempt(Base):
 
 
 class Worker(Base):
-    """A consuming process, as it reported itself. ``encoders``: those it has opened; ``runtimes``: of detectors."""
+    """A consuming process, as it reported itself. ``encoders``: those it has opened; ``runtimes``: of detectors.
+
+    ``draining``: it stops after its chunk. ``held``: what a person asked for, ``drain`` or ``block``, until unblocked;
+    with who, when and why.
+    """
 
     __tablename__ = "workers"
 
@@ -150,6 +155,16 @@ class Worker(Base):
     seen_at: Mapped[float]
     encoders: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     runtimes: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    draining: Mapped[bool] = mapped_column(default=False, server_default=false())
+    held: Mapped[str | None]
+    held_by: Mapped[str | None]
+    held_at: Mapped[float | None]
+    held_why: Mapped[str | None]
+
+    @property
+    def takes_orders(self) -> bool:
+        """Whether it is to be given orders."""
+        return self.alive and not self.draining and self.held is None
 
 
 class Leader(Base):
@@ -185,14 +200,26 @@ class Note(Base):
 
 
 class Event(Base):
-    """What happened, as text for people, in the order of ``id``."""
+    """What happened, in the order of ``id``. ``kind``: what changed its status (:class:`farm.domain.lifecycle.Kind`).
+
+    ``before`` and ``after``: the status, where one changed. ``chunk``: its index in ``stage``; None where the event is
+    about the whole job or about a worker. ``attempt``: its number. ``text``: the reason, for people; may be empty.
+    """
 
     __tablename__ = "events"
+    __table_args__ = (Index("ix_events_job_id_chunk", "job_id", "chunk"),)
 
     id: Mapped[int] = _serial()
-    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"), index=True)
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
     at: Mapped[float]
     text: Mapped[str]
+    kind: Mapped[str] = mapped_column(default=Kind.NOTE.value, server_default=Kind.NOTE.value)
+    stage: Mapped[str | None]
+    chunk: Mapped[int | None]
+    attempt: Mapped[int | None]
+    worker: Mapped[str | None]
+    before: Mapped[str | None]
+    after: Mapped[str | None]
 
 
 class Outgoing(Base):

@@ -1,15 +1,16 @@
 """The only module that writes statuses, with what belongs in the same transaction: counters, events and notes.
 
 ``domain.lifecycle`` says which status follows, a conditional UPDATE applies it. Transactions lock a job's row before
-its attempts and chunks, so that no two of them wait for each other.
+its attempts and chunks, so that no two of them wait for each other. Each change is an event; a transaction inserts all
+of its events in one statement when it commits.
 """
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, event, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from farm.database.models import Attempt, Chunk, Event, Job, Note
+from farm.database.models import Attempt, Chunk, Event, Job, Note, Worker
 from farm.database.session import changed, insert_once
 from farm.domain.lifecycle import (
     OPEN_ATTEMPTS,
@@ -17,12 +18,16 @@ from farm.domain.lifecycle import (
     ChunkEvent,
     ChunkStatus,
     JobEvent,
+    Kind,
+    WorkerStatus,
     chunk_after,
     chunk_before,
     job_after,
 )
 from farm.domain.stages import STAGES, JobStatus, Stage, stage_at
 from farm.errors import NotFound
+
+_EVENTS = "events"  # in a session's info: the rows to insert when it commits
 
 
 def locked_job(session: Session, job_id: str) -> Job:
@@ -37,34 +42,35 @@ def locked_job(session: Session, job_id: str) -> Job:
 def move_job(
     session: Session,
     job: Job,
-    event: JobEvent,
+    what: JobEvent,
     now: float,
     reason: str | None = None,
     *,
     open_chunks: int = 0,
     permanent: bool = False,
 ) -> bool:
-    """Apply an event to a job; False if another transaction was first. Raises IllegalTransition.
+    """Apply the event ``what`` to a job; False if another transaction was first. Raises IllegalTransition.
 
     ``open_chunks``: how many chunks the stage has that begins with STAGE_DONE. Chunks of the current stage that are
     not done make STAGE_DONE impossible. ``permanent``: a failed job would fail again in the same way.
     """
     before = JobStatus(job.status)
     interrupted = JobStatus(job.interrupted) if job.interrupted else None
-    after = job_after(before, event, interrupted)
+    after = job_after(before, what, interrupted)
     finished = now if after.over else None
     values: dict[str, object] = {"status": after.value, "reason": reason, "finished_at": finished}
     values |= {"interrupted": None, "permanent": permanent}
-    if event in (JobEvent.PAUSE, JobEvent.FAIL, JobEvent.CANCEL):
+    if what in (JobEvent.PAUSE, JobEvent.FAIL, JobEvent.CANCEL):
         values["interrupted"] = job.interrupted if before is JobStatus.PAUSED else before.value
     conditions = [Job.id == job.id, Job.status == before.value]
-    if event is JobEvent.STAGE_DONE:
+    if what is JobEvent.STAGE_DONE:
         conditions.append(Job.open_chunks == 0)
         values["open_chunks"] = open_chunks
     moved = changed(session, update(Job).where(*conditions).values(**values))
     if moved:
         session.refresh(job)
-        record_event(session, now, f"{before.value} → {after.value}" + (f": {reason}" if reason else ""), job.id)
+        text = f"{before.value} → {after.value}" + (f": {reason}" if reason else "")
+        record_event(session, now, text, job.id, kind=Kind.JOB, before=before.value, after=after.value)
     return moved
 
 
@@ -108,42 +114,148 @@ def _count(session: Session, job: Job, stage: Stage) -> int:
     return job.open_chunks
 
 
-def move_chunk(session: Session, chunk: Chunk, event: ChunkEvent, **values: object) -> bool:
-    """Apply an event to a chunk; False if its status no longer allows it. Keeps the job's count of open chunks."""
-    sources = [s.value for s in chunk_before(event)]
-    after = chunk_after(chunk_before(event)[0], event)
+def move_chunk(
+    session: Session,
+    chunk: Chunk,
+    what: ChunkEvent,
+    now: float,
+    *,
+    attempt: Attempt | None = None,
+    reason: str | None = None,
+    **values: object,
+) -> bool:
+    """Apply the event ``what`` to a chunk; False if its status no longer allows it. Keeps the job's count of open
+    chunks.
+
+    ``attempt``: whose start or end it is; its reason is the chunk's.
+    """
+    before = chunk.status
+    sources = [s.value for s in chunk_before(what)]
+    after = chunk_after(chunk_before(what)[0], what)
     possible = update(Chunk).where(Chunk.id == chunk.id, Chunk.status.in_(sources))
     done = changed(session, possible.values(status=after.value, **values))
     if done:
         session.refresh(chunk)
-        if event is ChunkEvent.COMPLETE:
+        reason = reason or (attempt.reason if attempt else None)
+        _record(session, now, reason, chunk, attempt, kind=Kind.CHUNK, before=before, after=after.value)
+        if what is ChunkEvent.COMPLETE:
             session.execute(update(Job).where(Job.id == chunk.job_id).values(open_chunks=Job.open_chunks - 1))
     return done
+
+
+def queue_attempt(session: Session, chunk: Chunk, token: str, worker: str, now: float, until: float) -> Attempt | None:
+    """A new attempt at a pending chunk, for a worker to start before ``until``; None where it is not pending any more.
+
+    The caller has locked the job's row.
+    """
+    if not move_chunk(session, chunk, ChunkEvent.DISPATCH, now, reason=f"for {worker}"):
+        return None
+    attempt = Attempt(
+        chunk_id=chunk.id,
+        number=1 + (session.scalar(select(func.count()).where(Attempt.chunk_id == chunk.id)) or 0),
+        token=token,
+        status=AttemptStatus.QUEUED.value,
+        worker=worker,
+        created_at=now,
+        moved_at=now,
+        lease_until=until,
+    )
+    session.add(attempt)
+    _record(session, now, None, chunk, attempt, kind=Kind.ATTEMPT, after=attempt.status)
+    return attempt
 
 
 def end_attempt(session: Session, attempt: Attempt, status: AttemptStatus, now: float, **values: object) -> bool:
     """Close an open attempt; False if it was closed before. This condition makes a repeated outcome harmless."""
     locked_job(session, attempt.chunk.job_id)  # what follows changes the chunk, and often the job
-    return _move_attempt(session, attempt, OPEN_ATTEMPTS, status=status.value, finished_at=now, **values)
+    return _move_attempt(session, attempt, OPEN_ATTEMPTS, now, status=status.value, finished_at=now, **values)
 
 
 def lease_attempt(session: Session, attempt: Attempt, now: float, lease_until: float) -> bool:
     """Begin the lease of a queued attempt that its worker has started; False where it is not queued any more."""
-    leased = AttemptStatus.LEASED.value
-    return _move_attempt(session, attempt, [AttemptStatus.QUEUED], status=leased, lease_until=lease_until, moved_at=now)
+    values = {"status": AttemptStatus.LEASED.value, "lease_until": lease_until, "started_at": now, "moved_at": now}
+    return _move_attempt(session, attempt, [AttemptStatus.QUEUED], now, **values)
 
 
-def _move_attempt(session: Session, attempt: Attempt, before: Iterable[AttemptStatus], **values: object) -> bool:
-    possible = update(Attempt).where(Attempt.id == attempt.id, Attempt.status.in_(before))
-    done = changed(session, possible.values(**values))
+def _move_attempt(
+    session: Session, attempt: Attempt, possible: Iterable[AttemptStatus], now: float, **values: object
+) -> bool:
+    before = attempt.status
+    condition = update(Attempt).where(Attempt.id == attempt.id, Attempt.status.in_(possible))
+    done = changed(session, condition.values(**values))
     if done:
         session.refresh(attempt)
+        chunk, after = attempt.chunk, attempt.status
+        _record(session, now, attempt.reason, chunk, attempt, kind=Kind.ATTEMPT, before=before, after=after)
     return done
 
 
-def record_event(session: Session, now: float, text: str, job: str | None = None) -> None:
-    """Add an event to the record of what happened."""
-    session.add(Event(job_id=job, at=now, text=text))
+def set_worker(session: Session, worker: Worker, now: float, reason: str = "", **values: object) -> None:
+    """Change what a worker's status follows from: ``alive``, ``draining``, ``held``. An event if its status changes."""
+    before = worker_status(worker)
+    for name, value in values.items():
+        setattr(worker, name, value)
+    after = worker_status(worker)
+    if before is not after:
+        record_event(session, now, reason, kind=Kind.WORKER, worker=worker.name, before=before.value, after=after.value)
+
+
+def worker_status(worker: Worker) -> WorkerStatus:
+    """The status of a worker, which follows from its columns."""
+    if not worker.alive:
+        return WorkerStatus.GONE
+    if worker.held == "block":
+        return WorkerStatus.BLOCKED
+    return WorkerStatus.DRAINING if worker.draining or worker.held else WorkerStatus.ALIVE
+
+
+def record_event(
+    session: Session,
+    now: float,
+    text: str,
+    job: str | None = None,
+    *,
+    kind: Kind = Kind.NOTE,
+    stage: str | None = None,
+    chunk: int | None = None,
+    attempt: int | None = None,
+    worker: str | None = None,
+    before: str | None = None,
+    after: str | None = None,
+) -> None:
+    """Add an event to the record of what happened; see :class:`Event`. It is written when the transaction commits.
+
+    ``farm status`` shows the events of a job that are about no chunk, ``farm logs`` all.
+    """
+    row = {"at": now, "text": text, "job_id": job, "kind": kind.value, "stage": stage, "chunk": chunk}
+    row |= {"attempt": attempt, "worker": worker, "before": before, "after": after}
+    session.info.setdefault(_EVENTS, []).append(row)
+
+
+def _record(
+    session: Session,
+    now: float,
+    reason: str | None,
+    chunk: Chunk,
+    attempt: Attempt | None,
+    *,
+    kind: Kind,
+    before: str | None = None,
+    after: str,
+) -> None:
+    number, worker = (attempt.number, attempt.worker) if attempt is not None else (None, None)
+    record_event(
+        session, now, reason or "", chunk.job_id, kind=kind, stage=chunk.stage, chunk=chunk.index,
+        attempt=number, worker=worker, before=before, after=after,
+    )  # fmt: skip
+
+
+@event.listens_for(Session, "before_commit")
+def _write_events(session: Session) -> None:
+    rows = session.info.pop(_EVENTS, None)
+    if rows:
+        session.flush()  # the jobs that they are about
+        session.connection().execute(insert(Event.__table__), rows)  # type: ignore[arg-type]  # it is a Table
 
 
 def add_note(session: Session, job_id: str, text: str) -> bool:

@@ -37,6 +37,25 @@ CHUNKS_OUT = (ChunkStatus.QUEUED, ChunkStatus.LEASED)
 OPEN_CHUNKS = (ChunkStatus.PENDING, *CHUNKS_OUT)
 
 
+class Kind(StrEnum):
+    """What an event in the record is about: a status of one of these that changed, or a note for people."""
+
+    JOB = "job"
+    CHUNK = "chunk"
+    ATTEMPT = "attempt"
+    WORKER = "worker"
+    NOTE = "note"
+
+
+class WorkerStatus(StrEnum):
+    """The life of a worker. ``draining``: it takes no new order; ``blocked``: nor does it finish the current one."""
+
+    ALIVE = "alive"
+    DRAINING = "draining"
+    BLOCKED = "blocked"
+    GONE = "gone"
+
+
 class JobEvent(StrEnum):
     """Events of a job."""
 

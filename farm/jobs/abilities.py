@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from farm import processes
 from farm.database.models import Job, Worker
+from farm.database.statuses import worker_status
 from farm.domain.option import listed
 from farm.domain.options import JobOptions
 from farm.domain.runtimes import RUNTIMES, fastest
@@ -106,10 +107,15 @@ def needed(job: Job, stage: Stage) -> str:
     return ""
 
 
-def able_workers(job: Job, stage: Stage, workers: Iterable[Worker]) -> list[str]:
-    """The names of those workers that can do a stage of a job."""
+def able_workers(job: Job, stage: Stage, workers: Iterable[Worker]) -> list[Worker]:
+    """Those workers that can do a stage of a job."""
     name = needed(job, stage)
-    return [w.name for w in workers if not name or name in w.encoders or name in w.runtimes]
+    return [w for w in workers if not name or name in w.encoders or name in w.runtimes]
+
+
+def held_back(workers: Iterable[Worker]) -> str:
+    """The workers that are given no orders, each with its status, as text."""
+    return ", ".join(f"{worker.name} is {worker_status(worker)}" for worker in workers if not worker.takes_orders)
 
 
 def waiting_for(context: Context, job_id: str) -> str | None:
@@ -122,6 +128,9 @@ def waiting_for(context: Context, job_id: str) -> str | None:
         workers = list(session.scalars(select(Worker).where(Worker.alive)))
         if not workers:
             return "a worker: start one with `farm up` or `farm worker`"
-        if able_workers(job, stage, workers):
+        able = able_workers(job, stage, workers)
+        if not able:
+            return f"a worker with the {stage.needs} {needed(job, stage)}: no live worker has it"
+        if any(worker.takes_orders for worker in able):
             return None
-        return f"a worker with the {stage.needs} {needed(job, stage)}: no live worker has it"
+        return f"a worker that takes orders: {held_back(able)}; `farm workers unblock NAME`"

@@ -26,7 +26,8 @@ def withdraw(session: Session, job: Job, now: float) -> None:
     The caller has changed, and so locked, the job's row.
     """
     still_open = select(Chunk).where(Chunk.job_id == job.id, Chunk.status.in_(OPEN_CHUNKS)).order_by(Chunk.id)
+    reason = f"the job is {job.status}"
     for chunk in session.scalars(still_open):
         for attempt in chunk.attempts:
-            end_attempt(session, attempt, AttemptStatus.CANCELLED, now)
-        move_chunk(session, chunk, ChunkEvent.CANCEL)
+            end_attempt(session, attempt, AttemptStatus.CANCELLED, now, reason=reason)
+        move_chunk(session, chunk, ChunkEvent.CANCEL, now, reason=reason)

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from farm.database.models import Attempt, Chunk, Event, Job, Leader, Note, Worker
+from farm.database.models import Attempt, Chunk, Event, Job, Leader, Note
 from farm.domain.lifecycle import AttemptStatus, ChunkStatus
 from farm.domain.stages import STAGES, JobStatus
 from farm.errors import NotFound
@@ -86,22 +86,6 @@ class JobFacts:
         return {**asdict(self), "created_at": iso_time(self.created_at), "finished_at": iso_time(self.finished_at)}
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerFacts:
-    """One worker."""
-
-    name: str
-    device: str
-    host: str
-    pid: int
-    alive: bool
-    seen_at: float
-
-    def row(self) -> dict[str, Any]:
-        """All facts as JSON."""
-        return {**asdict(self), "seen_at": iso_time(self.seen_at)}
-
-
 def iso_time(seconds: float | None) -> str | None:
     """A time since the epoch in ISO 8601, in UTC: ``2026-01-31T12:00:00.000+00:00``."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
@@ -150,25 +134,6 @@ def count_jobs(context: Context) -> dict[str, int]:
         return dict(sorted((status, count) for status, count in rows))
 
 
-def list_workers(context: Context) -> list[WorkerFacts]:
-    """All workers that have ever reported."""
-    with context.database.read() as session:
-        rows = session.scalars(select(Worker).order_by(Worker.name))
-        return [WorkerFacts(w.name, w.device, w.host, w.pid, w.alive, w.seen_at) for w in rows]
-
-
-def live_workers(context: Context) -> int:
-    """How many workers are alive."""
-    with context.database.read() as session:
-        return session.scalar(select(func.count()).select_from(Worker).where(Worker.alive)) or 0
-
-
-def is_alive(context: Context, worker: str) -> bool:
-    """Whether the coordinator takes the worker of this name for alive."""
-    with context.database.read() as session:
-        return bool(session.scalar(select(Worker.alive).where(Worker.name == worker)))
-
-
 def last_beat(context: Context) -> int:
     """The number of heartbeats of all coordinators so far."""
     with context.database.read() as session:
@@ -192,10 +157,11 @@ def coordinator_silence(context: Context) -> float | None:
 
 
 def job_events(context: Context, job_id: str) -> list[tuple[float, str]]:
-    """The events of a job, in order. Raises NotFound."""
+    """The events of a job that are about no single chunk, in order. Raises NotFound."""
     with context.database.read() as session:
         job = find_job(session, job_id)
-        rows = session.scalars(select(Event).where(Event.job_id == job.id).order_by(Event.id))
+        mine = (Event.job_id == job.id, Event.chunk.is_(None))
+        rows = session.scalars(select(Event).where(*mine).order_by(Event.id))
         return [(row.at, row.text) for row in rows]
 
 

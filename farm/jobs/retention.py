@@ -170,5 +170,5 @@ def _forget(context: Context, jobs: Iterable[str], before: float) -> list[str]:
             forgotten.append(job_id)
     with context.database.write() as session:
         session.execute(delete(Event).where(Event.job_id.is_(None), Event.at < before))
-        session.execute(delete(Worker).where(~Worker.alive, Worker.seen_at < before))
+        session.execute(delete(Worker).where(~Worker.alive, Worker.held.is_(None), Worker.seen_at < before))
     return forgotten

@@ -66,7 +66,7 @@ def retry_job(session: Session, store: Storage, job: Job, now: float, damaged: A
     mine = select(Chunk.id).where(Chunk.job_id == job.id)
     session.execute(update(Attempt).where(Attempt.chunk_id.in_(mine)).values(reset=True))
     for chunk in session.scalars(select(Chunk).where(Chunk.job_id == job.id, Chunk.status.in_(again))):
-        move_chunk(session, chunk, ChunkEvent.RETRY, not_before=now)
+        move_chunk(session, chunk, ChunkEvent.RETRY, now, reason="the job is retried", not_before=now)
 
 
 def _not_to_retry(job: Job) -> IllegalTransition:

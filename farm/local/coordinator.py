@@ -8,7 +8,8 @@ from farm.coordinator.outcomes import give_all_back
 from farm.coordinator.service import Coordinator
 from farm.errors import FarmError
 from farm.jobs.context import open_context
-from farm.processes import begin_log, end_with_input, keep_private
+from farm.logs import begin_log
+from farm.processes import end_with_input, keep_private
 from farm.settings import Settings, load_settings
 from farm.supervision import Stops
 
@@ -38,10 +39,10 @@ def run(settings: Settings, tell: Callable[[str], None] | None = None, *, embedd
 def main() -> int:
     """Run the coordinator; returns the exit status. First argument: the user's umask, octal, for the outputs."""
     keep_private(int(sys.argv[1], 8))
-    begin_log()
     end_with_input()
     try:
         settings = load_settings()
+        begin_log("coordinator", settings.logs / "coordinator.log")
         run(settings, embedded=settings.embedded)
     except FarmError as e:
         sys.stderr.write(f"error: {e}\n")

@@ -17,7 +17,8 @@ from farm.errors import DatabaseAway, DatabaseError, SettingsError, StorageError
 from farm.executables import find_ffmpeg, find_redis_server
 from farm.jobs.abilities import refusal
 from farm.jobs.context import Context, open_context
-from farm.jobs.queries import coordinator_silence, is_alive, last_beat, list_workers, live_workers
+from farm.jobs.queries import coordinator_silence, last_beat
+from farm.jobs.workers import is_alive, list_workers, live_workers
 from farm.local import flower
 from farm.local.redis import EmbeddedRedis
 from farm.settings import Settings
@@ -230,7 +231,7 @@ class EmbeddedFarm:
         return Child(
             "coordinator",
             lambda: processes.module("farm.local.coordinator", f"{processes.users_umask():o}"),
-            self._log("coordinator"),
+            self._log("coordinator.out"),
             self.settings.for_children(database=True),
             role="coordinator",
             answers=beats,

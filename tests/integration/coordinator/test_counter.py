@@ -179,7 +179,7 @@ def test_a_cancel_and_a_completion_do_not_wait_for_each_other(bench: Bench, add_
             cancel = pool.submit(control, bench.context, "job", JobEvent.CANCEL)
             threading.Event().wait(0.3)  # by now it waits for a lock
             assert not cancel.done()
-            assert move_chunk(session, attempt.chunk, ChunkEvent.COMPLETE, artefact={})
+            assert move_chunk(session, attempt.chunk, ChunkEvent.COMPLETE, 1.0, artefact={})
         cancel.result(30)
     assert [bench.chunk(i).status for i in (0, 1)] == ["done", "cancelled"]
     assert counted(bench) == 1

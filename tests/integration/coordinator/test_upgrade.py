@@ -11,7 +11,8 @@ from farm.coordinator.outcomes import accept
 from farm.database.session import alembic_config
 from farm.domain.manifest import Manifest
 from farm.jobs.context import open_context
-from farm.jobs.queries import job_facts, list_jobs, list_workers
+from farm.jobs.queries import job_facts, list_jobs
+from farm.jobs.workers import list_workers
 from farm.messages import Failed
 from tests.integration.coordinator.conftest import Bench
 

@@ -33,8 +33,8 @@ class Recorder(Reporter):
             raise redis.ConnectionError("away")
         self.sent.append(outcome)
 
-    def is_unwanted(self, token: str, worker: str) -> bool:
-        return True
+    def why_stop(self, token: str, worker: str) -> str | None:
+        return "the reason"
 
 
 def order(**changes: object) -> Order:
@@ -100,11 +100,9 @@ def test_an_attempt_that_is_told_to_stop_is_given_back(monkeypatch: pytest.Monke
         report(3)
         return DONE
 
-    assert run(monkeypatch, tmp_path, work)[2:] == [
-        GivenBack(token="t", worker="w0", reason="stopped by the coordinator")
-    ]
-    assert run(monkeypatch, tmp_path, raising(AttemptStopped()))[1:] == [
-        GivenBack(token="t", worker="w0", reason="stopped by the coordinator")
+    assert run(monkeypatch, tmp_path, work)[2:] == [GivenBack(token="t", worker="w0", reason="the reason")]
+    assert run(monkeypatch, tmp_path, raising(AttemptStopped("another")))[1:] == [
+        GivenBack(token="t", worker="w0", reason="another")
     ]
 
 

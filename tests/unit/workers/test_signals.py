@@ -3,15 +3,17 @@
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from billiard.exceptions import WorkerLostError
 from celery.worker import state
 
-from farm.messages import Hello
+from farm.messages import GivenBack, Hello, Message
 from farm.settings import Settings
 from tests.memory_store import MemoryStorage
 from workers import signals
@@ -29,8 +31,16 @@ class Told(Reporter):
         super().__init__(Settings())
         self.unwanted = set(unwanted)
 
+        self.sent: list[Message] = []
+
     def is_unwanted(self, token: str, worker: str) -> bool:
         return token in self.unwanted
+
+    def drain(self, token: str, worker: str) -> None:
+        self.unwanted.add(token)
+
+    def send(self, outcome: Message, *, patient: bool = True) -> None:
+        self.sent.append(outcome)
 
 
 @pytest.fixture
@@ -72,3 +82,34 @@ def test_a_child_whose_attempt_is_wanted_goes_on(
     for _ in range(2):
         presence._end_hanging(Told("another"))
     assert child.poll() is None
+
+
+def test_a_worker_that_stops_finishes_its_chunk(child: "subprocess.Popen[bytes]", looked_after: Child) -> None:
+    presence, told = Presence(Settings(), HELLO, looked_after), Told()
+    presence._drain()
+    presence._give_back(told)
+    assert (told.unwanted, told.sent, child.poll()) == (set(), [], None)
+
+
+@pytest.mark.parametrize("asked", [1, 2])
+def test_a_worker_that_has_to_stop_gives_its_chunk_back(
+    child: "subprocess.Popen[bytes]", looked_after: Child, monkeypatch: pytest.MonkeyPatch, asked: int
+) -> None:
+    """After the time that it may take, or at once when it is told again; first its child is asked, and then killed."""
+    presence, told = Presence(Settings(drain_seconds=0.01 if asked == 1 else 600), HELLO, looked_after), Told()
+    for _ in range(asked):
+        presence._drain()
+    time.sleep(0.02)
+    presence._give_back(told)
+    presence._give_back(told)
+    assert (told.unwanted, told.sent, child.poll()) == ({"t", "not begun"}, [], None)
+    monkeypatch.setattr(signals, "_GIVES_BACK_SECONDS", 0)
+    presence._give_back(told)
+    assert child.wait(10) == -9
+    (given,) = told.sent
+    assert isinstance(given, GivenBack)
+    assert (given.token, given.worker) == ("t", "w0")
+    presence._report_killed_child("t", WorkerLostError("killed"))
+    assert not presence._reports  # it is no failure
+    presence._report_killed_child("another", WorkerLostError("killed"))
+    assert len(presence._reports) == 1
