@@ -146,7 +146,7 @@ def count_jobs(context: Context) -> dict[str, int]:
     """How many jobs have each status, of those that any has."""
     with context.database.read() as session:
         rows = session.execute(select(Job.status, func.count()).group_by(Job.status))
-        return dict(sorted(rows.tuples().all()))
+        return dict(sorted(rows.all()))
 
 
 def list_workers(context: Context) -> list[WorkerFacts]:
