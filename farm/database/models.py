@@ -2,7 +2,19 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, Integer, MetaData, String, UniqueConstraint, false
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from farm.domain.lifecycle import AttemptStatus, ChunkStatus
@@ -28,6 +40,9 @@ class Base(DeclarativeBase):
         float: Double,
         str: String,
     }
+
+
+_FAILED = text("cause IS NOT NULL")
 
 
 def _serial() -> Mapped[int]:
@@ -98,6 +113,8 @@ class Attempt(Base):
     """
 
     __tablename__ = "attempts"
+    # every dispatch asks which attempts failed
+    __table_args__ = (Index("ix_attempts_cause", "cause", sqlite_where=_FAILED, postgresql_where=_FAILED),)
 
     id: Mapped[int] = _serial()
     chunk_id: Mapped[int] = mapped_column(ForeignKey("chunks.id"), index=True)
