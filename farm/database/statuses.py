@@ -5,6 +5,7 @@ its attempts and chunks, so that no two of them wait for each other.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
@@ -98,6 +99,31 @@ def move_chunk(session: Session, chunk: Chunk, event: ChunkEvent, **values: obje
         if event is ChunkEvent.COMPLETE:
             session.execute(update(Job).where(Job.id == chunk.job_id).values(open_chunks=Job.open_chunks - 1))
     return done
+
+
+def move_chunks(session: Session, job_id: str, event: ChunkEvent, **values: object) -> None:
+    """Apply an event, not COMPLETE, to all chunks of a job whose status allows it. The caller has locked the job.
+
+    One by one, a job of thousands of chunks would hold the database's lock for seconds.
+    """
+    sources = [s.value for s in chunk_before(event)]
+    mine = update(Chunk).where(Chunk.job_id == job_id, Chunk.status.in_(sources))
+    session.execute(mine.values(status=chunk_after(chunk_before(event)[0], event).value, **values))
+
+
+def complete_stage(session: Session, job: Job, rows: Sequence[Chunk], artefacts: Iterable[dict[str, Any]]) -> None:
+    """Complete all rows of a stage that the coordinator does, with an artefact each. The caller has locked the job."""
+    done = ChunkStatus.DONE.value
+    made = zip(rows, artefacts, strict=True)
+    session.execute(update(Chunk), [{"id": row.id, "status": done, "artefact": artefact} for row, artefact in made])
+    session.execute(update(Job).where(Job.id == job.id).values(open_chunks=0))
+
+
+def cancel_attempts(session: Session, job_id: str, now: float) -> None:
+    """Close all open attempts of a job. The caller has locked the job."""
+    mine = Attempt.chunk_id.in_(select(Chunk.id).where(Chunk.job_id == job_id))
+    still_open = update(Attempt).where(Attempt.status.in_(OPEN_ATTEMPTS), mine)
+    session.execute(still_open.values(status=AttemptStatus.CANCELLED.value, finished_at=now))
 
 
 def end_attempt(session: Session, attempt: Attempt, status: AttemptStatus, now: float, **values: object) -> bool:
