@@ -91,6 +91,12 @@ bench: $(READY)  ## Measure speed and memory; prints the tables of docs/benchmar
 scale: $(READY)  ## Measure what a chunk costs the coordinator, for jobs of 1,000 to 10,000 chunks (FARM_SCALE)
 	$(BIN)/pytest -s -o timeout=0 tests/benchmarks/test_coordinator_scale.py $(PYTEST_ARGS)
 
+.PHONY: paired
+paired: $(READY)  ## Compare the CPU time of a job with that of another version: make paired BASE=COMMIT [VIDEO=…] [RUNS=7]
+	@test -n "$(BASE)" || { echo "make paired BASE=COMMIT" >&2; exit 1; }
+	rm -rf build/base && mkdir -p build/base && git archive $(BASE) | tar -x -C build/base
+	$(BIN)/python -m tests.benchmarks.paired build/base $(if $(VIDEO),--video "$(VIDEO)") $(if $(RUNS),--runs $(RUNS))
+
 .PHONY: docs
 docs: $(READY)  ## Write the table of options in the README
 	$(BIN)/python -m tests.option_table
