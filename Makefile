@@ -64,6 +64,11 @@ faults: $(READY)  ## Kill workers, kill the farm and empty Redis in the middle o
 chaos: $(READY)  ## Half an hour of random faults (FARM_CHAOS_SEEDS, FARM_CHAOS_KINDS): every job is done, and exact
 	FARM_CHAOS_SEEDS=$(or $(FARM_CHAOS_SEEDS),1-20) $(BIN)/pytest -s tests/e2e/test_chaos.py $(PYTEST_ARGS)
 
+.PHONY: model
+model: $(READY)  ## Check the coordinator against the model, 500 runs of 60 steps (FARM_MODEL_EXAMPLES, FARM_MODEL_STEPS)
+	FARM_MODEL_EXAMPLES=$(or $(FARM_MODEL_EXAMPLES),500) FARM_MODEL_STEPS=$(or $(FARM_MODEL_STEPS),60) \
+	  $(BIN)/pytest -o timeout=0 tests/integration/coordinator/test_model.py $(PYTEST_ARGS)
+
 .PHONY: gpu
 gpu: $(READY)  ## Run the tests that need an NVIDIA GPU, with onnxruntime-gpu in place of onnxruntime
 	$(BIN)/pytest tests/gpu $(PYTEST_ARGS)
@@ -81,6 +86,16 @@ fuzz-media: $(READY)  ## Run 300 damaged files (FARM_FUZZ_SEED, FARM_FUZZ_COUNT)
 .PHONY: bench
 bench: $(READY)  ## Measure speed and memory; prints the tables of docs/benchmarks.md
 	$(BIN)/pytest -m benchmarks -s -o timeout=0 $(PYTEST_ARGS)
+
+.PHONY: scale
+scale: $(READY)  ## Measure what a chunk costs the coordinator, for jobs of 1,000 to 10,000 chunks (FARM_SCALE)
+	$(BIN)/pytest -s -o timeout=0 tests/benchmarks/test_coordinator_scale.py $(PYTEST_ARGS)
+
+.PHONY: paired
+paired: $(READY)  ## Compare the CPU time of a job with that of another version: make paired BASE=COMMIT [VIDEO=…] [RUNS=7]
+	@test -n "$(BASE)" || { echo "make paired BASE=COMMIT" >&2; exit 1; }
+	rm -rf build/base && mkdir -p build/base && git archive $(BASE) | tar -x -C build/base
+	$(BIN)/python -m tests.benchmarks.paired build/base $(if $(VIDEO),--video "$(VIDEO)") $(if $(RUNS),--runs $(RUNS))
 
 .PHONY: docs
 docs: $(READY)  ## Write the table of options in the README

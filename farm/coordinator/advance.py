@@ -11,8 +11,8 @@ from sqlalchemy import or_, select
 from farm.coordinator.publishing import publish_output, remove_leftovers
 from farm.coordinator.remaking import remake
 from farm.database.models import Job
-from farm.database.statuses import add_note, locked_job, move_chunk, move_job, record_event
-from farm.domain.lifecycle import ChunkEvent, JobEvent
+from farm.database.statuses import add_note, complete_stage, locked_job, move_job, record_event
+from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.stages import STAGES, WORKER_STAGES, JobStatus, Stage, next_stage, stage_at
 from farm.errors import DamagedArtefact, DatabaseError, FarmError, StorageError
@@ -95,10 +95,8 @@ def _run(context: Context, job: Job, stage: Stage) -> bool:
         fresh = locked_job(session, job.id)
         if fresh.status != stage.status or not fresh.open_chunks:
             return False  # paused, cancelled or done meanwhile; to do it again is cheap
-        now = context.clock()
-        for row, artefact in zip(stage_rows(session, job.id, stage.name), artefacts, strict=True):
-            move_chunk(session, row, ChunkEvent.DISPATCH, now)
-            move_chunk(session, row, ChunkEvent.COMPLETE, now, artefact=artefact.model_dump(mode="json"))
+        made = (artefact.model_dump(mode="json") for artefact in artefacts)
+        complete_stage(session, fresh, rows, made, now := context.clock())
         for text in notes:
             add_note(session, job.id, text)
         if notes:

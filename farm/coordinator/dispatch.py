@@ -222,13 +222,13 @@ def _queue(session: Session, settings: Settings, chunk: Chunk, worker: str, now:
 
 def _order(session: Session, chunk: Chunk, attempt: Attempt) -> Order:
     job = chunk.job
-    chunks = session.scalar(select(func.count()).where(Chunk.job_id == job.id, Chunk.stage == chunk.stage)) or 1
+    last = session.scalar(select(func.max(Chunk.index)).where(Chunk.job_id == job.id, Chunk.stage == chunk.stage)) or 0
     return Order.model_validate(
         {
             "job": job.id,
             "stage": chunk.stage,
             "chunk": chunk.index,
-            "chunks": chunks,
+            "chunks": last + 1,
             "attempt": attempt.number,
             "token": attempt.token,
             "fingerprint": chunk.fingerprint,

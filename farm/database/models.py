@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     false,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -40,6 +41,9 @@ class Base(DeclarativeBase):
         float: Double,
         str: String,
     }
+
+
+_FAILED = text("cause IS NOT NULL")
 
 
 def _serial() -> Mapped[int]:
@@ -115,6 +119,8 @@ class Attempt(Base):
     """
 
     __tablename__ = "attempts"
+    # every dispatch asks which attempts failed
+    __table_args__ = (Index("ix_attempts_cause", "cause", sqlite_where=_FAILED, postgresql_where=_FAILED),)
 
     id: Mapped[int] = _serial()
     chunk_id: Mapped[int] = mapped_column(ForeignKey("chunks.id"), index=True)

@@ -6,6 +6,7 @@ of its events in one statement when it commits.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import delete, event, func, insert, select, update
 from sqlalchemy.orm import Session
@@ -163,6 +164,43 @@ def queue_attempt(session: Session, chunk: Chunk, token: str, worker: str, now: 
     session.add(attempt)
     _record(session, now, None, chunk, attempt, kind=Kind.ATTEMPT, after=attempt.status)
     return attempt
+
+
+def move_chunks(session: Session, job_id: str, what: ChunkEvent, now: float, reason: str, **values: object) -> None:
+    """Apply ``what``, not COMPLETE, to all chunks of a job whose status allows it. The caller has locked the job.
+
+    One by one, a job of thousands of chunks would hold the database's lock for seconds.
+    """
+    after = chunk_after(chunk_before(what)[0], what)
+    mine = (Chunk.job_id == job_id, Chunk.status.in_([s.value for s in chunk_before(what)]))
+    for stage, index, before in session.execute(select(Chunk.stage, Chunk.index, Chunk.status).where(*mine)):
+        record_event(
+            session, now, reason, job_id, kind=Kind.CHUNK, stage=stage, chunk=index, before=before, after=after.value
+        )
+    session.execute(update(Chunk).where(*mine).values(status=after.value, **values))
+
+
+def complete_stage(
+    session: Session, job: Job, rows: Sequence[Chunk], artefacts: Iterable[dict[str, Any]], now: float
+) -> None:
+    """Complete all rows of a stage that the coordinator does, with an artefact each. The caller has locked the job."""
+    done = ChunkStatus.DONE.value
+    made = zip(rows, artefacts, strict=True)
+    session.execute(update(Chunk), [{"id": row.id, "status": done, "artefact": artefact} for row, artefact in made])
+    for row in rows:
+        _record(session, now, None, row, None, kind=Kind.CHUNK, before=row.status, after=done)
+    session.execute(update(Job).where(Job.id == job.id).values(open_chunks=0))
+
+
+def cancel_attempts(session: Session, job_id: str, now: float, reason: str) -> None:
+    """Close all open attempts of a job. The caller has locked the job."""
+    mine = (Attempt.chunk_id.in_(select(Chunk.id).where(Chunk.job_id == job_id)), Attempt.status.in_(OPEN_ATTEMPTS))
+    after = AttemptStatus.CANCELLED
+    for attempt in session.scalars(select(Attempt).where(*mine)):
+        _record(
+            session, now, reason, attempt.chunk, attempt, kind=Kind.ATTEMPT, before=attempt.status, after=after.value
+        )
+    session.execute(update(Attempt).where(*mine).values(status=after.value, finished_at=now, reason=reason))
 
 
 def end_attempt(session: Session, attempt: Attempt, status: AttemptStatus, now: float, **values: object) -> bool:

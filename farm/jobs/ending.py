@@ -1,11 +1,10 @@
 """How a job ends early: it fails, and its open chunks are withdrawn."""
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from farm.database.models import Chunk, Job
-from farm.database.statuses import end_attempt, move_chunk, move_job
-from farm.domain.lifecycle import OPEN_CHUNKS, AttemptStatus, ChunkEvent, JobEvent
+from farm.database.models import Job
+from farm.database.statuses import cancel_attempts, move_chunks, move_job
+from farm.domain.lifecycle import ChunkEvent, JobEvent
 from farm.domain.stages import JobStatus
 
 
@@ -25,9 +24,6 @@ def withdraw(session: Session, job: Job, now: float) -> None:
 
     The caller has changed, and so locked, the job's row.
     """
-    still_open = select(Chunk).where(Chunk.job_id == job.id, Chunk.status.in_(OPEN_CHUNKS)).order_by(Chunk.id)
     reason = f"the job is {job.status}"
-    for chunk in session.scalars(still_open):
-        for attempt in chunk.attempts:
-            end_attempt(session, attempt, AttemptStatus.CANCELLED, now, reason=reason)
-        move_chunk(session, chunk, ChunkEvent.CANCEL, now, reason=reason)
+    cancel_attempts(session, job.id, now, reason)
+    move_chunks(session, job.id, ChunkEvent.CANCEL, now, reason)

