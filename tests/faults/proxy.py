@@ -53,11 +53,17 @@ class Mischief:
     def _late(self, text: bytes) -> list[tuple[float, bytes]]:
         return [(self.dice.uniform(0.5, 3.0), text)]
 
+    def _stale(self, text: bytes) -> list[tuple[float, bytes]]:
+        return [(self.dice.uniform(9.0, 10.0), text)]  # longer than a lease of the harness
+
     def _shuffled(self, text: bytes) -> list[tuple[float, bytes]]:
         return [(self.dice.uniform(0, 0.8), text)]
 
     def _dropped(self, _: bytes) -> list[tuple[float, bytes]] | None:
         return [] if self.dice.random() < self.share else None
+
+    def _refused(self, _: bytes) -> list[tuple[float, bytes]]:
+        return []
 
     def _altered(self, text: bytes) -> list[tuple[float, bytes]] | None:
         return [(0.0, altered(text, self.dice))] if self.dice.random() < self.share else None
@@ -66,9 +72,11 @@ class Mischief:
 KINDS: dict[str, Callable[[Mischief, bytes], list[tuple[float, bytes]] | None]] = {
     "tripled": Mischief._triple,
     "delayed": Mischief._late,
+    "stale": Mischief._stale,
     "reordered": Mischief._shuffled,
     "dropped": Mischief._dropped,
     "altered": Mischief._altered,
+    "refused": Mischief._refused,
 }
 
 
@@ -224,6 +232,8 @@ class Proxy:
         with self._lock:
             for delay, copy in fate:
                 heapq.heappush(self._late, (time.monotonic() + delay, next(self._count), queue, copy))
+        if mischief.kind == "refused":  # its sender is told
+            return b"*1\r\n$4\r\nLLEN\r\n"  # a wrong number of arguments
         return b"*2\r\n$4\r\nLLEN\r\n$%d\r\n%s\r\n" % (len(queue), queue)
 
     def _push_late(self) -> None:

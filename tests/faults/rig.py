@@ -18,9 +18,11 @@ from pathlib import Path
 import psutil
 import redis
 
+from farm.executables import find_ffmpeg
 from farm.settings import load_settings
 from tests.faults.proxy import Proxy
 from tests.faults.reference import rows
+from tests.programs import program
 
 #: Times of the farm, in seconds, so that what is lost is missed within a short test.
 _QUICK = {"lease": 8, "progress": 0.5, "stall": 12, "heartbeat": 0.5, "worker_silence": 4, "queue": 8}
@@ -55,6 +57,19 @@ class Rig:
         if kind == "networked":
             with socket.create_server(("127.0.0.1", 0)) as probe:
                 self._port = probe.getsockname()[1]
+
+    def lie_once(self) -> None:
+        """Give the workers an ffmpeg that damages what it wrote, the first time that it composes, and returns 0."""
+        body = f"""\
+real={find_ffmpeg().path}
+"$real" "$@" || exit
+case "$*" in *-i*) ;; *) exit 0 ;; esac
+mkdir {self.folder}/lied 2>/dev/null || exit 0
+for last in "$@"; do :; done
+last=${{last#file:}}
+at=$(($(stat -c %s "$last") / 3))
+head -c 2048 /dev/urandom | dd of="$last" bs=1 seek=$at conv=notrunc status=none"""
+        self.env["FARM_FFMPEG"] = str(program(self.folder, "lying-ffmpeg", body))
 
     def client(self) -> redis.Redis:
         """A client of the Redis itself, not through a proxy."""

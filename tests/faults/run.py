@@ -17,6 +17,9 @@ from tests.faults.storm import OVER, POISONED, Storm, mount, unmount
 #: All jobs are over so many seconds after the last fault.
 PATIENCE = 40.0
 _LIMITS = {"task": 3, "infrastructure": 5, "farm": 20}
+#: Faults that no order is lost to.
+_LOSES_NO_ORDER = {"refused", "redis full", "tripled", "kill child", "kill ffmpeg", "disk full", "ffmpeg lies"}
+_LOST_ORDER = "reason LIKE '%message was lost%' OR reason LIKE 'no worker took%'"
 _NO_SPACE = "no space left"
 
 
@@ -88,6 +91,8 @@ def run(schedule: Schedule, bench: Bench, folder: Path) -> Outcome:
     rig = bench.rig(schedule.farm, folder, schedule.clock)
     if schedule.small_disk:
         mount(rig.store)
+    if schedule.lies:
+        rig.lie_once()
     storm = Storm(rig, schedule)
     try:
         _run(schedule, bench, rig, storm, outcome)
@@ -126,6 +131,7 @@ def _run(schedule: Schedule, bench: Bench, rig: Rig, storm: Storm, outcome: Outc
     storm.close()
     watching.join(5)
     rig.stop()
+    assert not schedule.lies or (rig.folder / "lied").is_dir(), "ffmpeg did not lie"
     outcome.recoveries = _recoveries(storm)
     check(schedule, bench.reference, rig, storm, outputs, outcome)
 
@@ -180,6 +186,9 @@ def check(schedule: Schedule, reference: Reference, rig: Rig, storm: Storm, outp
     assert [digest(clip) for clip in reference.clips] == reference.digests, "a source was changed"
     assert rows(rig.home, "SELECT id FROM attempts WHERE status IN ('queued', 'leased')") == []
     assert rows(rig.home, "SELECT id FROM outbox") == []
+    if set(schedule.kinds) <= _LOSES_NO_ORDER:
+        lost = rows(rig.home, f"SELECT reason FROM attempts WHERE {_LOST_ORDER}")
+        assert lost == [], "an order was lost, but no fault lost one"
     assert "Traceback" not in rig.said(), rig.said()[-4000:]
     log = rig.home / "logs" / "coordinator.log"
     said = log.read_text(errors="replace") if log.exists() else ""

@@ -40,6 +40,7 @@ KINDS: dict[str, Kind] = {
     "kill ffmpeg": Kind(1.5, at=("composing",)),
     "kill up": Kind(2, ("embedded",)),
     "kill farm": Kind(1.5),
+    "hang child": Kind(0.7, at=_WORK),
     "stop child": Kind(2, lasts=_STOPS, at=_WORK),
     "stop worker": Kind(2, lasts=_STOPS),
     "stop coordinator": Kind(2, lasts=_STOPS),
@@ -52,8 +53,10 @@ KINDS: dict[str, Kind] = {
     "disk full": Kind(2, lasts=(0.3, 2.5)),
     "tripled": Kind(2, ("networked",), lasts=(2.0, 6.0)),
     "delayed": Kind(2, ("networked",), lasts=(1.0, 4.0)),
+    "stale": Kind(0.7, ("networked",), lasts=(0.5, 2.5)),
     "reordered": Kind(2, ("networked",), lasts=(2.0, 6.0)),
     "dropped": Kind(2, ("networked",), lasts=(0.5, 3.0)),
+    "refused": Kind(1, ("networked",), lasts=(0.5, 4.0)),
     "altered": Kind(2, ("networked",), lasts=(0.5, 3.0)),
     "partition": Kind(1.5, ("networked",), lasts=(10.0, 10.0)),
     "long partition": Kind(0.0, ("networked",), lasts=(60.0, 60.0)),
@@ -62,13 +65,14 @@ KINDS: dict[str, Kind] = {
     "emptied": Kind(1, at=MOMENTS[1:]),
     "swapped": Kind(1, at=MOMENTS[1:]),
     "deleted": Kind(1, at=MOMENTS[1:]),
+    "draft": Kind(0.0, at=("redacting",)),
 }
 DAMAGE = frozenset({"truncated", "flipped", "emptied", "swapped", "deleted"})
-MESSAGES = frozenset({"tripled", "delayed", "reordered", "dropped", "altered"})
+MESSAGES = frozenset({"tripled", "delayed", "stale", "reordered", "dropped", "refused", "altered"})
 #: What a worker that is poisoned does: see :class:`Schedule`.
 POISONS = ("kills", "hangs")
 #: The kinds that the farm does not survive yet.
-OFF = DAMAGE | {"altered", "hangs"}
+OFF = DAMAGE | {"altered", "hangs", "hang child"}
 
 #: The jobs of a schedule, by the names of :data:`tests.faults.reference.WORKS`, and how often.
 _JOBS: dict[tuple[str, ...], float] = {
@@ -100,7 +104,8 @@ class Schedule:
     """All that a seed says.
 
     ``poison``: what happens to whatever touches one chunk of the first job, or None. ``clock``: by how many seconds
-    the clock of the workers is wrong. ``small_disk``: the store is on a small file system.
+    the clock of the workers is wrong. ``lies``: the first time that ffmpeg composes, it damages what it wrote and
+    reports success. ``small_disk``: the store is on a small file system.
     """
 
     seed: int
@@ -109,6 +114,7 @@ class Schedule:
     faults: tuple[Fault, ...]
     poison: str | None = None
     clock: int = 0
+    lies: bool = False
 
     @property
     def small_disk(self) -> bool:
@@ -119,7 +125,8 @@ class Schedule:
     def kinds(self) -> list[str]:
         """All that happens, for the table."""
         found = [fault.kind for fault in self.faults]
-        return found + [f"poison that {self.poison}"] * (self.poison is not None) + ["wrong clock"] * (self.clock != 0)
+        found += [f"poison that {self.poison}"] * (self.poison is not None)
+        return found + ["wrong clock"] * (self.clock != 0) + ["ffmpeg lies"] * self.lies
 
     def lines(self) -> list[str]:
         """The schedule for a person, a line per fault."""
@@ -127,6 +134,7 @@ class Schedule:
         head = f"seed {self.seed}: {self.farm}, jobs: {jobs}"
         head += f", a chunk that {self.poison} its worker" if self.poison else ""
         head += f", workers' clock wrong by {self.clock} s" if self.clock else ""
+        head += ", ffmpeg lies once" if self.lies else ""
         return [head, *(f"  {fault}" for fault in self.faults)]
 
 
@@ -150,7 +158,8 @@ def schedule(seed: int, only: frozenset[str] | None = None, off: frozenset[str] 
         first = next(fault for fault in faults if fault.kind.endswith("partition"))
         faults = [fault for fault in faults if fault is first or not fault.kind.endswith("partition")]
     faults.sort(key=lambda fault: (MOMENTS.index(fault.moment), fault.after))
-    return Schedule(seed, farm, jobs, tuple(faults), poison, clock)
+    lies = dice.random() < 0.06 and not poison and (only is None or "lies" in only)
+    return Schedule(seed, farm, jobs, tuple(faults), poison, clock, lies)
 
 
 def _fault(dice: random.Random, name: str) -> Fault:

@@ -90,8 +90,12 @@ class Storm:
             if hit:
                 self.hits.append(Hit(fault.kind, began, max(self.now, began + (fault.lasts or 0.0)), hit))
         while self._ends:
-            self._tend()
+            self._tend(hurry=self._all_over())
         self._tend()
+
+    def _all_over(self) -> bool:
+        statuses = self.statuses()
+        return len(statuses) == len(self.schedule.jobs) and all(status in OVER for status in statuses)
 
     def _say(self, text: str) -> None:
         self.said.append(f"  {self.now:5.2f} s: {text}")
@@ -142,15 +146,13 @@ class Storm:
             later = [self._reached[m] for m in MOMENTS[MOMENTS.index(fault.moment) :] if m in self._reached]
             if later and self.now >= min(later) + fault.after:
                 return True
-            statuses = self.statuses()
-            everyone = len(statuses) == len(self.schedule.jobs)
-            if self.now > until or (everyone and all(status in OVER for status in statuses)):
+            if self.now > until or self._all_over():
                 return False
             time.sleep(0.01)
 
-    def _tend(self) -> None:
-        """End what is due, and start again what a fault has killed."""
-        for due in [end for end in self._ends if end[0] <= self.now]:
+    def _tend(self, *, hurry: bool = False) -> None:
+        """End what is due, in a ``hurry`` all that lasts, and start again what a fault has killed."""
+        for due in [end for end in self._ends if end[0] <= self.now or hurry]:
             self._ends.remove(due)
             due[1]()
         self.rig.start()
@@ -166,28 +168,38 @@ class Storm:
         if fault.kind in DAMAGE:
             return self._damage(fault)
         verb, _, what = fault.kind.partition(" ")
-        if verb in ("kill", "stop"):
+        if verb in ("kill", "stop", "hang"):
             return self._strike(fault, what)
         return {
             "flushall": self._flush,
             "redis full": self._fill_redis,
             "disk full": self._fill_disk,
+            "draft": self._damage_draft,
             "partition": self._split,
             "long partition": self._split,
         }[fault.kind](fault)
 
     def _strike(self, fault: Fault, what: str) -> str:
-        until = self.now + (3.0 if what == "ffmpeg" else 0.0)  # it lives for a moment only
-        while not (victims := self.rig.victims(what, fault.choice)) and self.now < until:
+        hangs = fault.kind.startswith("hang")
+        until = self.now + (3.0 if what == "ffmpeg" or hangs else 0.0)  # it lives or works for a moment only
+        while not (victims := self._victims(what, fault.choice, busy=hangs)) and self.now < until:
             pass
         for victim in victims:
             with contextlib.suppress(psutil.NoSuchProcess):
-                victim.kill() if fault.lasts is None else victim.suspend()
+                victim.kill() if fault.kind.startswith("kill") else victim.suspend()
         if fault.lasts is not None:
             self._later(fault, lambda: _resume(victims))
-        if fault.lasts is None:
+        if fault.kind.startswith("kill"):
             self.rig.reap({victim.pid for victim in victims})
         return f"pid {', '.join(str(victim.pid) for victim in victims)}" if victims else ""
+
+    def _victims(self, what: str, choice: float, *, busy: bool) -> list[psutil.Process]:
+        """Of the children, one that is at work where there is one. ``busy``: no other."""
+        if what == "child":
+            for row in rows(self.rig.home, "SELECT worker FROM attempts WHERE status = 'leased'"):
+                if (child := self.rig.child_of(row["worker"])) is not None:
+                    return [child]
+        return [] if busy else self.rig.victims(what, choice)
 
     def _flush(self, _: Fault) -> str:
         with contextlib.suppress(redis.RedisError), self.rig.client() as client:
@@ -273,6 +285,18 @@ class Storm:
             if content is not None:
                 path.write_bytes(content)
             return str(path.relative_to(self.rig.store))
+        return ""
+
+    def _damage_draft(self, _: Fault) -> str:
+        """Damage a segment while it is written, before it is verified."""
+        until = self.now + 5.0
+        while self.now < until:
+            for path in self.rig.store.glob("segments/.writing-*"):
+                with contextlib.suppress(OSError), path.open("r+b") as file:
+                    if (size := file.seek(0, os.SEEK_END)) > 4096:
+                        file.seek(size // 2)
+                        file.write(os.urandom(256))
+                        return path.name
         return ""
 
 

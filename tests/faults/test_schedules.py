@@ -28,7 +28,7 @@ def asked(request: pytest.FixtureRequest, runs: Runs) -> Runs:
 
 def _check(asked: Runs, wanted: Schedule) -> None:
     outcome = asked.outcome(wanted)
-    print("\n".join([*outcome.lines, f"seed {wanted.seed} took {outcome.seconds:.1f} s"]))  # noqa: T201 - see above
+    print("\n".join([*outcome.lines, f"seed {wanted.seed} took {outcome.seconds:.1f} s"]))
     if outcome.error is not None:
         raise outcome.error
 
