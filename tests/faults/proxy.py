@@ -157,13 +157,6 @@ class Proxy:
         """End the partition."""
         self.partition = None
 
-    def settle(self) -> None:
-        """No more mischief; what is late arrives at once."""
-        self.mischief = None
-        with self._lock:
-            self._late = [(0.0, *rest) for _, *rest in self._late]  # type: ignore[misc]
-            heapq.heapify(self._late)
-
     def close(self) -> None:
         """End all connections."""
         self._closed.set()

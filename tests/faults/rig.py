@@ -25,7 +25,7 @@ from tests.faults.reference import rows
 from tests.programs import program
 
 #: Times of the farm, in seconds, so that what is lost is missed within a short test.
-_QUICK = {"lease": 8, "progress": 0.5, "stall": 12, "heartbeat": 0.5, "worker_silence": 4, "queue": 8}
+_QUICK = {"lease": 8, "progress": 0.5, "stall": 12, "heartbeat": 0.5, "worker_silence": 4, "queue": 12}
 
 #: What finds the processes of a kind, but for the farm's own, by their command lines.
 _FOUND: dict[str, Callable[[list[str]], bool]] = {

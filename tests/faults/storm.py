@@ -255,7 +255,7 @@ class Storm:
             self._say(f"{fault.kind}: {sum(mischief.done for _, mischief in ours)} messages")
             for proxy, mischief in ours:
                 if proxy.mischief is mischief:  # not another fault's
-                    proxy.settle()
+                    proxy.mischief = None  # what is late arrives late
 
         self._later(fault, end)
         return f"messages to {queues.decode() or 'all queues'}"

@@ -18,9 +18,9 @@ def _once(seed: int, farm: str, kind: str = "", moment: str = "detecting", lasts
 #: By name. The seed is its number in reports.
 DIRECTED: dict[str, Schedule] = {
     "tripled": _once(1001, "networked", "tripled", "start", lasts=20.0),
-    "stale": Schedule(1002, "networked", ("blurred",), (Fault("start", 0.0, "stale", 3.0, 0.9),)),
+    "stale": Schedule(1002, "networked", ("blurred",), (Fault("start", 0.0, "stale", 6.0, 0.9),)),
     "hung": _once(1003, "embedded", "hang child"),
-    "refused": _once(1004, "networked", "refused", "start", lasts=6.0),
+    "refused": Schedule(1004, "networked", ("blurred",), (Fault("start", 0.0, "refused", 5.0, 0.6),)),
     "lies": replace(_once(1005, "embedded"), lies=True),
     "draft": _once(1006, "embedded", "draft", "redacting"),
 }
