@@ -60,7 +60,7 @@ format: $(READY)  ## Format the code and apply ruff's fixes
 
 .PHONY: faults
 faults: $(READY)  ## Jobs under faults; SEEDS=1-200 runs these seeds' schedules only; writes build/reliability.md
-	$(if $(SEEDS),FARM_FAULT_SEEDS=$(SEEDS) )$(BIN)/pytest -m faults $(if $(SEEDS),tests/faults/test_schedules.py) $(PYTEST_ARGS)
+	$(if $(SEEDS),FARM_FAULT_SEEDS=$(SEEDS) )FARM_FAULT_REPORT=build/reliability.md $(BIN)/pytest -m faults $(if $(SEEDS),tests/faults/test_schedules.py) $(PYTEST_ARGS)
 
 .PHONY: mutations
 mutations: $(READY)  ## Take one defence after another out of a copy of the farm: the faults must catch each

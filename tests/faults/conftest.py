@@ -14,7 +14,7 @@ from tests.faults.run import Bench, Outcome, learn, run
 from tests.faults.schedule import Schedule
 
 _AT_A_TIME = int(os.environ.get("FARM_FAULT_JOBS", "2"))
-_REPORT = Path("build") / "reliability.md"
+_REPORT = os.environ.get("FARM_FAULT_REPORT")
 
 
 @pytest.fixture(scope="session")
@@ -56,4 +56,6 @@ class Runs:
 def runs(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     runs = Runs(bench, tmp_path_factory.mktemp("seeds"))
     yield runs
-    write_report(_REPORT, runs.close())
+    outcomes = runs.close()
+    if _REPORT:
+        write_report(Path(_REPORT), outcomes)

@@ -139,15 +139,15 @@ class Schedule:
 
 
 def schedule(seed: int, only: frozenset[str] | None = None, off: frozenset[str] = OFF) -> Schedule:
-    """The schedule of a seed. ``only``: choose among these kinds; ``off``: never these."""
+    """The schedule of a seed. ``only``: choose among these kinds; ``off``: leave these out of it."""
     dice = random.Random(seed)
     farm = "networked" if dice.random() < 0.4 else "embedded"
     possible = {
         name: kind.weight if only is None else 1.0
         for name, kind in KINDS.items()
-        if farm in kind.where and name not in off and (only is None or name in only)
+        if farm in kind.where and (only is None or name in only)
     }
-    poisons = [how for how in POISONS if how not in off and (only is None or how in only)]
+    poisons = [how for how in POISONS if only is None or how in only]
     poison = dice.choice(poisons) if dice.random() < 0.06 and poisons else None
     jobs = ("other", "solid") if poison else _weighted(dice, _JOBS)
     wrong = dice.random() < 0.15 and farm == "networked" and (only is None or "clock" in only)
@@ -157,6 +157,8 @@ def schedule(seed: int, only: frozenset[str] | None = None, off: frozenset[str] 
     if sum(fault.kind.endswith("partition") for fault in faults) > 1:  # one of them is long enough
         first = next(fault for fault in faults if fault.kind.endswith("partition"))
         faults = [fault for fault in faults if fault is first or not fault.kind.endswith("partition")]
+    faults = [fault for fault in faults if fault.kind not in off]
+    poison = None if poison in off else poison
     faults.sort(key=lambda fault: (MOMENTS.index(fault.moment), fault.after))
     lies = dice.random() < 0.06 and not poison and (only is None or "lies" in only)
     return Schedule(seed, farm, jobs, tuple(faults), poison, clock, lies)

@@ -13,8 +13,8 @@ from tests.faults.schedule import KINDS, OFF, Schedule, schedule, seeds
 
 _SEEDS = seeds(os.environ.get("FARM_FAULT_SEEDS", "1-12"))
 _ONLY = frozenset(filter(None, os.environ.get("FARM_FAULT_KINDS", "").split(","))) or None
-#: Seeds that are over fast and hold kinds of every sort: they run in CI.
-_FAST = (1, 2, 3, 4, 5)
+#: Seeds that are over fast: a child, `farm up`, a worker, the coordinator and Redis are killed, ffmpeg lies. They run in CI.
+_FAST = (2, 9, 26, 81, 85)
 
 
 @pytest.fixture(scope="module")
