@@ -133,14 +133,22 @@ head -c 2048 /dev/urandom | dd of="$last" bs=1 seek=$at conv=notrunc status=none
 
     def processes(self) -> list[psutil.Process]:
         """All processes of this home, whoever their parent is."""
-        found = []
+        found = {process.pid: process for process in self._family()}
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
-                environment = process.environ()
-                ours = environment.get("FARM_HOME") == str(self.home)
-                if ours and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        return sorted(found, key=lambda process: process.pid)
+                if process.environ().get("FARM_HOME") == str(self.home):
+                    found[process.pid] = process
+        return [found[pid] for pid in sorted(found) if not _has_ended(found[pid])]
+
+    def _family(self) -> list[psutil.Process]:
+        """What this started, and what that started: a Redis writes its title over its environment."""
+        found = []
+        for started in list(self._running.values()):
+            with contextlib.suppress(psutil.Error):
+                if started.poll() is None:
+                    process = psutil.Process(started.pid)
+                    found += [process, *process.children(recursive=True)]
+        return found
 
     def victims(self, kind: str, choice: float) -> list[psutil.Process]:
         """The processes that a fault hits: one of the kind, or all of the farm."""
@@ -194,6 +202,12 @@ head -c 2048 /dev/urandom | dd of="$last" bs=1 seek=$at conv=notrunc status=none
             started.wait(10)
         for proxy in self.proxies:
             proxy.close()
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
 
 
 def _is_command(process: psutil.Process) -> bool:

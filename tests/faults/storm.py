@@ -19,7 +19,7 @@ from tests.faults.rig import Rig
 from tests.faults.schedule import DAMAGE, MESSAGES, MOMENTS, Fault, Schedule
 
 #: A moment that is not reached by then does not count: the jobs are over, or wait for what an earlier fault broke.
-_PATIENCE = 20.0
+_PATIENCE = 30.0
 OVER = ("done", "failed", "cancelled")
 #: The chunk of the first job that a poison is in.
 POISONED = 2

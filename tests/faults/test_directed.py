@@ -22,7 +22,7 @@ DIRECTED: dict[str, Schedule] = {
     "hung": _once(1003, "embedded", "hang child"),
     "refused": Schedule(1004, "networked", ("blurred",), (Fault("start", 0.0, "refused", 5.0, 0.6),)),
     "lies": replace(_once(1005, "embedded"), lies=True),
-    "draft": _once(1006, "embedded", "draft", "redacting"),
+    "draft": replace(_once(1006, "embedded", "draft", "redacting"), jobs=("whole",)),
 }
 
 

@@ -13,7 +13,7 @@ from tests.faults.schedule import KINDS, OFF, Schedule, schedule, seeds
 
 _SEEDS = seeds(os.environ.get("FARM_FAULT_SEEDS", "1-12"))
 _ONLY = frozenset(filter(None, os.environ.get("FARM_FAULT_KINDS", "").split(","))) or None
-#: Seeds that are over fast: a child, `farm up`, a worker, the coordinator and Redis are killed, ffmpeg lies. They run in CI.
+#: Seeds that are over fast: each kind of process is killed, and ffmpeg lies. They run in CI.
 _FAST = (2, 9, 26, 81, 85)
 
 
