@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 VIDEO ?=
 PYTEST_ARGS ?=
+SEEDS ?=
+MUTATIONS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -57,8 +59,12 @@ format: $(READY)  ## Format the code and apply ruff's fixes
 	$(BIN)/ruff format .
 
 .PHONY: faults
-faults: $(READY)  ## Kill workers, kill the farm and empty Redis in the middle of jobs, also at random
-	$(BIN)/pytest -m faults $(PYTEST_ARGS)
+faults: $(READY)  ## Jobs under faults; SEEDS=1-200 runs these seeds' schedules only; writes build/reliability.md
+	$(if $(SEEDS),FARM_FAULT_SEEDS=$(SEEDS) )FARM_FAULT_REPORT=build/reliability.md $(BIN)/pytest -m faults $(if $(SEEDS),tests/faults/test_schedules.py) $(PYTEST_ARGS)
+
+.PHONY: mutations
+mutations: $(READY)  ## Take one defence after another out of a copy of the farm: the faults must catch each
+	$(BIN)/python -m tests.faults.mutations $(MUTATIONS)
 
 .PHONY: chaos
 chaos: $(READY)  ## Half an hour of random faults (FARM_CHAOS_SEEDS, FARM_CHAOS_KINDS): every job is done, and exact

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from farm.errors import StorageError
 from farm.media.failing import write_error, writing
 from farm.media.progress import Progress
 from farm.processes import dying_with_this
@@ -25,7 +27,8 @@ def run_ffmpeg(
     """Run ffmpeg (``program``), which writes about ``expected`` bytes to ``out``; on failure ``out`` is removed.
 
     Progress, in ``frames``, is taken from the bytes it writes: it reports none while it moves an MP4's index.
-    Raises StorageError if the disk is full, else OutputError with its last line, and whatever ``progress`` raises.
+    Raises StorageError if the disk is full or if ffmpeg was killed, as the kernel does where memory is short: another
+    attempt may succeed. Else OutputError with its last line, and whatever ``progress`` raises.
     """
     command = [str(program), *arguments]
     with writing(out), tempfile.TemporaryFile() as said:
@@ -56,6 +59,8 @@ def run_ffmpeg(
             telling = next((line for line in text if any(words in line for words in _TELLING)), None)
             last = text[-1] if text else f"it ended with status {process.returncode} and no message"
             out.unlink(missing_ok=True)
+            if process.returncode < 0 and not telling:
+                raise StorageError(f"{out}: ffmpeg was killed ({signal.Signals(-process.returncode).name})")
             raise write_error(out, None, telling or f"ffmpeg: {last}")
 
 

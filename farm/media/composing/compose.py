@@ -50,7 +50,8 @@ def compose(
     :func:`left_out`. ``progress`` is called with counts from 0 to the video's frames, at least every second or two.
 
     Raises VerificationError for segments that do not fit, OutputError with ffmpeg's last line, StorageError if the
-    disk is full, and whatever ``progress`` raises; then ffmpeg is stopped and all files are removed.
+    disk is full or ffmpeg was killed, and whatever ``progress`` raises; then ffmpeg is stopped and all files are
+    removed.
     The caller verifies the output (:func:`farm.media.verifying.verify.verify_output`) before anyone sees it.
     """
     if settings.time_base != manifest.source.video.time_base:

@@ -1,4 +1,4 @@
-"""The ffmpeg program ends with the process that runs it."""
+"""The ffmpeg program ends with the process that runs it, and a killed one is no error of the output."""
 
 import os
 import sys
@@ -6,12 +6,17 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 import farm
+from farm.errors import StorageError
+from farm.executables import find_ffmpeg
+from farm.media.ffmpeg import run_ffmpeg
 
 PROGRAM = """
 import sys
 from pathlib import Path
+from farm.errors import StorageError
 from farm.executables import find_ffmpeg
 from farm.media.ffmpeg import run_ffmpeg
 words = ["-nostdin", "-y", "-re", "-f", "lavfi", "-i", "testsrc=size=16x16:rate=1", "-f", "matroska", sys.argv[1]]
@@ -33,3 +38,16 @@ def test_it_is_killed_with_its_parent_even_when_suspended(tmp_path: Path) -> Non
     parent.wait()
     _, left = psutil.wait_procs([ffmpeg], timeout=5)
     assert [p for p in left if p.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_one_that_is_killed_is_lost_to_the_infrastructure(tmp_path: Path) -> None:
+    out = tmp_path / "out.mkv"
+
+    def kill(_frames: int) -> None:
+        (ffmpeg,) = psutil.Process().children()
+        ffmpeg.kill()
+
+    words = ["-nostdin", "-y", "-re", "-f", "lavfi", "-i", "testsrc=size=16x16:rate=1", "-f", "matroska", str(out)]
+    with pytest.raises(StorageError, match=r"ffmpeg was killed \(SIGKILL\)$"):
+        run_ffmpeg(find_ffmpeg().path, words, out, 1, 1, kill)
+    assert not out.exists()

@@ -1,0 +1,332 @@
+"""Lets the faults of a schedule happen to a farm, and watches what becomes of its jobs."""
+
+import contextlib
+import os
+import random
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import redis
+
+from tests.faults.proxy import ORDERS, OUTCOMES, Mischief
+from tests.faults.reference import rows
+from tests.faults.rig import Rig
+from tests.faults.schedule import DAMAGE, MESSAGES, MOMENTS, Fault, Schedule
+
+#: A moment that is not reached by then does not count: the jobs are over, or wait for what an earlier fault broke.
+_PATIENCE = 30.0
+OVER = ("done", "failed", "cancelled")
+#: The chunk of the first job that a poison is in.
+POISONED = 2
+_DISK = 8 * 2**20
+#: Free space that a full disk keeps: not enough for an artefact.
+_LEFT = 4096
+
+
+@dataclass(slots=True)
+class Hit:
+    """A fault that happened: ``hit`` says to what. ``began`` and ``ended``: seconds from the farm's start."""
+
+    kind: str
+    began: float
+    ended: float
+    hit: str
+
+
+@dataclass(slots=True)
+class Storm:
+    """The faults of one schedule in one farm. ``said``: what happened and when, a line each.
+
+    ``hits``: the faults that hit something; ``progress``: when the jobs came further. ``damaged``: paths of artefacts.
+    """
+
+    rig: Rig
+    schedule: Schedule
+    said: list[str] = field(default_factory=list)
+    hits: list[Hit] = field(default_factory=list)
+    progress: list[float] = field(default_factory=list)
+    damaged: set[Path] = field(default_factory=set)
+    _began: float = field(default_factory=time.monotonic)
+    _ends: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    _reached: dict[str, float] = field(default_factory=dict)
+    _over: threading.Event = field(default_factory=threading.Event)
+    _poisoned: set[str] = field(default_factory=set)
+    _lost: list[BaseException] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._reached["start"] = 0.0
+
+    @property
+    def now(self) -> float:
+        """Seconds since the farm began."""
+        return time.monotonic() - self._began
+
+    def watch(self) -> threading.Thread:
+        """Begin to note when the jobs reach a moment and when chunks are done; ends with :meth:`close`."""
+        thread = threading.Thread(target=self._watch, name="watch", daemon=True)
+        thread.start()
+        return thread
+
+    def close(self) -> None:
+        """Stop watching. Raises what went wrong there."""
+        self._over.set()
+        if self._lost:
+            raise self._lost[0]
+
+    def blow(self) -> None:
+        """Let all faults happen; at the end nothing is stopped, full or split any more, and all of the farm runs."""
+        for fault in self.schedule.faults:
+            if not self._wait_for(fault):
+                self._say(f"not reached: {fault}")
+                continue
+            began = self.now
+            hit = self._happen(fault)
+            self._say(f"{fault}: {hit or 'nothing there to hit'}")
+            if hit:
+                self.hits.append(Hit(fault.kind, began, max(self.now, began + (fault.lasts or 0.0)), hit))
+        while self._ends:
+            self._tend(hurry=self._all_over())
+        self._tend()
+
+    def _all_over(self) -> bool:
+        statuses = self.statuses()
+        return len(statuses) == len(self.schedule.jobs) and all(status in OVER for status in statuses)
+
+    def _say(self, text: str) -> None:
+        self.said.append(f"  {self.now:5.2f} s: {text}")
+
+    def statuses(self) -> list[str]:
+        """Of all jobs, oldest first."""
+        return [row["status"] for row in rows(self.rig.home, "SELECT status FROM jobs ORDER BY created_at")]
+
+    def _watch(self) -> None:
+        before: object = None
+        while not self._over.wait(0.04):
+            try:
+                statuses = self.statuses()
+                done = rows(self.rig.home, "SELECT count(*) AS n FROM chunks WHERE status = 'done'")
+                if (now := (statuses, done)) != before:
+                    before = now
+                    self.progress.append(self.now)
+                for moment in MOMENTS:
+                    if moment in statuses:
+                        self._reached.setdefault(moment, self.now)
+                if self.schedule.poison:
+                    self._touched()
+            except BaseException as e:  # noqa: BLE001 - raised in close
+                self._lost.append(e)
+                return
+
+    def _touched(self) -> None:
+        """What has touched the poisoned chunk is killed, or hangs for good."""
+        query = (
+            "SELECT a.token, a.worker FROM attempts a JOIN chunks c ON c.id = a.chunk_id JOIN jobs j ON j.id = c.job_id"
+            " WHERE a.status = 'leased' AND c.stage = 'detect' AND c.\"index\" = ? AND j.output LIKE ?"
+        )
+        for row in rows(self.rig.home, query, POISONED, f"%/{self.schedule.jobs[0]}.mp4"):
+            child = self.rig.child_of(row["worker"])
+            if row["token"] not in self._poisoned and child is not None:
+                self._poisoned.add(row["token"])
+                began = self.now
+                with contextlib.suppress(psutil.Error):
+                    child.kill() if self.schedule.poison == "kills" else child.suspend()
+                self._say(f"chunk {POISONED + 1} {self.schedule.poison} pid {child.pid} of {row['worker']}")
+                self.hits.append(Hit(f"poison that {self.schedule.poison}", began, began, str(child.pid)))
+
+    def _wait_for(self, fault: Fault) -> bool:
+        """False if the moment does not come."""
+        until = self.now + _PATIENCE
+        while True:
+            self._tend()
+            later = [self._reached[m] for m in MOMENTS[MOMENTS.index(fault.moment) :] if m in self._reached]
+            if later and self.now >= min(later) + fault.after:
+                return True
+            if self.now > until or self._all_over():
+                return False
+            time.sleep(0.01)
+
+    def _tend(self, *, hurry: bool = False) -> None:
+        """End what is due, in a ``hurry`` all that lasts, and start again what a fault has killed."""
+        for due in [end for end in self._ends if end[0] <= self.now or hurry]:
+            self._ends.remove(due)
+            due[1]()
+        self.rig.start()
+        time.sleep(0.02)
+
+    def _later(self, fault: Fault, end: Callable[[], None]) -> None:
+        self._ends.append((self.now + (fault.lasts or 0.0), end))
+
+    def _happen(self, fault: Fault) -> str:
+        """What it hit, in words; empty if nothing."""
+        if fault.kind in MESSAGES:
+            return self._meddle(fault)
+        if fault.kind in DAMAGE:
+            return self._damage(fault)
+        verb, _, what = fault.kind.partition(" ")
+        if verb in ("kill", "stop", "hang"):
+            return self._strike(fault, what)
+        return {
+            "flushall": self._flush,
+            "redis full": self._fill_redis,
+            "disk full": self._fill_disk,
+            "draft": self._damage_draft,
+            "partition": self._split,
+            "long partition": self._split,
+        }[fault.kind](fault)
+
+    def _strike(self, fault: Fault, what: str) -> str:
+        hangs = fault.kind.startswith("hang")
+        until = self.now + (3.0 if what == "ffmpeg" or hangs else 0.0)  # it lives or works for a moment only
+        while not (victims := self._victims(what, fault.choice, busy=hangs)) and self.now < until:
+            pass
+        for victim in victims:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                victim.kill() if fault.kind.startswith("kill") else victim.suspend()
+        if fault.lasts is not None:
+            self._later(fault, lambda: _resume(victims))
+        if fault.kind.startswith("kill"):
+            self.rig.reap({victim.pid for victim in victims})
+        return f"pid {', '.join(str(victim.pid) for victim in victims)}" if victims else ""
+
+    def _victims(self, what: str, choice: float, *, busy: bool) -> list[psutil.Process]:
+        """Of the children, one that is at work where there is one. ``busy``: no other."""
+        if what == "child":
+            for row in rows(self.rig.home, "SELECT worker FROM attempts WHERE status = 'leased'"):
+                if (child := self.rig.child_of(row["worker"])) is not None:
+                    return [child]
+        return [] if busy else self.rig.victims(what, choice)
+
+    def _flush(self, _: Fault) -> str:
+        with contextlib.suppress(redis.RedisError), self.rig.client() as client:
+            client.flushall()
+            return "emptied"
+        return ""  # it is killed or stopped
+
+    def _fill_redis(self, fault: Fault) -> str:
+        with contextlib.suppress(redis.RedisError), self.rig.client() as client:
+            used = int(client.info("memory")["used_memory"])
+            client.config_set("maxmemory", used + 1)
+            self._later(fault, self._empty_redis)
+            return f"maxmemory {used + 1}"
+        return ""
+
+    def _empty_redis(self) -> None:
+        with contextlib.suppress(redis.RedisError), self.rig.client() as client:  # else it was started anew
+            client.config_set("maxmemory", 0)
+
+    def _fill_disk(self, fault: Fault) -> str:
+        ballast = self.rig.store / f".ballast-{fault.after}-{fault.choice}"
+        if not os.path.ismount(self.rig.store):
+            return ""
+        with contextlib.suppress(OSError), ballast.open("wb") as file:
+            free = os.statvfs(self.rig.store)
+            os.posix_fallocate(file.fileno(), 0, max(1, free.f_bavail * free.f_frsize - _LEFT))
+        self._later(fault, lambda: ballast.unlink(missing_ok=True))
+        return f"{_LEFT} bytes left"
+
+    def _split(self, fault: Fault) -> str:
+        chosen = [self.rig.proxies[:1], self.rig.proxies[1:], self.rig.proxies][int(fault.choice * 3)]
+        how = "silent" if fault.choice * 10 % 1 < 0.5 else "refusing"
+        for proxy in chosen:
+            proxy.split(how)
+
+        def heal() -> None:
+            for proxy in chosen:
+                proxy.heal()
+
+        self._later(fault, heal)
+        sides = ["the coordinator's side", "the workers' side", "both sides"][int(fault.choice * 3)]
+        return f"{sides}, {how}"
+
+    def _meddle(self, fault: Fault) -> str:
+        queues = [b"", b"", ORDERS, OUTCOMES][int(fault.choice * 4)]
+        dice = random.Random(f"{self.schedule.seed} {fault}")
+        ours = []
+        for proxy in self.rig.proxies:
+            proxy.mischief = Mischief(fault.kind, dice, queues)
+            ours.append((proxy, proxy.mischief))
+
+        def end() -> None:
+            self._say(f"{fault.kind}: {sum(mischief.done for _, mischief in ours)} messages")
+            for proxy, mischief in ours:
+                if proxy.mischief is mischief:  # not another fault's
+                    proxy.mischief = None  # what is late arrives late
+
+        self._later(fault, end)
+        return f"messages to {queues.decode() or 'all queues'}"
+
+    def _damage(self, fault: Fault) -> str:
+        """Damage one artefact, as a disk or a person might: not by writing into a file that a job has published."""
+        if all(status in OVER for status in self.statuses()):
+            return ""
+        files = [path for path in sorted(self.rig.store.glob("*/*/**/*")) if _is_artefact(path)]
+        if not files:
+            return ""
+        folders = sorted({path.relative_to(self.rig.store).parts[0] for path in files})
+        folder = folders[int(fault.choice * len(folders))]
+        files = [path for path in files if path.relative_to(self.rig.store).parts[0] == folder]
+        path = files[int(fault.choice * 1000) % len(files)]
+        with contextlib.suppress(FileNotFoundError):
+            data = path.read_bytes()
+            others = [other for other in files if other != path and other.suffix == path.suffix]
+            content = {
+                "truncated": data[: len(data) // 2],
+                "emptied": b"",
+                "flipped": _flipped(data, fault.choice),
+                "swapped": others[-1].read_bytes() if others else b"",
+            }.get(fault.kind)
+            path.unlink()  # the output that a job has published may be the same file
+            self.damaged.add(path)
+            if content is not None:
+                path.write_bytes(content)
+            return str(path.relative_to(self.rig.store))
+        return ""
+
+    def _damage_draft(self, _: Fault) -> str:
+        """Damage a segment while it is written, before it is verified."""
+        until = self.now + 5.0
+        while self.now < until:
+            for path in self.rig.store.glob("segments/.writing-*"):
+                with contextlib.suppress(OSError), path.open("r+b") as file:
+                    if (size := file.seek(0, os.SEEK_END)) > 4096:
+                        file.seek(size // 2)
+                        file.write(os.urandom(256))
+                        return path.name
+        return ""
+
+
+def _is_artefact(path: Path) -> bool:
+    return path.is_file() and not any(part.startswith(".") for part in path.parts)
+
+
+def _flipped(data: bytes, choice: float) -> bytes:
+    if not data:
+        return b"?"
+    at = int(choice * 7919) % len(data)
+    return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
+
+
+def _resume(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):  # killed while it was stopped
+            process.resume()
+
+
+def mount(folder: Path) -> bool:
+    """Mount a small file system at ``folder``; False where that is refused."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={_DISK}", "tmpfs", str(folder)]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def unmount(folder: Path) -> None:
+    """Undo :func:`mount`, also where a process still looks at it."""
+    subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)

@@ -1,0 +1,34 @@
+"""Schedules that are made for one promise each; the mutation check (:mod:`tests.faults.mutations`) runs them, too."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.faults.conftest import Runs
+from tests.faults.schedule import Fault, Schedule
+
+pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.timeout(300)]
+
+
+def _once(seed: int, farm: str, kind: str = "", moment: str = "detecting", lasts: float | None = None) -> Schedule:
+    faults = (Fault(moment, 0.0, kind, lasts, 0.0),) if kind else ()
+    return Schedule(seed, farm, ("blurred",), faults)
+
+
+#: By name. The seed is its number in reports.
+DIRECTED: dict[str, Schedule] = {
+    "tripled": _once(1001, "networked", "tripled", "start", lasts=20.0),
+    "stale": Schedule(1002, "networked", ("blurred",), (Fault("start", 0.0, "stale", 6.0, 0.9),)),
+    "hung": _once(1003, "embedded", "hang child"),
+    "refused": Schedule(1004, "networked", ("blurred",), (Fault("start", 0.0, "refused", 5.0, 0.6),)),
+    "lies": replace(_once(1005, "embedded"), lies=True),
+    "draft": replace(_once(1006, "embedded", "draft", "redacting"), jobs=("whole",)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(DIRECTED))
+def test_directed(runs: Runs, name: str) -> None:
+    outcome = runs.outcome(DIRECTED[name])
+    print("\n".join(outcome.lines))
+    if outcome.error is not None:
+        raise outcome.error
