@@ -45,9 +45,9 @@ class EmbeddedRedis:
 
         Raises BrokerError, SettingsError.
         """
+        binary = find_redis_server(self._named).path
         if self._own_key is not None and (told := own_key(self._own_key)) is not None:
             log.warning("%s", told)
-        binary = find_redis_server(self._named).path
         child = Child("redis", self._command, self.log, role="redis", answers=self._answers, patience=_HANGS_SECONDS)
         self._supervisor.add(child)
         until = time.monotonic() + _START_SECONDS
