@@ -104,7 +104,7 @@ class Schedule:
 
     ``poison``: what happens to whatever touches one chunk of the first job, or None. ``clock``: by how many seconds
     the clock of the workers is wrong. ``lies``: the first time that ffmpeg composes, it damages what it wrote and
-    reports success. ``bad_write``: once, other bytes reach a segment than were written. ``small_disk``: the store is on a small file system.
+    reports success. ``bad_write``: once, other bytes reach a segment than were written.
     """
 
     seed: int
