@@ -58,6 +58,7 @@ def test_one_leads_and_the_other_takes_over(
         said = f"another coordinator (pid {leading.pid} on {socket.gethostname()}) leads; waiting"
         assert first.pid == leading.pid
         worker = farm.spawn("worker")
+        farm.wait_until(lambda: any(w["alive"] for w in farm.json("workers")), "a worker", worker)
         farm.run("submit", source, "-o", out, "--chunk-seconds", 1, "--detect-size", 1280, "--detach")
         farm.wait_until(lambda: farm.chunks_done("detect") >= 2, "two chunks", worker)
         assert [line for line in log.read_text().splitlines() if line == said] == [said]  # printed

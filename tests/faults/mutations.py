@@ -62,7 +62,7 @@ MUTATIONS = (
         "workers/stages/redact.py",
         "verified = verify_segment(",
         "verified = (lambda *_, **__: chunk.frames)(",
-        "test_directed.py::test_directed[draft]",
+        "test_directed.py::test_directed[bad-write]",
     ),
 )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.faults.reference import WORKS, Reference, digest, read, rows, tracks, wait_until, words
 from tests.faults.rig import Rig
 from tests.faults.schedule import DAMAGE, Schedule
-from tests.faults.shim import wrong_clock
+from tests.faults.shim import wrong_clock, wrong_write
 from tests.faults.storm import OVER, POISONED, Storm, mount, unmount
 
 #: All jobs are over so many seconds after the last fault.
@@ -93,6 +93,9 @@ def run(schedule: Schedule, bench: Bench, folder: Path) -> Outcome:
         mount(rig.store)
     if schedule.lies:
         rig.lie_once()
+    if schedule.bad_write:
+        with bench.lock:
+            rig.env |= wrong_write(bench.tools, rig.folder / "bad-write")
     storm = Storm(rig, schedule)
     try:
         _run(schedule, bench, rig, storm, outcome)
@@ -132,6 +135,8 @@ def _run(schedule: Schedule, bench: Bench, rig: Rig, storm: Storm, outcome: Outc
     watching.join(5)
     rig.stop()
     assert not schedule.lies or (rig.folder / "lied").is_dir(), "ffmpeg did not lie"
+    if schedule.bad_write and "LD_PRELOAD" in rig.env:
+        assert (rig.folder / "bad-write").exists(), "no write went wrong"
     outcome.recoveries = _recoveries(storm)
     check(schedule, bench.reference, rig, storm, outputs, outcome)
 

@@ -65,7 +65,6 @@ KINDS: dict[str, Kind] = {
     "emptied": Kind(1, at=MOMENTS[1:]),
     "swapped": Kind(1, at=MOMENTS[1:]),
     "deleted": Kind(1, at=MOMENTS[1:]),
-    "draft": Kind(0.0, at=("redacting",)),
 }
 DAMAGE = frozenset({"truncated", "flipped", "emptied", "swapped", "deleted"})
 MESSAGES = frozenset({"tripled", "delayed", "stale", "reordered", "dropped", "refused", "altered"})
@@ -105,7 +104,7 @@ class Schedule:
 
     ``poison``: what happens to whatever touches one chunk of the first job, or None. ``clock``: by how many seconds
     the clock of the workers is wrong. ``lies``: the first time that ffmpeg composes, it damages what it wrote and
-    reports success. ``small_disk``: the store is on a small file system.
+    reports success. ``bad_write``: once, other bytes reach a segment than were written.
     """
 
     seed: int
@@ -115,6 +114,7 @@ class Schedule:
     poison: str | None = None
     clock: int = 0
     lies: bool = False
+    bad_write: bool = False
 
     @property
     def small_disk(self) -> bool:
@@ -126,7 +126,9 @@ class Schedule:
         """All that happens, for the table."""
         found = [fault.kind for fault in self.faults]
         found += [f"poison that {self.poison}"] * (self.poison is not None)
-        return found + ["wrong clock"] * (self.clock != 0) + ["ffmpeg lies"] * self.lies
+        return (
+            found + ["wrong clock"] * (self.clock != 0) + ["ffmpeg lies"] * self.lies + ["bad write"] * self.bad_write
+        )
 
     def lines(self) -> list[str]:
         """The schedule for a person, a line per fault."""
@@ -135,6 +137,7 @@ class Schedule:
         head += f", a chunk that {self.poison} its worker" if self.poison else ""
         head += f", workers' clock wrong by {self.clock} s" if self.clock else ""
         head += ", ffmpeg lies once" if self.lies else ""
+        head += ", a write goes wrong once" if self.bad_write else ""
         return [head, *(f"  {fault}" for fault in self.faults)]
 
 
@@ -161,7 +164,8 @@ def schedule(seed: int, only: frozenset[str] | None = None, off: frozenset[str] 
     poison = None if poison in off else poison
     faults.sort(key=lambda fault: (MOMENTS.index(fault.moment), fault.after))
     lies = dice.random() < 0.06 and not poison and (only is None or "lies" in only)
-    return Schedule(seed, farm, jobs, tuple(faults), poison, clock, lies)
+    bad_write = dice.random() < 0.06 and not (poison or lies or clock) and (only is None or "bad write" in only)
+    return Schedule(seed, farm, jobs, tuple(faults), poison, clock, lies, bad_write)
 
 
 def _fault(dice: random.Random, name: str) -> Fault:

@@ -1,4 +1,7 @@
-"""A clock that is wrong: a library for LD_PRELOAD that moves the wall clock of a process and of what it starts."""
+"""A library for LD_PRELOAD, compiled on the spot: a wall clock that is wrong, and a disk that writes wrong bytes.
+
+It acts on a process and on what that starts.
+"""
 
 import functools
 import shutil
@@ -8,9 +11,13 @@ from pathlib import Path
 _CODE = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/time.h>
 #include <time.h>
+#include <unistd.h>
 
 static long shift(void) { const char *s = getenv("WRONG_BY_SECONDS"); return s ? atol(s) : 0; }
 
@@ -35,6 +42,29 @@ time_t time(time_t *now) {
   if (now) *now = exact.tv_sec;
   return exact.tv_sec;
 }
+
+/* the first write of some size to a segment, of all processes that share the file WRONG_ONCE: 256 bytes are wrong */
+ssize_t write(int to, const void *data, size_t size) {
+  static ssize_t (*real)(int, const void *, size_t);
+  if (!real) real = dlsym(RTLD_NEXT, "write");
+  const char *once = getenv("WRONG_ONCE");
+  if (!once || size < 4096) return real(to, data, size);
+  char link[64], path[4096];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", to);
+  ssize_t length = readlink(link, path, sizeof path - 1);
+  if (length < 0) return real(to, data, size);
+  path[length] = 0;
+  if (!strstr(path, "/segments/")) return real(to, data, size);
+  int made = open(once, O_CREAT | O_EXCL, 0600);
+  if (made < 0) return real(to, data, size);
+  close(made);
+  char *wrong = malloc(size);
+  memcpy(wrong, data, size);
+  for (size_t at = size / 2; at < size / 2 + 256; at++) wrong[at] ^= 0x55;
+  ssize_t written = real(to, wrong, size);
+  free(wrong);
+  return written;
+}
 """
 
 
@@ -44,7 +74,7 @@ def library(folder: Path) -> Path | None:
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         return None
-    code, made = folder / "clock.c", folder / "clock.so"
+    code, made = folder / "shim.c", folder / "shim.so"
     code.write_text(_CODE)
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", made, code, "-ldl"], check=True, capture_output=True)
     return made
@@ -54,3 +84,9 @@ def wrong_clock(folder: Path, seconds: int) -> dict[str, str]:
     """Variables that make a process's clock wrong by so much; none where there is no compiler."""
     found = library(folder)
     return {} if found is None else {"LD_PRELOAD": str(found), "WRONG_BY_SECONDS": str(seconds)}
+
+
+def wrong_write(folder: Path, once: Path) -> dict[str, str]:
+    """Variables with which one write to a segment is wrong, and makes the file ``once``."""
+    found = library(folder)
+    return {} if found is None else {"LD_PRELOAD": str(found), "WRONG_ONCE": str(once)}

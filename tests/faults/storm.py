@@ -174,7 +174,6 @@ class Storm:
             "flushall": self._flush,
             "redis full": self._fill_redis,
             "disk full": self._fill_disk,
-            "draft": self._damage_draft,
             "partition": self._split,
             "long partition": self._split,
         }[fault.kind](fault)
@@ -285,18 +284,6 @@ class Storm:
             if content is not None:
                 path.write_bytes(content)
             return str(path.relative_to(self.rig.store))
-        return ""
-
-    def _damage_draft(self, _: Fault) -> str:
-        """Damage a segment while it is written, before it is verified."""
-        until = self.now + 5.0
-        while self.now < until:
-            for path in self.rig.store.glob("segments/.writing-*"):
-                with contextlib.suppress(OSError), path.open("r+b") as file:
-                    if (size := file.seek(0, os.SEEK_END)) > 4096:
-                        file.seek(size // 2)
-                        file.write(os.urandom(256))
-                        return path.name
         return ""
 
 

@@ -22,7 +22,7 @@ DIRECTED: dict[str, Schedule] = {
     "hung": _once(1003, "embedded", "hang child"),
     "refused": Schedule(1004, "networked", ("blurred",), (Fault("start", 0.0, "refused", 5.0, 0.6),)),
     "lies": replace(_once(1005, "embedded"), lies=True),
-    "draft": replace(_once(1006, "embedded", "draft", "redacting"), jobs=("whole",)),
+    "bad-write": replace(_once(1006, "embedded"), bad_write=True),
 }
 
 
