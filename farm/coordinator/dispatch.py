@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, selectinload
 
 from farm.broker import Broker
-from farm.coordinator.outcomes import release
+from farm.coordinator.losses import release
 from farm.database.models import Attempt, Chunk, Event, Job, Outgoing, Worker
 from farm.database.statuses import locked_job, queue_attempt, record_event, worker_status
 from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkStatus

@@ -7,7 +7,7 @@ from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from farm.broker import Broker
-from farm.coordinator.outcomes import Loss, fail_attempt, lose_worker, release
+from farm.coordinator.losses import Loss, fail_attempt, lose_worker, release
 from farm.database.models import Attempt, Outgoing, Worker
 from farm.database.statuses import record_event
 from farm.domain.lifecycle import AttemptStatus

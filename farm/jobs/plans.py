@@ -22,8 +22,11 @@ from farm.storage.base import Storage, is_whole
 def job_manifest(session: Session, job_id: str) -> Manifest:
     """The plan of a job. Raises JobFailed for one of another version."""
     text = session.scalar(select(Job.manifest).where(Job.id == job_id))
+    if not text:
+        said = f"job {job_id}: planned by another version of the farm, which kept its plan elsewhere"
+        raise JobFailed(said, hint="submit the video again")
     try:
-        return load_manifest(text or "{}")
+        return load_manifest(text)
     except JobFailed as e:
         raise JobFailed(f"job {job_id}: {e.message}", hint=e.hint) from e
 

@@ -4,7 +4,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-from farm.coordinator.outcomes import give_all_back
+from farm.coordinator.losses import give_all_back
 from farm.coordinator.service import Coordinator
 from farm.errors import FarmError
 from farm.jobs.context import open_context

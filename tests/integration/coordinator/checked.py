@@ -8,7 +8,8 @@ import pytest
 from farm.coordinator.advance import advance, ready
 from farm.coordinator.dispatch import dispatch, publish, rebalance
 from farm.coordinator.leading import Leadership, LeadLost
-from farm.coordinator.outcomes import accept, give_all_back
+from farm.coordinator.losses import give_all_back
+from farm.coordinator.outcomes import accept
 from farm.coordinator.sweep import Sweeper
 from farm.jobs.context import Context
 from farm.messages import AttemptOutcome, Order, Outcome, queue_of

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from farm.coordinator.outcomes import Reply, accept, give_all_back
+from farm.coordinator.losses import give_all_back
+from farm.coordinator.outcomes import Reply, accept
 from farm.domain.manifest import Manifest
 from farm.jobs.queries import job_facts
 from farm.messages import Artefact, Completed, Failed, GivenBack, Goodbye, Outcome, Progress
