@@ -72,7 +72,7 @@ def test_one_leads_and_the_other_takes_over(
         killed = time.monotonic()
         farm.wait_until(lambda: coordinators.leader().holder != first.holder, "a new leader", seconds=15)
         assert coordinators.leader().pid == waiting.pid
-        assert "this coordinator leads" in log.read_text()
+        farm.wait_until(lambda: "this coordinator leads" in log.read_text(), "its word", seconds=5)
         done = farm.chunks_done("detect")
         farm.wait_until(lambda: farm.chunks_done("detect") > done or farm.job()["status"] != "detecting", "progress")
         assert time.monotonic() - killed < 60
