@@ -21,6 +21,8 @@ CONFIG = f"{_PREFIX}CONFIG"
 PATHS = ("home", "store_dir", "models_dir", "key_file")
 #: Settings that may hold a password.
 SECRETS = ("broker_url", "database_url", "flower_basic_auth")
+_MOUNTS = Path("/proc/self/mountinfo")
+_NETWORK = re.compile(r"nfs\d?|cifs|smb\d?|smbfs|ncpfs|afs|fuse\.sshfs")
 _KINDS = r"sqlite(?:\+(?:pysqlite|aiosqlite))?|unix|redis\+socket"
 _SCHEMES = r"rediss?|postgres(?:ql)?(?:\+(?:psycopg2?|asyncpg|pg8000))?"
 _SCHEME = re.compile(rf"(?:{_KINDS}|{_SCHEMES})://")
@@ -198,6 +200,21 @@ _PARAMETER = re.compile(r"(?i)([?&;]\w*passw\w*=)[^&\s'\"]*")
 def masked_in(text: str) -> str:
     """A text without the passwords of the addresses in it."""
     return _PARAMETER.sub(r"\1***", _ADDRESS.sub(r"\1:***@", text))
+
+
+def network_filesystem(folder: Path) -> str | None:
+    """The type of the file system that ``folder`` is on or will be on, if its locks cannot be trusted; else None."""
+    try:
+        mounts = _MOUNTS.read_text(errors="surrogateescape").splitlines()
+    except OSError:  # not Linux
+        return None
+    place, kinds = folder.resolve(), {}
+    for line in mounts:  # proc(5); of two file systems at the same point, the later one is seen
+        mounted, _, described = line.partition(" - ")
+        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), mounted.split()[4])
+        kinds[Path(point)] = described.split()[0]
+    kind = next((kinds[p] for p in (place, *place.parents) if p in kinds), "")
+    return kind if _NETWORK.fullmatch(kind) else None
 
 
 def _suggestion(name: str, names: Collection[str]) -> str:

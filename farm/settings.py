@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +24,7 @@ from farm.configuration import (
     given_in_environment,
     given_in_file,
     masked,
+    network_filesystem,
     open_secrets,
     redis_address,
     variable,
@@ -34,15 +34,12 @@ from farm.domain.time import seconds_of
 from farm.errors import SettingsError
 
 _LONGEST_SOCKET_PATH = 100  # unix(7): 108 bytes, 104 on macOS
-_MOUNTS = Path("/proc/self/mountinfo")
-_NETWORK = re.compile(r"nfs\d?|cifs|smb\d?|smbfs|ncpfs|afs|fuse\.sshfs")
 #: Pairs of settings; the first has to be the smaller one.
 _IN_ORDER = (
     ("progress_seconds", "lease_seconds"),
     ("progress_seconds", "stall_seconds"),
     ("heartbeat_seconds", "worker_silence_seconds"),
 )
-
 
 #: Seconds, also written as ``5s``, ``250ms``, ``2m``, ``7d`` or ``1:02:03.5``.
 Seconds = Annotated[float, BeforeValidator(lambda v: seconds_of(v) if isinstance(v, str) else v)]
@@ -251,21 +248,6 @@ class Settings(BaseModel):
 
 def _restored(values: dict[str, Any]) -> Settings:
     return Settings.model_construct(**values)
-
-
-def network_filesystem(folder: Path) -> str | None:
-    """The type of the file system that ``folder`` is on or will be on, if its locks cannot be trusted; else None."""
-    try:
-        mounts = _MOUNTS.read_text(errors="surrogateescape").splitlines()
-    except OSError:  # not Linux
-        return None
-    place, kinds = folder.resolve(), {}
-    for line in mounts:  # proc(5); of two file systems at the same point, the later one is seen
-        mounted, _, described = line.partition(" - ")
-        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), mounted.split()[4])
-        kinds[Path(point)] = described.split()[0]
-    kind = next((kinds[p] for p in (place, *place.parents) if p in kinds), "")
-    return kind if _NETWORK.fullmatch(kind) else None
 
 
 def settings_class() -> type[Settings]:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from farm.domain.artefacts import digest_in, key_of
+from farm.domain.artefacts import digest_in
 from farm.errors import DamagedArtefact
 from farm.storage.base import Draft, Extent, Group, Storage, check_key, check_name, storage_error
 from farm.storage.local import LocalStorage
@@ -34,8 +34,7 @@ class MemoryStorage:
                 content = path.read_bytes()
             except OSError as e:
                 raise storage_error(e, path) from e
-        draft.size, draft.sha256 = len(content), hashlib.sha256(content).hexdigest()
-        draft.key = key_of(name, draft.sha256)
+        draft.finish(name, len(content), hashlib.sha256(content).hexdigest())
         draft.damaged = self.set_aside(draft.key)
         self.content[draft.key] = content
 

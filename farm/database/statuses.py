@@ -84,18 +84,8 @@ def set_back(session: Session, job: Job, stage: Stage, lost: Sequence[Chunk]) ->
     gone = (Chunk.job_id == job.id) & (Chunk.stage.in_(later) | Chunk.id.in_([chunk.id for chunk in lost]))
     session.execute(delete(Attempt).where(Attempt.chunk_id.in_(select(Chunk.id).where(gone))))
     session.execute(delete(Chunk).where(gone))
-    session.add_all(
-        Chunk(
-            job_id=job.id,
-            stage=c.stage,
-            index=c.index,
-            frames=c.frames,
-            fingerprint=c.fingerprint,
-            name=c.name,
-            inputs=c.inputs,
-        )
-        for c in lost
-    )
+    kept = ("job_id", "stage", "index", "frames", "fingerprint", "name", "inputs")
+    session.add_all(Chunk(**{column: getattr(chunk, column) for column in kept}) for chunk in lost)
     session.execute(update(Job).where(Job.id == job.id).values(interrupted=stage.status.value))
     _count(session, job, stage)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from farm.digests import file_digest
-from farm.domain.artefacts import digest_in
+from farm.domain.artefacts import digest_in, key_of
 from farm.errors import DamagedArtefact, StorageError
 from farm.messages import Artefact
 
@@ -41,14 +41,22 @@ NOTHING = Extent()
 class Draft:
     """An artefact while it is written. ``path``: the local file to write; the rest is known when the block has ended.
 
-    ``damaged``: the store held something else under the key, which was set aside.
+    ``verified``: the SHA-256 of what the writer has verified; the content must not have changed since. ``damaged``: the
+    store held something else under the key, which was set aside.
     """
 
     path: Path
+    verified: str = ""
     key: str = ""
     size: int = 0
     sha256: str = ""
     damaged: bool = False
+
+    def finish(self, name: str, size: int, sha256: str) -> None:
+        """Fill in what the store found. Raises StorageError if the content changed after it was verified."""
+        if self.verified and self.verified != sha256:
+            raise StorageError(f"{name} changed after it was verified", hint="check the disk of the store")
+        self.key, self.size, self.sha256 = key_of(name, sha256), size, sha256
 
     def artefact(self, frames: int, *, covered: int | None = None) -> Artefact:
         """What was written."""
@@ -153,13 +161,19 @@ def opened(store: Storage, key: str) -> Iterator[Path]:
         yield path
 
 
+def check_content(store: Storage, key: str) -> None:
+    """Raise DamagedArtefact unless the store holds what the key says; reads all of it."""
+    with opened(store, key):
+        pass
+
+
 def is_whole(store: Storage, key: str) -> bool:
     """Whether the store holds what the key says; reads all of it. Raises StorageError when the store fails."""
     try:
-        with opened(store, key):
-            return True
+        check_content(store, key)
     except DamagedArtefact:
         return False
+    return True
 
 
 def is_content(path: Path, key: str) -> bool:

@@ -17,7 +17,6 @@ from pathlib import Path
 import psutil
 
 from farm.digests import file_digest
-from farm.domain.artefacts import key_of
 from farm.errors import DamagedArtefact, StorageError
 from farm.storage.base import NOTHING, Draft, Extent, Group, check_key, check_name, is_content, storage_error
 
@@ -70,8 +69,7 @@ class LocalStorage:
             temporary.chmod(self._mode)
             with temporary.open("rb") as f:
                 os.fsync(f.fileno())
-            draft.size, draft.sha256 = temporary.stat().st_size, file_digest(temporary)
-            draft.key = key_of(name, draft.sha256)
+            draft.finish(name, temporary.stat().st_size, file_digest(temporary))
             draft.damaged = self._settle(temporary, draft.key)
         except OSError as e:
             raise storage_error(e, final) from e

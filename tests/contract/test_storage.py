@@ -110,6 +110,14 @@ def test_equal_contents_are_one_artefact_and_others_stay_beside_each_other(store
     assert {get(store, key) for key in keys} == {b"one", b"two"}
 
 
+def test_what_changes_after_it_was_verified_is_not_stored(store: Storage, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"a/b.x changed after it was verified"), store.put("a/b.x") as draft:
+        draft.path.write_bytes(b"verified")
+        draft.verified = hashlib.sha256(b"verified").hexdigest()
+        draft.path.write_bytes(b"verifiex")
+    assert files(tmp_path) == []
+
+
 def test_two_writers_at_once_do_not_share_a_file(store: Storage) -> None:
     with store.put("a/b.x") as one, store.put("a/b.x") as two:
         assert one.path != two.path

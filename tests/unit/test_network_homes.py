@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from farm.configuration import network_filesystem
 from farm.errors import SettingsError
-from farm.settings import load_settings, network_filesystem
+from farm.settings import load_settings
 
 MOUNTS = """\
 22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
@@ -32,7 +33,7 @@ def test_sqlite_is_refused_where_its_locks_do_not_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, kind: str | None
 ) -> None:
     (tmp_path / "mountinfo").write_text(MOUNTS)
-    monkeypatch.setattr("farm.settings._MOUNTS", tmp_path / "mountinfo")
+    monkeypatch.setattr("farm.configuration._MOUNTS", tmp_path / "mountinfo")
     assert network_filesystem(Path(folder)) == kind
     if kind:
         with pytest.raises(
@@ -47,5 +48,5 @@ def test_with_postgresql_the_home_may_be_on_a_network_file_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mountinfo").write_text("22 1 254:0 / / rw - nfs server:/ rw\n")
-    monkeypatch.setattr("farm.settings._MOUNTS", tmp_path / "mountinfo")
+    monkeypatch.setattr("farm.configuration._MOUNTS", tmp_path / "mountinfo")
     load_settings(home=tmp_path, database_url="postgresql+psycopg://farm@db/farm").make_home()

@@ -6,14 +6,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from farm.digests import file_digest
 from farm.errors import StorageError
 from farm.media.composing.compose import compose, left_out
 from farm.media.composing.pictures import check_pictures, write_pictures
 from farm.media.progress import part
 from farm.media.verifying.verify import verify_output
 from farm.messages import Order
-from farm.storage.base import Storage, opened
-from workers.stages.orders import Plan, Report, Result, Tools, make_once, read_plan
+from farm.storage.base import Storage, check_content, opened
+from workers.stages.orders import Plan, Report, Result, Tools, Written, make_once, read_plan
 from workers.stages.spent import Spent
 
 _PARTS = 3  # of equal weight in the reported progress: reading the segments, composing, verifying
@@ -33,8 +34,8 @@ def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
     return replace(result, notes=left_out(plan.source, plan.manifest, order.container, plan.options.compose))
 
 
-def _compose(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) -> int:
-    """Write the output, a video or an archive of pictures, to ``path``, and verify it. Returns its number of frames."""
+def _compose(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) -> Written:
+    """Write the output, a video or an archive of pictures, to ``path``, and verify it."""
     manifest, options, settings = plan.manifest, plan.options.compose, plan.manifest.encoder
     size, free = sum(segment.size for segment in plan.order.inputs), shutil.disk_usage(path.parent).free
     if free < 2 * size:  # the joined video and the output
@@ -49,6 +50,7 @@ def _compose(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent)
             with spent.part("compose"):
                 frames = write_pictures(manifest, plan.pts, paths, options.pictures, path, composing)
             with spent.part("verify"):
+                digest = file_digest(path)
                 check_pictures(path, frames, verifying)
         else:
             parts = (plan.source, manifest, plan.pts)
@@ -58,11 +60,15 @@ def _compose(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent)
                     ffmpeg=tools.ffmpeg, progress=composing, options=options,
                 )  # fmt: skip
             with spent.part("verify"):
+                digest = file_digest(path)
                 frames = verify_output(
                     *parts, path, paths, settings, options, threads=tools.threads, progress=verifying
                 )
+        with spent.part("check"):
+            for segment in plan.order.inputs:  # the output was compared with what they were when it was
+                check_content(plan.store, segment.key)
     plan.check_source()
-    return frames
+    return Written(frames, digest)
 
 
 def _segments(plan: Plan, stack: ExitStack, report: Report, spent: Spent) -> list[Path]:

@@ -148,9 +148,13 @@ def read_plan(order: Order, store: Storage) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written: its number of frames and, for a segment, what :class:`farm.messages.Artefact` says of it."""
+    """What was written: its number of frames and, for a segment, what :class:`farm.messages.Artefact` says of it.
+
+    ``sha256``: of the file, from before it was verified; empty where that is no step of its own.
+    """
 
     frames: int
+    sha256: str = ""
     psnr: float | None = None
     covered: int | None = None
     masks: str | None = None
@@ -175,6 +179,7 @@ def make_once(plan: Plan, frames: int, spent: Spent, write: Callable[[Path], int
             written = Written(written)
         if written.frames != frames:
             raise VerificationError(f"{name}: {written.frames} frames were written, {frames} planned")
+        draft.verified = written.sha256
     if draft.damaged:
         damaged.append(draft.key)
     said = {"psnr": written.psnr, "covered": written.covered, "masks": written.masks}

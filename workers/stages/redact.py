@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 
+from farm.digests import file_digest
 from farm.domain.encoding import EncoderSettings
 from farm.domain.geometry import Box
 from farm.domain.options import AUTO, RedactOptions
@@ -84,8 +85,9 @@ def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
         samples, _ = encode(settings, part(report, chunk.frames, 0, _PARTS, width=_PARTS - 1))
     plan.check_source()
     with spent.part("verify"):
+        digest = file_digest(path)
         verified = verify_segment(path, pts, settings, threads=tools.threads, progress=verifying, samples=samples)
-    return Written(verified, None if isinf(samples.psnr) else samples.psnr, covered["frames"], tracks.sha256)
+    return Written(verified, digest, None if isinf(samples.psnr) else samples.psnr, covered["frames"], tracks.sha256)
 
 
 def _encode(frames: Iterator[_Painted], writer: SegmentWriter, samples: Samples, report: Report, spent: Spent) -> None:

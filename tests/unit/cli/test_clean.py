@@ -85,8 +85,8 @@ def test_retry_says_what_it_cannot_do_and_what_to_do(run: Run) -> None:
     done = "is done (to redo it, submit the video again with"
     assert the_line(run("retry", "aa1", code=2)) == f"error: job aa1 {done} --overwrite)"
     assert the_line(run("retry", "bb1", code=2)) == f"error: job bb1 {done} a new folder after --frames)"
-    gone = "its plan is missing from the store (submit the video again)"
-    assert the_line(run("retry", "aa2", code=8)) == f"error: job aa2: {gone}"
+    gone = "planned by another version of the farm, which kept its plan elsewhere (submit the video again)"
+    assert the_line(run("retry", "aa2", code=1)) == f"error: job aa2: {gone}"
 
 
 @pytest.mark.parametrize("kind", ["embedded", "no coordinator", "silent"])
