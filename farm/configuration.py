@@ -193,13 +193,13 @@ def told(error: object, address: str) -> str:
     return text
 
 
-_ADDRESS = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s:/@]*):\S*@")
+_USER_IN_TEXT = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s:/@]*):\S*@")
 _PARAMETER = re.compile(r"(?i)([?&;]\w*passw\w*=)[^&\s'\"]*")
 
 
 def masked_in(text: str) -> str:
     """A text without the passwords of the addresses in it."""
-    return _PARAMETER.sub(r"\1***", _ADDRESS.sub(r"\1:***@", text))
+    return _PARAMETER.sub(r"\1***", _USER_IN_TEXT.sub(r"\1:***@", text))
 
 
 def network_filesystem(folder: Path) -> str | None:

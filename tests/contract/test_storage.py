@@ -111,10 +111,14 @@ def test_equal_contents_are_one_artefact_and_others_stay_beside_each_other(store
 
 
 def test_what_changes_after_it_was_verified_is_not_stored(store: Storage, tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"a/b.x changed after it was verified"), store.put("a/b.x") as draft:
-        draft.path.write_bytes(b"verified")
-        draft.verified = hashlib.sha256(b"verified").hexdigest()
-        draft.path.write_bytes(b"verifiex")
+    def change() -> None:
+        with store.put("a/b.x") as draft:
+            draft.path.write_bytes(b"verified")
+            draft.verified = hashlib.sha256(b"verified").hexdigest()
+            draft.path.write_bytes(b"verifiex")
+
+    with pytest.raises(StorageError, match=r"a/b.x changed after it was verified"):
+        change()
     assert files(tmp_path) == []
 
 
