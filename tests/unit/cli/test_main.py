@@ -73,7 +73,7 @@ def test_the_version_is_said(run: Run) -> None:
 def test_status_of_an_empty_farm(run: Run) -> None:
     assert run("status").stdout == "no farm is running here: start one with `farm up`\nno unfinished jobs\n"
     empty = {"job_counts": {}, "store": {"files": 0, "size": 0}}
-    none = {"running": False, "coordinator": False, "workers": [], "jobs": []}
+    none = {"running": False, "coordinator": False, "workers": [], "jobs": [], "refused_messages": []}
     assert json.loads(run("status", "--json").stdout) == {**none, **empty}
 
 
