@@ -179,8 +179,9 @@ class Settings(BaseModel):
             for name in ("logs", "run"):
                 (self.home / name).mkdir(exist_ok=True)
         except OSError as e:
+            where = "" if e.filename == str(self.home) else f"{e.filename}: "
             raise SettingsError(
-                f"cannot write into the folder {self.home}: {e.filename}: {e.strerror}",
+                f"cannot write into the folder {self.home}: {where}{e.strerror}",
                 hint="make it writable, or set FARM_HOME to another one",
             ) from e
 

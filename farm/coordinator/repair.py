@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
+from farm.coordinator.losses import release
 from farm.coordinator.publishing import remove_leftovers
 from farm.database.models import Attempt, Chunk, Job, Outgoing
-from farm.database.statuses import end_attempt, locked_job, record_event, recount
+from farm.database.statuses import correct, end_attempt, locked_job, record_event, recount
 from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkStatus
 from farm.domain.manifest import Manifest
 from farm.domain.stages import STAGES, JobStatus, stage_at
@@ -88,15 +89,14 @@ def _status(session: Session, job: Job, _manifest: Manifest | None, now: float) 
     if job.status not in tuple(JobStatus):
         yield f'its status was "{job.status}", which this version does not know'
         reason = f'its status was "{job.status}"; farm retry {job.id} resumes it'
-        job.status, job.reason, job.finished_at = JobStatus.FAILED.value, reason, now
+        correct(session, job, status=JobStatus.FAILED.value, reason=reason, finished_at=now)
     if job.status in _OVER and job.finished_at is None:
         yield "the time of its end was missing"
-        job.finished_at = now
+        correct(session, job, finished_at=now)
     resumable = job.status in (JobStatus.PAUSED, JobStatus.FAILED, JobStatus.CANCELLED)
     if resumable and job.interrupted not in [stage.status for stage in STAGES]:
         yield "the stage that it resumes at was missing"
-        job.interrupted = _latest(session, job).value
-    session.flush()
+        correct(session, job, interrupted=_latest(session, job).value)
 
 
 def _latest(session: Session, job: Job) -> JobStatus:
@@ -111,7 +111,7 @@ def _attempts(session: Session, job: Job, _manifest: Manifest | None, now: float
     mine = select(Attempt).join(Chunk).where(Chunk.job_id == job.id).order_by(Attempt.id.desc())
     for attempt in session.scalars(mine.where(Attempt.status.not_in(known))).all():
         yield f'attempt {attempt.number} of {_place(attempt.chunk)} had the status "{attempt.status}"'
-        attempt.status, attempt.finished_at = AttemptStatus.LOST.value, now
+        correct(session, attempt, status=AttemptStatus.LOST.value, finished_at=now)
     newest: set[int] = set()
     for attempt in session.scalars(mine.where(Attempt.status.in_(OPEN_ATTEMPTS))).all():
         chunk = attempt.chunk
@@ -140,8 +140,7 @@ def _chunks(session: Session, job: Job, _manifest: Manifest | None, now: float) 
         rules.append((current & ended, "had ended in a job that goes on"))
     for wrong, text in rules:
         for chunk in session.scalars(mine.where(wrong)).all():
-            values = {"status": lost.value, "artefact": None, "not_before": now}
-            session.execute(update(Chunk).where(Chunk.id == chunk.id).values(**values))
+            correct(session, chunk, status=lost.value, artefact=None, not_before=now)
             yield f"{_place(chunk)} {text}"
 
 
@@ -185,10 +184,8 @@ def _outbox(context: Context) -> list[str]:
                 found.append(f"an order for {row.queue} could not be read")
                 session.execute(delete(Outgoing).where(Outgoing.id == row.id))
                 attempt = session.scalars(select(Attempt).where(Attempt.token == row.token)).one_or_none()
-                if attempt is not None and end_attempt(session, attempt, AttemptStatus.LOST, context.clock()):
-                    out = (Chunk.id == attempt.chunk_id, Chunk.status.in_(CHUNKS_OUT))
-                    session.execute(update(Chunk).where(*out).values(status=ChunkStatus.PENDING.value))
-                    record_event(session, context.clock(), "repaired: an order could not be read", attempt.chunk.job_id)
+                if attempt is not None:
+                    release(session, [attempt], context.clock(), "repaired: its order could not be read")
     return found
 
 

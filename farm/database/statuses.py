@@ -218,6 +218,13 @@ def _move_attempt(
     return done
 
 
+def correct(session: Session, row: Job | Chunk | Attempt, **values: object) -> None:
+    """Set columns of a row that contradicts others, whatever its status allows: for repairs, which record an event."""
+    for name, value in values.items():
+        setattr(row, name, value)
+    session.flush()
+
+
 def set_worker(session: Session, worker: Worker, now: float, reason: str = "", **values: object) -> None:
     """Change what a worker's status follows from: ``alive``, ``draining``, ``held``. An event if its status changes."""
     before = worker_status(worker)

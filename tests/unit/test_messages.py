@@ -115,7 +115,7 @@ def test_messages_do_not_change() -> None:
 def test_an_order_of_an_unknown_stage_is_refused() -> None:
     good = {
         "job": "j", "stage": "detect", "chunk": 0, "chunks": 1, "attempt": 1, "token": "t", "fingerprint": "f",
-        "plan": "p", "source": "s", "options": {},
+        "plan": "p", "source": "s", "model_sha256": "1", "options": {},
     }  # fmt: skip
     Order.model_validate(good)
     with pytest.raises(ValidationError):

@@ -17,7 +17,7 @@ from farm.jobs.control import control
 from farm.jobs.queries import job_events, job_facts
 from farm.jobs.retention import clean
 from farm.jobs.workers import Hold, WorkerFacts, hold_worker, list_workers
-from farm.messages import Hello, Progress, stop_key
+from farm.messages import Held, Hello, Progress, stop_key
 from tests.integration.coordinator.conftest import Bench, ends
 
 pytestmark = pytest.mark.integration
@@ -103,7 +103,7 @@ def test_a_worker_that_stops_says_so_and_gets_nothing_more(bench: Bench, broker:
     running, _ = bench.orders()
     bench.start(running)
     hello = Hello(
-        worker="w0", incarnation="a", host="h", device="cpu0", pid=1, holds=(running.token,),
+        worker="w0", incarnation="a", host="h", device="cpu0", pid=1, holds=(Held(token=running.token),),
         runtimes=("openvino-f32",), draining=True,
     )  # fmt: skip
     accept(bench.context, hello)

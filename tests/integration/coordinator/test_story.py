@@ -73,8 +73,7 @@ def test_a_chunk_attempt_by_attempt(failed_once: Bench) -> None:
         "detect chunk 1 attempt 2 on w0: chunk queued → leased",
         "detect chunk 1 attempt 2 on w0: leased → done",
         "detect chunk 1 attempt 2 on w0: chunk leased → done",
-        "link chunk 1: chunk pending → queued",
-        "link chunk 1: chunk queued → done",
+        "link chunk 1: chunk pending → done",
     ]
 
 

@@ -28,7 +28,9 @@ FORGED = Artefact(key="segments/other/0_0_5.mp4", size=3, sha256="0" * 64, frame
 
 def events(bench: Bench) -> list[tuple[str | None, str]]:
     with bench.context.database.read() as session:
-        return [(e.job_id, e.text) for e in session.query(Event).order_by(Event.id) if "aside" in e.text]
+        return [
+            (e.job_id, e.text) for e in session.query(Event).order_by(Event.id) if "aside" in e.text and e.chunk is None
+        ]
 
 
 def received(broker: Broker) -> list[Message]:

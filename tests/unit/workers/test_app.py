@@ -38,7 +38,7 @@ def test_a_worker_has_no_password_that_it_has_no_use_for(tmp_path: Path, monkeyp
     assert "s3cret" in str(load_settings())
     seen: list[bytes] = []
     monkeypatch.setattr(process, "hold_device", lambda settings, device: None)
-    monkeypatch.setattr(process, "Presence", lambda settings, hello: SimpleNamespace(connect=lambda: None))
+    monkeypatch.setattr(process, "Presence", lambda settings, hello, child: SimpleNamespace(connect=lambda: None))
 
     def app(settings: Settings, worker: str, device: str) -> SimpleNamespace:
         seen.append(pickle.dumps(WorkerApp(settings, "cpu0@host", device)))

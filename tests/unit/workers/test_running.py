@@ -39,7 +39,7 @@ class Recorder(Reporter):
 
 def order(**changes: object) -> Order:
     values = {"job": "j", "stage": "detect", "chunk": 0, "chunks": 1, "attempt": 1, "token": "t", "fingerprint": "f",
-              "plan": "p", "source": "/s", "options": {}}  # fmt: skip
+              "plan": "p", "source": "/s", "model_sha256": "1", "options": {}}  # fmt: skip
     return Order.model_validate(values | changes)
 
 
