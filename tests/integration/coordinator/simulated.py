@@ -22,6 +22,7 @@ from farm.messages import (
     Failed,
     GivenBack,
     Goodbye,
+    Held,
     Hello,
     Order,
     Outcome,
@@ -124,7 +125,7 @@ class SimulatedWorker:
 
     def hello(self) -> Hello:
         """A heartbeat."""
-        holds = (self.held.token,) if self.held else ()
+        holds = (Held(token=self.held.token, frames=self.frames),) if self.held else ()
         return Hello(
             worker=self.name, incarnation=self.incarnation, host="h", device="cpu0", pid=1, holds=holds,
             encoders=("libx264",), runtimes=(RUNTIME,),
