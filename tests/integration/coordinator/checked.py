@@ -27,8 +27,8 @@ from tests.integration.coordinator.rules import (
 from tests.integration.coordinator.simulated import QueuesInMemory, SimulatedWorker
 
 #: What a worker does, how it fails, and how it ends.
-WORKS = ("completes", "completes", "short", "reports", "hello")
-FAILURES = ("task", "infrastructure", "task, permanent")
+WORKS = ("completes", "completes", "short", "reports", "hangs")
+FAILURES = ("task", "task", "infrastructure", "infrastructure", "task, permanent")
 DEATHS = ("stops", "dies", "restarts", "host restarts")
 
 
@@ -69,11 +69,15 @@ class CheckedFarm:
             with pytest.raises(LeadLost):
                 former.keep()
         self.sweeper = Sweeper(self.context, self.redis)
+        self._missed: dict[str, float] = {}
+        self._swept = self.clock.now
 
     def receive(self) -> None:
-        """All outcomes, in order."""
+        """All outcomes, in order; now and then another worker has sent the same before."""
         waiting, self.redis.outcomes = self.redis.outcomes, []
-        for outcome in waiting:
+        for number, outcome in enumerate(waiting):
+            if isinstance(outcome, AttemptOutcome) and number % 3 == 1:
+                self.accept_one(outcome.model_copy(update={"worker": "another"}))
             self.accept_one(outcome)
 
     def accept_one(self, outcome: Outcome) -> None:
@@ -120,7 +124,17 @@ class CheckedFarm:
             self.sweeper.sweep()
             whole = True
         if whole:
+            self._check_missing(here)
             check_sweep(before, self.now, self.clock.now, self.settings, here.__contains__, emptied=emptied)
+
+    def _check_missing(self, here: set[str]) -> None:
+        """An order that is neither in Redis nor reported as started is missed for 30 s at most."""
+        now, queued = self.clock.now, {t for t, a in self.now.attempts.items() if a.status == "queued"}
+        if now - self._swept >= 15:  # nobody watched
+            self._missed = {}
+        self._missed = {t: self._missed.get(t, now) for t in queued - here - set(self.now.outbox)}
+        assert all(now - since <= 30 for since in self._missed.values())
+        self._swept = now
 
     def rebalance(self) -> None:
         """Orders are taken back for idle workers."""
@@ -149,7 +163,7 @@ class CheckedFarm:
         out = self.redis.outcomes
         if not worker.held and (orders := self.redis.orders[queue_of(worker.name)]):
             out.append(worker.take(orders.pop(0)))
-        if how == "hello" or worker.held is None:
+        if how == "hangs" or worker.held is None:
             out.append(worker.hello())
         elif (worker.held.token, worker.name) in self.redis.stops:
             out.append(worker.give_back())
