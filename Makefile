@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 VIDEO ?=
 PYTEST_ARGS ?=
+# processes that run tests; each file stays in one of them
+TEST_PROCESSES ?= 2
 SEEDS ?=
 MUTATIONS ?=
 
@@ -35,7 +37,7 @@ demo: $(READY)  ## Blur a clip with a real face, or your own video: make demo VI
 
 .PHONY: test
 test: lint types contracts  ## Everything that must pass: lint, types, import contracts, tests
-	$(BIN)/pytest -m "not faults and not benchmarks and not fuzz and not matrix" $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile -m "not faults and not benchmarks and not fuzz and not matrix" $(PYTEST_ARGS)
 
 .PHONY: check
 check: lint types contracts  ## Check lint, types and import contracts, without the tests
