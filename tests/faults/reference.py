@@ -125,14 +125,27 @@ class Undisturbed:
 
 @dataclass(slots=True)
 class Reference:
-    """The clips, and the undisturbed jobs by name. ``seconds``: how long they took together."""
+    """The clips, and the undisturbed jobs by name. ``home`` and ``store``: of their farm."""
 
     clips: list[Path]
     jobs: dict[str, Undisturbed] = field(default_factory=dict)
     digests: list[str] = field(default_factory=list)
+    home: Path = Path()
+    store: Path = Path()
+
+    def kept(self, folder: str, job: str, name: str, index: int = 0) -> Path:
+        """The artefact of an undisturbed job in a folder of the store, by the beginning of its name or its index."""
+        query = (
+            'SELECT c.artefact FROM chunks c JOIN jobs j ON j.id = c.job_id WHERE j.output LIKE ? ORDER BY c."index"'
+        )
+        keys = [json.loads(row["artefact"])["key"] for row in rows(self.home, query, f"%/{job}.mp4")]
+        return [
+            self.store / key for key in keys if key.startswith(f"{folder}/") and Path(key).name.startswith(f"{name}")
+        ][index]
 
     def learn(self, home: Path, store: Path, outputs: Path) -> None:
         """Take over the jobs of a farm at peace, whose outputs are ``outputs/NAME.mp4``."""
+        self.home, self.store = home, store
         self.digests = [digest(clip) for clip in self.clips]
         for row in rows(home, "SELECT id, status, reason, output FROM jobs"):
             name = Path(row["output"]).stem

@@ -19,13 +19,15 @@ import psutil
 import redis
 
 from farm.executables import find_ffmpeg
+from farm.liveness import last_sign
 from farm.settings import load_settings
+from farm.signing import make_key
 from tests.faults.proxy import Proxy
 from tests.faults.reference import rows
 from tests.programs import program
 
 #: Times of the farm, in seconds, so that what is lost is missed within a short test.
-_QUICK = {"lease": 8, "progress": 0.5, "stall": 12, "heartbeat": 0.5, "worker_silence": 4, "queue": 12}
+_QUICK = {"lease": 8, "progress": 0.5, "stall": 8, "heartbeat": 0.5, "worker_silence": 4, "queue": 12}
 
 #: What finds the processes of a kind, but for the farm's own, by their command lines.
 _FOUND: dict[str, Callable[[list[str]], bool]] = {
@@ -57,6 +59,8 @@ class Rig:
         if kind == "networked":
             with socket.create_server(("127.0.0.1", 0)) as probe:
                 self._port = probe.getsockname()[1]
+            self.env["FARM_KEY_FILE"] = str(folder / "shared.key")
+            make_key(folder / "shared.key")
 
     def lie_once(self) -> None:
         """Give the workers an ffmpeg that damages what it wrote, the first time that it composes, and returns 0."""
@@ -180,6 +184,23 @@ head -c 2048 /dev/urandom | dd of="$last" bs=1 seek=$at conv=notrunc status=none
                     if (words := words_of(process)) and _FOUND["child"](words):
                         return process
         return None
+
+    def family_of(self, worker: str) -> list[psutil.Process]:
+        """The process of a worker, and all that it started."""
+        with contextlib.suppress(psutil.Error):
+            for row in rows(self.home, "SELECT pid FROM workers WHERE name = ?", worker):
+                parent = psutil.Process(row["pid"])
+                return [parent, *parent.children(recursive=True)]
+        return []
+
+    def at_work(self) -> dict[int, str]:
+        """The children that have begun with the frames of an order, and its token, as they show it themselves."""
+        signs = {path: last_sign(path) for path in (self.home / "run").glob("worker-*.life")}
+        return {
+            int(path.name.split(".")[-2]): sign.token
+            for path, sign in signs.items()
+            if sign is not None and sign.token and sign.frames is not None
+        }
 
     def stop(self) -> None:
         """Stop the farm as a person does: it ends in order, and nothing of it is left."""

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from tests.faults.conftest import Runs
-from tests.faults.schedule import Fault, Schedule
+from tests.faults.forging import TARGETS
+from tests.faults.schedule import FOR_GOOD, Fault, Schedule
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults, pytest.mark.timeout(300)]
 
@@ -22,7 +23,13 @@ DIRECTED: dict[str, Schedule] = {
     "hung": _once(1003, "embedded", "hang child"),
     "refused": Schedule(1004, "networked", ("blurred",), (Fault("start", 0.0, "refused", 5.0, 0.6),)),
     "lies": replace(_once(1005, "embedded"), lies=True),
-    "bad-write": replace(_once(1006, "embedded"), bad_write=True),
+    "bad-write": replace(_once(1006, "embedded"), bad_write="write"),
+    "bad-sync": replace(_once(1007, "embedded"), bad_write="sync"),
+    "frozen": _once(1008, "embedded", "stop host", lasts=FOR_GOOD),
+    "forged": Schedule(1009, "networked", ("blurred",), (Fault("start", 0.0, "forged", 6.0, 0.6),)),
+    **{f"altered-{what}": replace(_once(1010 + n, "embedded"), altered=what) for n, what in enumerate(TARGETS)},
+    "rewritten-threshold": replace(_once(1020, "embedded"), rewritten="threshold"),
+    "rewritten-masks": replace(_once(1021, "embedded"), rewritten="masks"),
 }
 
 
