@@ -135,13 +135,10 @@ class Reference:
 
     def kept(self, folder: str, job: str, name: str, index: int = 0) -> Path:
         """The artefact of an undisturbed job in a folder of the store, by the beginning of its name or its index."""
-        query = (
-            'SELECT c.artefact FROM chunks c JOIN jobs j ON j.id = c.job_id WHERE j.output LIKE ? ORDER BY c."index"'
-        )
-        keys = [json.loads(row["artefact"])["key"] for row in rows(self.home, query, f"%/{job}.mp4")]
-        return [
-            self.store / key for key in keys if key.startswith(f"{folder}/") and Path(key).name.startswith(f"{name}")
-        ][index]
+        query = "SELECT c.artefact FROM chunks c JOIN jobs j ON j.id = c.job_id WHERE j.output LIKE ? ORDER BY c.id"
+        keys: list[str] = [json.loads(row["artefact"])["key"] for row in rows(self.home, query, f"%/{job}.mp4")]
+        mine = [key for key in keys if key.startswith(f"{folder}/") and Path(key).name.startswith(name)]
+        return self.store / mine[index]
 
     def learn(self, home: Path, store: Path, outputs: Path) -> None:
         """Take over the jobs of a farm at peace, whose outputs are ``outputs/NAME.mp4``."""

@@ -26,7 +26,7 @@ _LOSES_NO_ORDER = {"refused", "redis full", "tripled", "kill child", "kill ffmpe
 _LOST_ORDER = "reason LIKE '%message was lost%' OR reason LIKE 'no worker took%'"
 #: What the farm says of an order that was rewritten.
 _REFUSED = {"threshold": "the order's fingerprint is not that of its options", "masks": "not an artefact of this chunk"}
-_NO_SPACE = "no space left"
+_NO_SPACE = "free some space there"
 _PLACE = rf"detect, chunk {POISONED + 1} \(frames \d+–\d+, [\d.]+–[\d.]+ s, pts \d+–\d+\): "
 #: Why a job with a poisoned chunk fails.
 _POISONED = {
@@ -159,7 +159,7 @@ def _run(schedule: Schedule, bench: Bench, rig: Rig, storm: Storm, outcome: Outc
     outcome.recoveries = _recoveries(storm)
     for hit in storm.hits:
         if hit.kind.startswith("stop") and hit.ended - hit.began >= FOR_GOOD - 1:
-            assert storm.over is not None and storm.over < hit.ended - 5, f"{hit.kind} held up the jobs"
+            assert (storm.over or hit.ended) < hit.ended - 5, f"{hit.kind} held up the jobs"
     if schedule.rewritten:
         assert any(_REFUSED[schedule.rewritten] in reason for reason in refusals(rig)), refusals(rig)
     check(schedule, bench.reference, rig, storm, outputs, outcome)

@@ -43,7 +43,8 @@ class Hit:
 class Storm:
     """The faults of one schedule in one farm. ``said``: what happened and when, a line each.
 
-    ``hits``: the faults that hit something; ``progress``: when the jobs came further; ``over``: when all were. ``damaged``: paths of artefacts.
+    ``hits``: the faults that hit something; ``progress``: when the jobs came further; ``over``: when all were.
+    ``damaged``: paths of artefacts.
     """
 
     rig: Rig
