@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -48,17 +49,29 @@ def _other_times(path: Path, _: Reference) -> bytes:
     return json.dumps([*pts[:-1], pts[-1] + 1]).encode()
 
 
-def moved(text: str) -> bytes:
-    """Detections or tracks whose boxes are all in the corner. As many frames are covered."""
-    lines = [json.loads(line) for line in text.splitlines()]
+def moved(tracks: str) -> bytes:
+    """Tracks whose boxes are all in the corner. As many frames are covered."""
+    lines = [json.loads(line) for line in tracks.splitlines()]
     for line in lines:
-        if isinstance(line, list):
-            line[1] = [[*box[:-4], 0.0, 0.0, 4.0, 4.0] for box in line[1]]
+        line[1] = [[track, 0.0, 0.0, 4.0, 4.0] for track, *_ in line[1]]
+    return _dumped(lines)
+
+
+def _dumped(lines: list[Any]) -> bytes:
     return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines).encode()
 
 
 def _moved(path: Path, _: Reference) -> bytes:
     return moved(path.read_text())
+
+
+def _nothing_found(path: Path, _: Reference) -> bytes:
+    """Detections of the same frames, without a face."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        if isinstance(line, list):
+            line[2] = []
+    return _dumped(lines)
 
 
 def _of_the_other_job(path: Path, reference: Reference) -> bytes:
@@ -74,7 +87,7 @@ def _other_output(_: Path, reference: Reference) -> bytes:
 TARGETS: dict[str, Target] = {
     "manifest": Target("plans/*/manifest.*.json", 1, _seeks_elsewhere),
     "pts": Target("plans/*/pts/*.json", 5, _other_times),
-    "detections": Target("detections/*/*.jsonl", 1, _moved),
+    "detections": Target("detections/*/*.jsonl", 1, _nothing_found),
     "tracks": Target("tracks/*/*.jsonl", 5, _moved),
     "segment": Target("segments/*/*.mp4", 1, _of_the_other_job),
     "output": Target("outputs/*/*.mp4", 1, _other_output),

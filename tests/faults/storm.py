@@ -276,7 +276,7 @@ class Storm:
 
     def alter(self, reference: Reference) -> None:
         """Change the artefact that the schedule names, once it is there."""
-        patience, what = self.now + _PATIENCE, self.schedule.altered
+        patience, what = self.now + 3 * _PATIENCE, self.schedule.altered
         path = alter(what, self.rig, reference, lambda: self.now > patience or self._all_over())
         assert path is not None, f"no {what} to alter"
         self.damaged.add(path)
