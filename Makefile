@@ -66,10 +66,6 @@ faults: $(READY)  ## Jobs under faults; SEEDS=1-200 runs these seeds' schedules 
 mutations: $(READY)  ## Take one defence after another out of a copy of the farm: the faults must catch each
 	$(BIN)/python -m tests.faults.mutations $(MUTATIONS)
 
-.PHONY: chaos
-chaos: $(READY)  ## Half an hour of random faults (FARM_CHAOS_SEEDS, FARM_CHAOS_KINDS): every job is done, and exact
-	FARM_CHAOS_SEEDS=$(or $(FARM_CHAOS_SEEDS),1-20) $(BIN)/pytest -s tests/e2e/test_chaos.py $(PYTEST_ARGS)
-
 .PHONY: model
 model: $(READY)  ## Check the coordinator against the model, 500 runs of 60 steps (FARM_MODEL_EXAMPLES, FARM_MODEL_STEPS)
 	FARM_MODEL_EXAMPLES=$(or $(FARM_MODEL_EXAMPLES),500) FARM_MODEL_STEPS=$(or $(FARM_MODEL_STEPS),60) \

@@ -16,6 +16,7 @@ def _once(seed: int, farm: str, kind: str = "", moment: str = "detecting", lasts
     return Schedule(seed, farm, ("blurred",), faults)
 
 
+_AT_THE_END = Fault("composing", 0.2, "kill coordinator", None, 0.0)
 #: By name. The seed is its number in reports.
 DIRECTED: dict[str, Schedule] = {
     "tripled": _once(1001, "networked", "tripled", "start", lasts=20.0),
@@ -28,6 +29,9 @@ DIRECTED: dict[str, Schedule] = {
     "frozen": _once(1008, "embedded", "stop host", lasts=FOR_GOOD),
     "forged": Schedule(1009, "networked", ("blurred",), (Fault("start", 0.0, "forged", 6.0, 0.6),)),
     **{f"altered-{what}": replace(_once(1010 + n, "embedded"), altered=what) for n, what in enumerate(TARGETS)},
+    "pictures": Schedule(
+        1019, "embedded", ("pictures",), (Fault("detecting", 0.3, "kill worker", None, 0.0), _AT_THE_END)
+    ),
     "rewritten-threshold": replace(_once(1020, "embedded"), rewritten="threshold"),
     "rewritten-masks": replace(_once(1021, "embedded"), rewritten="masks"),
 }
