@@ -64,7 +64,7 @@ faults: $(READY)  ## Jobs under faults; SEEDS=1-200 runs these seeds' schedules 
 
 .PHONY: mutations
 mutations: $(READY)  ## Take one defence after another out of a copy of the farm: the faults must catch each
-	$(BIN)/python -m tests.faults.mutations $(MUTATIONS)
+	$(BIN)/pytest -rP tests/faults/test_mutations.py $(PYTEST_ARGS) | grep -v "^ "
 
 .PHONY: model
 model: $(READY)  ## Check the coordinator against the model, 500 runs of 60 steps (FARM_MODEL_EXAMPLES, FARM_MODEL_STEPS)

@@ -42,11 +42,19 @@ _FOUND: dict[str, Callable[[list[str]], bool]] = {
 class Rig:
     """One farm. ``env``: of its processes; ``said``: what it printed."""
 
-    def __init__(self, kind: str, folder: Path, weights: Path, redis_server: Path, clock: dict[str, str]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        folder: Path,
+        weights: Path,
+        redis_server: Path,
+        clock: dict[str, str],
+        code: Path | None = None,
+    ) -> None:
         self.kind, self.folder, self.home, self.store = kind, folder, folder / "home", folder / "store"
         self.console = folder / "console.txt"
         self.proxies: list[Proxy] = []
-        self._server, self._clock = redis_server, clock
+        self._server, self._clock, self._code = redis_server, clock, code
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
         self.env = {
@@ -55,6 +63,8 @@ class Rig:
             "FARM_HOME": str(self.home), "FARM_STORE_DIR": str(self.store), "FARM_MODELS_DIR": str(weights),
             "FARM_DEVICES": "cpu:2",
         }  # fmt: skip
+        if code is not None:
+            self.env["PYTHONPATH"] = str(code)
         self._port = 0
         if kind == "networked":
             with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -108,7 +118,13 @@ head -c 2048 /dev/urandom | dd of="$last" bs=1 seek=$at conv=notrunc status=none
         assert before is None or before.returncode < 0, f"{name} ended by itself ({before.returncode}): {self.said()}"
         with self.console.open("ab") as out:
             self._running[name] = subprocess.Popen(
-                command, env=self.env | env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+                command,
+                cwd=self._code,
+                env=self.env | env,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
             )
         return True
 
@@ -129,7 +145,7 @@ head -c 2048 /dev/urandom | dd of="$last" bs=1 seek=$at conv=notrunc status=none
     def run(self, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run ``farm`` to its end; what it prints holds no traceback."""
         done = subprocess.run(
-            [sys.executable, "-m", "farm", *words], env=self.env, capture_output=True, text=True, timeout=timeout,
+            [sys.executable, "-m", "farm", *words], cwd=self._code, env=self.env, capture_output=True, text=True, timeout=timeout,
             check=False,
         )  # fmt: skip
         assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr

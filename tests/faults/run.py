@@ -62,11 +62,11 @@ class Bench:
     tools: Path
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def rig(self, kind: str, folder: Path, clock: int = 0) -> Rig:
-        """A farm that is not started yet."""
+    def rig(self, kind: str, folder: Path, clock: int = 0, code: Path | None = None) -> Rig:
+        """A farm that is not started yet. ``code``: where its packages are, if it is not the project's."""
         with self.lock:
             env = wrong_clock(self.tools, clock) if clock else {}
-        return Rig(kind, folder, self.weights, self.redis_server, env)
+        return Rig(kind, folder, self.weights, self.redis_server, env, code)
 
 
 def learn(bench: Bench, folder: Path) -> None:
@@ -96,12 +96,12 @@ def submit(rig: Rig, reference: Reference, jobs: tuple[str, ...]) -> Path:
     return outputs
 
 
-def run(schedule: Schedule, bench: Bench, folder: Path) -> Outcome:
+def run(schedule: Schedule, bench: Bench, folder: Path, code: Path | None = None) -> Outcome:
     """Run a schedule. Never raises: the outcome holds the error. The folder is removed unless there is one."""
     outcome = Outcome(schedule, schedule.lines())
     began = time.monotonic()
     folder.mkdir(parents=True)
-    rig = bench.rig(schedule.farm, folder, schedule.clock)
+    rig = bench.rig(schedule.farm, folder, schedule.clock, code)
     if schedule.small_disk:
         mount(rig.store)
     if schedule.lies:
