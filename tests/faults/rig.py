@@ -40,7 +40,7 @@ _FOUND: dict[str, Callable[[list[str]], bool]] = {
 
 
 class Rig:
-    """One farm. ``env``: of its processes; ``said``: what it printed."""
+    """One farm. ``env``: of its processes; ``code``: the folder of its packages, if it is not the project's."""
 
     def __init__(
         self,
@@ -145,8 +145,8 @@ head -c 2048 /dev/urandom | dd of="$last" bs=1 seek=$at conv=notrunc status=none
     def run(self, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run ``farm`` to its end; what it prints holds no traceback."""
         done = subprocess.run(
-            [sys.executable, "-m", "farm", *words], cwd=self._code, env=self.env, capture_output=True, text=True, timeout=timeout,
-            check=False,
+            [sys.executable, "-m", "farm", *words], cwd=self._code, env=self.env, capture_output=True, text=True,
+            timeout=timeout, check=False,
         )  # fmt: skip
         assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
         return done
