@@ -59,12 +59,12 @@ format: $(READY)  ## Format the code and apply ruff's fixes
 	$(BIN)/ruff format .
 
 .PHONY: faults
-faults: $(READY)  ## Jobs under faults; SEEDS=1-200 runs these seeds' schedules only; writes build/reliability.md
+faults: $(READY)  ## Jobs under faults, and mutations; SEEDS=1-200 runs these schedules only; writes build/reliability.md
 	$(if $(SEEDS),FARM_FAULT_SEEDS=$(SEEDS) )FARM_FAULT_REPORT=build/reliability.md $(BIN)/pytest -m faults $(if $(SEEDS),tests/faults/test_schedules.py) $(PYTEST_ARGS)
 
 .PHONY: mutations
 mutations: $(READY)  ## Take one defence after another out of a copy of the farm: the faults must catch each
-	$(BIN)/pytest -rP tests/faults/test_mutations.py $(PYTEST_ARGS) | grep -v "^ "
+	$(BIN)/pytest -rP tests/faults/test_mutations.py $(PYTEST_ARGS)
 
 .PHONY: model
 model: $(READY)  ## Check the coordinator against the model, 500 runs of 60 steps (FARM_MODEL_EXAMPLES, FARM_MODEL_STEPS)

@@ -176,7 +176,7 @@ class Reference:
             assert len(covered) == len(source.times)
             assert sum(covered) > 0.8 * len(covered)
             if pictures:
-                assert len(pictures) == len(source.times)
+                assert len(pictures) == len(source.times) + 1  # and a list of them
                 continue
             assert output.times == source.times
             assert output.sound == source.sound
