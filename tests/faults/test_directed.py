@@ -23,6 +23,9 @@ DIRECTED: dict[str, Schedule] = {
     "stale": Schedule(1002, "networked", ("blurred",), (Fault("start", 0.0, "stale", 6.0, 0.9),)),
     "hung": _once(1003, "embedded", "hang child"),
     "refused": Schedule(1004, "networked", ("blurred",), (Fault("start", 0.0, "refused", 5.0, 0.6),)),
+    "long-partition": Schedule(
+        1018, "networked", ("blurred",), (Fault("detecting", 0.3, "long partition", 60.0, 0.52),)
+    ),
     "lies": replace(_once(1005, "embedded"), lies=True),
     "bad-write": replace(_once(1006, "embedded"), bad_write="write"),
     "bad-sync": replace(_once(1007, "embedded"), bad_write="sync"),
