@@ -61,16 +61,12 @@ format: $(READY)  ## Format the code and apply ruff's fixes
 	$(BIN)/ruff format .
 
 .PHONY: faults
-faults: $(READY)  ## Jobs under faults; SEEDS=1-200 runs these seeds' schedules only; writes build/reliability.md
+faults: $(READY)  ## Jobs under faults, and mutations; SEEDS=1-200 runs these schedules only; writes build/reliability.md
 	$(if $(SEEDS),FARM_FAULT_SEEDS=$(SEEDS) )FARM_FAULT_REPORT=build/reliability.md $(BIN)/pytest -m faults $(if $(SEEDS),tests/faults/test_schedules.py) $(PYTEST_ARGS)
 
 .PHONY: mutations
 mutations: $(READY)  ## Take one defence after another out of a copy of the farm: the faults must catch each
-	$(BIN)/python -m tests.faults.mutations $(MUTATIONS)
-
-.PHONY: chaos
-chaos: $(READY)  ## Half an hour of random faults (FARM_CHAOS_SEEDS, FARM_CHAOS_KINDS): every job is done, and exact
-	FARM_CHAOS_SEEDS=$(or $(FARM_CHAOS_SEEDS),1-20) $(BIN)/pytest -s tests/e2e/test_chaos.py $(PYTEST_ARGS)
+	$(BIN)/pytest -rP tests/faults/test_mutations.py $(PYTEST_ARGS)
 
 .PHONY: model
 model: $(READY)  ## Check the coordinator against the model, 500 runs of 60 steps (FARM_MODEL_EXAMPLES, FARM_MODEL_STEPS)

@@ -34,22 +34,24 @@ class Runs:
     def __init__(self, bench: Bench, folder: Path) -> None:
         self._bench, self._folder = bench, folder
         self._pool = ThreadPoolExecutor(_AT_A_TIME, "seed")
-        self._begun: dict[Schedule, Future[Outcome]] = {}
+        self._begun: dict[tuple[Schedule, Path | None], Future[Outcome]] = {}
 
-    def begin(self, schedules: list[Schedule]) -> None:
+    def begin(self, schedules: list[Schedule], code: Path | None = None) -> None:
+        """``code``: another farm than the project's."""
         for schedule in schedules:
-            if schedule not in self._begun:
+            if (schedule, code) not in self._begun:
                 folder = self._folder / f"{len(self._begun)}-seed-{schedule.seed}"
-                self._begun[schedule] = self._pool.submit(run, schedule, self._bench, folder)
+                self._begun[schedule, code] = self._pool.submit(run, schedule, self._bench, folder, code)
 
-    def outcome(self, schedule: Schedule) -> Outcome:
-        self.begin([schedule])
-        return self._begun[schedule].result()
+    def outcome(self, schedule: Schedule, code: Path | None = None) -> Outcome:
+        self.begin([schedule], code)
+        return self._begun[schedule, code].result()
 
     def close(self) -> list[Outcome]:
-        """Returns all that ended."""
+        """Returns all that ended, of the project's farm."""
         self._pool.shutdown(cancel_futures=True)
-        return [future.result() for future in self._begun.values() if not future.cancelled()]
+        ended = {key: future.result() for key, future in self._begun.items() if not future.cancelled()}
+        return [outcome for (_, code), outcome in ended.items() if code is None]
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import contextlib
 import heapq
 import json
 import random
+import re
 import socket
 import threading
 import time
@@ -68,6 +69,10 @@ class Mischief:
     def _altered(self, text: bytes) -> list[tuple[float, bytes]] | None:
         return [(0.0, altered(text, self.dice))] if self.dice.random() < self.share else None
 
+    def _forged(self, text: bytes) -> list[tuple[float, bytes]] | None:
+        changed = forged(text)
+        return None if changed == text else [(0.0, changed)]
+
 
 KINDS: dict[str, Callable[[Mischief, bytes], list[tuple[float, bytes]] | None]] = {
     "tripled": Mischief._triple,
@@ -76,6 +81,7 @@ KINDS: dict[str, Callable[[Mischief, bytes], list[tuple[float, bytes]] | None]] 
     "reordered": Mischief._shuffled,
     "dropped": Mischief._dropped,
     "altered": Mischief._altered,
+    "forged": Mischief._forged,
     "refused": Mischief._refused,
 }
 
@@ -93,6 +99,15 @@ def altered(text: bytes, dice: random.Random) -> bytes:
         holder[key] = _changed(holder[key], dice)
     message["body"] = base64.b64encode(json.dumps(body).encode()).decode()
     return json.dumps(message).encode()
+
+
+def forged(text: bytes) -> bytes:
+    """An order that finds no face, if it is one that detects; all else is as it was."""
+    message = json.loads(text)
+    body = base64.b64decode(message["body"]).decode()
+    changed = re.sub(r'(\\*"threshold\\*": ?)[0-9.]+', r"\g<1>0.999", body)
+    message["body"] = base64.b64encode(changed.encode()).decode()
+    return json.dumps(message).encode() if changed != body else text
 
 
 def _values(tree: Any) -> list[tuple[Any, Any]]:

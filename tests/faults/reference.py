@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from farm.domain.track import FrameTracks, load_frame
 
 #: Options of every job: mpeg4's bytes repeat; small pictures are found fast.
-_COMMON = ("--codec", "mpeg4", "--chunk-seconds", "0.5", "--detect-size", "448")
+_COMMON = ("--chunk-seconds", "0.5", "--detect-size", "448")
 #: By name: which clip, and its own options.
 WORKS: dict[str, tuple[int, tuple[str, ...]]] = {
     "blurred": (0, ()),
     "again": (0, ()),  # equal to the first, with another output
     "solid": (0, ("--style", "solid")),
     "other": (1, ("--style", "pixelate")),
+    "pictures": (1, ("--style", "solid")),  # a folder of pictures, not a video
 }
 #: In a covered face the mean difference from the source is larger than this, of 255: the encoder alone is below 3.
 _COVERED = 6.0
@@ -32,10 +33,16 @@ _COVERED = 6.0
 Picture = NDArray[np.uint8]
 
 
-def words(name: str, clips: list[Path], out: Path) -> list[str]:
-    """The words of ``farm submit`` for a job."""
+def output_in(folder: Path, name: str) -> Path:
+    """The output of a job."""
+    return folder / (name if name == "pictures" else f"{name}.mp4")
+
+
+def words(name: str, clips: list[Path], folder: Path) -> list[str]:
+    """The words of ``farm submit`` for a job whose output is in a folder."""
     clip, options = WORKS[name]
-    return ["submit", str(clips[clip]), "-o", str(out), *_COMMON, *options, "--detach"]
+    where = ["--frames"] if name == "pictures" else ["--codec", "mpeg4", "-o"]
+    return ["submit", str(clips[clip]), *where, str(output_in(folder, name)), *_COMMON, *options, "--detach"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,11 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def digests(folder: Path) -> dict[str, str]:
+    """Those of the files in a folder, by name."""
+    return {path.name: digest(path) for path in folder.iterdir()}
+
+
 def rows(home: Path, query: str, *values: object) -> list[dict[str, Any]]:
     """What the farm's database says; nothing where there is none yet."""
     path = home / "farm.db"
@@ -100,11 +112,15 @@ def tracks(home: Path, store: Path, job: str) -> dict[int, tuple[str, list[Frame
 
 @dataclass(frozen=True, slots=True)
 class Undisturbed:
-    """A job in peace: what its source holds, what it published, and its masks by chunk."""
+    """A job in peace: what its source holds, what it published, and its masks by chunk.
+
+    ``pictures``: the digests of what it published, where that is a folder of pictures; ``output`` is empty then.
+    """
 
     source: Video
     output: Video
     masks: dict[int, list[FrameTracks]]
+    pictures: dict[str, str] = field(default_factory=dict)
 
     def uncovered(self, pictures: list[Picture]) -> list[int]:
         """The numbers of the frames in which a face of the masks is not covered."""
@@ -125,30 +141,45 @@ class Undisturbed:
 
 @dataclass(slots=True)
 class Reference:
-    """The clips, and the undisturbed jobs by name. ``seconds``: how long they took together."""
+    """The clips, and the undisturbed jobs by name. ``home`` and ``store``: of their farm."""
 
     clips: list[Path]
     jobs: dict[str, Undisturbed] = field(default_factory=dict)
     digests: list[str] = field(default_factory=list)
+    home: Path = Path()
+    store: Path = Path()
+
+    def kept(self, folder: str, job: str, name: str, index: int = 0) -> Path:
+        """The artefact of an undisturbed job in a folder of the store, by the beginning of its name or its index."""
+        query = "SELECT c.artefact FROM chunks c JOIN jobs j ON j.id = c.job_id WHERE j.output LIKE ? ORDER BY c.id"
+        keys: list[str] = [json.loads(row["artefact"])["key"] for row in rows(self.home, query, f"%/{job}.mp4")]
+        mine = [key for key in keys if key.startswith(f"{folder}/") and Path(key).name.startswith(name)]
+        return self.store / mine[index]
 
     def learn(self, home: Path, store: Path, outputs: Path) -> None:
-        """Take over the jobs of a farm at peace, whose outputs are ``outputs/NAME.mp4``."""
+        """Take over the jobs of a farm at peace, whose outputs are in the folder ``outputs``."""
+        self.home, self.store = home, store
         self.digests = [digest(clip) for clip in self.clips]
         for row in rows(home, "SELECT id, status, reason, output FROM jobs"):
             name = Path(row["output"]).stem
             assert row["status"] == "done", row
-            source, output = read(self.clips[WORKS[name][0]]), read(outputs / f"{name}.mp4")
+            source, path = read(self.clips[WORKS[name][0]]), output_in(outputs, name)
+            pictures = digests(path) if path.is_dir() else {}
+            output = Video([], [], []) if pictures else read(path)
             masks = {}
             for chunk, (_, found) in tracks(home, store, row["id"]).items():
                 assert found is not None
                 masks[chunk] = found
-            assert output.times == source.times
-            assert output.sound == source.sound
-            self.jobs[name] = Undisturbed(source, output, masks)
+            self.jobs[name] = Undisturbed(source, output, masks, pictures)
             assert len(masks) >= 4
             covered = [bool(frame.boxes) for chunk in sorted(masks) for frame in masks[chunk]]
             assert len(covered) == len(source.times)
             assert sum(covered) > 0.8 * len(covered)
+            if pictures:
+                assert len(pictures) == len(source.times) + 1  # and a list of them
+                continue
+            assert output.times == source.times
+            assert output.sound == source.sound
             assert self.jobs[name].uncovered(output.pictures) == []
             assert len(self.jobs[name].uncovered(source.pictures)) >= sum(covered)  # so it can fail
 

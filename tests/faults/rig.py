@@ -19,13 +19,15 @@ import psutil
 import redis
 
 from farm.executables import find_ffmpeg
+from farm.liveness import last_sign
 from farm.settings import load_settings
+from farm.signing import make_key
 from tests.faults.proxy import Proxy
 from tests.faults.reference import rows
 from tests.programs import program
 
 #: Times of the farm, in seconds, so that what is lost is missed within a short test.
-_QUICK = {"lease": 8, "progress": 0.5, "stall": 12, "heartbeat": 0.5, "worker_silence": 4, "queue": 12}
+_QUICK = {"lease": 8, "progress": 0.5, "stall": 8, "heartbeat": 0.5, "worker_silence": 4, "queue": 12}
 
 #: What finds the processes of a kind, but for the farm's own, by their command lines.
 _FOUND: dict[str, Callable[[list[str]], bool]] = {
@@ -38,13 +40,21 @@ _FOUND: dict[str, Callable[[list[str]], bool]] = {
 
 
 class Rig:
-    """One farm. ``env``: of its processes; ``said``: what it printed."""
+    """One farm. ``env``: of its processes; ``code``: the folder of its packages, if it is not the project's."""
 
-    def __init__(self, kind: str, folder: Path, weights: Path, redis_server: Path, clock: dict[str, str]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        folder: Path,
+        weights: Path,
+        redis_server: Path,
+        clock: dict[str, str],
+        code: Path | None = None,
+    ) -> None:
         self.kind, self.folder, self.home, self.store = kind, folder, folder / "home", folder / "store"
         self.console = folder / "console.txt"
         self.proxies: list[Proxy] = []
-        self._server, self._clock = redis_server, clock
+        self._server, self._clock, self._code = redis_server, clock, code
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
         self.env = {
@@ -53,10 +63,14 @@ class Rig:
             "FARM_HOME": str(self.home), "FARM_STORE_DIR": str(self.store), "FARM_MODELS_DIR": str(weights),
             "FARM_DEVICES": "cpu:2",
         }  # fmt: skip
+        if code is not None:
+            self.env["PYTHONPATH"] = str(code)
         self._port = 0
         if kind == "networked":
             with socket.create_server(("127.0.0.1", 0)) as probe:
                 self._port = probe.getsockname()[1]
+            self.env["FARM_KEY_FILE"] = str(folder / "shared.key")
+            make_key(folder / "shared.key")
 
     def lie_once(self) -> None:
         """Give the workers an ffmpeg that damages what it wrote, the first time that it composes, and returns 0."""
@@ -104,7 +118,13 @@ head -c 2048 /dev/urandom | dd of="$last" bs=1 seek=$at conv=notrunc status=none
         assert before is None or before.returncode < 0, f"{name} ended by itself ({before.returncode}): {self.said()}"
         with self.console.open("ab") as out:
             self._running[name] = subprocess.Popen(
-                command, env=self.env | env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+                command,
+                cwd=self._code,
+                env=self.env | env,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
             )
         return True
 
@@ -125,8 +145,8 @@ head -c 2048 /dev/urandom | dd of="$last" bs=1 seek=$at conv=notrunc status=none
     def run(self, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """Run ``farm`` to its end; what it prints holds no traceback."""
         done = subprocess.run(
-            [sys.executable, "-m", "farm", *words], env=self.env, capture_output=True, text=True, timeout=timeout,
-            check=False,
+            [sys.executable, "-m", "farm", *words], cwd=self._code, env=self.env, capture_output=True, text=True,
+            timeout=timeout, check=False,
         )  # fmt: skip
         assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
         return done
@@ -180,6 +200,23 @@ head -c 2048 /dev/urandom | dd of="$last" bs=1 seek=$at conv=notrunc status=none
                     if (words := words_of(process)) and _FOUND["child"](words):
                         return process
         return None
+
+    def family_of(self, worker: str) -> list[psutil.Process]:
+        """The process of a worker, and all that it started."""
+        with contextlib.suppress(psutil.Error):
+            for row in rows(self.home, "SELECT pid FROM workers WHERE name = ?", worker):
+                parent = psutil.Process(row["pid"])
+                return [parent, *parent.children(recursive=True)]
+        return []
+
+    def at_work(self) -> dict[int, str]:
+        """The children that have begun with the frames of an order, and its token, as they show it themselves."""
+        signs = {path: last_sign(path) for path in (self.home / "run").glob("worker-*.life")}
+        return {
+            int(path.name.split(".")[-2]): sign.token
+            for path, sign in signs.items()
+            if sign is not None and sign.token and sign.frames is not None
+        }
 
     def stop(self) -> None:
         """Stop the farm as a person does: it ends in order, and nothing of it is left."""

@@ -1,5 +1,6 @@
 """Runs the schedule of one seed and checks what must hold afterwards, against the source and the undisturbed run."""
 
+import re
 import shutil
 import threading
 import time
@@ -8,19 +9,30 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.reference import WORKS, Reference, digest, read, rows, tracks, wait_until, words
+from tests.faults.forging import refusals, rewrite_order
+from tests.faults.reference import WORKS, Reference, digest, digests, output_in, read, rows, tracks, wait_until, words
 from tests.faults.rig import Rig
-from tests.faults.schedule import DAMAGE, Schedule
-from tests.faults.shim import wrong_clock, wrong_write
+from tests.faults.schedule import DAMAGE, FOR_GOOD, Schedule
+from tests.faults.shim import wrong_clock, wrong_disk
 from tests.faults.storm import OVER, POISONED, Storm, mount, unmount
 
 #: All jobs are over so many seconds after the last fault.
 PATIENCE = 40.0
+#: A chunk that hangs is noticed three times more.
+_HUNG = 25.0
 _LIMITS = {"task": 3, "infrastructure": 5, "farm": 20}
 #: Faults that no order is lost to.
 _LOSES_NO_ORDER = {"refused", "redis full", "tripled", "kill child", "kill ffmpeg", "disk full", "ffmpeg lies"}
 _LOST_ORDER = "reason LIKE '%message was lost%' OR reason LIKE 'no worker took%'"
-_NO_SPACE = "no space left"
+#: What the farm says of an order that was rewritten.
+_REFUSED = {"threshold": "the order's fingerprint is not that of its options", "masks": "not an artefact of this chunk"}
+_NO_SPACE = "free some space there"
+_PLACE = rf"detect, chunk {POISONED + 1} \(frames \d+–\d+, [\d.]+–[\d.]+ s, pts \d+–\d+\): "
+#: Why a job with a poisoned chunk fails.
+_POISONED = {
+    "kills": _PLACE + r"its process was killed: .*SIGKILL.*; 3 attempts ended like this",
+    "hangs": _PLACE + r"hung at frame \d+: no progress for \d+ s; 3 attempts ended like this",
+}
 
 
 @dataclass(slots=True)
@@ -50,16 +62,17 @@ class Bench:
     tools: Path
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def rig(self, kind: str, folder: Path, clock: int = 0) -> Rig:
-        """A farm that is not started yet."""
+    def rig(self, kind: str, folder: Path, clock: int = 0, code: Path | None = None) -> Rig:
+        """A farm that is not started yet. ``code``: where its packages are, if it is not the project's."""
         with self.lock:
             env = wrong_clock(self.tools, clock) if clock else {}
-        return Rig(kind, folder, self.weights, self.redis_server, env)
+        return Rig(kind, folder, self.weights, self.redis_server, env, code)
 
 
 def learn(bench: Bench, folder: Path) -> None:
     """Run all jobs in peace."""
     rig = bench.rig("embedded", folder)
+    rig.env["FARM_KEEP_SEGMENTS"] = "true"
     try:
         rig.start()
         wait_until(lambda: rig.workers() == 2, 60, "two workers")
@@ -77,25 +90,25 @@ def submit(rig: Rig, reference: Reference, jobs: tuple[str, ...]) -> Path:
     outputs = rig.folder / "outputs"
     outputs.mkdir()
     with ThreadPoolExecutor(len(jobs)) as pool:
-        commands = [words(name, reference.clips, outputs / f"{name}.mp4") for name in jobs]
+        commands = [words(name, reference.clips, outputs) for name in jobs]
         for done in pool.map(lambda command: rig.run(*command), commands):
             assert done.returncode == 0, done.stdout + done.stderr
     return outputs
 
 
-def run(schedule: Schedule, bench: Bench, folder: Path) -> Outcome:
+def run(schedule: Schedule, bench: Bench, folder: Path, code: Path | None = None) -> Outcome:
     """Run a schedule. Never raises: the outcome holds the error. The folder is removed unless there is one."""
     outcome = Outcome(schedule, schedule.lines())
     began = time.monotonic()
     folder.mkdir(parents=True)
-    rig = bench.rig(schedule.farm, folder, schedule.clock)
+    rig = bench.rig(schedule.farm, folder, schedule.clock, code)
     if schedule.small_disk:
         mount(rig.store)
     if schedule.lies:
         rig.lie_once()
     if schedule.bad_write:
         with bench.lock:
-            rig.env |= wrong_write(bench.tools, rig.folder / "bad-write")
+            rig.env |= wrong_disk(bench.tools, schedule.bad_write, rig.folder / "bad-write")
     storm = Storm(rig, schedule)
     try:
         _run(schedule, bench, rig, storm, outcome)
@@ -115,29 +128,40 @@ def run(schedule: Schedule, bench: Bench, folder: Path) -> Outcome:
 
 def _run(schedule: Schedule, bench: Bench, rig: Rig, storm: Storm, outcome: Outcome) -> None:
     rig.start()
+    if schedule.rewritten:
+        wait_until(lambda: rig.workers() == 2, 60, "two workers")
+        if made := rewrite_order(schedule.rewritten, rig, bench.reference):
+            storm.damaged.add(made)
     if schedule.farm == "networked":  # else `farm submit` refuses: nobody knows what the workers can do
         wait_until(lambda: rig.workers() == 2, 60, "two workers")
-    watching = storm.watch()
+    storm.watch()
     with ThreadPoolExecutor(1) as pool:
         submitted = pool.submit(submit, rig, bench.reference, schedule.jobs)
         if schedule.farm == "networked":  # it talks to Redis until then
             wait_until(lambda: submitted.done() or len(storm.statuses()) == len(schedule.jobs), 60, "the jobs' rows")
+        if schedule.altered:
+            storm.alter(bench.reference)
         storm.blow()
         outputs = submitted.result()
     calm = storm.now
+    patience = PATIENCE + _HUNG * (schedule.poison == "hangs")
     while not _all_over(storm, len(schedule.jobs)):
-        assert storm.now < calm + PATIENCE, f"stuck: {storm.statuses()} {PATIENCE:.0f} s after the last fault"
+        assert storm.now < calm + patience, f"stuck: {storm.statuses()} {patience:.0f} s after the last fault"
         rig.start()
         time.sleep(0.05)
     storm.said.append(f"  {storm.now:5.2f} s: {', '.join(storm.statuses())}")
     _retry_where_the_disk_was_full(schedule, rig, storm, outcome)
     storm.close()
-    watching.join(5)
     rig.stop()
     assert not schedule.lies or (rig.folder / "lied").is_dir(), "ffmpeg did not lie"
     if schedule.bad_write and "LD_PRELOAD" in rig.env:
         assert (rig.folder / "bad-write").exists(), "no write went wrong"
     outcome.recoveries = _recoveries(storm)
+    for hit in storm.hits:
+        if hit.kind.startswith("stop") and hit.ended - hit.began >= FOR_GOOD - 1:
+            assert (storm.over or hit.ended) < hit.ended - 5, f"{hit.kind} held up the jobs"
+    if schedule.rewritten:
+        assert any(_REFUSED[schedule.rewritten] in reason for reason in refusals(rig)), refusals(rig)
     check(schedule, bench.reference, rig, storm, outputs, outcome)
 
 
@@ -178,15 +202,16 @@ def check(schedule: Schedule, reference: Reference, rig: Rig, storm: Storm, outp
     for job in jobs:
         name = Path(job["output"]).stem
         if job["status"] == "done":
-            published.add(f"{name}.mp4")
-            _check_output(outputs / f"{name}.mp4", reference, name)
+            path = output_in(outputs, name)
+            published.add(path.name)
+            _check_output(path, reference, name)
             _check_masks(job["id"], reference, rig, storm, name)
-            _check_books(job["id"], rig, again=any(kind in DAMAGE for kind in schedule.kinds))
+            _check_books(job["id"], rig, again=bool(schedule.altered or DAMAGE & set(schedule.kinds)))
         else:
             outcome.failed += 1
             assert schedule.poison, f"{name} is {job['status']}: {job['reason']}"
             assert name == schedule.jobs[0], f"{name}, which has no poison, is {job['status']}: {job['reason']}"
-            assert f"chunk {POISONED + 1}" in job["reason"], job["reason"]
+            assert re.match(_POISONED[schedule.poison], job["reason"]), job["reason"]
     assert {path.name for path in outputs.iterdir()} == published
     assert [digest(clip) for clip in reference.clips] == reference.digests, "a source was changed"
     assert rows(rig.home, "SELECT id FROM attempts WHERE status IN ('queued', 'leased')") == []
@@ -201,7 +226,11 @@ def check(schedule: Schedule, reference: Reference, rig: Rig, storm: Storm, outp
 
 
 def _check_output(path: Path, reference: Reference, name: str) -> None:
-    found, wanted = read(path), reference.jobs[name]
+    wanted = reference.jobs[name]
+    if path.is_dir():
+        assert digests(path) == wanted.pictures, f"{name}: pictures that differ"
+        return
+    found = read(path)
     assert found.times == wanted.source.times, f"{name}: frames at other times than the source's"
     assert found.sound == wanted.source.sound, f"{name}: another sound than the source's"
     assert wanted.uncovered(found.pictures) == [], f"{name}: uncovered faces"

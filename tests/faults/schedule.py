@@ -29,6 +29,8 @@ class Kind:
     at: tuple[str, ...] = MOMENTS
 
 
+#: A stop that lasts as long is survived while it lasts.
+FOR_GOOD = 45.0
 _STOPS = (0.5, 9.0)  # some are longer than a silence, some longer than a lease
 _WORK = ("detecting", "redacting", "composing")
 
@@ -46,6 +48,7 @@ KINDS: dict[str, Kind] = {
     "stop coordinator": Kind(2, lasts=_STOPS),
     "stop redis": Kind(2, lasts=_STOPS),
     "stop ffmpeg": Kind(1, lasts=(0.5, 4.0), at=("composing",)),
+    "stop host": Kind(0, lasts=(FOR_GOOD, FOR_GOOD), at=_WORK),
     "stop up": Kind(1, ("embedded",), lasts=_STOPS),
     "stop farm": Kind(1, lasts=_STOPS),
     "flushall": Kind(3),
@@ -58,6 +61,7 @@ KINDS: dict[str, Kind] = {
     "dropped": Kind(2, ("networked",), lasts=(0.5, 3.0)),
     "refused": Kind(1, ("networked",), lasts=(0.5, 4.0)),
     "altered": Kind(2, ("networked",), lasts=(0.5, 3.0)),
+    "forged": Kind(0, ("networked",), lasts=(0.5, 3.0)),
     "partition": Kind(1.5, ("networked",), lasts=(10.0, 10.0)),
     "long partition": Kind(0.0, ("networked",), lasts=(60.0, 60.0)),
     "truncated": Kind(1, at=MOMENTS[1:]),
@@ -67,12 +71,9 @@ KINDS: dict[str, Kind] = {
     "deleted": Kind(1, at=MOMENTS[1:]),
 }
 DAMAGE = frozenset({"truncated", "flipped", "emptied", "swapped", "deleted"})
-MESSAGES = frozenset({"tripled", "delayed", "stale", "reordered", "dropped", "refused", "altered"})
+MESSAGES = frozenset({"tripled", "delayed", "stale", "reordered", "dropped", "refused", "altered", "forged"})
 #: What a worker that is poisoned does: see :class:`Schedule`.
 POISONS = ("kills", "hangs")
-#: The kinds that the farm does not survive yet.
-OFF = DAMAGE | {"altered", "hangs", "hang child"}
-
 #: The jobs of a schedule, by the names of :data:`tests.faults.reference.WORKS`, and how often.
 _JOBS: dict[tuple[str, ...], float] = {
     ("blurred",): 5,
@@ -104,7 +105,9 @@ class Schedule:
 
     ``poison``: what happens to whatever touches one chunk of the first job, or None. ``clock``: by how many seconds
     the clock of the workers is wrong. ``lies``: the first time that ffmpeg composes, it damages what it wrote and
-    reports success. ``bad_write``: once, other bytes reach a segment than were written.
+    reports success. ``bad_write``: once, a segment's bytes change while they are written ("write"), or after they were
+    verified ("sync"). ``altered``: which artefact is changed so that it stays well formed, and ``rewritten``: what is
+    changed in an order before it is signed; see :mod:`tests.faults.forging`.
     """
 
     seed: int
@@ -114,7 +117,9 @@ class Schedule:
     poison: str | None = None
     clock: int = 0
     lies: bool = False
-    bad_write: bool = False
+    bad_write: str = ""
+    altered: str = ""
+    rewritten: str = ""
 
     @property
     def small_disk(self) -> bool:
@@ -126,9 +131,9 @@ class Schedule:
         """All that happens, for the table."""
         found = [fault.kind for fault in self.faults]
         found += [f"poison that {self.poison}"] * (self.poison is not None)
-        return (
-            found + ["wrong clock"] * (self.clock != 0) + ["ffmpeg lies"] * self.lies + ["bad write"] * self.bad_write
-        )
+        found += ["wrong clock"] * (self.clock != 0) + ["ffmpeg lies"] * self.lies
+        found += ["bad write"] * bool(self.bad_write) + [f"altered {self.altered}"] * bool(self.altered)
+        return found + [f"rewritten {self.rewritten}"] * bool(self.rewritten)
 
     def lines(self) -> list[str]:
         """The schedule for a person, a line per fault."""
@@ -137,12 +142,14 @@ class Schedule:
         head += f", a chunk that {self.poison} its worker" if self.poison else ""
         head += f", workers' clock wrong by {self.clock} s" if self.clock else ""
         head += ", ffmpeg lies once" if self.lies else ""
-        head += ", a write goes wrong once" if self.bad_write else ""
+        head += f", a {self.bad_write} goes wrong once" if self.bad_write else ""
+        head += f", {self.altered} altered" if self.altered else ""
+        head += f", {self.rewritten} rewritten in an order" if self.rewritten else ""
         return [head, *(f"  {fault}" for fault in self.faults)]
 
 
-def schedule(seed: int, only: frozenset[str] | None = None, off: frozenset[str] = OFF) -> Schedule:
-    """The schedule of a seed. ``only``: choose among these kinds; ``off``: leave these out of it."""
+def schedule(seed: int, only: frozenset[str] | None = None) -> Schedule:
+    """The schedule of a seed. ``only``: choose among these kinds."""
     dice = random.Random(seed)
     farm = "networked" if dice.random() < 0.4 else "embedded"
     possible = {
@@ -160,12 +167,10 @@ def schedule(seed: int, only: frozenset[str] | None = None, off: frozenset[str] 
     if sum(fault.kind.endswith("partition") for fault in faults) > 1:  # one of them is long enough
         first = next(fault for fault in faults if fault.kind.endswith("partition"))
         faults = [fault for fault in faults if fault is first or not fault.kind.endswith("partition")]
-    faults = [fault for fault in faults if fault.kind not in off]
-    poison = None if poison in off else poison
     faults.sort(key=lambda fault: (MOMENTS.index(fault.moment), fault.after))
     lies = dice.random() < 0.06 and not poison and (only is None or "lies" in only)
     bad_write = dice.random() < 0.06 and not (poison or lies or clock) and (only is None or "bad write" in only)
-    return Schedule(seed, farm, jobs, tuple(faults), poison, clock, lies, bad_write)
+    return Schedule(seed, farm, jobs, tuple(faults), poison, clock, lies, "write" if bad_write else "")
 
 
 def _fault(dice: random.Random, name: str) -> Fault:

@@ -1,4 +1,4 @@
-"""A library for LD_PRELOAD, compiled on the spot: a wall clock that is wrong, and a disk that writes wrong bytes.
+"""A library for LD_PRELOAD, compiled on the spot: a wall clock that is wrong, and a disk that changes what is written.
 
 It acts on a process and on what that starts.
 """
@@ -65,6 +65,30 @@ ssize_t write(int to, const void *data, size_t size) {
   free(wrong);
   return written;
 }
+
+/* at the first fsync of a segment, of all processes that share the file WRONG_AT_SYNC: 256 bytes change */
+int fsync(int of) {
+  static int (*real)(int);
+  if (!real) real = dlsym(RTLD_NEXT, "fsync");
+  const char *once = getenv("WRONG_AT_SYNC");
+  char link[64], path[4096];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", of);
+  ssize_t length = once ? readlink(link, path, sizeof path - 1) : -1;
+  if (length < 0) return real(of);
+  path[length] = 0;
+  if (!strstr(path, "/segments/")) return real(of);
+  int made = open(once, O_CREAT | O_EXCL, 0600);
+  if (made < 0) return real(of);
+  close(made);
+  unsigned char some[256];
+  int other = open(path, O_RDWR);
+  off_t middle = lseek(other, 0, SEEK_END) / 2;
+  ssize_t got = pread(other, some, sizeof some, middle);
+  for (ssize_t at = 0; at < got; at++) some[at] ^= 0x55;
+  if (pwrite(other, some, got, middle) < 0) perror("fsync");
+  close(other);
+  return real(of);
+}
 """
 
 
@@ -86,7 +110,10 @@ def wrong_clock(folder: Path, seconds: int) -> dict[str, str]:
     return {} if found is None else {"LD_PRELOAD": str(found), "WRONG_BY_SECONDS": str(seconds)}
 
 
-def wrong_write(folder: Path, once: Path) -> dict[str, str]:
-    """Variables with which one write to a segment is wrong, and makes the file ``once``."""
-    found = library(folder)
-    return {} if found is None else {"LD_PRELOAD": str(found), "WRONG_ONCE": str(once)}
+def wrong_disk(folder: Path, when: str, once: Path) -> dict[str, str]:
+    """Variables with which a segment is changed once, which makes the file ``once``.
+
+    ``when``: "write", while it is written, or "sync", after it was verified.
+    """
+    found, name = library(folder), {"write": "WRONG_ONCE", "sync": "WRONG_AT_SYNC"}[when]
+    return {} if found is None else {"LD_PRELOAD": str(found), name: str(once)}

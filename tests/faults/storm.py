@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import redis
 
+from tests.faults.forging import alter
 from tests.faults.proxy import ORDERS, OUTCOMES, Mischief
-from tests.faults.reference import rows
+from tests.faults.reference import Reference, rows
 from tests.faults.rig import Rig
 from tests.faults.schedule import DAMAGE, MESSAGES, MOMENTS, Fault, Schedule
 
@@ -42,7 +43,8 @@ class Hit:
 class Storm:
     """The faults of one schedule in one farm. ``said``: what happened and when, a line each.
 
-    ``hits``: the faults that hit something; ``progress``: when the jobs came further. ``damaged``: paths of artefacts.
+    ``hits``: the faults that hit something; ``progress``: when the jobs came further; ``over``: when all were.
+    ``damaged``: paths of artefacts.
     """
 
     rig: Rig
@@ -50,12 +52,14 @@ class Storm:
     said: list[str] = field(default_factory=list)
     hits: list[Hit] = field(default_factory=list)
     progress: list[float] = field(default_factory=list)
+    over: float | None = None
     damaged: set[Path] = field(default_factory=set)
     _began: float = field(default_factory=time.monotonic)
     _ends: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     _reached: dict[str, float] = field(default_factory=dict)
     _over: threading.Event = field(default_factory=threading.Event)
-    _poisoned: set[str] = field(default_factory=set)
+    _known: set[str] = field(default_factory=set)
+    _threads: list[threading.Thread] = field(default_factory=list)
     _lost: list[BaseException] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -66,15 +70,23 @@ class Storm:
         """Seconds since the farm began."""
         return time.monotonic() - self._began
 
-    def watch(self) -> threading.Thread:
-        """Begin to note when the jobs reach a moment and when chunks are done; ends with :meth:`close`."""
-        thread = threading.Thread(target=self._watch, name="watch", daemon=True)
-        thread.start()
-        return thread
+    def watch(self) -> None:
+        """Begin to note when the jobs reach a moment and when chunks are done, and to poison; :meth:`close` ends it."""
+        for work in (self._watch, self._poison) if self.schedule.poison else (self._watch,):
+            self._threads.append(threading.Thread(target=self._guarded, args=[work], name="watch", daemon=True))
+            self._threads[-1].start()
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as e:  # noqa: BLE001 - raised in close
+            self._lost.append(e)
 
     def close(self) -> None:
         """Stop watching. Raises what went wrong there."""
         self._over.set()
+        for thread in self._threads:
+            thread.join(5)
         if self._lost:
             raise self._lost[0]
 
@@ -107,36 +119,35 @@ class Storm:
     def _watch(self) -> None:
         before: object = None
         while not self._over.wait(0.04):
-            try:
-                statuses = self.statuses()
-                done = rows(self.rig.home, "SELECT count(*) AS n FROM chunks WHERE status = 'done'")
-                if (now := (statuses, done)) != before:
-                    before = now
-                    self.progress.append(self.now)
-                for moment in MOMENTS:
-                    if moment in statuses:
-                        self._reached.setdefault(moment, self.now)
-                if self.schedule.poison:
-                    self._touched()
-            except BaseException as e:  # noqa: BLE001 - raised in close
-                self._lost.append(e)
-                return
+            statuses = self.statuses()
+            done = rows(self.rig.home, "SELECT count(*) AS n FROM chunks WHERE status = 'done'")
+            if (now := (statuses, done)) != before:
+                before = now
+                self.progress.append(self.now)
+            if self.over is None and self._all_over():
+                self.over = self.now
+            for moment in MOMENTS:
+                if moment in statuses:
+                    self._reached.setdefault(moment, self.now)
 
-    def _touched(self) -> None:
-        """What has touched the poisoned chunk is killed, or hangs for good."""
+    def _poison(self) -> None:
+        """What has begun with the frames of the poisoned chunk is killed, or hangs for good."""
         query = (
             "SELECT a.token, a.worker FROM attempts a JOIN chunks c ON c.id = a.chunk_id JOIN jobs j ON j.id = c.job_id"
-            " WHERE a.status = 'leased' AND c.stage = 'detect' AND c.\"index\" = ? AND j.output LIKE ?"
+            " WHERE a.token = ? AND c.stage = 'detect' AND c.\"index\" = ? AND j.output LIKE ?"
         )
-        for row in rows(self.rig.home, query, POISONED, f"%/{self.schedule.jobs[0]}.mp4"):
-            child = self.rig.child_of(row["worker"])
-            if row["token"] not in self._poisoned and child is not None:
-                self._poisoned.add(row["token"])
-                began = self.now
-                with contextlib.suppress(psutil.Error):
-                    child.kill() if self.schedule.poison == "kills" else child.suspend()
-                self._say(f"chunk {POISONED + 1} {self.schedule.poison} pid {child.pid} of {row['worker']}")
-                self.hits.append(Hit(f"poison that {self.schedule.poison}", began, began, str(child.pid)))
+        while not self._over.wait(0.005):
+            for pid, token in self.rig.at_work().items():
+                if token in self._known:
+                    continue
+                self._known.add(token)
+                for row in rows(self.rig.home, query, token, POISONED, f"%/{self.schedule.jobs[0]}.mp4"):
+                    began = self.now
+                    with contextlib.suppress(psutil.Error):
+                        child = psutil.Process(pid)
+                        child.kill() if self.schedule.poison == "kills" else child.suspend()
+                    self._say(f"chunk {POISONED + 1} {self.schedule.poison} pid {pid} of {row['worker']}")
+                    self.hits.append(Hit(f"poison that {self.schedule.poison}", began, began, str(pid)))
 
     def _wait_for(self, fault: Fault) -> bool:
         """False if the moment does not come."""
@@ -180,7 +191,7 @@ class Storm:
 
     def _strike(self, fault: Fault, what: str) -> str:
         hangs = fault.kind.startswith("hang")
-        until = self.now + (3.0 if what == "ffmpeg" or hangs else 0.0)  # it lives or works for a moment only
+        until = self.now + (3.0 if what in ("ffmpeg", "host") or hangs else 0.0)  # it lives or works for a moment only
         while not (victims := self._victims(what, fault.choice, busy=hangs)) and self.now < until:
             pass
         for victim in victims:
@@ -198,6 +209,10 @@ class Storm:
             for row in rows(self.rig.home, "SELECT worker FROM attempts WHERE status = 'leased'"):
                 if (child := self.rig.child_of(row["worker"])) is not None:
                     return [child]
+        if what == "host":
+            for row in rows(self.rig.home, "SELECT worker FROM attempts WHERE status = 'leased'"):
+                return self.rig.family_of(row["worker"])
+            return []
         return [] if busy else self.rig.victims(what, choice)
 
     def _flush(self, _: Fault) -> str:
@@ -258,6 +273,15 @@ class Storm:
 
         self._later(fault, end)
         return f"messages to {queues.decode() or 'all queues'}"
+
+    def alter(self, reference: Reference) -> None:
+        """Change the artefact that the schedule names, once it is there."""
+        patience, what = self.now + 3 * _PATIENCE, self.schedule.altered
+        path = alter(what, self.rig, reference, lambda: self.now > patience or self._all_over())
+        assert path is not None, f"no {what} to alter"
+        self.damaged.add(path)
+        self.hits.append(Hit(f"altered {what}", self.now, self.now, path.name))
+        self._say(f"altered: {path.relative_to(self.rig.store)}")
 
     def _damage(self, fault: Fault) -> str:
         """Damage one artefact, as a disk or a person might: not by writing into a file that a job has published."""
