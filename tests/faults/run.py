@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.faults.disk import mount, unmount
 from tests.faults.forging import refusals, rewrite_order
 from tests.faults.reference import WORKS, Reference, digest, digests, output_in, read, rows, tracks, wait_until, words
 from tests.faults.rig import Rig
 from tests.faults.schedule import DAMAGE, FOR_GOOD, Schedule
 from tests.faults.shim import wrong_clock, wrong_disk
-from tests.faults.storm import OVER, POISONED, Storm, mount, unmount
+from tests.faults.storm import OVER, POISONED, Storm
 
 #: All jobs are over so many seconds after the last fault.
 PATIENCE = 40.0

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import random
-import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 import psutil
 import redis
 
+from tests.faults.disk import damage
 from tests.faults.forging import alter
 from tests.faults.proxy import ORDERS, OUTCOMES, Mischief
 from tests.faults.reference import Reference, rows
@@ -24,7 +24,6 @@ _PATIENCE = 30.0
 OVER = ("done", "failed", "cancelled")
 #: The chunk of the first job that a poison is in.
 POISONED = 2
-_DISK = 8 * 2**20
 #: Free space that a full disk keeps: not enough for an artefact.
 _LEFT = 4096
 
@@ -284,60 +283,16 @@ class Storm:
         self._say(f"altered: {path.relative_to(self.rig.store)}")
 
     def _damage(self, fault: Fault) -> str:
-        """Damage one artefact, as a disk or a person might: not by writing into a file that a job has published."""
         if all(status in OVER for status in self.statuses()):
             return ""
-        files = [path for path in sorted(self.rig.store.glob("*/*/**/*")) if _is_artefact(path)]
-        if not files:
+        path = damage(self.rig.store, fault.kind, fault.choice)
+        if path is None:
             return ""
-        folders = sorted({path.relative_to(self.rig.store).parts[0] for path in files})
-        folder = folders[int(fault.choice * len(folders))]
-        files = [path for path in files if path.relative_to(self.rig.store).parts[0] == folder]
-        path = files[int(fault.choice * 1000) % len(files)]
-        with contextlib.suppress(FileNotFoundError):
-            data = path.read_bytes()
-            others = [other for other in files if other != path and other.suffix == path.suffix]
-            content = {
-                "truncated": data[: len(data) // 2],
-                "emptied": b"",
-                "flipped": _flipped(data, fault.choice),
-                "swapped": others[-1].read_bytes() if others else b"",
-            }.get(fault.kind)
-            path.unlink()  # the output that a job has published may be the same file
-            self.damaged.add(path)
-            if content is not None:
-                path.write_bytes(content)
-            return str(path.relative_to(self.rig.store))
-        return ""
-
-
-def _is_artefact(path: Path) -> bool:
-    return path.is_file() and not any(part.startswith(".") for part in path.parts)
-
-
-def _flipped(data: bytes, choice: float) -> bytes:
-    if not data:
-        return b"?"
-    at = int(choice * 7919) % len(data)
-    return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
+        self.damaged.add(path)
+        return str(path.relative_to(self.rig.store))
 
 
 def _resume(processes: list[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):  # killed while it was stopped
             process.resume()
-
-
-def mount(folder: Path) -> bool:
-    """Mount a small file system at ``folder``; False where that is refused."""
-    folder.mkdir(parents=True, exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={_DISK}", "tmpfs", str(folder)]
-    try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        return False
-
-
-def unmount(folder: Path) -> None:
-    """Undo :func:`mount`, also where a process still looks at it."""
-    subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)
