@@ -248,9 +248,9 @@ def _has_ended(process: psutil.Process) -> bool:
 
 
 def _is_command(process: psutil.Process) -> bool:
-    """Whether a process is a command of the test, as ``farm submit``."""
+    """Whether a process is a command of the test, as ``farm submit``, or was started by one to ask for abilities."""
     words = words_of(process)
-    return any(word in ("submit", "retry", "status") for word in words)
+    return any(word in ("submit", "retry", "status", "--abilities") for word in words)
 
 
 def words_of(process: psutil.Process) -> list[str]:
