@@ -142,7 +142,7 @@ head -c 2048 /dev/urandom | dd of="$last" bs=1 seek=$at conv=notrunc status=none
         """What the farm printed."""
         return self.console.read_text(errors="replace")
 
-    def run(self, *words: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, timeout: float = 150) -> subprocess.CompletedProcess[str]:
         """Run ``farm`` to its end; what it prints holds no traceback."""
         done = subprocess.run(
             [sys.executable, "-m", "farm", *words], cwd=self._code, env=self.env, capture_output=True, text=True,
@@ -248,9 +248,9 @@ def _has_ended(process: psutil.Process) -> bool:
 
 
 def _is_command(process: psutil.Process) -> bool:
-    """Whether a process is a command of the test, as ``farm submit``."""
+    """Whether a process is a command of the test, as ``farm submit``, or was started by one to ask for abilities."""
     words = words_of(process)
-    return any(word in ("submit", "retry", "status") for word in words)
+    return any(word in ("submit", "retry", "status", "--abilities") for word in words)
 
 
 def words_of(process: psutil.Process) -> list[str]:

@@ -21,6 +21,8 @@ from tests.faults.storm import OVER, POISONED, Storm
 PATIENCE = 40.0
 #: A chunk that hangs is noticed three times more.
 _HUNG = 25.0
+#: To start a farm or a command takes long on a busy machine; it says nothing of the farm.
+_STARTING = 150.0
 _LIMITS = {"task": 3, "infrastructure": 5, "farm": 20}
 #: Faults that no order is lost to.
 _LOSES_NO_ORDER = {"refused", "redis full", "tripled", "kill child", "kill ffmpeg", "disk full", "ffmpeg lies"}
@@ -76,10 +78,10 @@ def learn(bench: Bench, folder: Path) -> None:
     rig.env["FARM_KEEP_SEGMENTS"] = "true"
     try:
         rig.start()
-        wait_until(lambda: rig.workers() == 2, 60, "two workers")
+        wait_until(lambda: rig.workers() == 2, _STARTING, "two workers")
         outputs = submit(rig, bench.reference, tuple(WORKS))
         storm = Storm(rig, Schedule(0, "embedded", tuple(WORKS), ()))
-        wait_until(lambda: _all_over(storm, len(WORKS)), 120, "the undisturbed jobs")
+        wait_until(lambda: _all_over(storm, len(WORKS)), 2 * _STARTING, "the undisturbed jobs")
         rig.stop()
         bench.reference.learn(rig.home, rig.store, outputs)
     finally:
@@ -130,16 +132,18 @@ def run(schedule: Schedule, bench: Bench, folder: Path, code: Path | None = None
 def _run(schedule: Schedule, bench: Bench, rig: Rig, storm: Storm, outcome: Outcome) -> None:
     rig.start()
     if schedule.rewritten:
-        wait_until(lambda: rig.workers() == 2, 60, "two workers")
+        wait_until(lambda: rig.workers() == 2, _STARTING, "two workers")
         if made := rewrite_order(schedule.rewritten, rig, bench.reference):
             storm.damaged.add(made)
     if schedule.farm == "networked":  # else `farm submit` refuses: nobody knows what the workers can do
-        wait_until(lambda: rig.workers() == 2, 60, "two workers")
+        wait_until(lambda: rig.workers() == 2, _STARTING, "two workers")
     storm.watch()
     with ThreadPoolExecutor(1) as pool:
         submitted = pool.submit(submit, rig, bench.reference, schedule.jobs)
         if schedule.farm == "networked":  # it talks to Redis until then
-            wait_until(lambda: submitted.done() or len(storm.statuses()) == len(schedule.jobs), 60, "the jobs' rows")
+            wait_until(
+                lambda: submitted.done() or len(storm.statuses()) == len(schedule.jobs), _STARTING, "the jobs' rows"
+            )
         if schedule.altered:
             storm.alter(bench.reference)
         storm.blow()
@@ -161,9 +165,9 @@ def _run(schedule: Schedule, bench: Bench, rig: Rig, storm: Storm, outcome: Outc
     for hit in storm.hits:
         if hit.kind.startswith("stop") and hit.ended - hit.began >= FOR_GOOD - 1:
             assert (storm.over or hit.ended) < hit.ended - 5, f"{hit.kind} held up the jobs"
-    if schedule.rewritten:
-        assert any(_REFUSED[schedule.rewritten] in reason for reason in refusals(rig)), refusals(rig)
     check(schedule, bench.reference, rig, storm, outputs, outcome)
+    if schedule.rewritten:
+        assert any(_REFUSED[schedule.rewritten] in reason for reason in refusals(rig)), "no refusal of the order"
 
 
 def _all_over(storm: Storm, jobs: int) -> bool:
