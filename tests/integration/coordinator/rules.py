@@ -206,10 +206,10 @@ def check_dispatch(before: Snapshot, after: Snapshot, settings: Settings) -> Non
         assert attempt.worker in before.workers
         assert load[attempt.worker] <= settings.messages_per_worker
         assert token in after.outbox
-        mine = {number for number, c in before.chunks.items() if c.job == chunk.job}
-        task = [a for a in before.attempts.values() if a.cause == "task" and not a.reset and a.chunk in mine]
-        blocked = {w for w, n in Counter(a.worker for a in task).items() if n >= settings.worker_failures}
-        avoided = blocked | {a.worker for a in task if a.chunk == attempt.chunk}
+        counted = [a for a in before.attempts.values() if not a.reset and before.chunks[a.chunk].job == chunk.job]
+        errors = Counter(a.worker for a in counted if a.cause == "task")
+        avoided = {w for w, n in errors.items() if n >= settings.worker_failures}
+        avoided |= {a.worker for a in counted if a.chunk == attempt.chunk and a.cause in ("task", "infrastructure")}
         assert attempt.worker not in avoided or before.workers.keys() <= avoided
 
 

@@ -190,7 +190,7 @@ def test_ffmpeg_is_watched_and_ended(trip: Trip, tmp_path: Path, monkeypatch: py
     program.write_text(
         f"#!/bin/sh\necho $$ > {said}\nfor out; do :; done\n"
         'head -c 60000 /dev/zero > "${out#file:}"\nsleep 0.4\n'
-        'head -c 60000 /dev/zero >> "${out#file:}"\nexec sleep 60\n'
+        'while :; do head -c 60000 /dev/zero >> "${out#file:}"; sleep 0.2; done\n'
     )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     folder = tmp_path / "out"
