@@ -6,6 +6,7 @@ import fcntl
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -17,9 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import IO, NoReturn
 
+import psutil
+
 from farm.configuration import CONFIG, PATHS, variable
 from farm.errors import SettingsError
 
+_SCRATCH = "blurfarm-scratch"
 _PR_SET_PDEATHSIG = 1
 _KILLED_SECONDS = 10.0
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -195,13 +199,22 @@ def _terminate(processes: Iterable["subprocess.Popen[bytes]"], seconds: float, h
 
 def scratch_prefix(pid: int) -> str:
     """How the names of the folders begin that a process makes in the system's temporary directory."""
-    return f"blurfarm-{pid}-"
+    return f"{_SCRATCH}-{socket.gethostname()}-{pid}-"
 
 
 def remove_scratch(pid: int) -> None:
     """Remove those folders of a process that was killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{scratch_prefix(pid)}*"):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_abandoned_scratch() -> None:
+    """Remove those folders of all processes of this user and host that have ended."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}-{socket.gethostname()}-*"):
+        pid = folder.name.removeprefix(f"{_SCRATCH}-{socket.gethostname()}-").partition("-")[0]
+        with contextlib.suppress(OSError):  # it has just been removed
+            if pid.isdigit() and not psutil.pid_exists(int(pid)) and folder.lstat().st_uid == os.getuid():
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:

@@ -4,7 +4,7 @@ import logging
 import time
 from math import inf
 
-from farm.processes import rotate_logs
+from farm.processes import remove_abandoned_scratch, rotate_logs
 from farm.settings import Settings
 from farm.supervision import Stops, Supervisor, worker
 from workers.vision.device import Device
@@ -20,6 +20,7 @@ def run(settings: Settings, devices: list[Device]) -> int:
     Raises DeviceError when no worker can use its device.
     """
     stops, supervisor, rotated = Stops(), Supervisor(log.warning), 0.0
+    remove_abandoned_scratch()
     for device in devices:
         supervisor.add(worker(settings, device.name))
         log.info("worker %s is started", device.name)

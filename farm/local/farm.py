@@ -193,6 +193,7 @@ class EmbeddedFarm:
         self._context = open_context(self.settings, owner=True)
         if self.settings.embedded:
             self._context.store.remove_unfinished(here=True)
+        processes.remove_abandoned_scratch()
         self.devices = devices.names()
         for name in self.devices:
             self._supervisor.add(worker(self.settings, name, self._is_alive(self._context, name)))
