@@ -1,5 +1,8 @@
 """Clips on their way to an output."""
 
+import hashlib
+from pathlib import Path
+
 import pytest
 
 from tests.integration.trips import CLIPS, Rendered, Trip, rendered, start
@@ -7,9 +10,15 @@ from tests.integration.trips import CLIPS, Rendered, Trip, rendered, start
 
 @pytest.fixture(scope="session")
 def render(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
-    """``render(name, *ffmpeg arguments)``: a clip, made once. Read only."""
+    """``render(name, *ffmpeg arguments)``: a clip, made once for these arguments. Read only."""
     folder = tmp_path_factory.mktemp("clips")
-    return lambda name, *arguments: rendered(folder / name, *arguments)
+
+    def render(name: str, *arguments: str) -> Path:
+        own = folder / hashlib.sha256("\0".join(arguments).encode()).hexdigest()[:12]
+        own.mkdir(exist_ok=True)
+        return rendered(own / name, *arguments)
+
+    return render
 
 
 @pytest.fixture(scope="session")

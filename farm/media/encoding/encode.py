@@ -78,7 +78,7 @@ class SegmentWriter:
         context.width, context.height = settings.width, settings.height
         context.pix_fmt = settings.layout
         context.gop_size = settings.gop
-        # MPEG-4 with several threads has several slices per frame, which its header states
+        # see Encoder.one_thread
         context.thread_count = 1 if self._encoder.one_thread else threads
         if settings.sample_aspect:
             context.sample_aspect_ratio = settings.sample_aspect

@@ -95,10 +95,10 @@ class Encoder:
     ``grid``: sizes have to be whole chroma samples. ``interlaced``: it can encode fields.
     ``changed``: pixel formats it takes that are decoded as others. ``extra``: options that are always set.
     ``parameters``: its option with a list of parameters, and those that are always in it; ``pool``: the parameter for
-    the size of its thread pool, and the greatest size. ``one_thread``: several would show in the header.
-    ``full_range``: limited range needs FFmpeg's leave. ``hdr``: None where only the container can state it
-    (:mod:`farm.media.composing.colour_boxes`). ``rate``: the nearest rate that its header can state.
-    ``formats``: of a hardware encoder, the pixel formats to go by if the local FFmpeg does not have it.
+    the size of its thread pool, and the greatest size. ``one_thread``: several would show in the header (mpeg4), or
+    hang for minutes in busy loops on busy cores (vp8). ``full_range``: limited range needs FFmpeg's leave. ``hdr``:
+    None where only the container can state it (:mod:`farm.media.composing.colour_boxes`). ``rate``: the nearest rate
+    that its header can state. ``formats``: of a hardware encoder, those to go by if the local FFmpeg does not have it.
     ``sized``: what reaches a given size; None if nothing does. ``joining``: keeps the headers equal at any size.
     """
 
@@ -258,7 +258,7 @@ _SOFTWARE = (
             parameters=_X265, sized="crf", pool=("pools", 1 << 16), hdr=Hdr("master-display", "max-cll")),
     Encoder("libsvtav1", "av1", _svt, _AV1_FLOOR, parameters=("svtav1-params", "irefresh-type=2"), pool=("lp", 6),
             hdr=_SVT_HDR, sized="crf", rate=lambda said: min(said, _SVT_RATE)),
-    Encoder("libvpx", "vp8", _vp8, _AV1_FLOOR, muxer="matroska", changed=_ALPHA, sized="crf"),
+    Encoder("libvpx", "vp8", _vp8, _AV1_FLOOR, muxer="matroska", changed=_ALPHA, sized="crf", one_thread=True),
     Encoder("libvpx-vp9", "vp9", _vp9, _AV1_FLOOR, changed=_ALPHA | {"yuv440p"}, sized="crf"),
     Encoder("mpeg1video", "mpeg1video", _mpeg, _FIXED, 15, counted=True, rate=_mpeg_rate, sized="bitrate",
             joining=_MPEG_HEADER),
