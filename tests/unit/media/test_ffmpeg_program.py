@@ -44,7 +44,7 @@ def test_one_that_is_killed_is_lost_to_the_infrastructure(tmp_path: Path) -> Non
     out = tmp_path / "out.mkv"
 
     def kill(_frames: int) -> None:
-        (ffmpeg,) = psutil.Process().children()
+        (ffmpeg,) = (child for child in psutil.Process().children() if str(out) in child.cmdline())
         ffmpeg.kill()
 
     words = ["-nostdin", "-y", "-re", "-f", "lavfi", "-i", "testsrc=size=16x16:rate=1", "-f", "matroska", str(out)]
