@@ -81,7 +81,7 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
     if len(found.videos) > 1 and how.pictures:
         count = len(found.videos)
         raise OutputError(f"{output}: cannot hold the frames of {count} videos", hint="submit one at a time")
-    limits = Limits(settings.max_pixels, settings.max_hours * 3600)
+    limits = Limits.of(settings)
     running = settings.embedded and is_running(settings)
     if not running and settings.embedded and not how.detach:
         check_programs(settings)  # this command will start them, after it has probed the videos and fetched the model

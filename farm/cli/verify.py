@@ -53,7 +53,7 @@ def verify(
     """
     from farm.cli import display
     from farm.media.reading.limits import Limits
-    from farm.media.verifying.comparing import FAILED, OK, compare
+    from farm.media.verifying.comparing import compare
 
     if (job is None) == (source is None or output is None) or (job is not None and source is not None):
         raise SettingsError("name SOURCE and OUTPUT, or a job with --job", hint="farm verify --help")
@@ -64,30 +64,49 @@ def verify(
             return
     assert source is not None
     assert output is not None
+    check_files(source, output)
+    if not 0 <= lowest <= 100 or not 1 <= threads <= 256:
+        raise SettingsError("--psnr must be from 0 to 100, --threads from 1 to 256")
+    limits = Limits.of(load_settings())
+    found = compare(source, output, part=part, lowest=lowest, threads=threads, limits=limits)
+    if as_json:
+        display.print_json(facts(found) | chain(proof))
+    else:
+        print_findings(found, verbose=verbose)
+    check_held(found, part=part)
+
+
+def check_files(source: Path, output: Path) -> None:
+    """Raises SourceError, SettingsError for an output that cannot be compared with this source."""
     if output.is_dir():
         hint = "it compares videos; pictures written with --frames were checked when they were written"
         raise SourceError(f"{output}: is a folder", hint=hint)
     if source.exists() and output.exists() and source.samefile(output):
         raise SettingsError(f"{output}: is the source itself", hint="name the source first, then its redacted copy")
-    if not 0 <= lowest <= 100 or not 1 <= threads <= 256:
-        raise SettingsError("--psnr must be from 0 to 100, --threads from 1 to 256")
-    settings = load_settings()
-    limits = Limits(settings.max_pixels, settings.max_hours * 3600)
-    found = compare(source, output, part=part, lowest=lowest, threads=threads, limits=limits)
-    if as_json:
-        display.print_json(facts(found) | chain(proof))
-    else:
-        if found.holds:
-            typer.echo(verdict(found))
-        for finding in found.findings:
-            if verbose or (finding.verdict != OK and finding.name != "redaction"):
-                typer.echo(shown(f"{finding.verdict:8}{finding.name}: {finding.text}"))
-    if not found.holds:
-        failed = [f.name for f in found.findings if f.verdict == FAILED]
-        raise VerificationError(
-            f"{output}: differs from {source} in more than its faces: {', '.join(failed)}",
-            hint=None if part or "frames" not in failed else "use --part if it is a part or a sample of the source",
-        )
+
+
+def print_findings(found: "Comparison", *, verbose: bool) -> None:
+    """A line if nothing failed, and one for each property that differs; for each at all if ``verbose``."""
+    from farm.media.verifying.comparing import OK
+
+    if found.holds:
+        typer.echo(verdict(found))
+    for finding in found.findings:
+        if verbose or (finding.verdict != OK and finding.name != "redaction"):
+            typer.echo(shown(f"{finding.verdict:8}{finding.name}: {finding.text}"))
+
+
+def check_held(found: "Comparison", *, part: bool) -> None:
+    """Raises VerificationError, naming what failed, unless the comparison holds."""
+    from farm.media.verifying.comparing import FAILED
+
+    if found.holds:
+        return
+    failed = [f.name for f in found.findings if f.verdict == FAILED]
+    raise VerificationError(
+        f"{found.output}: differs from {found.source} in more than its faces: {', '.join(failed)}",
+        hint=None if part or "frames" not in failed else "use --part if it is a part or a sample of the source",
+    )
 
 
 def proved(job: str, *, as_json: bool) -> "Proof":

@@ -3,31 +3,24 @@ and publishes.
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from importlib import import_module
 
 from sqlalchemy import or_, select
 
 from farm.coordinator.publishing import publish_output, remove_leftovers
-from farm.coordinator.remaking import remake
+from farm.coordinator.remaking import do_stage, remake
 from farm.database.models import Job
 from farm.database.statuses import add_note, complete_stage, locked_job, move_job, record_event
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.stages import STAGES, WORKER_STAGES, JobStatus, Stage, next_stage, stage_at
 from farm.errors import DamagedArtefact, DatabaseError, FarmError, StorageError
-from farm.jobs.beginning import begin_stage, stage_artefacts, stage_rows
+from farm.jobs.beginning import begin_stage, stage_artefacts
 from farm.jobs.context import Context
 from farm.jobs.ending import fail_job
 from farm.jobs.plans import job_manifest
 from farm.jobs.retention import discard_intermediates
-from farm.messages import Artefact
 
 log = logging.getLogger(__name__)
-
-#: What does a stage of the coordinator: called with the job, its manifest, the inputs of all chunks in order and the
-#: fingerprint of the stage; returns an artefact per chunk, in order, and notes on them.
-OwnStage = Callable[[Context, Job, Manifest, Sequence[Artefact], str], tuple[Sequence[Artefact], Sequence[str]]]
 
 _OWN = tuple(stage.status.value for stage in STAGES if stage.by == "coordinator")
 _OF_WORKERS = tuple(stage.status.value for stage in WORKER_STAGES)
@@ -86,11 +79,7 @@ def _step(context: Context, job_id: str) -> bool:
 
 def _run(context: Context, job: Job, stage: Stage) -> bool:
     """Do a stage of the coordinator, and complete all of its rows in one transaction."""
-    run: OwnStage = import_module(stage.module).run
-    with context.database.read() as session:
-        rows = stage_rows(session, job.id, stage.name)
-    inputs = [Artefact.model_validate(artefact) for row in rows for artefact in row.inputs]
-    artefacts, notes = run(context, job, _manifest(context, job), inputs, rows[0].fingerprint)
+    rows, artefacts, notes = do_stage(context, job.id, stage)
     with context.database.write() as session:
         fresh = locked_job(session, job.id)
         if fresh.status != stage.status or not fresh.open_chunks:

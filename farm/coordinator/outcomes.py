@@ -10,8 +10,8 @@ from farm.database.models import Attempt, Chunk, Worker
 from farm.database.statuses import add_note, end_attempt, lease_attempt, move_chunk, record_event, set_worker
 from farm.domain.artefacts import key_of
 from farm.domain.lifecycle import OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, Death
-from farm.domain.stages import stage_named
 from farm.jobs.context import Context
+from farm.jobs.proving import unpainted
 from farm.messages import (
     Artefact,
     AttemptOutcome,
@@ -189,10 +189,4 @@ def _wrong(chunk: Chunk, artefact: Artefact) -> str | None:
         return f"{artefact.frames} frames, {chunk.frames} were planned"
     if artefact.key != key_of(chunk.name, artefact.sha256):
         return f"{artefact.key}, which is not an artefact of this chunk"
-    if stage_named(chunk.stage).paints:
-        masks = Artefact.model_validate(chunk.inputs[0])
-        if artefact.masks != masks.sha256:
-            return "a segment that was painted with other masks"
-        if artefact.covered != masks.covered:
-            return f"{artefact.covered} covered frames, the masks cover {masks.covered}"
-    return None
+    return unpainted(chunk, artefact)

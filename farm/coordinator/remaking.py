@@ -1,5 +1,6 @@
 """Makes again what the store has lost. A job is set back to the stage that made it, as far as that is necessary."""
 
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from sqlalchemy import select
@@ -9,6 +10,7 @@ from farm.database.models import Chunk, Job
 from farm.database.statuses import locked_job, move_job, record_event, set_back
 from farm.domain.artefacts import name_of
 from farm.domain.lifecycle import JobEvent
+from farm.domain.manifest import Manifest
 from farm.domain.stages import JobStatus, Stage, stage_named
 from farm.errors import JobFailed
 from farm.jobs.beginning import stage_rows
@@ -16,6 +18,10 @@ from farm.jobs.context import Context
 from farm.jobs.plans import job_manifest, restore_plan
 from farm.messages import Artefact
 from farm.storage.base import is_whole
+
+#: What does a stage of the coordinator: called with the job, its manifest, the inputs of all chunks in order and the
+#: fingerprint of the stage; returns an artefact per chunk, in order, and notes on them.
+OwnStage = Callable[[Context, Job, Manifest, Sequence[Artefact], str], tuple[Sequence[Artefact], Sequence[str]]]
 
 #: A store whose artefacts of one job are found damaged more often than this cannot be relied on.
 _MOST = 100
@@ -37,7 +43,7 @@ def remake(context: Context, job_id: str, key: str) -> None:
     with context.database.read() as session:
         stage = _maker(session, job_id, key)
         rows = stage_rows(session, job_id, stage.name) if stage else []
-    if stage is None or (stage.by == "coordinator" and _repeat(context, job_id, stage, rows)):
+    if stage is None or (stage.by == "coordinator" and _is_same(rows, do_stage(context, job_id, stage)[1])):
         return
     lost = {row.id for row in rows if row.artefact and not is_whole(store, row.artefact["key"])}
     with context.database.write() as session:
@@ -72,10 +78,15 @@ def _maker(session: Session, job_id: str, key: str) -> Stage | None:
     return stage_named(stage) if (stage := next(found, None)) else None
 
 
-def _repeat(context: Context, job_id: str, stage: Stage, rows: list[Chunk]) -> bool:
-    """Do a stage of the coordinator again; whether it gave the same artefacts."""
+def do_stage(context: Context, job_id: str, stage: Stage) -> tuple[list[Chunk], Sequence[Artefact], Sequence[str]]:
+    """Do a stage of the coordinator: its rows, the artefact of each, and notes. Changes no status."""
+    run: OwnStage = import_module(stage.module).run
     with context.database.read() as session:
         job, manifest = session.get_one(Job, job_id), job_manifest(session, job_id)
+        rows = stage_rows(session, job_id, stage.name)
     inputs = [Artefact.model_validate(artefact) for row in rows for artefact in row.inputs]
-    made, _ = import_module(stage.module).run(context, job, manifest, inputs, rows[0].fingerprint)
+    return rows, *run(context, job, manifest, inputs, rows[0].fingerprint)
+
+
+def _is_same(rows: list[Chunk], made: Sequence[Artefact]) -> bool:
     return [artefact.key for artefact in made] == [(row.artefact or {}).get("key") for row in rows]

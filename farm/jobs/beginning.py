@@ -25,7 +25,7 @@ def begin_stage(session: Session, job: Job, manifest: Manifest, now: float) -> b
     stage = next_stage(current) if current else None
     if stage is None:
         return False
-    rows = _rows(session, job, manifest, stage)
+    rows = planned_rows(session, job, manifest, stage)
     if not move_job(session, job, JobEvent.STAGE_DONE, now, open_chunks=len(rows)):
         return False
     session.add_all(rows)
@@ -39,13 +39,13 @@ def complete_rows(session: Session, job: Job, manifest: Manifest) -> int:
     there = {row.index for row in stage_rows(session, job.id, stage.name)}
     if len(there) == (len(manifest.chunks) if stage.per_chunk else 1):
         return 0
-    missing = [row for row in _rows(session, job, manifest, stage) if row.index not in there]
+    missing = [row for row in planned_rows(session, job, manifest, stage) if row.index not in there]
     session.add_all(missing)
     return len(missing)
 
 
-def _rows(session: Session, job: Job, manifest: Manifest, stage: Stage) -> list[Chunk]:
-    """The rows of a stage, not inserted yet."""
+def planned_rows(session: Session, job: Job, manifest: Manifest, stage: Stage) -> list[Chunk]:
+    """The rows of a stage as it begins with them, in order; not inserted. Raises as :func:`begin_stage`."""
     inputs = stage_artefacts(session, job.id, stage.inputs) if stage.inputs else []
     if stage.inputs and [a.frames for a in inputs] != [c.frames for c in manifest.chunks]:
         raise VerificationError(f"the artefacts of {stage.inputs} are not those of all chunks")

@@ -50,20 +50,18 @@ def _store(store: Storage, key: str, text: str) -> None:
         raise StorageError(f"{draft.key} was written instead of {key}", hint="submit the video again")
 
 
-def restore_plan(context: Context, job_id: str) -> bool:
-    """Write again what the store has lost of a job's plan, its frames' times from the source; whether it had to be.
+def restore_plan(context: Context, job_id: str) -> None:
+    """Write again what the store has lost of a job's plan, its frames' times from the source.
 
     Raises JobFailed, StorageError, SourceError for a source that is gone or was changed.
     """
     with context.database.read() as session:
         job, manifest = session.get_one(Job, job_id), job_manifest(session, job_id)
-    whole = is_whole(context.store, job.plan)
     if all(is_whole(context.store, pts_key(job.plan, chunk)) for chunk in manifest.chunks):
         _store(context.store, job.plan, dump_manifest(manifest))
-        return not whole
-    limits = Limits(context.settings.max_pixels, context.settings.max_hours * 3600)
+        return
+    limits = Limits.of(context.settings)
     indexed = index_source(probe_source(Path(job.source), limits), load_options(job.options).source, limits)
     if indexed.source.digest != manifest.source.digest:
         raise SourceError(f"{job.source}: is not the file that was submitted", hint="submit it again")
     store_plan(context.store, job.plan, manifest, cut(indexed.wanted.pts, manifest.chunks))
-    return True

@@ -5,19 +5,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+
 from farm.database.models import Chunk, Job
 from farm.digests import file_digest
-from farm.domain.artefacts import artefact_name, digest_in, fingerprint_facts, key_of, pts_key, stage_fingerprint
+from farm.domain.artefacts import digest_in, key_of, pts_key
 from farm.domain.manifest import Manifest, dump_manifest
-from farm.domain.options import load_options
-from farm.domain.stages import STAGES, JobStatus, Stage
-from farm.errors import IllegalTransition
-from farm.jobs.beginning import stage_rows
+from farm.domain.stages import STAGES, JobStatus, Stage, stage_named
+from farm.errors import IllegalTransition, VerificationError
+from farm.jobs.beginning import planned_rows, stage_rows
 from farm.jobs.context import Context
 from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.plans import job_manifest
 from farm.jobs.queries import find_job
-from farm.media.composing.containers import output_suffix
 from farm.messages import Artefact
 from farm.storage.base import is_whole
 
@@ -60,12 +61,15 @@ def prove(context: Context, job_id: str) -> Proof:
         if job.status != JobStatus.DONE:
             raise IllegalTransition(f"job {job.id} is {job.status}", hint="only a job that is done can be verified")
         manifest = job_manifest(session, job.id)
-        rows = {stage.name: stage_rows(session, job.id, stage.name) for stage in STAGES[1:]}
+        stages = [
+            (stage, stage_rows(session, job.id, stage.name), _planned(session, job, manifest, stage))
+            for stage in STAGES[1:]
+        ]
     links = (
         _source(manifest),
         _plan(context, job, manifest),
-        *(_stage(context, job, manifest, stage, rows) for stage in STAGES[1:]),
-        *_output(job, rows[STAGES[-1].name]),
+        *(_stage(context, *stage) for stage in stages),
+        *_output(job, stages[-1][1]),
     )
     pictures = job.container == PICTURES_CONTAINER
     return Proof(job.id, Path(manifest.source.path), Path(job.output), pictures, manifest.picked, links)
@@ -90,11 +94,19 @@ def _plan(context: Context, job: Job, manifest: Manifest) -> Link:
     return Link("plan", wrong is None, wrong or said)
 
 
-def _stage(context: Context, job: Job, manifest: Manifest, stage: Stage, rows: dict[str, list[Chunk]]) -> Link:
+def _planned(session: Session, job: Job, manifest: Manifest, stage: Stage) -> list[Chunk]:
+    """The rows that a stage should have begun with; none where the artefacts that it reads are not there."""
+    try:
+        return planned_rows(session, job, manifest, stage)
+    except (VerificationError, ValidationError):  # the link of the stage before says which
+        return []
+
+
+def _stage(context: Context, stage: Stage, mine: list[Chunk], planned: list[Chunk]) -> Link:
     """Whether a stage's artefacts are named by what they were made of, and are whole."""
-    if wrong := next(_wrong(job, manifest, stage, rows), None):
+    if wrong := next(_wrong(stage, mine, planned), None):
         return Link(stage.name, False, wrong)
-    made = [Artefact.model_validate(row.artefact) for row in rows[stage.name]]
+    made = [Artefact.model_validate(row.artefact) for row in mine]
     damaged, gone = _in_store(context, [artefact.key for artefact in made])
     if damaged:
         return Link(stage.name, False, damaged)
@@ -102,29 +114,32 @@ def _stage(context: Context, job: Job, manifest: Manifest, stage: Stage, rows: d
     return Link(stage.name, True, f"{len(made)} artefact{'' if len(made) == 1 else 's'}{covered}{gone}")
 
 
-def _wrong(job: Job, manifest: Manifest, stage: Stage, rows: dict[str, list[Chunk]]) -> Iterator[str]:
-    """What is not as it should be in the rows of a stage."""
-    options = load_options(job.options)
-    facts = fingerprint_facts(manifest, job.model_sha256, options, job.container, job.plan)
-    of, suffix = stage_fingerprint(stage.name, facts), output_suffix(job.container, options.compose)
-    mine = rows[stage.name]
-    before = [row.artefact for row in rows[stage.inputs]] if stage.inputs else []
-    chunks = [chunk.name for chunk in manifest.chunks] if stage.per_chunk else [""]
-    if len(mine) != len(chunks) or any(row.artefact is None for row in mine):
-        yield f"{len(mine)} of {len(chunks)} chunks are done"
+def _wrong(stage: Stage, mine: list[Chunk], planned: list[Chunk]) -> Iterator[str]:
+    """What is not as it should be in the rows of a stage. ``planned``: as they should have begun."""
+    done = [row for row in mine if row.artefact is not None]
+    if not len(mine) == len(done) == len(planned):
+        yield f"{len(done)} of {len(planned) or len(mine)} chunks are done with what {stage.inputs} wrote"
         return
-    for row, chunk in zip(mine, chunks, strict=True):
+    for row, begun in zip(mine, planned, strict=True):
         artefact = Artefact.model_validate(row.artefact)
-        inputs = before[row.index : row.index + 1] if stage.per_chunk else before
-        if stage.inputs and row.inputs != inputs:
+        if row.inputs != begun.inputs:
             yield f"chunk {row.index + 1} did not read what {stage.inputs} wrote"
-        read = before if stage.by == "coordinator" else inputs
-        name = artefact_name(stage.name, of, chunk, [str((a or {}).get("sha256")) for a in read], suffix)
-        if artefact.key != key_of(name, artefact.sha256):
+        if artefact.key != key_of(begun.name, artefact.sha256):
             yield f"{artefact.key} is not what chunk {row.index + 1} was made of"
-        masks = Artefact.model_validate(row.inputs[0]) if stage.paints else None
-        if masks and (artefact.masks, artefact.covered) != (masks.sha256, masks.covered):
+        if unpainted(row, artefact):
             yield f"chunk {row.index + 1} was not painted with the masks of its tracks"
+
+
+def unpainted(chunk: Chunk, artefact: Artefact) -> str | None:
+    """Why an artefact cannot have been painted with the chunk's masks; None if it can, or paints nothing."""
+    if not stage_named(chunk.stage).paints:
+        return None
+    masks = Artefact.model_validate(chunk.inputs[0])
+    if artefact.masks != masks.sha256:
+        return "a segment that was painted with other masks"
+    if artefact.covered != masks.covered:
+        return f"{artefact.covered} covered frames, the masks cover {masks.covered}"
+    return None
 
 
 def _in_store(context: Context, keys: list[str]) -> tuple[str | None, str]:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from math import inf
+from typing import Self
 
 from farm.errors import SourceError
+from farm.settings import Settings
 
 _HINT = "FARM_MAX_PIXELS and FARM_MAX_HOURS raise the limits"
 
@@ -14,6 +16,11 @@ class Limits:
 
     pixels: int = 2 * 8192 * 8192
     seconds: float = 48 * 3600.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The limits that the settings state."""
+        return cls(settings.max_pixels, settings.max_hours * 3600)
 
     def check_size(self, where: object, width: int, height: int) -> None:
         """Raises SourceError for a picture of more pixels. ``where``: the file."""
