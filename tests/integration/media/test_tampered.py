@@ -202,7 +202,9 @@ def test_ffmpeg_is_watched_and_ended(trip: Trip, tmp_path: Path, monkeypatch: py
 
     def listen(frames: int) -> None:
         seen.append(frames)
-        if time.monotonic() - begun > 2:
+        waited = [n for n in seen if n > trip.manifest.frames // 2]
+        # how often it is asked depends on the machine's load: end when it stood still, not at a fixed time
+        if (len(set(waited)) > 1 and waited[-5:] == [seen[-1]] * 5) or time.monotonic() - begun > 60:
             raise AttemptStopped
 
     with pytest.raises(AttemptStopped):
