@@ -53,7 +53,8 @@ class Order(Message):
 
     ``fingerprint`` is that of the stage: a worker computes it from the rest of the order, and refuses another one.
     ``plan`` is the key of the manifest. ``inputs`` are the artefacts to read: the chunk's tracks for redact, all
-    segments in order for compose. ``options`` is ``asdict(JobOptions)``. ``known``: an artefact that was accepted for
+    segments in order for compose. Those of all chunks are in the store: ``listed`` is the key of their list, see
+    :mod:`farm.storage.inputs`. ``options`` is ``asdict(JobOptions)``. ``known``: an artefact that was accepted for
     the same work before; it is used if the store still holds it.
     """
 
@@ -67,6 +68,7 @@ class Order(Message):
     plan: str
     source: str
     inputs: tuple[Artefact, ...] = ()
+    listed: str = ""
     known: Artefact | None = None
     model_sha256: str
     options: dict[str, dict[str, object]]

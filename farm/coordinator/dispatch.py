@@ -9,20 +9,25 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, selectinload
 
 from farm.broker import Broker
-from farm.coordinator.losses import release
+from farm.coordinator.losses import fail_attempt, release
 from farm.database.models import Attempt, Chunk, Event, Job, Outgoing, Worker
 from farm.database.statuses import locked_job, queue_attempt, record_event, worker_status
 from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkStatus
 from farm.domain.stages import WORKER_STAGES, JobStatus, stage_at, stage_named
+from farm.errors import StorageError
 from farm.jobs.abilities import able_workers, held_back, needed
 from farm.jobs.context import Context
 from farm.messages import Order, queue_of
 from farm.settings import Settings
+from farm.storage.base import Storage
+from farm.storage.inputs import order_inputs
 
 #: A worker without an order takes the next one sooner; one that does not may hang.
 _TAKES_SECONDS = 15
 #: Workers are told more than once of what was cancelled: the clock of the host where it was may be ahead or behind.
 _LATELY_SECONDS = 15
+#: Before a chunk is tried again whose order could not be written to the store.
+_STORE_SECONDS = 5.0
 _WORKING = tuple(stage.status.value for stage in WORKER_STAGES)
 
 
@@ -40,7 +45,7 @@ def dispatch(context: Context) -> int:
         planner = _Planner(session, context.settings, now)
         assignments = list(planner.assignments())
         for chunk, worker in assignments:
-            _queue(session, context.settings, chunk, worker, now)
+            _queue(session, context, chunk, worker, now)
         for job, text in planner.waiting:
             record_event(session, now, text, job.id)
         return len(assignments)
@@ -210,17 +215,23 @@ class _Planner:
         return {worker for worker, times in count.items() if times >= self._settings.worker_failures}, failed
 
 
-def _queue(session: Session, settings: Settings, chunk: Chunk, worker: str, now: float) -> None:
+def _queue(session: Session, context: Context, chunk: Chunk, worker: str, now: float) -> None:
     if locked_job(session, chunk.job_id).status not in _WORKING:
         return  # changed meanwhile by a person
-    attempt = queue_attempt(session, chunk, secrets.token_hex(12), worker, now, now + settings.queue_seconds)
+    until = now + context.settings.queue_seconds
+    attempt = queue_attempt(session, chunk, secrets.token_hex(12), worker, now, until)
     if attempt is None:
         return  # by another coordinator
-    body = _order(session, chunk, attempt).model_dump(mode="json")
+    try:
+        body = _order(session, context.store, chunk, attempt).model_dump(mode="json")
+    except StorageError as e:
+        fail_attempt(session, context, attempt, "infrastructure", str(e), now, pause=_STORE_SECONDS)
+        return
     session.add(Outgoing(token=attempt.token, queue=queue_of(worker), body=body))
 
 
-def _order(session: Session, chunk: Chunk, attempt: Attempt) -> Order:
+def _order(session: Session, store: Storage, chunk: Chunk, attempt: Attempt) -> Order:
+    """The order of an attempt. Raises StorageError."""
     job = chunk.job
     last = session.scalar(select(func.max(Chunk.index)).where(Chunk.job_id == job.id, Chunk.stage == chunk.stage)) or 0
     return Order.model_validate(
@@ -234,7 +245,7 @@ def _order(session: Session, chunk: Chunk, attempt: Attempt) -> Order:
             "fingerprint": chunk.fingerprint,
             "plan": job.plan,
             "source": job.source,
-            "inputs": chunk.inputs,
+            **order_inputs(store, chunk.stage, chunk.fingerprint, chunk.inputs),
             "known": _known(session, chunk),
             "model_sha256": job.model_sha256,
             "options": job.options,

@@ -25,6 +25,7 @@ from farm.media.planes import format_of
 from farm.media.reading.chunk import Decoded, check_source, decode_chunk
 from farm.messages import Artefact, Order
 from farm.storage.base import Storage, is_whole, opened
+from farm.storage.inputs import with_inputs
 from workers.stages.prefetch import AHEAD, prefetch
 from workers.stages.spent import Spent
 from workers.vision.detectors.base import Detector
@@ -140,7 +141,7 @@ def read_plan(order: Order, store: Storage) -> Plan:
     """The plan of an order, which is checked. Raises StorageError, SourceError, SettingsError, VerificationError."""
     with opened(store, order.plan) as path:
         manifest = load_manifest(path.read_text())
-    plan = Plan(order, manifest, load_options(order.options), Path(order.source), store)
+    plan = Plan(with_inputs(order, store), manifest, load_options(order.options), Path(order.source), store)
     plan.check()
     plan.check_source()
     return plan

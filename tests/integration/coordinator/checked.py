@@ -14,6 +14,7 @@ from farm.coordinator.sweep import Sweeper
 from farm.jobs.context import Context
 from farm.messages import AttemptOutcome, Order, Outcome, queue_of
 from farm.storage.base import is_whole
+from farm.storage.inputs import with_inputs
 from tests.integration.coordinator.conftest import Clock
 from tests.integration.coordinator.rules import (
     Snapshot,
@@ -189,7 +190,7 @@ class CheckedFarm:
         """What an order reads is in the store for as long as its attempt is open."""
         attempt = self.now.attempts.get(order.token)
         if attempt is not None and attempt.status in ("queued", "leased"):
-            for artefact in order.inputs:
+            for artefact in with_inputs(order, self.context.store).inputs:
                 assert is_whole(self.context.store, artefact.key)
 
     def turn(self, how: str) -> None:

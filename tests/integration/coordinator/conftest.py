@@ -38,6 +38,7 @@ from farm.jobs.plans import store_plan
 from farm.local.redis import EmbeddedRedis
 from farm.messages import Artefact, Completed, Held, Hello, Order, Started
 from farm.settings import Settings, load_settings
+from farm.storage.inputs import with_inputs
 from farm.storage.local import LocalStorage
 from farm.supervision import Supervisor
 from tests.planned import ENCODER, MODEL
@@ -93,7 +94,7 @@ class Bench:
         dispatch(self.context)
         with self.context.database.write() as session:
             rows = session.query(Outgoing).order_by(Outgoing.id).all()
-            found = [Order.model_validate(r.body) for r in rows]
+            found = [with_inputs(Order.model_validate(r.body), self.context.store) for r in rows]
             for row in rows:
                 session.delete(row)
         return found

@@ -31,6 +31,7 @@ from farm.messages import (
     queue_of,
 )
 from farm.storage.base import Storage
+from farm.storage.inputs import with_inputs
 from tests.integration.coordinator.conftest import CHUNK_FRAMES, painted
 
 RUNTIME = "openvino-f32"
@@ -168,6 +169,7 @@ class SimulatedWorker:
 
 def result_of(store: Storage, order: Order) -> Artefact:
     """What a worker writes for an order: detections that can be linked, and otherwise what identifies the inputs."""
+    order = with_inputs(order, store)
     frames = sum(artefact.frames for artefact in order.inputs) or CHUNK_FRAMES
     digests = [artefact.sha256 for artefact in order.inputs]
     start = order.chunk * CHUNK_FRAMES

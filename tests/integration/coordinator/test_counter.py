@@ -238,7 +238,7 @@ def test_a_cancel_while_chunks_are_assigned_takes_their_orders_back(bench: Bench
     with ThreadPoolExecutor(1) as pool:
         with bench.context.database.write() as session:
             chunk = session.scalars(select(Chunk).order_by(Chunk.id).limit(1)).one()
-            _queue(session, bench.context.settings, chunk, "w0", bench.clock())
+            _queue(session, bench.context, chunk, "w0", bench.clock())
             session.flush()
             cancel = pool.submit(control, bench.context, "job", JobEvent.CANCEL)
             threading.Event().wait(0.3)  # by now it waits for a lock

@@ -108,6 +108,45 @@ def test_a_missing_segment_is_redacted_again_before_the_output_is_composed(bench
     rest(bench)
 
 
+def composing(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    step(bench)
+    redact(bench)
+    step(bench)
+    assert bench.job().status == "composing"
+
+
+def test_a_damaged_list_of_segments_is_written_again(bench: Bench, add_job: AddJob) -> None:
+    composing(bench, add_job)
+    (order,) = bench.orders()
+    assert order.listed.startswith(f"outputs/{order.fingerprint}/inputs.")
+    harm(bench, order.listed)
+    report(bench, order, order.listed)
+    bench.clock.pass_(10)
+    bench.hello()
+    (again,) = bench.orders()
+    assert (again.listed, again.inputs) == (order.listed, order.inputs)
+    assert next((a.status, a.cause) for a in bench.chunk(0, "compose").attempts) == ("lost", "farm")
+    bench.complete(again, artefact=write_output(bench, again))
+    rest(bench)
+
+
+def test_a_list_that_cannot_be_written_is_a_loss_of_its_chunk_only(bench: Bench, add_job: AddJob) -> None:
+    composing(bench, add_job)
+    add_job(job_id="other", output="other.mp4")
+    outputs = bench.context.settings.store_root / "outputs"
+    outputs.write_text("in the way")
+    assert {order.job for order in bench.orders()} == {"other"}
+    (attempt,) = bench.chunk(0, "compose").attempts
+    assert (attempt.status, attempt.cause) == ("lost", "infrastructure")
+    assert "cannot write to" in (attempt.reason or "")
+    outputs.unlink()
+    bench.clock.pass_(10)
+    bench.hello()
+    (order,) = bench.orders()
+    assert (order.job, order.stage, len(order.inputs)) == ("job", "compose", 2)
+
+
 def test_a_report_of_what_is_whole_sets_nothing_back(bench: Bench, add_job: AddJob) -> None:
     first, second = redacting(bench, add_job)
     report(bench, first, first.inputs[0].key)

@@ -152,7 +152,7 @@ class Crowd:
 
 def made(store: Storage, order: Order) -> Result:
     plan = read_plan(order, store)
-    for artefact in order.inputs:
+    for artefact in plan.order.inputs:
         with opened(store, artefact.key):
             pass
     frames = plan.manifest.frames if order.stage == "compose" else plan.chunk.frames

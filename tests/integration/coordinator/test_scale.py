@@ -37,8 +37,9 @@ def counted(engine: Engine) -> Iterator[Counter[str]]:
     event.remove(engine, "begin", _begin)
 
 
-def drive(bench: Bench, job: str, workers: int = 8) -> None:
-    """Do a job as the coordinator does, with workers that answer at once."""
+def drive(bench: Bench, job: str, workers: int = 8) -> int:
+    """Do a job as the coordinator does, with workers that answer at once; returns the length of its longest order."""
+    longest = 0
     context, redis = bench.context, QueuesInMemory()
     sweeper, them = Sweeper(context, redis), [SimulatedWorker(f"w{n:02}") for n in range(workers)]
     for worker in them:
@@ -53,8 +54,11 @@ def drive(bench: Bench, job: str, workers: int = 8) -> None:
         dispatch(context)
         while publish(context, redis):
             pass
+        sizes = [len(order.model_dump_json()) for queue in redis.orders.values() for order in queue]
+        longest = max([longest, *sizes])
         sweeper.sweep()
         rebalance(context, redis)
+    return longest
 
 
 def _answers(bench: Bench, redis: QueuesInMemory, worker: SimulatedWorker) -> Iterator[Outcome]:
@@ -64,12 +68,12 @@ def _answers(bench: Bench, redis: QueuesInMemory, worker: SimulatedWorker) -> It
         yield worker.complete(bench.context.store)
 
 
-def test_statements_per_chunk_do_not_grow(bench: Bench, add_job: AddJob) -> None:
+def test_statements_per_chunk_and_orders_do_not_grow(bench: Bench, add_job: AddJob) -> None:
     per_chunk = {}
     for chunks in (50, 200):
         add_job(job_id=f"job{chunks}", chunks=chunks, output=f"{chunks}.mp4")
         with counted(bench.context.database.engine) as counts:
-            drive(bench, f"job{chunks}")
+            assert drive(bench, f"job{chunks}") < 2000
         per_chunk[chunks] = {name: count / chunks for name, count in counts.items()}
     for name, before in per_chunk[50].items():
         assert per_chunk[200][name] <= 1.1 * before

@@ -20,6 +20,7 @@ from farm.domain.options import RedactOptions
 from farm.errors import AttemptStopped, SourceError, StorageError, VerificationError
 from farm.executables import find_ffmpeg
 from farm.media.planes import format_of
+from farm.storage.inputs import order_inputs
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
 from tests.masks import mask_of
 from tests.memory_store import keys_below
@@ -86,6 +87,9 @@ def test_from_source_to_verified_output(bench: MakeBench, green_clip: GreenClip)
     reported: list[int] = []
     segments = tuple(redact(made, k).artefact for k in range(len(made.manifest.chunks)))
     order = made.order("compose", 0, segments, "mp4")
+    inputs = [segment.model_dump() for segment in segments]
+    order = order.model_copy(update={"inputs": (), **order_inputs(made.store, "compose", order.fingerprint, inputs)})
+    assert order.listed
     result = run_compose(order, made.store, StubTools(), reported.append)
     assert result.artefact.key.startswith(f"outputs/{order.fingerprint}/output.")
     assert result.artefact.frames == made.manifest.frames
