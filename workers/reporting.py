@@ -44,10 +44,6 @@ class Reporter:
             retry_policy=_RETRY if patient else None,
         )
 
-    def is_unwanted(self, token: str, worker: str) -> bool:
-        """Whether the coordinator told ``worker`` to stop the attempt ``token``. Raises one of BROKER_ERRORS."""
-        return bool(self._redis.exists(stop_key(token, worker)))
-
     def why_stop(self, token: str, worker: str) -> str | None:
         """Why the attempt ``token`` of ``worker`` should stop; None if it should not. Raises one of BROKER_ERRORS."""
         value = self._redis.get(stop_key(token, worker))

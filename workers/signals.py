@@ -116,7 +116,7 @@ class Presence:
         Raises one of BROKER_ERRORS.
         """
         held = dict(state.requests)
-        unwanted = [token for token in held if reporter.is_unwanted(token, self._hello.worker)]
+        unwanted = [token for token in held if reporter.why_stop(token, self._hello.worker)]
         now = time.monotonic()
         self._unwanted = {token: self._unwanted.get(token, now) for token in unwanted}
         for token, since in self._unwanted.items():

@@ -33,8 +33,8 @@ class Told(Reporter):
 
         self.sent: list[Message] = []
 
-    def is_unwanted(self, token: str, worker: str) -> bool:
-        return token in self.unwanted
+    def why_stop(self, token: str, worker: str) -> str | None:
+        return "it is unwanted" if token in self.unwanted else None
 
     def drain(self, token: str, worker: str) -> None:
         self.unwanted.add(token)
