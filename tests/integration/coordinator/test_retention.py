@@ -80,7 +80,7 @@ def test_a_job_that_was_cleaned_is_retried(bench: Bench, add_job: AddJob, event:
         accept(bench.context, Failed(token=order.token, worker=worker, reason="broken", permanent=True))
     else:
         control(bench.context, "job", event)
-    assert groups(bench) == ["detections", "plans", "segments", "tracks"]
+    assert groups(bench) == ["detections", "outputs", "plans", "segments", "tracks"]  # outputs: the list of segments
     bench.clock.pass_(8 * DAY)
     clean(bench.context, 7 * DAY)
     assert groups(bench) == ["plans"]
