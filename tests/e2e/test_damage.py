@@ -132,7 +132,7 @@ def test_the_chain_of_a_job_is_proven_from_source_to_output(farm: Farm, make_cli
         ("detect", next((farm.home / "store").glob("detections/*/*"))),
         ("link", next((farm.home / "store").glob("tracks/*/*"))),
         ("redact", next((farm.home / "store").glob("segments/*/*"))),
-        ("compose", next((farm.home / "store").glob("outputs/*/*"))),
+        ("compose", next((farm.home / "store").glob("outputs/*/output.*"))),
         ("output", output),
     ):
         content = path.read_bytes()
