@@ -74,6 +74,8 @@ def test_rubbish_in_every_queue_disturbs_nobody(farm: Farm, client: redis.Redis,
         client.set(key, "rubbish")
     client.sadd("_kombu.binding.reply.celery.pidbox", b"rubbish", b"\xff\x06\x16\x06\x16")
     farm.wait_until(lambda: not any(client.exists(queue) for queue in _QUEUES), "empty queues", up)
+    refused = re.compile(rf"^.* worker:cpu0@{re.escape(_HOST)}: .*moved aside: it is no order", flags=re.MULTILINE)
+    farm.wait_until(lambda: bool(refused.search(farm.run("status").stdout)), "an event", up)
     for key in (*_QUEUES, *(f"{queue}\x06\x163" for queue in _QUEUES), "outcomes"):
         client.set(key, "rubbish")
     time.sleep(2)
@@ -81,8 +83,6 @@ def test_rubbish_in_every_queue_disturbs_nobody(farm: Farm, client: redis.Redis,
     assert_exact(clip, tmp_path / "out.mp4")
     assert farm.worker_pids() == pids
     assert {child.pid for pid in pids for child in psutil.Process(pid).children()} == children
-    said = farm.run("status").stdout
-    assert re.search(rf"^.* worker:cpu0@{re.escape(_HOST)}: .*moved aside: it is no order", said, flags=re.MULTILINE)
     assert farm.job()["failures"] == 0
 
 
