@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 import redis
 
+from farm.errors import BrokerError
 from farm.executables import find_ffmpeg
 from farm.liveness import last_sign
 from farm.settings import load_settings
@@ -115,7 +116,9 @@ head -c 2048 /dev/urandom | dd of="$last" bs=1 seek=$at conv=notrunc status=none
         before = self._running.get(name)
         if before is not None and before.poll() is None:
             return False
-        assert before is None or before.returncode < 0, f"{name} ended by itself ({before.returncode}): {self.said()}"
+        # as the systemd unit that we print does: a Redis that is away at the start is no reason to give up
+        again = before is None or before.returncode < 0 or before.returncode == BrokerError.exit_code
+        assert again, f"{name} ended by itself ({before and before.returncode}): {self.said()}"
         with self.console.open("ab") as out:
             self._running[name] = subprocess.Popen(
                 command,

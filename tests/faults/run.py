@@ -24,8 +24,8 @@ _HUNG = 25.0
 #: To start a farm or a command takes long on a busy machine; it says nothing of the farm.
 _STARTING = 150.0
 _LIMITS = {"task": 3, "infrastructure": 5, "farm": 20}
-#: Faults that no order is lost to.
-_LOSES_NO_ORDER = {"refused", "redis full", "tripled", "kill child", "kill ffmpeg", "disk full", "ffmpeg lies"}
+#: Faults that no order is lost to. A full Redis takes no reports: an order that was done then counts as not taken.
+_LOSES_NO_ORDER = {"refused", "tripled", "kill child", "kill ffmpeg", "disk full", "ffmpeg lies"}
 _LOST_ORDER = "reason LIKE '%message was lost%' OR reason LIKE 'no worker took%'"
 #: What the farm says of an order that was rewritten.
 _REFUSED = {"threshold": "the order's fingerprint is not that of its options", "masks": "not an artefact of this chunk"}
