@@ -57,7 +57,7 @@ class Job(Base):
     ``encoder``: FFmpeg's name of the encoder that its segments need. ``open_chunks``: how many chunks of the current
     stage are not done; the transition that completes a chunk decrements it. ``permanent``: it failed, and would fail
     again in the same way. ``source_size``: of the file, in bytes. ``found``: :class:`farm.domain.found.Found` as JSON,
-    once the job was linked. ``manifest``: the plan, whose copy in the store has the key ``plan``; read on demand only.
+    once the job was linked. ``plan``: the key of the copy of its :class:`Plan` in the store.
     ``repairs``: how often what it had written was damaged or missing, and made again.
     """
 
@@ -84,8 +84,16 @@ class Job(Base):
     permanent: Mapped[bool] = mapped_column(default=False, server_default=false())
     source_size: Mapped[int | None]
     found: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    manifest: Mapped[str] = mapped_column(Text, default="", server_default="", deferred=True)
     repairs: Mapped[int] = mapped_column(default=0, server_default="0")
+
+
+class Plan(Base):
+    """The plan of a job. Not a column of the job: SQLite writes all of a row whenever one of its columns changes."""
+
+    __tablename__ = "plans"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    manifest: Mapped[str] = mapped_column(Text)
 
 
 class Chunk(Base):

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from farm.database.models import Job
+from farm.database.models import Job, Plan
 from farm.domain.artefacts import name_of, pts_key
 from farm.domain.manifest import Manifest, dump_manifest, dump_pts, load_manifest
 from farm.domain.options import load_options
@@ -21,7 +21,7 @@ from farm.storage.base import Storage, is_whole
 
 def job_manifest(session: Session, job_id: str) -> Manifest:
     """The plan of a job. Raises JobFailed for one of another version."""
-    text = session.scalar(select(Job.manifest).where(Job.id == job_id))
+    text = session.scalar(select(Plan.manifest).where(Plan.job_id == job_id))
     if not text:
         said = f"job {job_id}: planned by another version of the farm, which kept its plan elsewhere"
         raise JobFailed(said, hint="submit the video again")

@@ -14,7 +14,7 @@ from itertools import islice
 from sqlalchemy import ColumnElement, delete, func, or_, select, text, true
 from sqlalchemy.orm import Session
 
-from farm.database.models import Attempt, Chunk, Event, Job, Note, Worker
+from farm.database.models import Attempt, Chunk, Event, Job, Note, Plan, Worker
 from farm.database.statuses import locked_job
 from farm.domain.artefacts import artefact_folder
 from farm.domain.stages import STAGES, JobStatus
@@ -164,7 +164,7 @@ def _forget(context: Context, jobs: Iterable[str], before: float) -> list[str]:
                 continue  # retried meanwhile
             chunks = select(Chunk.id).where(Chunk.job_id == job_id)
             session.execute(delete(Attempt).where(Attempt.chunk_id.in_(chunks)))
-            for table in (Chunk, Note, Event):
+            for table in (Chunk, Note, Event, Plan):
                 session.execute(delete(table).where(table.job_id == job_id))
             session.execute(delete(Job).where(Job.id == job_id))
             forgotten.append(job_id)

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from farm.database.models import Attempt, Chunk, Job
+from farm.database.models import Attempt, Chunk, Job, Plan
 from farm.database.statuses import add_note, locked_job, move_job, record_event
 from farm.domain.artefacts import job_fingerprint, plan_key, pts_key
 from farm.domain.lifecycle import ChunkStatus, JobEvent
@@ -141,7 +141,6 @@ def _add_job(
         container=prepared.container,
         options=asdict(request.options),
         plan=plan,
-        manifest=dump_manifest(manifest),
         model_sha256=model_sha256,
         frames=manifest.frames,
         seconds=manifest.seconds,
@@ -153,6 +152,7 @@ def _add_job(
         _refuse_claimed(session, job)
         session.add(job)
         session.flush()
+        session.add(Plan(job_id=job.id, manifest=dump_manifest(manifest)))
         _check_plan(context.store, plan, manifest)
         for text in (*prepared.notes, *manifest.notes):
             add_note(session, job.id, text)

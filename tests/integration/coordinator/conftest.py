@@ -17,7 +17,7 @@ from farm.broker import Broker, redis_client
 from farm.coordinator.dispatch import dispatch, publish
 from farm.coordinator.outcomes import Reply, accept
 from farm.coordinator.sweep import Sweeper
-from farm.database.models import Attempt, Chunk, Job, Outgoing
+from farm.database.models import Attempt, Chunk, Job, Outgoing, Plan
 from farm.database.session import Database
 from farm.domain.artefacts import key_of, plan_key
 from farm.domain.detection import (
@@ -207,11 +207,11 @@ def add_job(bench: Bench, tmp_path: Path) -> Callable[..., Manifest]:
             job = Job(
                 id=job_id, fingerprint=job_id, status="planning", source=source.path, output=str(tmp_path / output),
                 container="mp4", options=asdict(options or JobOptions()), plan=plan, model_sha256=MODEL,
-                manifest=dump_manifest(manifest),
                 frames=manifest.frames, seconds=manifest.seconds, created_at=now,
             )  # fmt: skip
             session.add(job)
             session.flush()
+            session.add(Plan(job_id=job_id, manifest=dump_manifest(manifest)))
             begin_stage(session, job, manifest, now)
         return manifest
 

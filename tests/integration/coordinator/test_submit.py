@@ -8,7 +8,7 @@ import av
 import pytest
 
 from farm.cli.submit_options import error_text
-from farm.database.models import Job, Worker
+from farm.database.models import Job, Plan, Worker
 from farm.domain.artefacts import fingerprint_facts, stage_fingerprint
 from farm.domain.detectors import CenterFaceOptions
 from farm.domain.lifecycle import JobEvent
@@ -216,7 +216,8 @@ def test_a_job_whose_plan_is_of_another_version_is_planned_anew(bench: Bench, so
     control(bench.context, older.id, JobEvent.CANCEL)
     with bench.context.database.write() as session:
         job = session.get_one(Job, older.id)
-        job.plan, job.manifest = f"plans/{'9' * 32}/manifest.json", ""  # as the versions before stored them
+        job.plan = f"plans/{'9' * 32}/manifest.json"  # as the versions before stored them
+        session.delete(session.get_one(Plan, older.id))
     newer, _ = submitted(bench, prepared)
     assert (newer.id == older.id, newer.fingerprint, newer.status) == (False, older.fingerprint, "detecting")
     with pytest.raises(JobFailed, match=r"planned by another version .*submit the video again"):
