@@ -1,12 +1,14 @@
 """The CPU time of a whole job by two versions of the farm: ``python -m tests.benchmarks.paired BASE_TREE``.
 
-Both run in this environment, alternately, each time in a home of its own. CPU time is that of all processes, also of
-those whose parent was killed: this process becomes their parent.
+Both run in this environment at the same time, each on one core, and swap the cores after each run: what slows the
+machine down slows down both. CPU time is that of all processes, also of those whose parent was killed: the process that
+measures becomes their parent.
 """
 
 import argparse
 import compileall
 import ctypes
+import multiprocessing
 import os
 import resource
 import statistics
@@ -24,10 +26,16 @@ from tests.conftest import PROJECT, WEIGHTS
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def cpu_of(tree: Path, video: Path, words: list[str], home: Path) -> float:
-    """Submit a video with the farm of a source tree; the user and system seconds of all its processes."""
+def cpu_of(tree: Path, video: Path, words: list[str], home: Path, core: int) -> float:
+    """Submit a video with the farm of a source tree; the user and system seconds of all its processes.
+
+    Leaves this process on the one core that they run on.
+    """
+    if ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise SystemExit("needs Linux: other systems cannot count processes whose parent was killed")
+    os.sched_setaffinity(0, {core})
     env = {k: v for k, v in os.environ.items() if not k.startswith("FARM_")}
-    env |= {"FARM_HOME": str(home), "FARM_MODELS_DIR": str(WEIGHTS), "FARM_DEVICES": "cpu:2", "PYTHONPATH": str(tree)}
+    env |= {"FARM_HOME": str(home), "FARM_MODELS_DIR": str(WEIGHTS), "FARM_DEVICES": "cpu:1", "PYTHONPATH": str(tree)}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-P", "-m", "farm", "submit", str(video), "-o", str(home.with_suffix(".mp4")), *words]
     done = subprocess.run(command, env=env, cwd="/", capture_output=True, text=True, check=False)
@@ -42,9 +50,8 @@ def cpu_of(tree: Path, video: Path, words: list[str], home: Path) -> float:
 
 
 def compare(base: Path, video: Path | None, runs: int, words: list[str]) -> None:
-    """Print each run, the medians and their ratio."""
-    if ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        raise SystemExit("needs Linux: other systems cannot count processes whose parent was killed")
+    """Print each run, the medians, and the median of the runs' ratios."""
+    cores = sorted(os.sched_getaffinity(0))[:2]
     trees = {"base": base.absolute(), "here": PROJECT}
     for tree in trees.values():  # so that no run compiles
         compileall.compile_dir(tree / "farm", quiet=2)
@@ -56,13 +63,19 @@ def compare(base: Path, video: Path | None, runs: int, words: list[str]) -> None
             store = ModelStore(load_settings(models_dir=WEIGHTS), models={PHOTOGRAPH.name: PHOTOGRAPH})
             video = render_demo_clip(Path(folder, "clip.mp4"), store.ensure(PHOTOGRAPH.name), seconds=20)
         for run in range(runs):
-            for name in sorted(trees, reverse=bool(run % 2)):  # neither is always the first
-                spent[name].append(cpu_of(trees[name], video.absolute(), words, Path(folder, f"{name}{run}")))
-                print(f"run {run + 1}, {name}: {spent[name][-1]:.2f} s", flush=True)
+            with multiprocessing.get_context("fork").Pool(2, maxtasksperchild=1) as pool:
+                each = [
+                    (tree, video.absolute(), words, Path(folder, f"{name}{run}"), core)
+                    for (name, tree), core in zip(trees.items(), cores if run % 2 else cores[::-1], strict=True)
+                ]
+                for name, seconds in zip(trees, pool.starmap(cpu_of, each, chunksize=1), strict=True):
+                    spent[name].append(seconds)
+            print(f"run {run + 1}: base {spent['base'][-1]:.2f} s, here {spent['here'][-1]:.2f} s", flush=True)
     medians = {name: statistics.median(seconds) for name, seconds in spent.items()}
     rows = [[name, f"{medians[name]:.2f}", f"{min(spent[name]):.2f}", f"{max(spent[name]):.2f}"] for name in trees]
     report("CPU seconds of a whole job, all processes", [["", "median", "least", "most"], *rows])
-    print(f"\nhere / base: {medians['here'] / medians['base']:.4f}")
+    ratios = [here / before for here, before in zip(spent["here"], spent["base"], strict=True)]
+    print(f"\nhere / base, median of {runs} pairs: {statistics.median(ratios):.4f}")
 
 
 def main() -> None:
