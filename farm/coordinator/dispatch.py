@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, selectinload
 
 from farm.broker import Broker
-from farm.coordinator.losses import fail_attempt, release
+from farm.coordinator.losses import STORE_PAUSE, fail_attempt, release
 from farm.database.models import Attempt, Chunk, Event, Job, Outgoing, Worker
 from farm.database.statuses import locked_job, queue_attempt, record_event, worker_status
 from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkStatus
@@ -26,8 +26,6 @@ from farm.storage.inputs import order_inputs
 _TAKES_SECONDS = 15
 #: Workers are told more than once of what was cancelled: the clock of the host where it was may be ahead or behind.
 _LATELY_SECONDS = 15
-#: Before a chunk is tried again whose order could not be written to the store.
-_STORE_SECONDS = 5.0
 _WORKING = tuple(stage.status.value for stage in WORKER_STAGES)
 
 
@@ -225,7 +223,7 @@ def _queue(session: Session, context: Context, chunk: Chunk, worker: str, now: f
     try:
         body = _order(session, context.store, chunk, attempt).model_dump(mode="json")
     except StorageError as e:
-        fail_attempt(session, context, attempt, "infrastructure", str(e), now, pause=_STORE_SECONDS)
+        fail_attempt(session, context, attempt, "infrastructure", str(e), now, pause=STORE_PAUSE)
         return
     session.add(Outgoing(token=attempt.token, queue=queue_of(worker), body=body))
 

@@ -31,6 +31,8 @@ from farm.jobs.plans import job_manifest
 Loss = Literal["infrastructure", "farm"]
 #: Seconds before a chunk that was given back or lost is assigned again.
 PAUSE = 0.5
+#: The same where the store is at fault: by then a damaged input is made again, or the chunk's own stage is set back.
+STORE_PAUSE = 5.0
 
 
 def fail_attempt(

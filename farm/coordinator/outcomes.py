@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from farm.coordinator.losses import PAUSE, Loss, fail_attempt, lose_worker, release
+from farm.coordinator.losses import PAUSE, STORE_PAUSE, Loss, fail_attempt, lose_worker, release
 from farm.database.models import Attempt, Chunk, Worker
 from farm.database.statuses import add_note, end_attempt, lease_attempt, move_chunk, record_event, set_worker
 from farm.domain.artefacts import key_of
@@ -31,8 +31,6 @@ from farm.messages import (
 #: A worker that works on an attempt is heard of it more often. If it says that it does not, its last words on the
 #: attempt are not on their way any more: they were lost.
 _REPORTED_SECONDS = 10
-#: A chunk whose input was damaged waits for this long: by then the input is made again, or its own stage is set back.
-_REPAIR_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +154,7 @@ def _about_attempt(session: Session, context: Context, attempt: Attempt, outcome
             _completed(session, context, attempt, outcome, now)
         case Failed(damaged=key) if key is not None:
             reason = f"{outcome.reason}: reported by {outcome.worker}"
-            fail_attempt(session, context, attempt, "farm", reason, now, pause=_REPAIR_SECONDS)
+            fail_attempt(session, context, attempt, "farm", reason, now, pause=STORE_PAUSE)
         case Failed():
             death = None if outcome.death is None else Death(outcome.death, outcome.frames)
             cause, reason, permanent = outcome.cause, outcome.reason, outcome.permanent

@@ -120,12 +120,18 @@ def test_an_output_that_is_damaged_before_it_is_published_is_made_again(bench: B
     assert bench.job().status == "done"
 
 
-def at_compose(bench: Bench, add_job: AddJob) -> Order:
-    """A job whose segments are in the store; returns the order of its last stage."""
+def composing(bench: Bench, add_job: AddJob) -> None:
+    """A job whose segments are in the store, and whose last stage waits for a worker."""
     detected(bench, add_job)
     step(bench)
     redact(bench)
     step(bench)
+    assert bench.job().status == "composing"
+
+
+def at_compose(bench: Bench, add_job: AddJob) -> Order:
+    """As :func:`composing`; returns the order of the last stage."""
+    composing(bench, add_job)
     (order,) = bench.orders()
     return order
 

@@ -16,7 +16,7 @@ from farm.jobs.placing import prepare
 from farm.messages import Artefact, Completed, Failed, Order
 from farm.storage.base import is_whole
 from tests.integration.coordinator.conftest import Bench, ends
-from tests.integration.coordinator.test_control import redact
+from tests.integration.coordinator.test_control import at_compose, composing, redact
 from tests.integration.coordinator.test_stages import detected, step, told, write_output
 from tests.integration.coordinator.test_submit import ALL, asked, submitted
 from tests.integration.trips import X264, Rendered, with_sound
@@ -108,17 +108,8 @@ def test_a_missing_segment_is_redacted_again_before_the_output_is_composed(bench
     rest(bench)
 
 
-def composing(bench: Bench, add_job: AddJob) -> None:
-    detected(bench, add_job)
-    step(bench)
-    redact(bench)
-    step(bench)
-    assert bench.job().status == "composing"
-
-
 def test_a_damaged_list_of_segments_is_written_again(bench: Bench, add_job: AddJob) -> None:
-    composing(bench, add_job)
-    (order,) = bench.orders()
+    order = at_compose(bench, add_job)
     assert order.listed.startswith(f"outputs/{order.fingerprint}/inputs.")
     harm(bench, order.listed)
     report(bench, order, order.listed)
