@@ -1,6 +1,7 @@
 """Rewrites ONNX graphs so that they run fast at one fixed size. Bytes in, bytes out."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import onnx
 
@@ -35,6 +36,14 @@ def with_fixed_shape(
     proto.ir_version = max(4, proto.ir_version)  # below 4 every weight must be an input
     rewritten: bytes = proto.SerializeToString()
     return rewritten
+
+
+def read_weights(path: Path, name: str) -> bytes:
+    """The file with a model's weights. Raises ModelError when it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        raise ModelError(f"{path}: {e.strerror}", hint=f"farm models pull {name}") from e
 
 
 def _load(model: bytes) -> onnx.ModelProto:
