@@ -13,7 +13,36 @@ from farm.domain.detection import Detection
 from farm.domain.detectors import DetectOptions
 from workers.vision.device import Device
 
+#: BGR, H x W x 3.
 Picture = NDArray[np.uint8]
+#: N x 6, float32: x, y, w, h in pixels of the picture, raw score (0 to 1), index into the network's ``kinds``.
+Candidates = NDArray[np.float32]
+
+
+class Network(Protocol):
+    """Finds what it was trained for in pictures. Deterministic, whatever else is in the batch."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The classes that it tells apart."""
+        ...
+
+    @property
+    def multiple(self) -> int:
+        """The sides of pictures are multiples of this."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """The best number of pictures per call; any number is accepted."""
+        ...
+
+    def find(self, pictures: Sequence[Picture], least: float) -> list[Candidates]:
+        """For each picture, all of one size, the boxes with a raw score of ``least`` or more: best first, no doubles.
+
+        Raises ModelError or DeviceError when the model cannot be run.
+        """
+        ...
 
 
 class Detector(Protocol):

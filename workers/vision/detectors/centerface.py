@@ -68,9 +68,7 @@ class CenterFace:
     def _ready(self, width: int, height: int) -> tuple[Session, Floats]:
         """The session for a picture size and its input array, made when the size changes."""
         if self._session is None or self._session[0] != (width, height):
-            model = with_fixed_shape(
-                self._model, batch=self.batch_size, width=width, height=height, stride=_STRIDE, outputs=_OUTPUTS
-            )
+            model = with_fixed_shape(self._model, batch=self.batch_size, width=width, height=height, outputs=_OUTPUTS)
             blob = np.zeros((self.batch_size, 3, height, width), np.float32)
             session = open_session(model, self._device, self._threads, self._options.runtime or "")
             self._session = (width, height), session, blob
