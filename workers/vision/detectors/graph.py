@@ -8,18 +8,17 @@ import onnx
 from farm.errors import ModelError
 
 
-def with_fixed_shape(
-    model: bytes, *, batch: int, width: int, height: int, stride: int, outputs: Sequence[str]
-) -> bytes:
+def with_fixed_shape(model: bytes, *, batch: int, width: int, height: int, outputs: Sequence[str]) -> bytes:
     """A fully convolutional model of one input, redeclared for ``batch`` x 3 x ``height`` x ``width``.
 
-    Keeps only the named outputs, whose sides are 1/``stride`` of the input's. Old exporters also list every weight
-    among the graph's inputs. onnxruntime then treats weights as variable: it neither folds batch normalisation nor
-    uses its blocked layout. Removing them from that list halves CenterFace's time (64 to 33 ms, 640x384, 1 thread).
+    Keeps only the named outputs, in this order. Old exporters also list every weight among the graph's inputs.
+    onnxruntime then treats weights as variable: it neither folds batch normalisation nor uses its blocked layout.
+    Removing them from that list halves CenterFace's time (64 to 33 ms, 640x384, 1 thread). Shapes that a model was
+    exported with are forgotten: those of its outputs, and a batch of 1 in what it reshapes to.
 
     Raises ModelError when the bytes are not such a model.
     """
-    proto = _load(model)
+    proto = load_graph(model)
     weights = {w.name for w in proto.graph.initializer}
     inputs = [i for i in proto.graph.input if i.name not in weights]
     kept = {o.name: o for o in proto.graph.output if o.name in outputs}
@@ -27,12 +26,13 @@ def with_fixed_shape(
         raise ModelError(f"not the expected model: inputs {[i.name for i in inputs]}, outputs {sorted(kept)}")
     _declare(inputs[0], batch, height, width)
     for output in kept.values():
-        _declare(output, batch, height // stride, width // stride)
+        output.type.tensor_type.ClearField("shape")  # the runtime finds it from the input's
     del proto.graph.input[:]
     proto.graph.input.extend(inputs)
     del proto.graph.output[:]
     proto.graph.output.extend(kept[name] for name in outputs)
     del proto.graph.value_info[:]
+    _free_batch(proto.graph)
     proto.ir_version = max(4, proto.ir_version)  # below 4 every weight must be an input
     rewritten: bytes = proto.SerializeToString()
     return rewritten
@@ -46,7 +46,8 @@ def read_weights(path: Path, name: str) -> bytes:
         raise ModelError(f"{path}: {e.strerror}", hint=f"farm models pull {name}") from e
 
 
-def _load(model: bytes) -> onnx.ModelProto:
+def load_graph(model: bytes) -> onnx.ModelProto:
+    """Parse an ONNX file's bytes. Raises ModelError."""
     try:
         return onnx.load_model_from_string(model)
     except Exception as e:  # protobuf's own errors share no base class across its implementations
@@ -60,3 +61,12 @@ def _declare(value: onnx.ValueInfoProto, batch: int, height: int, width: int) ->
     for index, size in ((0, batch), (2, height), (3, width)):
         dims[index].Clear()
         dims[index].dim_value = size
+
+
+def _free_batch(graph: onnx.GraphProto) -> None:
+    """Let what is reshaped to 1 x -1 x ... keep its own first dimension (0 in ONNX): the batch."""
+    shapes = {node.input[1] for node in graph.node if node.op_type == "Reshape"}
+    for tensor in graph.initializer:
+        if tensor.name in shapes and list(shape := onnx.numpy_helper.to_array(tensor).copy())[:2] == [1, -1]:
+            shape[0] = 0
+            tensor.CopyFrom(onnx.numpy_helper.from_array(shape, tensor.name))

