@@ -42,9 +42,14 @@ class Small:
     sketch: str = ""
 
 
+def pixel_aspect(video: VideoStream) -> float:
+    """How much wider than high a pixel of the coded picture is shown."""
+    return min(max(float(video.sample_aspect or 1), 1 / _LONGEST), _LONGEST)
+
+
 def shown_size(video: VideoStream) -> tuple[int, int]:
     """The size (width, height) of the video's upright picture in square pixels; neither side gets smaller."""
-    aspect = min(max(float(video.sample_aspect or 1), 1 / _LONGEST), _LONGEST)
+    aspect = pixel_aspect(video)
     width = round(video.width * max(1.0, aspect))
     height = round(video.height * max(1.0, 1 / aspect))
     return upright_size(width, height, video.orientation)
@@ -60,7 +65,7 @@ def small_picture(
     """
     size = upright_size(width, height, orientation)
     pixels = format_of(frame.format.name)
-    planes = [_eight_bits(shrunk(plane, *size), pixels.bits) for plane in planes_of(frame)]
+    planes = [eight_bits(shrunk(plane, *size), pixels.bits) for plane in planes_of(frame)]
     bgr, luma = _coloured(planes, frame, pixels)
     said = int(frame.color_trc)
     if (transfer if said == _UNSPECIFIED else said) == PQ:
@@ -104,6 +109,6 @@ def upright(picture: Picture, orientation: int) -> Picture:
     return cast("Picture", turned)
 
 
-def _eight_bits(plane: Plane, bits: int) -> Plane:
+def eight_bits(plane: Plane, bits: int) -> Plane:
     """A plane of ``bits`` per sample as uint8, rounded and saturated."""
     return plane if bits == 8 else cast("Plane", cv2.convertScaleAbs(plane, alpha=1 / (1 << (bits - 8))))
