@@ -1,8 +1,12 @@
 """Link the detections of successive frames into tracks without gaps.
 
-The boxes that cover a frame can change for up to ``max(gap, hold)`` seconds after it, so each frame waits that long.
-All other state is younger, so memory does not grow with the video. The result depends only on the sequence of frames.
-Every detection that may begin a track is covered in its own frame, whichever track it is assigned to.
+Boxes are linked, filled and held in the coordinates of the shot: those of its first frame, with the measured motion of
+the camera taken out. A face that stands still is then still, however the camera shakes; what is extrapolated is the
+motion of the face itself.
+
+The boxes that cover a frame can change for up to ``_Linker.delay`` after it, so each frame waits that long. All other
+state is younger, so memory does not grow with the video. The result depends only on the sequence of frames. Every
+detection that may begin a track is covered in its own frame, whichever track it is assigned to.
 """
 
 from collections import deque
@@ -10,35 +14,41 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import takewhile
-from math import floor, sqrt
+from math import floor
 from operator import itemgetter
 
 from farm.domain.detection import BIRTH, Detection, FrameDetections
-from farm.domain.geometry import Box, interpolated, intersection_over_union
+from farm.domain.geometry import Box, interpolated, united
+from farm.domain.matching import affinity
+from farm.domain.motion import STILL, Motion
 from farm.domain.options import LinkOptions
 from farm.domain.track import FrameTracks, TrackedBox
 
-MIN_OVERLAP = 0.2  # least intersection over union of an expected and a detected box of one face
-MAX_DISTANCE = 1.0  # greatest distance of their centres, in box sizes, if they overlap less (fast motion)
-MAX_RATIO = 2.0  # greatest ratio of their sides, if they overlap less
-MOTION_SECONDS = Fraction(1, 4)  # the time over which a velocity is measured
+MOTION_SECONDS = Fraction(1, 2)  # the time over which a velocity is measured
 LEAST_MOTION_SECONDS = Fraction(1, 10)  # the least time assumed for it: two boxes that jitter are not fast
 COAST_SECONDS = Fraction(1, 2)  # the time for which a velocity is extrapolated
+EDGE_SECONDS = Fraction(3, 4)  # the hold of a face at the picture's edge: it is cut there before it is gone
+#: A carried box grows on each side by this share of its size for each second to the nearest look, up to the most.
+GROWTH, MOST_GROWTH = 0.4, 0.08
+#: How much of its former size beyond a detection's a track keeps from one look to the next: sizes do not pulse.
+INERTIA = 0.7
 
 
 @dataclass(slots=True, eq=False)
 class _Track:
-    """One face. ``number`` is None, and the track is not shown, until a detection is strong enough to begin a track."""
+    """One face, in the coordinates of the shot. ``number``: None, and the track is not shown, until it is born."""
 
+    kind: str
     first: int
     last: int
     start: Box  # at ``first``
     box: Box  # at ``last``
-    kind: str
     recent: deque[tuple[int, Box]] = field(default_factory=deque)
     velocity: tuple[float, float] = (0.0, 0.0)  # of the centre, in pixels per tick
     number: int | None = None
     led: bool = False  # whether the hold before ``first`` has been added
+    began_at_edge: bool = False
+    at_edge: bool = False  # at ``last``
 
     def moved(self, box: Box, ticks: int) -> Box:
         """Return ``box``, one of this track's boxes, where it is expected ``ticks`` later (earlier, if negative)."""
@@ -48,37 +58,48 @@ class _Track:
 
 @dataclass(slots=True)
 class _Slot:
-    """A waiting frame, and the boxes that cover it so far."""
+    """A waiting frame, and the boxes that cover it so far. ``camera`` maps the frame to the shot."""
 
     pts: int
+    camera: Motion
     black: bool = False
     sketch: str = ""
     boxes: list[tuple[_Track, Box]] = field(default_factory=list)
 
 
-def link(frames: Iterable[FrameDetections], time_base: Fraction, options: LinkOptions) -> Iterator[FrameTracks]:
-    """Yield one :class:`FrameTracks` per frame, in order, with a delay of at most ``max(gap, hold)`` seconds.
+def link(
+    frames: Iterable[FrameDetections],
+    time_base: Fraction,
+    options: LinkOptions,
+    size: tuple[int, int] | None = None,
+) -> Iterator[FrameTracks]:
+    """Yield one :class:`FrameTracks` per frame, in order, with a bounded delay.
 
     Successive detections of a track are at most ``gap`` apart; frames between them get interpolated boxes. Before its
-    first and after its last detection, a track is held for ``hold`` and keeps moving at its velocity. No track crosses
-    a shot cut. Raises ValueError if the pts of the frames do not ascend.
+    first and after its last detection, a track is held for ``hold``, longer at the edge of the picture, and keeps
+    moving at its velocity. No track crosses a shot cut. ``size``: of the coded picture; None: it has no edges.
+    Raises ValueError if the pts of the frames do not ascend.
     """
-    linker = _Linker(time_base, options)
+    linker = _Linker(time_base, options, size)
     for frame in frames:
         yield from linker.push(frame)
     yield from linker.finish()
 
 
 class _Linker:
-    def __init__(self, time_base: Fraction, options: LinkOptions) -> None:
+    def __init__(self, time_base: Fraction, options: LinkOptions, size: tuple[int, int] | None) -> None:
         def ticks(seconds: float | Fraction) -> int:
             return floor(Fraction(str(seconds)) / time_base)
 
         self.gap, self.hold = ticks(options.gap), ticks(options.hold)
+        self.edge_hold = max(self.hold, ticks(EDGE_SECONDS)) if self.hold and size else self.hold
         self.motion, self.coast = ticks(MOTION_SECONDS), ticks(COAST_SECONDS)
         self.least_motion = max(1, ticks(LEAST_MOTION_SECONDS))
-        self.delay = max(self.gap, self.hold)
-        self.settle = min(self.motion, self.delay - self.hold)  # how long the hold waits for a velocity
+        self.delay = max(self.gap, self.edge_hold)
+        self.settle = min(self.motion, self.delay - self.edge_hold)  # how long the hold waits for a velocity
+        self.growth = GROWTH * float(time_base)
+        self.size = size
+        self.camera = STILL
         self.slots: deque[_Slot] = deque()
         self.tracks: list[_Track] = []
         self.numbers = 0
@@ -91,14 +112,12 @@ class _Linker:
         self.now = pts
         if frame.cut:
             yield from self.finish()
+        elif frame.motion is not None:
+            self.camera = frame.motion.inverse().then(self.camera)
         self._retire(pts)
-        slot = _Slot(pts, frame.black, frame.sketch)
+        slot = _Slot(pts, self.camera, frame.black, frame.sketch)
         self.slots.append(slot)
-        live = [track for track in self.tracks if pts - track.last <= self.gap]
-        expected = [(track.moved(track.box, min(pts - track.last, self.coast)), track.kind) for track in live]
-        pairs = _pairs(expected, frame.detections)
-        for at, detection in enumerate(frame.detections):
-            self._observe(slot, live[pairs[at]] if at in pairs else None, detection)
+        self._look(slot, frame.detections or ())
         for track in self.tracks:
             if pts - track.first >= self.settle:
                 self._lead(track)
@@ -109,7 +128,7 @@ class _Linker:
         """End the shot: end all tracks and yield all waiting frames."""
         for track in self.tracks:
             self._trail(track)
-        self.tracks = []
+        self.tracks, self.camera = [], STILL
         while self.slots:
             yield _shown(self.slots.popleft())
 
@@ -120,20 +139,34 @@ class _Linker:
                 self._trail(track)
         self.tracks = [track for track in self.tracks if pts - track.last <= self.delay]
 
-    def _observe(self, slot: _Slot, track: _Track | None, detection: Detection) -> None:
-        """Continue ``track`` with a detection, or begin a new track."""
-        pts, box = slot.pts, detection.box
+    def _look(self, slot: _Slot, detections: Sequence[Detection]) -> None:
+        for kind in sorted({detection.kind for detection in detections}):
+            found = [d for d in detections if d.kind == kind]
+            boxes = [slot.camera.apply(detection.box) for detection in found]
+            live = [track for track in self.tracks if track.kind == kind and slot.pts - track.last <= self.gap]
+            expected = [track.moved(track.box, min(slot.pts - track.last, self.coast)) for track in live]
+            pairs = _pairs(expected, boxes, [detection.score < BIRTH for detection in found])
+            for at, (detection, box) in enumerate(zip(found, boxes, strict=True)):
+                self._observe(slot, live[pairs[at]] if at in pairs else None, detection, box)
+
+    def _observe(self, slot: _Slot, track: _Track | None, detection: Detection, box: Box) -> None:
+        """Continue ``track`` with a detection, or begin a new track. ``box``: the detection's, in the shot."""
+        pts, at_edge = slot.pts, self._is_at_edge(detection.box)
         if track is None:
-            track = _Track(pts, pts, box, box, detection.kind)
+            track = _Track(detection.kind, pts, pts, box, box, began_at_edge=at_edge)
             self.tracks.append(track)
+        shown = box.at_least(
+            *(now + INERTIA * max(0.0, was - now) for now, was in ((box.w, track.box.w), (box.h, track.box.h)))
+        )
         for missed in self._slots_after(track.last):
             if missed is not slot:
                 share = (missed.pts - track.last) / (pts - track.last)
-                missed.boxes.append((track, interpolated(track.box, box, share)))
-        slot.boxes.append((track, box))
-        track.last, track.box = pts, box
+                away = min(missed.pts - track.last, pts - missed.pts)
+                missed.boxes.append((track, self._grown(interpolated(track.box, shown, share), away)))
+        slot.boxes.append((track, shown))
+        track.last, track.box, track.at_edge = pts, shown, at_edge
         track.recent.append((pts, box))
-        while pts - track.recent[0][0] > self.motion:
+        while len(track.recent) > 2 and pts - track.recent[0][0] > self.motion:
             track.recent.popleft()
         since, (x0, y0), (x, y) = track.recent[0][0], track.recent[0][1].centre, box.centre
         ticks = max(pts - since, self.least_motion)
@@ -142,67 +175,75 @@ class _Linker:
             track.number = self.numbers
             self.numbers += 1
 
+    def _grown(self, box: Box, ticks: int) -> Box:
+        """A carried box, grown by the uncertainty of ``ticks`` to the nearest look."""
+        return box.grown(min(MOST_GROWTH, self.growth * ticks))
+
     def _slots_after(self, pts: int) -> Iterator[_Slot]:
         return takewhile(lambda slot: slot.pts > pts, reversed(self.slots))
 
     def _lead(self, track: _Track) -> None:
         """Add the hold before a track's first detection, once."""
-        if track.led:
-            return
-        track.led = True
-        for slot in self._slots_after(track.first - self.hold - 1):
-            if slot.pts < track.first:
-                slot.boxes.append((track, track.moved(track.start, slot.pts - track.first)))
+        if not track.led:
+            track.led = True
+            before = [slot for slot in self._slots_after(track.first - self.edge_hold - 1) if slot.pts < track.first]
+            self._hold(track, track.start, track.first, before, at_edge=track.began_at_edge)
 
     def _trail(self, track: _Track) -> None:
         """Add the hold after a track's last detection."""
         self._lead(track)
-        for slot in self._slots_after(track.last):
-            if slot.pts - track.last <= self.hold:
-                slot.boxes.append((track, track.moved(track.box, slot.pts - track.last)))
+        self._hold(track, track.box, track.last, self._slots_after(track.last), at_edge=track.at_edge)
+
+    def _hold(self, track: _Track, end: Box, pts: int, slots: Iterable[_Slot], *, at_edge: bool) -> None:
+        """Cover the frames before or after a track's ``end`` at ``pts``.
+
+        A face that is leaving (or entering) is cut by the picture's edge and no longer found while a part of it still
+        shows: all between its last place and where it is expected is covered, for longer.
+        """
+        for slot in slots:
+            ticks = abs(slot.pts - pts)
+            if ticks <= (self.edge_hold if at_edge else self.hold):
+                box = self._grown(track.moved(end, slot.pts - pts), ticks)
+                slot.boxes.append((track, united(box, end) if at_edge else box))
+
+    def _is_at_edge(self, box: Box) -> bool:
+        """Whether a box of a frame is near the picture's edge: nearer than a quarter of its side."""
+        if self.size is None:
+            return False
+        width, height = self.size
+        dx, dy = box.w / 4, box.h / 4
+        return box.x < dx or box.y < dy or box.x + box.w > width - dx or box.y + box.h > height - dy
 
 
 def _shown(slot: _Slot) -> FrameTracks:
-    boxes = [(track.number, box, track.kind) for track, box in slot.boxes if track.number is not None]
+    back = slot.camera.inverse()
+    boxes = [(track.number, track.kind, back.apply(box)) for track, box in slot.boxes if track.number is not None]
     boxes.sort(key=itemgetter(0))
-    shown = tuple(TrackedBox(number, box.rounded(), kind) for number, box, kind in boxes)
+    shown = tuple(TrackedBox(number, box.rounded(), kind) for number, kind, box in boxes)
     return FrameTracks(slot.pts, shown, slot.black, slot.sketch)
 
 
-def _pairs(expected: list[tuple[Box, str]], detections: Sequence[Detection]) -> dict[int, int]:
-    """Match detections to expected boxes of their kind: the best pair first, each box in at most one pair.
+def _pairs(expected: Sequence[Box], found: Sequence[Box], weak: Sequence[bool]) -> dict[int, int]:
+    """Match detections to expected boxes: the best pair first, each box in at most one pair.
 
     Return the index of the expected box for each matched index of a detection. Strong detections are matched before
     weak ones, and overlapping boxes before near ones; ties are broken by order.
     """
-    found = []
-    rows = [(*d.box.centre, max(d.box.w, d.box.h) / 2, d) for d in detections]
-    for at, (box, kind) in enumerate(expected):
+    candidates = []
+    rows = [(*box.centre, max(box.w, box.h) / 2, box) for box in found]
+    for at, box in enumerate(expected):
         x, y = box.centre
         reach = max(box.w, box.h) / 2
-        for index, (x1, y1, reach1, detection) in enumerate(rows):
-            if detection.kind != kind or abs(x - x1) > reach + reach1 or abs(y - y1) > reach + reach1:
+        for index, (x1, y1, reach1, other) in enumerate(rows):
+            if abs(x - x1) > reach + reach1 or abs(y - y1) > reach + reach1:
                 continue  # neither overlapping nor near
-            affinity = _affinity(box, detection.box)
-            if affinity is not None:
-                found.append((detection.score < BIRTH, *affinity, at, index))
+            likeness = affinity(box, other)
+            if likeness is not None:
+                candidates.append((weak[index], *likeness, at, index))
     pairs: dict[int, int] = {}
     taken: set[int] = set()
-    for *_, at, index in sorted(found):
+    for *_, at, index in sorted(candidates):
         if at not in taken and index not in pairs:
             taken.add(at)
             pairs[index] = at
     return pairs
-
-
-def _affinity(a: Box, b: Box) -> tuple[bool, float] | None:
-    """Return a sort key, best match first: overlapping boxes, then near boxes of similar size; None for no match."""
-    overlap = intersection_over_union(a, b)
-    if overlap >= MIN_OVERLAP:
-        return False, -overlap
-    if max(a.w, b.w) > MAX_RATIO * min(a.w, b.w) or max(a.h, b.h) > MAX_RATIO * min(a.h, b.h):
-        return None
-    (ax, ay), (bx, by) = a.centre, b.centre
-    apart = (ax - bx) ** 2 + (ay - by) ** 2
-    size = sqrt(a.area * b.area)  # in square pixels
-    return (True, apart / size) if apart <= MAX_DISTANCE**2 * size and size > 0 else None

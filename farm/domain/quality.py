@@ -18,13 +18,14 @@ class Preset:
     detector: str
     size: int
     every: int
+    finest: int
     tiles: int = 1
 
 
 PRESETS = {
-    "fast": Preset("centerface", 640, 8),
-    "balanced": Preset("centerface", 1280, 8),
-    "thorough": Preset("centerface", 1920, 2),
+    "fast": Preset("centerface", 640, 8, 8),
+    "balanced": Preset("centerface", 1280, 8, 4),
+    "thorough": Preset("centerface", 1920, 2, 1),
 }
 
 #: Beside its own size, a look has every smaller one of these: faces that fill a large picture are found in a small one.
@@ -37,13 +38,14 @@ class Looks:
     """How frames are looked at: nothing is left open.
 
     ``sizes``: the long sides in pixels of the pictures of one look, largest first. ``every``: frames from one look to
-    the next. ``tiles``: the largest size also looks at so many parts across and down; 1 for none. ``threshold``,
-    ``min_size`` and ``max_size``: as the options.
+    the next; ``finest``: where two of them disagree. ``tiles``: the largest size also looks at so many parts across and
+    down; 1 for none. ``threshold``, ``min_size`` and ``max_size``: as the options.
     """
 
     networks: tuple[Named, ...]
     sizes: tuple[int, ...]
     every: int
+    finest: int
     tiles: int
     merge: str
     threshold: float | None
@@ -67,6 +69,7 @@ def resolved(options: DetectOptions) -> Looks:
         named(options.detector or preset.detector),
         sizes(options.size or preset.size),
         options.every or preset.every,
+        preset.finest,
         options.tiles or preset.tiles,
         options.merge,
         options.threshold,

@@ -1,6 +1,5 @@
 """Converts a frame's planes directly to the small BGR picture that a detector is given."""
 
-from dataclasses import dataclass
 from typing import cast
 
 import av
@@ -15,7 +14,6 @@ from farm.domain.pixels import PixelFormat
 from farm.media.planes import Plane, format_of, is_full_range, matrix_of, planes_of
 from workers.vision.colours import PQ, bgr_matrix, tone_mapped
 from workers.vision.resampling import shrunk
-from workers.vision.sketch import sketch_of
 
 Picture = NDArray[np.uint8]
 
@@ -26,20 +24,6 @@ _TRANSPOSED = (5, 7)
 _TURNS = {3: cv2.ROTATE_180, 7: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _FLIPS = {2: 1, 4: 0}
 _UNSPECIFIED = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Small:
-    """A frame scaled down for a detector: ``bgr`` is uint8 H x W x 3, ``signature`` its luma for finding cuts.
-
-    ``bgr`` is None for a frame that could not be decoded. ``sketch`` identifies the frame in the second pass, see
-    :mod:`workers.vision.sketch`.
-    """
-
-    pts: int
-    bgr: Picture | None
-    signature: bytes
-    sketch: str = ""
 
 
 def pixel_aspect(video: VideoStream) -> float:
@@ -57,41 +41,33 @@ def shown_size(video: VideoStream) -> tuple[int, int]:
 
 def small_picture(
     frame: av.VideoFrame, width: int, height: int, orientation: int = UPRIGHT, transfer: int = _UNSPECIFIED
-) -> Small:
-    """The frame as upright BGR of ``width`` x ``height``, converted by its own matrix and range, with its signature.
+) -> Picture:
+    """The frame as upright BGR (uint8, H x W x 3) of ``width`` x ``height``, converted by its own matrix and range.
 
-    ``orientation``: EXIF's number; the signature stays in the coded orientation. ``transfer``: H.273's number of the
-    transfer characteristics, for a frame that does not carry its own.
+    ``orientation``: EXIF's number. ``transfer``: H.273's number of the transfer characteristics, for a frame that does
+    not carry its own.
     """
     size = upright_size(width, height, orientation)
     pixels = format_of(frame.format.name)
     planes = [eight_bits(shrunk(plane, *size), pixels.bits) for plane in planes_of(frame)]
-    bgr, luma = _coloured(planes, frame, pixels)
+    bgr = _coloured(planes, frame, pixels)
     said = int(frame.color_trc)
     if (transfer if said == _UNSPECIFIED else said) == PQ:
         bgr = tone_mapped(bgr)
-    assert frame.pts is not None
-    return Small(frame.pts, upright(bgr, orientation), signature(luma), sketch_of(frame))
+    return upright(bgr, orientation)
 
 
-def _coloured(planes: list[Plane], frame: av.VideoFrame, pixels: PixelFormat) -> tuple[Picture, Plane]:
-    """BGR and luma of a frame whose planes were scaled to one size and 8 bits."""
+def _coloured(planes: list[Plane], frame: av.VideoFrame, pixels: PixelFormat) -> Picture:
+    """BGR of a frame whose planes were scaled to one size and 8 bits."""
     if pixels.family == "rgb":
         green, blue, red = planes
-        bgr = cv2.merge([blue, green, red])
-        return cast("Picture", bgr), cast("Plane", cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY))
-    luma = planes[0]
+        return cast("Picture", cv2.merge([blue, green, red]))
     while len(planes) < 3:
-        planes.append(np.full_like(luma, 128))
+        planes.append(np.full_like(planes[0], 128))
     # YUV to RGB in one affine map; OpenCV rounds and saturates
     matrix = matrix_of(int(frame.colorspace), frame.height)
     bgr = cv2.transform(cv2.merge(planes), bgr_matrix(matrix, full=is_full_range(frame)))
-    return cast("Picture", bgr), luma
-
-
-def unseen(pts: int) -> Small:
-    """Stands for a frame that could not be decoded. Its signature is uniform, so that it marks no cut."""
-    return Small(pts, None, bytes([128]) * (SIGNATURE_SIZE[0] * SIGNATURE_SIZE[1]))
+    return cast("Picture", bgr)
 
 
 def signature(luma: Plane) -> bytes:
