@@ -71,6 +71,12 @@ class MotionMeter:
 
     def camera(self, before: Luma, after: Luma) -> Motion | None:
         """The motion that most of the picture shares; None if there is none, or too little to see it by."""
+        motion = self._common(before, after)
+        if motion is None and (lit := _relit(before, after)) is not None:
+            motion = self._common(lit, after)
+        return motion
+
+    def _common(self, before: Luma, after: Luma) -> Motion | None:
         points = _corners(before)
         if len(points) < _LEAST_POINTS:
             return None
@@ -138,6 +144,15 @@ class MotionMeter:
         """Points of a small picture in square source pixels, of which 0 is the edge of the first one."""
         square: NDArray[np.float64] = (points + 0.5) * self._step * (self._aspect, 1.0)
         return square
+
+
+def _relit(before: Luma, after: Luma) -> Luma | None:
+    """``before`` with the brightness and contrast of ``after`` (a fade, a flash); None if it has them."""
+    (mean, spread), (wanted, other) = ((float(p.mean()), float(p.std())) for p in (before, after))
+    if min(spread, other) < 1 or (abs(mean - wanted) < 1 and abs(spread - other) < 1):
+        return None
+    levels = (np.arange(256) - mean) * (other / spread) + wanted
+    return cast("Luma", cv2.LUT(before, np.clip(np.rint(levels), 0, 255).astype(np.uint8)))
 
 
 def _corners(picture: Luma) -> _Points:

@@ -4,61 +4,18 @@ import math
 from dataclasses import replace
 from fractions import Fraction
 
-import av
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from farm.domain.geometry import Box, intersection_over_union
 from farm.domain.manifest import VideoStream
 from farm.domain.motion import Motion
-from farm.media.planes import planes_of
+from tests.scenes import OTHER, H, Plane, W, framed, seen, similarity
 from workers.vision.motion import LONG_SIDE, MotionMeter
 
-Plane = NDArray[np.uint8]
-W, H = 1280, 720
 VIDEO = VideoStream(0, "h264", W, H, "yuv420p", Fraction(1, 25), Fraction(25), None, 2, 2, 2, 2)
 METER = MotionMeter(VIDEO)
-
-
-def texture(seed: int, width: int = 1600, height: int = 1000) -> Plane:
-    """Blobs of many sizes, as a real scene has."""
-    chance, sum_ = np.random.default_rng(seed), np.zeros((height, width), np.float32)
-    for cell in (6, 12, 40, 120):
-        noise = chance.random((height // cell + 2, width // cell + 2), np.float32)
-        sum_ += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip((sum_ - 2) * 60 + 128, 0, 255).astype(np.uint8)
-
-
-SCENE, OTHER = texture(1), texture(2)
-
-
-def similarity(zoom: float, angle: float, tx: float, ty: float) -> Motion:
-    """Zoom and turn about the middle of the picture, then a shift."""
-    a, b = zoom * math.cos(angle), zoom * math.sin(angle)
-    return Motion(a, b, tx + W / 2 - a * W / 2 + b * H / 2, ty + H / 2 - b * W / 2 - a * H / 2)
-
-
-def seen(motion: Motion, scene: Plane = SCENE, aspect: float = 1.0, size: tuple[int, int] = (W, H)) -> Plane:
-    """The scene (in square pixels) moved, as a picture with pixels ``aspect`` times as wide as high."""
-    x, y = 100.0, 100.0  # what is beyond the edges comes into view
-    a, b, tx, ty = motion.a, motion.b, motion.tx, motion.ty
-    matrix = np.array([[a, -b, tx - a * x + b * y], [b, a, ty - b * x - a * y]])
-    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - (0.5, 0.5)  # edges, not middles, of pixels are counted
-    matrix[0] /= aspect
-    matrix[0, 2] += 0.5 / aspect - 0.5
-    moved = cv2.warpAffine(scene, matrix, size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT)
-    return moved.astype(np.uint8)
-
-
-def framed(luma: Plane, pix_fmt: str = "yuv420p") -> av.VideoFrame:
-    grey = av.VideoFrame.from_ndarray(luma, format="gray")
-    if pix_fmt == "yuv420p":
-        frame = av.VideoFrame(luma.shape[1], luma.shape[0], pix_fmt)
-        planes_of(frame)[0][...] = luma
-        return frame
-    return grey.reformat(format=pix_fmt)
 
 
 def measured(before: Plane, after: Plane, meter: MotionMeter = METER, pix_fmt: str = "yuv420p") -> Motion | None:
@@ -112,6 +69,13 @@ def test_noise_over_the_scene() -> None:
         for picture in (seen(similarity(1, 0, 0, 0)), seen(true))
     ]
     assert error(measured(noisy[0], noisy[1]), true) < 0.5
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(0.6, 0), (1.5, 20), (0.5, 120)])
+def test_while_the_light_changes(gain: float, offset: float) -> None:
+    true = similarity(1, 0, 9, -4)
+    after = np.clip(seen(true) * gain + offset, 0, 255).astype(np.uint8)
+    assert error(measured(seen(similarity(1, 0, 0, 0)), after), true) < 0.5
 
 
 def test_where_nothing_can_be_seen_nothing_is_said() -> None:
