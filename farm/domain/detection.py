@@ -2,28 +2,17 @@
 
 A detector *looks* at some frames; between looks, boxes are carried by the measured motion. What a chunk's worker saw in
 the frames after the chunk (it looks on to the end of its last group of frames) stands in the last line.
-
-A *signature* is a tiny luma picture of a frame (``SIGNATURE_SIZE``, row-major bytes). A shot cut lies between two
-neighbouring frames whose signatures do not correlate. Detect compares signatures inside a chunk, and link compares
-them across chunk boundaries, with the same integer arithmetic. Shot cuts therefore do not depend on chunk boundaries.
 """
 
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from operator import mul
 from typing import Any
 
 from farm.domain.geometry import Box
 from farm.domain.motion import Motion, motion_of
 
 FORMAT_VERSION = 4
-SIGNATURE_SIZE = (32, 18)  # columns, rows
-
-#: Two neighbouring frames belong to different shots if their zero-mean normalised cross-correlation is below this.
-#: The value is deliberately low: a false cut uncovers a face, a missed cut only covers too much.
-CUT_CORRELATION = 0.25
-
 
 #: What a detection shows.
 FACE, PLATE = "face", "plate"
@@ -73,26 +62,6 @@ class ChunkDetections:
     motion: Motion | None = None
     beyond: tuple[tuple[int, tuple[Detection, ...]], ...] = ()
     aspect: float = 1.0
-
-
-def is_cut(before: bytes, after: bytes) -> bool:
-    """Return whether the signatures of two neighbouring frames belong to different shots.
-
-    The measure is the zero-mean normalised cross-correlation, computed in exact integers, so changes of brightness
-    and contrast (a flash, a fade) cancel out. A flat picture (black, white) has no structure to compare and never
-    marks a cut. Raises ValueError if the signatures are empty or differ in size.
-    """
-    n = len(before)
-    if n != len(after) or n == 0:
-        raise ValueError("signatures of different sizes")
-    sa, sb = sum(before), sum(after)
-    va: int = n * sum(map(mul, before, before)) - sa * sa
-    vb: int = n * sum(map(mul, after, after)) - sb * sb
-    cov: int = n * sum(map(mul, before, after)) - sa * sb
-    flat = n * n * 4  # variance below 4 grey levels squared
-    if va < flat or vb < flat:
-        return False
-    return cov <= 0 or cov * cov < CUT_CORRELATION**2 * va * vb
 
 
 def dump_frame(frame: FrameDetections) -> str:

@@ -8,11 +8,11 @@ import av
 import cv2
 import numpy as np
 
-from farm.domain.detection import FrameDetections, is_cut
+from farm.domain.detection import FrameDetections
 from farm.domain.manifest import VideoStream
 from farm.media.reading.chunk import Decoded
+from workers.vision.cuts import is_cut
 from workers.vision.motion import Luma, MotionMeter
-from workers.vision.scaling import signature
 from workers.vision.sketch import sketch_of
 
 
@@ -31,7 +31,7 @@ def examined(frames: Generator[Decoded, None, None], video: VideoStream) -> Gene
     The first one has neither motion nor cut. Closing this generator closes ``frames``.
     """
     meter = MotionMeter(video)
-    before: tuple[Luma, bytes] | None = None
+    before: Luma | None = None
     with closing(frames):
         for decoded in frames:
             frame = decoded.frame
@@ -41,10 +41,9 @@ def examined(frames: Generator[Decoded, None, None], video: VideoStream) -> Gene
                 yield Examined(FrameDetections(frame.pts, cut=False, detections=None, black=True), 0, None)
                 continue
             luma = meter.picture(frame)
-            mark = signature(luma)
-            cut = before is not None and is_cut(before[1], mark)
-            motion = None if before is None or cut else meter.camera(before[0], luma)
-            before = luma, mark
+            motion = None if before is None else meter.camera(before, luma)
+            cut = before is not None and is_cut(before, luma, motion)
+            before = luma
             row = FrameDetections(frame.pts, cut, None, sketch=sketch_of(frame), motion=motion)
             yield Examined(row, sharpness(luma), frame)
 

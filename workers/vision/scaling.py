@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.domain.detection import SIGNATURE_SIZE
 from farm.domain.manifest import VideoStream
 from farm.domain.orientation import UPRIGHT, upright_size
 from farm.domain.pixels import PixelFormat
@@ -68,11 +67,6 @@ def _coloured(planes: list[Plane], frame: av.VideoFrame, pixels: PixelFormat) ->
     matrix = matrix_of(int(frame.colorspace), frame.height)
     bgr = cv2.transform(cv2.merge(planes), bgr_matrix(matrix, full=is_full_range(frame)))
     return cast("Picture", bgr)
-
-
-def signature(luma: Plane) -> bytes:
-    """The tiny luma picture (uint8) of :data:`farm.domain.detection.SIGNATURE_SIZE`, row by row."""
-    return cv2.resize(luma, SIGNATURE_SIZE, interpolation=cv2.INTER_AREA).tobytes()
 
 
 def upright(picture: Picture, orientation: int) -> Picture:
