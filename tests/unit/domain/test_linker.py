@@ -3,26 +3,18 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from farm.domain.detection import (
-    BIRTH,
-    PLATE,
-    SIGNATURE_SIZE,
-    ChunkDetections,
-    Detection,
-    FrameDetections,
-    is_cut,
-    with_boundary_cuts,
-)
+from farm.domain.detection import BIRTH, PLATE, Detection, FrameDetections, joined
 from farm.domain.geometry import Box
 from farm.domain.linker import link
+from farm.domain.motion import Motion
 from farm.domain.options import LinkOptions
 from farm.domain.track import FrameTracks
+from tests.unit.domain.test_detection import chunked
 
 TB = Fraction(1, 1000)  # a tick is a millisecond
 OPTIONS = LinkOptions(gap=1.0, hold=0.25)
@@ -41,6 +33,11 @@ def linked(frames: Iterable[FrameDetections], options: LinkOptions = OPTIONS) ->
 def shown(tracks: Sequence[FrameTracks]) -> list[int]:
     """The pts of the frames that are covered."""
     return [f.pts for f in tracks if f.boxes]
+
+
+def centres(tracks: Iterable[FrameTracks]) -> list[list[tuple[float, float]]]:
+    """The centres of each frame's boxes. Between looks boxes are larger: they grow about their centre."""
+    return [[b.box.centre for b in t.boxes] for t in tracks]
 
 
 def covers(outer: Box, inner: Box) -> bool:
@@ -71,16 +68,30 @@ link_options = st.builds(
 )
 
 
+motions = st.builds(
+    Motion,
+    a=st.sampled_from([1.0, 0.98, 1.05]),
+    b=st.sampled_from([0.0, 0.01, -0.05]),
+    tx=st.floats(-30, 30, width=16),
+    ty=st.floats(-30, 30, width=16),
+)
+
+
 @st.composite
 def streams(draw: st.DrawFn) -> list[FrameDetections]:
-    """Frames at irregular times, some of them the first of a shot."""
+    """Frames at irregular times, some of them the first of a shot, and some that nobody looked at."""
     pts = draw(st.integers(-1000, 1000))
     frames = []
     for _ in range(draw(st.integers(0, 40))):
-        found = draw(st.lists(detections, max_size=3))
-        frames.append(FrameDetections(pts, draw(st.integers(0, 9)) == 0, tuple(found)))
+        found = draw(st.none() | st.lists(detections, max_size=3).map(tuple))
+        cut = draw(st.integers(0, 9)) == 0
+        frames.append(FrameDetections(pts, cut, found, motion=None if cut else draw(st.none() | motions)))
         pts += draw(st.sampled_from([1, 17, 33, 34, 120, 700, 1500]))
     return frames
+
+
+def found_in(frame: FrameDetections) -> tuple[Detection, ...]:
+    return frame.detections or ()
 
 
 def shots(frames: Sequence[FrameDetections]) -> list[list[FrameDetections]]:
@@ -99,7 +110,7 @@ def test_one_output_a_frame_in_order_and_every_strong_detection_covered(
     tracks = linked(frames, options)
     assert [t.pts for t in tracks] == [f.pts for f in frames]
     for found, covered in zip(frames, tracks, strict=True):
-        for d in found.detections:
+        for d in found_in(found):
             if d.score >= BIRTH:
                 assert any(covers(b.box, d.box) for b in covered.boxes)
 
@@ -111,7 +122,7 @@ def test_a_track_is_in_a_frame_once_and_numbers_follow_their_births(
     for t in linked(frames, options):
         numbers = [b.track for b in t.boxes]
         assert numbers == sorted(set(numbers))
-    births = sum(d.score >= BIRTH for f in frames for d in f.detections)
+    births = sum(d.score >= BIRTH for f in frames for d in found_in(f))
     assert {b.track for t in linked(frames, options) for b in t.boxes} <= set(range(births))
 
 
@@ -133,7 +144,7 @@ def test_a_plate_never_continues_a_face() -> None:
 
 @given(streams(), link_options)
 def test_weak_detections_alone_cover_nothing(frames: list[FrameDetections], options: LinkOptions) -> None:
-    weak = [FrameDetections(f.pts, f.cut, tuple(d for d in f.detections if d.score < BIRTH)) for f in frames]
+    weak = [replace(f, detections=tuple(d for d in found_in(f) if d.score < BIRTH)) for f in frames]
     assert shown(linked(weak, options)) == []
 
 
@@ -153,44 +164,27 @@ def test_frames_wait_no_longer_than_gap_or_hold(frames: list[FrameDetections], o
     assert done == len(frames)
 
 
-STRIPES = ((0, 200), (200, 0), (9, 90), (50, 50))
-pictures = st.sampled_from([bytes(pair * (SIGNATURE_SIZE[0] * SIGNATURE_SIZE[1] // 2)) for pair in STRIPES])
-
-
-@given(streams(), st.lists(pictures, min_size=40, max_size=40), st.sets(st.integers(1, 39)), link_options)
+@given(streams(), st.sets(st.integers(1, 39)), st.sets(st.integers(0, 39)), link_options)
 @settings(max_examples=60)
 def test_masks_do_not_depend_on_where_chunks_are_cut(
-    frames: list[FrameDetections], signatures: list[bytes], places: set[int], options: LinkOptions
+    frames: list[FrameDetections], places: set[int], early: set[int], options: LinkOptions
 ) -> None:
-    """As detect does it: cuts inside a chunk are seen from its own frames, those between chunks when linking."""
-
-    def chunked(bounds: list[int]) -> Iterator[FrameDetections]:
-        chunks = []
-        for start, stop in pairwise(bounds):
-            rows = [
-                FrameDetections(f.pts, k > start and is_cut(signatures[k - 1], signatures[k]), f.detections)
-                for k, f in enumerate(frames[start:stop], start)
-            ]
-            chunks.append((ChunkDetections(len(rows), signatures[start], signatures[stop - 1]), rows))
-        return with_boundary_cuts(chunks)
-
-    n = len(frames)
-    whole = linked(chunked([0, n]) if n else [], options)
-    parts = linked(chunked(sorted({0, n, *(p for p in places if p < n)})) if n else [], options)
-    assert whole == parts
+    assert linked(joined(chunked(frames, places, early)), options) == linked(frames, options)
 
 
 def test_a_gap_is_filled_along_the_line_between_its_ends() -> None:
     ends = {0: FACE, 400: FACE.moved(40, -20)}
     tracks = linked(frame(p, *[ends[p]] if p in ends else []) for p in range(0, 500, 100))
-    assert [t.boxes[0].box for t in tracks] == [FACE.moved(10.0 * k, -5.0 * k) for k in range(5)]
+    line = [FACE.moved(10.0 * k, -5.0 * k) for k in range(5)]
+    assert centres(tracks) == [[pytest.approx(box.centre, abs=0.01)] for box in line]
+    assert all(covers(t.boxes[0].box, box) for t, box in zip(tracks, line, strict=True))
     assert {b.track for t in tracks for b in t.boxes} == {0}
 
 
 def test_filling_goes_by_time_not_by_frames() -> None:
     ends = {0: FACE, 400: FACE.moved(40, 0)}
     tracks = linked(frame(p, *[ends[p]] if p in ends else []) for p in (0, 10, 300, 400))
-    assert [t.boxes[0].box.x for t in tracks] == [100, 101, 130, 140]
+    assert [x - FACE.centre[0] for ((x, _),) in centres(tracks)] == pytest.approx([0, 1, 30, 40], abs=0.01)
 
 
 @pytest.mark.parametrize(("length", "filled"), [(1000, True), (1001, False)])
@@ -233,9 +227,8 @@ def test_a_strong_detection_chooses_before_a_weak_one() -> None:
 
 def test_a_held_box_moves_on_as_the_face_moved() -> None:
     tracks = linked(frame(p, *[FACE.moved(p / 10, 0)] if 500 <= p <= 900 else []) for p in range(0, 2000, 50))
-    assert [t.boxes[0].box.x for t in tracks if t.boxes] == [
-        pytest.approx(100 + p / 10, abs=0.01) for p in range(250, 1151, 50)
-    ]
+    expected = [FACE.moved(p / 10, 0) for p in range(250, 1151, 50)]
+    assert centres(t for t in tracks if t.boxes) == [[pytest.approx(box.centre, abs=0.01)] for box in expected]
 
 
 def test_neither_fill_nor_hold_crosses_a_cut() -> None:
@@ -269,7 +262,8 @@ def test_two_faces_that_cross_keep_their_tracks() -> None:
         return [Box(10.0 * k, 0, 30, 30), Box(300 - 10.0 * k, 0, 30, 30)]
 
     tracks = linked(frame(40 * k, *([] if 13 <= k <= 16 else at(k))) for k in range(31))
-    assert [[b.box.x for b in t.boxes] for t in tracks] == [[10.0 * k, 300 - 10.0 * k] for k in range(31)]
+    expected = [[pytest.approx(box.centre, abs=0.02) for box in at(k)] for k in range(31)]
+    assert centres(tracks) == expected
 
 
 def test_frames_that_go_back_in_time_are_refused() -> None:
