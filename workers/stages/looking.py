@@ -127,14 +127,18 @@ class Looking(Generic[P]):
         yield from self._final(len(self._rows))
 
     def _close(self) -> Iterator[FrameDetections]:
-        if self._open is not None and self._open.sharpest:
-            self._closed.append(self._open)
-        self._open = None
+        group, self._open = self._open, None
+        if group is None:
+            return
+        if not group.sharpest:  # all of it is black, and what lies before it has nothing to do with what follows
+            self._settle()
+            self._last = None
+            yield from self._final(len(self._rows))
+            return
+        self._closed.append(group)
         if len(self._closed) >= self._batch:
             self._settle()
-            assert self._last is not None
-            final = self._last.look.number - self._rows[0].number
-            yield from self._final(final)
+            yield from self._final(group.look.number - self._rows[0].number)
 
     def _final(self, count: int) -> Iterator[FrameDetections]:
         for _ in range(count):
