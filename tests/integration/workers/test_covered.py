@@ -114,7 +114,7 @@ def test_a_black_frame_is_black_whoever_says_so(
     if said_by == "tracks":
         damaged.clear()
     else:
-        found = [replace(frame, black=False) for frame in found]
+        found = [replace(frame, black=False, detections=frame.detections or ()) for frame in found]
     tracks = made.tracks(0, found)
     result = run_redact(made.order("redact", 0, (tracks,)), made.store, StubTools(), lambda _: None)
     frames = segment(made, result)

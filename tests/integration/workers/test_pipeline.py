@@ -105,7 +105,7 @@ def test_from_source_to_verified_output(bench: MakeBench, green_clip: GreenClip)
     with made.store.fetch(result.artefact.key) as path:
         assert max(green_pixels(path)) < 10
     assert min(green_pixels(made.source)) > 800
-    assert {"detect", "decode", "scale", "write"} <= set(made.detect(0).spent) or made.detect(0).reused
+    assert {"detect", "decode", "measure", "scale"} <= set(made.detect(0).spent) or made.detect(0).reused
 
 
 def test_composing_does_not_begin_without_room_for_the_output(
