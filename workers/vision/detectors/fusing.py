@@ -9,6 +9,7 @@ from farm.domain.fusion import Fusion
 from workers.vision.detectors.merging import overlaps
 from workers.vision.detectors.scores import Floats
 
+_FLOOR = 0.03  # added to a score and to what it lacks: 0 and 1 are no certainty
 _SAME = 0.3  # intersection over union from which boxes of both networks are of one face
 
 
@@ -43,8 +44,9 @@ def paired(first: Floats, second: Floats) -> Fused:
 
 
 def features(first: Floats, second: Floats, heights: Floats) -> Floats:
-    """What the logistic sums up, N x 5, of raw scores and of heights in pixels of the first network's picture."""
-    return np.stack([np.ones_like(first), first, second, first * second, np.log(heights / 32)], axis=1)
+    """What the logistic sums up, N x 4, of raw scores and of heights in pixels of the first network's picture."""
+    one, logits = np.ones_like(first), [np.log((s + _FLOOR) / (1 + _FLOOR - s)) for s in (first, second)]
+    return np.stack([one, *logits, np.log(heights / 32)], axis=1)
 
 
 def probability(fusion: Fusion, first: Floats, second: Floats, heights: Floats) -> NDArray[np.float64]:
