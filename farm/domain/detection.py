@@ -12,7 +12,7 @@ from operator import mul
 
 from farm.domain.geometry import Box
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SIGNATURE_SIZE = (32, 18)  # columns, rows
 
 #: Two neighbouring frames belong to different shots if their zero-mean normalised cross-correlation is below this.
@@ -20,12 +20,20 @@ SIGNATURE_SIZE = (32, 18)  # columns, rows
 CUT_CORRELATION = 0.25
 
 
+#: What a detection shows.
+FACE, PLATE = "face", "plate"
+#: Scores are normalised: whatever the detector, the kind and the size of the box, a detection may begin a track from
+#: ``BIRTH`` on. Weaker ones, down to ``WEAK``, only continue a track.
+BIRTH, WEAK = 0.5, 0.35
+
+
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A box around a face, in source pixels, with the detector's score (0 to 1)."""
+    """A box around a face or a plate, in source pixels, with its normalised score (WEAK to 1)."""
 
     box: Box
     score: float
+    kind: str = FACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +81,15 @@ def is_cut(before: bytes, after: bytes) -> bool:
 
 
 def dump_frame(frame: FrameDetections) -> str:
-    """Return one line of JSON: ``[pts, cut, [[x, y, w, h, score], ...], black, sketch]``."""
-    rows = [[d.box.x, d.box.y, d.box.w, d.box.h, d.score] for d in frame.detections]
+    """Return one line of JSON: ``[pts, cut, [[x, y, w, h, score, kind], ...], black, sketch]``."""
+    rows = [[d.box.x, d.box.y, d.box.w, d.box.h, d.score, d.kind] for d in frame.detections]
     return json.dumps([frame.pts, int(frame.cut), rows, int(frame.black), frame.sketch], separators=(",", ":"))
 
 
 def load_frame(line: str) -> FrameDetections:
     """Parse the output of :func:`dump_frame`."""
     pts, cut, rows, black, sketch = json.loads(line)
-    return FrameDetections(pts, bool(cut), tuple(Detection(Box(*r[:4]), r[4]) for r in rows), bool(black), sketch)
+    return FrameDetections(pts, bool(cut), tuple(Detection(Box(*r[:4]), *r[4:]) for r in rows), bool(black), sketch)
 
 
 def dump_chunk(chunk: ChunkDetections) -> str:

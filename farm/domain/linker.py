@@ -13,7 +13,7 @@ from itertools import takewhile
 from math import floor, sqrt
 from operator import itemgetter
 
-from farm.domain.detection import Detection, FrameDetections
+from farm.domain.detection import BIRTH, Detection, FrameDetections
 from farm.domain.geometry import Box, interpolated, intersection_over_union
 from farm.domain.options import LinkOptions
 from farm.domain.track import FrameTracks, TrackedBox
@@ -34,6 +34,7 @@ class _Track:
     last: int
     start: Box  # at ``first``
     box: Box  # at ``last``
+    kind: str
     recent: deque[tuple[int, Box]] = field(default_factory=deque)
     velocity: tuple[float, float] = (0.0, 0.0)  # of the centre, in pixels per tick
     number: int | None = None
@@ -73,7 +74,7 @@ class _Linker:
         def ticks(seconds: float | Fraction) -> int:
             return floor(Fraction(str(seconds)) / time_base)
 
-        self.gap, self.hold, self.birth = ticks(options.gap), ticks(options.hold), options.birth
+        self.gap, self.hold = ticks(options.gap), ticks(options.hold)
         self.motion, self.coast = ticks(MOTION_SECONDS), ticks(COAST_SECONDS)
         self.least_motion = max(1, ticks(LEAST_MOTION_SECONDS))
         self.delay = max(self.gap, self.hold)
@@ -94,8 +95,8 @@ class _Linker:
         slot = _Slot(pts, frame.black, frame.sketch)
         self.slots.append(slot)
         live = [track for track in self.tracks if pts - track.last <= self.gap]
-        expected = [track.moved(track.box, min(pts - track.last, self.coast)) for track in live]
-        pairs = _pairs(expected, frame.detections, self.birth)
+        expected = [(track.moved(track.box, min(pts - track.last, self.coast)), track.kind) for track in live]
+        pairs = _pairs(expected, frame.detections)
         for at, detection in enumerate(frame.detections):
             self._observe(slot, live[pairs[at]] if at in pairs else None, detection)
         for track in self.tracks:
@@ -123,7 +124,7 @@ class _Linker:
         """Continue ``track`` with a detection, or begin a new track."""
         pts, box = slot.pts, detection.box
         if track is None:
-            track = _Track(pts, pts, box, box)
+            track = _Track(pts, pts, box, box, detection.kind)
             self.tracks.append(track)
         for missed in self._slots_after(track.last):
             if missed is not slot:
@@ -137,7 +138,7 @@ class _Linker:
         since, (x0, y0), (x, y) = track.recent[0][0], track.recent[0][1].centre, box.centre
         ticks = max(pts - since, self.least_motion)
         track.velocity = (x - x0) / ticks, (y - y0) / ticks
-        if track.number is None and detection.score >= self.birth:
+        if track.number is None and detection.score >= BIRTH:
             track.number = self.numbers
             self.numbers += 1
 
@@ -162,29 +163,29 @@ class _Linker:
 
 
 def _shown(slot: _Slot) -> FrameTracks:
-    boxes = [(track.number, box) for track, box in slot.boxes if track.number is not None]
+    boxes = [(track.number, box, track.kind) for track, box in slot.boxes if track.number is not None]
     boxes.sort(key=itemgetter(0))
-    shown = tuple(TrackedBox(number, box.rounded()) for number, box in boxes)
+    shown = tuple(TrackedBox(number, box.rounded(), kind) for number, box, kind in boxes)
     return FrameTracks(slot.pts, shown, slot.black, slot.sketch)
 
 
-def _pairs(expected: list[Box], detections: Sequence[Detection], birth: float) -> dict[int, int]:
-    """Match detections to expected boxes: the best pair first, each box in at most one pair.
+def _pairs(expected: list[tuple[Box, str]], detections: Sequence[Detection]) -> dict[int, int]:
+    """Match detections to expected boxes of their kind: the best pair first, each box in at most one pair.
 
     Return the index of the expected box for each matched index of a detection. Strong detections are matched before
     weak ones, and overlapping boxes before near ones; ties are broken by order.
     """
     found = []
     rows = [(*d.box.centre, max(d.box.w, d.box.h) / 2, d) for d in detections]
-    for at, box in enumerate(expected):
+    for at, (box, kind) in enumerate(expected):
         x, y = box.centre
         reach = max(box.w, box.h) / 2
         for index, (x1, y1, reach1, detection) in enumerate(rows):
-            if abs(x - x1) > reach + reach1 or abs(y - y1) > reach + reach1:
+            if detection.kind != kind or abs(x - x1) > reach + reach1 or abs(y - y1) > reach + reach1:
                 continue  # neither overlapping nor near
             affinity = _affinity(box, detection.box)
             if affinity is not None:
-                found.append((detection.score < birth, *affinity, at, index))
+                found.append((detection.score < BIRTH, *affinity, at, index))
     pairs: dict[int, int] = {}
     taken: set[int] = set()
     for *_, at, index in sorted(found):

@@ -1,6 +1,7 @@
 """What every detector keeps to: the stub always, CenterFace where its weights are."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,11 +10,11 @@ from numpy.typing import NDArray
 
 from farm.demo.clip import photograph
 from farm.domain.detection import Detection
-from farm.domain.detectors import DETECTORS
+from farm.domain.detectors import NETWORKS, DetectOptions
 from farm.domain.geometry import intersection_over_union
 from farm.errors import ModelError
-from workers.vision.detectors.base import Detector, create_detector
-from workers.vision.detectors.stub import StubDetector
+from workers.vision.detectors.base import Detector
+from workers.vision.detectors.combined import create_detector
 from workers.vision.device import Device, runtimes
 
 SOURCE = 960, 720
@@ -21,12 +22,12 @@ CPU = Device("cpu", 0)
 AUTO = runtimes("auto", CPU)[0]
 
 
-@pytest.fixture(scope="module", params=sorted(DETECTORS))
+@pytest.fixture(scope="module", params=sorted(NETWORKS))
 def detector(request: pytest.FixtureRequest) -> Detector:
     def find(name: str) -> Path:
         return Path(request.getfixturevalue("weights")) / f"{name}.onnx"
 
-    return create_detector(DETECTORS[request.param](runtime=AUTO), CPU, threads=1, weights=find)
+    return create_detector(DetectOptions(detector=request.param, size=640, runtime=AUTO), CPU, threads=1, weights=find)
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +38,9 @@ def face(photograph_file: Path) -> NDArray[np.uint8]:
     return scene
 
 
-def show(detector: Detector, scene: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def show(detector: Any, scene: NDArray[np.uint8]) -> NDArray[np.uint8]:
     scene = scene.copy()
-    if isinstance(detector, StubDetector):
+    if detector._parts[0].named.network.name == "stub":
         scene[160:310, 372:492] = (0, 255, 0)
     return cv2.resize(scene, detector.picture_size(*SOURCE), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
@@ -81,8 +82,10 @@ def test_nothing_is_found_in_nothing(detector: Detector) -> None:
 def test_weights_that_are_not_these(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.onnx"
     wrong.write_bytes(b"not a model")
-    for options in DETECTORS.values():
-        if options.weights is not None:
-            made = create_detector(options(runtime=AUTO), CPU, threads=1, weights=lambda _: wrong)
+    for network in NETWORKS.values():
+        if network.weights is not None:
+            made = create_detector(
+                DetectOptions(detector=network.name, runtime=AUTO), CPU, threads=1, weights=lambda _: wrong
+            )
             with pytest.raises(ModelError):
                 made.detect([np.zeros((64, 64, 3), np.uint8)], SOURCE)

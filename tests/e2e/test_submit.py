@@ -128,8 +128,8 @@ def bad(tmp_path: Path, kind: str, clip: Path) -> tuple[Path, list[object], int,
         "output is the source": (content, ["-o", video, "--overwrite"], 4, "source"),
         "bad style": (content, ["--style", "sepia"], 2, "blur, pixelate or solid"),
         "bad number": (content, ["--crf", "99"], 2, "0 to 51"),
-        "unknown model": (content, ["--model", "none"], 2, "centerface"),
-        "stub": (content, ["--model", "stub"], 5, "tests"),
+        "unknown detector": (content, ["--detector", "none"], 2, "centerface"),
+        "stub": (content, ["--detector", "stub"], 5, "tests"),
         "bad device": (content, ["--devices", "cuda:7"], 7, "cuda:7"),
         "bad suffix": (content, ["-o", tmp_path / "out.txt"], 4, ".txt"),
     }
@@ -142,7 +142,7 @@ def bad(tmp_path: Path, kind: str, clip: Path) -> tuple[Path, list[object], int,
 @pytest.mark.parametrize(
     "kind",
     ["missing", "empty", "text", "truncated", "no output folder", "output is the source", "bad style", "bad number",
-     "unknown model", "stub", "bad device", "bad suffix"],
+     "unknown detector", "stub", "bad device", "bad suffix"],
 )  # fmt: skip
 def test_bad_input_is_one_clear_line(farm: Farm, clip: Path, tmp_path: Path, kind: str) -> None:
     video, words, code, says = bad(tmp_path, kind, clip)

@@ -11,7 +11,8 @@ from farm.media.encoding.encoders import quiet_encoders
 from farm.models.store import ModelStore
 from farm.settings import Settings
 from workers.device import list_gpus, usable_cpus
-from workers.vision.detectors.base import Detector, create_detector
+from workers.vision.detectors.base import Detector
+from workers.vision.detectors.combined import create_detector
 from workers.vision.device import Device, runtimes
 from workers.vision.resampling import use_one_thread
 

@@ -9,7 +9,9 @@ from sqlalchemy import text
 from farm.coordinator.advance import advance
 from farm.coordinator.outcomes import accept
 from farm.database.session import alembic_config
+from farm.domain.detectors import DetectOptions
 from farm.domain.manifest import Manifest
+from farm.domain.options import load_options
 from farm.jobs.context import open_context
 from farm.jobs.queries import job_facts, list_jobs
 from farm.jobs.workers import list_workers
@@ -49,6 +51,7 @@ def test_a_job_of_the_version_before_ends_and_says_what_to_do(bench: Bench, add_
 
     (order,) = bench.orders()  # the job names no runtime: every worker will do
     assert order.options == OPTIONS
+    assert load_options(order.options).detect == DetectOptions(detector="centerface", size=640, threshold=0.12)
     bench.start(order)
     key = f"plans/{'0' * 32}/manifest.json"  # as that version named it: no worker reads it
     accept(context, Failed(token=order.token, worker="w0", reason="is damaged", damaged=key))

@@ -11,7 +11,7 @@ import pytest
 
 from farm.domain.artefacts import artefact_name, plan_key
 from farm.domain.detection import FrameDetections, load_frame
-from farm.domain.detectors import DetectOptions, StubOptions
+from farm.domain.detectors import DetectOptions
 from farm.domain.manifest import Manifest
 from farm.domain.options import JobOptions, RedactOptions
 from farm.domain.track import FrameTracks, TrackedBox, dump_frame
@@ -23,11 +23,12 @@ from farm.storage.local import LocalStorage
 from tests.planned import link_fingerprint, order_of, plan_of
 from workers.stages.detect import run as run_detect
 from workers.stages.orders import Result
-from workers.vision.detectors.base import Detector, create_detector
+from workers.vision.detectors.base import Detector
+from workers.vision.detectors.combined import create_detector
 from workers.vision.device import Device
 
 GreenClip = Callable[..., Path]
-OPTIONS = JobOptions(detect=StubOptions(size=320))
+OPTIONS = JobOptions(detect=DetectOptions(detector="stub", size=320))
 
 
 def write_green_clip(path: Path, frames: int = 50, gop: int = 10, size: tuple[int, int] = (320, 192)) -> Path:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from farm.domain.artefacts import plan_key
 from farm.domain.detection import FrameDetections
-from farm.domain.detectors import CenterFaceOptions, DetectOptions
+from farm.domain.detectors import DetectOptions
 from farm.domain.geometry import Box, intersection_over_union
 from farm.domain.linker import link
 from farm.domain.manifest import Manifest
@@ -28,7 +28,8 @@ from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, Stub
 from workers.stages.detect import run as run_detect
 from workers.stages.orders import Tools
 from workers.stages.redact import run as run_redact
-from workers.vision.detectors.base import Detector, create_detector
+from workers.vision.detectors.base import Detector
+from workers.vision.detectors.combined import create_detector
 from workers.vision.device import Device, runtimes
 
 ONE = 1 << 16
@@ -138,7 +139,7 @@ def test_a_face_is_found_as_if_the_video_had_never_been_turned(
     clip = make_clip(seconds=1, size=(480, 360), fps=10, gop=10)
     ffmpeg("-i", clip, "-an", "-vf", TURNED[orientation][1], "-crf", 12, source)
     upright, made = bench(clip, 100), bench(source, 100)
-    upright.options = made.options = replace(made.options, detect=CenterFaceOptions())
+    upright.options = made.options = replace(made.options, detect=DetectOptions())
     frames = looked_for(with_matrix(made, matrix_of(orientation)), eyes)
     changed = zip(pictures(source), redacted(made, frames, eyes), strict=True)
     for expected, frame, (before, after) in zip(looked_for(upright, eyes), frames, changed, strict=True):
@@ -162,7 +163,7 @@ def test_footage_with_a_matrix_of_its_own(
 ) -> None:
     source, eyes = footage / "videos" / name, Eyes(weights)
     made = bench(source, 100)
-    made.options = replace(made.options, detect=CenterFaceOptions())
+    made.options = replace(made.options, detect=DetectOptions())
     assert made.manifest.source.video.orientation == orientation
     frames = looked_for(made, eyes)
     for before, after, frame in zip(pictures(source), redacted(made, frames, eyes), frames, strict=True):
@@ -182,7 +183,7 @@ def test_footage_that_a_matrix_turns(
     ffmpeg("-t", 0.4, "-i", base, "-vf", TURNED[orientation][1], "-c:a", "copy", coded)
     ffmpeg("-display_rotation", {3: 180, 6: -90, 8: 90}[orientation], "-i", coded, "-c", "copy", source)
     made = bench(source, 100)
-    made.options = replace(made.options, detect=CenterFaceOptions())
+    made.options = replace(made.options, detect=DetectOptions())
     assert made.manifest.source.video.orientation == orientation
     without = bench(coded, 100)
     without.options = made.options

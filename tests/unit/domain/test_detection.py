@@ -26,7 +26,7 @@ UPSIDE_DOWN = RAMP[::-1]
 GREY = bytes([128]) * PIXELS
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
-detections = st.builds(Detection, box=st.builds(Box, numbers, numbers, numbers, numbers), score=numbers)
+detections = st.builds(Detection, box=st.builds(Box, *[numbers] * 4), score=numbers, kind=st.text())
 frames = st.builds(FrameDetections, st.integers(), st.booleans(), st.lists(detections, max_size=4).map(tuple))
 signatures = st.binary(min_size=PIXELS, max_size=PIXELS)
 

@@ -1,6 +1,7 @@
 """Tracks: nothing strong is left uncovered, nothing crosses a cut, and chunks leave no trace."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -9,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farm.domain.detection import (
+    BIRTH,
+    PLATE,
     SIGNATURE_SIZE,
     ChunkDetections,
     Detection,
@@ -22,9 +25,9 @@ from farm.domain.options import LinkOptions
 from farm.domain.track import FrameTracks
 
 TB = Fraction(1, 1000)  # a tick is a millisecond
-OPTIONS = LinkOptions(gap=1.0, hold=0.25, birth=0.3)
+OPTIONS = LinkOptions(gap=1.0, hold=0.25)
 FACE = Box(100.0, 100.0, 40.0, 50.0)
-STRONG, WEAK = 0.9, 0.15
+STRONG, WEAK = 0.9, 0.4
 
 
 def frame(pts: int, *boxes: Box, score: float = STRONG, cut: bool = False) -> FrameDetections:
@@ -58,12 +61,13 @@ boxes = st.builds(
     w=st.floats(1, 60, width=16),
     h=st.floats(1, 60, width=16),
 )
-detections = st.builds(Detection, box=boxes, score=st.floats(0.0625, 1, width=16))
+detections = st.builds(
+    Detection, box=boxes, score=st.floats(0.0625, 1, width=16), kind=st.sampled_from(["face", PLATE])
+)
 link_options = st.builds(
     LinkOptions,
     gap=st.sampled_from([0.0, 0.1, 0.25, 1.0]),
     hold=st.sampled_from([0.0, 0.1, 0.25, 1.0]),
-    birth=st.sampled_from([0.1, 0.3, 0.6]),
 )
 
 
@@ -96,7 +100,7 @@ def test_one_output_a_frame_in_order_and_every_strong_detection_covered(
     assert [t.pts for t in tracks] == [f.pts for f in frames]
     for found, covered in zip(frames, tracks, strict=True):
         for d in found.detections:
-            if d.score >= options.birth:
+            if d.score >= BIRTH:
                 assert any(covers(b.box, d.box) for b in covered.boxes)
 
 
@@ -107,7 +111,7 @@ def test_a_track_is_in_a_frame_once_and_numbers_follow_their_births(
     for t in linked(frames, options):
         numbers = [b.track for b in t.boxes]
         assert numbers == sorted(set(numbers))
-    births = sum(d.score >= options.birth for f in frames for d in f.detections)
+    births = sum(d.score >= BIRTH for f in frames for d in f.detections)
     assert {b.track for t in linked(frames, options) for b in t.boxes} <= set(range(births))
 
 
@@ -118,9 +122,18 @@ def test_a_shot_does_not_know_its_neighbours(frames: list[FrameDetections], opti
     assert [[b.box for b in t.boxes] for t in alone] == [[b.box for b in t.boxes] for t in together]
 
 
+def test_a_plate_never_continues_a_face() -> None:
+    plate = Detection(FACE, WEAK, PLATE)
+    (first, second) = linked([frame(0, FACE), FrameDetections(40, False, (Detection(FACE, STRONG), plate))])
+    assert [b.kind for b in first.boxes] == ["face"]
+    assert [b.kind for b in second.boxes] == ["face"]
+    alone = linked([frame(0, FACE), FrameDetections(40, False, (replace(plate, score=STRONG),))])
+    assert [(b.track, b.kind) for b in alone[1].boxes] == [(0, "face"), (1, PLATE)]
+
+
 @given(streams(), link_options)
 def test_weak_detections_alone_cover_nothing(frames: list[FrameDetections], options: LinkOptions) -> None:
-    weak = [FrameDetections(f.pts, f.cut, tuple(d for d in f.detections if d.score < options.birth)) for f in frames]
+    weak = [FrameDetections(f.pts, f.cut, tuple(d for d in f.detections if d.score < BIRTH)) for f in frames]
     assert shown(linked(weak, options)) == []
 
 
@@ -192,13 +205,13 @@ def test_a_track_is_held_before_and_after() -> None:
 
 
 def test_a_hold_longer_than_the_gap() -> None:
-    options = LinkOptions(gap=0.1, hold=0.5, birth=0.3)
+    options = LinkOptions(gap=0.1, hold=0.5)
     tracks = linked((frame(p, *[FACE] if p == 1000 else []) for p in range(0, 3000, 100)), options)
     assert shown(tracks) == list(range(500, 1501, 100))
 
 
 def test_what_is_held_longer_than_the_gap_is_not_continued() -> None:
-    options = LinkOptions(gap=0.1, hold=0.5, birth=0.3)
+    options = LinkOptions(gap=0.1, hold=0.5)
     tracks = linked([frame(0, FACE), frame(300, FACE)], options)
     assert {b.track for t in tracks for b in t.boxes} == {0, 1}
 

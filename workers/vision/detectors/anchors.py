@@ -25,7 +25,9 @@ def anchors(width: int, height: int, steps: tuple[int, ...], sizes: tuple[tuple[
 
 def count(width: int, height: int, steps: Sequence[int], sizes: Sequence[Sequence[float]]) -> int:
     """How many :func:`anchors` there are."""
-    return sum(starmap(lambda step, of: len(of) * -(-width // step) * -(-height // step), zip(steps, sizes, strict=True)))
+    return sum(
+        starmap(lambda step, of: len(of) * -(-width // step) * -(-height // step), zip(steps, sizes, strict=True))
+    )
 
 
 def _of_step(width: int, height: int, step: int, sizes: Sequence[float]) -> Floats:

@@ -6,15 +6,18 @@ and how well the box is expected to fit (iou). The box around the four corners i
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from farm.domain.detection import PLATE
+from farm.domain.detectors import Named
 from workers.vision.detectors.anchors import anchors
 from workers.vision.detectors.base import Candidates, Picture
 from workers.vision.detectors.centerface import without_doubles
 from workers.vision.detectors.graph import read_weights, with_fixed_shape
-from workers.vision.detectors.sized import Floats, InputForm, SizedSession
+from workers.vision.detectors.sized import BGR, Floats, SizedSession
 from workers.vision.device import Device
 
 _OUTPUTS = ("loc", "conf", "iou")
@@ -28,25 +31,17 @@ _SAME_PLATE = 0.3
 class Plates:
     """LPD-YuNet on one device. The file declares 320 x 240, but the network takes any multiple of 64."""
 
-    kinds = ("plate",)
+    kinds = (PLATE,)
     multiple = 64
 
     def __init__(self, model: bytes, device: Device, threads: int, runtime: str) -> None:
-        def sized(batch: int, width: int, height: int) -> bytes:
-            return with_fixed_shape(model, batch=batch, width=width, height=height, outputs=_OUTPUTS)
-
-        self._session = SizedSession(sized, InputForm(), device, threads, runtime)
+        self._session = SizedSession(partial(with_fixed_shape, model, _OUTPUTS), BGR, device, threads, runtime)
         self.batch_size = self._session.batch_size
 
     def find(self, pictures: Sequence[Picture], least: float) -> list[Candidates]:
         """See :meth:`workers.vision.detectors.base.Network.find`."""
-        found: list[Candidates] = []
         height, width = pictures[0].shape[:2]
-        for start in range(0, len(pictures), self.batch_size):
-            batch = pictures[start : start + self.batch_size]
-            loc, conf, iou = (o.reshape(self.batch_size, -1, o.shape[-1]) for o in self._session.run(batch))
-            found += [decode(loc[i], conf[i], iou[i], (width, height), least) for i in range(len(batch))]
-        return found
+        return [decode(loc, conf, iou, (width, height), least) for loc, conf, iou in self._session.each(pictures)]
 
 
 def decode(loc: Floats, conf: Floats, iou: Floats, size: tuple[int, int], least: float) -> Candidates:
@@ -63,6 +58,6 @@ def decode(loc: Floats, conf: Floats, iou: Floats, size: tuple[int, int], least:
     return boxes[without_doubles(boxes[:, :5], _SAME_PLATE)]
 
 
-def create(weights: Path, _named: object, device: Device, threads: int, runtime: str) -> Plates:
+def create(weights: Path, _named: Named, device: Device, threads: int, runtime: str) -> Plates:
     """The plate detector from the file ``weights``. Raises ModelError when it cannot be read."""
     return Plates(read_weights(weights, "plates"), device, threads, runtime)
