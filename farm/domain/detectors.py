@@ -1,6 +1,6 @@
 """The networks that detectors are made of, how ``--detector`` names them, and the options of detection.
 
-The implementation of network ``NAME`` is ``create`` in ``workers.vision.detectors.NAME``.
+The implementation of network ``NAME`` is ``create`` in ``workers.vision.detectors.NAME``, or another ``module``.
 """
 
 import re
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from math import inf
 
-from farm.domain import networks
-from farm.domain.detection import FACE
+from farm.domain.detection import FACE, PLATE
+from farm.domain.networks import CENTERFACE, PLATES, YUNET, YUNET_N
 from farm.domain.option import Section, listed, option
 from farm.domain.runtimes import FAMILIES, RUNTIMES
 from farm.domain.weights import Weights
@@ -32,6 +32,7 @@ class Declared:
     - ``thresholds``: by the kinds of boxes that it finds; empty for a network that says so when it is created.
     - ``share``: the part of ``--detect-size`` that it runs at, and ``largest``: the most that it takes.
     - ``argument``: what stands after its name and a colon, such as ``PATH``; empty if nothing does.
+    - ``module`` in ``workers.vision.detectors`` whose ``create`` makes it; empty if it is called as the network is.
     - ``hidden``: it is for tests; help and hints do not offer it.
     """
 
@@ -41,6 +42,7 @@ class Declared:
     share: float = 1.0
     largest: int = LARGEST_SIZE
     argument: str = ""
+    module: str = ""
     hidden: bool = False
 
     @property
@@ -63,13 +65,26 @@ NETWORKS: dict[str, Declared] = {
         Declared(
             name="centerface",
             thresholds={FACE: ((16, 0.10), (24, 0.10), (48, 0.14), (96, 0.14), (inf, 0.26))},
-            weights=networks.CENTERFACE,
+            weights=CENTERFACE,
         ),
+        # Thresholds of the networks below: where pictures have as much false area as with those of CenterFace.
         Declared(
             name="yunet",
-            thresholds={FACE: ((inf, 0.5),)},
-            weights=networks.YUNET_N,
+            thresholds={FACE: ((16, 0.12), (24, 0.18), (48, 0.30), (inf, 0.50))},
+            weights=YUNET,
             share=0.75,
+        ),
+        Declared(
+            name="yunet-n",
+            thresholds={FACE: ((16, 0.12), (24, 0.16), (48, 0.30), (96, 0.45), (inf, 0.70))},
+            weights=YUNET_N,
+            share=0.75,
+            module="yunet",
+        ),
+        Declared(
+            name="plates",
+            thresholds={PLATE: ((64, 0.30), (128, 0.50), (256, 0.90), (inf, 0.97))},
+            weights=PLATES,
         ),
         Declared(name="stub", thresholds={FACE: ((inf, 0.5),)}, hidden=True),
     )
@@ -175,10 +190,10 @@ class DetectOptions(Section):
         declared = self.options()
         if self.detector is not None:
             try:
-                chosen = named(self.detector)
+                networks = named(self.detector)
             except ValueError as e:
                 raise declared["detector"].refused(self.detector, str(e)) from e
-            for one in chosen:
+            for one in networks:
                 if self.size is not None and self.size * one.network.share > one.network.largest:
                     most = int(one.network.largest / one.network.share)
                     raise declared["size"].refused(self.size, f"{one.network.name} takes at most {most} pixels")

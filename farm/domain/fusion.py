@@ -23,6 +23,24 @@ class Fusion:
 FUSIONS = {
     # fitted: written by make fit-fusion
     ("centerface", "yunet"): Fusion(
+        weights=(1.342, 1.561, 0.188, 0.575),
+        thresholds=(
+            (12, 0.034),
+            (16, 0.048),
+            (20, 0.068),
+            (24, 0.091),
+            (32, 0.124),
+            (40, 0.172),
+            (48, 0.22),
+            (64, 0.286),
+            (96, 0.402),
+            (128, 0.531),
+            (192, 0.656),
+            (inf, 0.783),
+        ),
+        least=0.05,
+    ),
+    ("centerface", "yunet-n"): Fusion(
         weights=(1.284, 1.394, 0.299, 0.555),
         thresholds=(
             (12, 0.031),

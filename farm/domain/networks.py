@@ -45,3 +45,17 @@ YUNET_N = Weights(
     file_name="yunet_n_dynamic.onnx",
     sources=(Url(f"{_YUNET_TRAINING}yunet_n_dynamic.onnx"),),
 )
+PLATES = Weights(
+    name="plates",
+    title="LPD-YuNet: number plates, any picture size",
+    licence="Apache-2.0",
+    sha256="a383f866bc76140fa609e989749b1c81c2962c1664136d83763b0d8962e10e07",
+    file_name="license_plate_detection_lpd_yunet_2022may.onnx",
+    # the file of the later commits, ..._2023mar.onnx, is another
+    sources=(
+        Url(
+            f"{_OPENCV_ZOO}d27deccaed083b1065e2336225e285c5775d3293/"
+            "models/license_plate_detection_yunet/license_plate_detection_lpd_yunet_2022may.onnx"
+        ),
+    ),
+)

@@ -8,29 +8,30 @@ import json
 import os
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import pairwise
 from math import inf, sqrt
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from farm.digests import file_digest
 from farm.domain import fusion
+from farm.domain.detection import FACE
 from farm.domain.detectors import NETWORKS, Heights, Named
 from farm.domain.fusion import Fusion
 from farm.models.store import ModelStore
 from farm.settings import load_settings
 from tests.conftest import PROJECT
 from workers.vision.detectors.base import Network, Picture, network_size
-from workers.vision.detectors.centerface import create as create_centerface
 from workers.vision.detectors.fusing import features, paired, probability
 from workers.vision.detectors.merging import overlaps
 from workers.vision.detectors.scores import Floats, thresholds_of
-from workers.vision.detectors.yunet import create as create_yunet
 from workers.vision.device import Device
 
 #: Of the set wider_val, without the suffix.
@@ -75,7 +76,7 @@ HELD_OUT = frozenset(
         "9_Press_Conference_Press_Conference_9_66",
     }
 )
-NAMES = "centerface", "yunet"
+PAIRS = (("centerface", "yunet"), ("centerface", "yunet-n"))
 LONG_SIDE = 1280
 FRAME = 1280, 720
 ZOOMS = (1.0, 0.85, 0.7, 0.55)
@@ -122,16 +123,16 @@ class Found:
         return float(self.area[keep & (self.face == 0)].sum() / self.views)
 
 
-def views(folder: Path, name: str, truth: dict[str, object]) -> Iterator[View]:
+def views(path: Path, truth: dict[str, Any]) -> Iterator[View]:
     """The views of a picture, from the whole of it to parts. A squeezed file is stretched back first."""
-    width, height = truth["orig"]  # type: ignore[misc]
-    picture = cv2.imread(str(folder / name))
-    assert picture is not None, name
+    width, height = truth["orig"]
+    picture = cv2.imread(str(path))
+    assert picture is not None, path
     squeezed = np.array([width / picture.shape[1], height / picture.shape[0]] * 2)
     picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
     boxes = np.array(truth["boxes_xywh"], np.float64) * squeezed
-    sure = np.isin(np.arange(len(boxes)), truth["hard"])  # type: ignore[arg-type]
-    rng = random.Random(name)
+    sure = np.isin(np.arange(len(boxes)), truth["hard"])
+    rng = random.Random(path.name)
     widest = min(width / FRAME[0], height / FRAME[1])  # pixels of the picture for one of the frame
     for zoom in ZOOMS:
         w, h = (side * widest * zoom for side in FRAME)
@@ -144,12 +145,14 @@ def views(folder: Path, name: str, truth: dict[str, object]) -> Iterator[View]:
         yield View(frame.astype(np.uint8), shown, sure & visible)
 
 
-def found_in(shown: list[View], networks: tuple[Network, Network]) -> Found:
+def found_in(shown: Iterable[View], names: Sequence[str], networks: Sequence[Network]) -> Found:
     """What both networks find, paired, and whether it is a face."""
     rows: list[tuple[Floats, ...]] = []
+    faces = 0
     for number, view in enumerate(shown):
         both = []
-        for name, network in zip(NAMES, networks, strict=True):
+        faces += int(view.sure.sum())
+        for name, network in zip(names, networks, strict=True):
             size = network_size(*FRAME, LONG_SIDE * NETWORKS[name].share, network.multiple)
             (boxes,) = network.find(
                 [cv2.resize(view.frame, size, interpolation=cv2.INTER_AREA).astype(np.uint8)], LEAST
@@ -159,33 +162,32 @@ def found_in(shown: list[View], networks: tuple[Network, Network]) -> Found:
         ious = overlaps(of.boxes, view.boxes)
         best = ious.argmax(axis=1)
         face = np.where(ious.max(axis=1) >= _HIT, np.where(view.sure[best], 1, -1), 0)
-        sides = np.clip(np.minimum(of.boxes[:, :2] + of.boxes[:, 2:], FRAME) - np.maximum(of.boxes[:, :2], 0), 0, None)
+        sides = np.clip(np.minimum(of.boxes[:, :2] + of.boxes[:, 2:4], FRAME) - np.maximum(of.boxes[:, :2], 0), 0, None)
         hit, area = best + 10_000 * number, sides.prod(axis=1) / (FRAME[0] * FRAME[1])
         rows.append((np.stack([of.first, of.second], axis=1), of.boxes[:, 3], face, hit, area))
     raw, heights, face, hit, area = (np.concatenate(column) for column in zip(*rows, strict=True))
     # heights in pixels of the first network's picture
     heights *= network_size(*FRAME, LONG_SIDE)[1] / FRAME[1]
-    return Found(raw, heights, face, hit, area, sum(int(view.sure.sum()) for view in shown), len(shown))
+    return Found(raw, heights, face, hit, area, faces, len(rows))
 
 
-def fitted(found: Found) -> Fusion:
+def fitted(found: Found, own: Heights) -> Fusion:
     """The logistic regression of the boxes (by Newton's method), and its thresholds.
 
     A box pays where the faces gained are worth the area that is covered in vain. A large face is worth more, as more
     people know it: its threshold grows with the height, not with the area. How much a face is worth follows from
-    CenterFace's own thresholds: both cover as much in vain.
+    the first network's ``own`` thresholds: both cover as much in vain.
     """
     judged = found.face >= 0
-    rows, faces = features(*found.raw.T, found.heights)[judged], found.face[judged]
+    rows, faces = features(found.raw[:, 0], found.raw[:, 1], found.heights)[judged], found.face[judged]
     weights = np.zeros(rows.shape[1])
     for _ in range(50):
         p = 1 / (1 + np.exp(-rows @ weights))
         curvature = rows.T @ (rows * (p * (1 - p))[:, None]) + 0.01 * np.eye(len(weights))
         weights += np.linalg.solve(curvature, rows.T @ (faces - p) - 0.01 * weights)
     named = tuple(round(float(w), 3) for w in weights)
-    own = thresholds_of(NETWORKS[NAMES[0]].thresholds["face"], found.heights)
-    allowed = found.false_area(found.raw[:, 0] >= own)
-    p = probability(Fusion(named, (), LEAST), *found.raw.T, found.heights)
+    allowed = found.false_area(found.raw[:, 0] >= thresholds_of(own, found.heights))
+    p = probability(named, found.raw[:, 0], found.raw[:, 1], found.heights)
     for step in range(400):  # from every box to the best only
         heights = thresholds(0.001 * 1.02**step)
         if found.false_area(p >= thresholds_of(heights, found.heights)) <= allowed:
@@ -204,46 +206,53 @@ def thresholds(worth: float) -> Heights:
 
 
 def main(footage: Path) -> None:
-    """Fit, write, and say what was gained on the pictures held out."""
-    store, device = ModelStore(load_settings()), Device("cpu", 0)
-
-    def weights(name: str) -> Path:
-        file = NETWORKS[name].weights
-        assert file is not None
-        here = footage / "models" / file.file_name
-        return here if here.exists() else store.ensure(file.name)
-
-    networks = tuple(
-        create(weights(name), Named(NETWORKS[name]), device, 1, "onnxruntime-f32")
-        for name, create in zip(NAMES, (create_centerface, create_yunet), strict=True)
-    )
+    """Fit each pair of networks, write what was fitted, and say what was gained on the pictures held out."""
     truth = json.loads((footage / "images" / "truth.json").read_text())["wider_val"]
-    folder, parts = footage / "images" / "wider_val", []
-    for held_out in (False, True):
-        names = [name for name in sorted(truth) if (Path(name).stem in HELD_OUT) == held_out]
-        shown = [view for name in names for view in views(folder, name, truth[name])]
-        parts.append(found_in(shown, networks))  # type: ignore[arg-type]  # there are two
-    fit = fitted(parts[0])
+    folder = footage / "images" / "wider_val"
+    held_out = [name for name in sorted(truth) if Path(name).stem in HELD_OUT]
+    sets = {"fitted": sorted(set(truth) - set(held_out)), "held out": held_out}
+    rows = []
+    for pair in PAIRS:
+        networks = [network(name, footage) for name in pair]
+        parts = []
+        for title, names in sets.items():
+            shown = (view for name in names for view in views(folder / name, truth[name]))
+            parts.append((title, found_in(shown, pair, networks)))
+        fit = fitted(parts[0][1], NETWORKS[pair[0]].thresholds[FACE])
+        rows.append(f"    {pair}: {fit},\n".replace("'", '"'))
+        for title, found in parts:
+            print(f"{'+'.join(pair)}, {title}: {found.faces} faces in {found.views} views")
+            report(found, fit, NETWORKS[pair[0]].thresholds[FACE])
     page = Path(fusion.__file__)
-    row = f"    {NAMES}: {fit},\n".replace("'", '"')
     pattern = r"(?<=make fit-fusion\n).*(?=    # end of what)"
-    page.write_text(re.sub(pattern, lambda _: row, page.read_text(), flags=re.DOTALL))
-    own = NETWORKS[NAMES[0]].thresholds["face"]
-    for title, found in zip(("fitted", "held out"), parts, strict=True):
-        alone = found.raw[:, 0] / thresholds_of(own, found.heights)
-        p = probability(fit, *found.raw.T, found.heights)
-        together = np.log(p / (1 - p)) - _DEARER * np.log(found.heights)
-        print(f"{title}: {found.faces} faces in {found.views} views; recall at 0.1, 0.3 and 1 % of false area")
-        fused = p >= thresholds_of(fit.thresholds, found.heights)
-        rows = (
-            ("centerface", alone, alone >= 1),
-            ("fused", together, fused),
-            ("either", together, fused | (alone >= 1)),
-        )
-        for name, ranks, keep in rows:
-            print(f"  {name:10}", *(f"{found.recall(ranks, area):.3f}" for area in (0.001, 0.003, 0.01)), end="")
-            at = len(set(found.hit[keep & (found.face == 1)].tolist())) / found.faces
-            print(f"; {at:.3f} at {found.false_area(keep):.2%} with its thresholds")
+    page.write_text(re.sub(pattern, lambda _: "".join(rows), page.read_text(), flags=re.DOTALL))
+
+
+def network(name: str, footage: Path) -> Network:
+    """A network on the CPU. Its weights are the farm's, or those of the footage with their SHA-256."""
+    file = NETWORKS[name].weights
+    assert file is not None
+    files = (footage / "models").glob("*.onnx")
+    path = next((path for path in files if file_digest(path) == file.sha256), None)
+    path = path or ModelStore(load_settings()).ensure(file.name)
+    create = import_module(f"workers.vision.detectors.{NETWORKS[name].module or name}").create
+    return cast("Network", create(path, Named(NETWORKS[name]), Device("cpu", 0), 1, "onnxruntime-f32"))
+
+
+def report(found: Found, fit: Fusion, own: Heights) -> None:
+    """Recall at some false areas, and recall and false area with the thresholds that are in use."""
+    alone = found.raw[:, 0] / thresholds_of(own, found.heights)
+    p = probability(fit.weights, found.raw[:, 0], found.raw[:, 1], found.heights)
+    together = np.log(p / (1 - p)) - _DEARER * np.log(found.heights)
+    fused = p >= thresholds_of(fit.thresholds, found.heights)
+    for name, ranks, keep in (
+        ("first network", alone, alone >= 1),
+        ("fused", together, fused),
+        ("either", together, fused | (alone >= 1)),
+    ):
+        recalls = ", ".join(f"{found.recall(ranks, area):.3f} at {area:.1%}" for area in (0.001, 0.003, 0.01))
+        at = len(set(found.hit[keep & (found.face == 1)].tolist())) / found.faces
+        print(f"  {name:13} {recalls}; with thresholds {at:.3f} at {found.false_area(keep):.2%}")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,21 @@
 """Two face networks as one that is better than either: what both hold for a face, even weakly, is one."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from farm.domain.detectors import Heights
 from farm.domain.fusion import Fusion
 from workers.vision.detectors.merging import overlaps
-from workers.vision.detectors.scores import Floats
+from workers.vision.detectors.scores import Floats, normalised
 
 _FLOOR = 0.03  # added to a score and to what it lacks: 0 and 1 are no certainty
 _SAME = 0.3  # intersection over union from which boxes of both networks are of one face
 
 
 class Fused(NamedTuple):
-    """Boxes of two networks: N x 4 (x, y, w, h), and the raw scores of both (0 where one has none), N each."""
+    """Boxes of two networks, N x 6 as theirs, and the raw scores of both (0 where one has none), N each."""
 
     boxes: Floats
     first: Floats
@@ -22,9 +23,9 @@ class Fused(NamedTuple):
 
 
 def paired(first: Floats, second: Floats) -> Fused:
-    """The boxes of two networks, N x 5 or more (x, y, w, h, raw score), each a face once: best pairs first.
+    """The boxes of two networks, N x 6 (x, y, w, h, raw score, anything), each a face once.
 
-    A pair has the box of the first network.
+    Of a pair it has the box of the first network.
     """
     ious = overlaps(first, second)
     partner: dict[int, int] = {}
@@ -37,7 +38,7 @@ def paired(first: Floats, second: Floats) -> Fused:
     alone = [j for j in range(len(second)) if j not in partner.values()]
     of_second = [second[partner[i], 4] if i in partner else 0.0 for i in range(len(first))]
     return Fused(
-        np.concatenate([first[:, :4], second[alone, :4]]),
+        np.concatenate([first, second[alone]]),
         np.concatenate([first[:, 4], np.zeros(len(alone))]),
         np.concatenate([np.array(of_second), second[alone, 4]]),
     )
@@ -49,7 +50,18 @@ def features(first: Floats, second: Floats, heights: Floats) -> Floats:
     return np.stack([one, *logits, np.log(heights / 32)], axis=1)
 
 
-def probability(fusion: Fusion, first: Floats, second: Floats, heights: Floats) -> NDArray[np.float64]:
-    """How likely each box is a face, 0 to 1."""
-    sums = features(first, second, heights) @ np.array(fusion.weights)
+def probability(weights: Sequence[float], first: Floats, second: Floats, heights: Floats) -> Floats:
+    """How likely each box is a face, 0 to 1. ``weights``: of the features."""
+    sums = features(first, second, heights) @ np.array(weights)
     return np.asarray(1 / (1 + np.exp(-sums)), np.float64)
+
+
+def fused_scores(fusion: Fusion, own: Heights, found: Fused, heights: Floats, override: float | None) -> Floats:
+    """Normalised scores of boxes: from both networks' raw scores, and never below the first network's own.
+
+    So a second network covers more and nothing less. ``own``: thresholds of the first network; ``heights``: in pixels
+    of its picture; ``override``: as for :func:`workers.vision.detectors.scores.normalised`.
+    """
+    p = probability(fusion.weights, found.first, found.second, heights)
+    together = normalised(p, heights, fusion.thresholds, override)
+    return np.maximum(together, normalised(found.first, heights, own, override))

@@ -8,7 +8,7 @@ import onnx
 from farm.errors import ModelError
 
 
-def with_fixed_shape(model: bytes, *, batch: int, width: int, height: int, outputs: Sequence[str]) -> bytes:
+def with_fixed_shape(model: bytes, outputs: Sequence[str], batch: int, width: int, height: int) -> bytes:
     """A fully convolutional model of one input, redeclared for ``batch`` x 3 x ``height`` x ``width``.
 
     Keeps only the named outputs, in this order. Old exporters also list every weight among the graph's inputs.

@@ -57,7 +57,7 @@ def _faces(boxes: Floats) -> list[Floats]:
 
 
 def _same_face(best: Floats, boxes: Floats) -> NDArray[np.bool_]:
-    same = overlaps(best[None], boxes)[0] >= _SAME
+    same: NDArray[np.bool_] = overlaps(best[None], boxes)[0] >= _SAME
     same |= (boxes[:, 5] > 0) & (_both(best[None], boxes)[0] >= _INSIDE * boxes[:, 2] * boxes[:, 3])
     same[0] = True
     return same
@@ -73,4 +73,5 @@ def overlaps(a: Floats, b: Floats) -> Floats:
 def _both(a: Floats, b: Floats) -> Floats:
     ends = np.minimum((a[:, :2] + a[:, 2:4])[:, None], b[:, :2] + b[:, 2:4])
     sides = np.clip(ends - np.maximum(a[:, None, :2], b[:, :2]), 0, None)
-    return sides[..., 0] * sides[..., 1]
+    both: Floats = sides[..., 0] * sides[..., 1]
+    return both

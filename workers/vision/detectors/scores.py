@@ -27,7 +27,8 @@ def normalised(
 def thresholds_of(thresholds: Heights, heights: NDArray[np.floating]) -> Floats:
     """The threshold of each height."""
     ends, values = np.array(thresholds, np.float64).T
-    return values[np.searchsorted(ends, heights, side="right")]
+    found: Floats = values[np.searchsorted(ends, heights, side="right")]
+    return found
 
 
 def least_of(thresholds: Iterable[Heights], override: float | None = None) -> float:
