@@ -83,9 +83,10 @@ NETWORKS: dict[str, Declared] = {
         ),
         Declared(
             name="plates",
-            thresholds={PLATE: ((64, 0.30), (128, 0.50), (256, 0.90), (inf, 0.97))},
+            thresholds={PLATE: ((64, 0.30), (128, 0.60), (inf, 0.90))},
             weights=PLATES,
         ),
+        Declared(name="onnx", thresholds={}, argument="PATH"),
         Declared(name="stub", thresholds={FACE: ((inf, 0.5),)}, hidden=True),
     )
 }

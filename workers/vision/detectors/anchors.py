@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import starmap
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,21 +16,25 @@ def anchors(width: int, height: int, steps: tuple[int, ...], sizes: tuple[tuple[
     For each step, in this order: squares with the sides ``sizes[i]`` around the centre of each cell of ``steps[i]``
     pixels, row by row. A cell that the picture cuts counts.
     """
-    parts = [_of_step(width, height, step, of) for step, of in zip(steps, sizes, strict=True)]
-    made = np.concatenate(parts).astype(np.float32)
+    made = np.concatenate([_of_step(width, height, step, of) for step, of in zip(steps, sizes, strict=True)])
     made.flags.writeable = False
     return made
 
 
-def count(width: int, height: int, steps: Sequence[int], sizes: Sequence[Sequence[float]]) -> int:
-    """How many :func:`anchors` there are."""
-    return sum(
-        starmap(lambda step, of: len(of) * -(-width // step) * -(-height // step), zip(steps, sizes, strict=True))
-    )
+@lru_cache(maxsize=8)
+def points(width: int, height: int, steps: tuple[int, ...], per_cell: int, at: float) -> Floats:
+    """One point in each cell of grids, ``per_cell`` times: float32 N x 4 (x, y, step, step); read only.
+
+    The order is that of :func:`anchors`. ``at``: where in the cell, 0 for its left upper corner.
+    """
+    made = np.concatenate([_of_step(width, height, step, (step,) * per_cell) for step in steps])
+    made[:, :2] += (at - 0.5) * made[:, 2:]
+    made.flags.writeable = False
+    return made
 
 
 def _of_step(width: int, height: int, step: int, sizes: Sequence[float]) -> Floats:
     y, x, side = np.meshgrid(
         np.arange(-(-height // step)), np.arange(-(-width // step)), np.array(sizes), indexing="ij"
     )
-    return np.stack([(x + 0.5) * step, (y + 0.5) * step, side, side], axis=-1).reshape(-1, 4)
+    return np.stack([(x + 0.5) * step, (y + 0.5) * step, side, side], axis=-1).reshape(-1, 4).astype(np.float32)

@@ -26,6 +26,8 @@ _SIZES = ((10, 16, 24), (32, 48), (64, 96), (128, 192, 256))
 _VARIANCE = 0.1
 _CORNERS = (4, 5, 6, 7, 10, 11, 12, 13)  # columns of loc: x, y of each
 _SAME_PLATE = 0.3
+#: Longer sides are above twice those of the largest anchor: never a plate, often half of a picture that shows no car.
+_LARGEST = 512
 
 
 class Plates:
@@ -54,7 +56,8 @@ def decode(loc: Floats, conf: Floats, iou: Floats, size: tuple[int, int], least:
     prior = anchors(*size, _STEPS, _SIZES)[rows]
     points = loc[rows][:, _CORNERS].reshape(-1, 4, 2) * _VARIANCE * prior[:, None, 2:] + prior[:, None, :2]
     corner, far = points.min(axis=1), points.max(axis=1)
-    boxes = np.column_stack([corner, far - corner, score[rows], np.zeros(len(rows))]).astype(np.float32)
+    found = np.column_stack([corner, far - corner, score[rows], np.zeros(len(rows))]).astype(np.float32)
+    boxes: Floats = found[found[:, 2:4].max(axis=1, initial=0) <= _LARGEST]
     return boxes[without_doubles(boxes[:, :5], _SAME_PLATE)]
 
 

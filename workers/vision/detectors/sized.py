@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -21,11 +20,11 @@ _GPU_BATCH = 8
 class InputForm:
     """How a model wants its pictures: float32, ``(value - mean) * scale`` for each of the three channels.
 
-    ``channels``: their order; ``mean`` and ``scale`` are in this order too. ``layout``: NCHW or NHWC.
+    ``channels``: their order, BGR or RGB; ``mean`` and ``scale`` are in this order too. ``layout``: NCHW or NHWC.
     """
 
-    channels: Literal["BGR", "RGB"]
-    layout: Literal["NCHW", "NHWC"] = "NCHW"
+    channels: str
+    layout: str = "NCHW"
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     scale: tuple[float, ...] = (1.0, 1.0, 1.0)
 
