@@ -19,6 +19,9 @@ from farm.domain.weights import Weights
 #: height, threshold)``, ascending; the last height is infinite.
 Heights = tuple[tuple[float, float], ...]
 
+#: The argument of a network that is in files of the user's: an ONNX file, and a TOML file beside it.
+PATH = "PATH"
+
 QUALITIES = ("fast", "balanced", "thorough")
 MERGES = ("nms", "nmm", "wbf")
 #: The largest ``--detect-size``.
@@ -58,6 +61,11 @@ class Named:
     network: Declared
     argument: str = ""
 
+    @property
+    def written(self) -> str:
+        """As a user writes it."""
+        return f"{self.network.name}:{self.argument}" if self.argument else self.network.name
+
 
 NETWORKS: dict[str, Declared] = {
     declared.name: declared
@@ -86,7 +94,7 @@ NETWORKS: dict[str, Declared] = {
             thresholds={PLATE: ((64, 0.30), (128, 0.60), (inf, 0.90))},
             weights=PLATES,
         ),
-        Declared(name="onnx", thresholds={}, argument="PATH"),
+        Declared(name="onnx", thresholds={}, argument=PATH),
         Declared(name="stub", thresholds={FACE: ((inf, 0.5),)}, hidden=True),
     )
 }
@@ -139,7 +147,8 @@ class DetectOptions(Section):
 
     ``size``: the long side in pixels that a frame is scaled to. ``every``: frames from one look to the next.
     ``threshold``: replaces the raw thresholds of every network, kind and height. ``min_size``, ``max_size``: of a
-    face's longer side, in pixels of the source. ``runtime``: one of RUNTIMES; the user may also name a family, or leave
+    face's longer side, in pixels of the source. ``files``: the digest of the files that ``detector`` names, see
+    :func:`farm.models.brought.with_files`. ``runtime``: one of RUNTIMES; the user may also name a family, or leave
     it to the fastest worker. It is fixed when the job is submitted, see :func:`farm.jobs.abilities.with_runtime`.
     """
 
@@ -181,6 +190,7 @@ class DetectOptions(Section):
         None, "Leave out faces larger than this.", "Faces", "PIXELS", setting="max_face", gt=0, unit="pixels",
         last=True,
     )  # fmt: skip
+    files: str | None = option(None)
     runtime: str | None = option(
         None, "Runtime of the detector: openvino, onnxruntime or cuda; also with a precision, such as openvino-f32.",
         "Running", "NAME", shown="the fastest worker's", choices=(*FAMILIES, *RUNTIMES), last=True,

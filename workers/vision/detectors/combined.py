@@ -16,6 +16,7 @@ from farm.domain.detectors import DetectOptions, Heights, Named
 from farm.domain.fusion import FUSIONS
 from farm.domain.geometry import Box
 from farm.domain.quality import Looks, resolved
+from farm.models.brought import check_files
 from workers.vision.detectors.base import Candidates, Detector, Factory, Network, Picture, network_size
 from workers.vision.detectors.fusing import fused_scores, paired
 from workers.vision.detectors.merging import MERGED
@@ -214,10 +215,12 @@ def create_detector(
 ) -> Detector:
     """The detector of these options on ``device``: of each network ``create`` in ``workers.vision.detectors.NAME``.
 
-    ``weights`` finds the file of a model's weights. Raises ModelError for unusable weights, DeviceError when the device
+    ``weights`` finds the file of a model's weights. Raises ModelError for unusable weights, or for a user's files that
+    are not those of when the job was submitted; DeviceError when the device
     or ``options.runtime`` cannot be used.
     """
     looks, parts = resolved(options), []
+    check_files(looks.networks, options.files)
     for one in looks.networks:
         path = None if one.network.weights is None else weights(one.network.weights.name)
         create = cast(
