@@ -101,6 +101,11 @@ paired: $(READY)  ## Compare the CPU time of a job with that of another version:
 	rm -rf build/base && mkdir -p build/base && git archive $(BASE) | tar -x -C build/base
 	$(BIN)/python -m tests.benchmarks.paired build/base $(if $(VIDEO),--video "$(VIDEO)") $(if $(RUNS),--runs $(RUNS))
 
+.PHONY: fit-fusion
+fit-fusion: $(READY)  ## Fit how CenterFace and YuNet are fused; needs FARM_TEST_DATA; writes farm/domain/fusion.py
+	$(BIN)/python -m tests.quality.fit_fusion
+	$(BIN)/ruff format -q farm/domain/fusion.py
+
 .PHONY: docs
 docs: $(READY)  ## Write the table of options in the README
 	$(BIN)/python -m tests.option_table

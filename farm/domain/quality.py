@@ -24,7 +24,7 @@ class Preset:
 PRESETS = {
     "fast": Preset("centerface", 640, 8),
     "balanced": Preset("centerface", 1280, 8),
-    "thorough": Preset("centerface", 1920, 2),
+    "thorough": Preset("centerface+yunet-n", 1920, 2),
 }
 
 #: Beside its own size, a look has every smaller one of these: faces that fill a large picture are found in a small one.

@@ -62,5 +62,5 @@ def decode(outputs: Sequence[Floats], size: tuple[int, int], least: float) -> Ca
 
 
 def create(weights: Path, _named: Named, device: Device, threads: int, runtime: str) -> RetinaFace:
-    """RetinaFace from the file ``weights``. Raises ModelError when it cannot be used, DeviceError without h5py."""
+    """RetinaFace from the file ``weights``. Raises ModelError when it cannot be used, or without h5py."""
     return RetinaFace(as_onnx(read_weights(weights, "retinaface")), device, threads, runtime)

@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from farm.errors import DeviceError, ModelError
+from farm.errors import ModelError
 
 STEPS = (32, 16, 8)
 #: Of each step: the scores of two anchors (N x 2 x rows x columns), and four differences for each (N x 8 x ...).
@@ -28,7 +28,7 @@ Layers = Mapping[str, Mapping[str, NDArray[np.float32]]]
 def as_onnx(weights: bytes) -> bytes:
     """The ONNX model with the weights of a Keras file (HDF5).
 
-    Raises ModelError when they are not those of this network, DeviceError when h5py is not installed.
+    Raises ModelError when they are not those of this network, or h5py is not installed.
     """
     layers = _read(weights)
     try:
@@ -45,7 +45,7 @@ def _read(weights: bytes) -> Layers:
     try:
         import h5py  # noqa: PLC0415 - an extra
     except ImportError as e:
-        raise DeviceError("retinaface needs h5py", hint="pip install 'blurfarm[retinaface]'") from e
+        raise ModelError("retinaface needs h5py", hint="pip install 'blurfarm[retinaface]'") from e
     found: dict[str, dict[str, NDArray[np.float32]]] = {}
 
     def keep(path: str, item: object) -> None:
