@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from math import inf
 
 from farm.domain.detection import FACE, PLATE
-from farm.domain.networks import CENTERFACE, PLATES, YUNET, YUNET_N
+from farm.domain.networks import CENTERFACE, PLATES, RETINAFACE, YUNET, YUNET_N
 from farm.domain.option import Section, listed, option
 from farm.domain.runtimes import FAMILIES, RUNTIMES
 from farm.domain.weights import Weights
@@ -94,7 +94,10 @@ NETWORKS: dict[str, Declared] = {
             thresholds={PLATE: ((64, 0.30), (128, 0.60), (inf, 0.90))},
             weights=PLATES,
         ),
+        # not measured here: below the package's own threshold, 0.9, since tracks suppress false alarms of one frame
+        Declared(name="retinaface", thresholds={FACE: ((24, 0.40), (48, 0.50), (inf, 0.70))}, weights=RETINAFACE),
         Declared(name="onnx", thresholds={}, argument=PATH),
+        Declared(name="deepface", thresholds={FACE: ((inf, 0.5),)}, argument="BACKEND"),
         Declared(name="stub", thresholds={FACE: ((inf, 0.5),)}, hidden=True),
     )
 }

@@ -59,3 +59,15 @@ PLATES = Weights(
         ),
     ),
 )
+RETINAFACE = Weights(
+    name="retinaface",
+    title="RetinaFace, ResNet-50 of the package retina-face: large and slow face detector",
+    licence="MIT as published; made from weights of InsightFace, which are for research only",
+    sha256="ecb2393a89da3dd3d6796ad86660e298f62a0c8ae7578d92eb6af14e0bb93adf",
+    file_name="retinaface.h5",
+    # where the package fetches it from
+    sources=(
+        Url("https://github.com/serengil/deepface_models/releases/download/v1.0/retinaface.h5"),
+        Url("https://huggingface.co/serengil/deepface/resolve/main/retinaface.h5"),
+    ),
+)
