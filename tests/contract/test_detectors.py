@@ -21,7 +21,9 @@ from farm.domain.detection import FACE, PLATE, WEAK, Detection
 from farm.domain.detectors import NETWORKS, DetectOptions, known_weights
 from farm.domain.geometry import Box, intersection_over_union
 from farm.errors import ModelError
-from tests.conftest import PROJECT
+from farm.models.store import ModelStore
+from farm.settings import load_settings
+from tests.conftest import PROJECT, WEIGHTS
 from workers.vision.detectors.base import Detector
 from workers.vision.detectors.combined import create_detector
 from workers.vision.device import Device, runtimes
@@ -69,11 +71,13 @@ def find(request: pytest.FixtureRequest) -> Weights:
     def of(name: str) -> Path:
         if name == "centerface":
             return Path(request.getfixturevalue("weights")) / "centerface.onnx"
+        if path := ModelStore(load_settings(models_dir=WEIGHTS)).locate(name):
+            return path
         sha256 = known_weights()[name].sha256
-        for path in sorted((DATA / "models").glob("*.onnx")):
+        for path in sorted((DATA / "models").glob("*")):
             if file_digest(path) == sha256:
                 return path
-        pytest.skip(f"no weights of {name} in {DATA / 'models'}; set FARM_TEST_DATA")
+        pytest.skip(f"no weights of {name} in {DATA / 'models'} (FARM_TEST_DATA) or {WEIGHTS} (farm models pull)")
 
     return of
 
