@@ -163,7 +163,8 @@ class DetectOptions(Section):
         choices=QUALITIES,
     )  # fmt: skip
     detector: str | None = option(
-        None, "What finds faces: NAME, or several as NAME+NAME.", "Faces", "NAME", shown="the quality's, centerface",
+        None, f"What finds faces and plates: {_choices()}; several joined by +.", "Faces", "NAME",
+        shown="the quality's", last=True,
     )  # fmt: skip
     size: int | None = option(
         None, "Frame size used for detection (long side, pixels); larger finds smaller faces and is slower.", "Faces",
