@@ -32,12 +32,6 @@ def model_digest(settings: Settings, detector: DetectOptions, *, quiet: bool) ->
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def default_models() -> list[str]:
-    """The names of the weights that a job without any option needs."""
-    networks = [one.network for one in resolved(DetectOptions()).networks]
-    return [network.weights.name for network in networks if network.weights is not None]
-
-
 def ensure_model(settings: Settings, name: str, *, quiet: bool, pull: bool = False) -> Path:
     """The weights' file, fetched if there is none. ``pull``: also replace a damaged one. Raises ModelError."""
     store = ModelStore(settings)

@@ -44,7 +44,8 @@ def list_models(as_json: JsonOption = False) -> None:
 def pull(names: NameArgument = None, as_json: JsonOption = False) -> None:
     """Download weights, so that no network is needed later."""
     from farm.cli import display
-    from farm.cli.model_progress import default_models, ensure_model
+    from farm.cli.model_progress import ensure_model
+    from farm.domain.quality import default_models
     from farm.models.store import ModelStore
 
     settings = load_settings()
@@ -62,7 +63,7 @@ def pull(names: NameArgument = None, as_json: JsonOption = False) -> None:
 def verify(names: NameArgument = None, as_json: JsonOption = False) -> None:
     """Check the weights on this machine against their SHA-256."""
     from farm.cli import display
-    from farm.cli.model_progress import default_models
+    from farm.domain.quality import default_models
     from farm.models.store import ModelStore
 
     store = ModelStore(load_settings())

@@ -79,3 +79,9 @@ def size_of(values: Mapping[str, Any]) -> int:
     """The size of a job's looks, from the JSON of its options; it may be of another version."""
     preset = PRESETS.get(values.get("quality", ""), PRESETS["balanced"])
     return int(values.get("size") or preset.size)
+
+
+def default_models() -> list[str]:
+    """The names of the weights that a job without any option needs."""
+    networks = [one.network for one in resolved(DetectOptions()).networks]
+    return [network.weights.name for network in networks if network.weights is not None]
