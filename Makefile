@@ -28,7 +28,7 @@ $(BIN)/python:
 
 $(READY): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[postgres,openvino,deepface]' --group dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[postgres,openvino,deepface,retinaface]' --group dev
 	@touch $@
 
 .PHONY: demo
@@ -100,6 +100,11 @@ paired: $(READY)  ## Compare the CPU time of a job with that of another version:
 	@test -n "$(BASE)" || { echo "make paired BASE=COMMIT" >&2; exit 1; }
 	rm -rf build/base && mkdir -p build/base && git archive $(BASE) | tar -x -C build/base
 	$(BIN)/python -m tests.benchmarks.paired build/base $(if $(VIDEO),--video "$(VIDEO)") $(if $(RUNS),--runs $(RUNS))
+
+.PHONY: fit-fusion
+fit-fusion: $(READY)  ## Fit how CenterFace and YuNet are fused; needs FARM_TEST_DATA; writes farm/domain/fusion.py
+	$(BIN)/python -m tests.quality.fit_fusion
+	$(BIN)/ruff format -q farm/domain/fusion.py
 
 .PHONY: docs
 docs: $(READY)  ## Write the table of options in the README

@@ -1,6 +1,6 @@
 """The networks that detectors are made of, how ``--detector`` names them, and the options of detection.
 
-The implementation of network ``NAME`` is ``create`` in ``workers.vision.detectors.NAME``.
+The implementation of network ``NAME`` is ``create`` in ``workers.vision.detectors.NAME``, or another ``module``.
 """
 
 import re
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from math import inf
 
-from farm.domain import networks
-from farm.domain.detection import FACE
+from farm.domain.detection import FACE, PLATE
+from farm.domain.networks import CENTERFACE, PLATES, RETINAFACE, YUNET, YUNET_N
 from farm.domain.option import Section, listed, option
 from farm.domain.runtimes import FAMILIES, RUNTIMES
 from farm.domain.weights import Weights
@@ -18,6 +18,9 @@ from farm.domain.weights import Weights
 #: Raw scores from which a box may begin a track, by its height in pixels of the network's picture: ``(below this
 #: height, threshold)``, ascending; the last height is infinite.
 Heights = tuple[tuple[float, float], ...]
+
+#: The argument of a network that is in files of the user's: an ONNX file, and a TOML file beside it.
+PATH = "PATH"
 
 QUALITIES = ("fast", "balanced", "thorough")
 MERGES = ("nms", "nmm", "wbf")
@@ -32,6 +35,7 @@ class Declared:
     - ``thresholds``: by the kinds of boxes that it finds; empty for a network that says so when it is created.
     - ``share``: the part of ``--detect-size`` that it runs at, and ``largest``: the most that it takes.
     - ``argument``: what stands after its name and a colon, such as ``PATH``; empty if nothing does.
+    - ``module`` in ``workers.vision.detectors`` whose ``create`` makes it; empty if it is called as the network is.
     - ``hidden``: it is for tests; help and hints do not offer it.
     """
 
@@ -41,6 +45,7 @@ class Declared:
     share: float = 1.0
     largest: int = LARGEST_SIZE
     argument: str = ""
+    module: str = ""
     hidden: bool = False
 
     @property
@@ -56,6 +61,11 @@ class Named:
     network: Declared
     argument: str = ""
 
+    @property
+    def written(self) -> str:
+        """As a user writes it."""
+        return f"{self.network.name}:{self.argument}" if self.argument else self.network.name
+
 
 NETWORKS: dict[str, Declared] = {
     declared.name: declared
@@ -63,14 +73,31 @@ NETWORKS: dict[str, Declared] = {
         Declared(
             name="centerface",
             thresholds={FACE: ((16, 0.10), (24, 0.10), (48, 0.14), (96, 0.14), (inf, 0.26))},
-            weights=networks.CENTERFACE,
+            weights=CENTERFACE,
         ),
+        # Thresholds of the networks below: where pictures have as much false area as with those of CenterFace.
         Declared(
             name="yunet",
-            thresholds={FACE: ((inf, 0.5),)},
-            weights=networks.YUNET_N,
+            thresholds={FACE: ((16, 0.12), (24, 0.18), (48, 0.30), (inf, 0.50))},
+            weights=YUNET,
             share=0.75,
         ),
+        Declared(
+            name="yunet-n",
+            thresholds={FACE: ((16, 0.12), (24, 0.16), (48, 0.30), (96, 0.45), (inf, 0.70))},
+            weights=YUNET_N,
+            share=0.75,
+            module="yunet",
+        ),
+        Declared(
+            name="plates",
+            thresholds={PLATE: ((64, 0.30), (128, 0.60), (inf, 0.90))},
+            weights=PLATES,
+        ),
+        # not measured here: below the package's own threshold, 0.9, since tracks suppress false alarms of one frame
+        Declared(name="retinaface", thresholds={FACE: ((24, 0.40), (48, 0.50), (inf, 0.70))}, weights=RETINAFACE),
+        Declared(name="onnx", thresholds={}, argument=PATH),
+        Declared(name="deepface", thresholds={FACE: ((inf, 0.5),)}, argument="BACKEND"),
         Declared(name="stub", thresholds={FACE: ((inf, 0.5),)}, hidden=True),
     )
 }
@@ -123,7 +150,8 @@ class DetectOptions(Section):
 
     ``size``: the long side in pixels that a frame is scaled to. ``every``: frames from one look to the next.
     ``threshold``: replaces the raw thresholds of every network, kind and height. ``min_size``, ``max_size``: of a
-    face's longer side, in pixels of the source. ``runtime``: one of RUNTIMES; the user may also name a family, or leave
+    face's longer side, in pixels of the source. ``files``: the digest of the files that ``detector`` names, see
+    :func:`farm.models.brought.with_files`. ``runtime``: one of RUNTIMES; the user may also name a family, or leave
     it to the fastest worker. It is fixed when the job is submitted, see :func:`farm.jobs.abilities.with_runtime`.
     """
 
@@ -135,7 +163,8 @@ class DetectOptions(Section):
         choices=QUALITIES,
     )  # fmt: skip
     detector: str | None = option(
-        None, "What finds faces: NAME, or several as NAME+NAME.", "Faces", "NAME", shown="the quality's, centerface",
+        None, f"What finds faces and plates: {_choices()}; several joined by +.", "Faces", "NAME",
+        shown="the quality's", last=True,
     )  # fmt: skip
     size: int | None = option(
         None, "Frame size used for detection (long side, pixels); larger finds smaller faces and is slower.", "Faces",
@@ -165,6 +194,7 @@ class DetectOptions(Section):
         None, "Leave out faces larger than this.", "Faces", "PIXELS", setting="max_face", gt=0, unit="pixels",
         last=True,
     )  # fmt: skip
+    files: str | None = option(None)
     runtime: str | None = option(
         None, "Runtime of the detector: openvino, onnxruntime or cuda; also with a precision, such as openvino-f32.",
         "Running", "NAME", shown="the fastest worker's", choices=(*FAMILIES, *RUNTIMES), last=True,
@@ -175,10 +205,10 @@ class DetectOptions(Section):
         declared = self.options()
         if self.detector is not None:
             try:
-                chosen = named(self.detector)
+                networks = named(self.detector)
             except ValueError as e:
                 raise declared["detector"].refused(self.detector, str(e)) from e
-            for one in chosen:
+            for one in networks:
                 if self.size is not None and self.size * one.network.share > one.network.largest:
                     most = int(one.network.largest / one.network.share)
                     raise declared["size"].refused(self.size, f"{one.network.name} takes at most {most} pixels")

@@ -45,3 +45,29 @@ YUNET_N = Weights(
     file_name="yunet_n_dynamic.onnx",
     sources=(Url(f"{_YUNET_TRAINING}yunet_n_dynamic.onnx"),),
 )
+PLATES = Weights(
+    name="plates",
+    title="LPD-YuNet: number plates, any picture size",
+    licence="Apache-2.0",
+    sha256="a383f866bc76140fa609e989749b1c81c2962c1664136d83763b0d8962e10e07",
+    file_name="license_plate_detection_lpd_yunet_2022may.onnx",
+    # the file of the later commits, ..._2023mar.onnx, is another
+    sources=(
+        Url(
+            f"{_OPENCV_ZOO}d27deccaed083b1065e2336225e285c5775d3293/"
+            "models/license_plate_detection_yunet/license_plate_detection_lpd_yunet_2022may.onnx"
+        ),
+    ),
+)
+RETINAFACE = Weights(
+    name="retinaface",
+    title="RetinaFace, ResNet-50 of the package retina-face: large and slow face detector",
+    licence="MIT as published; made from weights of InsightFace, which are for research only",
+    sha256="ecb2393a89da3dd3d6796ad86660e298f62a0c8ae7578d92eb6af14e0bb93adf",
+    file_name="retinaface.h5",
+    # where the package fetches it from
+    sources=(
+        Url("https://github.com/serengil/deepface_models/releases/download/v1.0/retinaface.h5"),
+        Url("https://huggingface.co/serengil/deepface/resolve/main/retinaface.h5"),
+    ),
+)

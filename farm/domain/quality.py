@@ -23,9 +23,9 @@ class Preset:
 
 
 PRESETS = {
-    "fast": Preset("centerface", 640, 8, 8),
-    "balanced": Preset("centerface", 1280, 8, 4),
-    "thorough": Preset("centerface", 1920, 2, 1),
+    "fast": Preset("centerface", 640, 8, 8, 1.3),
+    "balanced": Preset("centerface", 1280, 8, 4, 1.0),
+    "thorough": Preset("centerface", 1920, 4, 1, 0.8),
 }
 
 #: Beside its own size, a look has every smaller one of these: faces that fill a large picture are found in a small one.
@@ -82,3 +82,9 @@ def size_of(values: Mapping[str, Any]) -> int:
     """The size of a job's looks, from the JSON of its options; it may be of another version."""
     preset = PRESETS.get(values.get("quality", ""), PRESETS["balanced"])
     return int(values.get("size") or preset.size)
+
+
+def default_models() -> list[str]:
+    """The names of the weights that a job without any option needs."""
+    networks = [one.network for one in resolved(DetectOptions()).networks]
+    return [network.weights.name for network in networks if network.weights is not None]

@@ -5,6 +5,7 @@ input's size: how likely a face's centre is there, logarithms of its height and 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from farm.domain.detection import FACE
 from farm.domain.detectors import Named
 from workers.vision.detectors.base import Candidates, Picture
 from workers.vision.detectors.graph import read_weights, with_fixed_shape
-from workers.vision.detectors.sized import Floats, InputForm, SizedSession
+from workers.vision.detectors.sized import RGB, Floats, SizedSession
 from workers.vision.device import Device
 
 _OUTPUTS = ("537", "538", "539")  # heat, scale, offset; the landmarks (540) are not computed
@@ -28,20 +29,12 @@ class CenterFace:
     multiple = 32
 
     def __init__(self, model: bytes, device: Device, threads: int, runtime: str) -> None:
-        def sized(batch: int, width: int, height: int) -> bytes:
-            return with_fixed_shape(model, batch=batch, width=width, height=height, outputs=_OUTPUTS)
-
-        self._session = SizedSession(sized, InputForm(channels="RGB"), device, threads, runtime)
+        self._session = SizedSession(partial(with_fixed_shape, model, _OUTPUTS), RGB, device, threads, runtime)
         self.batch_size = self._session.batch_size
 
     def find(self, pictures: Sequence[Picture], least: float) -> list[Candidates]:
         """See :meth:`workers.vision.detectors.base.Network.find`."""
-        found: list[Candidates] = []
-        for start in range(0, len(pictures), self.batch_size):
-            batch = pictures[start : start + self.batch_size]
-            heat, scale, offset = self._session.run(batch)
-            found += [decode(heat[i, 0], scale[i], offset[i], least) for i in range(len(batch))]
-        return found
+        return [decode(heat[0], scale, offset, least) for heat, scale, offset in self._session.each(pictures)]
 
 
 def decode(heat: Floats, scale: Floats, offset: Floats, least: float) -> Candidates:

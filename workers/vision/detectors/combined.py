@@ -13,9 +13,12 @@ import numpy as np
 
 from farm.domain.detection import FACE, PLATE, WEAK, Detection
 from farm.domain.detectors import DetectOptions, Heights, Named
+from farm.domain.fusion import FUSIONS
 from farm.domain.geometry import Box
 from farm.domain.quality import Looks, resolved
+from farm.models.brought import check_files
 from workers.vision.detectors.base import Candidates, Detector, Factory, Network, Picture, network_size
+from workers.vision.detectors.fusing import fused_scores, paired
 from workers.vision.detectors.merging import MERGED
 from workers.vision.detectors.scores import Floats, least_of, normalised
 from workers.vision.device import Device
@@ -55,7 +58,12 @@ class Combined:
     """
 
     def __init__(self, parts: Sequence[Part], looks: Looks) -> None:
-        self._parts = tuple(parts)
+        names = {part.named.network.name for part in parts}
+        pair = next((pair for pair in FUSIONS if names.issuperset(pair)), None)
+        self._fused = FUSIONS[pair] if pair else None
+        # the networks that are fused come first, in the order of the fusion
+        order = {name: at for at, name in enumerate(pair or ())}
+        self._parts = tuple(sorted(parts, key=lambda part: order.get(part.named.network.name, 2)))
         self._looks = looks
         self.batch_size = max(part.network.batch_size for part in parts)
         self._views = lru_cache(maxsize=4)(self._made_views)
@@ -94,6 +102,8 @@ class Combined:
     def _found(self, part: Part, pictures: Sequence[Picture], views: Sequence[View]) -> list[list[Candidates]]:
         """For each picture the boxes that a network finds in each view, in pixels of the view."""
         least = least_of(part.thresholds.values(), self._looks.threshold)
+        if self._fused and part in self._parts[:2]:
+            least = min(least, self._fused.least)
         by_size: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
         for at, view in enumerate(views):
             by_size[view.size] += [(n, at) for n in range(len(pictures))]
@@ -130,12 +140,23 @@ class Combined:
         self, found: Sequence[Candidates], views: Sequence[View], source: tuple[int, int]
     ) -> Iterator[tuple[str, Floats]]:
         """The boxes of one view by kind: N x 6: x, y, w, h in pixels of the source, normalised score, cut by a tile."""
-        for part, boxes, view in zip(self._parts, found, views, strict=True):
+        rows = [placed(boxes, view, source) for boxes, view in zip(found, views, strict=True)]
+        if self._fused:
+            yield FACE, self._fused_faces(rows[0], rows[1], views[0].whole[1] / source[1])
+        for part, boxes, placed_boxes in list(zip(self._parts, found, rows, strict=True))[2 if self._fused else 0 :]:
             for index, name in enumerate(part.network.kinds):
-                of = boxes[boxes[:, 5] == index]
-                scores = normalised(of[:, 4], of[:, 3], part.thresholds[name], self._looks.threshold)
-                keep = scores >= WEAK
-                yield PLATE if name == PLATE else FACE, placed(of[keep], scores[keep], view, source)
+                of = boxes[:, 5] == index
+                scores = normalised(boxes[of, 4], boxes[of, 3], part.thresholds[name], self._looks.threshold)
+                yield PLATE if name == PLATE else FACE, scored(placed_boxes[of], scores)
+
+    def _fused_faces(self, first: Floats, second: Floats, scale: float) -> Floats:
+        """As :meth:`_scored`, for both networks. ``scale``: the first network's pixels for one of the source."""
+        assert self._fused is not None
+        found = paired(first, second)
+        own = self._parts[0].thresholds[FACE]
+        return scored(
+            found.boxes, fused_scores(self._fused, own, found, found.boxes[:, 3] * scale, self._looks.threshold)
+        )
 
     def _wanted(self, size: float) -> bool:
         least, most = self._looks.min_size, self._looks.max_size
@@ -171,9 +192,17 @@ def _cropped(picture: Picture, view: View) -> Picture:
     return picture[y : y + h, x : x + w]
 
 
-def placed(boxes: Candidates, scores: Floats, view: View, source: tuple[int, int]) -> Floats:
-    """A view's boxes on the source, float64 N x 6: x, y, w, h in its pixels, score, whether the view's edge cuts it."""
-    x, y, w, h = boxes[:, :4].astype(np.float64).T
+def scored(boxes: Floats, scores: Floats) -> Floats:
+    """Boxes with these scores in place of their own; only those that are not too weak."""
+    boxes = boxes.copy()
+    boxes[:, 4] = scores
+    kept: Floats = boxes[scores >= WEAK]
+    return kept
+
+
+def placed(boxes: Candidates, view: View, source: tuple[int, int]) -> Floats:
+    """A view's boxes on the source, float64 N x 6: x, y, w, h in its pixels, score, whether a tile's edge cuts it."""
+    x, y, w, h, scores = boxes[:, :5].astype(np.float64).T
     (x0, y0), (wide, high), (width, height) = view.corner, view.size, view.whole
     cut = ((x < _CUT) & (x0 > 0)) | ((y < _CUT) & (y0 > 0))
     cut |= ((x + w > wide - _CUT) & (x0 + wide < width)) | ((y + h > high - _CUT) & (y0 + high < height))
@@ -186,13 +215,17 @@ def create_detector(
 ) -> Detector:
     """The detector of these options on ``device``: of each network ``create`` in ``workers.vision.detectors.NAME``.
 
-    ``weights`` finds the file of a model's weights. Raises ModelError for unusable weights, DeviceError when the device
+    ``weights`` finds the file of a model's weights. Raises ModelError for unusable weights, or for a user's files that
+    are not those of when the job was submitted; DeviceError when the device
     or ``options.runtime`` cannot be used.
     """
     looks, parts = resolved(options), []
+    check_files(looks.networks, options.files)
     for one in looks.networks:
         path = None if one.network.weights is None else weights(one.network.weights.name)
-        create = cast("Factory", import_module(f"workers.vision.detectors.{one.network.name}").create)
+        create = cast(
+            "Factory", import_module(f"workers.vision.detectors.{one.network.module or one.network.name}").create
+        )
         network = create(path, one, device, threads, options.runtime or "")
         # what a file describes knows its thresholds itself
         thresholds = one.network.thresholds or network.thresholds  # type: ignore[attr-defined]

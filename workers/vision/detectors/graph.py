@@ -8,8 +8,10 @@ import onnx
 from farm.errors import ModelError
 
 
-def with_fixed_shape(model: bytes, *, batch: int, width: int, height: int, outputs: Sequence[str]) -> bytes:
-    """A fully convolutional model of one input, redeclared for ``batch`` x 3 x ``height`` x ``width``.
+def with_fixed_shape(
+    model: bytes, outputs: Sequence[str], batch: int, width: int, height: int, *, layout: str = "NCHW"
+) -> bytes:
+    """A fully convolutional model of one input, redeclared for ``batch`` pictures of ``width`` x ``height``.
 
     Keeps only the named outputs, in this order. Old exporters also list every weight among the graph's inputs.
     onnxruntime then treats weights as variable: it neither folds batch normalisation nor uses its blocked layout.
@@ -19,12 +21,14 @@ def with_fixed_shape(model: bytes, *, batch: int, width: int, height: int, outpu
     Raises ModelError when the bytes are not such a model.
     """
     proto = load_graph(model)
-    weights = {w.name for w in proto.graph.initializer}
-    inputs = [i for i in proto.graph.input if i.name not in weights]
+    (given,) = inputs = inputs_of(proto)
     kept = {o.name: o for o in proto.graph.output if o.name in outputs}
-    if len(inputs) != 1 or len(kept) != len(outputs):
-        raise ModelError(f"not the expected model: inputs {[i.name for i in inputs]}, outputs {sorted(kept)}")
-    _declare(inputs[0], batch, height, width)
+    if len(kept) < len(outputs):
+        raise ModelError(f"not the expected model: it has the outputs {[o.name for o in proto.graph.output]}")
+    for letter, size in zip("NHW", (batch, height, width), strict=True):
+        dim = given.type.tensor_type.shape.dim[layout.index(letter)]
+        dim.Clear()
+        dim.dim_value = size
     for output in kept.values():
         output.type.tensor_type.ClearField("shape")  # the runtime finds it from the input's
     del proto.graph.input[:]
@@ -32,7 +36,8 @@ def with_fixed_shape(model: bytes, *, batch: int, width: int, height: int, outpu
     del proto.graph.output[:]
     proto.graph.output.extend(kept[name] for name in outputs)
     del proto.graph.value_info[:]
-    _free_batch(proto.graph)
+    if batch > 1:
+        _free_batch(proto.graph)
     proto.ir_version = max(4, proto.ir_version)  # below 4 every weight must be an input
     rewritten: bytes = proto.SerializeToString()
     return rewritten
@@ -54,13 +59,14 @@ def load_graph(model: bytes) -> onnx.ModelProto:
         raise ModelError("the weights are not an ONNX model", hint="farm models verify") from e
 
 
-def _declare(value: onnx.ValueInfoProto, batch: int, height: int, width: int) -> None:
-    dims = value.type.tensor_type.shape.dim
-    if len(dims) != 4:
-        raise ModelError(f"not the expected model: {value.name} has {len(dims)} dimensions, not 4")
-    for index, size in ((0, batch), (2, height), (3, width)):
-        dims[index].Clear()
-        dims[index].dim_value = size
+def inputs_of(proto: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """The one input that is no weight, of four dimensions, in a list. Raises ModelError when there is none such."""
+    weights = {w.name for w in proto.graph.initializer}
+    inputs = [i for i in proto.graph.input if i.name not in weights]
+    dimensions = [len(i.type.tensor_type.shape.dim) for i in inputs]
+    if dimensions != [4]:
+        raise ModelError(f"not the expected model: its inputs have {dimensions} dimensions, not [4]")
+    return inputs
 
 
 def _free_batch(graph: onnx.GraphProto) -> None:

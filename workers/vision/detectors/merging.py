@@ -57,10 +57,21 @@ def _faces(boxes: Floats) -> list[Floats]:
 
 
 def _same_face(best: Floats, boxes: Floats) -> NDArray[np.bool_]:
-    x, y, w, h = boxes[:, :4].T
-    both = np.clip(np.minimum(x + w, best[0] + best[2]) - np.maximum(x, best[0]), 0, None)
-    both *= np.clip(np.minimum(y + h, best[1] + best[3]) - np.maximum(y, best[1]), 0, None)
-    area, of_best = w * h, best[2] * best[3]
-    same: NDArray[np.bool_] = (both >= _SAME * (area + of_best - both)) | ((boxes[:, 5] > 0) & (both >= _INSIDE * area))
+    same: NDArray[np.bool_] = overlaps(best[None], boxes)[0] >= _SAME
+    same |= (boxes[:, 5] > 0) & (_both(best[None], boxes)[0] >= _INSIDE * boxes[:, 2] * boxes[:, 3])
     same[0] = True
     return same
+
+
+def overlaps(a: Floats, b: Floats) -> Floats:
+    """The intersection over union of each box of ``a`` (N x 4 or more) with each of ``b`` (M x 4 or more): N x M."""
+    both = _both(a, b)
+    areas = (a[:, 2] * a[:, 3])[:, None] + b[:, 2] * b[:, 3] - both
+    return both / np.maximum(areas, 1e-9)
+
+
+def _both(a: Floats, b: Floats) -> Floats:
+    ends = np.minimum((a[:, :2] + a[:, 2:4])[:, None], b[:, :2] + b[:, 2:4])
+    sides = np.clip(ends - np.maximum(a[:, None, :2], b[:, :2]), 0, None)
+    both: Floats = sides[..., 0] * sides[..., 1]
+    return both

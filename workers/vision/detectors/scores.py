@@ -20,9 +20,15 @@ def normalised(
     threshold for every height.
     """
     raw = raw.astype(np.float64)
-    ends, values = np.array(thresholds, np.float64).T
-    t = values[np.searchsorted(ends, heights, side="right")] if override is None else np.float64(override)
+    t = thresholds_of(thresholds, heights) if override is None else np.float64(override)
     return np.where(raw < t, BIRTH * raw / t, BIRTH + (1 - BIRTH) * (raw - t) / (1 - t))
+
+
+def thresholds_of(thresholds: Heights, heights: NDArray[np.floating]) -> Floats:
+    """The threshold of each height."""
+    ends, values = np.array(thresholds, np.float64).T
+    found: Floats = values[np.searchsorted(ends, heights, side="right")]
+    return found
 
 
 def least_of(thresholds: Iterable[Heights], override: float | None = None) -> float:

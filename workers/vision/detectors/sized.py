@@ -1,8 +1,7 @@
-"""A model's session for pictures of one size, and the array that they are put into."""
+"""A model's sessions, one for each size of pictures, and the array that pictures are put into."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -21,17 +20,21 @@ _GPU_BATCH = 8
 class InputForm:
     """How a model wants its pictures: float32, ``(value - mean) * scale`` for each of the three channels.
 
-    ``channels``: their order; ``mean`` and ``scale`` are in this order too. ``layout``: NCHW or NHWC.
+    ``channels``: their order, BGR or RGB; ``mean`` and ``scale`` are in this order too. ``layout``: NCHW or NHWC.
     """
 
-    channels: Literal["BGR", "RGB"] = "BGR"
-    layout: Literal["NCHW", "NHWC"] = "NCHW"
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    channels: str
+    layout: str = "NCHW"
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    scale: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+
+BGR = InputForm("BGR")
+RGB = InputForm("RGB")
 
 
 class SizedSession:
-    """Runs a model on batches of pictures, with a session for each of the sizes that they had last.
+    """Runs a model on pictures of any size.
 
     A CPU runs pictures one by one, a GPU in batches that are padded to one fixed size, so that the arithmetic for a
     picture does not depend on the others.
@@ -51,25 +54,32 @@ class SizedSession:
         self.batch_size = _GPU_BATCH if batched and device.kind != "cpu" else 1
         self._model, self._form = model, form
         self._on = device, threads, runtime
-        self._ready = BySize(self._made)
+        self._sessions = BySize(self._ready)
 
-    def run(self, pictures: Sequence[Picture]) -> list[Floats]:
-        """All outputs for at most ``batch_size`` pictures of one size, valid until the next call.
+    def each(self, pictures: Sequence[Picture]) -> Iterator[list[Floats]]:
+        """The outputs for each of the pictures, all of one size: without the batch's dimension, valid until the next.
 
-        The first dimension is the batch; what lies behind the pictures given is left over from earlier ones. Raises
-        ModelError, DeviceError.
+        Outputs that have no dimension for the batch hold the same number of rows for each picture. Raises ModelError,
+        DeviceError.
         """
-        height, width = pictures[0].shape[:2]
-        session, blob = self._ready(width, height)
+        for start in range(0, len(pictures), self.batch_size):
+            batch = pictures[start : start + self.batch_size]
+            outputs = self._run(batch)
+            for i in range(len(batch)):
+                yield [self._part(output, i) for output in outputs]
+
+    def _run(self, pictures: Sequence[Picture]) -> list[Floats]:
+        session, blob = self._sessions(pictures[0].shape[1], pictures[0].shape[0])
         planes = blob if self._form.layout == "NCHW" else blob.transpose(0, 3, 1, 2)
         for row, picture in zip(planes, pictures, strict=False):
             self._put(row, picture)
         return session.run(blob)
 
-    def _made(self, width: int, height: int) -> tuple[Session, Floats]:
-        shape = (3, height, width) if self._form.layout == "NCHW" else (height, width, 3)
-        session = open_session(self._model(self.batch_size, width, height), *self._on)
-        return session, np.zeros((self.batch_size, *shape), np.float32)
+    def _part(self, output: Floats, i: int) -> Floats:
+        part: Floats = (
+            output[i] if len(output) == self.batch_size else output.reshape(self.batch_size, -1, *output.shape[1:])[i]
+        )
+        return part
 
     def _put(self, row: Floats, picture: Picture) -> None:
         channels = cv2.split(picture)
@@ -80,3 +90,8 @@ class SizedSession:
             if (mean, scale) != (0, 1):
                 np.subtract(plane, np.float32(mean), out=plane)
                 np.multiply(plane, np.float32(scale), out=plane)
+
+    def _ready(self, width: int, height: int) -> tuple[Session, Floats]:
+        shape = (3, height, width) if self._form.layout == "NCHW" else (height, width, 3)
+        session = open_session(self._model(self.batch_size, width, height), *self._on)
+        return session, np.zeros((self.batch_size, *shape), np.float32)

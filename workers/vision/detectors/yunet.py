@@ -6,14 +6,17 @@ offset of the box's centre from the cell's corner (x, y) and logarithms of its s
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from farm.domain.detection import FACE
+from farm.domain.detectors import Named
 from workers.vision.detectors.base import Candidates, Picture
 from workers.vision.detectors.centerface import without_doubles
 from workers.vision.detectors.graph import read_weights, with_fixed_shape
-from workers.vision.detectors.sized import Floats, InputForm, SizedSession
+from workers.vision.detectors.sized import BGR, Floats, SizedSession
 from workers.vision.device import Device
 
 _STRIDES = (8, 16, 32)
@@ -24,25 +27,16 @@ _SAME_FACE = 0.3  # IoU from which two boxes are one face; OpenCV's own value
 class YuNet:
     """YuNet on one device. The file declares 640 x 640, but the network takes any multiple of 32."""
 
-    kinds = ("face",)
+    kinds = (FACE,)
     multiple = 32
 
     def __init__(self, model: bytes, device: Device, threads: int, runtime: str) -> None:
-        def sized(batch: int, width: int, height: int) -> bytes:
-            return with_fixed_shape(model, batch=batch, width=width, height=height, outputs=_OUTPUTS)
-
-        self._session = SizedSession(sized, InputForm(), device, threads, runtime)
+        self._session = SizedSession(partial(with_fixed_shape, model, _OUTPUTS), BGR, device, threads, runtime)
         self.batch_size = self._session.batch_size
 
     def find(self, pictures: Sequence[Picture], least: float) -> list[Candidates]:
         """See :meth:`workers.vision.detectors.base.Network.find`."""
-        found: list[Candidates] = []
-        width = pictures[0].shape[1]
-        for start in range(0, len(pictures), self.batch_size):
-            batch = pictures[start : start + self.batch_size]
-            outputs = self._session.run(batch)
-            found += [decode([o[i] for o in outputs], width, least) for i in range(len(batch))]
-        return found
+        return [decode(outputs, pictures[0].shape[1], least) for outputs in self._session.each(pictures)]
 
 
 def decode(outputs: Sequence[Floats], width: int, least: float) -> Candidates:
@@ -62,6 +56,6 @@ def decode(outputs: Sequence[Floats], width: int, least: float) -> Candidates:
     return boxes[without_doubles(boxes[:, :5], _SAME_FACE)]
 
 
-def create(weights: Path, _named: object, device: Device, threads: int, runtime: str) -> YuNet:
+def create(weights: Path, _named: Named, device: Device, threads: int, runtime: str) -> YuNet:
     """YuNet from the file ``weights``. Raises ModelError when it cannot be read."""
     return YuNet(read_weights(weights, "yunet"), device, threads, runtime)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
+from farm.domain.detection import FACE
 from farm.domain.options import RedactOptions
 from farm.media.planes import Plane
 
@@ -27,6 +28,7 @@ class Patch:
 Redactor = Callable[[Patch], Plane]
 
 
-def create_redactor(options: RedactOptions) -> Redactor:
-    """The redactor of ``options.style``: ``create`` in ``workers.vision.redactors.NAME``."""
-    return cast("Redactor", import_module(f"workers.vision.redactors.{options.style}").create(options))
+def create_redactor(options: RedactOptions, kind: str = FACE) -> Redactor:
+    """The redactor of a kind of box: ``create`` in ``workers.vision.redactors.NAME``, where NAME is its style."""
+    style = options.look(kind).style
+    return cast("Redactor", import_module(f"workers.vision.redactors.{style}").create(options))

@@ -128,7 +128,7 @@ def runtime(request: pytest.FixtureRequest) -> str:
 
 
 def test_a_graph_is_redeclared_for_a_size(runtime: str) -> None:
-    model = with_fixed_shape(tiny_model(), batch=2, width=64, height=32, outputs=["sum"])
+    model = with_fixed_shape(tiny_model(), ["sum"], batch=2, width=64, height=32)
     graph = onnx.load_model_from_string(model).graph
     assert [i.name for i in graph.input] == ["in"]
     assert [o.name for o in graph.output] == ["sum"]
@@ -140,7 +140,7 @@ def test_a_graph_is_redeclared_for_a_size(runtime: str) -> None:
 def test_what_is_no_model_is_a_model_error() -> None:
     for model, outputs in ((b"no model at all", ["sum"]), (tiny_model(), ["other"]), (b"", ["sum"])):
         with pytest.raises(ModelError):
-            with_fixed_shape(model, batch=1, width=32, height=32, outputs=outputs)
+            with_fixed_shape(model, outputs, batch=1, width=32, height=32)
 
 
 def test_a_session_does_not_begin_with_what_is_no_model(runtime: str) -> None:
@@ -202,7 +202,7 @@ def test_openvino_in_another_precision_than_asked_for_is_an_error(monkeypatch: p
         return compile_model(this, model, on, {**settings, "INFERENCE_PRECISION_HINT": "f32"})
 
     monkeypatch.setattr(core, "compile_model", otherwise)
-    model = with_fixed_shape(tiny_model(), batch=1, width=64, height=32, outputs=["sum"])
+    model = with_fixed_shape(tiny_model(), ["sum"], batch=1, width=64, height=32)
     open_session(model, CPU, 1, "openvino-f32")
     with pytest.raises(DeviceError, match=r"OpenVINO computes in .*f32 here, not in bf16"):
         open_session(model, CPU, 1, "openvino-bf16")

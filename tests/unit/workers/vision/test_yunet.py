@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from farm.digests import file_digest
+from farm.domain.detectors import named
 from farm.domain.networks import YUNET, YUNET_N
 from workers.vision.detectors.graph import with_fixed_shape
 from workers.vision.detectors.yunet import YuNet, create, decode
@@ -14,6 +15,7 @@ from workers.vision.device import Device
 
 CPU = Device("cpu", 0)
 RUNTIME = "onnxruntime-f32"
+(NAMED,) = named("yunet")
 OUTPUTS = [f"{kind}_{stride}" for kind in ("cls", "obj", "bbox") for stride in (8, 16, 32)]
 
 
@@ -45,7 +47,7 @@ def test_the_weights_are_the_published_ones(footage: Path, small: Path) -> None:
 def test_the_rewritten_graph_computes_what_the_file_does(footage: Path, small: Path) -> None:
     blob = crowd(footage, 640, 640).transpose(2, 0, 1)[None].astype(np.float32)
     as_published = ort.InferenceSession(small).run(OUTPUTS, {"input": blob})
-    model = with_fixed_shape(small.read_bytes(), batch=2, width=640, height=640, outputs=OUTPUTS)
+    model = with_fixed_shape(small.read_bytes(), OUTPUTS, batch=2, width=640, height=640)
     rewritten = ort.InferenceSession(model).run(None, {"input": np.concatenate([255 - blob, blob])})
     for expected, outputs in zip(as_published, rewritten, strict=True):
         assert np.array_equal(outputs[1], expected[0])
@@ -55,7 +57,7 @@ def test_the_rewritten_graph_computes_what_the_file_does(footage: Path, small: P
 def test_any_size_as_opencv_computes_it(footage: Path, name: str, size: tuple[int, int]) -> None:
     path, picture = footage / "models" / f"{name}.onnx", crowd(footage, *size)
     _, expected = cv2.FaceDetectorYN.create(str(path), "", size, 0.3, 0.3).detect(picture)
-    (found,) = create(path, None, CPU, 1, RUNTIME).find([picture], 0.3)
+    (found,) = create(path, NAMED, CPU, 1, RUNTIME).find([picture], 0.3)
     assert len(found) == len(expected) >= 5
     assert found[:, :4] == pytest.approx(expected[:, :4], abs=0.01)
     assert found[:, 4] == pytest.approx(expected[:, 14], abs=1e-4)
