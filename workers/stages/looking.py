@@ -1,18 +1,20 @@
 """Which frames a detector looks at: one of each group of frames, and more where two neighbouring looks disagree.
 
-Frames are numbered from the start of the source. A *group* is ``every`` frames from a multiple of ``every`` on, or the
-part of them in one shot; the sharpest frame of a group is looked at. Where two neighbouring looks of a shot disagree
-(one shows a face that the other lacks at the place where the measured motion leads, or the motion could not be
-measured), the middle between them is looked at, and so on, down to one frame in ``finest``.
+Frames are numbered from the start of the source. A *group* is ``every`` frames from a multiple of ``every`` on, or a
+part of them: in one shot, and in :data:`LONGEST` seconds. The sharpest frame of a group is looked at. Where two
+neighbouring looks of a shot disagree (one shows a face that the other lacks at the place where the measured motion
+leads, or the motion could not be measured), the middle between them is looked at, and so on, down to one frame in
+``finest``.
 
-A group, and what lies between its look and the next one, belongs to the chunk that holds the group's first frame. The
-chunk's worker therefore sees frames up to the end of the next group, and ignores those of a group that began before its
-chunk. All decisions depend on numbers, sharpness, motion and detections alone: chunk boundaries change nothing.
+A group, and what lies between its look and the next one, belongs to the chunk that holds the multiple of ``every``. The
+chunk's worker therefore sees frames up to the end of the next ``every``, and ignores those before the first multiple.
+All decisions depend on numbers, times, sharpness, motion and detections alone: chunk boundaries change nothing.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from itertools import pairwise
 from typing import Generic, TypeVar
 
@@ -23,6 +25,8 @@ from farm.domain.motion import Motion
 
 #: Two looks disagree about boxes of at least this score only: weaker ones come and go.
 CLEAR = 0.6
+#: Seconds of a group: at 20 frames a second and more, none of eight frames is as long.
+LONGEST = Fraction(36, 100)
 #: Less of the picture than this following the camera means that the motion between two looks is not known.
 _LEAST_QUALITY = 0.3
 
@@ -49,6 +53,7 @@ class _Group(Generic[P]):
     """The sharpest frame of each ``finest`` frames of a group."""
 
     key: tuple[int, int]
+    begun: int  # pts
     owned: bool
     sharpest: dict[int, Seen[P]] = field(default_factory=dict)
 
@@ -82,8 +87,9 @@ class Looking(Generic[P]):
     """Decides for the frames of one chunk, and of those after it, which are looked at.
 
     ``owned``: the numbers of the chunk's own frames. ``look`` returns the detections of each picture it is given, at
-    best ``batch`` at a time. ``size``: of the coded picture, in pixels. Held are the pictures of the candidates of
-    two groups, and of ``batch`` groups more.
+    best ``batch`` at a time. ``size``: of the coded picture, in pixels. ``longest``: ticks after a group's first frame
+    from which a frame is of another group. Held are the pictures of the candidates of two groups, and of ``batch``
+    groups more.
     """
 
     def __init__(
@@ -94,10 +100,11 @@ class Looking(Generic[P]):
         size: tuple[int, int],
         look: Callable[[Sequence[P]], list[list[Detection]]],
         batch: int = 1,
+        longest: int | None = None,
     ) -> None:
         self._owned = owned
         self._every, self._finest, self._size = every, max(1, min(finest, every)), size
-        self._look, self._batch = look, max(1, batch)
+        self._look, self._batch, self._longest = look, max(1, batch), longest
         self._shot = 0
         self._rows: deque[Seen[P]] = deque()
         self._open: _Group[P] | None = None
@@ -107,18 +114,21 @@ class Looking(Generic[P]):
     def push(self, seen: Seen[P]) -> Iterator[FrameDetections]:
         """Take the next frame. Yields, in order, frames whose detections are final."""
         self._shot += seen.frame.cut
-        key = seen.number // self._every, self._shot
-        if self._open is not None and self._open.key != key:
+        key, pts = (seen.number // self._every, self._shot), seen.frame.pts
+        if self._open is not None and (self._open.key != key or self._is_long(pts - self._open.begun)):
             yield from self._close()
         begins = seen.number // self._every * self._every
         if begins >= self._owned.start:
             if self._open is None:
-                self._open = _Group(key, begins in self._owned)
+                self._open = _Group(key, pts, begins in self._owned)
             if seen.picture is not None:
                 self._open.offer(seen, self._finest)
         else:
             seen.picture = None
         self._rows.append(seen)
+
+    def _is_long(self, ticks: int) -> bool:
+        return self._longest is not None and ticks >= self._longest
 
     def finish(self) -> Iterator[FrameDetections]:
         """Yield the frames that are left, after the last one has been pushed."""

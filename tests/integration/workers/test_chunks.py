@@ -73,3 +73,17 @@ def test_the_tracks_of_every_preset_do_not_depend_on_chunks(
 def test_nor_do_those_of_any_interval(bench: MakeBench, green_clip: GreenClip, every: int) -> None:
     """Patches come and go, and frames are of different lengths."""
     check(bench, green_clip(frames=100), replace(STUB, size=320, every=every), StubTools(), (100, 2, 0.4))
+
+
+@pytest.mark.parametrize(("rate", "every", "looks"), [(25, None, 2), (2, None, 16), (2, 8, 2)])
+def test_where_frames_are_far_apart_each_is_looked_at(
+    bench: MakeBench, tmp_path: Path, rate: int, every: int | None, looks: int
+) -> None:
+    """Unless somebody asks for fewer."""
+    texture = "geq=lum='128+60*sin(X/9)*cos(Y/11)+40*mod(floor(X/7)+floor(Y/5),2)'"
+    picture = f"nullsrc=size=320x192:rate={rate}:duration={16 / rate},{texture}"
+    source = rendered(tmp_path / "slow.mp4", "-f", "lavfi", "-i", picture, "-c:v", "libx264", "-pix_fmt", "yuv420p")
+    made = bench(source, 100)
+    made.options = replace(made.options, detect=replace(STUB, every=every))
+    found = made.detections(made.detect(0))
+    assert sum(row.detections is not None for row in found) == looks

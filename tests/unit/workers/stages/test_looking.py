@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from weakref import WeakSet
 
 import pytest
@@ -16,7 +16,6 @@ from farm.domain.motion import STILL, Motion
 from workers.stages.looking import CLEAR, Looking, Seen, beyond
 
 SIZE = (100, 80)
-TICKS = 40  # from one frame to the next
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,7 @@ class Shown:
     cut: bool = False
     black: bool = False
     faces: tuple[Detection, ...] = ()
+    ticks: int = 40  # from the frame before
 
 
 Video = list[Shown]
@@ -40,6 +40,7 @@ class How:
     every: int = 8
     finest: int = 4
     batch: int = 1
+    longest: int | None = None
 
 
 class Picture:
@@ -61,7 +62,10 @@ class Run:
         self.most_held = 0  # pictures at a time, and rows
         self.most_waiting = 0
         self._video, self._pictures = video, WeakSet[Picture]()
-        looking: Looking[Picture] = Looking(range(start, stop), how.every, how.finest, SIZE, self._look, how.batch)
+        self._pts = list(accumulate(shown.ticks for shown in video))
+        looking: Looking[Picture] = Looking(
+            range(start, stop), how.every, how.finest, SIZE, self._look, how.batch, how.longest
+        )
         end = min(len(video), stop + beyond(start, stop - start, how.every))
         rows: list[FrameDetections] = []
         for number in range(start, end):
@@ -69,7 +73,7 @@ class Run:
             self.most_held = max(self.most_held, len(self._pictures))
             self.most_waiting = max(self.most_waiting, number + 1 - start - len(rows))
         rows += looking.finish()
-        assert [row.pts for row in rows] == [TICKS * k for k in range(start, end)]
+        assert [row.pts for row in rows] == self._pts[start:end]
         self.rows, later = rows[: stop - start], rows[stop - start :]
         seen = tuple((row.pts, row.detections) for row in later if row.detections is not None)
         after = later[0] if later else FrameDetections(0, cut=False, detections=None)
@@ -77,15 +81,15 @@ class Run:
 
     def _seen(self, number: int, *, first: bool) -> Seen[Picture]:
         """A frame as it is measured: nothing is known of the one before a chunk, and nothing of a black one."""
-        shown = self._video[number]
+        shown, pts = self._video[number], self._pts[number]
         if shown.black:
-            row = FrameDetections(TICKS * number, cut=False, detections=None, black=True)
+            row = FrameDetections(pts, cut=False, detections=None, black=True)
             return Seen(number, row, 0, None)
         unknown = first or self._video[number - 1].black
         cut, motion = (False, None) if unknown else (shown.cut, shown.motion)
         picture = Picture(number)
         self._pictures.add(picture)
-        return Seen(number, FrameDetections(TICKS * number, cut, None, motion=motion), shown.sharpness, picture)
+        return Seen(number, FrameDetections(pts, cut, None, motion=motion), shown.sharpness, picture)
 
     def _look(self, pictures: Sequence[Picture]) -> list[list[Detection]]:
         assert pictures
@@ -101,12 +105,17 @@ def looks(rows: Sequence[FrameDetections]) -> list[int]:
     return [number for number, row in enumerate(rows) if row.detections is not None]
 
 
-def groups(rows: Sequence[FrameDetections], video: Video, how: How) -> dict[tuple[int, int], list[int]]:
-    """The frames of each group that may be looked at: the sharpest of each ``finest``. All black groups have none."""
-    shot, found = 0, dict[tuple[int, int], dict[int, list[int]]]()
+def groups(rows: Sequence[FrameDetections], video: Video, how: How) -> dict[tuple[int, int, int], list[int]]:
+    """The frames of each group that may be looked at: the sharpest of each ``finest``. All black groups have none.
+
+    By the number of ``every``, the shot, and the pts of the group's first frame.
+    """
+    shot, key, begun, found = 0, (-1, 0), 0, dict[tuple[int, int, int], dict[int, list[int]]]()
     for number, row in enumerate(rows):
         shot += row.cut
-        parts = found.setdefault((number // how.every, shot), {})
+        if key != (number // how.every, shot) or (how.longest is not None and row.pts - begun >= how.longest):
+            key, begun = (number // how.every, shot), row.pts
+        parts = found.setdefault((*key, begun), {})
         if not row.black:
             parts.setdefault(number // min(how.finest, how.every), []).append(number)
     return {key: [look_of(part, video) for part in parts.values()] for key, parts in found.items()}
@@ -158,6 +167,7 @@ frames = st.builds(
     Shown,
     sharpness=st.integers(0, 5),
     motion=st.just(STILL) | motions,
+    ticks=st.sampled_from([40, 40, 100, 9000]),
     black=st.integers(0, 9).map(lambda n: n == 0),
     faces=st.lists(faces, max_size=2).map(tuple),
 )
@@ -166,7 +176,7 @@ steady = st.builds(Shown, sharpness=st.integers(0, 5), faces=st.sampled_from([()
 repeated = st.tuples(st.one_of(frames, frames, steady, cuts), st.integers(1, 6))
 videos = st.lists(repeated, max_size=20).map(lambda parts: [one for one, times in parts for _ in range(times)])
 hows = st.builds(
-    How, every=st.integers(1, 10), finest=st.sampled_from([1, 2, 3, 4, 8]), batch=st.sampled_from([1, 2, 5])
+    How, st.integers(1, 10), st.sampled_from([1, 2, 3, 4, 8]), st.sampled_from([1, 2, 5]), st.sampled_from([None, 360])
 )
 places = st.sets(st.integers(1, 120))
 
@@ -254,6 +264,21 @@ def test_where_the_motion_is_not_known_all_is_looked_at() -> None:
 def test_the_sharpest_frame_of_a_group_is_looked_at() -> None:
     video = [Shown(sharpness=k % 5) for k in range(16)]
     assert looks(whole(video, How())) == [4, 9]
+
+
+@pytest.mark.parametrize(
+    ("ticks", "expected"), [(16, 2), (41, 2), (50, 2), (67, 4), (100, 4), (200, 8), (360, 16), (1000, 16)]
+)
+def test_no_group_is_longer_than_it_may_be(ticks: int, expected: int) -> None:
+    """Looks are not further apart where frames are: at one frame a second, each is looked at."""
+    video = [Shown(ticks=ticks) for _ in range(16)]
+    assert len(looks(whole(video, How(longest=360)))) == expected
+    assert len(looks(whole(video, How()))) == 2
+
+
+def test_a_pause_ends_a_group() -> None:
+    video = [Shown(ticks=30_000 if k == 5 else 40) for k in range(16)]
+    assert looks(whole(video, How(longest=360))) == [0, 5, 8]
 
 
 @pytest.mark.parametrize(("first", "frames", "after"), [(0, 8, 8), (0, 9, 15), (0, 1, 15), (8, 7, 9), (3, 5, 8)])
