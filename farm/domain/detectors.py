@@ -5,7 +5,7 @@ The implementation of network ``NAME`` is ``create`` in ``workers.vision.detecto
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from math import inf
 
@@ -33,6 +33,8 @@ class Declared:
     """A network that ``--detector`` may name.
 
     - ``thresholds``: by the kinds of boxes that it finds; empty for a network that says so when it is created.
+    - ``smaller``: the same for pictures smaller than the largest one of a look, which are there for faces that are too
+      large for it; empty where there is no difference.
     - ``share``: the part of ``--detect-size`` that it runs at, and ``largest``: the most that it takes.
     - ``argument``: what stands after its name and a colon, such as ``PATH``; empty if nothing does.
     - ``module`` in ``workers.vision.detectors`` whose ``create`` makes it; empty if it is called as the network is.
@@ -41,6 +43,7 @@ class Declared:
 
     name: str
     thresholds: Mapping[str, Heights]
+    smaller: Mapping[str, Heights] = field(default_factory=dict)
     weights: Weights | None = None
     share: float = 1.0
     largest: int = LARGEST_SIZE
@@ -72,7 +75,8 @@ NETWORKS: dict[str, Declared] = {
     for declared in (
         Declared(
             name="centerface",
-            thresholds={FACE: ((16, 0.10), (24, 0.10), (48, 0.14), (96, 0.14), (inf, 0.26))},
+            thresholds={FACE: ((24, 0.10), (48, 0.11), (96, 0.13), (192, 0.18), (inf, 0.26))},
+            smaller={FACE: ((24, 0.95), (48, 0.20), (96, 0.25), (inf, 0.30))},
             weights=CENTERFACE,
         ),
         # Thresholds of the networks below: where pictures have as much false area as with those of CenterFace.

@@ -1,6 +1,6 @@
 """How the scores of two networks that look for faces together become one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 from farm.domain.detectors import Heights
@@ -17,6 +17,10 @@ class Fusion:
     weights: tuple[float, ...]
     thresholds: Heights
     least: float
+
+    def lowered(self, factor: float) -> "Fusion":
+        """The same with all thresholds multiplied by ``factor``."""
+        return replace(self, thresholds=tuple((end, t * factor) for end, t in self.thresholds))
 
 
 #: By the names of both networks.

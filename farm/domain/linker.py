@@ -21,7 +21,7 @@ from itertools import takewhile
 from math import floor, inf
 from operator import itemgetter
 
-from farm.domain.detection import BIRTH, Detection, FrameDetections
+from farm.domain.detection import BIRTH, WEAK, Detection, FrameDetections
 from farm.domain.geometry import Box, interpolated, united
 from farm.domain.matching import affinity
 from farm.domain.motion import STILL, Motion
@@ -32,10 +32,14 @@ MOTION_SECONDS = Fraction(1, 2)  # the time over which a velocity is measured
 LEAST_MOTION_SECONDS = Fraction(1, 10)  # the least time assumed for it: two boxes that jitter are not fast
 COAST_SECONDS = Fraction(1, 2)  # the time for which a velocity is extrapolated
 EDGE_SECONDS = Fraction(3, 4)  # the hold of a face at the picture's edge: it is cut there before it is gone
-#: A carried box grows on each side by this share of its size for each second to the nearest look, up to the most.
-GROWTH, MOST_GROWTH = 0.4, 0.08
-#: How much of its former size beyond a detection's a track keeps from one look to the next: sizes do not pulse.
-INERTIA = 0.7
+#: Where a box is carried to is uncertain: boxes are larger by this share on each side, in every frame, so that they do
+#: not pulse from look to look.
+GROWTH = 0.04
+#: How much of its former size beyond a detection's a track keeps from one look to the next.
+INERTIA = 0.4
+#: A track is shown if its best score is clear, or if its best scores, one of each of so many looks, are BIRTH on
+#: average; what is missing counts as WEAK. So a weak false alarm of one look covers nothing.
+CLEAR, LOOKS = 0.65, 3
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +54,7 @@ class _Track:
     recent: deque[tuple[int, Box]] = field(default_factory=deque)
     velocity: tuple[float, float] = (0.0, 0.0)  # of the centre, in pixels per tick
     number: int | None = None
+    best: list[float] = field(default_factory=list)  # the best scores, highest first
     looked: int | None = None  # the last look before ``first``
     led: bool = False  # whether the hold before ``first`` has been added
     began_at_edge: bool = False
@@ -103,7 +108,6 @@ class _Linker:
         self.least_motion = max(1, ticks(LEAST_MOTION_SECONDS))
         self.delay = max(self.gap, self.edge_hold)
         self.settle = min(self.motion, self.delay - self.edge_hold)  # how long the hold waits for a velocity
-        self.growth = GROWTH * float(time_base)
         self.size = size
         self.camera = STILL
         self.slots: deque[_Slot] = deque()
@@ -111,6 +115,7 @@ class _Linker:
         self.numbers = 0
         self.now: int | None = None
         self.looked: int | None = None  # the last look in this shot
+        self.looks = 0  # in this shot
 
     def push(self, frame: FrameDetections) -> Iterator[FrameTracks]:
         pts = frame.pts
@@ -124,6 +129,7 @@ class _Linker:
         slot = _Slot(pts, self.camera, frame.black or frame.detections is not None, frame.black, frame.sketch)
         self.slots.append(slot)
         if slot.looked:
+            self.looks += 1
             self._look(slot, frame.detections or ())
             self.looked = pts
         self._retire(pts)
@@ -137,8 +143,10 @@ class _Linker:
     def finish(self) -> Iterator[FrameTracks]:
         """End the shot: end all tracks and yield all waiting frames."""
         for track in self.tracks:
+            if self.looks < LOOKS:
+                self._bear(track, self.looks)
             self._trail(track)
-        self.tracks, self.camera, self.looked = [], STILL, None
+        self.tracks, self.camera, self.looked, self.looks = [], STILL, None, 0
         while self.slots:
             yield _shown(self.slots.popleft())
 
@@ -174,8 +182,7 @@ class _Linker:
         for missed in self._slots_after(track.last):
             if missed is not slot:
                 share = (missed.pts - track.last) / (pts - track.last)
-                away = min(missed.pts - track.last, pts - missed.pts)
-                missed.boxes.append((track, self._grown(interpolated(track.box, shown, share), away)))
+                missed.boxes.append((track, interpolated(track.box, shown, share)))
         slot.boxes.append((track, shown))
         track.last, track.box, track.at_edge = pts, shown, at_edge
         track.recent.append((pts, box))
@@ -184,13 +191,15 @@ class _Linker:
         since, (x0, y0), (x, y) = track.recent[0][0], track.recent[0][1].centre, box.centre
         ticks = max(pts - since, self.least_motion)
         track.velocity = (x - x0) / ticks, (y - y0) / ticks
-        if track.number is None and detection.score >= BIRTH:
+        track.best = sorted((*track.best, detection.score), reverse=True)[:LOOKS]
+        self._bear(track, LOOKS)
+
+    def _bear(self, track: _Track, looks: int) -> None:
+        """Show a track from now on if its scores are good enough. ``looks``: how many there can be, at most LOOKS."""
+        mean = (sum(track.best) + WEAK * (looks - len(track.best))) / looks
+        if track.number is None and (mean >= BIRTH or track.best[0] >= CLEAR):
             track.number = self.numbers
             self.numbers += 1
-
-    def _grown(self, box: Box, ticks: int) -> Box:
-        """A carried box, grown by the uncertainty of ``ticks`` to the nearest look."""
-        return box.grown(min(MOST_GROWTH, self.growth * ticks))
 
     def _last_look(self) -> int | float:
         return -inf if self.looked is None else self.looked
@@ -223,8 +232,7 @@ class _Linker:
         leaves = at_edge or any(self._is_at_edge(slot.camera.inverse().apply(box)) for slot, box in near)
         for number, (slot, box, ticks) in enumerate(boxes):
             if number < unseen or ticks <= (self.edge_hold if leaves else self.hold):
-                grown = self._grown(box, ticks)
-                slot.boxes.append((track, united(grown, end) if at_edge else grown))
+                slot.boxes.append((track, united(box, end) if at_edge else box))
 
     def _is_at_edge(self, box: Box) -> bool:
         """Whether a box of a frame is near the picture's edge: nearer than a quarter of its side."""
@@ -237,7 +245,11 @@ class _Linker:
 
 def _shown(slot: _Slot) -> FrameTracks:
     back = slot.camera.inverse()
-    boxes = [(track.number, track.kind, back.apply(box)) for track, box in slot.boxes if track.number is not None]
+    boxes = [
+        (track.number, track.kind, back.apply(box.grown(GROWTH)))
+        for track, box in slot.boxes
+        if track.number is not None
+    ]
     boxes.sort(key=itemgetter(0))
     shown = tuple(TrackedBox(number, box.rounded(), kind) for number, kind, box in boxes)
     return FrameTracks(slot.pts, shown, slot.black, slot.sketch)

@@ -94,12 +94,12 @@ class LinkOptions(Section):
     formerly = {"birth": ""}  # noqa: RUF012 - a class variable by its base
 
     gap: float = option(
-        1.0, "Keep a face covered while it is missed for up to this long.", "Faces", "TIME", shown="1s", ge=0, le=10,
+        1.5, "Keep a face covered while it is missed for up to this long.", "Faces", "TIME", shown="1.5s", ge=0, le=10,
         time=True,
     )  # fmt: skip
     hold: float = option(
-        0.25, "Cover a face this long before it is first seen and after it is last seen.", "Faces", "TIME",
-        shown="0.25s", ge=0, le=10, time=True,
+        0.3, "Cover a face this long before it is first seen and after it is last seen.", "Faces", "TIME",
+        shown="0.3s", ge=0, le=10, time=True,
     )  # fmt: skip
     require_faces: bool = option(False, "Fail, and write no output, if no face is found.", "Faces", shown="off")
 

@@ -20,7 +20,7 @@ from farm.models.brought import check_files
 from workers.vision.detectors.base import Candidates, Detector, Factory, Network, Picture, network_size
 from workers.vision.detectors.fusing import fused_scores, paired
 from workers.vision.detectors.merging import MERGED
-from workers.vision.detectors.scores import Floats, least_of, normalised
+from workers.vision.detectors.scores import Floats, least_of, lowered, normalised
 from workers.vision.device import Device
 
 #: How much of a tile its neighbour shows, too: a face up to this size is whole in one of them.
@@ -31,11 +31,12 @@ _CUT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A network of a detector. ``thresholds``: by kind."""
+    """A network of a detector. ``thresholds``: by kind; ``smaller``: those of pictures smaller than the largest."""
 
     named: Named
     network: Network
     thresholds: Mapping[str, Heights]
+    smaller: Mapping[str, Heights]
 
     def long_side(self, size: float) -> float:
         """The long side in pixels at which the network looks where ``--detect-size`` is ``size``."""
@@ -60,7 +61,7 @@ class Combined:
     def __init__(self, parts: Sequence[Part], looks: Looks) -> None:
         names = {part.named.network.name for part in parts}
         pair = next((pair for pair in FUSIONS if names.issuperset(pair)), None)
-        self._fused = FUSIONS[pair] if pair else None
+        self._fused = FUSIONS[pair].lowered(looks.factor) if pair else None
         # the networks that are fused come first, in the order of the fusion
         order = {name: at for at, name in enumerate(pair or ())}
         self._parts = tuple(sorted(parts, key=lambda part: order.get(part.named.network.name, 2)))
@@ -121,7 +122,8 @@ class Combined:
         """One frame's detections, best first. ``found``: by network and view."""
         by_kind: dict[str, list[Floats]] = defaultdict(list)
         for at, row in enumerate(views):
-            for kind, boxes in self._scored([one[at] for one in found], row, source):
+            smaller = row[0].whole[0] < views[0][0].whole[0]
+            for kind, boxes in self._scored([one[at] for one in found], row, source, smaller=smaller):
                 by_kind[kind].append(boxes)
         detections: list[Detection] = []
         for kind, parts in by_kind.items():
@@ -137,16 +139,18 @@ class Combined:
         return sorted(detections, key=lambda d: -d.score)
 
     def _scored(
-        self, found: Sequence[Candidates], views: Sequence[View], source: tuple[int, int]
+        self, found: Sequence[Candidates], views: Sequence[View], source: tuple[int, int], *, smaller: bool
     ) -> Iterator[tuple[str, Floats]]:
         """The boxes of one view by kind: N x 6: x, y, w, h in pixels of the source, normalised score, cut by a tile."""
         rows = [placed(boxes, view, source) for boxes, view in zip(found, views, strict=True)]
-        if self._fused:
+        fused = self._fused is not None and not smaller
+        if fused:
             yield FACE, self._fused_faces(rows[0], rows[1], views[0].whole[1] / source[1])
-        for part, boxes, placed_boxes in list(zip(self._parts, found, rows, strict=True))[2 if self._fused else 0 :]:
+        for part, boxes, placed_boxes in list(zip(self._parts, found, rows, strict=True))[2 if fused else 0 :]:
             for index, name in enumerate(part.network.kinds):
                 of = boxes[:, 5] == index
-                scores = normalised(boxes[of, 4], boxes[of, 3], part.thresholds[name], self._looks.threshold)
+                thresholds = (part.smaller if smaller else part.thresholds)[name]
+                scores = normalised(boxes[of, 4], boxes[of, 3], thresholds, self._looks.threshold)
                 yield PLATE if name == PLATE else FACE, scored(placed_boxes[of], scores)
 
     def _fused_faces(self, first: Floats, second: Floats, scale: float) -> Floats:
@@ -229,5 +233,6 @@ def create_detector(
         network = create(path, one, device, threads, options.runtime or "")
         # what a file describes knows its thresholds itself
         thresholds = one.network.thresholds or network.thresholds  # type: ignore[attr-defined]
-        parts.append(Part(one, network, thresholds))
+        smaller = {**thresholds, **one.network.smaller}
+        parts.append(Part(one, network, *(lowered(of, looks.factor) for of in (thresholds, smaller))))
     return Combined(parts, looks)

@@ -1,6 +1,6 @@
 """Raw scores of networks, normalised: 0.5 is where a detection may begin a track, whatever the network and the size."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,11 @@ def normalised(
     raw = raw.astype(np.float64)
     t = thresholds_of(thresholds, heights) if override is None else np.float64(override)
     return np.where(raw < t, BIRTH * raw / t, BIRTH + (1 - BIRTH) * (raw - t) / (1 - t))
+
+
+def lowered(thresholds: Mapping[str, Heights], factor: float) -> dict[str, Heights]:
+    """Thresholds by kind, all of them multiplied by ``factor``."""
+    return {kind: tuple((end, t * factor) for end, t in heights) for kind, heights in thresholds.items()}
 
 
 def thresholds_of(thresholds: Heights, heights: NDArray[np.floating]) -> Floats:
