@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import tempfile
 import time
 from importlib import import_module
 from pathlib import Path
@@ -28,7 +27,7 @@ def main() -> int:
     parser.add_argument(
         "--settings", type=Path, help="a JSON file of settings to compare, as tests/quality/settings.py"
     )
-    parser.add_argument("--work", type=Path, help="folder for redacted clips, which are kept and used again")
+    parser.add_argument("--work", type=Path, default=PROJECT / "build" / "quality", help="keeps redacted clips")
     parser.add_argument("--out", type=Path, default=PROJECT / "docs" / "quality.md")
     given = parser.parse_args()
     parts = given.parts.split(",")
@@ -36,22 +35,19 @@ def main() -> int:
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     cv2.setNumThreads(1)
     skipped = False
-    with tempfile.TemporaryDirectory(prefix="blurfarm-quality-") as scratch:
-        work = given.work or Path(scratch)
-        work.mkdir(parents=True, exist_ok=True)
-        for part in parts:
-            began = time.monotonic()
-            try:
-                section: Section = import_module(f"tests.quality.{part}").measure(
-                    Options(given.limit, work, given.settings)
-                )
-            except Skipped as reason:
-                print(f"{part}: skipped: {reason}", file=sys.stderr)
-                skipped = True
-                continue
-            print(section.text(), f"({time.monotonic() - began:.0f} s)\n", flush=True)
-            if not given.limit:
-                write_section(given.out, section)
+    given.work.mkdir(parents=True, exist_ok=True)
+    options = Options(given.limit, given.work, given.settings)
+    for part in parts:
+        began = time.monotonic()
+        try:
+            section: Section = import_module(f"tests.quality.{part}").measure(options)
+        except Skipped as reason:
+            print(f"{part}: skipped: {reason}", file=sys.stderr)
+            skipped = True
+            continue
+        print(section.text(), f"({time.monotonic() - began:.0f} s)\n", flush=True)
+        if not given.limit:
+            write_section(given.out, section)
     return int(skipped)
 
 

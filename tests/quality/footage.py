@@ -27,11 +27,15 @@ class Skipped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Annotated:
-    """A picture file and its annotated faces, in pixels of the picture as :func:`read` returns it."""
+    """A picture file and its annotated faces, in pixels of the picture as :func:`read` returns it.
+
+    ``boxes``: what the annotators hold to be faces (WIDER FACE's set "hard"); ``all_boxes``: with the others.
+    """
 
     path: Path
     size: tuple[int, int]  # width, height
     boxes: tuple[Box, ...]
+    all_boxes: tuple[Box, ...]
 
     @property
     def name(self) -> str:
@@ -69,7 +73,7 @@ def truth_of_pictures(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def annotated(folder: Path, sets: Sequence[str] = FACE_SETS) -> list[Annotated]:
-    """The pictures of ``sets`` with the faces that the annotators hold to be faces (WIDER FACE's set "hard")."""
+    """The pictures of ``sets`` with their annotated faces."""
     truth = truth_of_pictures(folder)
     return [
         _annotated(folder / "images" / name_of_set / name, facts)
@@ -82,7 +86,6 @@ def _annotated(path: Path, facts: dict[str, Any]) -> Annotated:
     squeezed = facts["width"], facts["height"]
     width, height = facts.get("orig", squeezed)
     across, down = width / squeezed[0], height / squeezed[1]
-    rows = facts["boxes_xywh"]
-    kept = [rows[i] for i in facts.get("hard", range(len(rows))) if 0 <= i < len(rows)]
-    boxes = tuple(Box(x * across, y * down, w * across, h * down) for x, y, w, h in kept)
-    return Annotated(path, (width, height), boxes)
+    rows = [Box(x * across, y * down, w * across, h * down) for x, y, w, h in facts["boxes_xywh"]]
+    kept = tuple(rows[i] for i in facts.get("hard", range(len(rows))) if 0 <= i < len(rows))
+    return Annotated(path, (width, height), kept, tuple(rows))

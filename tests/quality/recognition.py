@@ -18,7 +18,7 @@ Signatures = NDArray[np.float32]
 
 _SIDE = 112
 #: Of the radius of a cover: within it the face is fully replaced (workers.vision.redactors.covers).
-_FULLY = 0.9
+FULLY = 0.9
 
 
 class Recogniser:
@@ -60,7 +60,7 @@ def square_of(box: Box, margin: float) -> Box:
     A larger one shows what is around the cover, which tells one picture from another, but not by the face.
     """
     grow = 1 + 2 * margin
-    half = _FULLY / np.hypot(2 / (box.w * grow), 2 / (box.h * grow))
+    half = FULLY / np.hypot(2 / (box.w * grow), 2 / (box.h * grow))
     x, y = box.centre
     return Box(x - half, y - half, 2 * half, 2 * half)
 
