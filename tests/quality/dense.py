@@ -47,14 +47,8 @@ class Compared:
 def measure(options: Options) -> Section:
     """A row for each preset on each clip."""
     reference = strongest_of(options)
-    head: list[object] = [
-        "",
-        "clip",
-        "reference boxes",
-        "covered %",
-        *(f"{c.replace('-', '–')} px" for c in CLASSES),
-        "beyond %",
-    ]
+    sizes = [f"{name.replace('-', '–')} px" for name in CLASSES]
+    head: list[object] = ["", "clip", "reference boxes", "covered %", *sizes, "beyond %"]
     rows: list[list[object]] = [head]
     left_out = []
     for clip in real_clips()[: options.limit or None]:
