@@ -11,7 +11,7 @@ FRAMES = 24
 #: How far the boxes of a track lie off the face, as a share of its size: what a detector does from frame to frame.
 _OFF = 0.04
 #: Half the side of what is averaged, in heights of the face: all of the cover and some of what is around it.
-_REACH = 1.1
+_REACH = 0.85
 
 
 def averaged(picture: Picture, box: Box, height: float, options: RedactOptions, *, seed: int) -> Face:

@@ -1,6 +1,6 @@
 """A recogniser, and how often it finds a face among many."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,14 +31,9 @@ class Recogniser:
         self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
 
-    def signatures(self, faces: Sequence[Picture]) -> Signatures:
-        """The signatures of square face pictures (BGR, any size); that of a mirrored copy is added to each."""
-        rows = []
-        for face in faces:
-            small = fitted(face)
-            both = [self._run(small), self._run(small[:, ::-1])]
-            rows.append(sum(both))
-        made = np.asarray(rows, np.float32)
+    def signatures(self, faces: Iterable[Picture]) -> Signatures:
+        """The signatures of square face pictures (BGR, any size)."""
+        made = np.asarray([self._run(fitted(face)) for face in faces], np.float32)
         return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
 
     def _run(self, face: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from workers.vision.redactors.base import create_redactor
 from workers.vision.redactors.painting import paint
 
 #: How much of the picture around a face comes along, in heights of the face to each side.
-_AROUND = 1.0
+_AROUND = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def face_at_height(picture: Picture, box: Box, height: float, *, shift: tuple[fl
         across, down = size[0] / picture.shape[1], size[1] / picture.shape[0]
         small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
         # one resize has rounded the size: the rest of the scale is done below
-        placed = Box((box.x + 0) * across, box.y * down, box.w * across, box.h * down)
+        placed = Box(box.x * across, box.y * down, box.w * across, box.h * down)
         picture, box, scale = small, placed, height / placed.h
     around = _AROUND * height
     width = 2 * round((box.w * scale + 2 * around) / 2)

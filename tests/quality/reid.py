@@ -1,6 +1,6 @@
 """Part ``reid``: whether a recogniser finds a redacted face among the originals, and what an attacker adds to it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import cv2
@@ -37,13 +37,12 @@ def measure(options: Options) -> Section:
     heights = HEIGHTS[2:3] if options.limit else HEIGHTS
     plain = [_HEAD]
     for height in heights:
-        plain.append([f"{height} px: compressed, not redacted", *bench.found(height, compressed).cells])
-        plain.append([f"{height} px: moved by 5 %, enlarged by 6 %", *bench.found(height, moved).cells])
+        for name, shown in (("compressed, not redacted", compressed), ("moved by 5 %, enlarged by 6 %", moved)):
+            plain.append([f"{height} px: {name}", *bench.found(bench.cuts(height, shown)).cells])
         for style in STYLES:
-            hidden = hiding(style)
-            raw, soft = bench.found(height, hidden), bench.found(height, hidden, seen=softer)
-            plain.append([f"{height} px: `{style}`", *raw.cells])
-            plain.append([f"{height} px: `{style}`, looked at from afar", *soft.cells])
+            cuts = bench.cuts(height, hiding(style))
+            plain.append([f"{height} px: `{style}`", *bench.found(cuts).cells])
+            plain.append([f"{height} px: `{style}`, looked at from afar", *bench.found(map(softer, cuts)).cells])
     attacks = [_HEAD]
     for style in STYLES:
         attacks += [[f"`{style}`: {name}", *found.cells] for name, found in bench.attacks(style)]
@@ -74,25 +73,27 @@ class Bench:
     def __init__(self, recogniser: Recogniser, faces: Sequence[Subject]) -> None:
         self.recogniser = recogniser
         self.subjects = faces
-        self.gallery = self._signatures(_GALLERY_HEIGHT, as_it_is)
-        self.other_light = self._signatures(_GALLERY_HEIGHT, relit())
+        self._gallery = recogniser.signatures(self.cuts(_GALLERY_HEIGHT, as_it_is))
+        self._other_light = recogniser.signatures(self.cuts(_GALLERY_HEIGHT, relit()))
 
-    def found(self, height: float, shown: Shown, seen: Callable[[Picture], Picture] | None = None) -> Found:
-        """How many faces of ``height`` pixels are found among the originals when they are shown like this."""
-        return search(self._signatures(height, shown, seen), self.gallery)
+    def cuts(self, height: float, shown: Shown) -> list[Picture]:
+        """All faces, shown like this at a height of so many pixels."""
+        return [_cut(shown(face_at_height(picture, box, height))) for picture, box in self.subjects]
+
+    def found(self, cuts: Iterable[Picture], gallery: Signatures | None = None) -> Found:
+        """How many of the faces are found among the originals."""
+        return search(self.recogniser.signatures(cuts), self._gallery if gallery is None else gallery)
 
     def attacks(self, style: str) -> list[tuple[str, Found]]:
         """What is found by attackers who know the style; each by its name."""
-        hidden, options = hiding(style), options_of(style)
-        rows = self._signatures(_ATTACKED, hidden)
-        soft = self._signatures(_ATTACKED, hidden, softer)
-        undone = self._signatures(_ATTACKED, lambda face: inverted(hidden(face)))
-        parrot = self._signatures(_ATTACKED, lambda face: hidden(relit()(moved(face))))
+        hidden, options, light = hiding(style), options_of(style), relit()
+        cuts = self.cuts(_ATTACKED, hidden)
+        parrot = self.recogniser.signatures(self.cuts(_ATTACKED, lambda face: hidden(light(moved(face)))))
         found = [
-            ("other light", search(rows, self.other_light)),
-            ("other light, looked at from afar", search(soft, self.other_light)),
-            ("inverted", search(undone, self.gallery)),
-            ("parrot", search(rows, parrot)),
+            ("other light", self.found(cuts, self._other_light)),
+            ("other light, looked at from afar", self.found(map(softer, cuts), self._other_light)),
+            ("inverted", self.found(self.cuts(_ATTACKED, lambda face: inverted(hidden(face))))),
+            ("parrot", self.found(cuts, parrot)),
         ]
         if style == "solid":
             return found
@@ -100,15 +101,13 @@ class Bench:
             averaged(picture, box, _ATTACKED, options, seed=number)
             for number, (picture, box) in enumerate(self.subjects)
         ]
-        for name, shown in (("averaged", as_it_is), ("averaged and inverted", inverted)):
-            cuts = [_cut(shown(track)) for track in tracks]
-            found.append((name, search(self.recogniser.signatures(cuts), self.gallery)))
-        cuts = [softer(_cut(track)) for track in tracks]
-        return [*found, ("averaged, looked at from afar", search(self.recogniser.signatures(cuts), self.gallery))]
-
-    def _signatures(self, height: float, shown: Shown, seen: Callable[[Picture], Picture] | None = None) -> Signatures:
-        cuts = [_cut(shown(face_at_height(picture, box, height))) for picture, box in self.subjects]
-        return self.recogniser.signatures([seen(cut) for cut in cuts] if seen else cuts)
+        cuts = [_cut(track) for track in tracks]
+        return [
+            *found,
+            ("averaged", self.found(cuts)),
+            ("averaged, looked at from afar", self.found(map(softer, cuts))),
+            ("averaged and inverted", self.found(_cut(inverted(track)) for track in tracks)),
+        ]
 
 
 def _cut(face: Face) -> Picture:
