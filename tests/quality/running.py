@@ -103,7 +103,9 @@ def _of_job(row: dict[str, Any], tracks: Path) -> Redacted:
 def _deface(setting: Setting, source: Path, out: Path, _home: Path) -> Redacted:
     words = [deface(), source, "-o", out, "--ffmpeg-config", _RIVAL_ENCODER, *setting.words]
     before = os.times()
-    subprocess.run([str(w) for w in words], check=True, capture_output=True, timeout=_TIMEOUT)
+    done = subprocess.run([str(w) for w in words], capture_output=True, text=True, check=False, timeout=_TIMEOUT)
+    if done.returncode or not out.exists():
+        raise RefusedError(_line(done.stderr) or f"ended with {done.returncode}")
     after = os.times()
     seconds = after.children_user + after.children_system - before.children_user - before.children_system
     with av.open(str(out)) as container:
