@@ -10,6 +10,8 @@ PYTEST_ARGS ?=
 TEST_PROCESSES ?= 2
 SEEDS ?=
 MUTATIONS ?=
+PARTS ?=
+QUALITY_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -90,6 +92,10 @@ fuzz-media: $(READY)  ## Run 300 damaged files (FARM_FUZZ_SEED, FARM_FUZZ_COUNT)
 .PHONY: bench
 bench: $(READY)  ## Measure speed and memory; prints the tables of docs/benchmarks.md
 	$(BIN)/pytest -m benchmarks -s -o timeout=0 $(PYTEST_ARGS)
+
+.PHONY: quality
+quality: $(READY)  ## Measure leaks, recall, flicker, re-identification; writes docs/quality.md: make quality [PARTS=leak,reid]
+	$(BIN)/python -m tests.quality $(if $(PARTS),--parts $(PARTS)) $(QUALITY_ARGS)
 
 .PHONY: scale
 scale: $(READY)  ## Measure what a chunk costs the coordinator, for jobs of 1,000 to 10,000 chunks (FARM_SCALE)

@@ -14,9 +14,9 @@ from farm.media.planes import Plane
 class Patch:
     """The pixels of one plane around one face, as they were before anything was painted.
 
-    ``cells``: how many cells (across, down) of structure may remain. A cell is a share of the face's short side, so
-    that a large face keeps as little as a small one. ``black``: the plane's value for black. ``pixels`` are uint8, or
-    uint16 where a sample has more than 8 bits.
+    ``cells``: the size of the patch (across, down) in cells. A cell is a sixth of the face's short side; styles measure
+    in cells, so that a large face keeps as little as a small one. ``black``: the plane's value for black. ``pixels``
+    are uint8, or uint16 where a sample has more than 8 bits.
     """
 
     pixels: Plane

@@ -32,7 +32,7 @@ _SMALLEST_CELL = 2.0
 class FaceCover:
     """The cover of one face: its ``region`` on the luma plane, its shape's ``centre`` and ``radii``, all in pixels.
 
-    ``cell``: the side in pixels of the cells that remain of the face. Covers sort by it: the coarsest is painted last.
+    ``cell``: the side in pixels of the cells that styles measure in. Covers sort by it: the coarsest is painted last.
     """
 
     cell: float
