@@ -76,7 +76,7 @@ NETWORKS: dict[str, Declared] = {
         Declared(
             name="centerface",
             thresholds={FACE: ((24, 0.10), (48, 0.11), (96, 0.13), (192, 0.18), (inf, 0.26))},
-            smaller={FACE: ((24, 0.95), (48, 0.20), (96, 0.25), (inf, 0.30))},
+            smaller={FACE: ((24, 2.0), (48, 0.36), (96, 0.45), (inf, 0.55))},
             weights=CENTERFACE,
         ),
         # Thresholds of the networks below: where pictures have as much false area as with those of CenterFace.

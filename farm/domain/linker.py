@@ -9,8 +9,8 @@ reaches to the next look, or to the end of the shot. A black frame counts as a l
 
 The boxes that cover a frame can change until the next look, and for up to ``_Linker.delay`` after it, so each frame
 waits that long. All other state is younger, so memory does not grow with the video as long as it is looked at. The
-result depends only on the sequence of frames. Every detection that may begin a track is covered in its own frame,
-whichever track it is assigned to.
+result depends only on the sequence of frames. Every clear detection is covered in its own frame, whichever track it is
+assigned to.
 """
 
 from collections import deque

@@ -25,7 +25,7 @@ class Preset:
 
 PRESETS = {
     "fast": Preset("centerface", 640, 8, 8, 0.6),
-    "balanced": Preset("centerface", 1280, 8, 4, 0.55),
+    "balanced": Preset("centerface", 1280, 8, 4, 0.62),
     "thorough": Preset("centerface", 1920, 4, 1, 0.45),
 }
 

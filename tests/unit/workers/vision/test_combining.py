@@ -130,7 +130,7 @@ def combined(largest: int = 8192, **options: Any) -> tuple[Combined, Spy]:
     spy, thresholds = Spy(), dict.fromkeys(Spy.kinds, ((inf, 0.5),))
     declared = Declared(name="spy", thresholds=thresholds, largest=largest)
     looks = resolved(DetectOptions(detector="stub", **options))
-    return Combined([Part(Named(declared), spy, declared.thresholds)], looks), spy
+    return Combined([Part(Named(declared), spy, declared.thresholds, declared.thresholds)], looks), spy
 
 
 def look(detector: Combined, width: int, height: int) -> None:
