@@ -4,9 +4,13 @@ Boxes are linked, filled and held in the coordinates of the shot: those of its f
 the camera taken out. A face that stands still is then still, however the camera shakes; what is extrapolated is the
 motion of the face itself.
 
-The boxes that cover a frame can change for up to ``_Linker.delay`` after it, so each frame waits that long. All other
-state is younger, so memory does not grow with the video. The result depends only on the sequence of frames. Every
-detection that may begin a track is covered in its own frame, whichever track it is assigned to.
+Times are seconds, but looks are frames apart: whatever the frame rate, neighbouring looks are linked, and a hold
+reaches to the next look, or to the end of the shot. A black frame counts as a look: all of it is covered.
+
+The boxes that cover a frame can change until the next look, and for up to ``_Linker.delay`` after it, so each frame
+waits that long. All other state is younger, so memory does not grow with the video as long as it is looked at. The
+result depends only on the sequence of frames. Every detection that may begin a track is covered in its own frame,
+whichever track it is assigned to.
 """
 
 from collections import deque
@@ -14,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import takewhile
-from math import floor
+from math import floor, inf
 from operator import itemgetter
 
 from farm.domain.detection import BIRTH, Detection, FrameDetections
@@ -46,6 +50,7 @@ class _Track:
     recent: deque[tuple[int, Box]] = field(default_factory=deque)
     velocity: tuple[float, float] = (0.0, 0.0)  # of the centre, in pixels per tick
     number: int | None = None
+    looked: int | None = None  # the last look before ``first``
     led: bool = False  # whether the hold before ``first`` has been added
     began_at_edge: bool = False
     at_edge: bool = False  # at ``last``
@@ -62,6 +67,7 @@ class _Slot:
 
     pts: int
     camera: Motion
+    looked: bool = True
     black: bool = False
     sketch: str = ""
     boxes: list[tuple[_Track, Box]] = field(default_factory=list)
@@ -104,6 +110,7 @@ class _Linker:
         self.tracks: list[_Track] = []
         self.numbers = 0
         self.now: int | None = None
+        self.looked: int | None = None  # the last look in this shot
 
     def push(self, frame: FrameDetections) -> Iterator[FrameTracks]:
         pts = frame.pts
@@ -114,36 +121,42 @@ class _Linker:
             yield from self.finish()
         elif frame.motion is not None:
             self.camera = frame.motion.inverse().then(self.camera)
-        self._retire(pts)
-        slot = _Slot(pts, self.camera, frame.black, frame.sketch)
+        slot = _Slot(pts, self.camera, frame.black or frame.detections is not None, frame.black, frame.sketch)
         self.slots.append(slot)
-        self._look(slot, frame.detections or ())
+        if slot.looked:
+            self._look(slot, frame.detections or ())
+            self.looked = pts
+        self._retire(pts)
+        ready = [slot.pts for slot in self.slots if slot.pts <= min(pts - self.delay, self._last_look())]
         for track in self.tracks:
-            if pts - track.first >= self.settle:
+            if pts - track.first >= self.settle or (ready and (track.looked is None or track.looked < ready[-1])):
                 self._lead(track)
-        while self.slots and self.slots[0].pts <= pts - self.delay:
+        for _ in ready:
             yield _shown(self.slots.popleft())
 
     def finish(self) -> Iterator[FrameTracks]:
         """End the shot: end all tracks and yield all waiting frames."""
         for track in self.tracks:
             self._trail(track)
-        self.tracks, self.camera = [], STILL
+        self.tracks, self.camera, self.looked = [], STILL, None
         while self.slots:
             yield _shown(self.slots.popleft())
 
     def _retire(self, pts: int) -> None:
         """End the tracks that no detection can continue any more, before the frames of their hold are yielded."""
         for track in self.tracks:
-            if pts - track.last > self.delay:
+            if not self._may_go_on(track, pts, self.delay):
                 self._trail(track)
-        self.tracks = [track for track in self.tracks if pts - track.last <= self.delay]
+        self.tracks = [track for track in self.tracks if self._may_go_on(track, pts, self.delay)]
+
+    def _may_go_on(self, track: _Track, pts: int, gap: int) -> bool:
+        return pts - track.last <= gap or track.last == self.looked
 
     def _look(self, slot: _Slot, detections: Sequence[Detection]) -> None:
         for kind in sorted({detection.kind for detection in detections}):
             found = [d for d in detections if d.kind == kind]
             boxes = [slot.camera.apply(detection.box) for detection in found]
-            live = [track for track in self.tracks if track.kind == kind and slot.pts - track.last <= self.gap]
+            live = [t for t in self.tracks if t.kind == kind and self._may_go_on(t, slot.pts, self.gap)]
             expected = [track.moved(track.box, min(slot.pts - track.last, self.coast)) for track in live]
             pairs = _pairs(expected, boxes, [detection.score < BIRTH for detection in found])
             for at, (detection, box) in enumerate(zip(found, boxes, strict=True)):
@@ -153,7 +166,7 @@ class _Linker:
         """Continue ``track`` with a detection, or begin a new track. ``box``: the detection's, in the shot."""
         pts, at_edge = slot.pts, self._is_at_edge(detection.box)
         if track is None:
-            track = _Track(detection.kind, pts, pts, box, box, began_at_edge=at_edge)
+            track = _Track(detection.kind, pts, pts, box, box, looked=self.looked, began_at_edge=at_edge)
             self.tracks.append(track)
         shown = box.at_least(
             *(now + INERTIA * max(0.0, was - now) for now, was in ((box.w, track.box.w), (box.h, track.box.h)))
@@ -179,6 +192,9 @@ class _Linker:
         """A carried box, grown by the uncertainty of ``ticks`` to the nearest look."""
         return box.grown(min(MOST_GROWTH, self.growth * ticks))
 
+    def _last_look(self) -> int | float:
+        return -inf if self.looked is None else self.looked
+
     def _slots_after(self, pts: int) -> Iterator[_Slot]:
         return takewhile(lambda slot: slot.pts > pts, reversed(self.slots))
 
@@ -186,25 +202,29 @@ class _Linker:
         """Add the hold before a track's first detection, once."""
         if not track.led:
             track.led = True
-            before = [slot for slot in self._slots_after(track.first - self.edge_hold - 1) if slot.pts < track.first]
+            before = [slot for slot in reversed(self.slots) if slot.pts < track.first]
             self._hold(track, track.start, track.first, before, at_edge=track.began_at_edge)
 
     def _trail(self, track: _Track) -> None:
         """Add the hold after a track's last detection."""
         self._lead(track)
-        self._hold(track, track.box, track.last, self._slots_after(track.last), at_edge=track.at_edge)
+        after = list(self._slots_after(track.last))[::-1]
+        self._hold(track, track.box, track.last, after, at_edge=track.at_edge)
 
-    def _hold(self, track: _Track, end: Box, pts: int, slots: Iterable[_Slot], *, at_edge: bool) -> None:
-        """Cover the frames before or after a track's ``end`` at ``pts``.
+    def _hold(self, track: _Track, end: Box, pts: int, slots: Sequence[_Slot], *, at_edge: bool) -> None:
+        """Cover the frames before or after a track's ``end`` at ``pts``: up to the next look, and for the hold.
 
         A face that is leaving (or entering) is cut by the picture's edge and no longer found while a part of it still
-        shows: all between its last place and where it is expected is covered, for longer.
+        shows: all between its last place and where it is expected is covered, for longer. ``slots``: nearest first.
         """
-        for slot in slots:
-            ticks = abs(slot.pts - pts)
-            if ticks <= (self.edge_hold if at_edge else self.hold):
-                box = self._grown(track.moved(end, slot.pts - pts), ticks)
-                slot.boxes.append((track, united(box, end) if at_edge else box))
+        unseen = sum(1 for _ in takewhile(lambda slot: not slot.looked, slots))
+        boxes = [(slot, track.moved(end, slot.pts - pts), abs(slot.pts - pts)) for slot in slots]
+        near = [(slot, box) for slot, box, ticks in boxes if ticks <= self.edge_hold]
+        leaves = at_edge or any(self._is_at_edge(slot.camera.inverse().apply(box)) for slot, box in near)
+        for number, (slot, box, ticks) in enumerate(boxes):
+            if number < unseen or ticks <= (self.edge_hold if leaves else self.hold):
+                grown = self._grown(box, ticks)
+                slot.boxes.append((track, united(grown, end) if at_edge else grown))
 
     def _is_at_edge(self, box: Box) -> bool:
         """Whether a box of a frame is near the picture's edge: nearer than a quarter of its side."""

@@ -150,12 +150,15 @@ def test_weak_detections_alone_cover_nothing(frames: list[FrameDetections], opti
 
 @given(streams(), link_options)
 def test_frames_wait_no_longer_than_gap_or_hold(frames: list[FrameDetections], options: LinkOptions) -> None:
+    """Once the next look has been."""
     delay = round(max(options.gap, options.hold) * 1000)
     done = 0
 
     def source() -> Iterator[FrameDetections]:
         for k, f in enumerate(frames):
-            due = sum(frames[k - 1].pts - earlier.pts >= delay for earlier in frames[:k])
+            look = max((at for at in range(k) if frames[at].detections is not None), default=-1)
+            cut = max((at for at in range(k) if frames[at].cut), default=0)
+            due = max(cut, sum(frames[k - 1].pts - earlier.pts >= delay for earlier in frames[: look + 1]))
             assert done >= due
             yield f
 
@@ -206,7 +209,7 @@ def test_a_hold_longer_than_the_gap() -> None:
 
 def test_what_is_held_longer_than_the_gap_is_not_continued() -> None:
     options = LinkOptions(gap=0.1, hold=0.5)
-    tracks = linked([frame(0, FACE), frame(300, FACE)], options)
+    tracks = linked([frame(0, FACE), frame(150), frame(300, FACE)], options)
     assert {b.track for t in tracks for b in t.boxes} == {0, 1}
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate, pairwise
 
@@ -108,6 +109,44 @@ def test_without_the_motion_it_is_not() -> None:
     assert uncovered(linked(filmed([STILL] * 40, looks)), places) != []
 
 
+@pytest.mark.parametrize("fps", [Fraction(1, 2), 1, 5, 8, 12, 15, 25, 60])
+@pytest.mark.parametrize("gap", [0.0, 0.1, 1.0])
+def test_a_face_is_covered_between_looks_whatever_the_frame_rate(fps: Fraction | int, gap: float) -> None:
+    """And from the beginning of a shot to its first look, and from its last look to the end."""
+    frames = filmed([STILL] * 60, {at: [Detection(Box(100, 100, 40, 50), STRONG)] for at in range(7, 54, 15)})
+    frames[30] = replace(frames[30], cut=True)
+    options = LinkOptions(gap=gap, hold=0)
+    tracks = list(link(frames, 1 / Fraction(fps), options, SIZE))
+    assert all(shown.boxes for shown in tracks)
+    assert len({b.track for shown in tracks for b in shown.boxes}) == 2, "one in each shot"
+
+
+def test_a_face_that_the_next_look_does_not_show_is_covered_up_to_it() -> None:
+    """Which frame it left in is not known."""
+    looks = {at: [Detection(Box(100, 100, 40, 50), STRONG)] if at in (16, 24) else [] for at in range(0, 41, EVERY)}
+    tracks = linked(filmed([STILL] * 40, looks), LinkOptions(hold=0))
+    assert [shown.pts for shown in tracks if shown.boxes] == list(range(9, 32))
+
+
+def test_a_black_frame_is_a_look_at_nothing() -> None:
+    """Frames wait for the next look: not for one behind all the frames of a damaged part."""
+    frames = [FrameDetections(at, cut=False, detections=None, black=at >= 10) for at in range(1000)]
+    frames[4] = replace(frames[4], detections=(Detection(Box(100, 100, 40, 50), STRONG),))
+    taken = 0
+
+    def counted() -> Iterable[FrameDetections]:
+        nonlocal taken
+        for frame in frames:
+            taken += 1
+            yield frame
+
+    shown = []
+    for number, row in enumerate(link(counted(), Fraction(1, FPS), LinkOptions(), SIZE)):
+        assert taken - number <= FPS + 2
+        shown += [row.pts] if row.boxes else []
+    assert shown == list(range(11))
+
+
 def test_where_the_motion_of_a_frame_is_not_known_the_rest_still_counts() -> None:
     camera = [around(1, 0, 10, 0)] * 40
     places = [Box(100.0 + 10 * at, 150, 30, 30) for at in range(41)]
@@ -121,7 +160,8 @@ def test_where_the_motion_of_a_frame_is_not_known_the_rest_still_counts() -> Non
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("clipped", [False, True])
 @pytest.mark.parametrize(
-    ("speed", "every", "panned"), [(1.5, 4, False), (3, 4, False), (6, 4, False), (1.5, 8, True), (3, 8, True)]
+    ("speed", "every", "panned"),
+    [(1.5, 4, False), (3, 4, False), (6, 4, False), (1.5, 8, True), (3, 8, True), (6, 8, True)],
 )
 @pytest.mark.parametrize("way", [(-1, 0), (1, 0), (0, -1), (1, 1)])
 def test_a_face_at_the_edge_is_covered_until_it_is_gone(
@@ -141,7 +181,8 @@ def test_a_face_at_the_edge_is_covered_until_it_is_gone(
         places, shift = places[::-1], shift.inverse()
     inside = [visible(place) for place in places]
     found = [at for at in range(0, steps, every) if inside[at].area >= 2 / 3 * box.area]
-    looks = {at: [Detection((inside if clipped else places)[at], STRONG)] for at in found}
+    boxes = inside if clipped else places
+    looks = {at: [Detection(boxes[at], STRONG)] if at in found else [] for at in range(0, steps, every)}
     tracks = linked(filmed([shift if panned else STILL] * (steps - 1), looks))
     held = math.floor(EDGE_SECONDS * FPS)
     begin, end = (found[0] - held, found[-1]) if reverse else (0, found[-1] + held)
@@ -178,10 +219,8 @@ def test_a_box_that_jumps_between_two_sizes_hardly_pulses() -> None:
 @given(streams(), link_options)
 def test_faces_and_plates_know_nothing_of_each_other(frames: list[FrameDetections], options: LinkOptions) -> None:
     def of(kind: str) -> list[FrameDetections]:
-        return [
-            FrameDetections(f.pts, f.cut, tuple(d for d in found_in(f) if d.kind == kind), motion=f.motion)
-            for f in frames
-        ]
+        seen = [None if f.detections is None else tuple(d for d in f.detections if d.kind == kind) for f in frames]
+        return [replace(f, detections=found) for f, found in zip(frames, seen, strict=True)]
 
     both = list(link(frames, Fraction(1, 1000), options, SIZE))
     for kind in (FACE, PLATE):
