@@ -65,10 +65,6 @@ class _Group(Generic[P]):
         elif seen is not best:
             seen.picture = None
 
-    def clear(self) -> None:
-        for seen in self.sharpest.values():
-            seen.picture = None
-
     @property
     def look(self) -> Seen[P]:
         return max(self.sharpest.values(), key=lambda seen: (seen.sharpness, -seen.number))
@@ -173,8 +169,6 @@ class Looking(Generic[P]):
             intervals = [pair for a, m, b, between in halves for pair in ((a, m, between), (m, b, between))]
         if groups:
             self._last = groups[-1]
-        for group in groups[:-1]:
-            group.clear()
 
     def _examine(self, frames: Sequence[Seen[P]]) -> None:
         todo = [seen for seen in frames if seen.frame.detections is None and seen.picture is not None]
