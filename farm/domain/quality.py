@@ -6,6 +6,7 @@ same options write, so it raises :data:`farm.domain.artefacts.FORMAT_VERSION`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from farm.domain.detectors import DetectOptions, Named, named
@@ -13,40 +14,44 @@ from farm.domain.detectors import DetectOptions, Named, named
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """What a quality stands for, see :class:`farm.domain.detectors.DetectOptions`."""
+    """What a quality stands for, see :class:`Looks`. ``alone``: a look has its largest size only."""
 
     detector: str
     size: int
     every: int
     finest: int
     factor: float
-    tiles: int = 1
+    alone: bool = False
 
 
 PRESETS = {
-    "fast": Preset("centerface", 640, 8, 8, 0.6),
-    "balanced": Preset("centerface", 1280, 8, 4, 0.62),
-    "thorough": Preset("centerface", 1920, 4, 1, 0.45),
+    "fast": Preset("centerface", 1280, 16, 16, 0.65, alone=True),
+    "balanced": Preset("centerface", 1280, 8, 4, 0.65),
+    "thorough": Preset("centerface", 1920, 4, 2, 0.55),
 }
 
 #: Beside its own size, a look has every smaller one of these: faces that fill a large picture are found in a small one.
-#: The factor between them is what CenterFace bridges.
-_LADDER = (640, 1920, 5760)
+_LADDER = (640, 1280, 2560, 5120)
+#: The time that a frame stands for, at most, when looks are counted: groups of a few frames per second are not long.
+_LONGEST_FRAME = Fraction(45, 1000)
 
 
 @dataclass(frozen=True, slots=True)
 class Looks:
     """How frames are looked at: nothing is left open.
 
-    ``sizes``: the long sides in pixels of the pictures of one look, largest first. ``every``: frames from one look to
-    the next; ``finest``: where two of them disagree. ``factor``: of all
-    thresholds. ``tiles``: the largest size also looks at so many parts across and
-    down; 1 for none. ``threshold``, ``min_size`` and ``max_size``: as the options.
+    - ``sizes``: the long sides in pixels of the pictures of one look, largest first.
+    - ``every``: frames from one look to the next, which also take at most ``longest`` seconds where that is not None;
+      ``finest``: the same where two looks disagree.
+    - ``factor``: all thresholds are multiplied by it.
+    - ``tiles``: the largest size also looks at so many parts across and down; 1 for none.
+    - ``threshold``, ``min_size`` and ``max_size``: as the options.
     """
 
     networks: tuple[Named, ...]
     sizes: tuple[int, ...]
     every: int
+    longest: Fraction | None
     finest: int
     factor: float
     tiles: int
@@ -70,11 +75,12 @@ def resolved(options: DetectOptions) -> Looks:
     preset = PRESETS[options.quality]
     return Looks(
         named(options.detector or preset.detector),
-        sizes(options.size or preset.size),
+        sizes(options.size or preset.size)[: 1 if preset.alone else None],
         options.every or preset.every,
+        None if options.every else preset.every * _LONGEST_FRAME,
         preset.finest,
         preset.factor,
-        options.tiles or preset.tiles,
+        options.tiles or 1,
         options.merge,
         options.threshold,
         options.min_size,

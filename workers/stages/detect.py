@@ -20,7 +20,7 @@ from farm.domain.orientation import UPRIGHT, coded_box, upright_size
 from farm.domain.quality import resolved
 from farm.messages import Order
 from farm.storage.base import Storage
-from workers.stages.looking import LONGEST, Looking, Seen, beyond
+from workers.stages.looking import Looking, Seen, beyond
 from workers.stages.orders import Plan, Report, Result, Tools, make_once, read_plan
 from workers.stages.prefetch import AHEAD, prefetch
 from workers.stages.spent import Spent
@@ -48,7 +48,7 @@ def _detect(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
     looking: Looking[av.VideoFrame] = Looking(
         range(first, first + own), looks.every, looks.finest, (video.width, video.height),
         partial(_found, detector, video, spent), detector.batch_size,
-        None if plan.options.detect.every else ceil(LONGEST / video.time_base),
+        None if looks.longest is None else ceil(looks.longest / video.time_base),
     )  # fmt: skip
     report(0)  # from here on, what ends this process is a matter of the frames
     measured = spent.each("measure", examined(decoded, video))

@@ -1,7 +1,7 @@
 """Which frames a detector looks at: one of each group of frames, and more where two neighbouring looks disagree.
 
 Frames are numbered from the start of the source. A *group* is ``every`` frames from a multiple of ``every`` on, or a
-part of them: in one shot, and in :data:`LONGEST` seconds. The sharpest frame of a group is looked at. Where two
+part of them in one shot and within a certain time. The sharpest frame of a group is looked at. Where two
 neighbouring looks of a shot disagree (one shows a face that the other lacks at the place where the measured motion
 leads, or the motion could not be measured), the middle between them is looked at, and so on, down to one frame in
 ``finest``.
@@ -14,7 +14,6 @@ All decisions depend on numbers, times, sharpness, motion and detections alone: 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from itertools import pairwise
 from typing import Generic, TypeVar
 
@@ -25,8 +24,6 @@ from farm.domain.motion import Motion
 
 #: Two looks disagree about boxes of at least this score only: weaker ones come and go.
 CLEAR = 0.6
-#: Seconds of a group: at 20 frames a second and more, none of eight frames is as long.
-LONGEST = Fraction(36, 100)
 #: Less of the picture than this following the camera means that the motion between two looks is not known.
 _LEAST_QUALITY = 0.3
 

@@ -27,6 +27,8 @@ from workers.vision.device import Device
 _OVERLAP = 0.2
 #: A box this near to a tile's edge inside the picture (in pixels of the network) may be a part of a face.
 _CUT = 2.0
+#: Pictures below this share of the largest one are there for faces that are too large for it.
+_SMALLER = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ class Combined:
         """One frame's detections, best first. ``found``: by network and view."""
         by_kind: dict[str, list[Floats]] = defaultdict(list)
         for at, row in enumerate(views):
-            smaller = row[0].whole[0] < views[0][0].whole[0]
+            smaller = row[0].whole[0] < _SMALLER * views[0][0].whole[0]
             for kind, boxes in self._scored([one[at] for one in found], row, source, smaller=smaller):
                 by_kind[kind].append(boxes)
         detections: list[Detection] = []
