@@ -33,8 +33,8 @@ class Declared:
     """A network that ``--detector`` may name.
 
     - ``thresholds``: by the kinds of boxes that it finds; empty for a network that says so when it is created.
-    - ``smaller``: the same for pictures much smaller than the largest one of a look: they are there for faces that are too
-      large for it; empty where there is no difference.
+    - ``smaller``: the same for pictures much smaller than the largest one of a look, which are there for faces that are
+      too large for it; empty where there is no difference.
     - ``share``: the part of ``--detect-size`` that it runs at, and ``largest``: the most that it takes.
     - ``argument``: what stands after its name and a colon, such as ``PATH``; empty if nothing does.
     - ``module`` in ``workers.vision.detectors`` whose ``create`` makes it; empty if it is called as the network is.
