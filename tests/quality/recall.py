@@ -24,7 +24,8 @@ from tests.quality.options import Options
 from tests.quality.report import Section, table
 from tests.quality.settings import LOOKS
 from tests.quality.sizes import HEIGHTS, height_class
-from workers.vision.detectors.base import Detector, create_detector
+from workers.vision.detectors.base import Detector
+from workers.vision.detectors.combined import create_detector
 from workers.vision.device import Device, runtimes
 
 #: A detection and a face are the same from this overlap on (intersection over union).
