@@ -16,8 +16,8 @@ FORMAT_VERSION = 4
 
 #: What a detection shows.
 FACE, PLATE = "face", "plate"
-#: Scores are normalised: whatever the detector, the kind and the size of the box, a detection may begin a track from
-#: ``BIRTH`` on. Weaker ones, down to ``WEAK``, only continue a track.
+#: Scores are normalised: whatever the detector, the kind and the size of the box, the best detections of a track have
+#: to reach ``BIRTH`` on average, see :mod:`farm.domain.linker`. Weaker ones, down to ``WEAK``, continue a track.
 BIRTH, WEAK = 0.5, 0.35
 
 

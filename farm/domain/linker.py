@@ -7,10 +7,10 @@ motion of the face itself.
 Times are seconds, but looks are frames apart: whatever the frame rate, neighbouring looks are linked, and a hold
 reaches to the next look, or to the end of the shot. A black frame counts as a look: all of it is covered.
 
-The boxes that cover a frame can change until the next look, and for up to ``_Linker.delay`` after it, so each frame
-waits that long. All other state is younger, so memory does not grow with the video as long as it is looked at. The
-result depends only on the sequence of frames. Every clear detection is covered in its own frame, whichever track it is
-assigned to.
+The boxes that cover a frame can change for up to ``_Linker.delay``, and until as many looks have followed as a track
+needs that begins after it, so each frame waits that long. All other state is younger, so memory does not grow with the
+video as long as it is looked at. The result depends only on the sequence of frames. Every clear detection is covered in
+its own frame, whichever track it is assigned to.
 """
 
 from collections import deque
@@ -115,7 +115,7 @@ class _Linker:
         self.numbers = 0
         self.now: int | None = None
         self.looked: int | None = None  # the last look in this shot
-        self.looks = 0  # in this shot
+        self.looks: deque[int] = deque(maxlen=LOOKS)  # the last ones in this shot
 
     def push(self, frame: FrameDetections) -> Iterator[FrameTracks]:
         pts = frame.pts
@@ -129,11 +129,12 @@ class _Linker:
         slot = _Slot(pts, self.camera, frame.black or frame.detections is not None, frame.black, frame.sketch)
         self.slots.append(slot)
         if slot.looked:
-            self.looks += 1
             self._look(slot, frame.detections or ())
             self.looked = pts
+            self.looks.append(pts)
         self._retire(pts)
-        ready = [slot.pts for slot in self.slots if slot.pts <= min(pts - self.delay, self._last_look())]
+        due = self._due(pts)
+        ready = [slot.pts for slot in self.slots if slot.pts <= due]
         for track in self.tracks:
             if pts - track.first >= self.settle or (ready and (track.looked is None or track.looked < ready[-1])):
                 self._lead(track)
@@ -143,10 +144,11 @@ class _Linker:
     def finish(self) -> Iterator[FrameTracks]:
         """End the shot: end all tracks and yield all waiting frames."""
         for track in self.tracks:
-            if self.looks < LOOKS:
-                self._bear(track, self.looks)
+            if len(self.looks) < LOOKS:
+                self._bear(track, len(self.looks))
             self._trail(track)
-        self.tracks, self.camera, self.looked, self.looks = [], STILL, None, 0
+        self.tracks, self.camera, self.looked = [], STILL, None
+        self.looks.clear()
         while self.slots:
             yield _shown(self.slots.popleft())
 
@@ -201,8 +203,9 @@ class _Linker:
             track.number = self.numbers
             self.numbers += 1
 
-    def _last_look(self) -> int | float:
-        return -inf if self.looked is None else self.looked
+    def _due(self, pts: int) -> int | float:
+        """Up to where no box can change any more: a track that covers it has had the looks to be born."""
+        return min(pts - self.delay, self.looks[0] - self.edge_hold) if len(self.looks) == LOOKS else -inf
 
     def _slots_after(self, pts: int) -> Iterator[_Slot]:
         return takewhile(lambda slot: slot.pts > pts, reversed(self.slots))

@@ -43,13 +43,16 @@ class Motion:
         return Box(x - w / 2, y - h / 2, w, h)
 
     def then(self, later: "Motion") -> "Motion":
-        """This motion followed by a ``later`` one of the same video; the quality is the lower one."""
+        """This motion followed by a ``later`` one of the same video; the quality is the lower one.
+
+        STILL is of every video: the aspect is the other one's.
+        """
         return Motion(
             later.a * self.a - later.b * self.b,
             later.b * self.a + later.a * self.b,
             *later.point(self.tx, self.ty),
             min(self.quality, later.quality),
-            self.aspect,
+            later.aspect if self == STILL else self.aspect,
         )
 
     def inverse(self) -> "Motion":

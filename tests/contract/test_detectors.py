@@ -30,6 +30,8 @@ from workers.vision.device import Device, runtimes
 
 CPU = Device("cpu", 0)
 AUTO = runtimes("auto", CPU)[0]
+pytestmark = pytest.mark.usefixtures("declared_thresholds")
+
 DATA = Path(os.environ.get("FARM_TEST_DATA") or PROJECT.parent / "shared" / "data")
 
 #: Those with an argument have tests of their own.

@@ -121,6 +121,7 @@ def test_names_that_look_like_an_option_are_left_alone() -> None:
     assert error_text(SettingsError("link.gap: no such file")) == "link.gap: no such file"
 
 
+@pytest.mark.usefixtures("declared_thresholds")
 def test_a_worker_creates_it_and_its_scores_are_normalised(tmp_path: Path) -> None:
     options = DetectOptions(detector="toy:red", size=320, runtime="onnxruntime-f32")
     detector: Any = create_detector(options, Device("cpu", 0), threads=2, weights=lambda name: tmp_path / name)

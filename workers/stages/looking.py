@@ -20,7 +20,7 @@ from typing import Generic, TypeVar
 from farm.domain.detection import Detection, FrameDetections
 from farm.domain.geometry import Box
 from farm.domain.matching import unmatched
-from farm.domain.motion import Motion
+from farm.domain.motion import STILL
 
 #: Two looks disagree about boxes of at least this score only: weaker ones come and go.
 CLEAR = 0.6
@@ -176,13 +176,13 @@ class Looking(Generic[P]):
 
     def _disagree(self, a: Seen[P], b: Seen[P]) -> bool:
         """Whether what two looks found does not explain what lies between them."""
-        motion = Motion()
+        motion = STILL
         offset = self._rows[0].number
         for number in range(a.number + 1, b.number + 1):
             step = self._rows[number - offset].frame.motion
             if step is None or step.quality < _LEAST_QUALITY:
                 return True
-            motion = motion.then(step) if number > a.number + 1 else step
+            motion = motion.then(step)
         before, after = a.frame.detections or (), b.frame.detections or ()
         back = motion.inverse()
         return any(map(self._inside, unmatched(before, after, motion.apply, CLEAR))) or any(

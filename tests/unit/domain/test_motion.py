@@ -55,3 +55,8 @@ def test_turning_where_pixels_are_not_square() -> None:
 def test_the_quality_is_that_of_the_worse_one() -> None:
     assert Motion(quality=0.4).then(STILL).quality == 0.4
     assert STILL.then(Motion(quality=0.4)).quality == 0.4
+
+
+@given(motions)
+def test_to_have_stood_still_before_or_after_changes_nothing(motion: Motion) -> None:
+    assert STILL.then(motion) == motion.then(STILL) == motion

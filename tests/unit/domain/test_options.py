@@ -67,7 +67,7 @@ def test_what_is_not_said_is_the_default() -> None:
 def test_the_defaults_that_are_promised() -> None:
     options = JobOptions()
     assert options.detect == DetectOptions(quality="balanced", detector=None, size=None, threshold=None)
-    assert (options.link.gap, options.link.hold) == (1.0, 0.25)
+    assert (options.link.gap, options.link.hold) == (1.5, 0.3)
     assert options.redact == RedactOptions(style="blur", shape="ellipse", margin=0.3, crf=18, preset="veryfast")
 
 

@@ -23,6 +23,7 @@ from workers.vision.device import Device
 _SIZES = ((512, 256), (128, 64), (32, 16))
 _MIDDLE = 7.5  # of every anchor, from its cell's left upper corner: that of 16 x 16 pixels
 _SAME_FACE = 0.4
+_LARGEST = 16.0  # exponent of a side: that of no face, and what it is raised to stays finite
 
 
 class RetinaFace:
@@ -52,7 +53,8 @@ def decode(outputs: Sequence[Floats], size: tuple[int, int], least: float) -> Ca
     (rows,) = np.nonzero(score >= least)
     told, side = boxes[rows].astype(np.float64), anchors(*size, STEPS, _SIZES)[rows, 2:]
     middle = points(*size, STEPS, 2, 0)[rows, :2] + _MIDDLE
-    centre, half = told[:, :2] * side + middle, (np.exp(told[:, 2:]) * side - 1) / 2
+    sides = np.exp(told[:, 2:].clip(max=_LARGEST)) * side
+    centre, half = told[:, :2] * side + middle, (sides - 1) / 2
     first = (centre - half).clip(0, np.array(size) - 1)
     extent = (centre + half).clip(0, np.array(size) - 1) - first
     found = np.column_stack([first, extent + 1, score[rows], np.zeros(len(rows))]).astype(np.float32)

@@ -21,7 +21,8 @@ def normalised(
     """
     raw = raw.astype(np.float64)
     t = thresholds_of(thresholds, heights) if override is None else np.float64(override)
-    return np.where(raw < t, BIRTH * raw / t, BIRTH + (1 - BIRTH) * (raw - t) / (1 - t))
+    above = np.maximum(1 - t, 1e-9)  # no raw score reaches a threshold above 1
+    return np.where(raw < t, BIRTH * raw / t, BIRTH + (1 - BIRTH) * (raw - t) / above)
 
 
 def lowered(thresholds: Mapping[str, Heights], factor: float) -> dict[str, Heights]:

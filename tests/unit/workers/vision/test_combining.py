@@ -17,7 +17,7 @@ from workers.vision.detectors.base import Candidates, Picture
 from workers.vision.detectors.combined import Combined, Part, create_detector
 from workers.vision.detectors.fusing import Fused, fused_scores, paired
 from workers.vision.detectors.merging import MERGED, overlaps
-from workers.vision.detectors.scores import Floats, least_of, normalised
+from workers.vision.detectors.scores import Floats, least_of, normalised, thresholds_of
 from workers.vision.device import Device
 
 HEIGHTS = ((16.0, 0.1), (96.0, 0.2), (inf, 0.4))
@@ -106,7 +106,8 @@ def test_two_that_are_not_sure_are_sure_together_and_none_is_less_sure(pair: tup
         assert (np.diff(table, axis=1) >= 0).all()
         alone = normalised(np.array(raw), np.full(21, float(height)), own)
         assert (np.array(table)[:, 0] >= alone).all()
-    assert score(0.12, 0, 40) < BIRTH <= score(0.12, 0.9, 40)
+    unsure = 0.9 * float(thresholds_of(own, np.array([40.0]))[0])
+    assert score(unsure, 0, 40) < BIRTH <= score(unsure, 0.9, 40)
     assert score(0.3, 0.3, 40, 0.99) < WEAK
 
 

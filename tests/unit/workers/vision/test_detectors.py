@@ -54,6 +54,7 @@ def test_network_size_is_always_usable(width: int, height: int, long_side: int) 
         assert 32 <= side < long_side + 32
 
 
+@pytest.mark.usefixtures("declared_thresholds")
 def test_the_stub_finds_green_rectangles_in_source_pixels() -> None:
     detector = create_detector(DetectOptions(detector="stub"), CPU, threads=1, weights=no_weights)
     picture = np.full((64, 128, 3), 90, np.uint8)
