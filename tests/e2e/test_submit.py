@@ -13,7 +13,7 @@ import pytest
 
 from farm.executables import find_ffmpeg
 from tests.conftest import ClipMaker
-from tests.e2e.conftest import Farm, assert_exact
+from tests.e2e.conftest import SLOWLY, Farm, assert_exact
 
 pytestmark = pytest.mark.e2e
 
@@ -66,7 +66,7 @@ def test_the_same_again_is_refused_then_redone_from_what_is_there(farm: Farm, cl
 
 def test_ctrl_c_at_half_then_again(farm: Farm, make_clip: ClipMaker, tmp_path: Path) -> None:
     source, out = make_clip(seconds=12, size=(640, 360), fps=25, gop=25), tmp_path / "out.mp4"
-    words = ("submit", source, "-o", out, "--chunk-seconds", 1)
+    words = ("submit", source, "-o", out, "--chunk-seconds", 1, *SLOWLY)
     first = farm.spawn(*words)
     farm.wait_until(lambda: farm.chunks_done("detect") >= 4, "four chunks", first)
     first.send_signal(signal.SIGINT)
