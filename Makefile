@@ -10,6 +10,8 @@ PYTEST_ARGS ?=
 TEST_PROCESSES ?= 2
 SEEDS ?=
 MUTATIONS ?=
+PARTS ?=
+QUALITY_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -28,7 +30,7 @@ $(BIN)/python:
 
 $(READY): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[postgres,openvino,deepface]' --group dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[postgres,openvino,deepface,retinaface]' --group dev
 	@touch $@
 
 .PHONY: demo
@@ -91,6 +93,10 @@ fuzz-media: $(READY)  ## Run 300 damaged files (FARM_FUZZ_SEED, FARM_FUZZ_COUNT)
 bench: $(READY)  ## Measure speed and memory; prints the tables of docs/benchmarks.md
 	$(BIN)/pytest -m benchmarks -s -o timeout=0 $(PYTEST_ARGS)
 
+.PHONY: quality
+quality: $(READY)  ## Measure leaks, recall, flicker, re-identification; writes docs/quality.md: make quality [PARTS=leak,reid]
+	$(BIN)/python -m tests.quality $(if $(PARTS),--parts $(PARTS)) $(QUALITY_ARGS)
+
 .PHONY: scale
 scale: $(READY)  ## Measure what a chunk costs the coordinator, for jobs of 1,000 to 10,000 chunks (FARM_SCALE)
 	$(BIN)/pytest -s -o timeout=0 tests/benchmarks/test_coordinator_scale.py $(PYTEST_ARGS)
@@ -100,6 +106,11 @@ paired: $(READY)  ## Compare the CPU time of a job with that of another version:
 	@test -n "$(BASE)" || { echo "make paired BASE=COMMIT" >&2; exit 1; }
 	rm -rf build/base && mkdir -p build/base && git archive $(BASE) | tar -x -C build/base
 	$(BIN)/python -m tests.benchmarks.paired build/base $(if $(VIDEO),--video "$(VIDEO)") $(if $(RUNS),--runs $(RUNS))
+
+.PHONY: fit-fusion
+fit-fusion: $(READY)  ## Fit how CenterFace and YuNet are fused; needs FARM_TEST_DATA; writes farm/domain/fusion.py
+	$(BIN)/python -m tests.quality.fit_fusion
+	$(BIN)/ruff format -q farm/domain/fusion.py
 
 .PHONY: docs
 docs: $(READY)  ## Write the table of options in the README

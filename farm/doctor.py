@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from farm.broker import check_broker
 from farm.configuration import told
 from farm.database.session import Database
+from farm.domain.quality import default_models
 from farm.errors import FarmError
 from farm.executables import Program, find_ffmpeg, find_redis_server
 from farm.jobs.space import existing
@@ -105,8 +106,10 @@ def check_key(settings: Settings) -> Check:
 
 
 def check_models(settings: Settings) -> Iterator[Check]:
-    """Check that each model's weights are present and have the expected digest."""
+    """Check that the weights that jobs need by default are present, and that all that are have the expected digest."""
     for status in ModelStore(settings).status():
+        if status.state == "absent" and status.model.name not in default_models():
+            continue
         name = f"model {status.model.name}"
         if status.state == "ready":
             yield Check(name, ok=True, found=f"{status.path}, SHA-256 as expected")

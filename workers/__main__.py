@@ -1,7 +1,7 @@
 """``python -m workers DEVICES``: what ``farm worker`` and ``farm up`` start.
 
 With ``--list`` it checks the devices, prints their names and starts nothing; with ``--abilities`` it prints what
-workers of them can do, as JSON.
+workers of them can do, as JSON; with ``--detector=NAME`` it runs that detector once.
 """
 
 import json
@@ -9,6 +9,7 @@ import os
 import sys
 from dataclasses import asdict
 
+from farm.domain.detectors import DetectOptions
 from farm.errors import FarmError
 from farm.executables import find_ffmpeg
 from farm.logs import begin_log
@@ -18,8 +19,11 @@ from workers.device import parse_devices
 from workers.supervisor import run
 from workers.vision.device import environment
 
+_TRIED = 64  # pixels
+
 begin_log("workers", console="text")
 try:
+    detector = next((word.partition("=")[2] for word in sys.argv[1:] if word.startswith("--detector=")), None)
     asked = {word for word in sys.argv[1:] if word.startswith("--")}
     words = [word for word in sys.argv[1:] if word not in asked] or ["auto"]
     devices = parse_devices(words[0])
@@ -29,6 +33,11 @@ try:
     elif "--abilities" in asked:
         os.environ.update(environment(max(devices)))  # a GPU if there is one: its encoders are seen by this process
         print(json.dumps(asdict(find(devices, settings.cpu_runtime).without(settings))))
+    elif detector is not None:
+        from workers.stages.toolbox import Toolbox
+
+        os.environ.update(environment(max(devices)))
+        Toolbox(settings, max(devices).name).try_detector(DetectOptions(detector=detector, size=_TRIED))
     else:
         find_ffmpeg(settings.ffmpeg)  # a program that cannot compose is refused before detection, not after it
         begin_log("workers", settings.logs / "workers.log", console=settings.log_console)

@@ -1,5 +1,6 @@
 """Fetching weights, with a progress bar."""
 
+import hashlib
 from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -7,22 +8,28 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from farm.cli.display import errors
 from farm.domain.artefacts import fingerprint
 from farm.domain.detectors import DetectOptions
+from farm.domain.quality import resolved
 from farm.errors import ModelError
 from farm.models.store import ModelStore
 from farm.settings import Settings
 
 
 def model_digest(settings: Settings, detector: DetectOptions, *, quiet: bool) -> str:
-    """The SHA-256 of a detector's weights, which are fetched if necessary; a digest of its name if it has none.
+    """The SHA-256 of a detector's weights, which are fetched if necessary; of several, that of their digests in order.
 
-    Raises ModelError, also outside tests for the tests' own detector.
+    For a network without weights a digest of its name counts. Raises ModelError, also outside tests for the tests' own
+    network.
     """
-    if detector.hidden and not settings.testing:
-        raise ModelError(f"the {detector.model} finds no faces: it is there for tests", hint="leave --model out")
-    if detector.weights is None:
-        return fingerprint(detector.model)
-    ensure_model(settings, detector.weights.name, quiet=quiet)
-    return detector.weights.sha256
+    digests = []
+    for network in (one.network for one in resolved(detector).networks):
+        if network.hidden and not settings.testing:
+            raise ModelError(f"the {network.name} finds no faces: it is there for tests", hint="leave --detector out")
+        if network.weights is None:
+            digests.append(fingerprint(network.name))
+        else:
+            ensure_model(settings, network.weights.name, quiet=quiet)
+            digests.append(network.weights.sha256)
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def ensure_model(settings: Settings, name: str, *, quiet: bool, pull: bool = False) -> Path:

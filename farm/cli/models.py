@@ -8,7 +8,10 @@ from farm.cli.jobs import JsonOption
 from farm.settings import load_settings
 
 app = typer.Typer(help="List, download and check detection models.", no_args_is_help=True)
-NameArgument = Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Names of models. Default: all.")]
+NameArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[MODEL]...", help="Names of models. Default: those that farm submit needs."),
+]
 
 
 @app.command("list")
@@ -42,11 +45,12 @@ def pull(names: NameArgument = None, as_json: JsonOption = False) -> None:
     """Download weights, so that no network is needed later."""
     from farm.cli import display
     from farm.cli.model_progress import ensure_model
+    from farm.domain.quality import default_models
     from farm.models.store import ModelStore
 
     settings = load_settings()
     store = ModelStore(settings)
-    wanted = [store.named(name) for name in names or store.models]  # nothing is fetched if a name is wrong
+    wanted = [store.named(name) for name in names or default_models()]  # nothing is fetched if a name is wrong
     for model in wanted:
         path = ensure_model(settings, model.name, quiet=as_json, pull=True)
         if as_json:
@@ -59,10 +63,11 @@ def pull(names: NameArgument = None, as_json: JsonOption = False) -> None:
 def verify(names: NameArgument = None, as_json: JsonOption = False) -> None:
     """Check the weights on this machine against their SHA-256."""
     from farm.cli import display
+    from farm.domain.quality import default_models
     from farm.models.store import ModelStore
 
     store = ModelStore(load_settings())
-    for model in [store.named(name) for name in names or store.models]:
+    for model in [store.named(name) for name in names or default_models()]:
         path = store.verify(model.name)
         if as_json:
             display.print_json({"name": model.name, "path": str(path), "sha256": model.sha256})

@@ -1,5 +1,6 @@
 """``farm submit``: redacts videos."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,11 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
     """
     from farm.broker import check_broker
     from farm.cli.batch import Batch
-    from farm.jobs.abilities import usable, with_runtime
+    from farm.jobs.abilities import try_detector, usable, with_runtime
     from farm.jobs.placing import Prepared, Request, prepare
     from farm.local.farm import check_programs, is_running
     from farm.media.reading.limits import Limits
+    from farm.models.brought import with_files
     from farm.signing import Signer
 
     asked, length = job_options(settings, pictures=how.pictures), settings.chunk_seconds
@@ -90,6 +92,8 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
         Signer.load(settings.key_path)
     able = usable(settings, running=running)
     asked = with_runtime(asked, able)
+    asked = replace(asked, detect=with_files(asked.detect))
+    try_detector(settings, asked.detect)
 
     def prepared(video: Video) -> Prepared:
         folder = found.folder and not how.pictures

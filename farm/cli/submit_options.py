@@ -53,7 +53,7 @@ def job_options(settings: Settings, *, pictures: bool = False) -> JobOptions:
     """A job's options, from settings that :func:`load_settings` returned.
 
     ``pictures``: its frames are written as pictures instead of a video. Raises SettingsError for a value that cannot
-    be used, and for an option that the chosen detector or style does not have.
+    be used.
     """
     row: dict[str, dict[str, Any]] = defaultdict(dict)
     for option in submit_options():
@@ -104,8 +104,7 @@ def options_line(options: Mapping[str, Mapping[str, Any]]) -> str | None:
     named, pictures = [], options.get("compose", {}).get("pictures")
     for part, section in sections().items():
         given = options.get(part, {})
-        kind = section.kinds.get(given.get(section.chooser, ""), section)
-        for name, option in kind.options().items():
+        for name, option in section.options().items():
             value = given.get(name, option.default)
             implied = pictures and (name == "codec" or (name, value) == ("pictures", PICTURE_FORMATS[0]))
             implied = implied or name == "runtime"  # every job has one

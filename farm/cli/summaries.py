@@ -2,14 +2,14 @@
 
 from farm.cli.submit_options import options_line
 from farm.cli.tables import clock
-from farm.domain.detectors import CenterFaceOptions
+from farm.domain.detectors import LARGEST_SIZE
 from farm.domain.printable import shown
+from farm.domain.quality import size_of
 from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.queries import JobFacts
 
 #: What the styles do to a face.
 _DONE = {"blur": "Blurred", "pixelate": "Pixelated", "solid": "Covered"}
-_LARGEST = int(CenterFaceOptions.options()["size"].le or 0)  # of --detect-size
 _SHOWN = 5  # stretches without a face
 
 
@@ -37,10 +37,10 @@ def _faces(facts: JobFacts) -> list[str]:
     if facts.faces is None:  # a job of an earlier version
         return []
     if not facts.faces:
-        size = facts.options.get("detect", {}).get("size", _LARGEST)
+        size = size_of(facts.options.get("detect", {}))
         advice = ", they are too small or unclear for the model"
-        if size < _LARGEST:
-            advice = f", try --detect-size {min(2 * size, _LARGEST)}, which finds smaller faces"
+        if size < LARGEST_SIZE:
+            advice = f", try --detect-size {min(2 * size, LARGEST_SIZE)}, which finds smaller faces"
         where = f"any of the {facts.frames} frames" if facts.frames > 1 else "its only frame"
         lines = [
             f"WARNING: No face was found in {where}: the output is not redacted.",

@@ -9,7 +9,7 @@ from pathlib import Path
 from farm.database.models import Job
 from farm.database.statuses import locked_job, record_event
 from farm.domain.artefacts import artefact_name
-from farm.domain.detection import ChunkDetections, FrameDetections, load_chunk, load_frame, with_boundary_cuts
+from farm.domain.detection import ChunkDetections, FrameDetections, joined, load_chunk, load_frame
 from farm.domain.found import Found, Stretches
 from farm.domain.linker import link
 from farm.domain.manifest import Manifest
@@ -75,11 +75,12 @@ def link_job(
     Memory does not grow with the length of the video. Raises VerificationError when an artefact is not what was
     reported, DamagedArtefact, StorageError when the store fails.
     """
-    frames = with_boundary_cuts(_read(store, artefact) for artefact in detections)
-    linked = link(frames, manifest.source.video.time_base, options.link)
+    frames = joined(_read(store, artefact) for artefact in detections)
+    video = manifest.source.video
+    linked = link(frames, video.time_base, options.link, (video.width, video.height))
     artefacts, last_track, with_faces, black, first_black = [], -1, 0, 0, None
     read, damaged = [artefact.sha256 for artefact in detections], []
-    stretches = Stretches(manifest.source.video.time_base, manifest.chunks[0].pts_start)
+    stretches = Stretches(video.time_base, manifest.chunks[0].pts_start)
     for chunk in manifest.chunks:
         count = covered = 0
         with store.put(artefact_name("link", fingerprint, chunk.name, read)) as draft, draft.path.open("w") as out:
@@ -117,12 +118,19 @@ def _frames(store: Storage, artefact: Artefact, chunk: ChunkDetections) -> Itera
         raise VerificationError(f"{artefact.key}: {chunk.frames} frames, {artefact.frames} were reported")
     with opened(store, artefact.key) as path, path.open() as lines:
         for line in islice(lines, chunk.frames):
-            yield load_frame(line)
+            yield load_frame(line, chunk.aspect)
+
+
+#: Bytes read from the end of a file, at first, to find its last line.
+_TAIL = 65536
 
 
 def _last_line(path: Path) -> str:
     with path.open("rb") as f:
         size = f.seek(0, os.SEEK_END)
-        f.seek(max(0, size - 65536))
-        lines = f.read().splitlines()
+        tail, lines = 0, [b""]
+        while len(lines) < 2 and tail < size:  # the last line is as long as what was seen beyond the chunk
+            tail = min(size, max(_TAIL, 4 * tail))
+            f.seek(size - tail)
+            lines = f.read().splitlines()
     return lines[-1].decode()

@@ -16,7 +16,7 @@ from farm.domain.options import JobOptions
 from farm.domain.stages import stage_named
 
 #: Raised whenever a change of the code changes what a stage writes for the same inputs.
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 
 #: Suffix of a composed output that is an archive of pictures.
 PICTURE_ARCHIVE = ".zip"
@@ -100,7 +100,11 @@ def is_of_chunk(stage: str, fingerprint: str, key: str, chunk: Chunk) -> bool:
 
 def plan_key(manifest: Manifest) -> str:
     """Key of a manifest."""
-    text = dump_manifest(manifest)
+    return key_of_plan(dump_manifest(manifest))
+
+
+def key_of_plan(text: str) -> str:
+    """Key of a manifest's JSON. Another version of the farm gives it another key, as it does all that follows."""
     name = artefact_name("plan", stage_fingerprint("plan", {"manifest": text}))
     return key_of(name, hashlib.sha256(text.encode()).hexdigest())
 

@@ -1,97 +1,96 @@
-"""Detections of a chunk: the boxes of every frame, as JSON lines that are written and read one frame at a time.
+"""Detections of a chunk: one JSON line for each of its frames, written and read one at a time, and one for the chunk.
 
-A *signature* is a tiny luma picture of a frame (``SIGNATURE_SIZE``, row-major bytes). A shot cut lies between two
-neighbouring frames whose signatures do not correlate. Detect compares signatures inside a chunk, and link compares
-them across chunk boundaries, with the same integer arithmetic. Shot cuts therefore do not depend on chunk boundaries.
+A detector *looks* at some frames; between looks, boxes are carried by the measured motion. What a chunk's worker saw in
+the frames after the chunk (it looks on to the end of its last group of frames) stands in the last line.
 """
 
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from operator import mul
+from typing import Any
 
 from farm.domain.geometry import Box
+from farm.domain.motion import Motion, motion_of
 
-FORMAT_VERSION = 2
-SIGNATURE_SIZE = (32, 18)  # columns, rows
+FORMAT_VERSION = 4
 
-#: Two neighbouring frames belong to different shots if their zero-mean normalised cross-correlation is below this.
-#: The value is deliberately low: a false cut uncovers a face, a missed cut only covers too much.
-CUT_CORRELATION = 0.25
+#: What a detection shows.
+FACE, PLATE = "face", "plate"
+#: Scores are normalised: whatever the detector, the kind and the size of the box, the best detections of a track have
+#: to reach ``BIRTH`` on average, see :mod:`farm.domain.linker`. Weaker ones, down to ``WEAK``, continue a track.
+BIRTH, WEAK = 0.5, 0.35
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A box around a face, in source pixels, with the detector's score (0 to 1)."""
+    """A box around a face or a plate, in source pixels, with its normalised score (WEAK to 1)."""
 
     box: Box
     score: float
+    kind: str = FACE
 
 
 @dataclass(frozen=True, slots=True)
 class FrameDetections:
-    """All detections of one frame. ``cut``: the frame is the first of a shot.
+    """All detections of one frame.
 
-    ``black``: the frame cannot be decoded and was not examined, so all of it must be covered. ``sketch``: a few bytes
-    that identify the examined frame.
+    - ``cut``: the frame is the first of a shot.
+    - ``detections``: None if no detector looked at the frame.
+    - ``black``: the frame cannot be decoded and was not examined, so all of it must be covered.
+    - ``sketch``: a few bytes that identify the examined frame.
+    - ``motion``: how the picture moved from the frame before; None where that could not be measured.
     """
 
     pts: int
     cut: bool
-    detections: tuple[Detection, ...]
+    detections: tuple[Detection, ...] | None
     black: bool = False
     sketch: str = ""
+    motion: Motion | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkDetections:
-    """Facts about a chunk's detections: the number of frames and the signatures of the first and last frame."""
+    """A chunk's number of frames, and what its worker saw of the frames after it.
+
+    ``cut``, ``motion``: of the frame that follows the chunk's last one. ``beyond``: pts and detections of later frames
+    that were looked at. ``aspect``: how much wider than high a pixel is shown, see :class:`Motion`.
+    """
 
     frames: int
-    first_signature: bytes
-    last_signature: bytes
-
-
-def is_cut(before: bytes, after: bytes) -> bool:
-    """Return whether the signatures of two neighbouring frames belong to different shots.
-
-    The measure is the zero-mean normalised cross-correlation, computed in exact integers, so changes of brightness
-    and contrast (a flash, a fade) cancel out. A flat picture (black, white) has no structure to compare and never
-    marks a cut. Raises ValueError if the signatures are empty or differ in size.
-    """
-    n = len(before)
-    if n != len(after) or n == 0:
-        raise ValueError("signatures of different sizes")
-    sa, sb = sum(before), sum(after)
-    va: int = n * sum(map(mul, before, before)) - sa * sa
-    vb: int = n * sum(map(mul, after, after)) - sb * sb
-    cov: int = n * sum(map(mul, before, after)) - sa * sb
-    flat = n * n * 4  # variance below 4 grey levels squared
-    if va < flat or vb < flat:
-        return False
-    return cov <= 0 or cov * cov < CUT_CORRELATION**2 * va * vb
+    cut: bool = False
+    motion: Motion | None = None
+    beyond: tuple[tuple[int, tuple[Detection, ...]], ...] = ()
+    aspect: float = 1.0
 
 
 def dump_frame(frame: FrameDetections) -> str:
-    """Return one line of JSON: ``[pts, cut, [[x, y, w, h, score], ...], black, sketch]``."""
-    rows = [[d.box.x, d.box.y, d.box.w, d.box.h, d.score] for d in frame.detections]
-    return json.dumps([frame.pts, int(frame.cut), rows, int(frame.black), frame.sketch], separators=(",", ":"))
+    """Return one line of JSON: ``[pts, cut, boxes or null, black, sketch, motion or null]``.
+
+    A box is ``[x, y, w, h, score, kind]``.
+    """
+    rows = None if frame.detections is None else _rows(frame.detections)
+    motion = frame.motion and frame.motion.row()
+    return _json([frame.pts, int(frame.cut), rows, int(frame.black), frame.sketch, motion])
 
 
-def load_frame(line: str) -> FrameDetections:
-    """Parse the output of :func:`dump_frame`."""
-    pts, cut, rows, black, sketch = json.loads(line)
-    return FrameDetections(pts, bool(cut), tuple(Detection(Box(*r[:4]), r[4]) for r in rows), bool(black), sketch)
+def load_frame(line: str, aspect: float = 1.0) -> FrameDetections:
+    """Parse the output of :func:`dump_frame`. ``aspect``: of the chunk."""
+    pts, cut, rows, black, sketch, motion = json.loads(line)
+    found = None if rows is None else _detections(rows)
+    return FrameDetections(pts, bool(cut), found, bool(black), sketch, motion and motion_of(motion, aspect))
 
 
 def dump_chunk(chunk: ChunkDetections) -> str:
     """Return the last line of a chunk's detections."""
-    return json.dumps(
+    return _json(
         {
             "format": FORMAT_VERSION,
             "frames": chunk.frames,
-            "first": chunk.first_signature.hex(),
-            "last": chunk.last_signature.hex(),
+            "cut": int(chunk.cut),
+            "motion": chunk.motion and chunk.motion.row(),
+            "beyond": [[pts, _rows(found)] for pts, found in chunk.beyond],
+            "aspect": chunk.aspect,
         }
     )
 
@@ -101,19 +100,35 @@ def load_chunk(line: str) -> ChunkDetections:
     row = json.loads(line)
     if not isinstance(row, dict) or row.get("format") != FORMAT_VERSION:
         raise ValueError("not a detections artefact of this format")
-    return ChunkDetections(row["frames"], bytes.fromhex(row["first"]), bytes.fromhex(row["last"]))
+    aspect = float(row["aspect"])
+    motion = row["motion"] and motion_of(row["motion"], aspect)
+    beyond = tuple((pts, _detections(rows)) for pts, rows in row["beyond"])
+    return ChunkDetections(row["frames"], bool(row["cut"]), motion, beyond, aspect)
 
 
-def with_boundary_cuts(
-    chunks: Iterable[tuple[ChunkDetections, Iterable[FrameDetections]]],
-) -> Iterator[FrameDetections]:
-    """Yield all frames of a video in order; mark the first frame of a chunk as a cut where a new shot begins."""
-    last: bytes | None = None
+def _rows(detections: Iterable[Detection]) -> list[list[object]]:
+    return [[d.box.x, d.box.y, d.box.w, d.box.h, d.score, d.kind] for d in detections]
+
+
+def _detections(rows: Iterable[list[Any]]) -> tuple[Detection, ...]:
+    return tuple(Detection(Box(*row[:4]), row[4], row[5]) for row in rows)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def joined(chunks: Iterable[tuple[ChunkDetections, Iterable[FrameDetections]]]) -> Iterator[FrameDetections]:
+    """Yield all frames of a video in order, each with what the workers of earlier chunks saw of it."""
+    before = ChunkDetections(0)
+    seen: dict[int, tuple[Detection, ...]] = {}
     for chunk, frames in chunks:
         first = True
         for frame in frames:
-            if first and last is not None and is_cut(last, chunk.first_signature):
-                frame = replace(frame, cut=True)  # noqa: PLW2901 - the same frame, marked
+            if first and before.frames:
+                frame = replace(frame, cut=before.cut, motion=before.motion)  # noqa: PLW2901 - the same frame
             first = False
-            yield frame
-        last = chunk.last_signature
+            found = seen.pop(frame.pts, None)
+            yield frame if found is None or frame.detections is not None else replace(frame, detections=found)
+        seen.update(chunk.beyond)
+        before = chunk

@@ -32,6 +32,11 @@ class Box:
         """Return the box moved by ``dx`` to the right and ``dy`` down."""
         return Box(self.x + dx, self.y + dy, self.w, self.h)
 
+    def at_least(self, w: float, h: float) -> "Box":
+        """Return the box about the same centre, not narrower than ``w`` and not lower than ``h``."""
+        w, h = max(w, self.w), max(h, self.h)
+        return Box(self.x - (w - self.w) / 2, self.y - (h - self.h) / 2, w, h)
+
     def rounded(self) -> "Box":
         """Return the box rounded to 1/100 pixel, so that writing it to an artefact and reading it back is lossless."""
         return Box(round(self.x, 2), round(self.y, 2), round(self.w, 2), round(self.h, 2))
@@ -60,6 +65,12 @@ def intersection_over_union(a: Box, b: Box) -> float:
         return 0.0
     both = w * h
     return both / (a.area + b.area - both)
+
+
+def united(a: Box, b: Box) -> Box:
+    """Return the smallest box that contains both."""
+    x, y = min(a.x, b.x), min(a.y, b.y)
+    return Box(x, y, max(a.x + a.w, b.x + b.w) - x, max(a.y + a.h, b.y + b.h) - y)
 
 
 def interpolated(a: Box, b: Box, share: float) -> Box:

@@ -149,10 +149,14 @@ class Manifest:
         """From the first pts to the end of the last chunk."""
         return float((self.chunks[-1].pts_end - self.chunks[0].pts_start) * self.source.video.time_base)
 
+    def frames_before(self, index: int) -> int:
+        """The number of a chunk's first frame among all planned frames, counted from 0."""
+        return sum(chunk.frames for chunk in self.chunks[:index])
+
     def place(self, index: int) -> str:
         """Which part of the video a chunk is, in words: its frames, counted from 1, and its times in the source."""
         chunk, tick = self.chunks[index], self.source.video.time_base
-        first = 1 + sum(before.frames for before in self.chunks[:index])
+        first = 1 + self.frames_before(index)
         begin, end = (float(pts * tick) for pts in (chunk.pts_start, chunk.pts_end))
         frames = f"frames {first}–{first + chunk.frames - 1}"
         return f"{frames}, {begin:.3f}–{end:.3f} s, pts {chunk.pts_start}–{chunk.pts_end - 1}"

@@ -147,22 +147,16 @@ def option(
 class Section:
     """Base of the dataclasses that hold a job's options; the values of an instance have been checked.
 
-    ``section``: its name in JSON and in errors. Where ``chooser`` names a field, the field's value chooses the class
-    among ``kinds``: a detector's or a style's options are fields of its own class. ``hidden`` classes are for
-    tests: help and hints do not offer them.
+    ``section``: its name in JSON and in errors. ``formerly``: names of options in the JSON of earlier versions, each
+    with its name today; empty for one that there is no more.
     """
 
     section: ClassVar[str]
-    chooser: ClassVar[str] = ""
-    kinds: ClassVar[Mapping[str, type["Section"]]] = {}
-    hidden: ClassVar[bool] = False
+    formerly: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
         for name, declared in self.options().items():
-            if name != self.chooser:
-                declared.check(getattr(self, name))
-        if self.chooser and self.kinds.get(chosen := getattr(self, self.chooser)) is not type(self):
-            raise self.all_options()[self.chooser].refused(chosen)
+            declared.check(getattr(self, name))
         self.check()
 
     def check(self) -> None:
@@ -170,13 +164,11 @@ class Section:
 
     @classmethod
     def options(cls) -> dict[str, Option]:
-        """The declared options of this class, by field."""
-        offered = tuple(name for name, kind in cls.kinds.items() if not kind.hidden)
+        """The declared options, by field."""
         return {
             f.name: replace(
                 declared,
                 setting=declared.setting or f.name,
-                choices=offered if f.name == cls.chooser else declared.choices,
                 name=f"{cls.section}.{f.name}",
                 kind=next(t for t in get_args(f.type) or (f.type,) if t is not NoneType),
                 default=f.default,
@@ -186,24 +178,11 @@ class Section:
         }
 
     @classmethod
-    def all_options(cls) -> dict[str, Option]:
-        """The declared options of this class and of all its kinds, by field. The first declaration counts."""
-        found: dict[str, Option] = {}
-        for kind in (cls, *cls.kinds.values()):
-            found |= {**kind.options(), **found}
-        return found
-
-    @classmethod
     def load(cls, values: Mapping[str, Any]) -> "Section":
         """The section from its JSON. Raises SettingsError for a value that cannot be used and for an unknown name."""
-        chooser = cls.options().get(cls.chooser)
-        chosen = str(values.get(cls.chooser, chooser.default)) if chooser else ""
-        if chooser and chosen not in cls.kinds:
-            raise chooser.refused(chosen)
-        kind = cls.kinds.get(chosen, cls)
-        if unknown := set(values) - {f.name for f in fields(kind)}:
+        values = {cls.formerly.get(name, name): value for name, value in values.items()}
+        values.pop("", None)
+        if unknown := set(values) - {f.name for f in fields(cls)}:
             name = f"{cls.section}.{min(unknown)}"
-            raise SettingsError(
-                f"{name}: {chosen} has no such option" if chosen else f"unknown option {name}", field=name
-            )
-        return kind(**values)
+            raise SettingsError(f"unknown option {name}", field=name)
+        return cls(**values)

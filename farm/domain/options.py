@@ -6,7 +6,8 @@ from fractions import Fraction
 from math import inf
 from typing import Any, cast
 
-from farm.domain.detectors import CenterFaceOptions, DetectOptions
+from farm.domain.detection import PLATE
+from farm.domain.detectors import DetectOptions
 from farm.domain.option import Option, Section, option
 from farm.errors import SettingsError
 
@@ -29,8 +30,17 @@ PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
 )  # fmt: skip
 
-#: The redaction styles, ``workers.vision.redactors.NAME``; one with options of its own has its own subclass.
-STYLES: dict[str, type["RedactOptions"]] = {}
+#: The redaction styles: ``create`` in ``workers.vision.redactors.NAME``.
+STYLES = ("blur", "pixelate", "solid")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Look:
+    """How one kind of box is covered. ``margin``: share of the box added on each side."""
+
+    style: str
+    shape: str
+    margin: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,27 +87,26 @@ class SourceOptions(Section):
 class LinkOptions(Section):
     """Seconds: ``gap`` filled inside a track, ``hold`` before its first and after its last detection.
 
-    A detection scoring less than ``birth`` continues a track but does not begin one. ``require_faces``: the job fails
-    if the video has no track.
+    ``require_faces``: the job fails if the video has no track.
     """
 
     section = "link"
+    formerly = {"birth": ""}  # noqa: RUF012 - a class variable by its base
 
     gap: float = option(
-        1.0, "Keep a face covered while it is missed for up to this long.", "Faces", "TIME", shown="1s", ge=0, le=10,
+        1.5, "Keep a face covered while it is missed for up to this long.", "Faces", "TIME", shown="1.5s", ge=0, le=10,
         time=True,
     )  # fmt: skip
     hold: float = option(
-        0.25, "Cover a face this long before it is first seen and after it is last seen.", "Faces", "TIME",
-        shown="0.25s", ge=0, le=10, time=True,
+        0.3, "Cover a face this long before it is first seen and after it is last seen.", "Faces", "TIME",
+        shown="0.3s", ge=0, le=10, time=True,
     )  # fmt: skip
-    birth: float = option(0.24, gt=0, lt=1)
     require_faces: bool = option(False, "Fail, and write no output, if no face is found.", "Faces", shown="off")
 
 
 @dataclass(frozen=True, slots=True)
 class RedactOptions(Section):
-    """How a face is covered and how the video is encoded. ``margin``: share of the box added on each side.
+    """How faces and plates are covered and how the video is encoded. See :meth:`look`.
 
     ``codec``: None keeps the source's family. ``crf``: a number, or :data:`AUTO`. ``encoder``: FFmpeg's name of one
     (``hevc_nvenc``), None for the codec's usual one. ``scale``: the output's width in pixels where it is to be smaller
@@ -105,14 +114,20 @@ class RedactOptions(Section):
     """
 
     section = "redact"
-    chooser = "style"
-    kinds = STYLES
 
-    style: str = option("blur", "How faces are covered: {choices}.", "Faces", "STYLE")
+    style: str = option("blur", "How faces are covered: {choices}.", "Faces", "STYLE", choices=STYLES)
     shape: str = option("ellipse", "Shape of the covered area: {choices}.", "Faces", "SHAPE", choices=SHAPES)
     margin: float = option(
         0.3, "Extra area on each side of a face, as a share of its size.", "Faces", "SHARE", shown="30%", ge=0, le=5,
         share=True,
+    )  # fmt: skip
+    plate_style: str | None = option(
+        None, "How number plates are covered, by rectangles.", "Faces", "STYLE", shown="as faces", choices=STYLES,
+        last=True,
+    )  # fmt: skip
+    plate_margin: float | None = option(
+        None, "Extra area on each side of a number plate, as a share of its size.", "Faces", "SHARE", shown="as faces",
+        ge=0, le=5, share=True, last=True,
     )  # fmt: skip
     codec: str | None = option(
         None, "Video codec: {choices}.", "Encoding", "NAME", shown="the source's", choices=CODECS, aliases=CODEC_NAMES
@@ -132,8 +147,12 @@ class RedactOptions(Section):
         None, "Reduce the picture to this width.", "Encoding", "PIXELS", ge=16, le=16384, unit="pixels"
     )  # fmt: skip
 
-
-STYLES.update(dict.fromkeys(("blur", "pixelate", "solid"), RedactOptions))
+    def look(self, kind: str) -> Look:
+        """How boxes of a kind are covered: plates in their own way, all other kinds as faces."""
+        if kind != PLATE:
+            return Look(self.style, self.shape, self.margin)
+        margin = self.margin if self.plate_margin is None else self.plate_margin
+        return Look(self.plate_style or self.style, "rectangle", margin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +178,7 @@ class JobOptions:
 
     source: SourceOptions = SourceOptions()
     redact: RedactOptions = RedactOptions()
-    detect: DetectOptions = CenterFaceOptions()  # noqa: RUF009 - it is immutable
+    detect: DetectOptions = DetectOptions()  # noqa: RUF009 - it is immutable
     link: LinkOptions = LinkOptions()
     compose: ComposeOptions = ComposeOptions()
 
@@ -170,8 +189,8 @@ def sections() -> dict[str, type[Section]]:
 
 
 def submit_options() -> list[Option]:
-    """The options of ``farm submit`` that change a job: of every section, detector and style."""
-    return [o for section in sections().values() for o in section.all_options().values() if o.group]
+    """The options of ``farm submit`` that change a job: of every section."""
+    return [o for section in sections().values() for o in section.options().values() if o.group]
 
 
 def load_options(row: Mapping[str, Mapping[str, Any]]) -> JobOptions:

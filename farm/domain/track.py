@@ -3,15 +3,17 @@
 import json
 from dataclasses import dataclass
 
+from farm.domain.detection import FACE
 from farm.domain.geometry import Box
 
 
 @dataclass(frozen=True, slots=True)
 class TrackedBox:
-    """The box of one track in one frame, in source pixels. It is the face's box, without the margin."""
+    """The box of one track in one frame, in source pixels, without the margin. ``kind``: as of a detection."""
 
     track: int
     box: Box
+    kind: str = FACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,12 @@ class FrameTracks:
 
 
 def dump_frame(frame: FrameTracks) -> str:
-    """Return one line of JSON: ``[pts, [[track, x, y, w, h], ...], black, sketch]``."""
-    rows = [[b.track, b.box.x, b.box.y, b.box.w, b.box.h] for b in frame.boxes]
+    """Return one line of JSON: ``[pts, [[track, x, y, w, h, kind], ...], black, sketch]``."""
+    rows = [[b.track, b.box.x, b.box.y, b.box.w, b.box.h, b.kind] for b in frame.boxes]
     return json.dumps([frame.pts, rows, int(frame.black), frame.sketch], separators=(",", ":"))
 
 
 def load_frame(line: str) -> FrameTracks:
     """Parse the output of :func:`dump_frame`."""
     pts, rows, black, sketch = json.loads(line)
-    return FrameTracks(pts, tuple(TrackedBox(r[0], Box(*r[1:])) for r in rows), bool(black), sketch)
+    return FrameTracks(pts, tuple(TrackedBox(r[0], Box(*r[1:5]), r[5]) for r in rows), bool(black), sketch)

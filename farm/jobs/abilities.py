@@ -10,11 +10,13 @@ from sqlalchemy import select
 from farm import processes
 from farm.database.models import Job, Worker
 from farm.database.statuses import worker_status
+from farm.domain.detectors import DetectOptions
 from farm.domain.option import listed
 from farm.domain.options import JobOptions
+from farm.domain.quality import resolved
 from farm.domain.runtimes import RUNTIMES, fastest
 from farm.domain.stages import JobStatus, Stage, stage_at
-from farm.errors import DeviceError, FarmError, SettingsError
+from farm.errors import DeviceError, FarmError, ModelError, SettingsError
 from farm.jobs.context import Context, open_context
 from farm.media.encoding.encoders import ENCODERS
 from farm.settings import Settings
@@ -73,10 +75,26 @@ def of_this_machine(settings: Settings) -> Abilities:
     raise refusal(done.returncode, done.stderr)
 
 
+def try_detector(settings: Settings, options: DetectOptions) -> None:
+    """Run those networks once on this machine that only running proves: a user's own files, another project's.
+
+    Raises ModelError, DeviceError, SettingsError: the line of what is wrong.
+    """
+    for one in resolved(options).networks:
+        if one.network.argument:
+            asked = processes.module("workers", settings.devices, f"--detector={one.written}")
+            try:
+                done = processes.ask(asked, timeout=_SECONDS)
+            except (OSError, subprocess.TimeoutExpired) as e:
+                raise DeviceError(f"{one.written} cannot be tried: {e}") from e
+            if done.returncode:
+                raise refusal(done.returncode, done.stderr)
+
+
 def refusal(status: int, said: str) -> FarmError:
     """The error with which the workers' program ended, from its exit status and what it said."""
     line = (said.strip().splitlines() or [f"the workers cannot run here: they ended with {status}"])[-1]
-    kind = SettingsError if status == SettingsError.exit_code else DeviceError
+    kind = next((kind for kind in (SettingsError, ModelError) if status == kind.exit_code), DeviceError)
     return kind(line.removeprefix("error: "))
 
 

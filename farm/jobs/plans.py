@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from farm.database.models import Job, Plan
-from farm.domain.artefacts import name_of, pts_key
+from farm.domain.artefacts import key_of_plan, name_of, pts_key
 from farm.domain.manifest import Manifest, dump_manifest, dump_pts, load_manifest
 from farm.domain.options import load_options
 from farm.errors import JobFailed, SourceError, StorageError
@@ -20,15 +20,18 @@ from farm.storage.base import Storage, is_whole
 
 
 def job_manifest(session: Session, job_id: str) -> Manifest:
-    """The plan of a job. Raises JobFailed for one of another version."""
+    """The plan of a job. Raises JobFailed for one of another version, whose results this one would not recognise."""
     text = session.scalar(select(Plan.manifest).where(Plan.job_id == job_id))
+    said = f"job {job_id}: planned by another version of the farm"
     if not text:
-        said = f"job {job_id}: planned by another version of the farm, which kept its plan elsewhere"
-        raise JobFailed(said, hint="submit the video again")
+        raise JobFailed(f"{said}, which kept its plan elsewhere", hint="submit the video again")
     try:
-        return load_manifest(text)
+        manifest = load_manifest(text)
     except JobFailed as e:
         raise JobFailed(f"job {job_id}: {e.message}", hint=e.hint) from e
+    if session.scalar(select(Job.plan).where(Job.id == job_id)) != key_of_plan(text):
+        raise JobFailed(f"{said}, which named what it wrote differently", hint="submit the video again")
+    return manifest
 
 
 def store_plan(store: Storage, plan: str, manifest: Manifest, pts: Sequence["array[int]"]) -> None:

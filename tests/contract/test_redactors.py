@@ -38,3 +38,23 @@ def test_equal_patches_give_equal_contents(redactor: Redactor) -> None:
 def test_fine_structure_is_gone(redactor: Redactor) -> None:
     content = redactor(Patch(plane(120, 120), (8, 8), 16)).astype(float)
     assert content.std() < 12  # of 74
+
+
+@pytest.mark.parametrize("periods", [3, 4.5, 6, 9, 11.5, 12, 17, 24])
+@pytest.mark.parametrize("phase", [0.0, 0.8, 1.6])
+def test_nothing_finer_than_a_third_of_the_face_remains(redactor: Redactor, periods: float, phase: float) -> None:
+    # wherever it lies over the cells: what aliases into them could be gathered from the frames of a moving face
+    wave = 100 * np.sin(np.linspace(0, 2 * np.pi * periods, 240) + phase)
+    pixels = np.tile(np.rint(128 + wave).astype(np.uint8), (240, 1))
+    for turned in (pixels, np.ascontiguousarray(pixels.T)):
+        content = redactor(Patch(turned, (6, 6), 16)).astype(float)
+        middle = content[80:160, 80:160]  # the picture ends at the edges: that is a broad structure
+        assert np.ptp(middle) <= 10  # of 200
+
+
+def test_pixelate_shows_squares() -> None:
+    mosaic = create_redactor(load_options({"redact": {"style": "pixelate"}}).redact)
+    content = mosaic(Patch(plane(120, 180), (9, 6), 16))
+    for values in (content, content.T):
+        edges = (values[1:] != values[:-1]).any(axis=1)
+        assert edges.sum() < values.shape[0] // 20  # a cell is 20 pixels

@@ -21,6 +21,9 @@ from farm.local.farm import is_running
 from farm.settings import load_settings
 from farm.signing import make_key
 
+#: Every frame is looked at, at twice its size: a job of seconds lasts long enough to be disturbed while it detects.
+SLOWLY = ("--look-every", 1, "--detect-size", 1280)
+
 
 class Farm:
     """One home, and the processes started for it."""

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from farm.executables import find_ffmpeg
-from tests.e2e.conftest import Farm, assert_exact
+from tests.conftest import ClipMaker
+from tests.e2e.conftest import SLOWLY, Farm, assert_exact
 
 pytestmark = pytest.mark.e2e
 
@@ -85,9 +86,13 @@ def test_an_error_of_the_farm_is_said_once(farm: Farm, videos: list[Path], tmp_p
     assert len(farm.json("list")) == 1  # what was under way is finished
 
 
-def test_ctrl_c_names_the_jobs_under_way(farm: Farm, videos: list[Path], tmp_path: Path) -> None:
+def test_ctrl_c_names_the_jobs_under_way(farm: Farm, make_clip: ClipMaker, tmp_path: Path) -> None:
     farm.env["FARM_DEVICES"] = "cpu:1"
-    process = farm.spawn("submit", tmp_path / "in")
+    source = make_clip(seconds=12, size=(640, 360), fps=25, gop=25)
+    (tmp_path / "in").mkdir()
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        shutil.copy(source, tmp_path / "in" / name)
+    process = farm.spawn("submit", tmp_path / "in", *SLOWLY)
     farm.wait_until(lambda: len(farm.json("list")) == 2, "two jobs", process)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)

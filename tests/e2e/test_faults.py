@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 
 from farm.settings import load_settings
 from tests.conftest import ClipMaker
-from tests.e2e.conftest import Farm, assert_exact
+from tests.e2e.conftest import SLOWLY, Farm, assert_exact
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
@@ -24,8 +24,7 @@ def long_clip(make_clip: ClipMaker) -> Path:
 def begin(farm: Farm, source: Path, out: Path) -> "subprocess.Popen[str]":
     """Start a farm and a job, and wait until some chunks are finished."""
     up = farm.up()
-    # detect at twice the size, so that the job lasts long enough to be disturbed
-    farm.run("submit", source, "-o", out, "--chunk-seconds", 1, "--detect-size", 1280, "--detach")
+    farm.run("submit", source, "-o", out, "--chunk-seconds", 1, *SLOWLY, "--detach")
     farm.wait_until(lambda: farm.chunks_done("detect") >= 3, "three chunks", up)
     return up
 

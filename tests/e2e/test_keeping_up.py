@@ -18,7 +18,7 @@ import pytest
 from farm.local.farm import is_running
 from farm.settings import load_settings
 from tests.conftest import ClipMaker
-from tests.e2e.conftest import Farm, assert_exact
+from tests.e2e.conftest import SLOWLY, Farm, assert_exact
 
 pytestmark = pytest.mark.e2e
 
@@ -161,7 +161,7 @@ def test_signals_drain_and_exit_0(farm: Farm, number: signal.Signals) -> None:
 @pytest.mark.faults
 def test_a_second_interrupt_stops_at_once(farm: Farm, long_clip: Path, tmp_path: Path) -> None:
     up = farm.up()
-    farm.run("submit", long_clip, "-o", tmp_path / "out.mp4", "--detect-size", 1280, "--chunk-seconds", 12, "--detach")
+    farm.run("submit", long_clip, "-o", tmp_path / "out.mp4", *SLOWLY, "--chunk-seconds", 12, "--detach")
     farm.wait_until(lambda: farm.job()["stages"][0]["frames_done"] > 0, "a chunk under way", up)
     up.send_signal(signal.SIGINT)
     time.sleep(1)
@@ -182,7 +182,7 @@ def test_a_part_is_killed_during_a_job(
         pytest.skip("submit starts no Flower")
     out = tmp_path / "out.mp4"
     main = None if own else detached()
-    submit = farm.spawn("submit", long_clip, "-o", out, "--chunk-seconds", 1, "--detect-size", 1280)
+    submit = farm.spawn("submit", long_clip, "-o", out, "--chunk-seconds", 1, *SLOWLY)
     farm.wait_until(lambda: farm.chunks_done("detect") >= 2, "two chunks", submit)
     pid = submit.pid if main is None else main.pid
     victim = part(pid, name)
@@ -200,7 +200,7 @@ def test_nothing_outlives_the_main_process_and_up_just_works(
 ) -> None:
     out = tmp_path / "out.mp4"
     up = farm.up()
-    farm.run("submit", long_clip, "-o", out, "--chunk-seconds", 1, "--detect-size", 1280, "--detach")
+    farm.run("submit", long_clip, "-o", out, "--chunk-seconds", 1, *SLOWLY, "--detach")
     farm.wait_until(lambda: farm.chunks_done("detect") >= 2, "two chunks", up)
     everything = family(up.pid)
     if stopped:
@@ -231,7 +231,7 @@ def test_nothing_outlives_a_worker(farm: Farm, long_clip: Path, tmp_path: Path) 
 def test_submit_takes_over_from_a_farm_that_is_killed(farm: Farm, long_clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     up = farm.up()
-    submit = farm.spawn("submit", long_clip, "-o", out, "--chunk-seconds", 1, "--detect-size", 1280)
+    submit = farm.spawn("submit", long_clip, "-o", out, "--chunk-seconds", 1, *SLOWLY)
     farm.wait_until(lambda: farm.chunks_done("detect") >= 2, "two chunks", submit)
     up.kill()
     up.wait()

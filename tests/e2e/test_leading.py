@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 
 from farm import processes
 from tests.conftest import ClipMaker
-from tests.e2e.conftest import Farm, assert_exact
+from tests.e2e.conftest import SLOWLY, Farm, assert_exact
 
 pytestmark = [pytest.mark.e2e, pytest.mark.postgres, pytest.mark.faults]
 
@@ -59,7 +59,7 @@ def test_one_leads_and_the_other_takes_over(
         assert first.pid == leading.pid
         worker = farm.spawn("worker")
         farm.wait_until(lambda: any(w["alive"] for w in farm.json("workers")), "a worker", worker)
-        farm.run("submit", source, "-o", out, "--chunk-seconds", 1, "--detect-size", 1280, "--detach")
+        farm.run("submit", source, "-o", out, "--chunk-seconds", 1, *SLOWLY, "--detach")
         farm.wait_until(lambda: farm.chunks_done("detect") >= 2, "two chunks", worker)
         assert [line for line in log.read_text().splitlines() if line == said] == [said]  # printed
         assert log.read_text().count(said) == 2  # and logged, once each

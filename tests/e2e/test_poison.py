@@ -25,33 +25,30 @@ pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
 PLUGIN = """
 import os, signal, sys, time
-from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from types import ModuleType
-from farm.domain.detectors import DETECTORS, DetectOptions
+from farm.domain.detectors import NETWORKS, Declared
 
-@dataclass(frozen=True, slots=True)
-class PoisonOptions(DetectOptions):
-    model: str = "poison"
+NETWORKS["poison"] = Declared(name="poison", thresholds={"face": ((inf, 0.5),)})
 
-DETECTORS["poison"] = PoisonOptions
-
-def create(weights, options, device, threads):
+def create(weights, named, device, threads, runtime):
     from workers.vision.detectors import stub
-    class Poison(stub.StubDetector):
+    class Poison(stub.Stub):
         batch_size = 1
-        def detect(self, pictures, source):
+        def find(self, pictures, least):
             if pictures[0][:8, :8].mean() > 250:  # the mark
                 with Path(os.environ["POISON_LOG"]).open("a") as log:
                     log.write(f"{os.getpid()}\\n")
                 {what}
-            return super().detect(pictures, source)
-    return Poison(640)
+            return super().find(pictures, least)
+    return Poison()
 
 module = ModuleType("workers.vision.detectors.poison")
 module.create = create
 sys.modules[module.__name__] = module
 """
+POISON = ("--detector", "poison", "--detect-size", 640)
 KILL = "os.kill(os.getpid(), signal.SIGKILL)"
 CRASH = "import ctypes; ctypes.string_at(0)"
 HANG = "time.sleep(3600)"
@@ -126,8 +123,32 @@ def test_a_poison_chunk_ends_its_job_after_three_attempts_and_no_other(
     poison(what)
     farm.env |= {"FARM_STALL_SECONDS": "6", "FARM_HEARTBEAT_SECONDS": "1", "FARM_WORKER_GIGABYTES": "0.8"}
     farm.up()
-    farm.run("submit", marked, "-o", tmp_path / "marked-out.mp4", "--model", "poison", "--chunk-seconds", 1, "--detach")
-    farm.run("submit", clip, "-o", tmp_path / "out.mp4", "--model", "poison", "--chunk-seconds", 1, "--detach")
+    farm.run(
+        "submit",
+        marked,
+        "-o",
+        tmp_path / "marked-out.mp4",
+        "--detector",
+        "poison",
+        "--detect-size",
+        640,
+        "--chunk-seconds",
+        1,
+        "--detach",
+    )
+    farm.run(
+        "submit",
+        clip,
+        "-o",
+        tmp_path / "out.mp4",
+        "--detector",
+        "poison",
+        "--detect-size",
+        640,
+        "--chunk-seconds",
+        1,
+        "--detach",
+    )
     bad, good = sorted((job["id"] for job in farm.json("list")), key=lambda job: farm.json("status", job)["created_at"])
     said = farm.run("watch", bad, code=None)
     assert said.returncode == 1
@@ -141,7 +162,9 @@ def test_a_poison_chunk_ends_its_job_after_three_attempts_and_no_other(
     assert "no worker took it" not in str(farm.json("status", bad)["events"])
     assert len(farm.worker_pids()) == 2
     farm.wait_until(lambda: not left_over(farm), "leftovers")
-    farm.run("submit", clip, "-o", tmp_path / "again.mp4", "--style", "solid", "--model", "poison")
+    farm.run(
+        "submit", clip, "-o", tmp_path / "again.mp4", "--style", "solid", "--detector", "poison", "--detect-size", 640
+    )
     for pid in reached(tmp_path):
         assert not psutil.pid_exists(pid)
 

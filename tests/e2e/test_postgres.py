@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from tests.conftest import ClipMaker
-from tests.e2e.conftest import Farm, assert_exact
+from tests.e2e.conftest import SLOWLY, Farm, assert_exact
 from tests.postgres import Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.postgres]
@@ -34,7 +34,7 @@ def test_commands_outlive_a_server_that_is_restarted(
     clip = make_clip(seconds=12, size=(640, 360), fps=25, gop=25)
     up = farm.up()
     outputs = [tmp_path / f"{n}.mp4" for n in range(2)]
-    words = ("submit", clip, "--chunk-seconds", 1)
+    words = ("submit", clip, "--chunk-seconds", 1, *SLOWLY)
     submits = [farm.spawn(*words, "-o", out, "--threshold", 0.3 + n / 10) for n, out in enumerate(outputs)]
     farm.wait_until(lambda: len(farm.json("list")) == 2 and farm.chunks_done("detect") > 0, "two jobs", up)
     postgres.stop()

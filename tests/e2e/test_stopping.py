@@ -45,7 +45,7 @@ def begin(farm: Farm, broker: str, source: Path, out: Path, size: int = 2560) ->
     farm.spawn("coordinator")
     worker = farm.spawn("worker")
     farm.wait_until(lambda: any(w["alive"] for w in farm.json("workers")), "a worker", worker)
-    farm.run("submit", source, "-o", out, "--chunk-seconds", 60, "--detect-size", size, "--detach")
+    farm.run("submit", source, "-o", out, "--chunk-seconds", 60, "--look-every", 1, "--detect-size", size, "--detach")
     farm.wait_until(lambda: bool(farm.json("workers")[0]["frames_per_second"]), "frames", worker)
     (row,) = farm.json("workers")
     assert (row["state"], row["stage"], row["chunk"]) == ("busy", "detect", 1)

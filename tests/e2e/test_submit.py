@@ -13,7 +13,7 @@ import pytest
 
 from farm.executables import find_ffmpeg
 from tests.conftest import ClipMaker
-from tests.e2e.conftest import Farm, assert_exact
+from tests.e2e.conftest import SLOWLY, Farm, assert_exact
 
 pytestmark = pytest.mark.e2e
 
@@ -66,7 +66,7 @@ def test_the_same_again_is_refused_then_redone_from_what_is_there(farm: Farm, cl
 
 def test_ctrl_c_at_half_then_again(farm: Farm, make_clip: ClipMaker, tmp_path: Path) -> None:
     source, out = make_clip(seconds=12, size=(640, 360), fps=25, gop=25), tmp_path / "out.mp4"
-    words = ("submit", source, "-o", out, "--chunk-seconds", 1)
+    words = ("submit", source, "-o", out, "--chunk-seconds", 1, *SLOWLY)
     first = farm.spawn(*words)
     farm.wait_until(lambda: farm.chunks_done("detect") >= 4, "four chunks", first)
     first.send_signal(signal.SIGINT)
@@ -128,8 +128,8 @@ def bad(tmp_path: Path, kind: str, clip: Path) -> tuple[Path, list[object], int,
         "output is the source": (content, ["-o", video, "--overwrite"], 4, "source"),
         "bad style": (content, ["--style", "sepia"], 2, "blur, pixelate or solid"),
         "bad number": (content, ["--crf", "99"], 2, "0 to 51"),
-        "unknown model": (content, ["--model", "none"], 2, "centerface"),
-        "stub": (content, ["--model", "stub"], 5, "tests"),
+        "unknown detector": (content, ["--detector", "none"], 2, "centerface"),
+        "stub": (content, ["--detector", "stub"], 5, "tests"),
         "bad device": (content, ["--devices", "cuda:7"], 7, "cuda:7"),
         "bad suffix": (content, ["-o", tmp_path / "out.txt"], 4, ".txt"),
     }
@@ -142,7 +142,7 @@ def bad(tmp_path: Path, kind: str, clip: Path) -> tuple[Path, list[object], int,
 @pytest.mark.parametrize(
     "kind",
     ["missing", "empty", "text", "truncated", "no output folder", "output is the source", "bad style", "bad number",
-     "unknown model", "stub", "bad device", "bad suffix"],
+     "unknown detector", "stub", "bad device", "bad suffix"],
 )  # fmt: skip
 def test_bad_input_is_one_clear_line(farm: Farm, clip: Path, tmp_path: Path, kind: str) -> None:
     video, words, code, says = bad(tmp_path, kind, clip)

@@ -88,13 +88,14 @@ def test_rubbish_in_every_queue_disturbs_nobody(farm: Farm, client: redis.Redis,
 
 def test_an_altered_order_is_done_as_it_was_meant(farm: Farm, client: redis.Redis, clip: Path, tmp_path: Path) -> None:
     undisturbed = Farm(tmp_path / "other", Path(farm.env["FARM_MODELS_DIR"]))
-    undisturbed.run("submit", clip, "-o", tmp_path / "expected.mp4", "--chunk-seconds", 1)
+    options = ("--chunk-seconds", 1, "--threshold", 0.2)
+    undisturbed.run("submit", clip, "-o", tmp_path / "expected.mp4", *options)
     farm.up()
     workers = [psutil.Process(pid) for pid in farm.worker_pids()]
     for worker in workers:
         worker.suspend()
     time.sleep(1.5)  # what was popped for a suspended worker has to be out of the way
-    farm.run("submit", clip, "-o", tmp_path / "out.mp4", "--chunk-seconds", 1, "--detach")
+    farm.run("submit", clip, "-o", tmp_path / "out.mp4", *options, "--detach")
     altered = 0
     farm.wait_until(lambda: any(client.llen(queue) for queue in _QUEUES), "orders")
     for queue in _QUEUES:

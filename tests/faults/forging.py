@@ -53,7 +53,7 @@ def moved(tracks: str) -> bytes:
     """Tracks whose boxes are all in the corner. As many frames are covered."""
     lines = [json.loads(line) for line in tracks.splitlines()]
     for line in lines:
-        line[1] = [[track, 0.0, 0.0, 4.0, 4.0] for track, *_ in line[1]]
+        line[1] = [[track, 0.0, 0.0, 4.0, 4.0, kind] for track, *_, kind in line[1]]
     return _dumped(lines)
 
 
@@ -71,6 +71,8 @@ def _nothing_found(path: Path, _: Reference) -> bytes:
     for line in lines:
         if isinstance(line, list):
             line[2] = []
+        else:
+            line["beyond"] = []
     return _dumped(lines)
 
 

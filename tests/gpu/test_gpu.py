@@ -9,12 +9,13 @@ import psutil
 import pytest
 
 from farm.demo.clip import photograph
-from farm.domain.detectors import CenterFaceOptions
+from farm.domain.detectors import DetectOptions
 from farm.domain.runtimes import RUNTIMES
 from tests.e2e.conftest import Farm, assert_exact, farm, frames_of
 from workers.capabilities import find
 from workers.device import list_gpus
-from workers.vision.detectors.base import Detector, create_detector
+from workers.vision.detectors.base import Detector
+from workers.vision.detectors.combined import create_detector
 from workers.vision.device import Device, runtime_has_cuda
 
 __all__ = ["farm"]  # a fixture
@@ -29,7 +30,7 @@ GPU, CPU = Device("cuda", 0), Device("cpu", 0)
 
 def detector(runtime: str, weights: Path) -> Detector:
     device = GPU if runtime.startswith("cuda") else CPU
-    options = CenterFaceOptions(runtime=runtime)
+    options = DetectOptions(runtime=runtime)
     return create_detector(options, device, threads=1, weights=lambda name: weights / f"{name}.onnx")
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from farm.coordinator.linking import link_job
 from farm.domain.artefacts import plan_key
 from farm.domain.detection import Detection
-from farm.domain.detectors import DetectOptions, StubOptions
+from farm.domain.detectors import DetectOptions
 from farm.domain.geometry import Box
 from farm.domain.manifest import Manifest
 from farm.domain.options import JobOptions, RedactOptions
@@ -27,12 +27,15 @@ from tests.planned import link_fingerprint, order_of
 from workers.stages.compose import run as run_compose
 from workers.stages.detect import run as run_detect
 from workers.stages.redact import run as run_redact
-from workers.vision.detectors.base import Detector, create_detector
+from workers.vision.detectors.base import Detector
+from workers.vision.detectors.combined import create_detector
 from workers.vision.device import Device, runtimes
 
 CHUNK_SECONDS = 0.6
 #: One solid colour per face, so that the pixels show whether a region is covered.
-SOLID = JobOptions(detect=StubOptions(size=320), redact=RedactOptions(style="solid", preset="ultrafast", crf=14))
+SOLID = JobOptions(
+    detect=DetectOptions(detector="stub", size=320), redact=RedactOptions(style="solid", preset="ultrafast", crf=14)
+)
 
 
 class FixedDetector:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.domain.detectors import DETECTORS
+from farm.domain.detectors import DetectOptions
 from farm.errors import FarmError
 from tests.conftest import PROJECT
 from tests.matrix.clips import CLIPS, Kitchen
@@ -56,7 +56,7 @@ def verdict(name: str, source: Path, folder: Path, tools: Tools, cases: Cases, p
     refusal, change = REFUSED.get(name), CHANGED.get(name, Change(""))
     options = SOLID
     if tools.weights:
-        options = type(SOLID)(detect=DETECTORS[str(_MODEL)](), redact=SOLID.redact)
+        options = type(SOLID)(detect=DetectOptions(detector=_MODEL), redact=SOLID.redact)
     try:
         journey = travel(source, folder, tools, options)
     except FarmError as error:

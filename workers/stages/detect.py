@@ -1,38 +1,36 @@
-"""Stage detect: runs the detector on every frame of a chunk and writes one line per frame.
+"""Stage detect: examines every frame of a chunk, looks at some with the detector, and writes one line per frame.
 
 The detector is given the frame upright, as a player shows it; boxes are written in coded pixels, which all later
 stages work on.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from itertools import islice
+from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import TextIO
 
-from farm.domain.detection import (
-    ChunkDetections,
-    Detection,
-    FrameDetections,
-    dump_chunk,
-    dump_frame,
-    is_cut,
-)
+import av
+
+from farm.domain.detection import ChunkDetections, Detection, FrameDetections, dump_chunk, dump_frame
 from farm.domain.manifest import VideoStream
 from farm.domain.orientation import UPRIGHT, coded_box, upright_size
-from farm.media.reading.chunk import Decoded
+from farm.domain.quality import resolved
 from farm.messages import Order
 from farm.storage.base import Storage
+from workers.stages.looking import Looking, Seen, beyond
 from workers.stages.orders import Plan, Report, Result, Tools, make_once, read_plan
 from workers.stages.prefetch import AHEAD, prefetch
 from workers.stages.spent import Spent
 from workers.vision.detectors.base import Detector
-from workers.vision.scaling import Small, shown_size, small_picture, unseen
+from workers.vision.measuring import examined
+from workers.vision.scaling import pixel_aspect, shown_size, small_picture
 
 
 def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
-    """Find the faces of a chunk. Decoding, scaling and detection overlap; memory does not grow with the chunk.
+    """Find the faces of a chunk. Decoding, measuring and detection overlap; memory does not grow with the chunk.
 
     Raises SourceError, ModelError, DeviceError, StorageError, and whatever ``report`` raises.
     """
@@ -42,45 +40,43 @@ def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
 
 
 def _detect(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) -> int:
-    video = plan.manifest.source.video
-    decoded = plan.decoded(plan.pts(plan.chunk), tools.threads, spent)
+    video, looks = plan.manifest.source.video, resolved(plan.options.detect)
+    first, own = plan.manifest.frames_before(plan.chunk.index), plan.chunk.frames
+    after = plan.following(beyond(first, own, looks.every))
+    decoded = plan.decoded(plan.pts(plan.chunk), tools.threads, spent, after)
     detector = tools.detector(plan.options.detect)
-    size = detector.picture_size(*shown_size(video))
+    looking: Looking[av.VideoFrame] = Looking(
+        range(first, first + own), looks.every, looks.finest, (video.width, video.height),
+        partial(_found, detector, video, spent), detector.batch_size,
+        None if looks.longest is None else ceil(looks.longest / video.time_base),
+    )  # fmt: skip
     report(0)  # from here on, what ends this process is a matter of the frames
-    smalls = spent.each("scale", _scaled(decoded, video, size))
-    with path.open("w", encoding="ascii") as out, closing(prefetch(smalls, AHEAD, "scale")) as pictures:
-        lines = _Lines(out)
-        for batch in _batches(pictures, detector.batch_size):
-            with spent.part("detect"):
-                found = _found(detector, batch, video)
-            with spent.part("write"):
-                for small, detections in zip(batch, found, strict=True):
-                    lines.add(small, detections)
-            report(lines.frames)
+    measured = spent.each("measure", examined(decoded, video))
+    with path.open("w", encoding="ascii") as out, closing(prefetch(measured, AHEAD, "measure")) as frames:
+        lines = _Lines(out, own, pixel_aspect(video))
+        for number, seen in enumerate(frames, first):
+            if number == first + own:
+                lines.next_one(seen.frame)
+            for frame in looking.push(Seen(number, seen.frame, seen.sharpness, seen.picture)):
+                lines.add(frame)
+            report(min(number - first + 1, own))
+        for frame in looking.finish():
+            lines.add(frame)
         lines.end()
     plan.check_source()
     return lines.frames
 
 
-def _scaled(
-    frames: Generator[Decoded, None, None], video: VideoStream, size: tuple[int, int]
-) -> Generator[Small, None, None]:
-    with closing(frames):
-        for decoded in frames:
-            frame = decoded.frame
-            assert frame.pts is not None
-            if decoded.black:
-                yield unseen(frame.pts)
-            else:
-                yield small_picture(frame, *size, video.orientation, video.color_transfer)
-
-
-def _found(detector: Detector, batch: list[Small], video: VideoStream) -> list[list[Detection]]:
-    """The faces of each frame in coded pixels; none in a frame that could not be decoded."""
-    pictures = [small.bgr for small in batch if small.bgr is not None]
-    upright = upright_size(video.width, video.height, video.orientation)
-    found = iter(detector.detect(pictures, upright) if pictures else [])
-    return [[] if small.bgr is None else [_coded(face, video) for face in next(found)] for small in batch]
+def _found(
+    detector: Detector, video: VideoStream, spent: Spent, frames: Sequence[av.VideoFrame]
+) -> list[list[Detection]]:
+    """The faces of each frame in coded pixels."""
+    with spent.part("scale"):
+        size = detector.picture_size(*shown_size(video))
+        pictures = [small_picture(frame, *size, video.orientation, video.color_transfer) for frame in frames]
+    with spent.part("detect"):
+        found = detector.detect(pictures, upright_size(video.width, video.height, video.orientation))
+    return [[_coded(face, video) for face in faces] for faces in found]
 
 
 def _coded(face: Detection, video: VideoStream) -> Detection:
@@ -89,29 +85,27 @@ def _coded(face: Detection, video: VideoStream) -> Detection:
     return replace(face, box=coded_box(face.box, video.width, video.height, video.orientation).rounded())
 
 
-def _batches(pictures: Iterator[Small], size: int) -> Iterator[list[Small]]:
-    while batch := list(islice(pictures, size)):
-        yield batch
-
-
 class _Lines:
-    """Writes a chunk's detections, the cuts between its frames, and the signatures of its first and last frame."""
+    """Writes a chunk's detections, and in the last line what was seen of the frames after the chunk."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, own: int, aspect: float) -> None:
         self.frames = 0
         self._out = out
-        self._first = b""
-        self._last = b""
+        self._chunk = ChunkDetections(own, aspect=aspect)
+        self._beyond: list[tuple[int, tuple[Detection, ...]]] = []
 
-    def add(self, small: Small, detections: list[Detection]) -> None:
-        """Write the next frame's line."""
-        cut = self.frames > 0 and is_cut(self._last, small.signature)
-        self._first = self._first or small.signature
-        self._last = small.signature
-        self.frames += 1
-        found = FrameDetections(small.pts, cut, tuple(detections), small.bgr is None, small.sketch)
-        self._out.write(dump_frame(found) + "\n")
+    def next_one(self, frame: FrameDetections) -> None:
+        """Take the measurements of the frame that follows the chunk's last one."""
+        self._chunk = replace(self._chunk, cut=frame.cut, motion=frame.motion)
+
+    def add(self, frame: FrameDetections) -> None:
+        """Write the next frame's line; keep the detections of a frame after the chunk."""
+        if self.frames < self._chunk.frames:
+            self._out.write(dump_frame(frame) + "\n")
+            self.frames += 1
+        elif frame.detections is not None:
+            self._beyond.append((frame.pts, frame.detections))
 
     def end(self) -> None:
-        """Write the last line, which describes the chunk."""
-        self._out.write(dump_chunk(ChunkDetections(self.frames, self._first, self._last)) + "\n")
+        """Write the last line."""
+        self._out.write(dump_chunk(replace(self._chunk, beyond=tuple(self._beyond))) + "\n")

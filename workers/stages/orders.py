@@ -22,7 +22,7 @@ from farm.domain.stages import stage_named
 from farm.errors import VerificationError
 from farm.media.composing.containers import output_suffix
 from farm.media.planes import format_of
-from farm.media.reading.chunk import Decoded, check_source, decode_chunk
+from farm.media.reading.chunk import Decoded, Following, check_source, decode_chunk
 from farm.messages import Artefact, Order
 from farm.storage.base import Storage, is_whole, opened
 from farm.storage.inputs import with_inputs
@@ -86,6 +86,17 @@ class Plan:
         with opened(self.store, pts_key(self.order.plan, chunk)) as path:
             return array("q", json.loads(path.read_text()))
 
+    def following(self, count: int) -> Following:
+        """The next ``count`` planned frames after the order's chunk; fewer at the video's end. Raises StorageError."""
+        found: list[tuple[Chunk, array[int]]] = []
+        for chunk in self.manifest.chunks[self.chunk.index + 1 :]:
+            if count <= 0:
+                break
+            pts = self.pts(chunk)[:count]
+            found.append((chunk, pts))
+            count -= len(pts)
+        return found
+
     @property
     def name(self) -> str:
         """The name of the order's artefact."""
@@ -115,8 +126,10 @@ class Plan:
         ):
             raise VerificationError("the order's inputs are not those of its chunks; nothing was done")
 
-    def decoded(self, pts: Sequence[int], threads: int, spent: Spent) -> Generator[Decoded, None, None]:
-        """The frames ``pts`` of the order's chunk, decoded in a thread of their own.
+    def decoded(
+        self, pts: Sequence[int], threads: int, spent: Spent, beyond: Following = ()
+    ) -> Generator[Decoded, None, None]:
+        """The frames ``pts`` of the order's chunk and those ``beyond`` its end, decoded in a thread of their own.
 
         Raises SourceError, at once for a pixel format that cannot be painted on.
         """
@@ -129,6 +142,7 @@ class Plan:
             threads=threads,
             picked=self.manifest.picked,
             blackout=self.options.source.on_undetectable == "blackout",
+            beyond=beyond,
         )
         return prefetch(spent.each("decode", frames), AHEAD, "decode")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 
 from farm.digests import file_digest
+from farm.domain.detection import FACE, PLATE
 from farm.domain.encoding import EncoderSettings
 from farm.domain.geometry import Box
 from farm.domain.options import AUTO, RedactOptions
@@ -27,7 +28,7 @@ from workers.stages.orders import Plan, Report, Result, Tools, Written, make_onc
 from workers.stages.prefetch import AHEAD, prefetch
 from workers.stages.spent import Spent
 from workers.vision.redactors.base import create_redactor
-from workers.vision.redactors.painting import paint
+from workers.vision.redactors.painting import paint_all
 from workers.vision.resampling import resized
 from workers.vision.sketch import is_like
 
@@ -118,7 +119,7 @@ def _painted(
     Raises VerificationError unless lines and frames match, SourceError for a frame of ``source`` that is not the
     picture that was examined.
     """
-    redactor = create_redactor(options)
+    ways = {kind: (create_redactor(options, kind), options.look(kind)) for kind in (FACE, PLATE)}
     with closing(frames):
         for decoded in frames:
             frame = top_down(decoded.frame)
@@ -134,9 +135,9 @@ def _painted(
                         f"{source}: the frame of pts {frame.pts} differs from the one that was examined",
                         hint="the source is damaged there in a way that its decoder does not report; repair or cut it",
                     )
-                boxes = [tracked.box for tracked in row.boxes]
-                paint(frame, boxes, redactor, options, fields=fields)
-                covers = [box.grown(options.margin) for box in boxes]
+                groups = [([t.box for t in row.boxes if t.kind == kind], *ways[kind]) for kind in ways]
+                paint_all(frame, groups, fields=fields)
+                covers = [box.grown(look.margin) for boxes, _, look in groups for box in boxes]
             if row.black or row.boxes:
                 covered["frames"] += 1
             yield resized(frame, *size), covers

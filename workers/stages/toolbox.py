@@ -4,6 +4,8 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from farm.domain.detectors import DetectOptions
 from farm.errors import DeviceError
 from farm.executables import find_ffmpeg
@@ -11,7 +13,8 @@ from farm.media.encoding.encoders import quiet_encoders
 from farm.models.store import ModelStore
 from farm.settings import Settings
 from workers.device import list_gpus, usable_cpus
-from workers.vision.detectors.base import Detector, create_detector
+from workers.vision.detectors.base import Detector
+from workers.vision.detectors.combined import create_detector
 from workers.vision.device import Device, runtimes
 from workers.vision.resampling import use_one_thread
 
@@ -40,6 +43,12 @@ class Toolbox:
     def ffmpeg(self) -> Path:
         """The program that composes. Raises SettingsError, OutputError."""
         return find_ffmpeg(self._named_ffmpeg).path
+
+    def try_detector(self, options: DetectOptions) -> None:
+        """Look at a grey picture. Raises ModelError, DeviceError for a detector that cannot be used."""
+        detector = self.detector(options)
+        width, height = detector.picture_size(options.size or 64, options.size or 64)
+        detector.detect([np.full((height, width, 3), 128, np.uint8)], (width, height))
 
     def _load(self, options: DetectOptions) -> Detector:
         """The detector for these options, with exactly their runtime. Raises ModelError or DeviceError.

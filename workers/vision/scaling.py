@@ -1,6 +1,5 @@
 """Converts a frame's planes directly to the small BGR picture that a detector is given."""
 
-from dataclasses import dataclass
 from typing import cast
 
 import av
@@ -8,14 +7,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.domain.detection import SIGNATURE_SIZE
 from farm.domain.manifest import VideoStream
 from farm.domain.orientation import UPRIGHT, upright_size
 from farm.domain.pixels import PixelFormat
 from farm.media.planes import Plane, format_of, is_full_range, matrix_of, planes_of
 from workers.vision.colours import PQ, bgr_matrix, tone_mapped
 from workers.vision.resampling import shrunk
-from workers.vision.sketch import sketch_of
 
 Picture = NDArray[np.uint8]
 
@@ -28,23 +25,14 @@ _FLIPS = {2: 1, 4: 0}
 _UNSPECIFIED = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Small:
-    """A frame scaled down for a detector: ``bgr`` is uint8 H x W x 3, ``signature`` its luma for finding cuts.
-
-    ``bgr`` is None for a frame that could not be decoded. ``sketch`` identifies the frame in the second pass, see
-    :mod:`workers.vision.sketch`.
-    """
-
-    pts: int
-    bgr: Picture | None
-    signature: bytes
-    sketch: str = ""
+def pixel_aspect(video: VideoStream) -> float:
+    """How much wider than high a pixel of the coded picture is shown."""
+    return min(max(float(video.sample_aspect or 1), 1 / _LONGEST), _LONGEST)
 
 
 def shown_size(video: VideoStream) -> tuple[int, int]:
     """The size (width, height) of the video's upright picture in square pixels; neither side gets smaller."""
-    aspect = min(max(float(video.sample_aspect or 1), 1 / _LONGEST), _LONGEST)
+    aspect = pixel_aspect(video)
     width = round(video.width * max(1.0, aspect))
     height = round(video.height * max(1.0, 1 / aspect))
     return upright_size(width, height, video.orientation)
@@ -52,46 +40,33 @@ def shown_size(video: VideoStream) -> tuple[int, int]:
 
 def small_picture(
     frame: av.VideoFrame, width: int, height: int, orientation: int = UPRIGHT, transfer: int = _UNSPECIFIED
-) -> Small:
-    """The frame as upright BGR of ``width`` x ``height``, converted by its own matrix and range, with its signature.
+) -> Picture:
+    """The frame as upright BGR (uint8, H x W x 3) of ``width`` x ``height``, converted by its own matrix and range.
 
-    ``orientation``: EXIF's number; the signature stays in the coded orientation. ``transfer``: H.273's number of the
-    transfer characteristics, for a frame that does not carry its own.
+    ``orientation``: EXIF's number. ``transfer``: H.273's number of the transfer characteristics, for a frame that does
+    not carry its own.
     """
     size = upright_size(width, height, orientation)
     pixels = format_of(frame.format.name)
-    planes = [_eight_bits(shrunk(plane, *size), pixels.bits) for plane in planes_of(frame)]
-    bgr, luma = _coloured(planes, frame, pixels)
+    planes = [eight_bits(shrunk(plane, *size), pixels.bits) for plane in planes_of(frame)]
+    bgr = _coloured(planes, frame, pixels)
     said = int(frame.color_trc)
     if (transfer if said == _UNSPECIFIED else said) == PQ:
         bgr = tone_mapped(bgr)
-    assert frame.pts is not None
-    return Small(frame.pts, upright(bgr, orientation), signature(luma), sketch_of(frame))
+    return upright(bgr, orientation)
 
 
-def _coloured(planes: list[Plane], frame: av.VideoFrame, pixels: PixelFormat) -> tuple[Picture, Plane]:
-    """BGR and luma of a frame whose planes were scaled to one size and 8 bits."""
+def _coloured(planes: list[Plane], frame: av.VideoFrame, pixels: PixelFormat) -> Picture:
+    """BGR of a frame whose planes were scaled to one size and 8 bits."""
     if pixels.family == "rgb":
         green, blue, red = planes
-        bgr = cv2.merge([blue, green, red])
-        return cast("Picture", bgr), cast("Plane", cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY))
-    luma = planes[0]
+        return cast("Picture", cv2.merge([blue, green, red]))
     while len(planes) < 3:
-        planes.append(np.full_like(luma, 128))
+        planes.append(np.full_like(planes[0], 128))
     # YUV to RGB in one affine map; OpenCV rounds and saturates
     matrix = matrix_of(int(frame.colorspace), frame.height)
     bgr = cv2.transform(cv2.merge(planes), bgr_matrix(matrix, full=is_full_range(frame)))
-    return cast("Picture", bgr), luma
-
-
-def unseen(pts: int) -> Small:
-    """Stands for a frame that could not be decoded. Its signature is uniform, so that it marks no cut."""
-    return Small(pts, None, bytes([128]) * (SIGNATURE_SIZE[0] * SIGNATURE_SIZE[1]))
-
-
-def signature(luma: Plane) -> bytes:
-    """The tiny luma picture (uint8) of :data:`farm.domain.detection.SIGNATURE_SIZE`, row by row."""
-    return cv2.resize(luma, SIGNATURE_SIZE, interpolation=cv2.INTER_AREA).tobytes()
+    return cast("Picture", bgr)
 
 
 def upright(picture: Picture, orientation: int) -> Picture:
@@ -104,6 +79,6 @@ def upright(picture: Picture, orientation: int) -> Picture:
     return cast("Picture", turned)
 
 
-def _eight_bits(plane: Plane, bits: int) -> Plane:
+def eight_bits(plane: Plane, bits: int) -> Plane:
     """A plane of ``bits`` per sample as uint8, rounded and saturated."""
     return plane if bits == 8 else cast("Plane", cv2.convertScaleAbs(plane, alpha=1 / (1 << (bits - 8))))

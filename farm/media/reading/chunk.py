@@ -1,8 +1,10 @@
 """Decodes the frames of one chunk: exactly the planned ones."""
 
+from array import array
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -16,6 +18,9 @@ from farm.media.reading.counting import counted_frames
 from farm.media.reading.damage import EARLIER, Scout, fits, seek
 from farm.media.reading.decoding import decoded, open_video
 from farm.media.reading.picture import frame_properties
+
+#: The chunks after one, in order, each with the pts of its first frames.
+Following = Sequence[tuple[Chunk, Sequence[int]]]
 
 _REPAIR = "the source is damaged there; repair or cut it, then submit it again"
 
@@ -51,8 +56,9 @@ def decode_chunk(
     threads: int = 1,
     picked: bool = False,
     blackout: bool = False,
+    beyond: Following = (),
 ) -> Generator[Decoded, None, None]:
-    """Yield the chunk's frames in order of their pts, which are exactly ``pts``.
+    """Yield the chunk's frames in order of their pts, which are exactly ``pts``, and then those ``beyond`` its end.
 
     Decoding starts at the key frame at or before ``chunk.seek_pts``. If that is too late (containers with a coarse
     index), it starts earlier, at last at the start of the file. It ends with the chunk's last frame. The planes belong
@@ -62,25 +68,29 @@ def decode_chunk(
     Raises SourceError, which names file and time, if a frame is missing, unplanned or damaged, cannot be decoded, or
     has another size or pixel format than planned. With ``blackout`` such a frame, and every one after it up to the
     next key frame, is replaced with a black one. Of a ``counted`` video no frame may be missing either way.
+
+    The frames ``beyond`` are those that the following chunks' own decoding yields. Decoding simply goes on past the
+    end, and damage there is an error here too, after the chunk's own frames: the job fails there in any case. With
+    ``blackout`` each following chunk is decoded on its own instead: which frames are black may depend on where
+    decoding started.
     """
     if len(pts) != chunk.frames or not pts:
         raise SourceError(f"{path}: the plan of chunk {chunk.name} lists {len(pts)} frames, not {chunk.frames}")
-    reader = _Reader(path, video, chunk, pts, threads, picked)
-    if video.timing == "counted":
-        frames: Iterator[Decoded] = map(Decoded, reader.counted())
-    elif blackout:
-        frames = reader.intact_or_black()
-    else:
-        frames = map(Decoded, reader.whole())
-    for one in frames:
-        if not one.black:
-            reader.check_colours(one.frame)
-        yield one
+    parts = [(chunk, pts), *beyond]
+    if not blackout or video.timing == "counted":
+        all_pts = array("q", chain.from_iterable(times for _, times in parts))
+        parts = [(replace(chunk, pts_end=parts[-1][0].pts_end), all_pts)]
+    for part, times in parts:
+        reader = _Reader(path, video, part, times, threads, picked)
+        for one in reader.frames(blackout=blackout):
+            if not one.black:
+                reader.check_colours(one.frame)
+            yield one
 
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """Decodes one chunk; the fields are the arguments of :func:`decode_chunk`."""
+    """Decodes one chunk, up to its ``pts_end``; the fields are the arguments of :func:`decode_chunk`."""
 
     path: Path
     video: VideoStream
@@ -88,6 +98,12 @@ class _Reader:
     pts: Sequence[int]
     threads: int
     picked: bool
+
+    def frames(self, *, blackout: bool) -> Iterator[Decoded]:
+        """Yield the frames: see :func:`decode_chunk`."""
+        if self.video.timing == "counted":
+            return map(Decoded, self.counted())
+        return self.intact_or_black() if blackout else map(Decoded, self.whole())
 
     def whole(self) -> Iterator[av.VideoFrame]:
         """Yield the planned frames; decoding starts earlier and earlier until it reaches the first one."""

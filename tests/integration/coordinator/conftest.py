@@ -21,7 +21,6 @@ from farm.database.models import Attempt, Chunk, Job, Outgoing, Plan
 from farm.database.session import Database
 from farm.domain.artefacts import key_of, plan_key
 from farm.domain.detection import (
-    SIGNATURE_SIZE,
     ChunkDetections,
     Detection,
     FrameDetections,
@@ -137,12 +136,11 @@ class Bench:
 
     def detect(self, order: Order, *, face: bool = True) -> None:
         """Do a detect order: one face that stands still, or none, and report it."""
-        flat = bytes(SIGNATURE_SIZE[0] * SIGNATURE_SIZE[1])
         with self.context.store.put(self.name_of(order)) as draft, draft.path.open("w") as out:
             for n in range(CHUNK_FRAMES):
                 found = (Detection(Box(10, 10, 20, 20), 0.9),) if face else ()
                 out.write(dump_frame(FrameDetections(order.chunk * CHUNK_FRAMES + n, False, found)) + "\n")
-            out.write(dump_chunk(ChunkDetections(CHUNK_FRAMES, flat, flat)) + "\n")
+            out.write(dump_chunk(ChunkDetections(CHUNK_FRAMES)) + "\n")
         self.start(order)
         self.complete(order, artefact=draft.artefact(CHUNK_FRAMES))
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from farm.broker import Broker
 from farm.domain.artefacts import artefact_name
 from farm.domain.detection import (
-    SIGNATURE_SIZE,
     ChunkDetections,
     Detection,
     FrameDetections,
@@ -183,8 +182,7 @@ def result_of(store: Storage, order: Order) -> Artefact:
 
 
 def _detections(chunk: int, frames: int) -> str:
-    """One face that stands still in a flat picture."""
-    flat = bytes(SIGNATURE_SIZE[0] * SIGNATURE_SIZE[1])
+    """One face that stands still."""
     found = (Detection(Box(10, 10, 20, 20), 0.9),)
     lines = [dump_frame(FrameDetections(chunk * CHUNK_FRAMES + n, False, found)) for n in range(frames)]
-    return "\n".join([*lines, dump_chunk(ChunkDetections(frames, flat, flat))]) + "\n"
+    return "\n".join([*lines, dump_chunk(ChunkDetections(frames))]) + "\n"

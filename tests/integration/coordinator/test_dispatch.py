@@ -8,7 +8,7 @@ from farm.coordinator.dispatch import dispatch
 from farm.coordinator.outcomes import accept
 from farm.database.models import Attempt, Chunk, Event, Job, Outgoing, Worker
 from farm.database.statuses import move_job
-from farm.domain.detectors import CenterFaceOptions
+from farm.domain.detectors import DetectOptions
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.options import JobOptions
@@ -223,7 +223,7 @@ def test_an_encoder_of_a_full_worker_holds_up_no_others(bench: Bench, add_job: A
 
 def test_a_detect_order_goes_only_to_a_worker_with_the_runtime(bench: Bench, add_job: AddJob) -> None:
     """Of two CPUs, one without bfloat16: a job never mixes what they find."""
-    add_job(chunks=4, options=JobOptions(detect=CenterFaceOptions(runtime="openvino-bf16")))
+    add_job(chunks=4, options=JobOptions(detect=DetectOptions(runtime="openvino-bf16")))
     bench.hello("w0", runtimes=("openvino-f32", "onnxruntime-f32"))
     assert bench.orders() == []
     assert "detect: no live worker has the runtime openvino-bf16; waiting for one that has" in events(bench)

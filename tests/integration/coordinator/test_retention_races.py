@@ -16,7 +16,7 @@ from farm.coordinator.dispatch import dispatch
 from farm.coordinator.outcomes import accept
 from farm.database.models import Attempt, Job, Outgoing
 from farm.database.session import Database
-from farm.domain.detection import SIGNATURE_SIZE, ChunkDetections, FrameDetections, dump_chunk, dump_frame
+from farm.domain.detection import ChunkDetections, FrameDetections, dump_chunk, dump_frame
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.errors import FarmError, IllegalTransition
@@ -161,9 +161,8 @@ def made(store: Storage, order: Order) -> Result:
     def write(path: Path) -> Written:
         time.sleep(0.01)
         if order.stage == "detect":
-            flat = bytes(SIGNATURE_SIZE[0] * SIGNATURE_SIZE[1])
             lines = [dump_frame(FrameDetections(n, cut=False, detections=())) for n in pts]
-            path.write_text("\n".join([*lines, dump_chunk(ChunkDetections(frames, flat, flat))]) + "\n")
+            path.write_text("\n".join([*lines, dump_chunk(ChunkDetections(frames))]) + "\n")
         else:
             path.write_text(f"{order.stage} {order.chunk}")
         return Written(frames, **painted(order))

@@ -276,7 +276,7 @@ def test_a_video_without_a_face_is_not_published_where_faces_are_required(
 
 
 def test_the_facts_tell_where_no_face_was_found(bench: Bench, add_job: AddJob) -> None:
-    add_job(chunks=12)  # of 0.2 s each
+    add_job(chunks=12, options=JobOptions(link=LinkOptions(hold=0.25)))  # chunks of 0.2 s each
     bench.hello()
     while orders := bench.orders():
         for order in orders:

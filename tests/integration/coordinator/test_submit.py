@@ -10,7 +10,7 @@ import pytest
 from farm.cli.submit_options import error_text
 from farm.database.models import Job, Plan, Worker
 from farm.domain.artefacts import fingerprint_facts, stage_fingerprint
-from farm.domain.detectors import CenterFaceOptions
+from farm.domain.detectors import DetectOptions
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest, load_manifest
 from farm.domain.options import ComposeOptions, JobOptions, RedactOptions
@@ -156,7 +156,7 @@ def test_an_embedded_farm_has_what_its_workers_will_report(bench: Bench, monkeyp
 
 def test_a_job_has_the_fastest_runtime_unless_told_otherwise() -> None:
     def runtime(asked: str | None, *offered: str) -> str | None:
-        options = JobOptions(detect=CenterFaceOptions(runtime=asked))
+        options = JobOptions(detect=DetectOptions(runtime=asked))
         return with_runtime(options, Abilities(ALL, frozenset(offered))).detect.runtime
 
     mixed = ("onnxruntime-f32", "openvino-f32", "openvino-bf16")
@@ -181,7 +181,7 @@ def test_a_job_has_the_fastest_runtime_unless_told_otherwise() -> None:
 def test_each_runtime_has_detections_of_its_own(bench: Bench, source: Path, tmp_path: Path) -> None:
     made: list[tuple[str, str]] = []
     for runtime in ("openvino-f32", "onnxruntime-f32", "openvino-f32"):
-        options = JobOptions(detect=CenterFaceOptions(runtime=runtime))
+        options = JobOptions(detect=DetectOptions(runtime=runtime))
         output = tmp_path / f"{len(made)}.mkv"
         job, _ = submitted(bench, prepare(Request(source, output, overwrite=False, options=options), ALL))
         made.append((bench.chunk(0, "detect", job.id).fingerprint, job.fingerprint))

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from farm.domain.artefacts import artefact_name, plan_key
-from farm.domain.detection import FrameDetections, load_frame
-from farm.domain.detectors import DetectOptions, StubOptions
+from farm.domain.detection import Detection, FrameDetections, load_frame
+from farm.domain.detectors import DetectOptions
 from farm.domain.manifest import Manifest
 from farm.domain.options import JobOptions, RedactOptions
 from farm.domain.track import FrameTracks, TrackedBox, dump_frame
@@ -23,11 +23,13 @@ from farm.storage.local import LocalStorage
 from tests.planned import link_fingerprint, order_of, plan_of
 from workers.stages.detect import run as run_detect
 from workers.stages.orders import Result
-from workers.vision.detectors.base import Detector, create_detector
+from workers.vision.detectors.base import Detector
+from workers.vision.detectors.combined import create_detector
 from workers.vision.device import Device
 
 GreenClip = Callable[..., Path]
-OPTIONS = JobOptions(detect=StubOptions(size=320))
+#: Every frame is looked at: what looking leaves out is the linker's to fill.
+OPTIONS = JobOptions(detect=DetectOptions(detector="stub", size=320, every=1))
 
 
 def write_green_clip(path: Path, frames: int = 50, gop: int = 10, size: tuple[int, int] = (320, 192)) -> Path:
@@ -82,6 +84,12 @@ class StubTools:
         return create_detector(options, Device("cpu", 0), threads=1, weights=weights)
 
 
+def found_in(frame: FrameDetections) -> tuple[Detection, ...]:
+    """What a detector found in a frame, which it looked at unless there is nothing to see."""
+    assert (frame.detections is None) == frame.black
+    return frame.detections or ()
+
+
 @dataclass
 class Bench:
     """A planned source in a store, without a coordinator."""
@@ -113,7 +121,7 @@ class Bench:
     def tracks(self, chunk: int, frames: list[FrameDetections]) -> Artefact:
         """Each detection a track of its own frame: what linking has to leave out is another test's."""
         rows = [
-            FrameTracks(f.pts, tuple(TrackedBox(i, d.box) for i, d in enumerate(f.detections)), f.black, f.sketch)
+            FrameTracks(f.pts, tuple(TrackedBox(i, d.box) for i, d in enumerate(found_in(f))), f.black, f.sketch)
             for f in frames
         ]
         return self.linked(rows, chunk)

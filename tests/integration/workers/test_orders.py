@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from farm.domain.artefacts import key_of
-from farm.domain.detectors import StubOptions
+from farm.domain.detectors import DetectOptions
 from farm.domain.track import FrameTracks, load_frame
 from farm.errors import DamagedArtefact, VerificationError
 from farm.messages import Artefact
@@ -85,7 +85,7 @@ def test_an_artefact_of_other_work_is_not_used(made: Bench) -> None:
 
 def test_an_order_that_is_not_what_its_fingerprint_says_is_refused(made: Bench) -> None:
     order = made.order("detect")
-    options = replace(made.options, detect=StubOptions(size=640))
+    options = replace(made.options, detect=DetectOptions(detector="stub", size=640))
     for changed in (
         {"options": order.options | {"detect": order.options["detect"] | {"size": 640}}},
         {"fingerprint": "0" * 32},

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from farm.domain.detection import load_chunk
+from farm.domain.detection import ChunkDetections, FrameDetections, joined, load_chunk
 from farm.domain.geometry import Box, intersection_over_union
 from farm.domain.options import RedactOptions
 from farm.errors import AttemptStopped, SourceError, StorageError, VerificationError
 from farm.executables import find_ffmpeg
 from farm.media.planes import format_of
 from farm.storage.inputs import order_inputs
-from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
+from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools, found_in
 from tests.masks import mask_of
 from tests.memory_store import keys_below
 from workers.stages.compose import run as run_compose
@@ -52,9 +52,9 @@ def test_detect_finds_every_patch_in_every_frame(bench: MakeBench, green_clip: G
     assert [f.pts for f in frames] == [pts for part in made.pts for pts in part]
     for k, frame in enumerate(frames):
         expected = [Box(20 + 2 * k, 40, 30, 40)] + [Box(250 - 3 * k, 120, 25, 30)] * (k % 20 < 15)
-        assert len(frame.detections) == len(expected), k
+        assert len(found_in(frame)) == len(expected), k
         for box in expected:
-            assert max(intersection_over_union(box, d.box) for d in frame.detections) > 0.8
+            assert max(intersection_over_union(box, d.box) for d in found_in(frame)) > 0.8
 
 
 def test_the_masks_are_the_same_however_the_video_is_cut(bench: MakeBench, green_clip: GreenClip) -> None:
@@ -62,23 +62,30 @@ def test_the_masks_are_the_same_however_the_video_is_cut(bench: MakeBench, green
         made = bench(green_clip(), seconds)
         frames = [f for k in range(len(made.manifest.chunks)) for f in made.detections(made.detect(k))]
         options, pixels = RedactOptions(), format_of("yuv420p")
-        return [mask_of([d.box for d in f.detections], 320, 192, options, pixels) for f in frames]
+        return [mask_of([d.box for d in found_in(f)], 320, 192, options, pixels) for f in frames]
 
     whole = masks(100)
     for seconds in (0.4, 1.2):
         assert all((a == b).all() for a, b in zip(masks(seconds), whole, strict=True))
 
 
-def test_the_signatures_at_a_boundary_are_those_of_its_frames(bench: MakeBench, green_clip: GreenClip) -> None:
-    def ends(made: Bench, chunk: int) -> tuple[bytes, bytes]:
-        with made.store.fetch(made.detect(chunk).artefact.key) as path:
-            last = load_chunk(path.read_text().splitlines()[-1])
-        return last.first_signature, last.last_signature
+def test_a_chunk_tells_what_the_next_one_cannot_know_of_its_first_frame(
+    bench: MakeBench, green_clip: GreenClip
+) -> None:
+    """The motion from the frame before it."""
+
+    def read(made: Bench, chunk: int) -> tuple[list[FrameDetections], ChunkDetections]:
+        result = made.detect(chunk)
+        with made.store.fetch(result.artefact.key) as path:
+            return made.detections(result), load_chunk(path.read_text().splitlines()[-1])
 
     cut, whole = bench(green_clip(), 0.4), bench(green_clip(), 100)
-    first, last = ends(whole, 0)
-    assert ends(cut, 0)[0] == first
-    assert ends(cut, len(cut.manifest.chunks) - 1)[1] == last
+    parts = [read(cut, k) for k in range(len(cut.manifest.chunks))]
+    (rows, end) = read(whole, 0)
+    assert all(frames[0].motion is None for frames, _ in parts)
+    assert all(last.motion is not None for _, last in parts[:-1])
+    assert (parts[-1][1].motion, end.motion, end.beyond) == (None, None, ())
+    assert list(joined((last, frames) for frames, last in parts)) == rows
 
 
 def test_from_source_to_verified_output(bench: MakeBench, green_clip: GreenClip) -> None:
@@ -98,7 +105,7 @@ def test_from_source_to_verified_output(bench: MakeBench, green_clip: GreenClip)
     with made.store.fetch(result.artefact.key) as path:
         assert max(green_pixels(path)) < 10
     assert min(green_pixels(made.source)) > 800
-    assert {"detect", "decode", "scale", "write"} <= set(made.detect(0).spent) or made.detect(0).reused
+    assert {"detect", "decode", "measure", "scale"} <= set(made.detect(0).spent) or made.detect(0).reused
 
 
 def test_composing_does_not_begin_without_room_for_the_output(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from farm.domain.artefacts import plan_key
 from farm.domain.detection import FrameDetections
-from farm.domain.detectors import CenterFaceOptions, DetectOptions
+from farm.domain.detectors import DetectOptions
 from farm.domain.geometry import Box, intersection_over_union
 from farm.domain.linker import link
 from farm.domain.manifest import Manifest
@@ -24,11 +24,12 @@ from farm.executables import find_ffmpeg
 from farm.jobs.plans import store_plan
 from farm.messages import Artefact
 from tests.conftest import ClipMaker
-from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
+from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools, found_in
 from workers.stages.detect import run as run_detect
 from workers.stages.orders import Tools
 from workers.stages.redact import run as run_redact
-from workers.vision.detectors.base import Detector, create_detector
+from workers.vision.detectors.base import Detector
+from workers.vision.detectors.combined import create_detector
 from workers.vision.device import Device, runtimes
 
 ONE = 1 << 16
@@ -122,9 +123,9 @@ def test_every_orientation(bench: MakeBench, green_clip: GreenClip, orientation:
     frames = looked_for(made, StubTools())
     for k, frame in enumerate(frames):
         expected = [Box(20 + 2 * k, 40, 30, 40), Box(250 - 3 * k, 120, 25, 30)]
-        assert len(frame.detections) == 2
+        assert len(found_in(frame)) == 2
         for box in expected:
-            assert max(intersection_over_union(box, d.box) for d in frame.detections) > 0.8
+            assert max(intersection_over_union(box, d.box) for d in found_in(frame)) > 0.8
     for picture in redacted(made, frames, StubTools()):
         green = (picture[:, :, 1] > 170) & (picture[:, :, 0] < 90) & (picture[:, :, 2] < 90)
         assert green.sum() < 10
@@ -138,14 +139,14 @@ def test_a_face_is_found_as_if_the_video_had_never_been_turned(
     clip = make_clip(seconds=1, size=(480, 360), fps=10, gop=10)
     ffmpeg("-i", clip, "-an", "-vf", TURNED[orientation][1], "-crf", 12, source)
     upright, made = bench(clip, 100), bench(source, 100)
-    upright.options = made.options = replace(made.options, detect=CenterFaceOptions())
+    upright.options = made.options = replace(made.options, detect=DetectOptions(every=1))
     frames = looked_for(with_matrix(made, matrix_of(orientation)), eyes)
     changed = zip(pictures(source), redacted(made, frames, eyes), strict=True)
     for expected, frame, (before, after) in zip(looked_for(upright, eyes), frames, changed, strict=True):
-        (face,) = (d for d in expected.detections if d.score > 0.6)
+        (face,) = (d for d in found_in(expected) if d.score > 0.6)
         size = made.manifest.source.video.width, made.manifest.source.video.height
         box = coded_box(face.box, *size, orientation)
-        found = max(frame.detections, key=lambda d: d.score)
+        found = max(found_in(frame), key=lambda d: d.score)
         assert found.score == pytest.approx(face.score, abs=0.1)
         assert intersection_over_union(found.box, box) > 0.85
         inside, outside = change(before, after, box)
@@ -162,11 +163,11 @@ def test_footage_with_a_matrix_of_its_own(
 ) -> None:
     source, eyes = footage / "videos" / name, Eyes(weights)
     made = bench(source, 100)
-    made.options = replace(made.options, detect=CenterFaceOptions())
+    made.options = replace(made.options, detect=DetectOptions(every=1))
     assert made.manifest.source.video.orientation == orientation
     frames = looked_for(made, eyes)
     for before, after, frame in zip(pictures(source), redacted(made, frames, eyes), frames, strict=True):
-        face = max(frame.detections, key=lambda d: d.score)
+        face = max(found_in(frame), key=lambda d: d.score)
         assert face.score > 0.6
         assert change(before, after, face.box)[0] > 4
 
@@ -182,16 +183,16 @@ def test_footage_that_a_matrix_turns(
     ffmpeg("-t", 0.4, "-i", base, "-vf", TURNED[orientation][1], "-c:a", "copy", coded)
     ffmpeg("-display_rotation", {3: 180, 6: -90, 8: 90}[orientation], "-i", coded, "-c", "copy", source)
     made = bench(source, 100)
-    made.options = replace(made.options, detect=CenterFaceOptions())
+    made.options = replace(made.options, detect=DetectOptions(every=1, size=640))
     assert made.manifest.source.video.orientation == orientation
     without = bench(coded, 100)
     without.options = made.options
-    scores = [max((d.score for d in frame.detections), default=0.0) for frame in looked_for(without, eyes)]
-    assert mean(scores) < 0.65, "the face is seen without the matrix: this clip shows nothing"
+    scores = [max((d.score for d in found_in(frame)), default=0.0) for frame in looked_for(without, eyes)]
+    assert mean(scores) < 0.8, "the face is seen without the matrix: this clip shows nothing"
     frames = looked_for(made, eyes)
     for before, after, frame in zip(pictures(source), redacted(made, frames, eyes), frames, strict=True):
-        face = max(frame.detections, key=lambda d: d.score)
-        assert face.score > 0.75
+        face = max(found_in(frame), key=lambda d: d.score)
+        assert face.score > 0.85
         inside, outside = change(before, after, face.box)
         assert inside > 4
         assert outside < 2

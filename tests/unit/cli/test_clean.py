@@ -13,6 +13,7 @@ import pytest
 from farm.cli.display import check_done
 from farm.database.models import Event, Job, Leader, Worker
 from farm.database.session import Database
+from farm.domain.detectors import known_weights
 from farm.domain.options import JobOptions
 from farm.errors import JobFailed
 from farm.settings import load_settings
@@ -160,7 +161,7 @@ def test_status_shows_the_size_of_the_store(run: Run) -> None:
 @pytest.mark.parametrize("command", ["pull", "verify"])
 def test_a_model_that_is_none_is_one_line(run: Run, command: str) -> None:
     line = the_line(run("models", command, "nonsense", code=2))
-    assert line == "error: no model is called 'nonsense' (choose one of centerface)"
+    assert line == f"error: no model is called 'nonsense' (choose one of {', '.join(sorted(known_weights()))})"
     assert "(did you mean centerface?)" in the_line(run("models", command, "centreface", code=2))
     assert the_line(run("models", command, "centerface", "nonsense", "--json", code=2)) == line  # before any is fetched
 

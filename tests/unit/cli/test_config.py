@@ -10,7 +10,7 @@ import pytest
 
 from farm.cli.submit_options import options_line
 from farm.cli.summaries import summary
-from farm.domain.detectors import CenterFaceOptions
+from farm.domain.detectors import DetectOptions
 from farm.domain.options import ComposeOptions, JobOptions, RedactOptions, submit_options
 from farm.settings import Settings
 from tests.unit.cli.conftest import Run, facts_of, the_line
@@ -31,7 +31,7 @@ def test_every_setting_and_option_is_shown_with_its_origin(run: Run, tmp_path: P
     assert settings["crf"] == {"value": 20, "origin": "FARM_CRF"}
     assert settings["lease_seconds"] == {"value": 60, "origin": str(file)}
     assert settings["style"] == {"value": "solid", "origin": "FARM_STYLE"}
-    assert settings["threshold"] == {"value": CenterFaceOptions().threshold, "origin": "default"}
+    assert settings["threshold"] == {"value": DetectOptions().threshold, "origin": "default"}
     assert settings["store_dir"] == {"value": str(tmp_path / "home" / "store"), "origin": "default"}
     lines = run("config", FARM_CRF="20").stdout.splitlines()
     assert lines[0] == f"settings file: {file}"
@@ -115,7 +115,7 @@ def test_an_option_of_the_command_line_is_named_as_one(run: Run) -> None:
 
 
 def test_a_summary_names_the_options_that_are_not_the_defaults() -> None:
-    options = asdict(JobOptions(detect=CenterFaceOptions(threshold=0.9), redact=RedactOptions(style="solid", crf=20)))
+    options = asdict(JobOptions(detect=DetectOptions(threshold=0.9), redact=RedactOptions(style="solid", crf=20)))
     line = "options that are not the defaults: --style solid, --crf 20, --threshold 0.9"
     assert options_line(options) == line
     assert f"  {line}" in summary(facts_of(options=options), 1.0).splitlines()
@@ -134,7 +134,7 @@ def test_what_pictures_imply_is_no_option_of_the_user() -> None:
 def test_a_job_of_another_version_is_summed_up_too() -> None:
     assert (
         options_line({"detect": {"model": "gone", "reach": 5, "threshold": 0.9}})
-        == "options that are not the defaults: --model gone"
+        == "options that are not the defaults: --threshold 0.9"
     )
     assert options_line({}) is None
 

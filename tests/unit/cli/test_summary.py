@@ -29,7 +29,7 @@ def test_the_summary_counts_as_people_do(frames: int, says: str) -> None:
 
 
 def lines_of(**more: Any) -> list[str]:
-    options = {"redact": {"style": "blur"}, "detect": {"size": 640}, "source": {}}
+    options = {"redact": {"style": "blur"}, "detect": {}, "source": {}}
     return summary(facts_of(**{"options": options, **more}), 1.0).splitlines()[1:]
 
 
@@ -54,8 +54,9 @@ def test_the_summary_says_what_was_done_and_how_large_it_is() -> None:
 def test_no_face_at_all_is_a_warning_with_advice() -> None:
     assert lines_of(faces=0, frames_with_faces=0, without_faces=[[0.0, 2.0]]) == [
         "  WARNING: No face was found in any of the 50 frames: the output is not redacted.",
-        "  Watch it. If it shows faces, try --detect-size 1280, which finds smaller faces.",
+        "  Watch it. If it shows faces, try --detect-size 2560, which finds smaller faces.",
     ]
+    assert "try --detect-size 1280," in lines_of(faces=0, options={"detect": {"size": 640}})[1]
     largest = lines_of(faces=0, options={"detect": {"size": 8192}})
     assert largest[1] == "  Watch it. If it shows faces, they are too small or unclear for the model."
 

@@ -1,5 +1,7 @@
-"""Detections as they are written, and the cuts that frames show."""
+"""Detections as they are written, and the chunks of a video put together."""
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -7,41 +9,60 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farm.domain.detection import (
-    SIGNATURE_SIZE,
     ChunkDetections,
     Detection,
     FrameDetections,
     dump_chunk,
     dump_frame,
-    is_cut,
+    joined,
     load_chunk,
     load_frame,
-    with_boundary_cuts,
 )
 from farm.domain.geometry import Box
+from farm.domain.motion import Motion
 
-PIXELS = SIGNATURE_SIZE[0] * SIGNATURE_SIZE[1]
-RAMP = bytes(k * 255 // PIXELS for k in range(PIXELS))
-UPSIDE_DOWN = RAMP[::-1]
-GREY = bytes([128]) * PIXELS
+Chunks = list[tuple[ChunkDetections, list[FrameDetections]]]
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
-detections = st.builds(Detection, box=st.builds(Box, numbers, numbers, numbers, numbers), score=numbers)
-frames = st.builds(FrameDetections, st.integers(), st.booleans(), st.lists(detections, max_size=4).map(tuple))
-signatures = st.binary(min_size=PIXELS, max_size=PIXELS)
+detections = st.builds(Detection, box=st.builds(Box, *[numbers] * 4), score=numbers, kind=st.text())
+found = st.lists(detections, max_size=4).map(tuple)
+aspects = st.sampled_from([1.0, 4 / 3, 0.5])
 
 
-@given(frames)
-def test_a_frame_is_equal_after_it_was_written_and_read(frame: FrameDetections) -> None:
+def motions(aspect: float) -> st.SearchStrategy[Motion]:
+    return st.builds(Motion, *[numbers] * 5, st.just(aspect))
+
+
+@st.composite
+def frames(draw: st.DrawFn, aspect: float) -> FrameDetections:
+    """A frame that was looked at, one that was not, or a black one."""
+    return FrameDetections(
+        draw(st.integers()), draw(st.booleans()), draw(st.none() | found), draw(st.booleans()), draw(st.text()),
+        draw(st.none() | motions(aspect)),
+    )  # fmt: skip
+
+
+@given(st.data(), aspects)
+def test_a_frame_is_equal_after_it_was_written_and_read(data: st.DataObject, aspect: float) -> None:
+    frame = data.draw(frames(aspect))
     line = dump_frame(frame)
     assert "\n" not in line
-    assert load_frame(line) == frame
+    assert load_frame(line, aspect) == frame
 
 
-@given(st.integers(0), signatures, signatures)
-def test_a_chunks_header_is_equal_after_it_was_written_and_read(count: int, first: bytes, last: bytes) -> None:
-    chunk = ChunkDetections(count, first, last)
-    assert load_chunk(dump_chunk(chunk)) == chunk
+@pytest.mark.parametrize("seen", [None, ()])
+def test_a_frame_without_a_face_is_not_one_that_nobody_looked_at(seen: tuple[Detection, ...] | None) -> None:
+    assert load_frame(dump_frame(FrameDetections(7, cut=False, detections=seen))).detections == seen
+
+
+@given(st.data(), aspects, st.integers(0), st.booleans(), st.lists(st.tuples(st.integers(), found), max_size=3))
+def test_a_chunks_line_is_equal_after_it_was_written_and_read(
+    data: st.DataObject, aspect: float, count: int, cut: bool, beyond: list[tuple[int, tuple[Detection, ...]]]
+) -> None:
+    chunk = ChunkDetections(count, cut, data.draw(st.none() | motions(aspect)), tuple(beyond), aspect)
+    line = dump_chunk(chunk)
+    assert "\n" not in line
+    assert load_chunk(line) == chunk
 
 
 @pytest.mark.parametrize("line", ['{"format": 0}', "[1, 2]", "{}", "not json"])
@@ -50,45 +71,45 @@ def test_another_format_is_refused(line: str) -> None:
         load_chunk(line)
 
 
-@given(signatures)
-def test_a_picture_is_no_cut_from_itself(picture: bytes) -> None:
-    assert not is_cut(picture, picture)
+def chunked(video: Sequence[FrameDetections], places: Iterable[int], early: Iterable[int] = ()) -> Chunks:
+    """The video as its workers write it, cut before the frames ``places``.
+
+    A worker knows neither motion nor cut of its first frame: that of the chunk before says it. Of the frames ``early``
+    only the worker of an earlier chunk, if there is one, has written the detections.
+    """
+    count, early, chunks = len(video), set(early), []
+    bounds = sorted({0, count, *(p for p in places if 0 < p < count)})
+    for start, stop in pairwise(bounds):
+        rows = list(video[start:stop])
+        rows[0] = replace(rows[0], cut=rows[0].cut and start == 0, motion=None if start else rows[0].motion)
+        if start:
+            rows = [replace(f, detections=None) if k in early else f for k, f in enumerate(rows, start)]
+        after = video[stop] if stop < count else None
+        ahead = ((f.pts, f.detections) for k, f in enumerate(video[stop:], stop) if k in early)
+        beyond = tuple((pts, seen) for pts, seen in ahead if seen is not None)
+        said = (after.cut, after.motion) if after else (False, None)
+        chunks.append((ChunkDetections(stop - start, *said, beyond), rows))
+    return chunks
 
 
-@given(signatures, signatures)
-def test_a_cut_is_one_in_both_directions(a: bytes, b: bytes) -> None:
-    assert is_cut(a, b) == is_cut(b, a)
+@st.composite
+def videos(draw: st.DrawFn) -> list[FrameDetections]:
+    rows = draw(st.lists(frames(1.0), max_size=20))
+    return [replace(row, pts=7 * number) for number, row in enumerate(rows)]
 
 
-def test_another_picture_is_a_cut() -> None:
-    assert is_cut(RAMP, UPSIDE_DOWN)
+@given(videos(), st.sets(st.integers(1, 19)), st.sets(st.integers(0, 19)))
+def test_chunks_put_together_are_the_video(video: list[FrameDetections], places: set[int], early: set[int]) -> None:
+    assert list(joined(chunked(video, places, early))) == video
 
 
-def test_brightness_and_contrast_are_no_cut() -> None:
-    assert not is_cut(RAMP, bytes(100 + v // 2 for v in RAMP))
+def test_no_chunk_is_read_ahead() -> None:
+    video = [FrameDetections(pts, cut=False, detections=()) for pts in range(9)]
+    begun = []
 
+    def read() -> Iterator[tuple[ChunkDetections, list[FrameDetections]]]:
+        for number, chunk in enumerate(chunked(video, {3, 6})):
+            begun.append(number)
+            yield chunk
 
-def test_a_flat_picture_is_no_cut() -> None:
-    assert not is_cut(RAMP, GREY)
-    assert not is_cut(GREY, RAMP)
-    assert not is_cut(GREY, GREY)
-
-
-@pytest.mark.parametrize(("a", "b"), [(b"", b""), (b"12", b"1")])
-def test_signatures_that_cannot_be_compared_are_refused(a: bytes, b: bytes) -> None:
-    with pytest.raises(ValueError, match="different sizes"):
-        is_cut(a, b)
-
-
-@given(
-    st.lists(st.sampled_from([RAMP, UPSIDE_DOWN, GREY]), min_size=1, max_size=20),
-    st.sets(st.integers(1, 19)),
-)
-def test_cuts_are_where_the_frames_show_them_wherever_chunks_end(pictures: list[bytes], places: set[int]) -> None:
-    count = len(pictures)
-    seen = [False, *(is_cut(a, b) for a, b in pairwise(pictures))]
-    chunks = []
-    for start, stop in pairwise(sorted({0, count, *(p for p in places if p < count)})):
-        rows = [FrameDetections(k, k > start and seen[k], ()) for k in range(start, stop)]
-        chunks.append((ChunkDetections(len(rows), pictures[start], pictures[stop - 1]), rows))
-    assert [f.cut for f in with_boundary_cuts(chunks)] == seen
+    assert [(frame.pts, len(begun)) for frame in joined(read())] == [(pts, pts // 3 + 1) for pts in range(9)]

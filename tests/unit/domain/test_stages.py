@@ -21,7 +21,7 @@ from farm.domain.artefacts import (
     pts_key,
     stage_fingerprint,
 )
-from farm.domain.detectors import CenterFaceOptions
+from farm.domain.detectors import DetectOptions
 from farm.domain.manifest import Chunk, Manifest, Source, VideoStream, dump_manifest
 from farm.domain.options import ComposeOptions, JobOptions, LinkOptions, RedactOptions, SourceOptions
 from farm.domain.stages import STAGES, WORKER_STAGES, JobStatus, next_stage, stage_at, stage_named
@@ -132,7 +132,7 @@ def test_a_key_is_of_its_own_chunk_only() -> None:
 
 
 OTHER = JobOptions(
-    detect=CenterFaceOptions(size=960), link=LinkOptions(gap=0.5), redact=RedactOptions(style="solid"),
+    detect=DetectOptions(size=960), link=LinkOptions(gap=0.5), redact=RedactOptions(style="solid"),
     source=SourceOptions(every=2.0), compose=ComposeOptions(audio="drop"),
 )  # fmt: skip
 CHANGED = {**fingerprint_facts(MANIFEST, "2" * 64, OTHER, "matroska", "plans/q"), "source": "2", "encoder": "libx264"}

@@ -218,7 +218,11 @@ def test_a_target_that_cannot_be_written(settings: Settings) -> None:
 
 
 def test_the_declared_weights_are_whole() -> None:
-    assert list(ModelStore(Settings()).models) == list(known_weights()) == ["centerface"]
+    assert (
+        list(ModelStore(Settings()).models)
+        == list(known_weights())
+        == ["centerface", "yunet", "yunet-n", "plates", "retinaface"]
+    )
     for name, entry in known_weights().items():
         assert entry.name == name
         assert len(bytes.fromhex(entry.sha256)) == 32

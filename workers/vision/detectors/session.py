@@ -1,7 +1,9 @@
 """Sessions: a model loaded on a device by exactly one runtime."""
 
 import logging
-from typing import Protocol
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,8 @@ from farm.errors import DeviceError
 from workers.vision.device import Device
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+_SIZES = 4  # of pictures: more than one look needs
 
 
 class Session(Protocol):
@@ -38,3 +42,21 @@ def open_session(model: bytes, device: Device, threads: int, runtime: str) -> Se
     from workers.vision.detectors.onnxruntime_session import OnnxRuntimeSession  # noqa: PLC0415 - only the one in use
 
     return OnnxRuntimeSession(model, device, threads, precision)
+
+
+class BySize(Generic[T]):
+    """What ``make(width, height)`` returns for the sizes of pictures used last; older ones are let go."""
+
+    def __init__(self, make: Callable[[int, int], T]) -> None:
+        self._make = make
+        self._made: OrderedDict[tuple[int, int], T] = OrderedDict()
+
+    def __call__(self, width: int, height: int) -> T:
+        """The one for this size, made where there is none."""
+        size = width, height
+        if size not in self._made:
+            while len(self._made) >= _SIZES:
+                self._made.popitem(last=False)
+            self._made[size] = self._make(width, height)
+        self._made.move_to_end(size)
+        return self._made[size]

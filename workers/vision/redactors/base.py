@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
+from farm.domain.detection import FACE
 from farm.domain.options import RedactOptions
 from farm.media.planes import Plane
 
@@ -13,9 +14,9 @@ from farm.media.planes import Plane
 class Patch:
     """The pixels of one plane around one face, as they were before anything was painted.
 
-    ``cells``: how many cells (across, down) of structure may remain. A cell is a share of the face's short side, so
-    that a large face keeps as little as a small one. ``black``: the plane's value for black. ``pixels`` are uint8, or
-    uint16 where a sample has more than 8 bits.
+    ``cells``: the size of the patch (across, down) in cells. A cell is a sixth of the face's short side; styles measure
+    in cells, so that a large face keeps as little as a small one. ``black``: the plane's value for black. ``pixels``
+    are uint8, or uint16 where a sample has more than 8 bits.
     """
 
     pixels: Plane
@@ -27,6 +28,7 @@ class Patch:
 Redactor = Callable[[Patch], Plane]
 
 
-def create_redactor(options: RedactOptions) -> Redactor:
-    """The redactor of ``options.style``: ``create`` in ``workers.vision.redactors.NAME``."""
-    return cast("Redactor", import_module(f"workers.vision.redactors.{options.style}").create(options))
+def create_redactor(options: RedactOptions, kind: str = FACE) -> Redactor:
+    """The redactor of a kind of box: ``create`` in ``workers.vision.redactors.NAME``, where NAME is its style."""
+    style = options.look(kind).style
+    return cast("Redactor", import_module(f"workers.vision.redactors.{style}").create(options))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.domain.geometry import Box, Region, covering_region
-from farm.domain.options import RedactOptions
+from farm.domain.options import Look, RedactOptions
 from farm.domain.pixels import PixelFormat
 
 Weights = NDArray[np.int16]
@@ -32,7 +32,7 @@ _SMALLEST_CELL = 2.0
 class FaceCover:
     """The cover of one face: its ``region`` on the luma plane, its shape's ``centre`` and ``radii``, all in pixels.
 
-    ``cell``: the side in pixels of the cells that remain of the face. Covers sort by it: the coarsest is painted last.
+    ``cell``: the side in pixels of the cells that styles measure in. Covers sort by it: the coarsest is painted last.
     """
 
     cell: float
@@ -70,7 +70,13 @@ class FaceCover:
 
 
 def covers_of(
-    boxes: Iterable[Box], width: int, height: int, options: RedactOptions, pixels: PixelFormat, *, fields: bool = False
+    boxes: Iterable[Box],
+    width: int,
+    height: int,
+    options: RedactOptions | Look,
+    pixels: PixelFormat,
+    *,
+    fields: bool = False,
 ) -> list[FaceCover]:
     """The covers of face boxes in a ``width`` x ``height`` picture, without duplicates, sorted.
 

@@ -1,15 +1,19 @@
 """Painting covers on a decoded frame's own planes, in their own depth."""
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 import av
 import numpy as np
 
 from farm.domain.geometry import Box
-from farm.domain.options import RedactOptions
+from farm.domain.options import Look, RedactOptions
 from farm.media.planes import Plane, format_of, groups_of
 from workers.vision.redactors.base import Patch, Redactor
 from workers.vision.redactors.covers import FULL, FaceCover, Weights, covers_of
+
+#: Boxes, what replaces them, and their shape and margin.
+Group = tuple[Iterable[Box], Redactor, RedactOptions | Look]
 
 _SHIFT = FULL.bit_length() - 1
 
@@ -28,8 +32,20 @@ def paint(
 
     Raises SourceError for a pixel format that cannot be painted on.
     """
+    paint_all(frame, [(boxes, redactor, options)], fields=fields)
+
+
+def paint_all(frame: av.VideoFrame, groups: Iterable[Group], *, fields: bool = False) -> None:
+    """As :func:`paint`, for boxes that are covered in several ways: boxes, redactor and look of each."""
     pixels = format_of(frame.format.name)
-    covers = covers_of(boxes, frame.width, frame.height, options, pixels, fields=fields)
+    covers = sorted(
+        (
+            (cover, redactor)
+            for boxes, redactor, look in groups
+            for cover in covers_of(boxes, frame.width, frame.height, look, pixels, fields=fields)
+        ),
+        key=itemgetter(0),
+    )
     if not covers:
         return
     frame.make_writable()
@@ -37,15 +53,15 @@ def paint(
     for planes, (across, down), black in groups_of(frame):
         for first in range(step):
             parts = [plane[first::step] for plane in planes]
-            _paint_planes(parts, covers, redactor, (across, down * step), black)
+            _paint_planes(parts, covers, (across, down * step), black)
 
 
 def _paint_planes(
-    planes: Sequence[Plane], covers: Sequence[FaceCover], redactor: Redactor, sampling: tuple[int, int], black: int
+    planes: Sequence[Plane], covers: Sequence[tuple[FaceCover, Redactor]], sampling: tuple[int, int], black: int
 ) -> None:
     """Paint the covers on planes with one sample per ``sampling`` pixels (across, down)."""
-    contents = [[_content(plane, cover, redactor, sampling, black) for cover in covers] for plane in planes]
-    for index, cover in enumerate(covers):
+    contents = [[_content(plane, *cover, sampling, black) for cover in covers] for plane in planes]
+    for index, (cover, _) in enumerate(covers):
         weights = cover.weights(*sampling)
         for plane, shown in zip(planes, contents, strict=True):
             _blend(_cut(plane, cover, sampling), shown[index], weights)

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from farm.domain.detection import Detection
-from farm.domain.detectors import CenterFaceOptions, StubOptions
+from farm.domain.detectors import DetectOptions
 from farm.domain.geometry import Box, intersection_over_union
 from farm.errors import DeviceError, ModelError, SettingsError
 from workers.vision import device
-from workers.vision.detectors.base import create_detector, network_size
+from workers.vision.detectors.base import network_size
 from workers.vision.detectors.centerface import decode, without_doubles
+from workers.vision.detectors.combined import create_detector
 from workers.vision.detectors.graph import with_fixed_shape
 from workers.vision.detectors.session import open_session
 from workers.vision.device import Device, runtimes
@@ -53,8 +54,9 @@ def test_network_size_is_always_usable(width: int, height: int, long_side: int) 
         assert 32 <= side < long_side + 32
 
 
+@pytest.mark.usefixtures("declared_thresholds")
 def test_the_stub_finds_green_rectangles_in_source_pixels() -> None:
-    detector = create_detector(StubOptions(), CPU, threads=1, weights=no_weights)
+    detector = create_detector(DetectOptions(detector="stub"), CPU, threads=1, weights=no_weights)
     picture = np.full((64, 128, 3), 90, np.uint8)
     picture[16:32, 32:64] = (0, 255, 0)
     assert detector.detect([picture], (1280, 640)) == [[Detection(Box(320.0, 160.0, 320.0, 160.0), 0.9)]]
@@ -72,12 +74,12 @@ def test_decode_finds_a_planted_face() -> None:
     offset[:, 5, 7] = 0.25, -0.25  # y, x
     (box,) = decode(heat, scale, offset, 0.2).tolist()
     x, y, w, h = (7 + 0.5 - 0.25) * 4 - 12, (5 + 0.5 + 0.25) * 4 - 20, 24, 40
-    assert box == pytest.approx([x, y, w, h, 0.9], rel=1e-5)
+    assert box == pytest.approx([x, y, w, h, 0.9, 0], rel=1e-5)
 
 
 def test_decode_of_nothing() -> None:
     nothing = np.zeros((2, 4, 4), np.float32)
-    assert decode(np.zeros((4, 4), np.float32), nothing, nothing, 0.2).shape == (0, 5)
+    assert decode(np.zeros((4, 4), np.float32), nothing, nothing, 0.2).shape == (0, 6)
 
 
 boxes = st.lists(st.tuples(*[st.integers(0, 60)] * 2, *[st.integers(4, 40)] * 2, st.integers(1, 9)), max_size=25)
@@ -127,7 +129,7 @@ def runtime(request: pytest.FixtureRequest) -> str:
 
 
 def test_a_graph_is_redeclared_for_a_size(runtime: str) -> None:
-    model = with_fixed_shape(tiny_model(), batch=2, width=64, height=32, stride=4, outputs=["sum"])
+    model = with_fixed_shape(tiny_model(), ["sum"], batch=2, width=64, height=32)
     graph = onnx.load_model_from_string(model).graph
     assert [i.name for i in graph.input] == ["in"]
     assert [o.name for o in graph.output] == ["sum"]
@@ -139,7 +141,7 @@ def test_a_graph_is_redeclared_for_a_size(runtime: str) -> None:
 def test_what_is_no_model_is_a_model_error() -> None:
     for model, outputs in ((b"no model at all", ["sum"]), (tiny_model(), ["other"]), (b"", ["sum"])):
         with pytest.raises(ModelError):
-            with_fixed_shape(model, batch=1, width=32, height=32, stride=4, outputs=outputs)
+            with_fixed_shape(model, outputs, batch=1, width=32, height=32)
 
 
 def test_a_session_does_not_begin_with_what_is_no_model(runtime: str) -> None:
@@ -201,7 +203,7 @@ def test_openvino_in_another_precision_than_asked_for_is_an_error(monkeypatch: p
         return compile_model(this, model, on, {**settings, "INFERENCE_PRECISION_HINT": "f32"})
 
     monkeypatch.setattr(core, "compile_model", otherwise)
-    model = with_fixed_shape(tiny_model(), batch=1, width=64, height=32, stride=4, outputs=["sum"])
+    model = with_fixed_shape(tiny_model(), ["sum"], batch=1, width=64, height=32)
     open_session(model, CPU, 1, "openvino-f32")
     with pytest.raises(DeviceError, match=r"OpenVINO computes in .*f32 here, not in bf16"):
         open_session(model, CPU, 1, "openvino-bf16")
@@ -209,7 +211,7 @@ def test_openvino_in_another_precision_than_asked_for_is_an_error(monkeypatch: p
 
 def test_centerface_needs_a_readable_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="absent"):
-        create_detector(CenterFaceOptions(), CPU, threads=1, weights=lambda _: tmp_path / "absent.onnx")
+        create_detector(DetectOptions(), CPU, threads=1, weights=lambda _: tmp_path / "absent.onnx")
 
 
 def test_importing_openvino_tells_nobody() -> None:

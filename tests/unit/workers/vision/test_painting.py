@@ -7,13 +7,14 @@ from av.video.reformatter import ColorRange
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from farm.domain.detection import FACE, PLATE
 from farm.domain.geometry import Box
 from farm.domain.options import SHAPES, STYLES, RedactOptions
 from farm.errors import SettingsError, SourceError
 from farm.media.planes import Plane, format_of, planes_of
 from tests.masks import mask_of
 from workers.vision.redactors.base import create_redactor
-from workers.vision.redactors.painting import paint
+from workers.vision.redactors.painting import paint, paint_all
 
 SIZE = 160, 120
 FORMATS = ("yuv420p", "yuv422p", "yuv444p", "gray")
@@ -146,3 +147,20 @@ def test_formats_and_styles_that_are_not_known() -> None:
         paint(av.VideoFrame(64, 48, "nv12"), [], create_redactor(RedactOptions()), RedactOptions())
     with pytest.raises(SettingsError, match="choose blur, pixelate or solid"):
         RedactOptions(style="oil")
+
+
+def test_faces_and_plates_are_painted_together_each_in_its_own_way() -> None:
+    options = RedactOptions(style="blur", margin=0.0, plate_style="solid", plate_margin=0.1)
+    face, plate = Box(10, 10, 40, 40), Box(30, 30, 40, 20)
+    ways = {kind: (create_redactor(options, kind), options.look(kind)) for kind in (FACE, PLATE)}
+    frames = noise(), noise(), noise()
+    paint_all(frames[0], [([face], *ways[FACE]), ([plate], *ways[PLATE])])
+    paint_all(frames[1], [([plate], *ways[PLATE]), ([face], *ways[FACE])])
+    assert all((a == b).all() for a, b in zip(copies(frames[0]), copies(frames[1]), strict=True))
+    luma, before = copies(frames[0])[0], copies(noise())[0]
+    middle = luma[40:48, 52:66]  # of the plate, outside the face
+    assert (middle == middle[0, 0]).all()
+    assert (luma[29:51, 27:73] != before[29:51, 27:73]).mean() > 0.9  # the plate's rectangle, with its margin
+    assert (luma[60:, :] == before[60:, :]).all()
+    paint(frames[2], [face], ways[FACE][0], options)
+    assert (copies(frames[2])[0][12:28, 12:28] == luma[12:28, 12:28]).all()

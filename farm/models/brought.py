@@ -1,0 +1,59 @@
+"""Networks that users bring as files: which files count, and what they were when a job was submitted."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from farm.digests import file_digest
+from farm.domain.described import described
+from farm.domain.detectors import PATH, DetectOptions, Named, named
+from farm.errors import ModelError
+
+_HELP = "docs/howto/bring-a-detector.md says what the two files hold"
+
+
+def with_files(options: DetectOptions) -> DetectOptions:
+    """The options with the files that they name by absolute paths, and with the digest of these files.
+
+    Raises ModelError for a file that is missing or is no description.
+    """
+    if options.detector is None or not any(one.network.argument == PATH for one in named(options.detector)):
+        return options
+    networks = [
+        replace(one, argument=str(Path(one.argument).expanduser().absolute())) if one.network.argument == PATH else one
+        for one in named(options.detector)
+    ]
+    for one in networks:
+        if one.network.argument == PATH:
+            beside = _files(one)[1]
+            try:
+                described(beside.read_text(encoding="utf-8"))
+            except OSError as e:
+                raise ModelError(f"{beside}: {e.strerror}", hint=_HELP) from e
+            except ValueError as e:  # also of a file that is not UTF-8
+                raise ModelError(f"{beside}: {e}", hint=_HELP) from e
+    return replace(options, detector="+".join(one.written for one in networks), files=files_digest(networks))
+
+
+def check_files(networks: Iterable[Named], digest: str | None) -> None:
+    """Raise ModelError unless the files that networks name are those of ``digest``, where it is given."""
+    if digest is not None and files_digest(networks) != digest:
+        raise ModelError("the detector's files are not those of when the job was submitted", hint="submit it again")
+
+
+def files_digest(networks: Iterable[Named]) -> str:
+    """The SHA-256 of the digests of all files that the networks name, in order. Raises ModelError."""
+    digests = []
+    for one in networks:
+        for path in _files(one) if one.network.argument == PATH else ():
+            try:
+                digests.append(file_digest(path))
+            except OSError as e:
+                raise ModelError(f"{path}: {e.strerror}", hint=_HELP) from e
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _files(one: Named) -> tuple[Path, Path]:
+    path = Path(one.argument)
+    return path, path.with_suffix(".toml")
