@@ -1,5 +1,7 @@
 """Tracks of a camera that does not move, by example: gaps, holds, cuts, pairs."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from farm.domain.detection import Detection, FrameDetections
