@@ -29,7 +29,7 @@ _WORDS = {
     " -x265-params log-level=error:keyint=10:scenecut=0",
     "aom": "-c:v libaom-av1 -cpu-used 8 -crf 20 -g 10 -row-mt 1",
     "svt": "-c:v libsvtav1 -preset 12 -crf 20 -g 10 -pix_fmt yuv420p",
-    "vpx": "-deadline realtime -cpu-used 8 -crf 16 -b:v 2M -g 10 -pix_fmt yuv420p",
+    "vpx": "-threads 1 -deadline realtime -cpu-used 8 -crf 16 -b:v 2M -g 10 -pix_fmt yuv420p",
     "mpeg2": "-c:v mpeg2video -q:v 3 -g 10",
     "mpeg4": "-c:v mpeg4 -q:v 3 -g 10",
     "prores": "-c:v prores_ks",

@@ -41,7 +41,7 @@ COPIES: dict[str, tuple[list[str], str, str]] = {
     "opus.mp4": ([*sound("libopus"), *X264], "mkv ts", ""),
     "opus.mkv": ([*sound("libopus"), *X264], "mp4", "ts"),  # Matroska's milliseconds are not those of the others
     "opus.webm": ([*sound("libopus"), *VP9], "mkv mp4", ""),
-    "vorbis.webm": ([*sound("libvorbis"), "-c:v", "libvpx"], "mkv", "avi"),
+    "vorbis.webm": ([*sound("libvorbis"), "-c:v", "libvpx", "-threads", "1"], "mkv", "avi"),
     "flac.mp4": ([*sound("flac"), *X264], "mkv", ""),
     "alac.mov": ([*sound("alac"), *X264], "mp4 mkv", ""),
     # each container cuts PCM into packets of its own
@@ -129,7 +129,7 @@ def test_pcm_that_begins_later_is_noticed(render: Rendered, tmp_path: Path) -> N
 
 
 def test_pictures_that_are_never_shown_are_no_frames(render: Rendered, tmp_path: Path) -> None:
-    hidden = [*PICTURE, "-c:v", "libvpx", "-auto-alt-ref", "1", "-lag-in-frames", "25", "-b:v", "200k"]
+    hidden = [*PICTURE, "-c:v", "libvpx", "-threads", "1", "-auto-alt-ref", "1", "-lag-in-frames", "25", "-b:v", "200k"]
     passes = ["-passlogfile", str(tmp_path / "log"), "-pass"]
     render("copies_hidden.null", *hidden, *passes, "1", "-f", "null")
     source = render("copies_hidden.webm", *hidden, *passes, "2")
