@@ -12,7 +12,7 @@ lengths = st.integers(64, LARGEST_SIZE)
 
 @pytest.mark.parametrize(
     ("size", "all_of_them"),
-    [(64, (64,)), (640, (640,)), (1280, (1280, 640)), (1920, (1920, 640)), (3840, (3840, 1920, 640))],
+    [(64, (64,)), (640, (640,)), (1280, (1280, 640)), (1920, (1920, 1280, 640)), (3840, (3840, 2560, 1280, 640))],
 )
 def test_a_large_size_has_smaller_ones_beside_it(size: int, all_of_them: tuple[int, ...]) -> None:
     assert sizes(size) == all_of_them
@@ -48,7 +48,7 @@ def test_what_is_said_comes_before_the_preset() -> None:
 
 @pytest.mark.parametrize(
     ("values", "size"),
-    [({}, 1280), ({"size": 640}, 640), ({"size": None, "quality": "fast"}, 640), ({"quality": "best"}, 1280)],
+    [({}, 1280), ({"size": 640}, 640), ({"size": None, "quality": "thorough"}, 1920), ({"quality": "best"}, 1280)],
 )
 def test_the_size_of_a_job_of_any_version(values: dict[str, object], size: int) -> None:
     assert size_of(values) == size
