@@ -62,8 +62,8 @@ def test_a_detector_of_the_package_with_weights_that_are_there(footage: Path, ho
 
 @pytest.mark.parametrize("name", ["opencv", "yunet", "retinaface", "centerface"])
 def test_absent_weights_are_told_and_never_downloaded(home: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    for module in ("gdown", "requests"):
-        monkeypatch.setitem(sys.modules[module].__dict__, "download" if module == "gdown" else "head", None)
+    monkeypatch.setattr("gdown.download", None)
+    monkeypatch.setattr("requests.get", None)
     with pytest.raises(ModelError, match=rf"{home}/.deepface/weights/\S+ is missing \(fetch https://\S+"):
         made(name)
 
