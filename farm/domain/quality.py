@@ -64,8 +64,8 @@ class Looks:
 def sizes(size: int) -> tuple[int, ...]:
     """The long sides of a look at ``size``, largest first.
 
-    Those of a larger size include a size for every face that a smaller one finds, however large: a larger
-    ``--detect-size`` does not cover less.
+    Those of a larger size include the ladder's sizes below it, in which large faces are found. Whether a larger
+    ``--detect-size`` covers no less is a matter of thresholds, and measured by ``make quality PARTS=leak``.
     """
     return size, *(smaller for smaller in reversed(_LADDER) if smaller < size)
 

@@ -23,12 +23,11 @@ from farm.domain.matching import unmatched
 from farm.domain.motion import STILL
 
 #: Two looks disagree about boxes of at least this score only: weaker ones come and go.
-CLEAR = 0.6
+LEAST_DISPUTED = 0.6
 #: Less of the picture than this following the camera means that the motion between two looks is not known.
 _LEAST_QUALITY = 0.3
 
 P = TypeVar("P")
-Found = tuple[Detection, ...]
 
 
 @dataclass(slots=True)
@@ -185,8 +184,8 @@ class Looking(Generic[P]):
             motion = motion.then(step)
         before, after = a.frame.detections or (), b.frame.detections or ()
         back = motion.inverse()
-        return any(map(self._inside, unmatched(before, after, motion.apply, CLEAR))) or any(
-            map(self._inside, unmatched(after, before, back.apply, CLEAR))
+        return any(map(self._inside, unmatched(before, after, motion.apply, LEAST_DISPUTED))) or any(
+            map(self._inside, unmatched(after, before, back.apply, LEAST_DISPUTED))
         )
 
     def _inside(self, box: Box) -> bool:

@@ -13,7 +13,7 @@ from farm.domain.detection import PLATE, ChunkDetections, Detection, FrameDetect
 from farm.domain.geometry import Box
 from farm.domain.matching import unmatched
 from farm.domain.motion import STILL, Motion
-from workers.stages.looking import CLEAR, Looking, Seen, beyond
+from workers.stages.looking import LEAST_DISPUTED, Looking, Seen, beyond
 
 SIZE = (100, 80)
 
@@ -133,7 +133,7 @@ def agree(rows: Sequence[FrameDetections], video: Video, a: int, b: int) -> bool
             return False
         motion = motion.then(row.motion)
     both = [(video[a].faces, video[b].faces, motion), (video[b].faces, video[a].faces, motion.inverse())]
-    missing = [box for of, others, moved in both for box in unmatched(of, others, moved.apply, CLEAR)]
+    missing = [box for of, others, moved in both for box in unmatched(of, others, moved.apply, LEAST_DISPUTED)]
     return not any(0 <= x < SIZE[0] and 0 <= y < SIZE[1] for x, y in (box.centre for box in missing))
 
 
