@@ -74,6 +74,9 @@ class Tools:
         options = replace(options, runtime=runtimes("auto", device)[0])
         return create_detector(options, device, threads=2, weights=lambda name: next(folder.glob(f"{name}*")))
 
+    def free_detectors(self) -> None:
+        """See :class:`workers.stages.orders.Tools`."""
+
 
 def tools_for(clip: str) -> Tools:
     """Use the fixed detector for clips without green or whose displayed colours differ; otherwise the stub."""

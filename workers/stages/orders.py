@@ -51,6 +51,10 @@ class Tools(Protocol):
         """The detector for these options, loaded at the first call. Raises ModelError, DeviceError."""
         ...
 
+    def free_detectors(self) -> None:
+        """Give back the memory of the detectors, where it counts: the next one is loaded anew."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Result:

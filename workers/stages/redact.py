@@ -44,6 +44,7 @@ def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
     ``order.inputs`` holds the chunk's tracks, one line per frame. Raises SourceError, SettingsError, StorageError,
     VerificationError when tracks or segment do not match the plan, and whatever ``report`` raises.
     """
+    tools.free_detectors()
     spent = Spent()
     plan = read_plan(order, store)
     return make_once(plan, plan.chunk.frames, spent, lambda path: _redact(path, plan, tools, report, spent))

@@ -1,5 +1,6 @@
 """What a worker's child process keeps between orders: its device, number of threads and detectors."""
 
+import gc
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -43,6 +44,12 @@ class Toolbox:
     def ffmpeg(self) -> Path:
         """The program that composes. Raises SettingsError, OutputError."""
         return find_ffmpeg(self._named_ffmpeg).path
+
+    def free_detectors(self) -> None:
+        """Let a CPU's detectors go: they take as much memory as encoding does. A GPU keeps them: loading takes long."""
+        if self.device.kind == "cpu":
+            self.detector.cache_clear()
+            gc.collect()  # a detector refers to itself
 
     def try_detector(self, options: DetectOptions) -> None:
         """Look at a grey picture. Raises ModelError, DeviceError for a detector that cannot be used."""

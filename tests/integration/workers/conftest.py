@@ -83,6 +83,9 @@ class StubTools:
 
         return create_detector(options, Device("cpu", 0), threads=1, weights=weights)
 
+    def free_detectors(self) -> None:
+        pass
+
 
 def found_in(frame: FrameDetections) -> tuple[Detection, ...]:
     """What a detector found in a frame, which it looked at unless there is nothing to see."""

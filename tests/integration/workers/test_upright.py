@@ -69,6 +69,9 @@ class Eyes:
         options = replace(options, runtime=runtimes("auto", device)[0])
         return create_detector(options, device, threads=1, weights=lambda name: self._weights / f"{name}.onnx")
 
+    def free_detectors(self) -> None:
+        pass
+
 
 def with_matrix(made: Bench, matrix: Matrix | None) -> Bench:
     """The bench with another display matrix in its plan."""

@@ -13,8 +13,8 @@ import numpy as np
 from farm.domain.detection import FACE
 from farm.domain.detectors import Named
 from workers.vision.detectors.base import Candidates, Picture
-from workers.vision.detectors.graph import read_weights, with_fixed_shape
-from workers.vision.detectors.sized import RGB, Floats, SizedSession
+from workers.vision.detectors.graph import RGB, read_weights, with_fixed_shape
+from workers.vision.detectors.sized import Floats, SizedSession
 from workers.vision.device import Device
 
 _OUTPUTS = ("537", "538", "539")  # heat, scale, offset; the landmarks (540) are not computed
@@ -29,7 +29,7 @@ class CenterFace:
     multiple = 32
 
     def __init__(self, model: bytes, device: Device, threads: int, runtime: str) -> None:
-        self._session = SizedSession(partial(with_fixed_shape, model, _OUTPUTS), RGB, device, threads, runtime)
+        self._session = SizedSession(partial(with_fixed_shape, model, _OUTPUTS, RGB), device, threads, runtime)
         self.batch_size = self._session.batch_size
 
     def find(self, pictures: Sequence[Picture], least: float) -> list[Candidates]:

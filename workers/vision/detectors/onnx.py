@@ -16,8 +16,8 @@ from farm.domain.detectors import Named
 from farm.errors import ModelError
 from workers.vision.detectors.base import Candidates, Picture
 from workers.vision.detectors.decoding import decode
-from workers.vision.detectors.graph import inputs_of, load_graph, with_fixed_shape
-from workers.vision.detectors.sized import InputForm, SizedSession
+from workers.vision.detectors.graph import InputForm, inputs_of, load_graph, with_fixed_shape
+from workers.vision.detectors.sized import SizedSession
 from workers.vision.device import Device
 
 _HELP = "see docs/howto/bring-a-detector.md"
@@ -34,9 +34,9 @@ class Described:
         self.multiple = 1 if description.size else description.multiple
         self._names = _outputs(description)
         several = _takes_several(model, description)
-        sized = partial(with_fixed_shape, model, self._names, layout=description.layout)
         form = InputForm(description.channels, description.layout, description.mean, description.scale)
-        self._session = SizedSession(sized, form, device, threads, runtime, batched=several)
+        sized = partial(with_fixed_shape, model, self._names, form)
+        self._session = SizedSession(sized, device, threads, runtime, batched=several)
         self.batch_size = self._session.batch_size
         width, height = description.size or (-(-side // self.multiple) * self.multiple for side in _TRIED)
         self.find([np.full((height, width, 3), 128, np.uint8)], 0.5)

@@ -48,10 +48,10 @@ class OpenVinoSession:
             raise DeviceError(f"OpenVINO computes in {found} here, not in {precision}", hint="choose another runtime")
         self._outputs = len(compiled.outputs)
 
-    def run(self, blob: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def run(self, given: NDArray[np.generic]) -> list[NDArray[np.float32]]:
         """See :class:`workers.vision.detectors.session.Session`. The arrays are valid until the next call."""
         try:
-            self._request.infer([blob], share_inputs=True)
+            self._request.infer([given], share_inputs=True)
         except Exception as e:  # OpenVINO's own errors share no base class
             raise DeviceError(f"the model cannot be run: {e}", hint="set FARM_CPU_RUNTIME=onnxruntime") from e
         return [self._request.get_output_tensor(i).data for i in range(self._outputs)]

@@ -16,8 +16,8 @@ from farm.domain.detectors import Named
 from workers.vision.detectors.anchors import anchors
 from workers.vision.detectors.base import Candidates, Picture
 from workers.vision.detectors.centerface import without_doubles
-from workers.vision.detectors.graph import read_weights, with_fixed_shape
-from workers.vision.detectors.sized import BGR, Floats, SizedSession
+from workers.vision.detectors.graph import BGR, read_weights, with_fixed_shape
+from workers.vision.detectors.sized import Floats, SizedSession
 from workers.vision.device import Device
 
 _OUTPUTS = ("loc", "conf", "iou")
@@ -37,7 +37,7 @@ class Plates:
     multiple = 64
 
     def __init__(self, model: bytes, device: Device, threads: int, runtime: str) -> None:
-        self._session = SizedSession(partial(with_fixed_shape, model, _OUTPUTS), BGR, device, threads, runtime)
+        self._session = SizedSession(partial(with_fixed_shape, model, _OUTPUTS, BGR), device, threads, runtime)
         self.batch_size = self._session.batch_size
 
     def find(self, pictures: Sequence[Picture], least: float) -> list[Candidates]:

@@ -15,9 +15,9 @@ from farm.domain.detectors import Named
 from workers.vision.detectors.anchors import anchors, points
 from workers.vision.detectors.base import Candidates, Picture
 from workers.vision.detectors.centerface import without_doubles
-from workers.vision.detectors.graph import read_weights, with_fixed_shape
+from workers.vision.detectors.graph import RGB, read_weights, with_fixed_shape
 from workers.vision.detectors.retinaface_graph import OUTPUTS, STEPS, as_onnx
-from workers.vision.detectors.sized import RGB, Floats, SizedSession
+from workers.vision.detectors.sized import Floats, SizedSession
 from workers.vision.device import Device
 
 _SIZES = ((512, 256), (128, 64), (32, 16))
@@ -33,7 +33,7 @@ class RetinaFace:
     multiple = 32
 
     def __init__(self, model: bytes, device: Device, threads: int, runtime: str) -> None:
-        self._session = SizedSession(partial(with_fixed_shape, model, OUTPUTS), RGB, device, threads, runtime)
+        self._session = SizedSession(partial(with_fixed_shape, model, OUTPUTS, RGB), device, threads, runtime)
         self.batch_size = self._session.batch_size
 
     def find(self, pictures: Sequence[Picture], least: float) -> list[Candidates]:

@@ -20,8 +20,8 @@ _SIZES = 4  # of pictures: more than one look needs
 class Session(Protocol):
     """A model of one input, loaded on one device."""
 
-    def run(self, blob: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """All outputs for one input, float32 as the model declares them. Raises DeviceError."""
+    def run(self, given: NDArray[np.generic]) -> list[NDArray[np.float32]]:
+        """All outputs, float32 as the model declares them, for one input, which is contiguous. Raises DeviceError."""
         ...
 
 

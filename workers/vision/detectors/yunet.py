@@ -15,8 +15,8 @@ from farm.domain.detection import FACE
 from farm.domain.detectors import Named
 from workers.vision.detectors.base import Candidates, Picture
 from workers.vision.detectors.centerface import without_doubles
-from workers.vision.detectors.graph import read_weights, with_fixed_shape
-from workers.vision.detectors.sized import BGR, Floats, SizedSession
+from workers.vision.detectors.graph import BGR, read_weights, with_fixed_shape
+from workers.vision.detectors.sized import Floats, SizedSession
 from workers.vision.device import Device
 
 _STRIDES = (8, 16, 32)
@@ -31,7 +31,7 @@ class YuNet:
     multiple = 32
 
     def __init__(self, model: bytes, device: Device, threads: int, runtime: str) -> None:
-        self._session = SizedSession(partial(with_fixed_shape, model, _OUTPUTS), BGR, device, threads, runtime)
+        self._session = SizedSession(partial(with_fixed_shape, model, _OUTPUTS, BGR), device, threads, runtime)
         self.batch_size = self._session.batch_size
 
     def find(self, pictures: Sequence[Picture], least: float) -> list[Candidates]:

@@ -1,5 +1,7 @@
 """What a worker's process hands to its detectors."""
 
+import weakref
+
 import pytest
 
 from farm.domain.detectors import DetectOptions
@@ -28,3 +30,12 @@ def test_a_job_of_a_version_that_fixed_no_runtime_gets_the_workers_own(monkeypat
     older = load_options({"detect": {"model": "stub", "size": 320}}).detect
     Toolbox(Settings(cpu_runtime="onnxruntime"), "cpu0").detector(older)
     assert loaded == [DetectOptions(detector="stub", size=320, runtime="onnxruntime-f32")]
+
+
+def test_the_memory_of_a_cpus_detector_is_given_back() -> None:
+    toolbox = Toolbox(Settings(cpu_runtime="onnxruntime"), "cpu0")
+    options = DetectOptions(detector="stub", runtime="onnxruntime-f32")
+    held = weakref.ref(toolbox.detector(options))
+    assert toolbox.detector(options) is held()
+    toolbox.free_detectors()
+    assert held() is None

@@ -20,7 +20,7 @@ from workers.vision import device
 from workers.vision.detectors.base import network_size
 from workers.vision.detectors.centerface import decode, without_doubles
 from workers.vision.detectors.combined import create_detector
-from workers.vision.detectors.graph import with_fixed_shape
+from workers.vision.detectors.graph import InputForm, with_fixed_shape
 from workers.vision.detectors.session import open_session
 from workers.vision.device import Device, runtimes
 
@@ -129,7 +129,7 @@ def runtime(request: pytest.FixtureRequest) -> str:
 
 
 def test_a_graph_is_redeclared_for_a_size(runtime: str) -> None:
-    model = with_fixed_shape(tiny_model(), ["sum"], batch=2, width=64, height=32)
+    model = with_fixed_shape(tiny_model(), ["sum"], None, batch=2, width=64, height=32)
     graph = onnx.load_model_from_string(model).graph
     assert [i.name for i in graph.input] == ["in"]
     assert [o.name for o in graph.output] == ["sum"]
@@ -138,10 +138,35 @@ def test_a_graph_is_redeclared_for_a_size(runtime: str) -> None:
     assert (total == 48).all()
 
 
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("channels", ["BGR", "RGB"])
+def test_a_graph_brings_pictures_into_the_form_that_it_wants(layout: str, channels: str, runtime: str) -> None:
+    form = InputForm(channels, layout, mean=(8.0, 16.0, 32.0), scale=(1.0, 2.0, 0.5))
+    shape = [1, 3, 32, 32] if layout == "NCHW" else [1, 32, 32, 3]
+    inputs, outputs = ([helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)] for name in ("in", "out"))
+    weights = numpy_helper.from_array(np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1), "weights")
+    steps = [("Conv", ["nchw", "weights"], "seen", None)]  # a convolution: OpenVINO is asked for its precision
+    steps.insert(0, ("Transpose", ["in"], "nchw", [0, 1, 2, 3] if layout == "NCHW" else [0, 3, 1, 2]))
+    steps.append(("Transpose", ["seen"], "out", [0, 1, 2, 3] if layout == "NCHW" else [0, 2, 3, 1]))
+    nodes = [helper.make_node(kind, of, [to], **({"perm": by} if by else {})) for kind, of, to, by in steps]
+    model = helper.make_model(
+        helper.make_graph(nodes, "same", inputs, outputs, [weights]),
+        ir_version=8,
+        opset_imports=[helper.make_opsetid("", 11)],
+    )
+    picture = np.random.default_rng(5).integers(0, 128, (2, 32, 64, 3), dtype=np.uint8) * 2
+    (found,) = open_session(with_fixed_shape(model.SerializeToString(), ["out"], form, 2, 64, 32), CPU, 1, runtime).run(
+        picture
+    )
+    wanted = (picture[..., :: -1 if channels == "RGB" else 1] - np.float32(form.mean)) * np.float32(form.scale)
+    seen = found.transpose(0, 2, 3, 1) if layout == "NCHW" else found
+    assert seen == pytest.approx(wanted, rel=0.01)
+
+
 def test_what_is_no_model_is_a_model_error() -> None:
     for model, outputs in ((b"no model at all", ["sum"]), (tiny_model(), ["other"]), (b"", ["sum"])):
         with pytest.raises(ModelError):
-            with_fixed_shape(model, outputs, batch=1, width=32, height=32)
+            with_fixed_shape(model, outputs, None, batch=1, width=32, height=32)
 
 
 def test_a_session_does_not_begin_with_what_is_no_model(runtime: str) -> None:
@@ -203,7 +228,7 @@ def test_openvino_in_another_precision_than_asked_for_is_an_error(monkeypatch: p
         return compile_model(this, model, on, {**settings, "INFERENCE_PRECISION_HINT": "f32"})
 
     monkeypatch.setattr(core, "compile_model", otherwise)
-    model = with_fixed_shape(tiny_model(), ["sum"], batch=1, width=64, height=32)
+    model = with_fixed_shape(tiny_model(), ["sum"], None, batch=1, width=64, height=32)
     open_session(model, CPU, 1, "openvino-f32")
     with pytest.raises(DeviceError, match=r"OpenVINO computes in .*f32 here, not in bf16"):
         open_session(model, CPU, 1, "openvino-bf16")

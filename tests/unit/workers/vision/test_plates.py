@@ -59,7 +59,7 @@ def test_the_file_is_the_published_one_and_the_rewritten_graph_computes_the_same
     shown = cv2.resize(car(footage, "eu1.jpg"), (320, 240)).transpose(2, 0, 1)[None].astype(np.float32)
     outputs = ["loc", "conf", "iou"]
     expected = ort.InferenceSession(weights).run(outputs, {"input": shown})
-    model = with_fixed_shape(weights.read_bytes(), outputs, batch=1, width=320, height=240)
+    model = with_fixed_shape(weights.read_bytes(), outputs, None, batch=1, width=320, height=240)
     for ours, theirs in zip(ort.InferenceSession(model).run(None, {"input": shown}), expected, strict=True):
         assert np.array_equal(ours, theirs)
 

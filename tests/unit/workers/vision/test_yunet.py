@@ -47,7 +47,7 @@ def test_the_weights_are_the_published_ones(footage: Path, small: Path) -> None:
 def test_the_rewritten_graph_computes_what_the_file_does(footage: Path, small: Path) -> None:
     blob = crowd(footage, 640, 640).transpose(2, 0, 1)[None].astype(np.float32)
     as_published = ort.InferenceSession(small).run(OUTPUTS, {"input": blob})
-    model = with_fixed_shape(small.read_bytes(), OUTPUTS, batch=2, width=640, height=640)
+    model = with_fixed_shape(small.read_bytes(), OUTPUTS, None, batch=2, width=640, height=640)
     rewritten = ort.InferenceSession(model).run(None, {"input": np.concatenate([255 - blob, blob])})
     for expected, outputs in zip(as_published, rewritten, strict=True):
         assert np.array_equal(outputs[1], expected[0])
