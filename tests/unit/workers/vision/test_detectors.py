@@ -158,7 +158,9 @@ def test_a_graph_brings_pictures_into_the_form_that_it_wants(layout: str, channe
     (found,) = open_session(with_fixed_shape(model.SerializeToString(), ["out"], form, 2, 64, 32), CPU, 1, runtime).run(
         picture
     )
-    wanted = (picture[..., :: -1 if channels == "RGB" else 1] - np.float32(form.mean)) * np.float32(form.scale)
+    wanted = (picture[..., :: -1 if channels == "RGB" else 1] - np.array(form.mean, np.float32)) * np.array(
+        form.scale, np.float32
+    )
     seen = found.transpose(0, 2, 3, 1) if layout == "NCHW" else found
     assert seen == pytest.approx(wanted, rel=0.01)
 
