@@ -25,7 +25,7 @@ class Preset:
 
 
 PRESETS = {
-    "fast": Preset("centerface", 1280, 16, 16, 0.65, alone=True),
+    "fast": Preset("centerface", 960, 16, 16, 0.65, alone=True),
     "balanced": Preset("centerface", 1280, 8, 4, 0.65),
     "thorough": Preset("centerface", 1920, 4, 2, 0.55),
 }

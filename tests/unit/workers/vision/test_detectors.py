@@ -142,27 +142,30 @@ def test_a_graph_is_redeclared_for_a_size(runtime: str) -> None:
 @pytest.mark.parametrize("channels", ["BGR", "RGB"])
 def test_a_graph_brings_pictures_into_the_form_that_it_wants(layout: str, channels: str, runtime: str) -> None:
     form = InputForm(channels, layout, mean=(8.0, 16.0, 32.0), scale=(1.0, 2.0, 0.5))
+    model = same_picture(layout)
+    picture = np.random.default_rng(5).integers(0, 128, (2, 32, 64, 3), dtype=np.uint8) * 2
+    taken = with_fixed_shape(model, ["out"], form, 2, 64, 32)
+    (found,) = open_session(taken, CPU, 1, runtime).run(picture)
+    values = picture[..., ::-1] if channels == "RGB" else picture
+    wanted = (values - np.array(form.mean, np.float32)) * np.array(form.scale, np.float32)
+    seen = found.transpose(0, 2, 3, 1) if layout == "NCHW" else found
+    assert seen == pytest.approx(wanted, rel=0.01)
+
+
+def same_picture(layout: str) -> bytes:
+    """A model whose output is its input. It has a convolution: OpenVINO is asked for the precision of those."""
+    there, back = ([0, 1, 2, 3], [0, 1, 2, 3]) if layout == "NCHW" else ([0, 3, 1, 2], [0, 2, 3, 1])
     shape = [1, 3, 32, 32] if layout == "NCHW" else [1, 32, 32, 3]
     inputs, outputs = ([helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)] for name in ("in", "out"))
     weights = numpy_helper.from_array(np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1), "weights")
-    steps = [("Conv", ["nchw", "weights"], "seen", None)]  # a convolution: OpenVINO is asked for its precision
-    steps.insert(0, ("Transpose", ["in"], "nchw", [0, 1, 2, 3] if layout == "NCHW" else [0, 3, 1, 2]))
-    steps.append(("Transpose", ["seen"], "out", [0, 1, 2, 3] if layout == "NCHW" else [0, 2, 3, 1]))
-    nodes = [helper.make_node(kind, of, [to], **({"perm": by} if by else {})) for kind, of, to, by in steps]
-    model = helper.make_model(
-        helper.make_graph(nodes, "same", inputs, outputs, [weights]),
-        ir_version=8,
-        opset_imports=[helper.make_opsetid("", 11)],
-    )
-    picture = np.random.default_rng(5).integers(0, 128, (2, 32, 64, 3), dtype=np.uint8) * 2
-    (found,) = open_session(with_fixed_shape(model.SerializeToString(), ["out"], form, 2, 64, 32), CPU, 1, runtime).run(
-        picture
-    )
-    wanted = (picture[..., :: -1 if channels == "RGB" else 1] - np.array(form.mean, np.float32)) * np.array(
-        form.scale, np.float32
-    )
-    seen = found.transpose(0, 2, 3, 1) if layout == "NCHW" else found
-    assert seen == pytest.approx(wanted, rel=0.01)
+    nodes = [
+        helper.make_node("Transpose", ["in"], ["nchw"], perm=there),
+        helper.make_node("Conv", ["nchw", "weights"], ["seen"]),
+        helper.make_node("Transpose", ["seen"], ["out"], perm=back),
+    ]
+    graph = helper.make_graph(nodes, "same", inputs, outputs, [weights])
+    opset = [helper.make_opsetid("", 11)]
+    return bytes(helper.make_model(graph, ir_version=8, opset_imports=opset).SerializeToString())
 
 
 def test_what_is_no_model_is_a_model_error() -> None:
