@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +13,10 @@ from farm.executables import find_ffmpeg
 from tests.conftest import PROJECT, ClipMaker
 from tests.e2e.conftest import Farm
 from tests.integration.coordinator.conftest import add_job, bench, server
+from tests.quality import running
+from tests.quality.footage import Skipped
 
 __all__ = ["add_job", "bench", "server"]  # fixtures of the coordinator's tests
-
-RIVAL = PROJECT / ".cache" / "deface"
-RIVAL_PACKAGES = ("deface==1.5.0", "onnxruntime", "opencv-python-headless")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +38,11 @@ def timed(command: Sequence[object], env: dict[str, str] | None = None) -> Timed
 
 @pytest.fixture(scope="session")
 def deface() -> Path:
-    """``deface`` 1.5.0 with onnxruntime, its faster backend, in its own environment."""
-    binary = RIVAL / "bin" / "deface"
-    if not binary.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(RIVAL)], check=True)
-        pip = [str(RIVAL / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, *RIVAL_PACKAGES], check=True)
-        # deface requires opencv-python, which needs desktop libraries: keep only the headless build
-        subprocess.run([*pip[:3], "uninstall", "--quiet", "--yes", "opencv-python"], check=True)
-        subprocess.run([*pip, "--force-reinstall", "--no-deps", "opencv-python-headless"], check=True)
-    return binary
+    """See :func:`tests.quality.running.deface`."""
+    try:
+        return running.deface()
+    except Skipped as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="session")

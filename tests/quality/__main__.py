@@ -18,7 +18,7 @@ PARTS = ("leak", "recall", "flicker", "dense", "reid")
 
 
 def main() -> int:
-    """Run the parts asked for; 1 if one was skipped."""
+    """Run the parts asked for; 1 if one was skipped, 2 if a promise does not hold."""
     parser = argparse.ArgumentParser(prog="python -m tests.quality", description=__doc__)
     parser.add_argument("--parts", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}, with commas")
     parser.add_argument(
@@ -34,7 +34,7 @@ def main() -> int:
     if unknown := set(parts) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     cv2.setNumThreads(1)
-    skipped = False
+    ended = 0
     given.work.mkdir(parents=True, exist_ok=True)
     options = Options(given.limit, given.work, given.settings)
     for part in parts:
@@ -43,12 +43,15 @@ def main() -> int:
             section: Section = import_module(f"tests.quality.{part}").measure(options)
         except Skipped as reason:
             print(f"{part}: skipped: {reason}", file=sys.stderr)
-            skipped = True
+            ended = max(ended, 1)
             continue
         print(section.text(), f"({time.monotonic() - began:.0f} s)\n", flush=True)
         if not given.limit:
             write_section(given.out, section)
-    return int(skipped)
+        for line in section.broken:
+            print(f"{part}: does not hold: {line}", file=sys.stderr)
+            ended = 2
+    return ended
 
 
 if __name__ == "__main__":

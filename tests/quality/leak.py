@@ -15,7 +15,7 @@ from tests.quality.footage import Skipped, footage_folder, needed
 from tests.quality.options import Options
 from tests.quality.report import Section, table
 from tests.quality.running import Redacted, RefusedError, redact
-from tests.quality.settings import Setting, settings_of
+from tests.quality.settings import DEFACE, Setting, settings_of
 from tests.quality.sizes import CLASSES
 
 #: A stronger setting may cover this many points of a size class less: noise.
@@ -83,7 +83,7 @@ def measure(options: Options) -> Section:
         "inside its box survived (`leakcheck.py`); *outside* means away from any true face. Core-milliseconds are CPU "
         "time a frame as workers report it, of the detect stage and of all stages; for `deface` that of its process."
     )
-    return Section("leak", "Faces left visible", ran, blocks)
+    return Section("leak", "Faces left visible", ran, blocks, [*fallen, *no_better(results)])
 
 
 def sweep(settings: Sequence[Setting], clips: Sequence[Clip], work: Path) -> tuple[list[Result], list[str]]:
@@ -179,6 +179,17 @@ def falls(results: Sequence[Result]) -> list[str]:
                             f"`{weak.setting.name}`"
                         )
     return found
+
+
+def no_better(results: Sequence[Result]) -> list[str]:
+    """Where a preset does not leak less than ``deface`` with its defaults."""
+    rival = {r.clip: r.leak.share() for r in results if r.setting == DEFACE}
+    presets = [r for r in results if r.setting.series == "preset" and r.clip in rival]
+    return [
+        f"{r.clip}: `{r.setting.name}` leaks {r.leak.share():.2f} %, `deface` {rival[r.clip]:.2f} %"
+        for r in presets
+        if r.leak.share() >= rival[r.clip]
+    ]
 
 
 def picture(results: Sequence[Result]) -> str:

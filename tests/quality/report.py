@@ -15,12 +15,16 @@ project.
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What a part found. ``ran``: what it was measured on; ``blocks``: paragraphs, tables and pictures in Markdown."""
+    """What a part found. ``ran``: what it was measured on; ``blocks``: paragraphs, tables and pictures in Markdown.
+
+    ``broken``: the promises that do not hold, a line for each.
+    """
 
     part: str
     title: str
     ran: str
     blocks: Sequence[str]
+    broken: Sequence[str] = ()
 
     def text(self) -> str:
         """The section in Markdown, between the marks by which it is found again."""

@@ -1,6 +1,7 @@
 """The arithmetic of `make quality`, proved without footage."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,11 @@ from tests.quality.clips import misfit
 from tests.quality.dense import compare
 from tests.quality.footage import Annotated
 from tests.quality.intervals import most_by_chance, wilson
-from tests.quality.leak import Leak, Result, combined, falls, rows
+from tests.quality.leak import Leak, Result, combined, falls, no_better, rows
 from tests.quality.recall import Tally, counted, threshold_at
 from tests.quality.recognition import search
 from tests.quality.running import Redacted
-from tests.quality.settings import Setting
+from tests.quality.settings import DEFACE, Setting
 from tests.quality.sizes import height_class, size_class
 
 
@@ -64,6 +65,13 @@ def test_a_stronger_setting_that_covers_less_is_named() -> None:
     assert falls(fine) == []
     assert falls([*fine, result("1920", "a", 11)]) == ["a, 12-24 px: `1920` leaks 1.00 points more than `1280`"]
     assert falls([result("640", "a", 3, ""), result("1280", "a", 10, "")]) == []
+
+
+def test_a_preset_that_is_no_better_than_deface_is_named() -> None:
+    rival = replace(result("deface", "a", 10), setting=DEFACE)
+    assert no_better([rival, result("fast", "a", 9, "preset"), result("480", "a", 30)]) == []
+    (line,) = no_better([rival, result("fast", "a", 10, "preset"), result("fast", "b", 30, "preset")])
+    assert line == "a: `fast` leaks 7.33 %, `deface` 7.33 %"
 
 
 def test_clips_together() -> None:
