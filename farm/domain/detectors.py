@@ -27,14 +27,19 @@ MERGES = ("nms", "nmm", "wbf")
 #: The largest ``--detect-size``.
 LARGEST_SIZE = 8192
 
+#: Pictures of a long side below this are small: what is large in them is a large part of the frame, and seldom a face.
+SMALL = 900
+#: Thresholds of pictures that are smaller still are those of this long side, for boxes of the same part of the frame.
+LEAST_SMALL = 640
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
     """A network that ``--detector`` may name.
 
     - ``thresholds``: by the kinds of boxes that it finds; empty for a network that says so when it is created.
-    - ``smaller``: the same for pictures much smaller than the largest one of a look, which are there for faces that are
-      too large for it; empty where there is no difference.
+    - ``small``: the same for small pictures, see SMALL; empty where there is no difference.
+    - ``beside``: lower boxes than this are left out of small pictures that have a larger one beside them.
     - ``share``: the part of ``--detect-size`` that it runs at, and ``largest``: the most that it takes.
     - ``argument``: what stands after its name and a colon, such as ``PATH``; empty if nothing does.
     - ``module`` in ``workers.vision.detectors`` whose ``create`` makes it; empty if it is called as the network is.
@@ -43,7 +48,8 @@ class Declared:
 
     name: str
     thresholds: Mapping[str, Heights]
-    smaller: Mapping[str, Heights] = field(default_factory=dict)
+    small: Mapping[str, Heights] = field(default_factory=dict)
+    beside: float = 0.0
     weights: Weights | None = None
     share: float = 1.0
     largest: int = LARGEST_SIZE
@@ -75,8 +81,9 @@ NETWORKS: dict[str, Declared] = {
     for declared in (
         Declared(
             name="centerface",
-            thresholds={FACE: ((24, 0.10), (48, 0.11), (96, 0.13), (192, 0.18), (inf, 0.26))},
-            smaller={FACE: ((24, 2.0), (48, 0.36), (96, 0.45), (inf, 0.55))},
+            thresholds={FACE: ((24, 0.10), (48, 0.11), (96, 0.18), (192, 0.26), (inf, 0.36))},
+            small={FACE: ((24, 0.10), (48, 0.18), (96, 0.26), (inf, 0.36))},
+            beside=24,
             weights=CENTERFACE,
         ),
         # Thresholds of the networks below: where pictures have as much false area as with those of CenterFace.

@@ -25,13 +25,15 @@ class Preset:
 
 
 PRESETS = {
-    "fast": Preset("centerface", 960, 16, 16, 0.65, alone=True),
+    "fast": Preset("centerface", 960, 16, 16, 0.6, alone=True),
     "balanced": Preset("centerface", 1280, 8, 4, 0.65),
-    "thorough": Preset("centerface", 1920, 4, 2, 0.55),
+    "thorough": Preset("centerface", 1920, 4, 2, 0.6),
 }
 
 #: Beside its own size, a look has every smaller one of these: faces that fill a large picture are found in a small one.
 _LADDER = (640, 1280, 2560, 5120)
+#: Thresholds are stricter at sizes below the first, by a power of the ratio; below the second, as there.
+_FULL, _TINY, _STRICTER = 1280, 480, 0.3
 #: The time that a frame stands for, at most, when looks are counted: groups of a few frames per second are not long.
 _LONGEST_FRAME = Fraction(45, 1000)
 
@@ -70,16 +72,25 @@ def sizes(size: int) -> tuple[int, ...]:
     return size, *(smaller for smaller in reversed(_LADDER) if smaller < size)
 
 
+def stricter(size: int) -> float:
+    """What thresholds are multiplied by at a size: the smaller the picture, the more is found in vain.
+
+    So a small size does not cover, at a low score, what a larger one knows to be no face.
+    """
+    return float((_FULL / min(_FULL, max(_TINY, size))) ** _STRICTER)
+
+
 def resolved(options: DetectOptions) -> Looks:
     """The options with what they leave open filled in by their preset."""
     preset = PRESETS[options.quality]
+    size = options.size or preset.size
     return Looks(
         named(options.detector or preset.detector),
-        sizes(options.size or preset.size)[: 1 if preset.alone else None],
+        sizes(size)[: 1 if preset.alone else None],
         options.every or preset.every,
         None if options.every else preset.every * _LONGEST_FRAME,
         preset.finest,
-        preset.factor,
+        preset.factor * stricter(size),
         options.tiles or 1,
         options.merge,
         options.threshold,

@@ -52,3 +52,9 @@ def test_what_is_said_comes_before_the_preset() -> None:
 )
 def test_the_size_of_a_job_of_any_version(values: dict[str, object], size: int) -> None:
     assert size_of(values) == size
+
+
+@given(lengths, lengths)
+def test_a_small_size_has_stricter_thresholds(one: int, other: int) -> None:
+    small, large = (resolved(DetectOptions(size=size)).factor for size in sorted((one, other)))
+    assert PRESETS["balanced"].factor <= large <= small < 1

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from farm.domain.detection import FACE, PLATE, WEAK, Detection
-from farm.domain.detectors import DetectOptions, Heights, Named
+from farm.domain.detectors import LEAST_SMALL, SMALL, DetectOptions, Heights, Named
 from farm.domain.fusion import FUSIONS
 from farm.domain.geometry import Box
 from farm.domain.quality import Looks, resolved
@@ -27,18 +27,23 @@ from workers.vision.device import Device
 _OVERLAP = 0.2
 #: A box this near to a tile's edge inside the picture (in pixels of the network) may be a part of a face.
 _CUT = 2.0
-#: Pictures below this share of the largest one are there for faces that are too large for it.
-_SMALLER = 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A network of a detector. ``thresholds``: by kind; ``smaller``: those of pictures smaller than the largest."""
+    """A network of a detector. ``thresholds``: by kind; ``small``: those of small pictures, where they are others."""
 
     named: Named
     network: Network
     thresholds: Mapping[str, Heights]
-    smaller: Mapping[str, Heights]
+    small: Mapping[str, Heights]
+
+    def thresholds_of(self, view: "View") -> Mapping[str, Heights]:
+        """The thresholds for boxes in a view."""
+        if not (view.small and self.small):
+            return self.thresholds
+        share = min(1.0, max(view.whole) / LEAST_SMALL)
+        return {kind: tuple((end * share, t) for end, t in heights) for kind, heights in self.small.items()}
 
     def long_side(self, size: float) -> float:
         """The long side in pixels at which the network looks where ``--detect-size`` is ``size``."""
@@ -52,6 +57,11 @@ class View:
     whole: tuple[int, int]
     corner: tuple[int, int]
     size: tuple[int, int]
+
+    @property
+    def small(self) -> bool:
+        """Whether thresholds for small pictures apply."""
+        return max(self.whole) < SMALL
 
 
 class Combined:
@@ -104,7 +114,7 @@ class Combined:
 
     def _found(self, part: Part, pictures: Sequence[Picture], views: Sequence[View]) -> list[list[Candidates]]:
         """For each picture the boxes that a network finds in each view, in pixels of the view."""
-        least = least_of(part.thresholds.values(), self._looks.threshold)
+        least = least_of([*part.thresholds.values(), *part.small.values()], self._looks.threshold)
         if self._fused and part in self._parts[:2]:
             least = min(least, self._fused.least)
         by_size: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
@@ -124,8 +134,8 @@ class Combined:
         """One frame's detections, best first. ``found``: by network and view."""
         by_kind: dict[str, list[Floats]] = defaultdict(list)
         for at, row in enumerate(views):
-            smaller = row[0].whole[0] < _SMALLER * views[0][0].whole[0]
-            for kind, boxes in self._scored([one[at] for one in found], row, source, smaller=smaller):
+            beside = row[0].small and row[0].whole != views[0][0].whole
+            for kind, boxes in self._scored([one[at] for one in found], row, source, beside=beside):
                 by_kind[kind].append(boxes)
         detections: list[Detection] = []
         for kind, parts in by_kind.items():
@@ -141,28 +151,27 @@ class Combined:
         return sorted(detections, key=lambda d: -d.score)
 
     def _scored(
-        self, found: Sequence[Candidates], views: Sequence[View], source: tuple[int, int], *, smaller: bool
+        self, found: Sequence[Candidates], views: Sequence[View], source: tuple[int, int], *, beside: bool
     ) -> Iterator[tuple[str, Floats]]:
         """The boxes of one view by kind: N x 6: x, y, w, h in pixels of the source, normalised score, cut by a tile."""
         rows = [placed(boxes, view, source) for boxes, view in zip(found, views, strict=True)]
-        fused = self._fused is not None and not smaller
+        fused = self._fused is not None and not beside
         if fused:
-            yield FACE, self._fused_faces(rows[0], rows[1], views[0].whole[1] / source[1])
-        for part, boxes, placed_boxes in list(zip(self._parts, found, rows, strict=True))[2 if fused else 0 :]:
+            yield FACE, self._fused_faces(rows[0], rows[1], source, views[0])
+        for part, boxes, placed_boxes, view in list(zip(self._parts, found, rows, views, strict=True))[2 * fused :]:
+            least = part.named.network.beside if beside else 0.0
             for index, name in enumerate(part.network.kinds):
-                of = boxes[:, 5] == index
-                thresholds = (part.smaller if smaller else part.thresholds)[name]
+                of = (boxes[:, 5] == index) & (boxes[:, 3] >= least)
+                thresholds = part.thresholds_of(view)[name]
                 scores = normalised(boxes[of, 4], boxes[of, 3], thresholds, self._looks.threshold)
                 yield PLATE if name == PLATE else FACE, scored(placed_boxes[of], scores)
 
-    def _fused_faces(self, first: Floats, second: Floats, scale: float) -> Floats:
-        """As :meth:`_scored`, for both networks. ``scale``: the first network's pixels for one of the source."""
+    def _fused_faces(self, first: Floats, second: Floats, source: tuple[int, int], view: View) -> Floats:
+        """As :meth:`_scored`, for both networks. ``view``: of the first one."""
         assert self._fused is not None
-        found = paired(first, second)
-        own = self._parts[0].thresholds[FACE]
-        return scored(
-            found.boxes, fused_scores(self._fused, own, found, found.boxes[:, 3] * scale, self._looks.threshold)
-        )
+        found, own = paired(first, second), self._parts[0].thresholds_of(view)[FACE]
+        heights = found.boxes[:, 3] * (view.whole[1] / source[1])
+        return scored(found.boxes, fused_scores(self._fused, own, found, heights, self._looks.threshold))
 
     def _wanted(self, size: float) -> bool:
         least, most = self._looks.min_size, self._looks.max_size
@@ -235,6 +244,5 @@ def create_detector(
         network = create(path, one, device, threads, options.runtime or "")
         # what a file describes knows its thresholds itself
         thresholds = one.network.thresholds or network.thresholds  # type: ignore[attr-defined]
-        smaller = {**thresholds, **one.network.smaller}
-        parts.append(Part(one, network, *(lowered(of, looks.factor) for of in (thresholds, smaller))))
+        parts.append(Part(one, network, *(lowered(of, looks.factor) for of in (thresholds, one.network.small))))
     return Combined(parts, looks)

@@ -14,7 +14,7 @@ from farm.domain.detectors import NETWORKS, Declared, DetectOptions, Named
 from farm.domain.fusion import FUSIONS
 from farm.domain.quality import resolved
 from workers.vision.detectors.base import Candidates, Picture
-from workers.vision.detectors.combined import Combined, Part, create_detector
+from workers.vision.detectors.combined import Combined, Part, View, create_detector
 from workers.vision.detectors.fusing import Fused, fused_scores, paired
 from workers.vision.detectors.merging import MERGED, overlaps
 from workers.vision.detectors.scores import Floats, least_of, normalised, thresholds_of
@@ -131,7 +131,7 @@ def combined(largest: int = 8192, **options: Any) -> tuple[Combined, Spy]:
     spy, thresholds = Spy(), dict.fromkeys(Spy.kinds, ((inf, 0.5),))
     declared = Declared(name="spy", thresholds=thresholds, largest=largest)
     looks = resolved(DetectOptions(detector="stub", **options))
-    return Combined([Part(Named(declared), spy, declared.thresholds, declared.thresholds)], looks), spy
+    return Combined([Part(Named(declared), spy, declared.thresholds, {})], looks), spy
 
 
 def look(detector: Combined, width: int, height: int) -> None:
@@ -149,6 +149,45 @@ def test_a_look_shows_every_size_once() -> None:
     detector, spy = combined(size=1280, largest=960)
     look(detector, 1920, 1080)
     assert set(spy.shown) == {(960, 544), (640, 384)}
+
+
+def part_of(name: str) -> Part:
+    declared = NETWORKS[name]
+    return Part(Named(declared), Spy(), declared.thresholds, declared.small)
+
+
+def view_of(width: int, height: int) -> View:
+    return View((width, height), (0, 0), (width, height))
+
+
+def test_small_pictures_have_thresholds_of_their_own_for_the_same_part_of_the_frame() -> None:
+    part, declared = part_of("centerface"), NETWORKS["centerface"]
+    assert part.thresholds_of(view_of(960, 544)) == declared.thresholds
+    assert part.thresholds_of(view_of(640, 384)) == declared.small
+    assert part.thresholds_of(view_of(384, 640)) == declared.small
+    halved = part.thresholds_of(view_of(320, 192))[FACE]
+    assert [(2 * end, t) for end, t in halved] == list(declared.small[FACE])
+    assert part_of("yunet").thresholds_of(view_of(320, 192)) == NETWORKS["yunet"].thresholds
+
+
+class Scattered(Spy):
+    """Finds the box in another place of the frame in each size of picture."""
+
+    def find(self, pictures: Sequence[Picture], least: float) -> list[Candidates]:
+        found = super().find(pictures, least)
+        for boxes in found:
+            boxes[:, 0] = 1e5 / pictures[0].shape[1]
+        return found
+
+
+def test_small_faces_are_left_to_the_larger_picture() -> None:
+    for size, kept in ((640, {640}), (1280, {1280}), (1920, {1280, 1920})):
+        spy, declared = Scattered(), NETWORKS["centerface"]  # the spy's box is 8 pixels high
+        looks = resolved(DetectOptions(detector="centerface", size=size))
+        detector = Combined([Part(Named(declared), spy, {FACE: ((inf, 0.5),), PLATE: ((inf, 0.5),)}, {})], looks)
+        width, height = detector.picture_size(1920, 1088)
+        (found,) = detector.detect([np.zeros((height, width, 3), np.uint8)], (1920, 1088))
+        assert {round(8 * 1920 / d.box.w) for d in found} == kept
 
 
 @pytest.mark.parametrize("tiles", [2, 3, 5, 8])
