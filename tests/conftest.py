@@ -54,6 +54,7 @@ def declared_thresholds() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, preset in PRESETS.items():
             patch.setitem(PRESETS, name, replace(preset, factor=1.0))
+        patch.setattr("farm.domain.quality.stricter", lambda _: 1.0)
         yield
 
 
