@@ -81,8 +81,8 @@ NETWORKS: dict[str, Declared] = {
     for declared in (
         Declared(
             name="centerface",
-            thresholds={FACE: ((24, 0.10), (48, 0.11), (96, 0.18), (192, 0.26), (inf, 0.36))},
-            small={FACE: ((24, 0.10), (48, 0.18), (96, 0.26), (inf, 0.36))},
+            thresholds={FACE: ((24, 0.10), (48, 0.11), (96, 0.13), (192, 0.18), (inf, 0.26))},
+            small={FACE: ((24, 0.10), (48, 0.36), (96, 0.45), (inf, 0.55))},
             beside=24,
             weights=CENTERFACE,
         ),

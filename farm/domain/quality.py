@@ -27,7 +27,7 @@ class Preset:
 PRESETS = {
     "fast": Preset("centerface", 960, 16, 16, 0.6, alone=True),
     "balanced": Preset("centerface", 1280, 8, 4, 0.65),
-    "thorough": Preset("centerface", 1920, 4, 2, 0.6),
+    "thorough": Preset("centerface", 1920, 4, 2, 0.55),
 }
 
 #: Beside its own size, a look has every smaller one of these: faces that fill a large picture are found in a small one.
