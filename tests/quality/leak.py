@@ -72,7 +72,7 @@ def measure(options: Options) -> Section:
     fallen = falls(results)
     blocks.append(
         "A larger `--detect-size` or a better preset may not cover less, in any size class of any clip "
-        f"({_NOISE} points are noise). "
+        f"({_NOISE} points are noise). Compared here: {', '.join(series_of(results)) or 'none'}. "
         + ("Those that do:\n\n" + "\n".join(f"- {f}" for f in fallen) if fallen else "None does.")
     )
     blocks += [f"Not measured: {line}" for line in refused]
@@ -164,10 +164,15 @@ def seen_in(results: Sequence[Result], clip: str) -> int:
     return next(sum(r.leak.seen.values()) for r in results if r.clip == clip)
 
 
+def series_of(results: Sequence[Result]) -> list[str]:
+    """The names of the series of settings that were measured."""
+    return list(dict.fromkeys(r.setting.series for r in results if r.setting.series))
+
+
 def falls(results: Sequence[Result]) -> list[str]:
     """Where a stronger setting of a series covers a smaller share of a size class than the one before it."""
     found = []
-    for series in dict.fromkeys(r.setting.series for r in results if r.setting.series):
+    for series in series_of(results):
         for clip in dict.fromkeys(r.clip for r in results):
             ordered = [r for r in results if r.setting.series == series and r.clip == clip]
             for weak, strong in pairwise(ordered):
