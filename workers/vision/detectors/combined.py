@@ -134,7 +134,7 @@ class Combined:
         """One frame's detections, best first. ``found``: by network and view."""
         by_kind: dict[str, list[Floats]] = defaultdict(list)
         for at, row in enumerate(views):
-            beside = row[0].small and row[0].whole != views[0][0].whole
+            beside = row[0].small and row[0].whole[0] < views[0][0].whole[0]
             for kind, boxes in self._scored([one[at] for one in found], row, source, beside=beside):
                 by_kind[kind].append(boxes)
         detections: list[Detection] = []

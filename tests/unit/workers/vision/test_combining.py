@@ -190,6 +190,15 @@ def test_small_faces_are_left_to_the_larger_picture() -> None:
         assert {round(8 * 1920 / d.box.w) for d in found} == kept
 
 
+def test_small_faces_in_tiles_are_kept_however_small_the_tiles_are() -> None:
+    looks = resolved(DetectOptions(detector="centerface", size=320, tiles=2))
+    thresholds = dict.fromkeys(Spy.kinds, ((inf, 0.5),))
+    detector = Combined([Part(Named(NETWORKS["centerface"]), Spy(), thresholds, {})], looks)
+    width, height = detector.picture_size(1920, 1080)
+    (found,) = detector.detect([np.zeros((height, width, 3), np.uint8)], (1920, 1080))
+    assert len(found) == 1 + 2 * 2
+
+
 @pytest.mark.parametrize("tiles", [2, 3, 5, 8])
 @pytest.mark.parametrize("source", [(1920, 1080), (1080, 1920), (3840, 2160), (641, 479)])
 def test_tiles_show_all_of_the_frame_and_overlap(tiles: int, source: tuple[int, int]) -> None:
