@@ -183,9 +183,9 @@ def masked(address: str) -> str:
 
 def told(error: object, address: str) -> str:
     """The first line of what an error says about the server at ``address``, without what may be secret in that."""
-    found = parsed(address)
     if isinstance(error, (ValueError, TypeError)):  # of a parser, which may cut the address elsewhere than this does
         return "it cannot be parsed"
+    found = parsed(address)
     if found is None:
         return type(error).__name__
     text = (str(error).splitlines() or [""])[0]

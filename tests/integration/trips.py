@@ -27,6 +27,7 @@ from tests.planned import plan_of
 Rendered = Callable[..., Path]
 PICTURE = "testsrc2=size=160x120:rate=30:duration=3"
 X264 = ["-c:v", "libx264", "-preset", "veryfast", "-g", "20", "-keyint_min", "20", "-bf", "3"]
+VP8 = ["-c:v", "libvpx", "-threads", "1"]  # with more, libvpx may wait for itself without end on busy cores
 VFR = "setpts='N*3000+mod(N*N,7)*211'"
 
 

@@ -47,7 +47,7 @@ class Toolbox:
 
     def free_detectors(self) -> None:
         """Let a CPU's detectors go: they take as much memory as encoding does. A GPU keeps them: loading takes long."""
-        if self.device.kind == "cpu":
+        if self.device.kind == "cpu" and self.detector.cache_info().currsize:
             self.detector.cache_clear()
             gc.collect()  # a detector refers to itself
 

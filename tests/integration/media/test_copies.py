@@ -6,7 +6,7 @@ import av
 import pytest
 
 from farm.media.verifying.comparing import Comparison, compare
-from tests.integration.trips import X264, Rendered, ffmpeg, verdicts
+from tests.integration.trips import VP8, X264, Rendered, ffmpeg, verdicts
 
 PICTURE = ["-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25:duration=1"]
 SUBTITLES = "1\n00:00:00,200 --> 00:00:00,400\none\n\n2\n00:00:00,700 --> 00:00:00,900\ntwo\n"
@@ -41,7 +41,7 @@ COPIES: dict[str, tuple[list[str], str, str]] = {
     "opus.mp4": ([*sound("libopus"), *X264], "mkv ts", ""),
     "opus.mkv": ([*sound("libopus"), *X264], "mp4", "ts"),  # Matroska's milliseconds are not those of the others
     "opus.webm": ([*sound("libopus"), *VP9], "mkv mp4", ""),
-    "vorbis.webm": ([*sound("libvorbis"), "-c:v", "libvpx", "-threads", "1"], "mkv", "avi"),
+    "vorbis.webm": ([*sound("libvorbis"), *VP8], "mkv", "avi"),
     "flac.mp4": ([*sound("flac"), *X264], "mkv", ""),
     "alac.mov": ([*sound("alac"), *X264], "mp4 mkv", ""),
     # each container cuts PCM into packets of its own
@@ -129,7 +129,7 @@ def test_pcm_that_begins_later_is_noticed(render: Rendered, tmp_path: Path) -> N
 
 
 def test_pictures_that_are_never_shown_are_no_frames(render: Rendered, tmp_path: Path) -> None:
-    hidden = [*PICTURE, "-c:v", "libvpx", "-threads", "1", "-auto-alt-ref", "1", "-lag-in-frames", "25", "-b:v", "200k"]
+    hidden = [*PICTURE, *VP8, "-auto-alt-ref", "1", "-lag-in-frames", "25", "-b:v", "200k"]
     passes = ["-passlogfile", str(tmp_path / "log"), "-pass"]
     render("copies_hidden.null", *hidden, *passes, "1", "-f", "null")
     source = render("copies_hidden.webm", *hidden, *passes, "2")

@@ -14,6 +14,7 @@ from farm.errors import SourceError
 from farm.executables import find_ffmpeg
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import open_source
+from tests.integration.trips import VP8
 from tests.planned import plan_of
 
 PICTURE = ["-f", "lavfi", "-i", "testsrc2=size=96x64:rate=25:duration=2"]
@@ -107,20 +108,7 @@ def test_what_cannot_be_redacted(good: Path, tmp_path: Path) -> None:
     assert "audio only" in clip("sound.mp4", *SOUND)
     assert "2 video streams" in clip("two.mp4", *PICTURE, *PICTURE, "-map", "0", "-map", "1", *H264)
     assert "pixel format pal8" in clip("pal8.avi", *PICTURE, "-c:v", "rawvideo", "-pix_fmt", "pal8")
-    alpha = [
-        "-vf",
-        "format=yuva420p",
-        "-c:v",
-        "libvpx",
-        "-threads",
-        "1",
-        "-pix_fmt",
-        "yuva420p",
-        "-auto-alt-ref",
-        "0",
-        "-t",
-        "0.2",
-    ]
+    alpha = ["-vf", "format=yuva420p", *VP8, "-pix_fmt", "yuva420p", "-auto-alt-ref", "0", "-t", "0.2"]
     assert "partly transparent" in clip("alpha.webm", *PICTURE, *alpha)
     hevc = ["-c:v", "libx265", "-x265-params", "interlace=tff:log-level=none", "-t", "0.4", "-pix_fmt", "yuv420p"]
     assert "interlaced HEVC" in clip("fields.mkv", *PICTURE, *hevc)
