@@ -74,6 +74,18 @@ def test_a_preset_that_is_no_better_than_deface_is_named() -> None:
     assert line == "a: `fast` leaks 7.33 %, `deface` 7.33 %"
 
 
+def test_a_preset_has_limits_of_its_own() -> None:
+    rival = replace(result("deface", "a", 50), setting=DEFACE)
+    thorough = Setting("thorough", "farm", ("--quality", "thorough"), "preset")
+    good = replace(result("", "a", 5), setting=thorough)
+    assert no_better([rival, good]) == []
+    bad = replace(good, leak=replace(result("", "a", 10).leak, outside=5.01))
+    assert no_better([rival, bad]) == [
+        "a: `thorough` leaks 7.33 %, a 5th of `deface` 6.80 %",
+        "a: `thorough` changes 5.01 % outside, not 5 %",
+    ]
+
+
 def test_clips_together() -> None:
     both = combined([result("640", "a", 10), result("640", "b", 20)])
     assert both.leak.share() == pytest.approx(100 * 32 / 300)
