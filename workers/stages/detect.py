@@ -20,7 +20,7 @@ from farm.domain.orientation import UPRIGHT, coded_box, upright_size
 from farm.domain.quality import resolved
 from farm.messages import Order
 from farm.storage.base import Storage
-from workers.stages.looking import Looking, Seen, beyond
+from workers.stages.looking import Looking, beyond
 from workers.stages.orders import Plan, Report, Result, Tools, make_once, read_plan
 from workers.stages.prefetch import AHEAD, prefetch
 from workers.stages.spent import Spent
@@ -51,15 +51,15 @@ def _detect(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
         None if looks.longest is None else ceil(looks.longest / video.time_base),
     )  # fmt: skip
     report(0)  # from here on, what ends this process is a matter of the frames
-    measured = spent.each("measure", examined(decoded, video))
+    measured = spent.each("measure", examined(decoded, video, first))
     with path.open("w", encoding="ascii") as out, closing(prefetch(measured, AHEAD, "measure")) as frames:
         lines = _Lines(out, own, pixel_aspect(video))
-        for number, seen in enumerate(frames, first):
-            if number == first + own:
+        for seen in frames:
+            if seen.number == first + own:
                 lines.next_one(seen.frame)
-            for frame in looking.push(Seen(number, seen.frame, seen.sharpness, seen.picture)):
+            for frame in looking.push(seen):
                 lines.add(frame)
-            report(min(number - first + 1, own))
+            report(min(seen.number - first + 1, own))
         for frame in looking.finish():
             lines.add(frame)
         lines.end()

@@ -15,33 +15,18 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Generic, TypeVar
+from typing import Generic
 
 from farm.domain.detection import Detection, FrameDetections
 from farm.domain.geometry import Box
 from farm.domain.matching import unmatched
 from farm.domain.motion import STILL
+from workers.vision.measuring import Examined, P
 
 #: Two looks disagree about boxes of at least this score only: weaker ones come and go.
 LEAST_DISPUTED = 0.6
 #: Less of the picture than this following the camera means that the motion between two looks is not known.
 _LEAST_QUALITY = 0.3
-
-P = TypeVar("P")
-
-
-@dataclass(slots=True)
-class Seen(Generic[P]):
-    """A frame as the stage sees it. ``sharpness`` compares frames of one video.
-
-    ``frame`` has no detections until the frame has been looked at. ``picture``: what the detector is shown; None for a
-    black frame, and for one that is no candidate (any more): pictures are large.
-    """
-
-    number: int
-    frame: FrameDetections
-    sharpness: int
-    picture: P | None
 
 
 @dataclass(slots=True)
@@ -51,9 +36,9 @@ class _Group(Generic[P]):
     key: tuple[int, int]
     begun: int  # pts
     owned: bool
-    sharpest: dict[int, Seen[P]] = field(default_factory=dict)
+    sharpest: dict[int, Examined[P]] = field(default_factory=dict)
 
-    def offer(self, seen: Seen[P], finest: int) -> None:
+    def offer(self, seen: Examined[P], finest: int) -> None:
         part = seen.number // finest
         best = self.sharpest.setdefault(part, seen)
         if seen.sharpness > best.sharpness:
@@ -62,7 +47,7 @@ class _Group(Generic[P]):
             seen.picture = None
 
     @property
-    def look(self) -> Seen[P]:
+    def look(self) -> Examined[P]:
         return max(self.sharpest.values(), key=lambda seen: (seen.sharpness, -seen.number))
 
 
@@ -98,12 +83,12 @@ class Looking(Generic[P]):
         self._every, self._finest, self._size = every, max(1, min(finest, every)), size
         self._look, self._batch, self._longest = look, max(1, batch), longest
         self._shot = 0
-        self._rows: deque[Seen[P]] = deque()
+        self._rows: deque[Examined[P]] = deque()
         self._open: _Group[P] | None = None
         self._closed: list[_Group[P]] = []
         self._last: _Group[P] | None = None  # looked at; what lies between it and the next one is not settled
 
-    def push(self, seen: Seen[P]) -> Iterator[FrameDetections]:
+    def push(self, seen: Examined[P]) -> Iterator[FrameDetections]:
         """Take the next frame. Yields, in order, frames whose detections are final."""
         self._shot += seen.frame.cut
         key, pts = (seen.number // self._every, self._shot), seen.frame.pts
@@ -166,14 +151,14 @@ class Looking(Generic[P]):
         if groups:
             self._last = groups[-1]
 
-    def _examine(self, frames: Sequence[Seen[P]]) -> None:
+    def _examine(self, frames: Sequence[Examined[P]]) -> None:
         todo = [seen for seen in frames if seen.frame.detections is None and seen.picture is not None]
         pictures = [seen.picture for seen in todo if seen.picture is not None]
         if pictures:
             for seen, found in zip(todo, self._look(pictures), strict=True):
                 seen.frame = replace(seen.frame, detections=tuple(found))
 
-    def _disagree(self, a: Seen[P], b: Seen[P]) -> bool:
+    def _disagree(self, a: Examined[P], b: Examined[P]) -> bool:
         """Whether what two looks found does not explain what lies between them."""
         motion = STILL
         offset = self._rows[0].number

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import av
 import cv2
@@ -15,37 +16,46 @@ from workers.vision.cuts import is_cut
 from workers.vision.motion import Luma, MotionMeter
 from workers.vision.sketch import sketch_of
 
+P = TypeVar("P")
 
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """A frame that was measured, and not yet looked at. ``picture``: None for one that could not be decoded."""
 
+@dataclass(slots=True)
+class Examined(Generic[P]):
+    """A frame that was measured. ``number``: in the source; ``sharpness`` compares frames of one video.
+
+    ``frame`` has no detections until the frame has been looked at. ``picture``: what the detector is shown; None for a
+    black frame, and for one that is no candidate (any more): pictures are large.
+    """
+
+    number: int
     frame: FrameDetections
     sharpness: int
-    picture: av.VideoFrame | None
+    picture: P | None
 
 
-def examined(frames: Generator[Decoded, None, None], video: VideoStream) -> Generator[Examined, None, None]:
+def examined(
+    frames: Generator[Decoded, None, None], video: VideoStream, first: int
+) -> Generator[Examined[av.VideoFrame], None, None]:
     """Yield each frame with its measurements, which depend on it and the frame before it alone.
 
-    The first one has neither motion nor cut. Closing this generator closes ``frames``.
+    The first one has neither motion nor cut; its number is ``first``. Closing this generator closes ``frames``.
     """
     meter = MotionMeter(video)
     before: Luma | None = None
     with closing(frames):
-        for decoded in frames:
+        for number, decoded in enumerate(frames, first):
             frame = decoded.frame
             assert frame.pts is not None
             if decoded.black:
                 before = None
-                yield Examined(FrameDetections(frame.pts, cut=False, detections=None, black=True), 0, None)
+                yield Examined(number, FrameDetections(frame.pts, cut=False, detections=None, black=True), 0, None)
                 continue
             luma = meter.picture(frame)
             motion = None if before is None else meter.camera(before, luma)
             cut = before is not None and is_cut(before, luma, motion)
             before = luma
             row = FrameDetections(frame.pts, cut, None, sketch=sketch_of(frame), motion=motion)
-            yield Examined(row, sharpness(luma), frame)
+            yield Examined(number, row, sharpness(luma), frame)
 
 
 def sharpness(luma: Luma) -> int:

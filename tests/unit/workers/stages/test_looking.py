@@ -13,7 +13,8 @@ from farm.domain.detection import PLATE, ChunkDetections, Detection, FrameDetect
 from farm.domain.geometry import Box
 from farm.domain.matching import unmatched
 from farm.domain.motion import STILL, Motion
-from workers.stages.looking import LEAST_DISPUTED, Looking, Seen, beyond
+from workers.stages.looking import LEAST_DISPUTED, Looking, beyond
+from workers.vision.measuring import Examined
 
 SIZE = (100, 80)
 
@@ -79,17 +80,17 @@ class Run:
         after = later[0] if later else FrameDetections(0, cut=False, detections=None)
         self.chunk = ChunkDetections(stop - start, after.cut, after.motion, seen)
 
-    def _seen(self, number: int, *, first: bool) -> Seen[Picture]:
+    def _seen(self, number: int, *, first: bool) -> Examined[Picture]:
         """A frame as it is measured: nothing is known of the one before a chunk, and nothing of a black one."""
         shown, pts = self._video[number], self._pts[number]
         if shown.black:
             row = FrameDetections(pts, cut=False, detections=None, black=True)
-            return Seen(number, row, 0, None)
+            return Examined(number, row, 0, None)
         unknown = first or self._video[number - 1].black
         cut, motion = (False, None) if unknown else (shown.cut, shown.motion)
         picture = Picture(number)
         self._pictures.add(picture)
-        return Seen(number, FrameDetections(pts, cut, None, motion=motion), shown.sharpness, picture)
+        return Examined(number, FrameDetections(pts, cut, None, motion=motion), shown.sharpness, picture)
 
     def _look(self, pictures: Sequence[Picture]) -> list[list[Detection]]:
         assert pictures
