@@ -94,7 +94,7 @@ bench: $(READY)  ## Measure speed and memory; prints the tables of docs/benchmar
 	$(BIN)/pytest -m benchmarks -s -o timeout=0 $(PYTEST_ARGS)
 
 .PHONY: quality
-quality: $(READY)  ## Measure leaks, recall, flicker, re-identification; writes docs/quality.md: make quality [PARTS=leak,reid]
+quality: $(READY)  ## Measure leaks, recall, plates, flicker, re-identification; writes docs/quality.md: make quality [PARTS=leak,reid]
 	$(BIN)/python -m tests.quality $(if $(PARTS),--parts $(PARTS)) $(QUALITY_ARGS)
 
 .PHONY: scale

@@ -14,7 +14,7 @@ from tests.quality.options import Options
 from tests.quality.report import Section, write_section
 
 #: Each is ``measure`` in the module of its name.
-PARTS = ("leak", "recall", "flicker", "dense", "reid")
+PARTS = ("leak", "recall", "plates", "flicker", "dense", "reid")
 
 
 def main() -> int:
