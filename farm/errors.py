@@ -123,6 +123,12 @@ class IllegalTransition(FarmError):
     exit_code = 2
 
 
+class EditError(FarmError):
+    """The edit cannot be made."""
+
+    exit_code = 2
+
+
 class AttemptStopped(FarmError):
     """The attempt was stopped before its chunk was done."""
 

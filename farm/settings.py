@@ -102,7 +102,8 @@ class Settings(BaseModel):
     flower_hosts: str = ""
     flower_port: int = Field(default=5555, ge=1, le=65535)
     flower_basic_auth: str | None = None
-    keep_segments: bool = False
+    #: Of a job that is done: then a correction encodes only what it changes. They are as large as the output.
+    keep_segments: bool = True
     testing: bool = False
     #: With ``testing`` only: encoders, comma separated, that a worker started with this does not report.
     hidden_encoders: str = ""

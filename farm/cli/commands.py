@@ -7,6 +7,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +20,7 @@ _UsageError: Any = typer.BadParameter.__base__
 #: The commands in ``farm --help``, by what they are for; others are listed last.
 _SECTIONS = {
     "Redact videos": ("submit", "verify", "demo"),
+    "Look and correct": ("tracks", "edit", "approve", "redact"),
     "Jobs": ("list", "status", "watch", "pause", "resume", "cancel", "retry", "logs", "clean"),
     "The farm": ("up", "down", "worker", "workers", "coordinator", "key", "models", "config", "doctor"),
 }
@@ -57,6 +59,12 @@ class FarmCommand(TyperCommand):
 
 class FarmGroup(TyperGroup):
     """Commands whose summaries are never cut, and whose errors are one line that names what was meant."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:  # noqa: ANN401 - TyperGroup's own
+        super().__init__(*args, **more)
+        for parameter in self.params:
+            if parameter.param_type_name == "argument":  # Typer would write {JOB}, also in the usage of its commands
+                parameter._usage_display_name = partial(str, parameter.metavar)  # type: ignore[attr-defined]  # noqa: SLF001
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - Typer's own copies of click's classes
         """See TyperGroup."""

@@ -161,7 +161,7 @@ class Watcher:
         self._said_at = time.monotonic()
 
     def follow(self) -> JobFacts:
-        """Follow the job and return its facts when it is over."""
+        """Follow the job and return its facts when it is over, or waits for a person."""
         if not self._bars:
             return self._follow(self._say_waiting)
         with _Bars(self._place) as progress:
@@ -193,8 +193,10 @@ class Watcher:
                     errors.print(f"job {self._job}: {status}")
                 drawn, last = time.monotonic(), status
                 draw(status)
-            if status.over:
-                return job_facts(self._context, self._job)
+            if status.over or status is JobStatus.REVIEWING:
+                facts = job_facts(self._context, self._job)
+                if facts.over or facts.waits:
+                    return facts
             self._tend()
             return None
 
@@ -217,12 +219,12 @@ class Watcher:
 
 
 def check_done(facts: JobFacts) -> None:
-    """Raises JobFailed unless the job is done."""
+    """Raises JobFailed unless the job is done, or waits for a person."""
     if facts.status == "failed":
         # then the reason says what to do
         what = "a retry would fail again" if facts.permanent else f"try again: farm retry {facts.id}"
         raise JobFailed(f"job {facts.id} failed: {facts.reason}", hint=f"no output was published; {what}")
-    if facts.status != "done":
+    if facts.status != "done" and not facts.waits:
         raise JobFailed(f"job {facts.id} was {facts.status}", hint=f"resume it: farm retry {facts.id}")
 
 

@@ -22,6 +22,7 @@ class How:
     """How a command runs its jobs and reports on them.
 
     ``pictures``: frames become pictures, not a video. ``recursive``: of a folder, the folders in it are read, too.
+    ``review``: a person approves the masks.
     """
 
     overwrite: bool = False
@@ -29,6 +30,7 @@ class How:
     as_json: bool = False
     pictures: bool = False
     recursive: bool = False
+    review: bool = False
 
 
 @dataclass(frozen=True, slots=True)

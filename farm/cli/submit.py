@@ -39,6 +39,9 @@ def register(app: typer.Typer) -> None:
             "Output", "Write pictures of all frames to this new folder, not a video.", metavar="FOLDER"
         ),
         detach: bool = _option("Running", "Hand the job to a running farm and return.", "--detach", default=False),
+        review: bool = _option(
+            "Running", "Stop before anything is redacted, until `farm approve`.", "--review", default=False
+        ),
         as_json: bool = _option("Running", "Print the result as JSON, one line per job.", "--json", default=False),
         devices: str | None = _option(
             "Running",
@@ -59,7 +62,7 @@ def register(app: typer.Typer) -> None:
             raise SettingsError("--frames and -o cannot be combined", hint="--frames names a folder of its own")
         if frames is None and options["frames_as"] is not None:
             raise SettingsError("--frames-as needs --frames", hint="add --frames FOLDER")
-        how = How(overwrite, detach, as_json, pictures=frames is not None, recursive=recursive)
+        how = How(overwrite, detach, as_json, pictures=frames is not None, recursive=recursive, review=review)
         run_submit(settings, videos, output if frames is None else str(frames), how)
 
 
@@ -98,7 +101,9 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
     def prepared(video: Video) -> Prepared:
         folder = found.folder and not how.pictures
         own = (settings.home, settings.store_root)
-        asks = Request(video.source, video.output, how.overwrite, asked, length, limits, folder, own)
+        asks = Request(
+            video.source, video.output, how.overwrite, asked, length, limits, folder, own, how.review
+        )  # fmt: skip
         return prepare(asks, able.encoders)
 
     return Batch(settings, how, asked, found).run(prepared)

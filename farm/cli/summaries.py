@@ -18,18 +18,33 @@ def summary(facts: JobFacts, seconds: float) -> str:
 
     ``seconds``: how long the job took from the user's point of view.
     """
+    if facts.waits:
+        return "\n  ".join(map(shown, _review(facts)))
     rate = facts.frames / seconds if seconds else 0.0
     length = f"{_counted(facts.frames, 'frame')} ({facts.seconds:.1f} s of video)"
     parts = [f"{facts.output}: {length} in {seconds:.1f} s, {rate:.1f} frames/s", *_faces(facts), *_sizes(facts)]
     parts.extend(filter(None, [*facts.notes, options_line(facts.options)]))
     chunks = sum(s.chunks for s in facts.stages)
-    if facts.reused:
+    encoded = next((stage for stage in facts.stages if stage.stage == "redact"), None)
+    if facts.masked and encoded:
+        parts.append(f"{encoded.chunks - encoded.chunks_reused} of {encoded.chunks} chunks were encoded")
+    elif facts.reused:
         parts.append(f"{facts.reused} of {chunks} chunks were already done")
     if facts.failures:
         parts.append(
             f"{_counted(facts.failures, 'attempt')} failed and {'was' if facts.failures == 1 else 'were'} repeated"
         )
     return "\n  ".join(map(shown, parts))
+
+
+def _review(facts: JobFacts) -> list[str]:
+    """What to do with a job that waits for a person."""
+    found = f"{_counted(facts.faces or 0, 'track')} in {facts.frames_with_faces or 0} of {facts.frames} frames"
+    return [
+        f"job {facts.id} waits for review, and nothing is published before: {found}.",
+        f"Look: farm tracks {facts.id}. Correct: farm edit {facts.id} --help.",
+        f"When all is right: farm approve {facts.id}",
+    ]
 
 
 def _faces(facts: JobFacts) -> list[str]:

@@ -69,7 +69,7 @@ def _hold(name: str, hold: "Hold | None", reason: str | None, *, as_json: bool) 
     from farm.jobs.context import open_context
     from farm.jobs.workers import hold_worker
 
-    facts = hold_worker(open_context(load_settings()), name, hold, _who(), reason)
+    facts = hold_worker(open_context(load_settings()), name, hold, who(), reason)
     if as_json:
         display.print_json(facts.row())
         return
@@ -77,7 +77,8 @@ def _hold(name: str, hold: "Hold | None", reason: str | None, *, as_json: bool) 
     display.output.print(f"worker {name} {text}", soft_wrap=True)
 
 
-def _who() -> str:
+def who() -> str:
+    """The user and the host, for records of who did what."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name

@@ -8,8 +8,9 @@ from sqlalchemy import or_, select
 
 from farm.coordinator.publishing import publish_output, remove_leftovers
 from farm.coordinator.remaking import do_stage, remake
+from farm.database.events import add_note, record_event
 from farm.database.models import Job
-from farm.database.statuses import add_note, complete_stage, locked_job, move_job, record_event
+from farm.database.statuses import complete_stage, locked_job, move_job
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.stages import STAGES, WORKER_STAGES, JobStatus, Stage, next_stage, stage_at
@@ -23,14 +24,17 @@ from farm.jobs.retention import discard_intermediates
 log = logging.getLogger(__name__)
 
 _OWN = tuple(stage.status.value for stage in STAGES if stage.by == "coordinator")
+#: A person has to approve its masks.
+_WAITS = (Job.status == JobStatus.REVIEWING.value) & Job.review
 _OF_WORKERS = tuple(stage.status.value for stage in WORKER_STAGES)
 
 
 def ready(context: Context) -> list[str]:
     """Jobs that :func:`advance` has something to do for."""
     done = Job.status.in_(_OF_WORKERS) & (Job.open_chunks == 0)
+    own = Job.status.in_(_OWN) & ~_WAITS
     with context.database.read() as session:
-        return list(session.scalars(select(Job.id).where(or_(done, Job.status.in_(_OWN)))))
+        return list(session.scalars(select(Job.id).where(or_(done, own))))
 
 
 def advance(context: Context, job_id: str, damaged: str | None = None) -> None:
@@ -70,11 +74,16 @@ def _step(context: Context, job_id: str) -> bool:
     with context.database.read() as session:
         job = session.get_one(Job, job_id)
     stage = stage_at(JobStatus(job.status))
-    if stage is None:
+    if stage is None or _waits(job):
         return False
     if job.open_chunks:
         return stage.by == "coordinator" and _run(context, job, stage)
     return _begin(context, job) if next_stage(stage) else _publish(context, job, stage)
+
+
+def _waits(job: Job) -> bool:
+    """Whether a person has to approve a job's masks before it goes on."""
+    return job.review and job.status == JobStatus.REVIEWING
 
 
 def _run(context: Context, job: Job, stage: Stage) -> bool:
@@ -82,7 +91,7 @@ def _run(context: Context, job: Job, stage: Stage) -> bool:
     rows, artefacts, notes = do_stage(context, job.id, stage)
     with context.database.write() as session:
         fresh = locked_job(session, job.id)
-        if fresh.status != stage.status or not fresh.open_chunks:
+        if fresh.status != stage.status or not fresh.open_chunks or _waits(fresh):
             return False  # paused, cancelled or done meanwhile; to do it again is cheap
         made = (artefact.model_dump(mode="json") for artefact in artefacts)
         complete_stage(session, fresh, rows, made, now := context.clock())
@@ -97,7 +106,7 @@ def _begin(context: Context, job: Job) -> bool:
     manifest = _manifest(context, job)
     with context.database.write() as session:
         fresh = session.get_one(Job, job.id)
-        return fresh.status == job.status and begin_stage(session, fresh, manifest, context.clock())
+        return fresh.status == job.status and begin_stage(session, context.store, fresh, manifest, context.clock())
 
 
 def _publish(context: Context, job: Job, stage: Stage) -> bool:
@@ -110,12 +119,11 @@ def _publish(context: Context, job: Job, stage: Stage) -> bool:
             return False  # paused or cancelled meanwhile: what it needs to go on stays in the store
         move_job(session, fresh, JobEvent.STAGE_DONE, context.clock())
         remove_leftovers(fresh)
-    if not context.settings.keep_segments:
-        try:
-            discard_intermediates(context, job.id)
-        except StorageError as e:
-            text = "job %s: its segments stay in the store until it is cleaned: %s"
-            log.warning(text, job.id, e, extra={"job": job.id})
+    try:
+        discard_intermediates(context, job.id)
+    except StorageError as e:
+        text = "job %s: its composed output stays in the store until it is cleaned: %s"
+        log.warning(text, job.id, e, extra={"job": job.id})
     return False
 
 

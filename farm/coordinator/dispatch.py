@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session, selectinload
 
 from farm.broker import Broker
 from farm.coordinator.losses import STORE_PAUSE, fail_attempt, release
+from farm.database.events import record_event
 from farm.database.models import Attempt, Chunk, Event, Job, Outgoing, Worker
-from farm.database.statuses import locked_job, queue_attempt, record_event, worker_status
+from farm.database.statuses import locked_job, queue_attempt, worker_status
 from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkStatus
 from farm.domain.stages import WORKER_STAGES, JobStatus, stage_at, stage_named
 from farm.errors import StorageError

@@ -2,37 +2,21 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from farm.coordinator.tracks import Written, write_tracks
+from farm.database.events import record_event
 from farm.database.models import Job
-from farm.database.statuses import locked_job, record_event
-from farm.domain.artefacts import artefact_name
+from farm.database.statuses import locked_job
 from farm.domain.detection import ChunkDetections, FrameDetections, joined, load_chunk, load_frame
-from farm.domain.found import Found, Stretches
 from farm.domain.linker import link
 from farm.domain.manifest import Manifest
 from farm.domain.options import JobOptions, load_options
-from farm.domain.track import dump_frame
 from farm.errors import JobFailed, VerificationError
 from farm.jobs.context import Context
 from farm.messages import Artefact
 from farm.storage.base import Storage, opened
-
-
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """The tracks of each chunk in order, what was found, and the number of black frames.
-
-    ``first_black``: the pts of the first black frame. ``damaged``: keys that were set aside.
-    """
-
-    artefacts: tuple[Artefact, ...]
-    found: Found
-    black: int = 0
-    first_black: int | None = None
-    damaged: tuple[str, ...] = ()
 
 
 def run(
@@ -57,7 +41,7 @@ def run(
     return linked.artefacts, black_notes(linked, manifest)
 
 
-def black_notes(linked: Linked, manifest: Manifest) -> list[str]:
+def black_notes(linked: Written, manifest: Manifest) -> list[str]:
     """A line for the user where there are black frames."""
     if linked.first_black is None:
         return []
@@ -69,7 +53,7 @@ def black_notes(linked: Linked, manifest: Manifest) -> list[str]:
 
 def link_job(
     store: Storage, manifest: Manifest, detections: Sequence[Artefact], fingerprint: str, options: JobOptions
-) -> Linked:
+) -> Written:
     """Link a video. ``detections``: one artefact per chunk, in order; ``fingerprint``: of the tracks.
 
     Memory does not grow with the length of the video. Raises VerificationError when an artefact is not what was
@@ -78,33 +62,7 @@ def link_job(
     frames = joined(_read(store, artefact) for artefact in detections)
     video = manifest.source.video
     linked = link(frames, video.time_base, options.link, (video.width, video.height))
-    artefacts, last_track, with_faces, black, first_black = [], -1, 0, 0, None
-    read, damaged = [artefact.sha256 for artefact in detections], []
-    stretches = Stretches(video.time_base, manifest.chunks[0].pts_start)
-    for chunk in manifest.chunks:
-        count = covered = 0
-        with store.put(artefact_name("link", fingerprint, chunk.name, read)) as draft, draft.path.open("w") as out:
-            for frame in islice(linked, chunk.frames):
-                if not chunk.pts_start <= frame.pts < chunk.pts_end:
-                    raise VerificationError(f"link: pts {frame.pts} is not of chunk {chunk.index + 1}")
-                count += 1
-                with_faces += bool(frame.boxes)
-                covered += frame.black or bool(frame.boxes)
-                stretches.take(frame.pts, covered=frame.black or bool(frame.boxes))
-                if frame.black:
-                    black += 1
-                    first_black = frame.pts if first_black is None else first_black
-                last_track = max(last_track, *(b.track for b in frame.boxes), -1)
-                out.write(dump_frame(frame) + "\n")
-            if count != chunk.frames:
-                raise VerificationError(f"link: chunk {chunk.index + 1} has {count} frames, not {chunk.frames}")
-        artefacts.append(draft.artefact(count, covered=covered))
-        if draft.damaged:
-            damaged.append(draft.key)
-    if next(linked, None) is not None:
-        raise VerificationError("link: more frames than the source has")
-    found = Found(last_track + 1, with_faces, stretches.until(manifest.chunks[-1].pts_end))
-    return Linked(tuple(artefacts), found, black, first_black, tuple(damaged))
+    return write_tracks(store, "link", fingerprint, manifest, [artefact.sha256 for artefact in detections], linked)
 
 
 def _read(store: Storage, artefact: Artefact) -> tuple[ChunkDetections, Iterator[FrameDetections]]:

@@ -8,8 +8,9 @@ from typing import Literal
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from farm.database.events import record_event
 from farm.database.models import Attempt, Chunk, Worker
-from farm.database.statuses import end_attempt, move_chunk, record_event, set_worker
+from farm.database.statuses import end_attempt, move_chunk, set_worker
 from farm.domain.lifecycle import (
     OPEN_ATTEMPTS,
     AttemptStatus,

@@ -6,8 +6,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from farm.coordinator.losses import PAUSE, STORE_PAUSE, Loss, fail_attempt, lose_worker, release
+from farm.database.events import add_note, record_event
 from farm.database.models import Attempt, Chunk, Worker
-from farm.database.statuses import add_note, end_attempt, lease_attempt, move_chunk, record_event, set_worker
+from farm.database.statuses import end_attempt, lease_attempt, move_chunk, set_worker
 from farm.domain.artefacts import key_of
 from farm.domain.lifecycle import OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, Death
 from farm.jobs.context import Context

@@ -6,8 +6,9 @@ from importlib import import_module
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from farm.database.events import record_event
 from farm.database.models import Chunk, Job
-from farm.database.statuses import locked_job, move_job, record_event, set_back
+from farm.database.statuses import locked_job, move_job, set_back
 from farm.domain.artefacts import name_of
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest

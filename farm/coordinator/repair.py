@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from farm.coordinator.losses import release
 from farm.coordinator.publishing import remove_leftovers
+from farm.database.events import record_event
 from farm.database.models import Attempt, Chunk, Job, Outgoing
-from farm.database.statuses import correct, end_attempt, locked_job, record_event, recount
+from farm.database.statuses import correct, end_attempt, locked_job, recount
 from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkStatus
 from farm.domain.manifest import Manifest
 from farm.domain.stages import STAGES, JobStatus, stage_at
@@ -150,7 +151,7 @@ def _rows(session: Session, job: Job, manifest: Manifest | None, now: float) -> 
         if manifest is None:
             fail_job(session, job, now, "its plan cannot be read: submit the video again", permanent=True)
         else:
-            begin_stage(session, job, manifest, now)
+            begin_stage(session, None, job, manifest, now)
         yield "its first stage had not begun"
     if stage_at(JobStatus(job.status)) is None:
         return

@@ -19,7 +19,7 @@ from farm.coordinator.outcomes import accept
 from farm.coordinator.repair import repair
 from farm.coordinator.retention import Retention
 from farm.coordinator.sweep import Sweeper
-from farm.database.statuses import record_event
+from farm.database.events import record_event
 from farm.errors import FarmError
 from farm.jobs.context import Context
 from farm.messages import load_outcome

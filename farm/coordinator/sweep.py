@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from farm.broker import Broker
 from farm.coordinator.losses import Loss, fail_attempt, lose_worker, release
+from farm.database.events import record_event
 from farm.database.models import Attempt, Outgoing, Worker
-from farm.database.statuses import record_event
 from farm.domain.lifecycle import AttemptStatus
 from farm.jobs.context import Context
 

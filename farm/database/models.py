@@ -58,7 +58,9 @@ class Job(Base):
     stage are not done; the transition that completes a chunk decrements it. ``permanent``: it failed, and would fail
     again in the same way. ``source_size``: of the file, in bytes. ``found``: :class:`farm.domain.found.Found` as JSON,
     once the job was linked. ``plan``: the key of the copy of its :class:`Plan` in the store.
-    ``repairs``: how often what it had written was damaged or missing, and made again.
+    ``repairs``: how often what it had written was damaged or missing, and made again. ``review``: a person has to
+    approve its masks; ``approved``: the number of the last edit when one did, and ``masked``: of the last edit that its
+    masks contain.
     """
 
     __tablename__ = "jobs"
@@ -85,6 +87,9 @@ class Job(Base):
     source_size: Mapped[int | None]
     found: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     repairs: Mapped[int] = mapped_column(default=0, server_default="0")
+    review: Mapped[bool] = mapped_column(default=False, server_default=false())
+    approved: Mapped[int] = mapped_column(default=0, server_default="0")
+    masked: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class Plan(Base):
@@ -94,6 +99,24 @@ class Plan(Base):
 
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
     manifest: Mapped[str] = mapped_column(Text)
+
+
+class Edit(Base):
+    """An edit of a job's masks, never changed and never deleted. ``number``: from 1, in the order of their coming.
+
+    ``body``: :meth:`farm.domain.edits.Edit.body`.
+    """
+
+    __tablename__ = "edits"
+    __table_args__ = (UniqueConstraint("job_id", "number"),)
+
+    id: Mapped[int] = _serial()
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
+    number: Mapped[int]
+    at: Mapped[float]
+    author: Mapped[str]
+    reason: Mapped[str]
+    body: Mapped[dict[str, Any]]
 
 
 class Chunk(Base):

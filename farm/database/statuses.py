@@ -1,18 +1,19 @@
 """The only module that writes statuses, with what belongs in the same transaction: counters, events and notes.
 
 ``domain.lifecycle`` says which status follows, a conditional UPDATE applies it. Transactions lock a job's row before
-its attempts and chunks, so that no two of them wait for each other. Each change is an event; a transaction inserts all
-of its events in one statement when it commits.
+its attempts and chunks, so that no two of them wait for each other. Each change is an event.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import delete, event, func, insert, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from farm.database.models import Attempt, Chunk, Event, Job, Note, Worker
-from farm.database.session import changed, insert_once
+from farm.database.events import record_change, record_event
+from farm.database.models import Attempt, Chunk, Job, Worker
+from farm.database.session import changed
+from farm.domain.artefacts import name_of
 from farm.domain.lifecycle import (
     OPEN_ATTEMPTS,
     AttemptStatus,
@@ -28,7 +29,7 @@ from farm.domain.lifecycle import (
 from farm.domain.stages import STAGES, JobStatus, Stage, stage_at
 from farm.errors import NotFound
 
-_EVENTS = "events"  # in a session's info: the rows to insert when it commits
+_BATCH = 500  # ids in one statement
 
 
 def locked_job(session: Session, job_id: str) -> Job:
@@ -76,18 +77,30 @@ def move_job(
 
 
 def set_back(session: Session, job: Job, stage: Stage, lost: Sequence[Chunk]) -> None:
-    """Let an interrupted job resume at ``stage``, where the chunks ``lost`` are to be done again.
+    """Let a job that does not run resume at ``stage``, where the chunks ``lost`` are to be done again.
 
-    Rows of later stages are deleted, with their attempts. Done is final for a chunk: a lost one gets a new row.
+    Rows of later stages that are not done are deleted; those that are stay until their stage begins again, see
+    :func:`farm.jobs.beginning.begin_stage`. Done is final for a chunk: a lost one gets a new row.
     """
     later = [s.name for s in STAGES[STAGES.index(stage) + 1 :]]
-    gone = (Chunk.job_id == job.id) & (Chunk.stage.in_(later) | Chunk.id.in_([chunk.id for chunk in lost]))
-    session.execute(delete(Attempt).where(Attempt.chunk_id.in_(select(Chunk.id).where(gone))))
-    session.execute(delete(Chunk).where(gone))
+    undone = Chunk.stage.in_(later) & (Chunk.status != ChunkStatus.DONE.value)
+    _delete(session, (Chunk.job_id == job.id) & undone)
+    delete_chunks(session, [chunk.id for chunk in lost])
     kept = ("job_id", "stage", "index", "frames", "fingerprint", "name", "inputs")
     session.add_all(Chunk(**{column: getattr(chunk, column) for column in kept}) for chunk in lost)
     session.execute(update(Job).where(Job.id == job.id).values(interrupted=stage.status.value))
     _count(session, job, stage)
+
+
+def delete_chunks(session: Session, ids: Sequence[int]) -> None:
+    """Delete rows of chunks, with their attempts."""
+    for start in range(0, len(ids), _BATCH):
+        _delete(session, Chunk.id.in_(ids[start : start + _BATCH]))
+
+
+def _delete(session: Session, gone: ColumnElement[bool]) -> None:
+    session.execute(delete(Attempt).where(Attempt.chunk_id.in_(select(Chunk.id).where(gone))))
+    session.execute(delete(Chunk).where(gone))
 
 
 def recount(session: Session, job: Job) -> int:
@@ -128,7 +141,7 @@ def move_chunk(
     if done:
         session.refresh(chunk)
         reason = reason or (attempt.reason if attempt else None)
-        _record(session, now, reason, chunk, attempt, kind=Kind.CHUNK, before=before, after=after.value)
+        record_change(session, now, reason, chunk, attempt, kind=Kind.CHUNK, before=before, after=after.value)
         if what is ChunkEvent.COMPLETE:
             session.execute(update(Job).where(Job.id == chunk.job_id).values(open_chunks=Job.open_chunks - 1))
     return done
@@ -152,7 +165,7 @@ def queue_attempt(session: Session, chunk: Chunk, token: str, worker: str, now: 
         lease_until=until,
     )
     session.add(attempt)
-    _record(session, now, None, chunk, attempt, kind=Kind.ATTEMPT, after=attempt.status)
+    record_change(session, now, None, chunk, attempt, kind=Kind.ATTEMPT, after=attempt.status)
     return attempt
 
 
@@ -175,10 +188,13 @@ def complete_stage(
 ) -> None:
     """Complete all rows of a stage that the coordinator does, with an artefact each. The caller has locked the job."""
     done = ChunkStatus.DONE.value
-    made = zip(rows, artefacts, strict=True)
-    session.execute(update(Chunk), [{"id": row.id, "status": done, "artefact": artefact} for row, artefact in made])
+    made = [
+        {"id": row.id, "status": done, "artefact": artefact, "name": name_of(artefact["key"])}
+        for row, artefact in zip(rows, artefacts, strict=True)
+    ]
+    session.execute(update(Chunk), made)
     for row in rows:
-        _record(session, now, None, row, None, kind=Kind.CHUNK, before=row.status, after=done)
+        record_change(session, now, None, row, None, kind=Kind.CHUNK, before=row.status, after=done)
     session.execute(update(Job).where(Job.id == job.id).values(open_chunks=0))
 
 
@@ -187,7 +203,7 @@ def cancel_attempts(session: Session, job_id: str, now: float, reason: str) -> N
     mine = (Attempt.chunk_id.in_(select(Chunk.id).where(Chunk.job_id == job_id)), Attempt.status.in_(OPEN_ATTEMPTS))
     after = AttemptStatus.CANCELLED
     for attempt in session.scalars(select(Attempt).where(*mine)):
-        _record(
+        record_change(
             session, now, reason, attempt.chunk, attempt, kind=Kind.ATTEMPT, before=attempt.status, after=after.value
         )
     session.execute(update(Attempt).where(*mine).values(status=after.value, finished_at=now, reason=reason))
@@ -214,7 +230,7 @@ def _move_attempt(
     if done:
         session.refresh(attempt)
         chunk, after = attempt.chunk, attempt.status
-        _record(session, now, attempt.reason, chunk, attempt, kind=Kind.ATTEMPT, before=before, after=after)
+        record_change(session, now, attempt.reason, chunk, attempt, kind=Kind.ATTEMPT, before=before, after=after)
     return done
 
 
@@ -242,57 +258,3 @@ def worker_status(worker: Worker) -> WorkerStatus:
     if worker.held == "block":
         return WorkerStatus.BLOCKED
     return WorkerStatus.DRAINING if worker.draining or worker.held else WorkerStatus.ALIVE
-
-
-def record_event(
-    session: Session,
-    now: float,
-    text: str,
-    job: str | None = None,
-    *,
-    kind: Kind = Kind.NOTE,
-    stage: str | None = None,
-    chunk: int | None = None,
-    attempt: int | None = None,
-    worker: str | None = None,
-    before: str | None = None,
-    after: str | None = None,
-) -> None:
-    """Add an event to the record of what happened; see :class:`Event`. It is written when the transaction commits.
-
-    ``farm status`` shows the events of a job that are about no chunk, ``farm logs`` all.
-    """
-    row = {"at": now, "text": text, "job_id": job, "kind": kind.value, "stage": stage, "chunk": chunk}
-    row |= {"attempt": attempt, "worker": worker, "before": before, "after": after}
-    session.info.setdefault(_EVENTS, []).append(row)
-
-
-def _record(
-    session: Session,
-    now: float,
-    reason: str | None,
-    chunk: Chunk,
-    attempt: Attempt | None,
-    *,
-    kind: Kind,
-    before: str | None = None,
-    after: str,
-) -> None:
-    number, worker = (attempt.number, attempt.worker) if attempt is not None else (None, None)
-    record_event(
-        session, now, reason or "", chunk.job_id, kind=kind, stage=chunk.stage, chunk=chunk.index,
-        attempt=number, worker=worker, before=before, after=after,
-    )  # fmt: skip
-
-
-@event.listens_for(Session, "before_commit")
-def _write_events(session: Session) -> None:
-    rows = session.info.pop(_EVENTS, None)
-    if rows:
-        session.flush()  # the jobs that they are about
-        session.connection().execute(insert(Event.__table__), rows)  # type: ignore[arg-type]  # it is a Table
-
-
-def add_note(session: Session, job_id: str, text: str) -> bool:
-    """Add a note to a job; False if the job has it already. The job's row must have been flushed."""
-    return insert_once(session, Note, job_id=job_id, text=text)

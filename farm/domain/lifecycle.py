@@ -66,6 +66,7 @@ class JobEvent(StrEnum):
     RESUME = "resume"
     RETRY = "retry"
     REMAKE = "remake"
+    REVISE = "revise"
 
 
 class ChunkEvent(StrEnum):
@@ -106,13 +107,15 @@ _CHUNK: dict[ChunkEvent, tuple[tuple[ChunkStatus, ...], ChunkStatus]] = {
 
 
 def job_after(now: JobStatus, event: JobEvent, interrupted: JobStatus | None = None) -> JobStatus:
-    """The job's next status. ``interrupted``: the status that resume, retry and remake go back to.
+    """The job's next status. ``interrupted``: the status that resume, retry, remake and revise go back to.
 
     Raises IllegalTransition, with a message for the user.
     """
     if interrupted and (event, now) in _INTERRUPTED:
         return interrupted
-    if interrupted and event is _JE.REMAKE and now in _ORDER and interrupted in _ORDER[: _ORDER.index(now) + 1]:
+    # remade is what has been made; revised are masks, and what they are made of where that is gone
+    last = now if event is _JE.REMAKE else _J.REVIEWING if (event, now) == (_JE.REVISE, _J.DONE) else None
+    if last in _ORDER and interrupted in _ORDER[: _ORDER.index(last) + 1]:
         return interrupted
     after = _JOB.get((now, event))
     if after is None:

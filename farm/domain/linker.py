@@ -75,7 +75,7 @@ class _Slot:
     looked: bool = True
     black: bool = False
     sketch: str = ""
-    boxes: list[tuple[_Track, Box]] = field(default_factory=list)
+    boxes: list[tuple[_Track, Box, float]] = field(default_factory=list)  # with the score; 0: carried
 
 
 def link(
@@ -184,8 +184,8 @@ class _Linker:
         for missed in self._slots_after(track.last):
             if missed is not slot:
                 share = (missed.pts - track.last) / (pts - track.last)
-                missed.boxes.append((track, interpolated(track.box, shown, share)))
-        slot.boxes.append((track, shown))
+                missed.boxes.append((track, interpolated(track.box, shown, share), 0.0))
+        slot.boxes.append((track, shown, detection.score))
         track.last, track.box, track.at_edge = pts, shown, at_edge
         track.recent.append((pts, box))
         while len(track.recent) > 2 and pts - track.recent[0][0] > self.motion:
@@ -235,7 +235,7 @@ class _Linker:
         leaves = at_edge or any(self._is_at_edge(slot.camera.inverse().apply(box)) for slot, box in near)
         for number, (slot, box, ticks) in enumerate(boxes):
             if number < unseen or ticks <= (self.edge_hold if leaves else self.hold):
-                slot.boxes.append((track, united(box, end) if at_edge else box))
+                slot.boxes.append((track, united(box, end) if at_edge else box, 0.0))
 
     def _is_at_edge(self, box: Box) -> bool:
         """Whether a box of a frame is near the picture's edge: nearer than a quarter of its side."""
@@ -249,12 +249,12 @@ class _Linker:
 def _shown(slot: _Slot) -> FrameTracks:
     back = slot.camera.inverse()
     boxes = [
-        (track.number, track.kind, back.apply(box.grown(GROWTH)))
-        for track, box in slot.boxes
+        (track.number, track.kind, back.apply(box.grown(GROWTH)), score)
+        for track, box, score in slot.boxes
         if track.number is not None
     ]
     boxes.sort(key=itemgetter(0))
-    shown = tuple(TrackedBox(number, box.rounded(), kind) for number, kind, box in boxes)
+    shown = tuple(TrackedBox(number, box.rounded(), kind, score) for number, kind, box, score in boxes)
     return FrameTracks(slot.pts, shown, slot.black, slot.sketch)
 
 

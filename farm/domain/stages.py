@@ -14,6 +14,7 @@ class JobStatus(StrEnum):
     PLANNING = "planning"
     DETECTING = "detecting"
     LINKING = "linking"
+    REVIEWING = "reviewing"
     REDACTING = "redacting"
     COMPOSING = "composing"
     PAUSED = "paused"
@@ -97,12 +98,23 @@ STAGES: tuple[Stage, ...] = (
         per_chunk=True,
     ),
     Stage(
+        name="edit",
+        by="coordinator",
+        module="farm.coordinator.editing",
+        status=JobStatus.REVIEWING,
+        after="link",
+        inputs="link",
+        key="masks/{fingerprint}/{chunk}.{inputs}.jsonl",
+        covers=(),
+        per_chunk=True,
+    ),
+    Stage(
         name="redact",
         by="worker",
         module="workers.stages.redact",
         status=JobStatus.REDACTING,
-        after="link",
-        inputs="link",
+        after="edit",
+        inputs="edit",
         key="segments/{fingerprint}/{chunk}.{inputs}.mp4",
         covers=("options.redact", "encoder"),
         needs="encoder",

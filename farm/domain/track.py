@@ -9,11 +9,16 @@ from farm.domain.geometry import Box
 
 @dataclass(frozen=True, slots=True)
 class TrackedBox:
-    """The box of one track in one frame, in source pixels, without the margin. ``kind``: as of a detection."""
+    """The box of one track in one frame, in source pixels, without the margin. ``kind``: as of a detection.
+
+    ``score``: of the detection; 0 where the box was carried from others. ``track``: in masks, below 0 for a box that
+    edit ``-track`` added.
+    """
 
     track: int
     box: Box
     kind: str = FACE
+    score: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +35,12 @@ class FrameTracks:
 
 
 def dump_frame(frame: FrameTracks) -> str:
-    """Return one line of JSON: ``[pts, [[track, x, y, w, h, kind], ...], black, sketch]``."""
-    rows = [[b.track, b.box.x, b.box.y, b.box.w, b.box.h, b.kind] for b in frame.boxes]
+    """Return one line of JSON: ``[pts, [[track, x, y, w, h, kind, score], ...], black, sketch]``."""
+    rows = [[b.track, b.box.x, b.box.y, b.box.w, b.box.h, b.kind, b.score] for b in frame.boxes]
     return json.dumps([frame.pts, rows, int(frame.black), frame.sketch], separators=(",", ":"))
 
 
 def load_frame(line: str) -> FrameTracks:
     """Parse the output of :func:`dump_frame`."""
     pts, rows, black, sketch = json.loads(line)
-    return FrameTracks(pts, tuple(TrackedBox(r[0], Box(*r[1:5]), r[5]) for r in rows), bool(black), sketch)
+    return FrameTracks(pts, tuple(TrackedBox(r[0], Box(*r[1:5]), r[5], r[6]) for r in rows), bool(black), sketch)

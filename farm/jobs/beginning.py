@@ -4,31 +4,45 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from farm.database.models import Chunk, Job
-from farm.database.statuses import move_job
+from farm.database.statuses import delete_chunks, move_job
 from farm.domain.artefacts import artefact_name, fingerprint_facts, stage_fingerprint
-from farm.domain.lifecycle import JobEvent
+from farm.domain.lifecycle import ChunkStatus, JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.options import load_options
 from farm.domain.stages import JobStatus, Stage, next_stage, stage_at
 from farm.errors import VerificationError
 from farm.media.composing.containers import output_suffix
 from farm.messages import Artefact
+from farm.storage.base import Storage
 
 
-def begin_stage(session: Session, job: Job, manifest: Manifest, now: float) -> bool:
+def begin_stage(session: Session, store: Storage | None, job: Job, manifest: Manifest, now: float) -> bool:
     """Move a job, whose current stage is done, to the next stage and insert that stage's rows.
 
-    False if another transaction was first, or where no stage follows. Raises VerificationError where the artefacts
-    that the stage reads are not those of all chunks.
+    Rows that are done, as the job was set back or revised, remain where they were made of the same and ``store`` holds
+    it; without a store none does. False if another transaction was first, or where no stage follows. Raises
+    VerificationError where the artefacts that the stage reads are not those of all chunks, StorageError.
     """
     current = stage_at(JobStatus(job.status))
     stage = next_stage(current) if current else None
     if stage is None:
         return False
     rows = planned_rows(session, job, manifest, stage)
-    if not move_job(session, job, JobEvent.STAGE_DONE, now, open_chunks=len(rows)):
+    names = {row.index: row.name for row in rows}
+
+    def stays(row: Chunk) -> bool:
+        done = row.status == ChunkStatus.DONE and row.artefact is not None and row.name == names.get(row.index)
+        return done and store is not None and store.exists((row.artefact or {})["key"])
+
+    before = stage_rows(session, job.id, stage.name)
+    kept = [row for row in before if stays(row)]
+    done = {row.index for row in kept}
+    if not move_job(session, job, JobEvent.STAGE_DONE, now, open_chunks=len(rows) - len(done)):
         return False
-    session.add_all(rows)
+    delete_chunks(session, [row.id for row in before if row.index not in done])
+    for row in kept:
+        row.reused, row.spent = True, {}
+    session.add_all(row for row in rows if row.index not in done)
     return True
 
 

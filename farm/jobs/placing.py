@@ -31,7 +31,7 @@ class Request:
     """What the user asks: one video, where its redacted copy goes, and how.
 
     ``folder``: ``output`` is a folder, which is made where it is missing. ``own``: folders of the farm, which take no
-    outputs.
+    outputs. ``review``: a person has to approve the masks before anything is redacted.
     """
 
     source: Path
@@ -42,6 +42,7 @@ class Request:
     limits: Limits = _LIMITS
     folder: bool = False
     own: tuple[Path, ...] = ()
+    review: bool = False
 
 
 @dataclass(frozen=True, slots=True)

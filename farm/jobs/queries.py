@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from farm.database.models import Attempt, Chunk, Event, Job, Leader, Note
+from farm.database.models import Attempt, Chunk, Edit, Event, Job, Leader, Note
 from farm.domain.lifecycle import AttemptStatus, ChunkStatus
 from farm.domain.stages import STAGES, JobStatus
 from farm.errors import NotFound
@@ -46,7 +46,8 @@ class JobFacts:
     ``asdict(JobOptions)``. ``faces``: tracks that were found, and ``frames_with_faces``; ``without_faces``: from and
     to, in seconds of the output, where none was found (:class:`farm.domain.found.Found`); all None until the job was
     linked. ``source_size`` and ``output_size``: of the files, or of all pictures, in bytes; None if not known (yet).
-    ``failures``: attempts that failed since the job was submitted or retried.
+    ``failures``: attempts that failed since the job was submitted or retried. ``edits``: how many the job has, and
+    ``masked``: how many of them its masks contain. ``review``: a person has to approve its masks.
     """
 
     id: str
@@ -70,6 +71,20 @@ class JobFacts:
     without_faces: list[list[float]] | None = None
     source_size: int | None = None
     output_size: int | None = None
+    edits: int = 0
+    masked: int = 0
+    review: bool = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether the job waits for a person to approve its masks."""
+        return self.review and self.status == JobStatus.REVIEWING
+
+    @property
+    def unmasked(self) -> int:
+        """How many edits came after the masks of the output were made."""
+        made = any(stage.stage == _SEGMENTS and stage.chunks for stage in self.stages)
+        return self.edits - self.masked if made else 0
 
     @property
     def over(self) -> bool:
@@ -200,6 +215,9 @@ def _facts(session: Session, job: Job) -> JobFacts:
         frames_with_faces=found.get("frames"),
         without_faces=found.get("without"),
         source_size=job.source_size,
+        edits=session.scalar(select(func.max(Edit.number)).where(Edit.job_id == job.id)) or 0,
+        masked=job.masked,
+        review=job.review,
         output_size=next((int(row["size"]) for row in _made(session, job, STAGES[-1].name)), None),
     )
 

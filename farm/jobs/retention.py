@@ -14,7 +14,7 @@ from itertools import islice
 from sqlalchemy import ColumnElement, delete, func, or_, select, text, true
 from sqlalchemy.orm import Session
 
-from farm.database.models import Attempt, Chunk, Event, Job, Note, Plan, Worker
+from farm.database.models import Attempt, Chunk, Edit, Event, Job, Note, Plan, Worker
 from farm.database.statuses import locked_job
 from farm.domain.artefacts import artefact_folder
 from farm.domain.stages import STAGES, JobStatus
@@ -108,9 +108,10 @@ def stored(context: Context) -> Extent:
 def discard_intermediates(context: Context, job_id: str) -> None:
     """Delete the intermediate artefacts of a job that is done, unless another job that is not done shares them.
 
-    Raises StorageError.
+    Segments are kept where the settings say so. Raises StorageError.
     """
-    stages = [stage.name for stage in STAGES if stage.intermediate]
+    kept = STAGES[-1].inputs if context.settings.keep_segments else None
+    stages = [stage.name for stage in STAGES if stage.intermediate and stage.name != kept]
     with _excluding(context) as session:
         rows = session.execute(select(Chunk.stage, Chunk.fingerprint).where(Chunk.job_id == job_id).distinct())
         mine = {artefact_folder(row.stage, row.fingerprint) for row in rows if row.stage in stages}
@@ -164,7 +165,7 @@ def _forget(context: Context, jobs: Iterable[str], before: float) -> list[str]:
                 continue  # retried meanwhile
             chunks = select(Chunk.id).where(Chunk.job_id == job_id)
             session.execute(delete(Attempt).where(Attempt.chunk_id.in_(chunks)))
-            for table in (Chunk, Note, Event, Plan):
+            for table in (Chunk, Edit, Note, Event, Plan):
                 session.execute(delete(table).where(table.job_id == job_id))
             session.execute(delete(Job).where(Job.id == job_id))
             forgotten.append(job_id)

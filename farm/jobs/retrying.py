@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from farm.database.events import record_event
 from farm.database.models import Attempt, Chunk, Job
-from farm.database.statuses import move_chunks, move_job, record_event, set_back
+from farm.database.statuses import move_chunks, move_job, set_back
 from farm.domain.lifecycle import ChunkEvent, ChunkStatus, JobEvent
 from farm.domain.stages import JobStatus, Stage, stage_at, stage_named
 from farm.errors import IllegalTransition
@@ -53,7 +54,7 @@ def retry_job(session: Session, store: Storage, job: Job, now: float, damaged: A
     if stage is None or job.status == JobStatus.PAUSED:
         raise _not_to_retry(job)
     manifest = job_manifest(session, job.id)
-    stage, lost = _found(session, store, job, stage, damaged)
+    stage, lost = resumable_stage(session, store, job, stage, damaged)
     if lost or stage.status != job.interrupted:
         set_back(session, job, stage, lost)
         chunks = f"{len(lost)} chunk{'' if len(lost) == 1 else 's'}"
@@ -75,8 +76,8 @@ def _not_to_retry(job: Job) -> IllegalTransition:
     return IllegalTransition(f"job {job.id} has not failed: it is {job.status}", hint=hint)
 
 
-def _found(
-    session: Session, store: Storage, job: Job, stage: Stage, damaged: AbstractSet[str]
+def resumable_stage(
+    session: Session, store: Storage, job: Job, stage: Stage, damaged: AbstractSet[str] = frozenset()
 ) -> tuple[Stage, list[Chunk]]:
     """The latest stage whose inputs are there, as far as it has to read them, and its chunks whose result is gone."""
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from farm.database.events import add_note, record_event
 from farm.database.models import Attempt, Chunk, Job, Plan
-from farm.database.statuses import add_note, locked_job, move_job, record_event
+from farm.database.statuses import locked_job, move_job
 from farm.domain.artefacts import job_fingerprint, plan_key, pts_key
 from farm.domain.lifecycle import ChunkStatus, JobEvent
 from farm.domain.manifest import Manifest, dump_manifest
@@ -18,7 +19,7 @@ from farm.domain.stages import JobStatus
 from farm.errors import JobFailed, OutputError
 from farm.jobs.beginning import begin_stage
 from farm.jobs.context import Context, claim_store
-from farm.jobs.placing import Prepared
+from farm.jobs.placing import Prepared, Request
 from farm.jobs.plans import job_manifest, store_plan
 from farm.jobs.retrying import damaged_artefacts, retry_job
 from farm.jobs.space import check_space
@@ -58,7 +59,7 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
         try:
             unfinished = next((j for j in earlier if j.output == str(output) and j.status != JobStatus.DONE), None)
             if unfinished is not None and unfinished.plan == plan:
-                submitted = _resume(context, unfinished.id, output, request.overwrite)
+                submitted = _resume(context, unfinished.id, output, request)
             else:
                 submitted = _add_job(context, prepared, manifest, plan, model_sha256, name)
             return replace(submitted, warning=warning)
@@ -97,12 +98,13 @@ def _check_plan(store: Storage, plan: str, manifest: Manifest) -> None:
         raise _PlanDiscarded
 
 
-def _resume(context: Context, job_id: str, output: Path, overwrite: bool) -> Submitted:
+def _resume(context: Context, job_id: str, output: Path, request: Request) -> Submitted:
     damaged = damaged_artefacts(context, job_id)
     with context.database.write() as session:
         job = locked_job(session, job_id)
         _refuse_claimed(session, job)
-        job.overwrite = overwrite
+        job.overwrite = request.overwrite
+        job.review = job.review or request.review  # only a person's approval ends that
         now = context.clock()
         if job.status == JobStatus.PAUSED:
             move_job(session, job, JobEvent.RESUME, now)
@@ -138,6 +140,7 @@ def _add_job(
         source=manifest.source.path,
         output=str(prepared.output),
         overwrite=request.overwrite,
+        review=request.review,
         container=prepared.container,
         options=asdict(request.options),
         plan=plan,
@@ -157,5 +160,5 @@ def _add_job(
         for text in (*prepared.notes, *manifest.notes):
             add_note(session, job.id, text)
         record_event(session, now, f"submitted: {manifest.frames} frames in {len(manifest.chunks)} chunks", job.id)
-        begin_stage(session, job, manifest, now)
+        begin_stage(session, context.store, job, manifest, now)
     return Submitted(job.id, prepared.output, resumed=False)

@@ -98,9 +98,9 @@ def rows(home: Path, query: str, *values: object) -> list[dict[str, Any]]:
 
 
 def tracks(home: Path, store: Path, job: str) -> dict[int, tuple[str, list[FrameTracks] | None]]:
-    """By chunk of a job: the key of its tracks, and the masks in the store; None where these are not readable."""
+    """By chunk of a job: the key of its masks, and the masks in the store; None where these are not readable."""
     found: dict[int, tuple[str, list[FrameTracks] | None]] = {}
-    query = 'SELECT "index", artefact FROM chunks WHERE job_id = ? AND stage = \'link\' ORDER BY "index"'
+    query = 'SELECT "index", artefact FROM chunks WHERE job_id = ? AND stage = \'edit\' ORDER BY "index"'
     for row in rows(home, query, job):
         artefact = json.loads(row["artefact"])
         path = store / artefact["key"]

@@ -9,7 +9,7 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 #: The moments that faults are timed from: the beginning, and the job's stages as its status names them.
-MOMENTS = ("start", "detecting", "linking", "redacting", "composing")
+MOMENTS = ("start", "detecting", "linking", "reviewing", "redacting", "composing")
 #: Seconds from a moment to the fault. The jobs are short.
 _SOON = 1.2
 

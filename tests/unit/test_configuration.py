@@ -10,11 +10,11 @@ from farm.settings import load_settings
 
 
 def test_a_named_file_replaces_the_one_in_the_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (home / "farm.toml").write_text("crf = 30\nkeep_segments = true\n")
+    (home / "farm.toml").write_text("crf = 30\nkeep_segments = false\n")
     Path("other.toml").write_text('crf = 20\nstore_dir = "store"\nhome = "/srv/farm"\n')
     monkeypatch.setenv("FARM_CONFIG", "other.toml")
     settings = load_settings()
-    assert (settings.model_dump()["crf"], settings.keep_segments) == (20, False)
+    assert (settings.model_dump()["crf"], settings.keep_segments) == (20, True)
     assert settings.store_root == Path.cwd() / "store"  # a path in a file starts at the file
     assert settings.home == home  # FARM_HOME
     monkeypatch.delenv("FARM_HOME")

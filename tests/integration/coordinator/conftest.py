@@ -210,7 +210,7 @@ def add_job(bench: Bench, tmp_path: Path) -> Callable[..., Manifest]:
             session.add(job)
             session.flush()
             session.add(Plan(job_id=job_id, manifest=dump_manifest(manifest)))
-            begin_stage(session, job, manifest, now)
+            begin_stage(session, context.store, job, manifest, now)
         return manifest
 
     return add

@@ -16,14 +16,14 @@ from farm.messages import Completed, Failed, GivenBack, Outcome, Progress, Start
 from farm.settings import Settings
 
 _AFTER = {
-    "planning": "detecting", "detecting": "linking", "linking": "redacting", "redacting": "composing",
-    "composing": "done",
+    "planning": "detecting", "detecting": "linking", "linking": "reviewing", "reviewing": "redacting",
+    "redacting": "composing", "composing": "done",
 }  # fmt: skip
 _STAGE = {
-    "planning": "plan", "detecting": "detect", "linking": "link", "redacting": "redact", "composing": "compose",
-    "done": "compose",
+    "planning": "plan", "detecting": "detect", "linking": "link", "reviewing": "edit", "redacting": "redact",
+    "composing": "compose", "done": "compose",
 }  # fmt: skip
-_ACTIVE = ("detecting", "linking", "redacting", "composing")
+_ACTIVE = ("detecting", "linking", "reviewing", "redacting", "composing")
 OVER = ("done", "failed", "cancelled")
 _OPEN = ("queued", "leased")
 _ENDS = ("done", "failed", "lost", "given_back", "cancelled")

@@ -171,12 +171,13 @@ COMPOSE = ("compose", 0)
     [
         ([], [COMPOSE]),
         (["detect 0"], [COMPOSE]),  # it has served
-        (["detect 0", "link 0"], [COMPOSE]),
+        (["detect 0", "link 0", "edit 0"], [COMPOSE]),
         (["redact 1"], [("redact", 1), COMPOSE]),
-        (["redact 0", "link 1"], [("redact", 0), COMPOSE]),
-        (["redact 0", "link 0"], [("redact", 0), ("redact", 1), COMPOSE]),
-        (["redact 0", "link 0", "detect 1"], [("detect", 1), ("redact", 0), ("redact", 1), COMPOSE]),
-        (["redact", "link", "detect"], [(s, n) for s in ("detect", "redact") for n in (0, 1)] + [COMPOSE]),
+        (["redact 0", "edit 1"], [("redact", 0), COMPOSE]),
+        (["redact 0", "edit 0"], [("redact", 0), COMPOSE]),  # the masks are as they were, and so is the other segment
+        (["redact 0", "edit 0", "link 0"], [("redact", 0), COMPOSE]),
+        (["redact 0", "edit 0", "link 0", "detect 1"], [("detect", 1), ("redact", 0), COMPOSE]),
+        (["redact", "edit", "link", "detect"], [(s, n) for s in ("detect", "redact") for n in (0, 1)] + [COMPOSE]),
     ],
     ids=str,
 )

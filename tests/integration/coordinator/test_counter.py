@@ -12,8 +12,9 @@ from sqlalchemy import func, select
 from farm.coordinator.advance import advance, ready
 from farm.coordinator.dispatch import _queue, dispatch
 from farm.coordinator.outcomes import accept
+from farm.database.events import add_note
 from farm.database.models import Attempt, Chunk, Event, Job
-from farm.database.statuses import add_note, end_attempt, locked_job, move_chunk, move_job
+from farm.database.statuses import end_attempt, locked_job, move_chunk, move_job
 from farm.domain.lifecycle import AttemptStatus, ChunkEvent, JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.stages import JobStatus, stage_at
@@ -149,7 +150,7 @@ def test_two_coordinators_and_many_workers_begin_each_stage_once(bench: Bench, a
 
     def coordinate() -> None:
         until = time.monotonic() + 60
-        while bench.job().status in ("detecting", "linking"):
+        while bench.job().status in ("detecting", "linking", "reviewing"):
             assert time.monotonic() < until
             for job in ready(bench.context):
                 advance(bench.context, job)
@@ -162,7 +163,7 @@ def test_two_coordinators_and_many_workers_begin_each_stage_once(bench: Bench, a
     with bench.context.database.read() as session:
         assert session.scalar(select(func.count()).where(Chunk.job_id == "job", Chunk.stage == "redact")) == 8
         texts = list(session.scalars(select(Event.text).order_by(Event.id)))
-    for step in ("planning → detecting", "detecting → linking", "linking → redacting"):
+    for step in ("planning → detecting", "detecting → linking", "linking → reviewing", "reviewing → redacting"):
         assert texts.count(step) == 1
     facts = job_facts(bench.context, "job")
     assert (facts.notes, facts.faces, facts.frames_with_faces) == ((), 1, 40)
@@ -207,7 +208,7 @@ def test_what_a_person_asks_while_a_stage_begins_is_done_to_the_next_stage(
         bench.detect(order)
     with ThreadPoolExecutor(1) as pool:
         with bench.context.database.write() as session:
-            assert begin_stage(session, session.get_one(Job, "job"), manifest, 0.0)
+            assert begin_stage(session, bench.context.store, session.get_one(Job, "job"), manifest, 0.0)
             asked = pool.submit(control, bench.context, "job", event)
             threading.Event().wait(0.3)  # by now it waits for a lock
             assert not asked.done()

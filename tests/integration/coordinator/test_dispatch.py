@@ -32,7 +32,7 @@ def redacting(bench: Bench, add_job: AddJob, encoder: str, job_id: str = "job", 
         job = session.get_one(Job, job_id)
         job.encoder = encoder
         session.query(Chunk).filter_by(job_id=job_id).update({"status": "done"})
-        for count in (0, chunks):  # linking, redacting
+        for count in (0, 0, chunks):  # linking, reviewing, redacting
             job.open_chunks = 0
             session.flush()
             assert move_job(session, job, JobEvent.STAGE_DONE, bench.clock(), open_chunks=count)

@@ -9,8 +9,8 @@ from sqlalchemy import event, func, select
 
 from farm.coordinator.advance import advance
 from farm.coordinator.outcomes import accept
+from farm.database.events import record_event
 from farm.database.models import Event, Job
-from farm.database.statuses import record_event
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.jobs.control import control

@@ -82,8 +82,9 @@ def test_tracks_are_linked_again_and_no_other_chunk_notices(bench: Bench, add_jo
 def test_tracks_whose_detections_are_gone_too_set_the_job_back(bench: Bench, add_job: AddJob) -> None:
     first, second = redacting(bench, add_job)
     detections = [(bench.chunk(i).artefact or {})["key"] for i in (0, 1)]
-    harm(bench, detections[1])
-    harm(bench, first.inputs[0].key)
+    tracks = [(bench.chunk(i, "link").artefact or {})["key"] for i in (0, 1)]
+    for key in (detections[1], tracks[0], first.inputs[0].key):
+        harm(bench, key)
     report(bench, first, first.inputs[0].key)
     assert bench.job().status == "detecting"
     assert (bench.chunk(0).status, bench.chunk(1).status) == ("done", "pending")

@@ -57,15 +57,15 @@ def age(folder: Path, seconds: float) -> None:
 def test_what_a_done_job_left_is_deleted_after_its_time(bench: Bench, add_job: AddJob) -> None:
     done(bench, add_job)
     output = Path(bench.job().output).read_bytes()
-    assert groups(bench) == ["detections", "plans", "tracks"]
+    assert groups(bench) == ["detections", "masks", "plans", "segments", "tracks"]
     bench.clock.pass_(DAY)
     assert clean(bench.context, 7 * DAY) == Cleaned()
     bench.clock.pass_(7 * DAY)
     told = clean(bench.context, 7 * DAY, dry_run=True)
-    assert groups(bench) == ["detections", "plans", "tracks"]
+    assert groups(bench) == ["detections", "masks", "plans", "segments", "tracks"]
     found = clean(bench.context, 7 * DAY)
     assert found == told
-    assert found.artefacts.files == 2 + 3 + 2
+    assert found.artefacts.files == 2 + 3 + 2 + 2 + 2
     assert found.artefacts.size > 1000
     assert groups(bench) == []
     assert [p.name for p in bench.context.settings.store_root.rglob("*") if p.is_file()] == [".owners"]
@@ -80,7 +80,14 @@ def test_a_job_that_was_cleaned_is_retried(bench: Bench, add_job: AddJob, event:
         accept(bench.context, Failed(token=order.token, worker=worker, reason="broken", permanent=True))
     else:
         control(bench.context, "job", event)
-    assert groups(bench) == ["detections", "outputs", "plans", "segments", "tracks"]  # outputs: the list of segments
+    assert groups(bench) == [
+        "detections",
+        "masks",
+        "outputs",
+        "plans",
+        "segments",
+        "tracks",
+    ]  # outputs: the list of segments
     bench.clock.pass_(8 * DAY)
     clean(bench.context, 7 * DAY)
     assert groups(bench) == ["plans"]
@@ -142,7 +149,7 @@ def test_a_store_of_two_databases_is_left_alone(bench: Bench, add_job: AddJob) -
     bench.context.store.claim("another")
     with pytest.raises(StorageError, match="is used by 2 databases: nothing was deleted"):
         clean(bench.context, 0)
-    assert groups(bench) == ["detections", "plans", "tracks"]
+    assert groups(bench) == ["detections", "masks", "plans", "segments", "tracks"]
 
 
 def test_rows_of_jobs_go_after_their_time(bench: Bench, add_job: AddJob) -> None:

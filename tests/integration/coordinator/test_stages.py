@@ -1,6 +1,7 @@
 """From stage to stage, once; publishing by one step."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,9 @@ def test_intermediates_are_removed_unless_an_unfinished_job_shares_them(bench: B
     with bench.context.database.write() as session:
         session.query(Chunk).filter_by(job_id="twin", stage="redact").delete()
     discard_intermediates(bench.context, "job")
+    assert store.exists(segment)  # the settings keep segments
+    context = replace(bench.context, settings=bench.context.settings.model_copy(update={"keep_segments": False}))
+    discard_intermediates(context, "job")
     assert keys_below(store, "segments") == []
     assert store.exists(tracks)
 

@@ -74,6 +74,7 @@ def test_a_chunk_attempt_by_attempt(failed_once: Bench) -> None:
         "detect chunk 1 attempt 2 on w0: leased → done",
         "detect chunk 1 attempt 2 on w0: chunk leased → done",
         "link chunk 1: chunk pending → done",
+        "edit chunk 1: chunk pending → done",
     ]
 
 
@@ -83,7 +84,9 @@ def test_a_whole_job(failed_once: Bench) -> None:
     assert sum("[worker child" in text for text in texts) == 3
     assert not any("about no job" in text for text in texts)
     moves = [f"{e.before} → {e.after}" for e in entries if e.kind == "job"]
-    assert moves == ["planning → detecting", "detecting → linking", "linking → redacting"]
+    assert moves == [
+        "planning → detecting", "detecting → linking", "linking → reviewing", "reviewing → redacting",
+    ]  # fmt: skip
     assert {e.chunk for e in entries} == {None, 1, 2}
     (row,) = [e.row() for e in entries if e.traceback]
     assert (row["stage"], row["chunk"], row["attempt"], row["kind"]) == ("detect", 1, 1, "error")

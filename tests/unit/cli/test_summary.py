@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from farm.cli.summaries import size_text, summary
-from farm.coordinator.linking import Linked, black_notes
+from farm.coordinator.linking import black_notes
+from farm.coordinator.tracks import Written
 from farm.domain.found import Found
 from tests.unit.cli.conftest import facts_of
 
@@ -85,7 +86,7 @@ def test_black_frames_are_a_note() -> None:
     video = SimpleNamespace(time_base=Fraction(1, 25))
     chunks = [SimpleNamespace(pts_start=10)]
     manifest: Any = SimpleNamespace(frames=50, source=SimpleNamespace(video=video), chunks=chunks)
-    assert black_notes(Linked((), Found(1, 3)), manifest) == []
+    assert black_notes(Written((), Found(1, 3)), manifest) == []
     why = "black because the source could not be decoded there, the first at 1.200 s"
-    assert black_notes(Linked((), Found(2, 3), black=4, first_black=40), manifest) == [f"4 frames are {why}"]
-    assert black_notes(Linked((), Found(2, 3), black=1, first_black=40), manifest) == [f"1 frame is {why}"]
+    assert black_notes(Written((), Found(2, 3), black=4, first_black=40), manifest) == [f"4 frames are {why}"]
+    assert black_notes(Written((), Found(2, 3), black=1, first_black=40), manifest) == [f"1 frame is {why}"]

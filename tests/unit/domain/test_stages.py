@@ -36,8 +36,8 @@ AFTER_PLAN = [stage.name for stage in STAGES[1:]]
 
 
 def test_the_stages_are_the_designs_in_order() -> None:
-    assert [s.name for s in STAGES] == ["plan", "detect", "link", "redact", "compose"]
-    assert [s.by for s in STAGES] == ["submit", "worker", "coordinator", "worker", "worker"]
+    assert [s.name for s in STAGES] == ["plan", "detect", "link", "edit", "redact", "compose"]
+    assert [s.by for s in STAGES] == ["submit", "worker", "coordinator", "coordinator", "worker", "worker"]
 
 
 def test_each_stage_waits_for_the_one_before() -> None:

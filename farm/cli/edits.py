@@ -1,0 +1,300 @@
+"""Commands for the masks of a job: list its tracks, edit them, approve them, and redact again what changed."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from farm.cli.jobs import JobArgument, JsonOption
+from farm.cli.tables import clock, cut, moment
+from farm.cli.workers import who
+from farm.domain.edits import Action, Edit, effective
+from farm.domain.printable import shown
+from farm.domain.stages import JobStatus
+from farm.domain.time import seconds_of
+from farm.settings import load_settings
+
+if TYPE_CHECKING:
+    from farm.jobs.context import Context
+    from farm.jobs.marking import Marker
+    from farm.jobs.tracks import TrackFacts
+
+app = typer.Typer(help="Correct what a job covers.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def _time(text: str) -> float:
+    try:
+        return seconds_of(text)
+    except ValueError as e:
+        raise typer.BadParameter(str(e)) from e
+
+
+FromOption = Annotated[
+    float | None, typer.Option("--from", metavar="TIME", parser=_time, help="From when on. Default: the beginning.")
+]
+ToOption = Annotated[
+    float | None, typer.Option("--to", metavar="TIME", parser=_time, help="Until when. Default: the end.")
+]
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept with the edit.")]
+AuthorOption = Annotated[
+    str | None, typer.Option("--author", metavar="NAME", help="Kept with the edit. Default: user and host.")
+]
+BoxOption = Annotated[
+    str, typer.Option("--box", metavar="X,Y,W,H", help="On the picture as shown: pixels, or per cent as 10%,20%,5%,8%.")
+]
+TracksArgument = Annotated[list[int], typer.Argument(metavar="TRACK...", help="As `farm tracks` numbers them.")]
+
+
+def register(top: typer.Typer) -> None:
+    """Add the commands to ``top``."""
+    top.command("tracks")(tracks)
+    top.add_typer(app, name="edit")
+    top.command("approve")(approve)
+    top.command("redact")(redact)
+    for action, text in (
+        (Action.DROP, "Do not cover tracks that are no faces."),
+        (Action.KEEP, "Do not cover faces that may be seen."),
+        (Action.RESTORE, "Cover tracks again that were dropped or kept."),
+    ):
+        _add(action, text)
+
+
+def tracks(job: JobArgument, as_json: JsonOption = False) -> None:
+    """List the tracks of a job: when each is seen, how large, and whether it is covered.
+
+    In a pipe one line per track, separated by tabs: number, kind, from, to (seconds), frames, covered frames, score,
+    width, height, edits. What edits added has their number with a plus.
+    """
+    from farm.cli import display
+    from farm.jobs.context import open_context
+    from farm.jobs.tracks import list_tracks
+
+    found = list_tracks(open_context(load_settings()), job)
+    if as_json:
+        display.print_json([facts.row() for facts in found])
+    elif found:
+        display.print_lines(partial(track_lines, found))
+    else:
+        display.output.print("no tracks: no face was found")
+
+
+@app.callback()
+def edit(ctx: typer.Context, job: JobArgument) -> None:
+    """Correct what a job covers. Nothing is overwritten: each edit is kept, and can be undone."""
+    ctx.obj = job
+
+
+@app.command("add-box")
+def add_box(
+    ctx: typer.Context,
+    box: BoxOption,
+    end_box: Annotated[
+        str | None, typer.Option("--end-box", metavar="X,Y,W,H", help="Where it is at the end, if it moves.")
+    ] = None,
+    begins: FromOption = None,
+    ends: ToOption = None,
+    reason: ReasonOption = "",
+    author: AuthorOption = None,
+) -> None:
+    """Cover a box."""
+    _append(ctx, author, reason, lambda marker: [marker.cover(box, (begins, ends), end_box)])
+
+
+@app.command("ignore")
+def ignore(
+    ctx: typer.Context,
+    box: BoxOption,
+    begins: FromOption = None,
+    ends: ToOption = None,
+    reason: ReasonOption = "",
+    author: AuthorOption = None,
+) -> None:
+    """Cover nothing that lies wholly inside a box, such as faces on a poster."""
+    _append(ctx, author, reason, lambda marker: [marker.ignore(box, (begins, ends))])
+
+
+def _add(action: Action, text: str) -> None:
+    @app.command(action.value, help=text)
+    def change(
+        ctx: typer.Context,
+        numbers: TracksArgument,
+        begins: FromOption = None,
+        ends: ToOption = None,
+        reason: ReasonOption = "",
+        author: AuthorOption = None,
+    ) -> None:
+        span = begins, ends
+        _append(ctx, author, reason, lambda marker: [marker.of_track(action, number, span) for number in numbers])
+
+
+def _append(ctx: typer.Context, author: str | None, reason: str, make: "Callable[[Marker], list[Edit]]") -> None:
+    from farm.jobs.context import open_context
+    from farm.jobs.edits import add_edits
+    from farm.jobs.marking import Marker
+
+    context = open_context(load_settings())
+    marker = Marker(context, str(ctx.obj), author or who(), reason)
+    edits = make(marker)
+    _tell(context, marker.job, add_edits(context, marker.job, lambda _: edits))
+
+
+@app.command("undo")
+def undo_one(
+    ctx: typer.Context,
+    number: Annotated[
+        int | None, typer.Argument(metavar="[NUMBER]", help="Of the edit. Default: the last one.")
+    ] = None,
+    reason: ReasonOption = "",
+    author: AuthorOption = None,
+) -> None:
+    """Undo an edit. To undo an undo is to redo."""
+    from farm.jobs.context import open_context
+    from farm.jobs.edits import add_edits, undo
+
+    context = open_context(load_settings())
+    job = str(ctx.obj)
+    by = author or who()
+    _tell(context, job, add_edits(context, job, lambda before: [undo(before, number, by, reason)]))
+
+
+@app.command("log")
+def log(ctx: typer.Context, as_json: JsonOption = False) -> None:
+    """List all edits of a job, also those that were undone."""
+    from farm.cli import display
+    from farm.jobs.context import open_context
+    from farm.jobs.edits import job_edits
+    from farm.jobs.queries import find_job, iso_time
+
+    with open_context(load_settings()).database.read() as session:
+        edits = job_edits(session, find_job(session, str(ctx.obj)).id)
+    left = {one.number for one in effective(edits)}
+    if as_json:
+        said = [
+            {"number": e.number, "at": iso_time(e.at), "author": e.author, "reason": e.reason, **e.body()}
+            | {"in_effect": e.number in left}
+            for e in edits
+        ]
+        display.print_json(said)
+    elif edits:
+        for one in edits:
+            state = "" if one.number in left or one.action is Action.UNDO else " (undone)"
+            why = f": {one.reason}" if one.reason else ""
+            line = f"{one.number:4}  {moment(one.at)}  {one.author}  {described(one)}{state}{why}"
+            display.output.print(shown(line), soft_wrap=True, markup=False)
+    else:
+        display.output.print("no edits")
+
+
+def _tell(context: "Context", job: str, added: Sequence[Edit]) -> None:
+    from farm.cli import display
+    from farm.jobs.queries import job_facts
+
+    for one in added:
+        display.output.print(f"edit {one.number}: {described(one)}", soft_wrap=True, markup=False)
+    facts = job_facts(context, job)
+    if facts.waits:
+        display.errors.print(f"when all is right: farm approve {facts.id}", soft_wrap=True)
+    elif facts.unmasked:
+        when = "" if facts.status == JobStatus.DONE else "when the job is done: "
+        display.errors.print(f"not in the output yet; {when}farm redact {facts.id}", soft_wrap=True)
+
+
+def described(edit: Edit) -> str:
+    """What an edit does, in a few words."""
+    match edit.action:
+        case Action.UNDO:
+            return f"undo {edit.undoes}"
+        case Action.COVER:
+            return f"cover a box{' that moves' if len(edit.where) > 1 else ''}"
+        case Action.IGNORE:
+            return "ignore what is inside a box"
+    part = " in a part of its time" if edit.begins is not None or edit.ends is not None else ""
+    return f"{edit.action.value} track {edit.track}{part}"
+
+
+def approve(
+    job: JobArgument,
+    reason: ReasonOption = "",
+    author: AuthorOption = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return at once.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a job go on that waits for review, with the edits that it has."""
+    from farm.jobs.context import open_context
+    from farm.jobs.edits import approve as approve_job
+
+    found = approve_job(open_context(load_settings()), job, author or who(), reason)
+    _go_on(found, detach=detach, as_json=as_json)
+
+
+def redact(
+    job: JobArgument,
+    detach: Annotated[bool, typer.Option("--detach", help="Return at once.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Redact a job again after edits: only the chunks whose masks changed are encoded."""
+    from farm.cli import display
+    from farm.jobs.context import open_context
+    from farm.jobs.edits import revise
+
+    found, changed = revise(open_context(load_settings()), job)
+    if not changed and not as_json:
+        display.output.print(f"job {found}: its output contains all edits; nothing was done")
+        return
+    _go_on(found, detach=detach, as_json=as_json)
+
+
+def _go_on(job: str, *, detach: bool, as_json: bool) -> None:
+    """Follow a job on the running farm, or on one that is started for it."""
+    from farm.cli import display
+    from farm.cli.attach import FarmAtHand
+    from farm.cli.batch import interrupted
+    from farm.cli.summaries import summary
+    from farm.jobs.queries import job_facts
+    from farm.local.farm import why_jobs_wait
+
+    with closing(FarmAtHand(load_settings(), start=not detach)) as farm:
+        if detach:
+            display.output.print(f"job {job}: farm watch {job}", soft_wrap=True)
+            if waits := why_jobs_wait(farm.context):
+                display.errors.print(waits, soft_wrap=True)
+            return
+        facts = job_facts(farm.context, job)
+        began = farm.context.clock()
+        place = display.Place(Path(facts.source).name)
+        try:
+            facts = display.Watcher(farm.context, job, farm.tend, quiet=as_json, place=place).follow()
+        except KeyboardInterrupt:
+            display.errors.print(interrupted(farm, job), soft_wrap=True)
+            raise
+    if as_json:
+        display.print_json(facts.row())
+    display.check_done(facts)
+    if not as_json:
+        display.print_summary(summary(facts, max(0.0, (facts.finished_at or began) - began)))
+
+
+def track_lines(found: Sequence["TrackFacts"], width: int | None) -> Iterator[str]:
+    """The tracks, one after the other. ``width``: of the terminal, None for a pipe: then tabs and no heading."""
+    if width is not None:
+        yield f"{'track':>6}  {'kind':5}  {'from':>9}  {'to':>9}  {'frames':>6}  score   size        covered"
+    for t in found:
+        number = f"+{-t.track}" if t.track < 0 else str(t.track)
+        size = f"{t.width:.0f}x{t.height:.0f}"
+        if width is None:
+            edits = ",".join(map(str, t.edits))
+            row = (number, t.kind, t.begins, t.ends, t.frames, t.covered, t.score, t.width, t.height, edits)
+            yield "\t".join(map(str, row))
+            continue
+        covered = "yes" if t.covered == t.frames else "no" if not t.covered else f"{t.covered} of {t.frames}"
+        edits = f" (edit {', '.join(map(str, t.edits))})" if t.edits else ""
+        times = f"{_moment(t.begins):>9}  {_moment(t.ends):>9}"
+        score = "     " if t.track < 0 else f"{t.score:5.2f}"
+        yield cut(f"{number:>6}  {t.kind:5}  {times}  {t.frames:6}  {score}   {size:10}  {covered}{edits}", width)
+
+
+def _moment(seconds: float) -> str:
+    return f"{clock(seconds)}.{int(seconds * 10) % 10}"

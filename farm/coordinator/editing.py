@@ -1,0 +1,58 @@
+"""Stage edit: what the edits of a job make of its tracks, one artefact of masks per chunk. Boxes only."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from farm.coordinator.tracks import write_tracks
+from farm.database.events import record_event
+from farm.database.models import Job
+from farm.database.statuses import locked_job
+from farm.domain.edits import Edit, effective
+from farm.domain.manifest import Manifest
+from farm.domain.masks import Anchors, anchored, apply
+from farm.jobs.context import Context
+from farm.jobs.edits import job_edits
+from farm.jobs.tracks import read_tracks
+from farm.messages import Artefact
+
+
+def run(
+    context: Context, job: Job, manifest: Manifest, inputs: Sequence[Artefact], fingerprint: str
+) -> tuple[Sequence[Artefact], list[str]]:
+    """Do the stage: apply the job's edits to the tracks ``inputs``. Returns the masks of each chunk.
+
+    Writes what the masks cover to the job's row. Edits of a track that is not there (any more) make the job wait for a
+    person, unless one has approved them. Raises VerificationError, StorageError.
+    """
+    with context.database.read() as session:
+        every = job_edits(session, job.id)
+    edits = effective(every)
+    anchors = anchored(edits, read_tracks(context.store, inputs))
+    read = [*(artefact.sha256 for artefact in inputs), _digest(edits)]
+    frames = apply(edits, anchors, read_tracks(context.store, inputs), manifest.chunks[-1].pts_end)
+    written = write_tracks(context.store, "edit", fingerprint, manifest, read, frames)
+    with context.database.write() as session:
+        fresh, now = locked_job(session, job.id), context.clock()
+        fresh.found, fresh.masked = written.found.row(), len(every)
+        for key in written.damaged:
+            record_event(session, now, f"{key} was damaged: set aside, and made again", job.id)
+        if (lost := _unmatched(edits, anchors, fresh.approved)) and not fresh.review:
+            fresh.review = True
+            record_event(session, now, f"waits for a person: {lost}", job.id)
+    return written.artefacts, []
+
+
+def _digest(edits: Sequence[Edit]) -> str:
+    text = json.dumps([[edit.number, edit.body()] for edit in edits], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _unmatched(edits: Sequence[Edit], anchors: Anchors, approved: int) -> str:
+    """What to tell of edits whose track is not there, and that nobody approved since; empty where there is none."""
+    lost = [
+        f"{edit.number} ({edit.action.value} track {edit.track})"
+        for edit in edits
+        if edit.number > approved and edit.number in anchors and anchors[edit.number] is None
+    ]
+    return f"no track is where it was for edit {', '.join(lost)}" if lost else ""

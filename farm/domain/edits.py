@@ -1,0 +1,156 @@
+"""Edits: what a person or a rule says of a job's masks. Which masks follow from them: :mod:`farm.domain.masks`.
+
+Nothing is overwritten: an edit is undone by another one. An edit of a track is anchored to one of the track's boxes at
+a time, not to its number, so that it is found again in other tracks of the same video.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from math import isfinite
+from typing import Any
+
+from farm.domain.detection import FACE, PLATE
+from farm.domain.geometry import Box
+
+#: The largest coordinate or size, in pixels, that an edit may name.
+_FARTHEST = 1_000_000
+_LONGEST_TEXT = 1000
+
+
+class Action(StrEnum):
+    """What an edit does.
+
+    ``cover``: cover a box, whose key frames are interpolated; ``ignore``: cover nothing that lies wholly inside a box;
+    ``drop``: a track is none (a false alarm); ``keep``: a face that may be seen; ``restore``: cover a track again;
+    ``undo``: another edit has no effect.
+    """
+
+    COVER = "cover"
+    IGNORE = "ignore"
+    DROP = "drop"
+    KEEP = "keep"
+    RESTORE = "restore"
+    UNDO = "undo"
+
+
+#: Edits of one track.
+OF_TRACKS = (Action.DROP, Action.KEEP, Action.RESTORE)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFrame:
+    """A box, in pixels of the coded picture, at a time (pts)."""
+
+    pts: int
+    box: Box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """One edit. ``number``: its place among the edits of its job, from 1; ``at``: seconds since the epoch.
+
+    - ``begins``, ``ends``: the pts between which it holds; None: from the beginning, to the end.
+    - ``where``: of ``cover`` its key frames, in order; of ``ignore`` one box, at any time; of edits of a track the
+      anchor.
+    - ``track``: the number that the track had then, for people.
+    - ``kind``: of what ``cover`` covers, as of a detection.
+    - ``undoes``: the number of the edit that ``undo`` undoes.
+    """
+
+    action: Action
+    number: int = 0
+    at: float = 0.0
+    author: str = ""
+    reason: str = ""
+    begins: int | None = None
+    ends: int | None = None
+    where: tuple[KeyFrame, ...] = ()
+    track: int | None = None
+    kind: str = FACE
+    undoes: int | None = None
+
+    def body(self) -> dict[str, Any]:
+        """What it does, as JSON: all but its number, time, author and reason."""
+        row: dict[str, Any] = {"action": self.action.value, "from": self.begins, "to": self.ends}
+        row["where"] = [[k.pts, k.box.x, k.box.y, k.box.w, k.box.h] for k in self.where]
+        return row | {"track": self.track, "kind": self.kind, "undoes": self.undoes}
+
+
+def load_edit(body: Mapping[str, Any], **said: Any) -> Edit:  # noqa: ANN401 - number, at, author and reason of Edit
+    """An edit from its :meth:`Edit.body`. ``said``: the rest. Raises ValueError with a line for the user."""
+    unknown = set(body) - {"action", "from", "to", "where", "track", "kind", "undoes"}
+    if unknown:
+        raise ValueError(f"an edit has no {', '.join(sorted(unknown))}")
+    try:
+        action = Action(str(body.get("action")))
+    except ValueError:
+        raise ValueError(f"no edit is called {body.get('action')!r}; use {', '.join(Action)}") from None
+    edit = Edit(
+        action=action,
+        begins=_whole(body.get("from"), "from"),
+        ends=_whole(body.get("to"), "to"),
+        where=tuple(_key_frame(row) for row in body.get("where") or ()),
+        track=_whole(body.get("track"), "track"),
+        kind=body.get("kind") or FACE,
+        undoes=_whole(body.get("undoes"), "undoes"),
+        **said,
+    )
+    check_edit(edit)
+    return edit
+
+
+def check_edit(edit: Edit) -> None:
+    """Raise ValueError, with a line for the user, for an edit that means nothing."""
+    if edit.kind not in (FACE, PLATE):
+        raise ValueError(f"{edit.kind!r}: no kind of box; use {FACE} or {PLATE}")
+    if edit.begins is not None and edit.ends is not None and edit.begins >= edit.ends:
+        raise ValueError("an edit ends after it begins")
+    pts = [key.pts for key in edit.where]
+    if pts != sorted(set(pts)):
+        raise ValueError("key frames are in order of time, one for each time")
+    wanted = 0 if edit.action is Action.UNDO else 1
+    if len(pts) < wanted or (len(pts) > wanted and edit.action is not Action.COVER):
+        raise ValueError(f"{edit.action.value} takes {'no box' if not wanted else 'one box'}")
+    if (edit.undoes is None) == (edit.action is Action.UNDO):
+        raise ValueError("undo, and nothing else, names the edit that it undoes")
+    if len(edit.author) > _LONGEST_TEXT or len(edit.reason) > _LONGEST_TEXT:
+        raise ValueError(f"an author or a reason has at most {_LONGEST_TEXT} characters")
+
+
+def effective(edits: Iterable[Edit]) -> tuple[Edit, ...]:
+    """The edits that were not undone, in order. To undo an ``undo`` is to redo."""
+    undone: set[int | None] = set()
+    left = []
+    for edit in sorted(edits, key=lambda e: e.number, reverse=True):
+        if edit.number in undone:
+            continue
+        if edit.action is Action.UNDO:
+            undone.add(edit.undoes)
+        else:
+            left.append(edit)
+    return tuple(reversed(left))
+
+
+def _whole(value: object, name: str) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise ValueError(f"{name}: {value!r} is not a whole number")
+
+
+def _key_frame(row: Any) -> KeyFrame:  # noqa: ANN401 - JSON
+    if not isinstance(row, Sequence) or isinstance(row, str) or len(row) != 5 or _whole(row[0], "time") is None:
+        raise ValueError(f"{row!r:.80}: a key frame is [time, x, y, w, h]")
+    return KeyFrame(row[0], checked_box(row[1:]))
+
+
+def checked_box(numbers: Sequence[Any]) -> Box:
+    """The box x, y, w, h. Raises ValueError, with a line for the user, for what is none."""
+    if len(numbers) != 4 or not all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers):
+        raise ValueError("a box is four numbers: x, y, width and height")
+    if not all(isfinite(n) and abs(n) <= _FARTHEST for n in numbers):
+        raise ValueError(f"a box has numbers of at most {_FARTHEST}")
+    x, y, w, h = map(float, numbers)
+    if w <= 0 or h <= 0:
+        raise ValueError("a box has a width and a height above 0")
+    return Box(x, y, w, h).rounded()

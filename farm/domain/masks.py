@@ -1,0 +1,109 @@
+"""Masks: what edits make of tracks. Masks have the form of tracks; nothing else says what is covered.
+
+In doubt a face is covered: what covers holds in every frame that shows any moment of its time, what uncovers in frames
+that show nothing else.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from math import inf
+
+from farm.domain.edits import OF_TRACKS, Action, Edit, KeyFrame
+from farm.domain.geometry import Box, interpolated, intersection_over_union
+from farm.domain.track import FrameTracks, TrackedBox
+
+#: A box overlaps an anchor at least so much where it is of the track that was meant (intersection over union).
+_SAME = 0.3
+
+#: For the number of an edit of a track, the number of that track; None where no track is at its anchor.
+Anchors = Mapping[int, int | None]
+
+
+def anchored(edits: Iterable[Edit], frames: Iterable[FrameTracks]) -> dict[int, int | None]:
+    """Find the tracks that ``edits`` are about. ``frames``: of the video, in order; read as far as necessary."""
+    waiting: dict[int, list[Edit]] = {}
+    found: dict[int, int | None] = {}
+    for edit in edits:
+        if edit.action in OF_TRACKS:
+            waiting.setdefault(edit.where[0].pts, []).append(edit)
+            found[edit.number] = None
+    for frame in frames if waiting else ():
+        for edit in waiting.pop(frame.pts, ()):
+            found[edit.number] = _nearest(frame, edit.where[0].box)
+        if not waiting:
+            break
+    return found
+
+
+def _nearest(frame: FrameTracks, anchor: Box) -> int | None:
+    best = max(frame.boxes, key=lambda b: intersection_over_union(b.box, anchor), default=None)
+    return best.track if best and intersection_over_union(best.box, anchor) >= _SAME else None
+
+
+def apply(edits: Sequence[Edit], anchors: Anchors, frames: Iterable[FrameTracks], end: int) -> Iterator[FrameTracks]:
+    """The masks of a video, frame by frame. ``edits``: those in effect, in order; ``frames``: the tracks of the video;
+    ``end``: the pts at which its last frame ends.
+    """
+    for frame, until in _with_ends(frames, end):
+        shown = frame.pts, until
+        kept = [box for box in frame.boxes if not _is_uncovered(box, edits, anchors, shown)]
+        added = [
+            TrackedBox(-edit.number, at(edit.where, frame.pts).rounded(), edit.kind)
+            for edit in edits
+            if edit.action is Action.COVER and _touches(edit, shown)
+        ]
+        yield replace(frame, boxes=tuple(sorted(added + kept, key=lambda box: box.track)))
+
+
+def _with_ends(frames: Iterable[FrameTracks], end: int) -> Iterator[tuple[FrameTracks, int]]:
+    """Each frame with the pts up to which it is shown."""
+    before: FrameTracks | None = None
+    for frame in frames:
+        if before is not None:
+            yield before, frame.pts
+        before = frame
+    if before is not None:
+        yield before, end
+
+
+def _is_uncovered(box: TrackedBox, edits: Iterable[Edit], anchors: Anchors, shown: tuple[int, int]) -> bool:
+    """Whether the last edit that is about a box in a frame uncovers it."""
+    uncovered = False
+    for edit in edits:
+        if edit.action is Action.IGNORE:
+            uncovered |= _is_inside(box.box, edit.where[0].box) and _holds(edit, shown)
+        elif edit.action in OF_TRACKS and anchors.get(edit.number) == box.track:
+            if edit.action is Action.RESTORE:
+                uncovered &= not _touches(edit, shown)
+            else:
+                uncovered |= _holds(edit, shown)
+    return uncovered
+
+
+def _span(edit: Edit) -> tuple[float, float]:
+    return -inf if edit.begins is None else edit.begins, inf if edit.ends is None else edit.ends
+
+
+def _touches(edit: Edit, shown: tuple[int, int]) -> bool:
+    """Whether a frame shows any moment of an edit's time."""
+    begins, ends = _span(edit)
+    return shown[0] < ends and shown[1] > begins
+
+
+def _holds(edit: Edit, shown: tuple[int, int]) -> bool:
+    """Whether a frame shows nothing but moments of an edit's time."""
+    begins, ends = _span(edit)
+    return begins <= shown[0] and shown[1] <= ends
+
+
+def _is_inside(box: Box, of: Box) -> bool:
+    return of.x <= box.x and of.y <= box.y and box.x + box.w <= of.x + of.w and box.y + box.h <= of.y + of.h
+
+
+def at(keys: Sequence[KeyFrame], pts: int) -> Box:
+    """The box at a time: between two key frames interpolated, before the first and after the last one theirs."""
+    after = next((n for n, key in enumerate(keys) if key.pts > pts), len(keys))
+    if after in (0, len(keys)):
+        return keys[min(after, len(keys) - 1)].box
+    a, b = keys[after - 1], keys[after]
+    return interpolated(a.box, b.box, (pts - a.pts) / (b.pts - a.pts))

@@ -1,0 +1,136 @@
+"""What people do with the masks of a job: edits, their record, approval, and a new revision of the output."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from farm.database.events import record_event
+from farm.database.models import Edit as Row
+from farm.database.models import Job
+from farm.database.statuses import locked_job, move_job, set_back
+from farm.digests import file_digest
+from farm.domain.edits import Action, Edit, effective, load_edit
+from farm.domain.lifecycle import JobEvent
+from farm.domain.stages import JobStatus, stage_named
+from farm.errors import EditError, IllegalTransition, OutputError
+from farm.jobs.beginning import stage_rows
+from farm.jobs.context import Context
+from farm.jobs.placing import PICTURES_CONTAINER
+from farm.jobs.plans import job_manifest
+from farm.jobs.queries import find_job
+from farm.jobs.retrying import resumable_stage
+from farm.media.reading.chunk import check_source
+from farm.storage.base import Storage
+
+#: More edits than a person or a sensible rule makes: each is looked at for every box.
+_MOST = 10_000
+
+
+def job_edits(session: Session, job_id: str) -> list[Edit]:
+    """All edits of a job, in order."""
+    rows = session.scalars(select(Row).where(Row.job_id == job_id).order_by(Row.number))
+    return [load_edit(r.body, number=r.number, at=r.at, author=r.author, reason=r.reason) for r in rows]
+
+
+def last_edit(session: Session, job_id: str) -> int:
+    """The number of a job's last edit; 0 without any."""
+    return session.scalar(select(func.max(Row.number)).where(Row.job_id == job_id)) or 0
+
+
+def add_edits(context: Context, job_id: str, make: Callable[[list[Edit]], list[Edit]]) -> list[Edit]:
+    """Append edits to a job. ``make`` returns them for the job's edits so far; number and time are filled in.
+
+    Raises NotFound, EditError, and what ``make`` raises: then nothing was added.
+    """
+    with context.database.write() as session:
+        job = locked_job(session, find_job(session, job_id).id)
+        before, now = job_edits(session, job.id), context.clock()
+        added = []
+        for number, edit in enumerate(make(before), len(before) + 1):
+            if number > _MOST:
+                raise EditError(f"job {job.id} has {_MOST} edits, and takes no more")
+            row = Row(job_id=job.id, number=number, at=now, author=edit.author, reason=edit.reason, body=edit.body())
+            session.add(row)
+            added.append(load_edit(edit.body(), number=number, at=now, author=edit.author, reason=edit.reason))
+            record_event(session, now, f"edit {number} by {edit.author}: {edit.action.value}", job.id)
+        return added
+
+
+def undo(before: list[Edit], number: int | None, author: str, reason: str) -> Edit:
+    """The edit that undoes another one, by default the last one in effect. Raises EditError where there is none."""
+    left = effective(before)
+    if number is None:
+        if not left:
+            raise EditError("there is no edit to undo")
+        number = left[-1].number
+    undone = {edit.number for edit in before} - {edit.number for edit in left}
+    if number not in {edit.number for edit in before}:
+        raise EditError(f"there is no edit {number}", hint="`farm edit JOB log` lists them")
+    if number in undone and next(edit for edit in before if edit.number == number).action is not Action.UNDO:
+        raise EditError(f"edit {number} is undone already")
+    return Edit(action=Action.UNDO, undoes=number, author=author, reason=reason)
+
+
+def approve(context: Context, job_id: str, author: str, reason: str) -> str:
+    """Let a job that waits for a person go on, with all edits that it has. Returns the job's id.
+
+    Raises NotFound, IllegalTransition for a job that does not wait.
+    """
+    with context.database.write() as session:
+        job = locked_job(session, find_job(session, job_id).id)
+        if job.status != JobStatus.REVIEWING or not job.review:
+            hint = f"farm resume {job.id} first" if job.status == JobStatus.PAUSED and job.review else None
+            raise IllegalTransition(f"job {job.id} does not wait for approval: it is {job.status}", hint=hint)
+        job.review, job.approved = False, last_edit(session, job.id)
+        record_event(session, context.clock(), f"approved by {author}" + (f": {reason}" if reason else ""), job.id)
+        return job.id
+
+
+def revise(context: Context, job_id: str) -> tuple[str, bool]:
+    """Begin a new revision of a job that is done: its masks are made anew, and of segments those whose masks changed.
+
+    Returns the job's id, and whether there is anything to do: not where its masks contain all of its edits.
+    Raises NotFound, IllegalTransition for a job that is not done, SourceError for a source that is gone or was
+    changed, OutputError where what lies under the output's name is not what was published, JobFailed, StorageError.
+    """
+    with context.database.read() as session:
+        job = find_job(session, job_id)
+        manifest, latest = job_manifest(session, job.id), last_edit(session, job.id)
+        rows = stage_rows(session, job.id, "compose")
+    if job.status != JobStatus.DONE:
+        hint = f"farm approve {job.id}" if job.review else f"follow it: farm watch {job.id}"
+        raise IllegalTransition(f"job {job.id} is not done: it is {job.status}", hint=hint)
+    if job.masked == latest:
+        return job.id, False
+    check_source(Path(job.source), manifest.source)
+    published = next(((row.artefact or {}).get("sha256", "") for row in rows), "")
+    _check_output(job, published)
+    with context.database.write() as session:
+        fresh = locked_job(session, job.id)
+        if fresh.status != JobStatus.DONE:
+            raise IllegalTransition(f"job {job.id} is {fresh.status} by now")
+        _set_back(session, context.store, fresh)
+        fresh.overwrite, fresh.repairs = True, 0
+        move_job(session, fresh, JobEvent.REVISE, context.clock(), f"edits up to {latest}")
+    return job.id, True
+
+
+def _set_back(session: Session, store: Storage, job: Job) -> None:
+    """Set a job back to its masks, or to before them where the store has lost what they are made of."""
+    stage = stage_named("edit")
+    lost = stage_rows(session, job.id, stage.name)
+    if not all(store.exists(artefact["key"]) for row in lost for artefact in row.inputs):
+        stage, lost = resumable_stage(session, store, job, stage_named("link"))
+    set_back(session, job, stage, lost)
+
+
+def _check_output(job: Job, published: str) -> None:
+    """Raise OutputError where the output's name holds anything but what the job published last."""
+    output = Path(job.output)
+    if job.container == PICTURES_CONTAINER:
+        if output.is_dir() and any(output.iterdir()):
+            raise OutputError(f"{output} holds pictures", hint="move the folder away, then repeat the command")
+    elif output.exists() and file_digest(output) != published:
+        raise OutputError(f"{output} was changed since it was published", hint="move it away, then repeat the command")

@@ -1,0 +1,110 @@
+"""Makes edits of what a person says: seconds, boxes on the picture as shown, numbers of tracks."""
+
+from math import ceil, floor
+
+from farm.database.models import Job
+from farm.domain.edits import Action, Edit, KeyFrame, checked_box
+from farm.domain.geometry import Box
+from farm.domain.manifest import Manifest
+from farm.domain.orientation import coded_box, upright_size
+from farm.errors import EditError
+from farm.jobs.context import Context
+from farm.jobs.plans import job_manifest
+from farm.jobs.queries import find_job
+from farm.jobs.tracks import anchor_of, linked_tracks, read_tracks
+
+#: Seconds from and to; None: from the beginning, to the end.
+Span = tuple[float | None, float | None]
+
+
+class Marker:
+    """Makes edits of one job. ``job``: its id. Times are seconds of the output, boxes are on the picture as players
+    show it.
+    """
+
+    def __init__(self, context: Context, job_id: str, author: str, reason: str = "") -> None:
+        """Raises NotFound, JobFailed for a job of another version."""
+        self._context, self._author, self._reason = context, author, reason
+        with context.database.read() as session:
+            self._job: Job = find_job(session, job_id)
+            self._manifest: Manifest = job_manifest(session, self._job.id)
+        self.job = self._job.id
+
+    def cover(self, box: str, span: Span, end_box: str | None = None) -> Edit:
+        """Cover a box; with ``end_box`` it moves there, evenly, in the time of the span. Raises EditError.
+
+        ``box`` is ``x,y,w,h`` in pixels, or in per cent of the picture: ``10%,20%,5%,8%``.
+        """
+        begins, ends = self._span(span)
+        first, last = self._manifest.chunks[0].pts_start, self._manifest.chunks[-1].pts_end
+        keys = [KeyFrame(first if begins is None else begins, self._box(box))]
+        if end_box is not None:
+            keys.append(KeyFrame(last if ends is None else ends, self._box(end_box)))
+        return self._edit(Action.COVER, (begins, ends), tuple(keys))
+
+    def ignore(self, box: str, span: Span) -> Edit:
+        """Cover nothing that lies wholly inside a box. Raises EditError."""
+        pts = self._span(span)
+        return self._edit(Action.IGNORE, pts, (KeyFrame(self._manifest.chunks[0].pts_start, self._box(box)),))
+
+    def of_track(self, action: Action, track: int, span: Span) -> Edit:
+        """Drop, keep or restore a track, or the part of it that is in a span.
+
+        Raises EditError for a track that is not there, or not then; NotFound before there are tracks; StorageError.
+        """
+        pts = self._span(span)
+        with self._context.database.read() as session:
+            tracks = linked_tracks(session, self._job)
+        anchor = anchor_of(read_tracks(self._context.store, tracks), track, *pts)
+        if anchor is None:
+            when = "" if span == (None, None) else " in that time"
+            raise EditError(f"job {self.job} has no track {track}{when}", hint=f"farm tracks {self.job} lists them")
+        return self._edit(action, pts, (anchor,), track)
+
+    def _edit(
+        self, action: Action, span: tuple[int | None, int | None], where: tuple[KeyFrame, ...], track: int | None = None
+    ) -> Edit:
+        return Edit(
+            action=action, author=self._author, reason=self._reason, begins=span[0], ends=span[1], where=where,
+            track=track,
+        )  # fmt: skip
+
+    def _span(self, span: Span) -> tuple[int | None, int | None]:
+        """A span in pts: outwards to whole ticks, for what covers; a tick is no frame."""
+        begins, ends = span
+        length = self._manifest.seconds
+        for seconds in (begins, ends):
+            if seconds is not None and not 0 <= seconds <= length:
+                raise EditError(f"{seconds:g} s is not in the video, which is {length:.3f} s long")
+        if begins is not None and ends is not None and begins >= ends:
+            raise EditError(f"from {begins:g} s to {ends:g} s is no time")
+        if begins is not None and begins >= length:
+            raise EditError(f"nothing is left after {begins:g} s: the video is {length:.3f} s long")
+        return self._pts(begins, up=False), self._pts(ends, up=True)
+
+    def _pts(self, seconds: float | None, *, up: bool) -> int | None:
+        if seconds is None:
+            return None
+        ticks = seconds / float(self._manifest.source.video.time_base)
+        return self._manifest.chunks[0].pts_start + (ceil(ticks - 1e-6) if up else floor(ticks + 1e-6))
+
+    def _box(self, text: str) -> Box:
+        """A box of the picture as shown, in pixels of the coded picture."""
+        video = self._manifest.source.video
+        size = upright_size(video.width, video.height, video.orientation)
+        try:
+            numbers = [_number(part.strip(), size[at % 2]) for at, part in enumerate(text.split(","))]
+            box = checked_box(numbers)
+        except ValueError as e:
+            raise EditError(f'"{text}" is not a box: {e}', hint="write x,y,w,h in pixels, or 10%,20%,5%,8%") from e
+        if box.x + box.w <= 0 or box.y + box.h <= 0 or box.x >= size[0] or box.y >= size[1]:
+            raise EditError(f'"{text}" lies outside the picture, which is {size[0]} x {size[1]} pixels')
+        return coded_box(box, video.width, video.height, video.orientation).rounded()
+
+
+def _number(text: str, whole: int) -> float:
+    """A number of pixels. ``whole``: what 100 % is. Raises ValueError."""
+    try:
+        return float(text[:-1]) * whole / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        raise ValueError(f'"{text}" is not a number') from None

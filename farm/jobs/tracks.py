@@ -1,0 +1,135 @@
+"""The tracks of a job: read from the store, and told to people."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from farm.database.models import Job
+from farm.domain.edits import KeyFrame, effective
+from farm.domain.geometry import Box
+from farm.domain.manifest import Manifest
+from farm.domain.masks import anchored, apply
+from farm.domain.track import FrameTracks, TrackedBox, load_frame
+from farm.errors import NotFound, VerificationError
+from farm.jobs.beginning import stage_rows
+from farm.jobs.context import Context
+from farm.jobs.edits import job_edits
+from farm.jobs.plans import job_manifest
+from farm.jobs.queries import find_job
+from farm.messages import Artefact
+from farm.storage.base import Storage, opened
+
+
+@dataclass(slots=True)
+class TrackFacts:
+    """One track, or one box that an edit added (then ``track`` is below 0, and ``-track`` is the edit's number).
+
+    ``begins``, ``ends``: seconds of the output. ``frames`` that have it, and ``covered`` ones of them. ``score``: the
+    best one of its detections. ``width``, ``height``: of the largest box, in pixels of the coded picture. ``best``:
+    where it is seen best, and when. ``edits``: the numbers of those about it.
+    """
+
+    track: int
+    kind: str
+    begins: float
+    ends: float
+    frames: int = 0
+    covered: int = 0
+    score: float = 0.0
+    width: float = 0.0
+    height: float = 0.0
+    best: tuple[float, Box] | None = None
+    edits: list[int] = field(default_factory=list)
+
+    def row(self) -> dict[str, Any]:
+        """All facts as JSON."""
+        return asdict(self)
+
+    def take(self, box: TrackedBox, begins: float, ends: float, *, covered: bool) -> None:
+        """Take the box of the next frame, which is shown from ``begins`` to ``ends``."""
+        self.ends = ends
+        self.frames += 1
+        self.covered += covered
+        self.width, self.height = max(self.width, box.box.w), max(self.height, box.box.h)
+        if self.best is None or (box.score, box.box.area) > (self.score, self.best[1].area):
+            self.best = begins, box.box
+        self.score = max(self.score, box.score)
+
+
+def read_tracks(store: Storage, artefacts: Iterable[Artefact]) -> Iterator[FrameTracks]:
+    """The frames of tracks or masks, one at a time. Raises DamagedArtefact, VerificationError, StorageError."""
+    for artefact in artefacts:
+        with opened(store, artefact.key) as path, path.open(encoding="ascii") as lines:
+            count = 0
+            for line in lines:
+                count += 1
+                yield load_frame(line)
+        if count != artefact.frames:
+            raise VerificationError(f"{artefact.key}: {count} frames, {artefact.frames} were reported")
+
+
+def linked_tracks(session: Session, job: Job) -> list[Artefact]:
+    """What the stage link of a job has written, by chunk. Raises NotFound where it has not (yet)."""
+    rows = stage_rows(session, job.id, "link")
+    if not rows or any(row.artefact is None for row in rows):
+        raise NotFound(f"job {job.id} has no tracks yet: it is {job.status}", hint=f"follow it: farm watch {job.id}")
+    return [Artefact.model_validate(row.artefact) for row in rows]
+
+
+def list_tracks(context: Context, job_id: str) -> list[TrackFacts]:
+    """The tracks of a job in the order of their numbers, then what edits added; with what all its edits make of them.
+
+    Raises NotFound, DamagedArtefact, StorageError, JobFailed for a job of another version.
+    """
+    with context.database.read() as session:
+        job = find_job(session, job_id)
+        manifest, tracks = job_manifest(session, job.id), linked_tracks(session, job)
+        edits = effective(job_edits(session, job.id))
+    anchors = anchored(edits, read_tracks(context.store, tracks))
+    end = manifest.chunks[-1].pts_end
+    masks = apply(edits, anchors, read_tracks(context.store, tracks), end)
+    found = _facts(manifest, read_tracks(context.store, tracks), masks)
+    for edit in edits:
+        for track in {anchors.get(edit.number), -edit.number} & found.keys():
+            found[track].edits.append(edit.number)
+    return sorted(found.values(), key=lambda facts: (facts.track < 0, abs(facts.track)))
+
+
+def _facts(
+    manifest: Manifest, tracks: Iterable[FrameTracks], masks: Iterable[FrameTracks]
+) -> dict[int | None, TrackFacts]:
+    found: dict[int | None, TrackFacts] = {}
+    time_base, start = manifest.source.video.time_base, manifest.chunks[0].pts_start
+    for frame, mask, until in _shown(tracks, masks, manifest.chunks[-1].pts_end):
+        begins, ends = (round(float((pts - start) * time_base), 3) for pts in (frame.pts, until))
+        covered = {box.track for box in mask.boxes}
+        for box in (*frame.boxes, *(added for added in mask.boxes if added.track < 0)):
+            facts = found.setdefault(box.track, TrackFacts(box.track, box.kind, begins, ends))
+            facts.take(box, begins, ends, covered=box.track in covered)
+    return found
+
+
+def _shown(
+    tracks: Iterable[FrameTracks], masks: Iterable[FrameTracks], end: int
+) -> Iterator[tuple[FrameTracks, FrameTracks, int]]:
+    before: tuple[FrameTracks, FrameTracks] | None = None
+    for frame, mask in zip(tracks, masks, strict=True):
+        if before is not None:
+            yield *before, frame.pts
+        before = frame, mask
+    if before is not None:
+        yield *before, end
+
+
+def anchor_of(frames: Iterable[FrameTracks], track: int, begins: int | None, ends: int | None) -> KeyFrame | None:
+    """Where a track is seen best between two times: pts and box; None where it is not seen then."""
+    best: tuple[float, float, int, Box] | None = None
+    for frame in frames:
+        if (begins is not None and frame.pts < begins) or (ends is not None and frame.pts >= ends):
+            continue
+        for box in frame.boxes:
+            if box.track == track and (best is None or (box.score, box.box.area) > best[:2]):
+                best = box.score, box.box.area, frame.pts, box.box
+    return KeyFrame(*best[2:]) if best else None

@@ -1,0 +1,270 @@
+"""What people do with the masks of a job: edits, review, approval, and new revisions of a published output."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from farm.coordinator.advance import advance, ready
+from farm.database.models import Attempt
+from farm.domain.edits import Action, Edit, KeyFrame
+from farm.domain.geometry import Box
+from farm.domain.lifecycle import JobEvent
+from farm.domain.manifest import Manifest
+from farm.domain.track import FrameTracks, load_frame
+from farm.errors import EditError, IllegalTransition, NotFound, OutputError, SourceError
+from farm.jobs.control import control
+from farm.jobs.edits import add_edits, approve, job_edits, revise, undo
+from farm.jobs.marking import Marker
+from farm.jobs.queries import job_facts
+from farm.jobs.tracks import list_tracks
+from farm.messages import Order
+from tests.integration.coordinator.conftest import Bench
+from tests.integration.coordinator.test_stages import detected, step, told, write_output
+
+AddJob = Callable[..., Manifest]
+#: Frames last 1/25 s, five to a chunk; the only track stands still at 10, 10 and is 20 pixels wide (with its growth).
+FACE = Box(9.2, 9.2, 21.6, 21.6)
+
+
+def add(bench: Bench, *edits: Edit) -> list[Edit]:
+    return add_edits(bench.context, "job", lambda _: list(edits))
+
+
+def marker(bench: Bench) -> Marker:
+    return Marker(bench.context, "job", "somebody", "because")
+
+
+def masks(bench: Bench) -> list[FrameTracks]:
+    """Of all frames, from the store."""
+    rows = [bench.chunk(index, "edit").artefact or {} for index in (0, 1)]
+    return [
+        load_frame(x) for r in rows for x in (bench.context.settings.store_root / r["key"]).read_text().splitlines()
+    ]
+
+
+def published(bench: Bench, add_job: AddJob) -> Path:
+    """A job that is done, with its output."""
+    detected(bench, add_job)
+    step(bench)
+    finish(bench)
+    return Path(bench.job().output)
+
+
+def finish(bench: Bench) -> list[tuple[str, int]]:
+    """Do all that is left; returns what workers did."""
+    done = []
+    while bench.job().status != "done":
+        for order in bench.orders():
+            done.append((order.stage, order.chunk))
+            bench.start(order)
+            bench.complete(order, artefact=_made(bench, order))
+        step(bench)
+    return done
+
+
+def _made(bench: Bench, order: Order) -> Any:
+    content = "".join(artefact.sha256 for artefact in order.inputs).encode()
+    return bench.made(order, content) if order.stage == "redact" else write_output(bench, order, content)
+
+
+def test_a_job_under_review_publishes_nothing_before_it_is_approved(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    with bench.context.database.write() as session:
+        session.merge(bench.job()).review = True
+    step(bench)
+    assert (bench.job().status, ready(bench.context), bench.orders()) == ("reviewing", [], [])
+    advance(bench.context, "job")
+    assert bench.job().status == "reviewing"
+    assert job_facts(bench.context, "job").waits
+    add(bench, marker(bench).of_track(Action.DROP, 0, (None, 0.2)))
+    approve(bench.context, "jo", "somebody", "looked at")
+    assert ready(bench.context) == ["job"]
+    step(bench)
+    assert bench.job().status == "redacting"
+    assert [bool(mask.boxes) for mask in masks(bench)] == [False] * 5 + [True] * 5
+    assert "approved by somebody: looked at" in told(bench)
+    with pytest.raises(IllegalTransition, match=r"job job does not wait for approval: it is redacting"):
+        approve(bench.context, "job", "somebody", "")
+
+
+def test_a_job_under_review_is_paused_and_cancelled_and_still_waits(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    with bench.context.database.write() as session:
+        session.merge(bench.job()).review = True
+    step(bench)
+    control(bench.context, "job", JobEvent.PAUSE)
+    with pytest.raises(IllegalTransition, match=r"it is paused \(farm resume job first\)"):
+        approve(bench.context, "job", "somebody", "")
+    control(bench.context, "job", JobEvent.RESUME)
+    step(bench)
+    assert bench.job().status == "reviewing"
+    control(bench.context, "job", JobEvent.CANCEL)
+    step(bench)
+    control(bench.context, "job", JobEvent.RETRY)
+    step(bench)
+    assert (bench.job().status, bench.orders()) == ("reviewing", [])
+    approve(bench.context, "job", "somebody", "")
+    step(bench)
+    assert [order.stage for order in bench.orders()] == ["redact", "redact"]
+
+
+def test_a_revision_encodes_only_the_chunks_whose_masks_changed(bench: Bench, add_job: AddJob) -> None:
+    output = published(bench, add_job)
+    before, segments = output.read_bytes(), [bench.chunk(i, "redact").artefact for i in (0, 1)]
+    add(bench, marker(bench).cover("1,2,3,4", (0.0, 0.1)))
+    assert job_facts(bench.context, "job").unmasked == 1
+    assert revise(bench.context, "job") == ("job", True)
+    assert output.read_bytes() == before  # until the next one is there
+    step(bench)
+    assert finish(bench) == [("redact", 0), ("compose", 0)]
+    assert [bench.chunk(i, "redact").artefact == segments[i] for i in (0, 1)] == [False, True]
+    assert [(s.chunks, s.chunks_reused) for s in job_facts(bench.context, "job").stages] == [(2, 0), (2, 1), (1, 0)]
+    assert output.read_bytes() != before
+    assert job_facts(bench.context, "job").unmasked == 0
+    assert revise(bench.context, "job") == ("job", False)
+
+
+def test_a_revision_in_which_no_mask_changed_encodes_nothing(bench: Bench, add_job: AddJob) -> None:
+    output = published(bench, add_job)
+    before = output.read_bytes()
+    add(bench, marker(bench).of_track(Action.RESTORE, 0, (None, None)))
+    revise(bench.context, "job")
+    step(bench)
+    assert finish(bench) == [("compose", 0)]
+    assert output.read_bytes() == before
+
+
+def test_an_undone_edit_brings_the_earlier_segment_back(bench: Bench, add_job: AddJob) -> None:
+    published(bench, add_job)
+    first = bench.chunk(0, "redact").artefact
+    add(bench, marker(bench).cover("1,2,3,4", (0.0, 0.1)))
+    revise(bench.context, "job")
+    step(bench)
+    finish(bench)
+    add_edits(bench.context, "job", lambda before: [undo(before, None, "somebody", "")])
+    revise(bench.context, "job")
+    step(bench)
+    finish(bench)
+    assert bench.chunk(0, "redact").artefact == first
+
+
+def test_what_retention_has_taken_is_made_again_for_a_revision(bench: Bench, add_job: AddJob) -> None:
+    published(bench, add_job)
+    for stage in ("redact", "edit", "link", "detect"):
+        for index in (0, 1):
+            bench.context.store.delete((bench.chunk(index, stage).artefact or {})["key"])
+    add(bench, marker(bench).cover("1,2,3,4", (0.0, 0.1)))
+    revise(bench.context, "job")
+    assert bench.job().status == "detecting"
+    for order in bench.orders():
+        bench.detect(order)
+    step(bench)
+    assert finish(bench) == [("redact", 0), ("redact", 1), ("compose", 0)]
+
+
+def test_a_revision_replaces_only_what_the_job_published(bench: Bench, add_job: AddJob) -> None:
+    output = published(bench, add_job)
+    add(bench, marker(bench).cover("1,2,3,4", (0.0, 0.1)))
+    output.write_bytes(b"somebody else's")
+    with pytest.raises(OutputError, match=r"out.mp4 was changed since it was published \(move it away"):
+        revise(bench.context, "job")
+    assert (bench.job().status, output.read_bytes()) == ("done", b"somebody else's")
+    output.unlink()
+    revise(bench.context, "job")
+    step(bench)
+    finish(bench)
+    assert output.exists()
+
+
+def test_a_job_that_is_not_done_and_one_without_its_source_are_not_revised(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    with pytest.raises(IllegalTransition, match=r"job job is not done: it is detecting \(follow it: farm watch job\)"):
+        revise(bench.context, "job")
+    step(bench)
+    finish(bench)
+    add(bench, marker(bench).cover("1,2,3,4", (0.0, 0.1)))
+    Path(bench.job().source).write_bytes(b"another")
+    with pytest.raises(SourceError):
+        revise(bench.context, "job")
+    assert bench.job().status == "done"
+
+
+def test_an_edit_whose_track_is_gone_makes_the_job_wait_and_is_named(bench: Bench, add_job: AddJob) -> None:
+    published(bench, add_job)
+    add(bench, Edit(action=Action.DROP, where=(KeyFrame(3, Box(40, 30, 10, 10)),), track=7))
+    revise(bench.context, "job")
+    step(bench)
+    assert (bench.job().status, job_facts(bench.context, "job").waits, bench.orders()) == ("reviewing", True, [])
+    assert "waits for a person: no track is where it was for edit 1 (drop track 7)" in told(bench)
+    approve(bench.context, "job", "somebody", "it is gone, and that is right")
+    step(bench)
+    assert finish(bench) == [("compose", 0)]  # nothing else had changed
+
+
+def test_edits_while_a_job_runs_are_part_of_its_masks_or_told(bench: Bench, add_job: AddJob) -> None:
+    add_job()
+    add(bench, marker(bench).cover("1,2,3,4", (None, None)))
+    bench.hello()
+    for order in bench.orders():
+        bench.detect(order)
+    step(bench)
+    assert all(mask.boxes[0].track == -1 for mask in masks(bench))
+    add(bench, marker(bench).cover("5,6,7,8", (None, None)))
+    assert job_facts(bench.context, "job").unmasked == 1
+    finish(bench)
+    assert job_facts(bench.context, "job").unmasked == 1
+
+
+def test_what_cannot_be_an_edit_changes_nothing(bench: Bench, add_job: AddJob) -> None:
+    add_job()
+    with pytest.raises(NotFound, match="job job has no tracks yet: it is detecting"):
+        marker(bench).of_track(Action.DROP, 0, (None, None))
+    bench.hello()
+    for order in bench.orders():
+        bench.detect(order)
+    step(bench)
+    wrong: list[tuple[Callable[[Marker], Edit], str]] = [
+        (lambda m: m.of_track(Action.DROP, 5, (None, None)), r"job job has no track 5 \(farm tracks job lists them\)"),
+        (lambda m: m.cover("1,2,3", (None, None)), '"1,2,3" is not a box: a box is four numbers'),
+        (lambda m: m.cover("1,2,3,x", (None, None)), '"1,2,3,x" is not a box: "x" is not a number'),
+        (lambda m: m.cover("1,2,nan,4", (None, None)), "a box has numbers of at most"),
+        (lambda m: m.cover("64,2,3,4", (None, None)), "lies outside the picture, which is 64 x 48 pixels"),
+        (lambda m: m.cover("1,2,3,4", (0.3, 0.2)), "from 0.3 s to 0.2 s is no time"),
+        (lambda m: m.cover("1,2,3,4", (9.0, None)), "9 s is not in the video, which is 0.400 s long"),
+        (lambda m: m.cover("1,2,3,4", (0.4, None)), "nothing is left after 0.4 s"),
+    ]
+    for make, line in wrong:
+        with pytest.raises(EditError, match=line):
+            add(bench, make(marker(bench)))
+    with pytest.raises(EditError, match="there is no edit to undo"):
+        add_edits(bench.context, "job", lambda before: [undo(before, None, "somebody", "")])
+    with bench.context.database.read() as session:
+        assert job_edits(session, "job") == []
+
+
+def test_per_cent_are_of_the_picture(bench: Bench, add_job: AddJob) -> None:
+    add_job()
+    assert marker(bench).cover("50%,25%,10%,50%", (None, None)).where[0].box == Box(32, 12, 6.4, 24)
+
+
+def test_tracks_are_listed_with_what_edits_make_of_them(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    step(bench)
+    add(bench, marker(bench).of_track(Action.KEEP, 0, (0.2, None)), marker(bench).cover("1,2,3,4", (0.0, 0.08)))
+    kept, box = list_tracks(bench.context, "job")
+    assert (kept.track, kept.frames, kept.covered, kept.edits, kept.score) == (0, 10, 5, [1], 0.9)
+    assert (kept.begins, kept.ends) == (0.0, 0.4)
+    assert kept.best == (0.0, FACE)
+    assert (box.track, box.frames, box.covered, box.edits, box.begins, box.ends) == (-2, 2, 2, [2], 0.0, 0.08)
+
+
+def test_no_attempt_is_left_of_rows_that_a_revision_replaced(bench: Bench, add_job: AddJob) -> None:
+    published(bench, add_job)
+    add(bench, marker(bench).cover("1,2,3,4", (0.0, 0.1)))
+    revise(bench.context, "job")
+    step(bench)
+    finish(bench)
+    with bench.context.database.read() as session:
+        assert all(attempt.chunk is not None for attempt in session.query(Attempt))
