@@ -6,6 +6,8 @@ from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
+from farm.coordinator.editing import edit_job
+from farm.coordinator.linking import link_job
 from farm.domain.artefacts import fingerprint_facts, plan_key, stage_fingerprint
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Manifest, VideoStream
@@ -16,6 +18,7 @@ from farm.media.reading.index import index_source, plan_manifest
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import probe_source
 from farm.messages import Artefact, Order
+from farm.storage.base import Storage
 
 #: The model of jobs that tests make up.
 MODEL = "1" * 64
@@ -78,6 +81,15 @@ def order_of(
     )
 
 
-def link_fingerprint(manifest: Manifest, options: JobOptions, container: str = "") -> str:
-    """The fingerprint of the tracks of a job with this plan."""
-    return stage_fingerprint("link", fingerprint_facts(manifest, MODEL, options, container, plan_key(manifest)))
+def fingerprint_of(stage: str, manifest: Manifest, options: JobOptions, container: str = "") -> str:
+    """The fingerprint of a stage of a job with this plan."""
+    return stage_fingerprint(stage, fingerprint_facts(manifest, MODEL, options, container, plan_key(manifest)))
+
+
+def masked(
+    store: Storage, manifest: Manifest, options: JobOptions, found: Sequence[Artefact], container: str = ""
+) -> tuple[Artefact, ...]:
+    """The masks of a job without edits, made of its detections as the coordinator makes them."""
+    of = fingerprint_of("link", manifest, options, container)
+    tracks = link_job(store, manifest, found, of, options).artefacts
+    return edit_job(store, manifest, tracks, fingerprint_of("edit", manifest, options, container))[0].artefacts

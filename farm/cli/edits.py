@@ -1,15 +1,14 @@
-"""Commands for the masks of a job: list its tracks, edit them, approve them, and redact again what changed."""
+"""Commands that change the masks of a job: edit them, approve them, and redact again what changed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from farm.cli.jobs import JobArgument, JsonOption
-from farm.cli.tables import clock, cut, moment
+from farm.cli.tables import moment
 from farm.cli.workers import who
 from farm.domain.edits import Action, Edit, effective
 from farm.domain.printable import shown
@@ -20,7 +19,6 @@ from farm.settings import load_settings
 if TYPE_CHECKING:
     from farm.jobs.context import Context
     from farm.jobs.marking import Marker
-    from farm.jobs.tracks import TrackFacts
 
 app = typer.Typer(help="Correct what a job covers.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -50,7 +48,6 @@ TracksArgument = Annotated[list[int], typer.Argument(metavar="TRACK...", help="A
 
 def register(top: typer.Typer) -> None:
     """Add the commands to ``top``."""
-    top.command("tracks")(tracks)
     top.add_typer(app, name="edit")
     top.command("approve")(approve)
     top.command("redact")(redact)
@@ -60,25 +57,6 @@ def register(top: typer.Typer) -> None:
         (Action.RESTORE, "Cover tracks again that were dropped or kept."),
     ):
         _add(action, text)
-
-
-def tracks(job: JobArgument, as_json: JsonOption = False) -> None:
-    """List the tracks of a job: when each is seen, how large, and whether it is covered.
-
-    In a pipe one line per track, separated by tabs: number, kind, from, to (seconds), frames, covered frames, score,
-    width, height, edits. What edits added has their number with a plus.
-    """
-    from farm.cli import display
-    from farm.jobs.context import open_context
-    from farm.jobs.tracks import list_tracks
-
-    found = list_tracks(open_context(load_settings()), job)
-    if as_json:
-        display.print_json([facts.row() for facts in found])
-    elif found:
-        display.print_lines(partial(track_lines, found))
-    else:
-        display.output.print("no tracks: no face was found")
 
 
 @app.callback()
@@ -165,11 +143,10 @@ def log(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """List all edits of a job, also those that were undone."""
     from farm.cli import display
     from farm.jobs.context import open_context
-    from farm.jobs.edits import job_edits
-    from farm.jobs.queries import find_job, iso_time
+    from farm.jobs.edits import edits_of
+    from farm.jobs.queries import iso_time
 
-    with open_context(load_settings()).database.read() as session:
-        edits = job_edits(session, find_job(session, str(ctx.obj)).id)
+    edits = edits_of(open_context(load_settings()), str(ctx.obj))
     left = {one.number for one in effective(edits)}
     if as_json:
         said = [
@@ -275,26 +252,3 @@ def _go_on(job: str, *, detach: bool, as_json: bool) -> None:
     display.check_done(facts)
     if not as_json:
         display.print_summary(summary(facts, max(0.0, (facts.finished_at or began) - began)))
-
-
-def track_lines(found: Sequence["TrackFacts"], width: int | None) -> Iterator[str]:
-    """The tracks, one after the other. ``width``: of the terminal, None for a pipe: then tabs and no heading."""
-    if width is not None:
-        yield f"{'track':>6}  {'kind':5}  {'from':>9}  {'to':>9}  {'frames':>6}  score   size        covered"
-    for t in found:
-        number = f"+{-t.track}" if t.track < 0 else str(t.track)
-        size = f"{t.width:.0f}x{t.height:.0f}"
-        if width is None:
-            edits = ",".join(map(str, t.edits))
-            row = (number, t.kind, t.begins, t.ends, t.frames, t.covered, t.score, t.width, t.height, edits)
-            yield "\t".join(map(str, row))
-            continue
-        covered = "yes" if t.covered == t.frames else "no" if not t.covered else f"{t.covered} of {t.frames}"
-        edits = f" (edit {', '.join(map(str, t.edits))})" if t.edits else ""
-        times = f"{_moment(t.begins):>9}  {_moment(t.ends):>9}"
-        score = "     " if t.track < 0 else f"{t.score:5.2f}"
-        yield cut(f"{number:>6}  {t.kind:5}  {times}  {t.frames:6}  {score}   {size:10}  {covered}{edits}", width)
-
-
-def _moment(seconds: float) -> str:
-    return f"{clock(seconds)}.{int(seconds * 10) % 10}"

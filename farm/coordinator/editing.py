@@ -1,20 +1,19 @@
 """Stage edit: what the edits of a job make of its tracks, one artefact of masks per chunk. Boxes only."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 
-from farm.coordinator.tracks import write_tracks
+from farm.coordinator.tracks import Written, write_tracks
+from farm.database.edits import job_edits
 from farm.database.events import record_event
 from farm.database.models import Job
 from farm.database.statuses import locked_job
-from farm.domain.edits import Edit, effective
+from farm.domain.edits import Edit, digest_of, effective
 from farm.domain.manifest import Manifest
 from farm.domain.masks import Anchors, anchored, apply
 from farm.jobs.context import Context
-from farm.jobs.edits import job_edits
 from farm.jobs.tracks import read_tracks
 from farm.messages import Artefact
+from farm.storage.base import Storage
 
 
 def run(
@@ -28,10 +27,7 @@ def run(
     with context.database.read() as session:
         every = job_edits(session, job.id)
     edits = effective(every)
-    anchors = anchored(edits, read_tracks(context.store, inputs))
-    read = [*(artefact.sha256 for artefact in inputs), _digest(edits)]
-    frames = apply(edits, anchors, read_tracks(context.store, inputs), manifest.chunks[-1].pts_end)
-    written = write_tracks(context.store, "edit", fingerprint, manifest, read, frames)
+    written, anchors = edit_job(context.store, manifest, inputs, fingerprint, edits)
     with context.database.write() as session:
         fresh, now = locked_job(session, job.id), context.clock()
         fresh.found, fresh.masked = written.found.row(), len(every)
@@ -43,9 +39,18 @@ def run(
     return written.artefacts, []
 
 
-def _digest(edits: Sequence[Edit]) -> str:
-    text = json.dumps([[edit.number, edit.body()] for edit in edits], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+def edit_job(
+    store: Storage, manifest: Manifest, tracks: Sequence[Artefact], fingerprint: str, edits: Sequence[Edit] = ()
+) -> tuple[Written, Anchors]:
+    """Write the masks of a video, and find the tracks that ``edits`` (those in effect) are about.
+
+    ``tracks``: one artefact per chunk, in order; ``fingerprint``: of the masks. Memory does not grow with the length of
+    the video. Raises VerificationError, DamagedArtefact, StorageError.
+    """
+    anchors = anchored(edits, read_tracks(store, tracks))
+    read = [*(artefact.sha256 for artefact in tracks), digest_of(edits)]
+    frames = apply(edits, anchors, read_tracks(store, tracks), manifest.chunks[-1].pts_end)
+    return write_tracks(store, "edit", fingerprint, manifest, read, frames), anchors
 
 
 def _unmatched(edits: Sequence[Edit], anchors: Anchors, approved: int) -> str:

@@ -4,6 +4,8 @@ Nothing is overwritten: an edit is undone by another one. An edit of a track is 
 a time, not to its number, so that it is found again in other tracks of the same video.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -130,6 +132,12 @@ def effective(edits: Iterable[Edit]) -> tuple[Edit, ...]:
         else:
             left.append(edit)
     return tuple(reversed(left))
+
+
+def digest_of(edits: Sequence[Edit]) -> str:
+    """The SHA-256 of what edits do."""
+    text = json.dumps([[edit.number, edit.body()] for edit in edits], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _whole(value: object, name: str) -> int | None:

@@ -24,8 +24,9 @@ class Found:
 class Stretches:
     """Collects the stretches of a video in which nothing is covered, frame by frame, in order."""
 
-    def __init__(self, time_base: Fraction, start: int) -> None:
-        """``start``: the pts that times count from."""
+    def __init__(self, time_base: Fraction, start: int, shortest: float = SHORTEST) -> None:
+        """``start``: the pts that times count from; ``shortest``: of a stretch that is collected, in seconds."""
+        self._shortest = shortest
         self._time_base = time_base
         self._start = start
         self._since: int | None = None
@@ -46,6 +47,6 @@ class Stretches:
     def _end(self, pts: int) -> None:
         if self._since is not None:
             begin, end = (round(float((t - self._start) * self._time_base), 3) for t in (self._since, pts))
-            if end - begin >= SHORTEST:
+            if end - begin >= self._shortest:
                 self._ended.append((begin, end))
         self._since = None

@@ -7,11 +7,14 @@ from fractions import Fraction
 from typing import Any
 
 from farm.domain.encoding import EncoderSettings, load_encoder
-from farm.domain.orientation import Matrix, orientation_of
+from farm.domain.geometry import Box
+from farm.domain.orientation import INVERSE, Matrix, coded_box, orientation_of, upright_size
 from farm.domain.pixels import is_full_range
 from farm.errors import JobFailed
 
 FORMAT_VERSION = 4
+#: The largest pixel aspect ratio that is applied, either way; a larger one is an error in the file.
+_LONGEST_PIXEL = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,31 @@ class VideoStream:
     def orientation(self) -> int:
         """EXIF's number of how the picture is shown, 1 to 8."""
         return orientation_of(self.matrix)
+
+    @property
+    def aspect(self) -> float:
+        """How much wider than high a pixel of the coded picture is shown."""
+        return min(max(float(self.sample_aspect or 1), 1 / _LONGEST_PIXEL), _LONGEST_PIXEL)
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """The size (width, height) of the upright picture in square pixels; neither side gets smaller."""
+        width = round(self.width * max(1.0, self.aspect))
+        height = round(self.height * max(1.0, 1 / self.aspect))
+        return upright_size(width, height, self.orientation)
+
+    def shown_box(self, box: Box) -> Box:
+        """A box of the coded picture on the picture as shown, of :attr:`shown_size`."""
+        size = upright_size(self.width, self.height, self.orientation)
+        (wide, high), (w, h) = self.shown_size, size
+        up = coded_box(box, *size, INVERSE.get(self.orientation, self.orientation))
+        return Box(up.x * wide / w, up.y * high / h, up.w * wide / w, up.h * high / h).rounded()
+
+    def coded_box(self, box: Box) -> Box:
+        """A box of the picture as shown on the coded picture: the inverse of :meth:`shown_box`."""
+        (wide, high), (w, h) = self.shown_size, upright_size(self.width, self.height, self.orientation)
+        up = Box(box.x * w / wide, box.y * h / high, box.w * w / wide, box.h * h / high)
+        return coded_box(up, self.width, self.height, self.orientation).rounded()
 
     @property
     def full_range(self) -> bool:

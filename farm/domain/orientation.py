@@ -11,6 +11,8 @@ from farm.domain.geometry import Box
 #: Nine numbers in row-major order, as in ISO/IEC 14496-12: 16.16 fixed point, the third column 2.30.
 Matrix = tuple[int, int, int, int, int, int, int, int, int]
 UPRIGHT = 1
+#: The orientation that undoes one, where that is another one.
+INVERSE = {6: 8, 8: 6}
 #: For each orientation: the directions in the coded picture that are shown to the right and downwards.
 _AXES = {
     1: ((1, 0), (0, 1)),

@@ -43,6 +43,7 @@ class Stage:
     - ``key``: pattern of its artefacts' names, see :func:`farm.domain.artefacts.artefact_name`.
     - ``covers``: the facts that its fingerprint covers (see :func:`farm.domain.artefacts.fingerprint_facts`), beside
       the fingerprint of ``inputs``.
+    - ``edited``: its artefacts are also made of the job's edits.
     - ``needs``: what of a job a worker must have to do it.
     - ``paints``: it covers the frames that its inputs name, and reports how many and from which inputs.
     - ``per_chunk``: it has one row per chunk, otherwise a single row.
@@ -58,6 +59,7 @@ class Stage:
     inputs: str | None = None
     key: str
     covers: tuple[str, ...]
+    edited: bool = False
     needs: Literal["runtime", "encoder"] | None = None
     paints: bool = False
     per_chunk: bool = False
@@ -106,6 +108,7 @@ STAGES: tuple[Stage, ...] = (
         inputs="link",
         key="masks/{fingerprint}/{chunk}.{inputs}.jsonl",
         covers=(),
+        edited=True,
         per_chunk=True,
     ),
     Stage(

@@ -3,9 +3,11 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from farm.database.edits import job_edits
 from farm.database.models import Chunk, Job
 from farm.database.statuses import delete_chunks, move_job
 from farm.domain.artefacts import artefact_name, fingerprint_facts, stage_fingerprint
+from farm.domain.edits import digest_of, effective
 from farm.domain.lifecycle import ChunkStatus, JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.options import load_options
@@ -59,7 +61,10 @@ def complete_rows(session: Session, job: Job, manifest: Manifest) -> int:
 
 
 def planned_rows(session: Session, job: Job, manifest: Manifest, stage: Stage) -> list[Chunk]:
-    """The rows of a stage as it begins with them, in order; not inserted. Raises as :func:`begin_stage`."""
+    """The rows of a stage as it begins with them, in order; not inserted. Raises as :func:`begin_stage`.
+
+    The names of masks are those of the edits that the job's masks contain; the stage gives them their own.
+    """
     inputs = stage_artefacts(session, job.id, stage.inputs) if stage.inputs else []
     if stage.inputs and [a.frames for a in inputs] != [c.frames for c in manifest.chunks]:
         raise VerificationError(f"the artefacts of {stage.inputs} are not those of all chunks")
@@ -71,9 +76,11 @@ def planned_rows(session: Session, job: Job, manifest: Manifest, stage: Stage) -
     facts = fingerprint_facts(manifest, job.model_sha256, options, job.container, job.plan)
     of, suffix = stage_fingerprint(stage.name, facts), output_suffix(job.container, options.compose)
 
+    edits = [digest_of(effective(job_edits(session, job.id, job.masked)))] if stage.edited else []
+
     def name(chunk: str, mine: list[Artefact]) -> str:
         read = inputs if stage.by == "coordinator" else mine  # which does all chunks at once
-        return artefact_name(stage.name, of, chunk, [artefact.sha256 for artefact in read], suffix)
+        return artefact_name(stage.name, of, chunk, [*(artefact.sha256 for artefact in read), *edits], suffix)
 
     return [
         Chunk(

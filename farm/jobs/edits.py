@@ -3,15 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from farm.database.edits import append_edits, job_edits, last_edit
 from farm.database.events import record_event
-from farm.database.models import Edit as Row
 from farm.database.models import Job
 from farm.database.statuses import locked_job, move_job, set_back
 from farm.digests import file_digest
-from farm.domain.edits import Action, Edit, effective, load_edit
+from farm.domain.edits import Action, Edit, effective
 from farm.domain.lifecycle import JobEvent
 from farm.domain.stages import JobStatus, stage_named
 from farm.errors import EditError, IllegalTransition, OutputError
@@ -28,15 +27,10 @@ from farm.storage.base import Storage
 _MOST = 10_000
 
 
-def job_edits(session: Session, job_id: str) -> list[Edit]:
-    """All edits of a job, in order."""
-    rows = session.scalars(select(Row).where(Row.job_id == job_id).order_by(Row.number))
-    return [load_edit(r.body, number=r.number, at=r.at, author=r.author, reason=r.reason) for r in rows]
-
-
-def last_edit(session: Session, job_id: str) -> int:
-    """The number of a job's last edit; 0 without any."""
-    return session.scalar(select(func.max(Row.number)).where(Row.job_id == job_id)) or 0
+def edits_of(context: Context, job_id: str) -> list[Edit]:
+    """All edits of a job, in order, also those that were undone. Raises NotFound."""
+    with context.database.read() as session:
+        return job_edits(session, find_job(session, job_id).id)
 
 
 def add_edits(context: Context, job_id: str, make: Callable[[list[Edit]], list[Edit]]) -> list[Edit]:
@@ -46,16 +40,11 @@ def add_edits(context: Context, job_id: str, make: Callable[[list[Edit]], list[E
     """
     with context.database.write() as session:
         job = locked_job(session, find_job(session, job_id).id)
-        before, now = job_edits(session, job.id), context.clock()
-        added = []
-        for number, edit in enumerate(make(before), len(before) + 1):
-            if number > _MOST:
-                raise EditError(f"job {job.id} has {_MOST} edits, and takes no more")
-            row = Row(job_id=job.id, number=number, at=now, author=edit.author, reason=edit.reason, body=edit.body())
-            session.add(row)
-            added.append(load_edit(edit.body(), number=number, at=now, author=edit.author, reason=edit.reason))
-            record_event(session, now, f"edit {number} by {edit.author}: {edit.action.value}", job.id)
-        return added
+        before = job_edits(session, job.id)
+        edits = make(before)
+        if len(before) + len(edits) > _MOST:
+            raise EditError(f"job {job.id} has {len(before)} edits; it takes {_MOST} at most")
+        return append_edits(session, job, edits, context.clock())
 
 
 def undo(before: list[Edit], number: int | None, author: str, reason: str) -> Edit:

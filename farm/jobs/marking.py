@@ -6,7 +6,6 @@ from farm.database.models import Job
 from farm.domain.edits import Action, Edit, KeyFrame, checked_box
 from farm.domain.geometry import Box
 from farm.domain.manifest import Manifest
-from farm.domain.orientation import coded_box, upright_size
 from farm.errors import EditError
 from farm.jobs.context import Context
 from farm.jobs.plans import job_manifest
@@ -91,7 +90,7 @@ class Marker:
     def _box(self, text: str) -> Box:
         """A box of the picture as shown, in pixels of the coded picture."""
         video = self._manifest.source.video
-        size = upright_size(video.width, video.height, video.orientation)
+        size = video.shown_size
         try:
             numbers = [_number(part.strip(), size[at % 2]) for at, part in enumerate(text.split(","))]
             box = checked_box(numbers)
@@ -99,7 +98,7 @@ class Marker:
             raise EditError(f'"{text}" is not a box: {e}', hint="write x,y,w,h in pixels, or 10%,20%,5%,8%") from e
         if box.x + box.w <= 0 or box.y + box.h <= 0 or box.x >= size[0] or box.y >= size[1]:
             raise EditError(f'"{text}" lies outside the picture, which is {size[0]} x {size[1]} pixels')
-        return coded_box(box, video.width, video.height, video.orientation).rounded()
+        return video.coded_box(box)
 
 
 def _number(text: str, whole: int) -> float:

@@ -6,16 +6,15 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from farm.database.edits import job_edits
 from farm.database.models import Job
 from farm.domain.edits import KeyFrame, effective
 from farm.domain.geometry import Box
-from farm.domain.manifest import Manifest
 from farm.domain.masks import anchored, apply
 from farm.domain.track import FrameTracks, TrackedBox, load_frame
 from farm.errors import NotFound, VerificationError
 from farm.jobs.beginning import stage_rows
 from farm.jobs.context import Context
-from farm.jobs.edits import job_edits
 from farm.jobs.plans import job_manifest
 from farm.jobs.queries import find_job
 from farm.messages import Artefact
@@ -27,8 +26,8 @@ class TrackFacts:
     """One track, or one box that an edit added (then ``track`` is below 0, and ``-track`` is the edit's number).
 
     ``begins``, ``ends``: seconds of the output. ``frames`` that have it, and ``covered`` ones of them. ``score``: the
-    best one of its detections. ``width``, ``height``: of the largest box, in pixels of the coded picture. ``best``:
-    where it is seen best, and when. ``edits``: the numbers of those about it.
+    best one of its detections. ``width``, ``height``: of the largest box. ``best``: where it is seen best, and ``pts``:
+    when. ``edits``: the numbers of those about it. Boxes are in pixels of the picture as shown.
     """
 
     track: int
@@ -40,22 +39,23 @@ class TrackFacts:
     score: float = 0.0
     width: float = 0.0
     height: float = 0.0
-    best: tuple[float, Box] | None = None
+    pts: int = 0
+    best: Box | None = None
     edits: list[int] = field(default_factory=list)
 
     def row(self) -> dict[str, Any]:
         """All facts as JSON."""
         return asdict(self)
 
-    def take(self, box: TrackedBox, begins: float, ends: float, *, covered: bool) -> None:
-        """Take the box of the next frame, which is shown from ``begins`` to ``ends``."""
+    def take(self, found: TrackedBox, box: Box, pts: int, ends: float, *, covered: bool) -> None:
+        """Take the next frame, which is shown until ``ends``. ``box``: on the picture as shown."""
         self.ends = ends
         self.frames += 1
         self.covered += covered
-        self.width, self.height = max(self.width, box.box.w), max(self.height, box.box.h)
-        if self.best is None or (box.score, box.box.area) > (self.score, self.best[1].area):
-            self.best = begins, box.box
-        self.score = max(self.score, box.score)
+        self.width, self.height = max(self.width, box.w), max(self.height, box.h)
+        if self.best is None or (found.score, box.area) > (self.score, self.best.area):
+            self.pts, self.best = pts, box
+        self.score = max(self.score, found.score)
 
 
 def read_tracks(store: Storage, artefacts: Iterable[Artefact]) -> Iterator[FrameTracks]:
@@ -78,49 +78,51 @@ def linked_tracks(session: Session, job: Job) -> list[Artefact]:
     return [Artefact.model_validate(row.artefact) for row in rows]
 
 
-def list_tracks(context: Context, job_id: str) -> list[TrackFacts]:
-    """The tracks of a job in the order of their numbers, then what edits added; with what all its edits make of them.
+class JobTracks:
+    """The tracks of a job, and what all its edits make of them, also those that its masks do not contain yet.
 
-    Raises NotFound, DamagedArtefact, StorageError, JobFailed for a job of another version.
+    ``job``, ``manifest``, ``edits`` in effect. Raises NotFound, JobFailed for a job of another version,
+    DamagedArtefact, StorageError; so do the methods.
     """
-    with context.database.read() as session:
-        job = find_job(session, job_id)
-        manifest, tracks = job_manifest(session, job.id), linked_tracks(session, job)
-        edits = effective(job_edits(session, job.id))
-    anchors = anchored(edits, read_tracks(context.store, tracks))
-    end = manifest.chunks[-1].pts_end
-    masks = apply(edits, anchors, read_tracks(context.store, tracks), end)
-    found = _facts(manifest, read_tracks(context.store, tracks), masks)
-    for edit in edits:
-        for track in {anchors.get(edit.number), -edit.number} & found.keys():
-            found[track].edits.append(edit.number)
-    return sorted(found.values(), key=lambda facts: (facts.track < 0, abs(facts.track)))
 
+    def __init__(self, context: Context, job_id: str) -> None:
+        with context.database.read() as session:
+            self.job = find_job(session, job_id)
+            self.manifest, self._tracks = job_manifest(session, self.job.id), linked_tracks(session, self.job)
+            self.edits = effective(job_edits(session, self.job.id))
+        self._store = context.store
+        self._anchors = anchored(self.edits, read_tracks(self._store, self._tracks))
 
-def _facts(
-    manifest: Manifest, tracks: Iterable[FrameTracks], masks: Iterable[FrameTracks]
-) -> dict[int | None, TrackFacts]:
-    found: dict[int | None, TrackFacts] = {}
-    time_base, start = manifest.source.video.time_base, manifest.chunks[0].pts_start
-    for frame, mask, until in _shown(tracks, masks, manifest.chunks[-1].pts_end):
-        begins, ends = (round(float((pts - start) * time_base), 3) for pts in (frame.pts, until))
-        covered = {box.track for box in mask.boxes}
-        for box in (*frame.boxes, *(added for added in mask.boxes if added.track < 0)):
-            facts = found.setdefault(box.track, TrackFacts(box.track, box.kind, begins, ends))
-            facts.take(box, begins, ends, covered=box.track in covered)
-    return found
-
-
-def _shown(
-    tracks: Iterable[FrameTracks], masks: Iterable[FrameTracks], end: int
-) -> Iterator[tuple[FrameTracks, FrameTracks, int]]:
-    before: tuple[FrameTracks, FrameTracks] | None = None
-    for frame, mask in zip(tracks, masks, strict=True):
+    def frames(self) -> Iterator[tuple[FrameTracks, FrameTracks, int]]:
+        """The tracks and the mask of each frame, and the pts up to which it is shown."""
+        end = self.manifest.chunks[-1].pts_end
+        masks = apply(self.edits, self._anchors, read_tracks(self._store, self._tracks), end)
+        before: tuple[FrameTracks, FrameTracks] | None = None
+        for frame, mask in zip(read_tracks(self._store, self._tracks), masks, strict=True):
+            if before is not None:
+                yield *before, frame.pts
+            before = frame, mask
         if before is not None:
-            yield *before, frame.pts
-        before = frame, mask
-    if before is not None:
-        yield *before, end
+            yield *before, end
+
+    def seconds(self, pts: int) -> float:
+        """When a frame is shown, in seconds of the output."""
+        return round(float((pts - self.manifest.chunks[0].pts_start) * self.manifest.source.video.time_base), 3)
+
+    def facts(self) -> list[TrackFacts]:
+        """All tracks in the order of their numbers, then what edits added."""
+        found: dict[int | None, TrackFacts] = {}
+        video = self.manifest.source.video
+        for frame, mask, until in self.frames():
+            begins, ends = self.seconds(frame.pts), self.seconds(until)
+            covered = {box.track for box in mask.boxes}
+            for box in (*frame.boxes, *(added for added in mask.boxes if added.track < 0)):
+                facts = found.setdefault(box.track, TrackFacts(box.track, box.kind, begins, ends))
+                facts.take(box, video.shown_box(box.box), frame.pts, ends, covered=box.track in covered)
+        for edit in self.edits:
+            for track in {self._anchors.get(edit.number), -edit.number} & found.keys():
+                found[track].edits.append(edit.number)
+        return sorted(found.values(), key=lambda facts: (facts.track < 0, abs(facts.track)))
 
 
 def anchor_of(frames: Iterable[FrameTracks], track: int, begins: int | None, ends: int | None) -> KeyFrame | None:

@@ -58,12 +58,13 @@ def folder(path: Path) -> None:
 HARMS: list[tuple[str, Callable[[Path], object]]] = [
     ("tracks/*/*.jsonl", bare),
     ("tracks/*/*.jsonl", Path.unlink),
+    ("masks/*/*.jsonl", bare),
+    ("masks/*/*.jsonl", Path.unlink),
     ("detections/*/*.jsonl", cut),
     ("detections/*/*.jsonl", swap),
     ("segments/*/*.mp4", swap),
     ("segments/*/*.mp4", flip),
     ("segments/*/*.mp4", folder),
-    ("outputs/*/*.mp4", flip),
     ("plans/*/*.json", empty),
     ("plans/*/pts/*.json", swap),
     ("plans/*/pts/*.json", Path.unlink),
@@ -72,7 +73,6 @@ HARMS: list[tuple[str, Callable[[Path], object]]] = [
 
 def test_what_is_damaged_between_two_jobs_is_made_again(farm: Farm, make_clip: ClipMaker, tmp_path: Path) -> None:
     source = make_clip(seconds=2, size=(320, 180), fps=25, gop=10)
-    farm.env["FARM_KEEP_SEGMENTS"] = "true"
     farm.up()
     farm.run("submit", source, "-o", tmp_path / "first.mp4", *WORDS)
     expected, shown = pictures(tmp_path / "first.mp4"), pictures(source)
@@ -96,7 +96,6 @@ def test_a_segment_without_covers_in_the_place_of_another_is_not_published(
 ) -> None:
     """As a person would do it who does not know how artefacts are named."""
     source = make_clip(seconds=2, size=(320, 180), fps=25, gop=10)
-    farm.env["FARM_KEEP_SEGMENTS"] = "true"
     farm.up()
     farm.run("submit", source, "-o", tmp_path / "none.mp4", *WORDS, "--threshold", 0.99)
     wrong = {p.name.split(".")[0]: p for p in (farm.home / "store" / "segments").glob("*/*.mp4")}
@@ -115,12 +114,11 @@ def test_a_segment_without_covers_in_the_place_of_another_is_not_published(
 def test_the_chain_of_a_job_is_proven_from_source_to_output(farm: Farm, make_clip: ClipMaker, tmp_path: Path) -> None:
     source = tmp_path / "source.mp4"
     shutil.copyfile(make_clip(seconds=2, size=(320, 180), fps=25, gop=10), source)
-    farm.env["FARM_KEEP_SEGMENTS"] = "true"
     output = tmp_path / "out.mp4"
     job = farm.json("submit", source, "-o", output, *WORDS)["id"]
     proof = farm.json("verify", "--job", job)
     assert [link["name"] for link in proof["chain"]] == [
-        "source", "plan", "detect", "link", "redact", "compose", "output"
+        "source", "plan", "detect", "link", "edit", "redact", "compose", "output"
     ]  # fmt: skip
     assert (proof["verified"], proof["changed_frames"]) == (True, 50)
     assert [link["text"] for link in proof["chain"] if link["name"] == "redact"] == [
@@ -131,8 +129,8 @@ def test_the_chain_of_a_job_is_proven_from_source_to_output(farm: Farm, make_cli
         ("plan", next((farm.home / "store").glob("plans/*/pts/*"))),
         ("detect", next((farm.home / "store").glob("detections/*/*"))),
         ("link", next((farm.home / "store").glob("tracks/*/*"))),
+        ("edit", next((farm.home / "store").glob("masks/*/*"))),
         ("redact", next((farm.home / "store").glob("segments/*/*"))),
-        ("compose", next((farm.home / "store").glob("outputs/*/output.*"))),
         ("output", output),
     ):
         content = path.read_bytes()

@@ -12,12 +12,12 @@ pytestmark = pytest.mark.e2e
 
 
 def tracks(farm: Farm, source: Path, out: Path, chunk: int, workers: int, *words: object) -> list[str]:
-    """Redact in a new home, so that nothing is reused, and return the line of every frame's tracks."""
+    """Redact in a new home, so that nothing is reused, and return the line of every frame's masks."""
     fresh = Farm(farm.home / f"{chunk}s-{workers}w", Path(farm.env["FARM_MODELS_DIR"]))
     words = ("--chunk-seconds", chunk, "--devices", f"cpu:{workers}", *words)
     row = fresh.json("submit", source, "-o", out / f"{chunk}-{workers}.mp4", *words)
     assert row["status"] == "done"
-    files = (fresh.home / "store" / "tracks").glob("*/*.jsonl")
+    files = (fresh.home / "store" / "masks").glob("*/*.jsonl")
     ordered = sorted(files, key=lambda path: int(path.name.split("_")[1]))
     lines = [line for path in ordered for line in path.read_text().splitlines()]
     assert len(lines) == row["frames"]

@@ -29,7 +29,7 @@ def client(farm: Farm) -> Iterator[redis.Redis]:
 
 def tracks(farm: Farm) -> list[str]:
     """What the linker wrote, chunk by chunk."""
-    files = (farm.home / "store" / "tracks").rglob("*.jsonl")
+    files = (farm.home / "store" / "masks").rglob("*.jsonl")
     return [path.read_text() for path in sorted(files, key=lambda path: int(path.name.split("_")[1]))]
 
 

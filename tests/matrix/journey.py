@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.coordinator.linking import link_job
 from farm.domain.artefacts import plan_key
 from farm.domain.detection import Detection
 from farm.domain.detectors import DetectOptions
@@ -23,7 +22,7 @@ from farm.media.encoding.encoders import ENCODERS
 from farm.messages import Artefact, Order
 from farm.storage.local import LocalStorage
 from tests.matrix.pixels import Rectangle
-from tests.planned import link_fingerprint, order_of
+from tests.planned import masked, order_of
 from workers.stages.compose import run as run_compose
 from workers.stages.detect import run as run_detect
 from workers.stages.redact import run as run_redact
@@ -116,10 +115,8 @@ def travel(
 
     numbers = range(len(manifest.chunks))
     found = [run_detect(order("detect", n), store, tools, _nobody).artefact for n in numbers]
-    tracks = link_job(
-        store, manifest, found, link_fingerprint(manifest, options, prepared.container), options
-    ).artefacts
-    redacted = [run_redact(order("redact", n, tracks[n]), store, tools, _nobody).artefact for n in numbers]
+    masks = masked(store, manifest, options, found, prepared.container)
+    redacted = [run_redact(order("redact", n, masks[n]), store, tools, _nobody).artefact for n in numbers]
     composed = run_compose(order("compose", 0, *redacted), store, tools, _nobody)
     return Journey(
         source,
@@ -128,7 +125,7 @@ def travel(
         manifest,
         [store.root / r.key for r in redacted],
         store,
-        _rectangles(store, manifest, tracks),
+        _rectangles(store, manifest, masks),
         (*prepared.notes, *manifest.notes, *composed.notes),
     )
 

@@ -26,7 +26,7 @@ from workers.stages.prefetch import AHEAD, prefetch
 from workers.stages.spent import Spent
 from workers.vision.detectors.base import Detector
 from workers.vision.measuring import examined
-from workers.vision.scaling import pixel_aspect, shown_size, small_picture
+from workers.vision.scaling import small_picture
 
 
 def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
@@ -53,7 +53,7 @@ def _detect(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
     report(0)  # from here on, what ends this process is a matter of the frames
     measured = spent.each("measure", examined(decoded, video, first))
     with path.open("w", encoding="ascii") as out, closing(prefetch(measured, AHEAD, "measure")) as frames:
-        lines = _Lines(out, own, pixel_aspect(video))
+        lines = _Lines(out, own, video.aspect)
         for seen in frames:
             if seen.number == first + own:
                 lines.next_one(seen.frame)
@@ -72,7 +72,7 @@ def _found(
 ) -> list[list[Detection]]:
     """The faces of each frame in coded pixels."""
     with spent.part("scale"):
-        size = detector.picture_size(*shown_size(video))
+        size = detector.picture_size(*video.shown_size)
         pictures = [small_picture(frame, *size, video.orientation, video.color_transfer) for frame in frames]
     with spent.part("detect"):
         found = detector.detect(pictures, upright_size(video.width, video.height, video.orientation))

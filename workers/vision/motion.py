@@ -22,7 +22,7 @@ from farm.domain.manifest import VideoStream
 from farm.domain.motion import STILL, Motion
 from farm.media.planes import format_of, planes_of
 from workers.vision.resampling import shrunk
-from workers.vision.scaling import eight_bits, pixel_aspect
+from workers.vision.scaling import eight_bits
 
 #: Rows x columns, uint8: a small luma picture.
 Luma = NDArray[np.uint8]
@@ -52,7 +52,7 @@ class MotionMeter:
 
     def __init__(self, video: VideoStream) -> None:
         self._video = video
-        self._aspect = pixel_aspect(video)
+        self._aspect = video.aspect
         rows = video.height // 2 if video.interlaced else video.height
         share = min(1.0, LONG_SIDE / max(video.width, video.height))
         self._size = max(1, round(video.width * share)), max(1, min(rows, round(video.height * share)))

@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.domain.manifest import VideoStream
 from farm.domain.orientation import UPRIGHT, upright_size
 from farm.domain.pixels import PixelFormat
 from farm.media.planes import Plane, format_of, is_full_range, matrix_of, planes_of
@@ -16,26 +15,11 @@ from workers.vision.resampling import shrunk
 
 Picture = NDArray[np.uint8]
 
-#: The largest pixel aspect ratio that is applied, either way; a larger one is an error in the file.
-_LONGEST = 4.0
 #: How to turn a coded picture upright, by EXIF orientation: transpose, then rotate or flip.
 _TRANSPOSED = (5, 7)
 _TURNS = {3: cv2.ROTATE_180, 7: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _FLIPS = {2: 1, 4: 0}
 _UNSPECIFIED = 2
-
-
-def pixel_aspect(video: VideoStream) -> float:
-    """How much wider than high a pixel of the coded picture is shown."""
-    return min(max(float(video.sample_aspect or 1), 1 / _LONGEST), _LONGEST)
-
-
-def shown_size(video: VideoStream) -> tuple[int, int]:
-    """The size (width, height) of the video's upright picture in square pixels; neither side gets smaller."""
-    aspect = pixel_aspect(video)
-    width = round(video.width * max(1.0, aspect))
-    height = round(video.height * max(1.0, 1 / aspect))
-    return upright_size(width, height, video.orientation)
 
 
 def small_picture(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from farm.coordinator.advance import advance, ready
+from farm.database.edits import job_edits
 from farm.database.models import Attempt
 from farm.domain.edits import Action, Edit, KeyFrame
 from farm.domain.geometry import Box
@@ -15,10 +16,10 @@ from farm.domain.manifest import Manifest
 from farm.domain.track import FrameTracks, load_frame
 from farm.errors import EditError, IllegalTransition, NotFound, OutputError, SourceError
 from farm.jobs.control import control
-from farm.jobs.edits import add_edits, approve, job_edits, revise, undo
+from farm.jobs.edits import add_edits, approve, revise, undo
 from farm.jobs.marking import Marker
 from farm.jobs.queries import job_facts
-from farm.jobs.tracks import list_tracks
+from farm.jobs.tracks import JobTracks
 from farm.messages import Order
 from tests.integration.coordinator.conftest import Bench
 from tests.integration.coordinator.test_stages import detected, step, told, write_output
@@ -253,10 +254,10 @@ def test_tracks_are_listed_with_what_edits_make_of_them(bench: Bench, add_job: A
     detected(bench, add_job)
     step(bench)
     add(bench, marker(bench).of_track(Action.KEEP, 0, (0.2, None)), marker(bench).cover("1,2,3,4", (0.0, 0.08)))
-    kept, box = list_tracks(bench.context, "job")
+    kept, box = JobTracks(bench.context, "job").facts()
     assert (kept.track, kept.frames, kept.covered, kept.edits, kept.score) == (0, 10, 5, [1], 0.9)
     assert (kept.begins, kept.ends) == (0.0, 0.4)
-    assert kept.best == (0.0, FACE)
+    assert (kept.pts, kept.best) == (0, FACE)
     assert (box.track, box.frames, box.covered, box.edits, box.begins, box.ends) == (-2, 2, 2, [2], 0.0, 0.08)
 
 

@@ -20,7 +20,7 @@ from farm.jobs.plans import store_plan
 from farm.messages import Artefact, Order
 from farm.storage.base import Storage
 from farm.storage.local import LocalStorage
-from tests.planned import link_fingerprint, order_of, plan_of
+from tests.planned import fingerprint_of, order_of, plan_of
 from workers.stages.detect import run as run_detect
 from workers.stages.orders import Result
 from workers.vision.detectors.base import Detector
@@ -130,9 +130,9 @@ class Bench:
         return self.linked(rows, chunk)
 
     def linked(self, rows: list[FrameTracks], chunk: int = 0) -> Artefact:
-        """Tracks in the store, as the linker writes them."""
-        of = link_fingerprint(self.manifest, self.options)
-        with self.store.put(artefact_name("link", of, self.manifest.chunks[chunk].name)) as draft:
+        """Masks in the store, as the coordinator writes them."""
+        of = fingerprint_of("edit", self.manifest, self.options)
+        with self.store.put(artefact_name("edit", of, self.manifest.chunks[chunk].name)) as draft:
             draft.path.write_text("".join(dump_frame(row) + "\n" for row in rows))
         covered = sum(row.black or bool(row.boxes) for row in rows)
         return draft.artefact(len(rows), covered=covered)

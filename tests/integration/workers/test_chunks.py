@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from farm.coordinator.linking import link_job
 from farm.domain.detection import FrameDetections
 from farm.domain.detectors import QUALITIES, DetectOptions
 from farm.domain.quality import resolved
@@ -15,7 +14,7 @@ from tests.conftest import ClipMaker
 from tests.integration.trips import rendered
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
 from tests.integration.workers.test_upright import Eyes
-from tests.planned import link_fingerprint
+from tests.planned import masked
 from workers.stages.detect import run as run_detect
 from workers.stages.orders import Tools
 
@@ -24,14 +23,12 @@ CENTERFACE, STUB = DetectOptions(), DetectOptions(detector="stub")
 
 
 def tracks(made: Bench, options: DetectOptions, tools: Tools) -> tuple[list[str], list[FrameDetections]]:
-    """Detect chunk by chunk and link: the lines of the tracks, and of the detections."""
+    """Detect chunk by chunk and link: the lines of the masks, and of the detections."""
     made.options = replace(made.options, detect=options)
     chunks = range(len(made.manifest.chunks))
     found = [run_detect(made.order("detect", k), made.store, tools, lambda _: None) for k in chunks]
-    of = link_fingerprint(made.manifest, made.options)
-    linked = link_job(made.store, made.manifest, [one.artefact for one in found], of, made.options)
     lines: list[str] = []
-    for artefact in linked.artefacts:
+    for artefact in masked(made.store, made.manifest, made.options, [one.artefact for one in found]):
         with made.store.fetch(artefact.key) as path:
             lines += path.read_text().splitlines()
     return lines, list(chain.from_iterable(map(made.detections, found)))

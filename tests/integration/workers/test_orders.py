@@ -101,7 +101,7 @@ def test_inputs_of_another_chunk_or_job_are_refused(made: Bench) -> None:
     chunks = range(len(made.manifest.chunks))
     tracks = [made.tracks(k, made.detections(made.detect(k))) for k in chunks]
     longer = tracks[0].model_copy(update={"frames": tracks[0].frames + 1})
-    other = tracks[0].model_copy(update={"key": tracks[0].key.replace("tracks/", "tracks/0")})
+    other = tracks[0].model_copy(update={"key": tracks[0].key.replace("masks/", "masks/0")})
     for inputs in ((tracks[1],), (), tuple(tracks[:2]), (longer,), (other,)):
         with pytest.raises(VerificationError, match="inputs are not those of its chunks"):
             run_redact(made.order("redact", 0, inputs), made.store, StubTools(), lambda _: None)

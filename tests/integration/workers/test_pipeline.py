@@ -176,7 +176,7 @@ def test_tracks_that_do_not_fit_the_frames(bench: MakeBench, green_clip: GreenCl
         ("more lines", [*frames, frames[-1]]),
         ("no line", made.detections(made.detect(0))),
     ):
-        for key in keys_below(made.store, "tracks"):
+        for key in keys_below(made.store, "masks"):
             made.store.delete(key)
         tracks = made.tracks(1, wrong).model_copy(update={"frames": made.manifest.chunks[1].frames})
         with pytest.raises(VerificationError, match=name):

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from farm.coordinator.linking import link_job
 from farm.domain.options import RedactOptions
 from farm.messages import Artefact
 from tests.integration.workers.conftest import Bench, GreenClip, MakeBench, StubTools
 from tests.memory_store import MemoryStorage
-from tests.planned import link_fingerprint
+from tests.planned import masked
 from workers.stages.compose import run as run_compose
 from workers.stages.redact import run as run_redact
 
@@ -16,16 +15,14 @@ def trip(made: Bench) -> list[Artefact]:
     """Detect, link, redact and compose; the artefacts of all stages."""
     chunks = range(len(made.manifest.chunks))
     found = [made.detect(k).artefact for k in chunks]
-    linked = link_job(
-        made.store, made.manifest, found, link_fingerprint(made.manifest, made.options), made.options
-    ).artefacts
-    orders = [made.order("redact", k, (linked[k],)) for k in chunks]
+    masks = masked(made.store, made.manifest, made.options, found)
+    orders = [made.order("redact", k, (masks[k],)) for k in chunks]
     segments = tuple(run_redact(order, made.store, StubTools(), lambda _: None).artefact for order in orders)
     order = made.order("compose", 0, segments, "mp4")
     composed = run_compose(order, made.store, StubTools(), lambda _: None).artefact
     again = run_compose(order.model_copy(update={"known": composed}), made.store, StubTools(), lambda _: None)
     assert (again.reused, again.artefact) == (True, composed)
-    return [*found, *linked, *segments, composed]
+    return [*found, *masks, *segments, composed]
 
 
 def test_a_store_in_memory_gives_what_a_store_in_a_folder_gives(

@@ -1,10 +1,13 @@
 """The eight orientations: what a matrix means, and where a box of the upright picture lies in the coded one."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from farm.domain.geometry import Box
+from farm.domain.manifest import VideoStream
 from farm.domain.orientation import coded_box, is_sideways, orientation_of, upright_size
 
 ONE = 1 << 16
@@ -42,6 +45,21 @@ def test_every_upright_pixel_is_found_in_the_coded_picture(orientation: int) -> 
         box = coded_box(Box(x, y, 1, 1), WIDTH, HEIGHT, orientation)
         assert (box.w, box.h) == (1, 1)
         assert CODED[int(box.y), int(box.x)] == upright[y, x]
+
+
+@pytest.mark.parametrize("aspect", [None, Fraction(2), Fraction(1, 2)])
+@pytest.mark.parametrize("orientation", MATRICES)
+def test_a_box_as_shown_is_found_in_the_coded_picture_and_back(orientation: int, aspect: Fraction | None) -> None:
+    a, b, c, d = (ONE * value for value in MATRICES[orientation])
+    video = VideoStream(
+        0, "h264", 640, 480, "yuv420p", Fraction(1, 25), None, aspect, 2, 2, 2, 2,
+        matrix=(a, b, 0, c, d, 0, 0, 0, 1 << 30),
+    )  # fmt: skip
+    wide, high = video.shown_size
+    box = Box(20, 30, 40, 80)
+    assert video.shown_box(video.coded_box(box)) == box
+    assert video.coded_box(Box(0, 0, wide, high)) == Box(0, 0, 640, 480)
+    assert is_sideways(orientation) == (wide < high if aspect != Fraction(1, 2) else wide > high)
 
 
 @pytest.mark.parametrize("orientation", MATRICES)

@@ -16,7 +16,7 @@ from farm.media.planes import planes_of
 from tests.unit.media.test_planes import flipped
 from tests.unit.workers.vision.test_scaling import PATCHES, picture
 from workers.vision.colours import pq_light
-from workers.vision.scaling import shown_size, small_picture
+from workers.vision.scaling import small_picture
 
 VIDEO = VideoStream(0, "h264", 640, 480, "yuv420p", Fraction(1, 30), None, None, 2, 2, 2, 2)
 PQ, HLG = 16, 18
@@ -113,8 +113,8 @@ def test_the_picture_is_upright_and_boxes_come_back(pix_fmt: str, orientation: i
 )
 def test_pixels_that_are_not_square(aspect: Fraction | None, shown: tuple[int, int]) -> None:
     video = replace(VIDEO, sample_aspect=aspect)
-    assert shown_size(replace(video, matrix=MATRICES[1])) == shown
-    assert shown_size(replace(video, matrix=MATRICES[6])) == shown[::-1]
+    assert replace(video, matrix=MATRICES[1]).shown_size == shown
+    assert replace(video, matrix=MATRICES[6]).shown_size == shown[::-1]
 
 
 def pq_frame(nits: list[float], transfer: int) -> av.VideoFrame:
