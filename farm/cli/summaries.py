@@ -42,7 +42,7 @@ def _review(facts: JobFacts) -> list[str]:
     found = f"{_counted(facts.faces or 0, 'track')} in {facts.frames_with_faces or 0} of {facts.frames} frames"
     return [
         f"job {facts.id} waits for review, and nothing is published before: {found}.",
-        f"Look: farm tracks {facts.id}. Correct: farm edit {facts.id} --help.",
+        f"Look: farm preview {facts.id}, farm tracks {facts.id}. Correct: farm edit {facts.id} --help.",
         f"When all is right: farm approve {facts.id}",
     ]
 

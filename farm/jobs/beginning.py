@@ -42,8 +42,9 @@ def begin_stage(session: Session, store: Storage | None, job: Job, manifest: Man
     if not move_job(session, job, JobEvent.STAGE_DONE, now, open_chunks=len(rows) - len(done)):
         return False
     delete_chunks(session, [row.id for row in before if row.index not in done])
-    for row in kept:
-        row.reused, row.spent = True, {}
+    inputs = {row.index: row.inputs for row in rows}
+    for row in kept:  # what it read may have another key by now, for the same content
+        row.reused, row.spent, row.inputs = True, {}, inputs[row.index]
     session.add_all(row for row in rows if row.index not in done)
     return True
 

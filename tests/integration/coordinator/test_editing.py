@@ -18,6 +18,7 @@ from farm.errors import EditError, IllegalTransition, NotFound, OutputError, Sou
 from farm.jobs.control import control
 from farm.jobs.edits import add_edits, approve, revise, undo
 from farm.jobs.marking import Marker
+from farm.jobs.proving import prove
 from farm.jobs.queries import job_facts
 from farm.jobs.tracks import JobTracks
 from farm.messages import Order
@@ -124,6 +125,7 @@ def test_a_revision_encodes_only_the_chunks_whose_masks_changed(bench: Bench, ad
     assert [(s.chunks, s.chunks_reused) for s in job_facts(bench.context, "job").stages] == [(2, 0), (2, 1), (1, 0)]
     assert output.read_bytes() != before
     assert job_facts(bench.context, "job").unmasked == 0
+    assert {link.name: link.holds for link in prove(bench.context, "job").links}["redact"]
     assert revise(bench.context, "job") == ("job", False)
 
 

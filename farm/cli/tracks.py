@@ -1,0 +1,88 @@
+"""Commands that show the masks of a job: as pictures, and as a list of tracks."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from farm.cli.jobs import JobArgument, JsonOption
+from farm.cli.tables import clock, cut
+from farm.settings import load_settings
+
+if TYPE_CHECKING:
+    from farm.jobs.tracks import TrackFacts
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command("preview")(preview)
+    app.command("tracks")(tracks)
+
+
+def preview(
+    job: JobArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="A .png or .html file. Default: JOB.preview.html in this folder."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+) -> None:
+    """Show what a job covers in pictures: its tracks, frames with boxes, and when anything is covered.
+
+    The file shows faces that are not redacted: keep it as you keep the source.
+    """
+    from farm.cli import display
+    from farm.jobs.context import open_context
+    from farm.preview.collect import collect
+    from farm.preview.write import default_path, write
+
+    context = open_context(load_settings())
+    path = default_path(context, job) if output is None else output
+    write(path, lambda: collect(context, job), overwrite=overwrite)
+    display.output.print(str(path), soft_wrap=True, markup=False)
+
+
+def tracks(job: JobArgument, as_json: JsonOption = False) -> None:
+    """List the tracks of a job: when each is seen, how large, and whether it is covered.
+
+    In a pipe one line per track, separated by tabs: number, kind, from, to (seconds), frames, covered frames, score,
+    width, height, edits. What edits added has their number with a plus.
+    """
+    from farm.cli import display
+    from farm.jobs.context import open_context
+    from farm.jobs.tracks import JobTracks
+
+    found = JobTracks(open_context(load_settings()), job).facts()
+    if as_json:
+        display.print_json([facts.row() for facts in found])
+    elif found:
+        display.print_lines(partial(track_lines, found))
+    else:
+        display.output.print("no tracks: no face was found")
+
+
+def track_lines(found: Sequence["TrackFacts"], width: int | None) -> Iterator[str]:
+    """The tracks, one after the other. ``width``: of the terminal, None for a pipe: then tabs and no heading."""
+    if width is not None:
+        yield f"{'track':>6}  {'kind':5}  {'from':>9}  {'to':>9}  {'frames':>6}  score   size        covered"
+    for t in found:
+        number = f"+{-t.track}" if t.track < 0 else str(t.track)
+        size = f"{t.width:.0f}x{t.height:.0f}"
+        if width is None:
+            edits = ",".join(map(str, t.edits))
+            row = (number, t.kind, t.begins, t.ends, t.frames, t.covered, t.score, t.width, t.height, edits)
+            yield "\t".join(map(str, row))
+            continue
+        covered = "yes" if t.covered == t.frames else "no" if not t.covered else f"{t.covered} of {t.frames}"
+        edits = f" (edit {', '.join(map(str, t.edits))})" if t.edits else ""
+        times = f"{_moment(t.begins):>9}  {_moment(t.ends):>9}"
+        score = "     " if t.track < 0 else f"{t.score:5.2f}"
+        yield cut(f"{number:>6}  {t.kind:5}  {times}  {t.frames:6}  {score}   {size:10}  {covered}{edits}", width)
+
+
+def _moment(seconds: float) -> str:
+    return f"{clock(seconds)}.{int(seconds * 10) % 10}"
