@@ -27,12 +27,14 @@ class Section:
     broken: Sequence[str] = ()
 
     def text(self) -> str:
-        """The section in Markdown, between the marks by which it is found again."""
-        body = "\n\n".join([f"## {self.title}", self.ran, *self.blocks])
+        """The section in Markdown, between the marks by which it is found again; files are named without folders."""
+        body = _FOLDERS.sub("", "\n\n".join([f"## {self.title}", self.ran, *self.blocks]))
         return f"{_mark(self.part)}\n{body}\n{_END}\n"
 
 
 _END = "<!-- end -->"
+#: Of a path of this machine.
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[\w.-]+/)+")
 
 
 def _mark(part: str) -> str:

@@ -15,10 +15,8 @@ from farm.digests import file_digest
 from farm.messages import Completed, Failed, GivenBack, Outcome, Progress, Started
 from farm.settings import Settings
 
-_AFTER = {
-    "planning": "detecting", "detecting": "linking", "linking": "reviewing", "reviewing": "redacting",
-    "redacting": "composing", "composing": "done",
-}  # fmt: skip
+_IN_ORDER = ("planning", "detecting", "linking", "reviewing", "redacting", "composing", "done")
+_AFTER = dict(pairwise(_IN_ORDER))
 _STAGE = {
     "planning": "plan", "detecting": "detect", "linking": "link", "reviewing": "edit", "redacting": "redact",
     "composing": "compose", "done": "compose",
@@ -48,6 +46,7 @@ class JobRow:
     interrupted: str | None
     open_chunks: int
     output: str
+    review: bool = False
 
     @property
     def stage(self) -> str:
@@ -116,7 +115,7 @@ def snapshot(session: Session) -> Snapshot:
     )
     c = Chunk
     chunks = session.execute(select(c.id, c.job_id, c.stage, c.index, c.frames, c.status, c.artefact))
-    jobs = session.execute(select(Job.id, Job.status, Job.interrupted, Job.open_chunks, Job.output))
+    jobs = session.execute(select(Job.id, Job.status, Job.interrupted, Job.open_chunks, Job.output, Job.review))
     return Snapshot(
         {row[0]: JobRow(*row[1:]) for row in jobs},
         {row[0]: ChunkRow(*row[1:]) for row in chunks},
@@ -189,7 +188,7 @@ def _reachable(job: JobRow, by: str) -> set[str | None]:
         return {job.status} | ({status or job.interrupted} if job.status in possible else set())
     found: set[str | None] = {job.status}
     status = job.status
-    while by == "advance" and status in _AFTER:
+    while by == "advance" and status in _AFTER and not (job.review and status == "reviewing"):
         status = _AFTER[status]
         found.add(status)
     return found | ({"failed"} if job.status not in OVER and by != "dispatch" else set())

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from sqlalchemy import delete
 
-from farm.database.models import Base, Identity
+from farm.database.models import Base, Identity, Job
 from farm.database.session import Database
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.errors import IllegalTransition
 from farm.jobs.context import Context
 from farm.jobs.control import control
+from farm.jobs.edits import approve
 from farm.settings import load_settings
 from tests.integration.coordinator.checked import DEATHS, FAILURES, WORKS, CheckedFarm
 from tests.integration.coordinator.conftest import Bench, Clock
@@ -84,11 +85,26 @@ class Model(RuleBasedStateMachine):
     # people
 
     @precondition(lambda self: self.jobs < JOBS)
-    @rule(chunks=CHUNKS)
-    def submit(self, chunks: int) -> None:
+    @rule(chunks=CHUNKS, review=st.booleans())
+    def submit(self, chunks: int, review: bool = False) -> None:
         self.jobs += 1
         with self.farm.step("submit"):
-            self.add_job(job_id=f"job{self.jobs}", chunks=chunks, output=f"out{self.jobs}.mp4")
+            job_id = f"job{self.jobs}"
+            self.add_job(job_id=job_id, chunks=chunks, output=f"out{self.jobs}.mp4")
+            with self.farm.context.database.write() as session:
+                session.get_one(Job, job_id).review = review
+
+    @precondition(lambda self: self.jobs)
+    @rule(which=st.integers(1, JOBS))
+    def approve(self, which: int) -> None:
+        job_id = _one(list(self.farm.now.jobs), which)
+        job = self.farm.now.jobs[job_id]
+        with self.farm.step("approve"):
+            if job.status == "reviewing" and job.review:
+                approve(self.farm.context, job_id, "somebody", "")
+            else:
+                with pytest.raises(IllegalTransition):
+                    approve(self.farm.context, job_id, "somebody", "")
 
     @precondition(lambda self: self.jobs)
     @rule(which=st.integers(1, JOBS), wish=st.sampled_from(sorted(WISHES)))
@@ -188,6 +204,10 @@ class Model(RuleBasedStateMachine):
             if not self.farm.workers[name].up:
                 self.farm.begin(name)
         turns = 0
+        for job_id, job in self.farm.now.jobs.items():
+            if job.review and job.status != "paused":
+                with self.farm.context.database.write() as session:
+                    session.get_one(Job, job_id).review = False
         while waiting := [j for j in self.farm.now.jobs.values() if j.status not in (*OVER, "paused")]:
             assert turns < BOUND, waiting
             self.farm.turn("completes")
