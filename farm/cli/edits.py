@@ -11,6 +11,7 @@ from farm.cli.jobs import JobArgument, JsonOption
 from farm.cli.tables import moment
 from farm.cli.workers import who
 from farm.domain.edits import Action, Edit, effective
+from farm.domain.options import SHAPES, STYLES
 from farm.domain.printable import shown
 from farm.domain.stages import JobStatus
 from farm.domain.time import seconds_of
@@ -43,6 +44,11 @@ AuthorOption = Annotated[
 BoxOption = Annotated[
     str, typer.Option("--box", metavar="X,Y,W,H", help="On the picture as shown: pixels, or per cent as 10%,20%,5%,8%.")
 ]
+StyleOption = Annotated[str | None, typer.Option(metavar="STYLE", help=f"How it is covered: {', '.join(STYLES)}.")]
+ShapeOption = Annotated[str | None, typer.Option(metavar="SHAPE", help=f"Shape of the cover: {', '.join(SHAPES)}.")]
+MarginOption = Annotated[
+    str | None, typer.Option(metavar="SHARE", help="Extra area on each side, as a share of the box: 50%.")
+]
 TracksArgument = Annotated[list[int], typer.Argument(metavar="TRACK...", help="As `farm tracks` numbers them.")]
 
 
@@ -74,11 +80,39 @@ def add_box(
     ] = None,
     begins: FromOption = None,
     ends: ToOption = None,
+    style: StyleOption = None,
+    shape: ShapeOption = None,
+    margin: MarginOption = None,
     reason: ReasonOption = "",
     author: AuthorOption = None,
 ) -> None:
     """Cover a box."""
-    _append(ctx, author, reason, lambda marker: [marker.cover(box, (begins, ends), end_box)])
+    from farm.jobs.marking import override_of
+
+    override = override_of(style, shape, margin)
+    _append(ctx, author, reason, lambda marker: [marker.cover(box, (begins, ends), end_box, override)])
+
+
+@app.command("style")
+def restyle(
+    ctx: typer.Context,
+    numbers: TracksArgument,
+    style: StyleOption = None,
+    shape: ShapeOption = None,
+    margin: MarginOption = None,
+    begins: FromOption = None,
+    ends: ToOption = None,
+    reason: ReasonOption = "",
+    author: AuthorOption = None,
+) -> None:
+    """Cover tracks in another way than the job's options say."""
+    from farm.jobs.marking import override_of
+
+    override = override_of(style, shape, margin)
+    if override is None:
+        raise typer.BadParameter("say how: --style, --shape or --margin")
+    span = begins, ends
+    _append(ctx, author, reason, lambda marker: [marker.of_track(Action.STYLE, n, span, override) for n in numbers])
 
 
 @app.command("ignore")

@@ -7,13 +7,15 @@ a time, not to its number, so that it is found again in other tracks of the same
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from math import isfinite
 from typing import Any
 
 from farm.domain.detection import FACE, PLATE
 from farm.domain.geometry import Box
+from farm.domain.options import Override, load_options
+from farm.errors import SettingsError
 
 #: The largest coordinate or size, in pixels, that an edit may name.
 _FARTHEST = 1_000_000
@@ -25,7 +27,7 @@ class Action(StrEnum):
 
     ``cover``: cover a box, whose key frames are interpolated; ``ignore``: cover nothing that lies wholly inside a box;
     ``drop``: a track is none (a false alarm); ``keep``: a face that may be seen; ``restore``: cover a track again;
-    ``undo``: another edit has no effect.
+    ``style``: cover a track in another way; ``undo``: another edit has no effect.
     """
 
     COVER = "cover"
@@ -33,11 +35,12 @@ class Action(StrEnum):
     DROP = "drop"
     KEEP = "keep"
     RESTORE = "restore"
+    STYLE = "style"
     UNDO = "undo"
 
 
 #: Edits of one track.
-OF_TRACKS = (Action.DROP, Action.KEEP, Action.RESTORE)
+OF_TRACKS = (Action.DROP, Action.KEEP, Action.RESTORE, Action.STYLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Edit:
       anchor.
     - ``track``: the number that the track had then, for people.
     - ``kind``: of what ``cover`` covers, as of a detection.
+    - ``override``: of ``cover`` and ``style``, how it is covered.
     - ``undoes``: the number of the edit that ``undo`` undoes.
     """
 
@@ -70,18 +74,20 @@ class Edit:
     where: tuple[KeyFrame, ...] = ()
     track: int | None = None
     kind: str = FACE
+    override: Override | None = None
     undoes: int | None = None
 
     def body(self) -> dict[str, Any]:
         """What it does, as JSON: all but its number, time, author and reason."""
         row: dict[str, Any] = {"action": self.action.value, "from": self.begins, "to": self.ends}
         row["where"] = [[k.pts, k.box.x, k.box.y, k.box.w, k.box.h] for k in self.where]
+        row["override"] = self.override and asdict(self.override)
         return row | {"track": self.track, "kind": self.kind, "undoes": self.undoes}
 
 
 def load_edit(body: Mapping[str, Any], **said: Any) -> Edit:  # noqa: ANN401 - number, at, author and reason of Edit
     """An edit from its :meth:`Edit.body`. ``said``: the rest. Raises ValueError with a line for the user."""
-    unknown = set(body) - {"action", "from", "to", "where", "track", "kind", "undoes"}
+    unknown = set(body) - {"action", "from", "to", "where", "track", "kind", "override", "undoes"}
     if unknown:
         raise ValueError(f"an edit has no {', '.join(sorted(unknown))}")
     try:
@@ -95,6 +101,7 @@ def load_edit(body: Mapping[str, Any], **said: Any) -> Edit:  # noqa: ANN401 - n
         where=tuple(_key_frame(row) for row in body.get("where") or ()),
         track=_whole(body.get("track"), "track"),
         kind=body.get("kind") or FACE,
+        override=_override(body.get("override")),
         undoes=_whole(body.get("undoes"), "undoes"),
         **said,
     )
@@ -114,6 +121,10 @@ def check_edit(edit: Edit) -> None:
     wanted = 0 if edit.action is Action.UNDO else 1
     if len(pts) < wanted or (len(pts) > wanted and edit.action is not Action.COVER):
         raise ValueError(f"{edit.action.value} takes {'no box' if not wanted else 'one box'}")
+    if edit.override is None and edit.action is Action.STYLE:
+        raise ValueError("style says how a track is covered: style, shape or margin")
+    if edit.override is not None and edit.action not in (Action.STYLE, Action.COVER):
+        raise ValueError(f"{edit.action.value} has no style")
     if (edit.undoes is None) == (edit.action is Action.UNDO):
         raise ValueError("undo, and nothing else, names the edit that it undoes")
     if len(edit.author) > _LONGEST_TEXT or len(edit.reason) > _LONGEST_TEXT:
@@ -144,6 +155,21 @@ def _whole(value: object, name: str) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     raise ValueError(f"{name}: {value!r} is not a whole number")
+
+
+def _override(row: object) -> Override | None:
+    """How a box is covered, as JSON says it; what is said is checked as the options of a job are."""
+    if row is None:
+        return None
+    names = {field.name for field in fields(Override)}
+    if not isinstance(row, dict) or not row.keys() <= names or not any(v is not None for v in row.values()):
+        raise ValueError(f"{row!r:.80}: a style has {', '.join(sorted(names))}")
+    said = {name: value for name, value in row.items() if value is not None}
+    try:
+        checked = load_options({"redact": said}).redact
+    except SettingsError as e:
+        raise ValueError(str(e)) from e
+    return Override(**{name: getattr(checked, name) for name in said})
 
 
 def _key_frame(row: Any) -> KeyFrame:  # noqa: ANN401 - JSON

@@ -10,6 +10,7 @@ from math import inf
 
 from farm.domain.edits import OF_TRACKS, Action, Edit, KeyFrame
 from farm.domain.geometry import Box, interpolated, intersection_over_union
+from farm.domain.options import Override
 from farm.domain.track import FrameTracks, TrackedBox
 
 #: A box overlaps an anchor at least so much where it is of the track that was meant (intersection over union).
@@ -46,9 +47,11 @@ def apply(edits: Sequence[Edit], anchors: Anchors, frames: Iterable[FrameTracks]
     """
     for frame, until in _with_ends(frames, end):
         shown = frame.pts, until
-        kept = [box for box in frame.boxes if not _is_uncovered(box, edits, anchors, shown)]
+        kept = [
+            _styled(box, edits, anchors, shown) for box in frame.boxes if not _is_uncovered(box, edits, anchors, shown)
+        ]
         added = [
-            TrackedBox(-edit.number, at(edit.where, frame.pts).rounded(), edit.kind)
+            TrackedBox(-edit.number, at(edit.where, frame.pts).rounded(), edit.kind, override=edit.override)
             for edit in edits
             if edit.action is Action.COVER and _touches(edit, shown)
         ]
@@ -75,9 +78,18 @@ def _is_uncovered(box: TrackedBox, edits: Iterable[Edit], anchors: Anchors, show
         elif edit.action in OF_TRACKS and anchors.get(edit.number) == box.track:
             if edit.action is Action.RESTORE:
                 uncovered &= not _touches(edit, shown)
-            else:
+            elif edit.action is not Action.STYLE:
                 uncovered |= _holds(edit, shown)
     return uncovered
+
+
+def _styled(box: TrackedBox, edits: Iterable[Edit], anchors: Anchors, shown: tuple[int, int]) -> TrackedBox:
+    """A box, covered in a frame as the edits of its track say; the last one counts."""
+    found: Override | None = None
+    for edit in edits:
+        if edit.override and anchors.get(edit.number) == box.track and _touches(edit, shown):
+            found = edit.override if found is None else found.then(edit.override)
+    return replace(box, override=found) if found else box
 
 
 def _span(edit: Edit) -> tuple[float, float]:

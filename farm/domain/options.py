@@ -44,6 +44,25 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Override:
+    """How a box is covered where that differs from its job's options; None: as these say."""
+
+    style: str | None = None
+    shape: str | None = None
+    margin: float | None = None
+
+    def over(self, look: Look) -> Look:
+        """``look`` with what this says in its place."""
+        margin = look.margin if self.margin is None else self.margin
+        return Look(self.style or look.style, self.shape or look.shape, margin)
+
+    def then(self, later: "Override") -> "Override":
+        """This with what ``later`` says in its place."""
+        margin = self.margin if later.margin is None else later.margin
+        return Override(later.style or self.style, later.shape or self.shape, margin)
+
+
+@dataclass(frozen=True, slots=True)
 class SourceOptions(Section):
     """Which frames of a source are redacted, and what happens to those that cannot be decoded.
 

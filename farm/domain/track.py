@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from farm.domain.detection import FACE
 from farm.domain.geometry import Box
+from farm.domain.options import Look, Override, RedactOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,13 +13,14 @@ class TrackedBox:
     """The box of one track in one frame, in source pixels, without the margin. ``kind``: as of a detection.
 
     ``score``: of the detection; 0 where the box was carried from others. ``track``: in masks, below 0 for a box that
-    edit ``-track`` added.
+    edit ``-track`` added. ``override``: in masks, how it is covered where that is not as the job's options say.
     """
 
     track: int
     box: Box
     kind: str = FACE
     score: float = 0.0
+    override: Override | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,27 @@ class FrameTracks:
     sketch: str = ""
 
 
+def look_of(box: TrackedBox, options: RedactOptions) -> Look:
+    """How a box is covered."""
+    look = options.look(box.kind)
+    return box.override.over(look) if box.override else look
+
+
 def dump_frame(frame: FrameTracks) -> str:
-    """Return one line of JSON: ``[pts, [[track, x, y, w, h, kind, score], ...], black, sketch]``."""
-    rows = [[b.track, b.box.x, b.box.y, b.box.w, b.box.h, b.kind, b.score] for b in frame.boxes]
+    """Return one line of JSON: ``[pts, [[track, x, y, w, h, kind, score], ...], black, sketch]``.
+
+    A box that is covered in its own way has style, shape and margin, or null, besides.
+    """
+    rows = [[b.track, b.box.x, b.box.y, b.box.w, b.box.h, b.kind, b.score, *_override(b)] for b in frame.boxes]
     return json.dumps([frame.pts, rows, int(frame.black), frame.sketch], separators=(",", ":"))
+
+
+def _override(box: TrackedBox) -> tuple[object, ...]:
+    return (box.override.style, box.override.shape, box.override.margin) if box.override else ()
 
 
 def load_frame(line: str) -> FrameTracks:
     """Parse the output of :func:`dump_frame`."""
     pts, rows, black, sketch = json.loads(line)
-    return FrameTracks(pts, tuple(TrackedBox(r[0], Box(*r[1:5]), r[5], r[6]) for r in rows), bool(black), sketch)
+    boxes = (TrackedBox(r[0], Box(*r[1:5]), r[5], r[6], Override(*r[7:]) if r[7:] else None) for r in rows)
+    return FrameTracks(pts, tuple(boxes), bool(black), sketch)

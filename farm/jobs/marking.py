@@ -6,11 +6,27 @@ from farm.database.models import Job
 from farm.domain.edits import Action, Edit, KeyFrame, checked_box
 from farm.domain.geometry import Box
 from farm.domain.manifest import Manifest
+from farm.domain.options import Override, RedactOptions, load_options
 from farm.errors import EditError
 from farm.jobs.context import Context
 from farm.jobs.plans import job_manifest
 from farm.jobs.queries import find_job
 from farm.jobs.tracks import anchor_of, linked_tracks, read_tracks
+
+
+def override_of(style: str | None, shape: str | None, margin: str | None) -> Override | None:
+    """What of a style was given, as for ``farm submit``; None if nothing was. Raises SettingsError."""
+    given = {"style": style, "shape": shape, "margin": margin}
+    said = {name: value for name, value in given.items() if value is not None}
+    options = RedactOptions.options()
+    for name, value in said.items():
+        try:
+            said[name] = options[name].parse(value)  # type: ignore[assignment]  # a share becomes a number
+        except ValueError as e:
+            raise options[name].refused(value) from e
+    checked = load_options({"redact": said}).redact
+    return Override(**{name: getattr(checked, name) for name in said}) if said else None
+
 
 #: Seconds from and to; None: from the beginning, to the end.
 Span = tuple[float | None, float | None]
@@ -29,25 +45,26 @@ class Marker:
             self._manifest: Manifest = job_manifest(session, self._job.id)
         self.job = self._job.id
 
-    def cover(self, box: str, span: Span, end_box: str | None = None) -> Edit:
+    def cover(self, box: str, span: Span, end_box: str | None = None, override: Override | None = None) -> Edit:
         """Cover a box; with ``end_box`` it moves there, evenly, in the time of the span. Raises EditError.
 
-        ``box`` is ``x,y,w,h`` in pixels, or in per cent of the picture: ``10%,20%,5%,8%``.
+        ``box`` is ``x,y,w,h`` in pixels, or in per cent of the picture: ``10%,20%,5%,8%``. ``override``: how it is
+        covered where that is not as the job's options say.
         """
         begins, ends = self._span(span)
         first, last = self._manifest.chunks[0].pts_start, self._manifest.chunks[-1].pts_end
         keys = [KeyFrame(first if begins is None else begins, self._box(box))]
         if end_box is not None:
             keys.append(KeyFrame(last if ends is None else ends, self._box(end_box)))
-        return self._edit(Action.COVER, (begins, ends), tuple(keys))
+        return self._edit(Action.COVER, (begins, ends), tuple(keys), override=override)
 
     def ignore(self, box: str, span: Span) -> Edit:
         """Cover nothing that lies wholly inside a box. Raises EditError."""
         pts = self._span(span)
         return self._edit(Action.IGNORE, pts, (KeyFrame(self._manifest.chunks[0].pts_start, self._box(box)),))
 
-    def of_track(self, action: Action, track: int, span: Span) -> Edit:
-        """Drop, keep or restore a track, or the part of it that is in a span.
+    def of_track(self, action: Action, track: int, span: Span, override: Override | None = None) -> Edit:
+        """Drop, keep, restore or style a track, or the part of it that is in a span.
 
         Raises EditError for a track that is not there, or not then; NotFound before there are tracks; StorageError.
         """
@@ -58,14 +75,19 @@ class Marker:
         if anchor is None:
             when = "" if span == (None, None) else " in that time"
             raise EditError(f"job {self.job} has no track {track}{when}", hint=f"farm tracks {self.job} lists them")
-        return self._edit(action, pts, (anchor,), track)
+        return self._edit(action, pts, (anchor,), track, override)
 
     def _edit(
-        self, action: Action, span: tuple[int | None, int | None], where: tuple[KeyFrame, ...], track: int | None = None
+        self,
+        action: Action,
+        span: tuple[int | None, int | None],
+        where: tuple[KeyFrame, ...],
+        track: int | None = None,
+        override: Override | None = None,
     ) -> Edit:
         return Edit(
             action=action, author=self._author, reason=self._reason, begins=span[0], ends=span[1], where=where,
-            track=track,
+            track=track, override=override,
         )  # fmt: skip
 
     def _span(self, span: Span) -> tuple[int | None, int | None]:

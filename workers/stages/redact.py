@@ -3,17 +3,17 @@
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from functools import lru_cache, partial
 from math import isinf
 from pathlib import Path
 
 import av
 
 from farm.digests import file_digest
-from farm.domain.detection import FACE, PLATE
 from farm.domain.encoding import EncoderSettings
 from farm.domain.geometry import Box
 from farm.domain.options import AUTO, RedactOptions
-from farm.domain.track import FrameTracks, load_frame
+from farm.domain.track import FrameTracks, load_frame, look_of
 from farm.errors import SourceError, VerificationError
 from farm.media.encoding.encode import SegmentWriter
 from farm.media.encoding.sizing import TRIES, Sizing
@@ -120,7 +120,7 @@ def _painted(
     Raises VerificationError unless lines and frames match, SourceError for a frame of ``source`` that is not the
     picture that was examined.
     """
-    ways = {kind: (create_redactor(options, kind), options.look(kind)) for kind in (FACE, PLATE)}
+    redactor = lru_cache(partial(create_redactor, options))
     with closing(frames):
         for decoded in frames:
             frame = top_down(decoded.frame)
@@ -136,9 +136,13 @@ def _painted(
                         f"{source}: the frame of pts {frame.pts} differs from the one that was examined",
                         hint="the source is damaged there in a way that its decoder does not report; repair or cut it",
                     )
-                groups = [([t.box for t in row.boxes if t.kind == kind], *ways[kind]) for kind in ways]
+                looks = [(box.box, look_of(box, options)) for box in row.boxes]
+                groups = [
+                    ([box for box, its in looks if its == look], redactor(look.style), look)
+                    for look in sorted({look for _, look in looks})
+                ]
                 paint_all(frame, groups, fields=fields)
-                covers = [box.grown(look.margin) for boxes, _, look in groups for box in boxes]
+                covers = [box.grown(look.margin) for box, look in looks]
             if row.black or row.boxes:
                 covered["frames"] += 1
             yield resized(frame, *size), covers

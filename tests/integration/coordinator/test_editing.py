@@ -13,11 +13,12 @@ from farm.domain.edits import Action, Edit, KeyFrame
 from farm.domain.geometry import Box
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
+from farm.domain.options import Override
 from farm.domain.track import FrameTracks, load_frame
-from farm.errors import EditError, IllegalTransition, NotFound, OutputError, SourceError
+from farm.errors import EditError, IllegalTransition, NotFound, OutputError, SettingsError, SourceError
 from farm.jobs.control import control
 from farm.jobs.edits import add_edits, approve, revise, undo
-from farm.jobs.marking import Marker
+from farm.jobs.marking import Marker, override_of
 from farm.jobs.proving import prove
 from farm.jobs.queries import job_facts
 from farm.jobs.tracks import JobTracks
@@ -245,6 +246,20 @@ def test_what_cannot_be_an_edit_changes_nothing(bench: Bench, add_job: AddJob) -
         add_edits(bench.context, "job", lambda before: [undo(before, None, "somebody", "")])
     with bench.context.database.read() as session:
         assert job_edits(session, "job") == []
+
+
+def test_a_style_is_an_option_as_of_submit(bench: Bench, add_job: AddJob) -> None:
+    assert override_of(None, None, None) is None
+    assert override_of("Solid", None, "50%") == Override("solid", None, 0.5)
+    for words in (("emoji", None, None), (None, "star", None), (None, None, "-1"), (None, None, "much")):
+        with pytest.raises(SettingsError):
+            override_of(*words)
+    published(bench, add_job)
+    add(bench, marker(bench).of_track(Action.STYLE, 0, (0.2, None), Override(style="solid")))
+    revise(bench.context, "job")
+    step(bench)
+    assert [mask.boxes[0].override for mask in masks(bench)] == [None] * 5 + [Override("solid")] * 5
+    assert finish(bench) == [("redact", 1), ("compose", 0)]
 
 
 def test_per_cent_are_of_the_picture(bench: Bench, add_job: AddJob) -> None:

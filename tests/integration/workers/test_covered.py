@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from farm.domain.options import RedactOptions
+from farm.domain.geometry import Box
+from farm.domain.options import Override, RedactOptions
 from farm.domain.pixels import plain_format
+from farm.domain.track import FrameTracks, TrackedBox
 from farm.errors import SourceError
 from farm.executables import find_ffmpeg
 from farm.media.planes import planes_of
@@ -203,3 +205,19 @@ def test_the_manifest_names_the_encoder_and_not_what_this_machine_would_choose(
     assert {frame.format.name for frame in frames} == {"yuv420p"}
     with made.store.fetch(redact(made).artefact.key) as path, av.open(str(path)) as written:
         assert written.streams.video[0].codec_context.name == "ffv1"
+
+
+def test_a_box_with_a_style_of_its_own_is_covered_so_and_the_others_as_the_job_says(
+    bench: MakeBench, green_clip: GreenClip
+) -> None:
+    """A solid cover is black; a blurred one is as bright as what it covers."""
+    made = bench(green_clip(frames=10), None)
+    solid, blurred = Box(30, 100, 60, 60), Box(200, 20, 60, 60)
+    boxes = (TrackedBox(0, solid, override=Override(style="solid", shape="rectangle")), TrackedBox(1, blurred))
+    rows = [FrameTracks(pts, boxes) for pts in made.pts[0]]
+    result = run_redact(made.order("redact", 0, (made.linked(rows),)), made.store, StubTools(), lambda _: None)
+    for frame in segment(made, result):
+        luma = planes_of(frame)[0].astype(int)
+        bright = [luma[int(b.y) + 5 : int(b.y) + 55, int(b.x) + 5 : int(b.x) + 55].mean() for b in (solid, blurred)]
+        assert bright[0] < 30, bright
+        assert bright[1] > 60, bright

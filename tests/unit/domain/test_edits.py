@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from farm.domain.edits import OF_TRACKS, Action, Edit, KeyFrame, effective, load_edit
 from farm.domain.geometry import Box
 from farm.domain.masks import anchored, apply
-from farm.domain.track import FrameTracks, TrackedBox
+from farm.domain.options import SHAPES, STYLES, Look, Override, RedactOptions
+from farm.domain.track import FrameTracks, TrackedBox, dump_frame, load_frame, look_of
 
 FACE = Box(10, 10, 20, 20)
 #: Ten frames of one tick, two tracks that stand still.
@@ -101,6 +102,20 @@ def test_an_edit_finds_its_track_by_place_whatever_its_number() -> None:
     assert covered([drop], gone) == {2: EVERY}
 
 
+def test_a_style_is_of_its_track_and_time_and_the_last_one_counts() -> None:
+    first = edit(Action.STYLE, override=Override(style="solid", margin=0.5))
+    later = edit(Action.STYLE, begins=4, ends=6, override=Override(style="pixelate"))
+    box = Edit(action=Action.COVER, where=(KeyFrame(0, FACE),), override=Override(shape="rectangle"))
+    numbered = [replace(one, number=n) for n, one in enumerate((first, later, box), 1)]
+    masks = list(apply(numbered, anchored(numbered, FRAMES), FRAMES, 10))
+    said = [{b.track: b.override for b in mask.boxes} for mask in masks]
+    rectangle = Override(shape="rectangle")
+    assert said[3] == {-3: rectangle, 1: Override("solid", None, 0.5), 2: None}
+    assert said[4] == {-3: rectangle, 1: Override("pixelate", None, 0.5), 2: None}
+    assert [load_frame(dump_frame(mask)) for mask in masks] == masks
+    assert look_of(masks[4].boxes[1], RedactOptions()) == Look("pixelate", "ellipse", 0.5)
+
+
 def test_black_frames_stay_black() -> None:
     frames = [replace(FRAMES[0], black=True)]
     assert [mask.black for mask in apply([edit(Action.DROP, at=0)], {0: 1}, frames, 1)] == [True]
@@ -108,6 +123,11 @@ def test_black_frames_stay_black() -> None:
 
 BOXES = st.builds(Box, *(st.integers(0, 200) for _ in range(2)), *(st.integers(1, 100) for _ in range(2)))
 SPANS = st.tuples(st.none() | st.integers(0, 9), st.none() | st.integers(10, 20))
+
+
+OVERRIDES = st.builds(
+    Override, st.sampled_from(STYLES), st.none() | st.sampled_from(SHAPES), st.none() | st.floats(0, 5)
+)
 
 
 @st.composite
@@ -118,7 +138,8 @@ def edits(draw: st.DrawFn) -> Edit:
     times = sorted(draw(st.sets(st.integers(0, 9), min_size=count, max_size=count)))
     where = tuple(KeyFrame(pts, draw(BOXES).rounded()) for pts in times)
     track = draw(st.integers(0, 9)) if action in OF_TRACKS else None
-    return Edit(action=action, begins=begins, ends=ends, where=where, track=track)
+    override = draw(OVERRIDES) if action in (Action.STYLE, Action.COVER) else None
+    return Edit(action=action, begins=begins, ends=ends, where=where, track=track, override=override)
 
 
 @given(edits())
@@ -143,7 +164,7 @@ GOOD: dict[str, Any] = {"action": "cover", "where": [[0, 1, 2, 3, 4]]}
 @pytest.mark.parametrize(
     ("wrong", "line"),
     [
-        ({"action": "hide"}, "no edit is called 'hide'; use cover, ignore, drop, keep, restore, undo"),
+        ({"action": "hide"}, "no edit is called 'hide'; use cover, ignore, drop, keep, restore, style, undo"),
         ({"colour": 1}, "an edit has no colour"),
         ({"where": []}, "cover takes one box"),
         ({"where": [[0, 1, 2, 3]]}, "a key frame is [time, x, y, w, h]"),
@@ -158,6 +179,13 @@ GOOD: dict[str, Any] = {"action": "cover", "where": [[0, 1, 2, 3, 4]]}
         ({"from": 5, "to": 5}, "an edit ends after it begins"),
         ({"from": "soon"}, "from: 'soon' is not a whole number"),
         ({"kind": "dog"}, "'dog': no kind of box"),
+        ({"action": "style"}, "style says how a track is covered"),
+        ({"override": {}}, "{}: a style has margin, shape, style"),
+        ({"override": {"colour": "red"}}, "a style has margin, shape, style"),
+        ({"override": {"style": "emoji"}}, "redact.style"),
+        ({"override": {"margin": -1}}, "redact.margin"),
+        ({"override": {"margin": float("nan")}}, "redact.margin"),
+        ({"action": "drop", "override": {"style": "solid"}}, "drop has no style"),
         ({"undoes": 1}, "undo, and nothing else, names the edit that it undoes"),
         ({"action": "undo", "where": []}, "undo, and nothing else, names the edit that it undoes"),
     ],

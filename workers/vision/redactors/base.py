@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
-from farm.domain.detection import FACE
 from farm.domain.options import RedactOptions
 from farm.media.planes import Plane
 
@@ -28,7 +27,6 @@ class Patch:
 Redactor = Callable[[Patch], Plane]
 
 
-def create_redactor(options: RedactOptions, kind: str = FACE) -> Redactor:
-    """The redactor of a kind of box: ``create`` in ``workers.vision.redactors.NAME``, where NAME is its style."""
-    style = options.look(kind).style
-    return cast("Redactor", import_module(f"workers.vision.redactors.{style}").create(options))
+def create_redactor(options: RedactOptions, style: str | None = None) -> Redactor:
+    """``create`` in ``workers.vision.redactors.NAME``, where NAME is the style; by default, that of the options."""
+    return cast("Redactor", import_module(f"workers.vision.redactors.{style or options.style}").create(options))

@@ -152,7 +152,7 @@ def test_formats_and_styles_that_are_not_known() -> None:
 def test_faces_and_plates_are_painted_together_each_in_its_own_way() -> None:
     options = RedactOptions(style="blur", margin=0.0, plate_style="solid", plate_margin=0.1)
     face, plate = Box(10, 10, 40, 40), Box(30, 30, 40, 20)
-    ways = {kind: (create_redactor(options, kind), options.look(kind)) for kind in (FACE, PLATE)}
+    ways = {kind: (create_redactor(options, options.look(kind).style), options.look(kind)) for kind in (FACE, PLATE)}
     frames = noise(), noise(), noise()
     paint_all(frames[0], [([face], *ways[FACE]), ([plate], *ways[PLATE])])
     paint_all(frames[1], [([plate], *ways[PLATE]), ([face], *ways[FACE])])
