@@ -51,7 +51,9 @@ def _faces(facts: JobFacts) -> list[str]:
     """What was found, and where nothing was."""
     if facts.faces is None:  # a job of an earlier version
         return []
-    if not facts.faces:
+    if not facts.faces and facts.masked:
+        lines = ["WARNING: Nothing is covered, by the job's edits or since no face was found. Watch the output."]
+    elif not facts.faces:
         size = size_of(facts.options.get("detect", {}))
         advice = ", they are too small or unclear for the model"
         if size < LARGEST_SIZE:

@@ -117,6 +117,7 @@ def _publish(context: Context, job: Job, stage: Stage) -> bool:
         fresh = locked_job(session, job.id)
         if fresh.status != stage.status:
             return False  # paused or cancelled meanwhile: what it needs to go on stays in the store
+        fresh.published = output.sha256
         move_job(session, fresh, JobEvent.STAGE_DONE, context.clock())
         remove_leftovers(fresh)
     try:

@@ -25,17 +25,20 @@ def run(
     person, unless one has approved them. Raises VerificationError, StorageError.
     """
     with context.database.read() as session:
-        every = job_edits(session, job.id)
+        every = job_edits(session, job.id, None if job.approved < 0 else job.approved)
     edits = effective(every)
     written, anchors = edit_job(context.store, manifest, inputs, fingerprint, edits)
     with context.database.write() as session:
         fresh, now = locked_job(session, job.id), context.clock()
-        fresh.found, fresh.masked = written.found.row(), len(every)
+        fresh.found, fresh.masked = written.found.row(), max((edit.number for edit in every), default=0)
         for key in written.damaged:
             record_event(session, now, f"{key} was damaged: set aside, and made again", job.id)
-        if (lost := _unmatched(edits, anchors, fresh.approved)) and not fresh.review:
-            fresh.review = True
-            record_event(session, now, f"waits for a person: {lost}", job.id)
+        lost = [edit for edit in edits if edit.number in anchors and anchors[edit.number] is None]
+        if {edit.number for edit in lost} - set(fresh.unmatched):  # a person has not accepted that yet
+            named = ", ".join(f"{edit.number} ({edit.action.value} track {edit.track})" for edit in lost)
+            text = f"waits for a person: no track is where it was for edit {named}"
+            fresh.review, fresh.unmatched = True, [edit.number for edit in lost]
+            record_event(session, now, text, job.id)
     return written.artefacts, []
 
 
@@ -51,13 +54,3 @@ def edit_job(
     read = [*(artefact.sha256 for artefact in tracks), digest_of(edits)]
     frames = apply(edits, anchors, read_tracks(store, tracks), manifest.chunks[-1].pts_end)
     return write_tracks(store, "edit", fingerprint, manifest, read, frames), anchors
-
-
-def _unmatched(edits: Sequence[Edit], anchors: Anchors, approved: int) -> str:
-    """What to tell of edits whose track is not there, and that nobody approved since; empty where there is none."""
-    lost = [
-        f"{edit.number} ({edit.action.value} track {edit.track})"
-        for edit in edits
-        if edit.number > approved and edit.number in anchors and anchors[edit.number] is None
-    ]
-    return f"no track is where it was for edit {', '.join(lost)}" if lost else ""

@@ -34,7 +34,8 @@ def publish_output(store: Storage, job: Job, output: Artefact) -> None:
         if pictures:
             _publish_pictures(made, temporary, final, output, mode)
         else:
-            _publish_video(made, temporary, final, output, mode, overwrite=job.overwrite)
+            ours = job.published is not None and _is_digest(final, job.published)  # a revision replaces what it made
+            _publish_video(made, temporary, final, output, mode, overwrite=job.overwrite or ours)
 
 
 def remove_leftovers(job: Job) -> None:
@@ -111,6 +112,10 @@ def _linked(made: Path, temporary: Path, mode: int) -> bool:
 def _is_output(path: Path, output: Artefact) -> bool:
     """Whether a file is ``output``, by size and digest: reads all of it where the size is right."""
     return path.is_file() and path.stat().st_size == output.size and file_digest(path) == output.sha256
+
+
+def _is_digest(path: Path, sha256: str) -> bool:
+    return path.is_file() and file_digest(path) == sha256
 
 
 def _publish_pictures(made: Path, temporary: Path, final: Path, output: Artefact, mode: int) -> None:

@@ -59,8 +59,9 @@ class Job(Base):
     again in the same way. ``source_size``: of the file, in bytes. ``found``: :class:`farm.domain.found.Found` as JSON,
     once the job was linked. ``plan``: the key of the copy of its :class:`Plan` in the store.
     ``repairs``: how often what it had written was damaged or missing, and made again. ``review``: a person has to
-    approve its masks; ``approved``: the number of the last edit when one did, and ``masked``: of the last edit that its
-    masks contain.
+    approve its masks; ``approved``: the number of the last edit that a person let into them, -1 where nobody has to;
+    ``masked``: of the last edit that its masks contain; ``unmatched``: the numbers of edits whose track was not found.
+    ``published``: the SHA-256 of the video that it published last.
     """
 
     __tablename__ = "jobs"
@@ -88,8 +89,10 @@ class Job(Base):
     found: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     repairs: Mapped[int] = mapped_column(default=0, server_default="0")
     review: Mapped[bool] = mapped_column(default=False, server_default=false())
-    approved: Mapped[int] = mapped_column(default=0, server_default="0")
+    approved: Mapped[int] = mapped_column(default=-1, server_default="-1")
     masked: Mapped[int] = mapped_column(default=0, server_default="0")
+    unmatched: Mapped[list[int]] = mapped_column(JSON, default=list, server_default="[]")
+    published: Mapped[str | None]
 
 
 class Plan(Base):

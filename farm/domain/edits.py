@@ -127,8 +127,18 @@ def check_edit(edit: Edit) -> None:
         raise ValueError(f"{edit.action.value} has no style")
     if (edit.undoes is None) == (edit.action is Action.UNDO):
         raise ValueError("undo, and nothing else, names the edit that it undoes")
-    if len(edit.author) > _LONGEST_TEXT or len(edit.reason) > _LONGEST_TEXT:
-        raise ValueError(f"an author or a reason has at most {_LONGEST_TEXT} characters")
+    check_text(edit.author, edit.reason)
+
+
+def check_text(*texts: str) -> None:
+    """Raise ValueError, with a line for the user, for an author or a reason that cannot be kept."""
+    for text in texts:
+        if len(text) > _LONGEST_TEXT:
+            raise ValueError(f"an author or a reason has at most {_LONGEST_TEXT} characters")
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("an author or a reason has characters that are none") from None
 
 
 def effective(edits: Iterable[Edit]) -> tuple[Edit, ...]:
@@ -184,7 +194,7 @@ def checked_box(numbers: Sequence[Any]) -> Box:
         raise ValueError("a box is four numbers: x, y, width and height")
     if not all(isfinite(n) and abs(n) <= _FARTHEST for n in numbers):
         raise ValueError(f"a box has numbers of at most {_FARTHEST}")
-    x, y, w, h = map(float, numbers)
-    if w <= 0 or h <= 0:
+    box = Box(*map(float, numbers)).rounded()
+    if box.w <= 0 or box.h <= 0:
         raise ValueError("a box has a width and a height above 0")
-    return Box(x, y, w, h).rounded()
+    return box

@@ -15,6 +15,8 @@ from farm.errors import JobFailed
 FORMAT_VERSION = 4
 #: The largest pixel aspect ratio that is applied, either way; a larger one is an error in the file.
 _LONGEST_PIXEL = 4.0
+#: Containers whose clock begins anywhere.
+_CLOCKLESS = ("mpegts", "mpeg", "vob")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,13 @@ class Manifest:
     def seconds(self) -> float:
         """From the first pts to the end of the last chunk."""
         return float((self.chunks[-1].pts_end - self.chunks[0].pts_start) * self.source.video.time_base)
+
+    def zero(self, container: str) -> int:
+        """The pts that players count from in an output of this container, FFmpeg's name of it.
+
+        They count from 0 of its clock, but where times begin anywhere from what comes first.
+        """
+        return self.chunks[0].pts_start if container in _CLOCKLESS else self.shift
 
     def frames_before(self, index: int) -> int:
         """The number of a chunk's first frame among all planned frames, counted from 0."""

@@ -7,6 +7,9 @@ from farm.domain.detection import FACE
 from farm.domain.geometry import Box
 from farm.domain.options import Look, Override, RedactOptions
 
+#: The margin from which a rectangle covers all of its box with full strength: it fades out over its rim.
+_WHOLE = 0.06
+
 
 @dataclass(frozen=True, slots=True)
 class TrackedBox:
@@ -37,8 +40,10 @@ class FrameTracks:
 
 
 def look_of(box: TrackedBox, options: RedactOptions) -> Look:
-    """How a box is covered."""
+    """How a box is covered. All of a box that an edit added is, where the edit does not say otherwise."""
     look = options.look(box.kind)
+    if box.track < 0:
+        look = Look(look.style, "rectangle", max(look.margin, _WHOLE))
     return box.override.over(look) if box.override else look
 
 

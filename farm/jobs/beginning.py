@@ -22,8 +22,8 @@ def begin_stage(session: Session, store: Storage | None, job: Job, manifest: Man
     """Move a job, whose current stage is done, to the next stage and insert that stage's rows.
 
     Rows that are done, as the job was set back or revised, remain where they were made of the same and ``store`` holds
-    it; without a store none does. False if another transaction was first, or where no stage follows. Raises
-    VerificationError where the artefacts that the stage reads are not those of all chunks, StorageError.
+    it; without a store none does, and masks never do. False if another transaction was first, or where no stage
+    follows. Raises StorageError, and VerificationError where the artefacts that the stage reads are not all there.
     """
     current = stage_at(JobStatus(job.status))
     stage = next_stage(current) if current else None
@@ -34,7 +34,7 @@ def begin_stage(session: Session, store: Storage | None, job: Job, manifest: Man
 
     def stays(row: Chunk) -> bool:
         done = row.status == ChunkStatus.DONE and row.artefact is not None and row.name == names.get(row.index)
-        return done and store is not None and store.exists((row.artefact or {})["key"])
+        return done and store is not None and not stage.edited and store.exists((row.artefact or {})["key"])
 
     before = stage_rows(session, job.id, stage.name)
     kept = [row for row in before if stays(row)]

@@ -10,14 +10,14 @@ from farm.database.events import record_event
 from farm.database.models import Job
 from farm.database.statuses import locked_job, move_job, set_back
 from farm.digests import file_digest
-from farm.domain.edits import Action, Edit, effective
+from farm.domain.edits import Action, Edit, check_text, effective
 from farm.domain.lifecycle import JobEvent
 from farm.domain.stages import JobStatus, stage_named
 from farm.errors import EditError, IllegalTransition, OutputError
 from farm.jobs.beginning import stage_rows
 from farm.jobs.context import Context
 from farm.jobs.placing import PICTURES_CONTAINER
-from farm.jobs.plans import job_manifest
+from farm.jobs.plans import job_manifest, restore_plan
 from farm.jobs.queries import find_job
 from farm.jobs.retrying import resumable_stage
 from farm.media.reading.chunk import check_source
@@ -25,6 +25,8 @@ from farm.storage.base import Storage
 
 #: More edits than a person or a sensible rule makes: each is looked at for every box.
 _MOST = 10_000
+#: What takes another edit back is possible with any number of them.
+_ALWAYS = (Action.UNDO, Action.RESTORE)
 
 
 def edits_of(context: Context, job_id: str) -> list[Edit]:
@@ -42,7 +44,7 @@ def add_edits(context: Context, job_id: str, make: Callable[[list[Edit]], list[E
         job = locked_job(session, find_job(session, job_id).id)
         before = job_edits(session, job.id)
         edits = make(before)
-        if len(before) + len(edits) > _MOST:
+        if len(before) + len(edits) > _MOST and any(edit.action not in _ALWAYS for edit in edits):
             raise EditError(f"job {job.id} has {len(before)} edits; it takes {_MOST} at most")
         return append_edits(session, job, edits, context.clock())
 
@@ -57,6 +59,7 @@ def undo(before: list[Edit], number: int | None, author: str, reason: str) -> Ed
     undone = {edit.number for edit in before} - {edit.number for edit in left}
     if number not in {edit.number for edit in before}:
         raise EditError(f"there is no edit {number}", hint="`farm edit JOB log` lists them")
+    check_said(author, reason)
     if number in undone and next(edit for edit in before if edit.number == number).action is not Action.UNDO:
         raise EditError(f"edit {number} is undone already")
     return Edit(action=Action.UNDO, undoes=number, author=author, reason=reason)
@@ -67,8 +70,11 @@ def approve(context: Context, job_id: str, author: str, reason: str) -> str:
 
     Raises NotFound, IllegalTransition for a job that does not wait.
     """
+    check_said(author, reason)
     with context.database.write() as session:
         job = locked_job(session, find_job(session, job_id).id)
+        if not job.review and job.approved >= 0:
+            raise IllegalTransition(f"job {job.id} was approved already: it is {job.status}")
         if job.status != JobStatus.REVIEWING or not job.review:
             hint = f"farm resume {job.id} first" if job.status == JobStatus.PAUSED and job.review else None
             raise IllegalTransition(f"job {job.id} does not wait for approval: it is {job.status}", hint=hint)
@@ -77,37 +83,60 @@ def approve(context: Context, job_id: str, author: str, reason: str) -> str:
         return job.id
 
 
+def check_said(author: str, reason: str) -> None:
+    """Raise EditError for an author or a reason that cannot be kept."""
+    try:
+        check_text(author, reason)
+    except ValueError as e:
+        raise EditError(str(e)) from e
+
+
 def revise(context: Context, job_id: str) -> tuple[str, bool]:
     """Begin a new revision of a job that is done: its masks are made anew, and of segments those whose masks changed.
 
-    Returns the job's id, and whether there is anything to do: not where its masks contain all of its edits.
-    Raises NotFound, IllegalTransition for a job that is not done, SourceError for a source that is gone or was
-    changed, OutputError where what lies under the output's name is not what was published, JobFailed, StorageError.
+    Returns the job's id, and whether there is anything to do: not where its masks contain all of its edits, and its
+    output and its tracks are there. Raises NotFound, IllegalTransition for a job that is not done, SourceError for a
+    source that is gone or was changed, OutputError where what lies under the output's name is not what was published,
+    JobFailed, StorageError.
     """
     with context.database.read() as session:
         job = find_job(session, job_id)
         manifest, latest = job_manifest(session, job.id), last_edit(session, job.id)
-        rows = stage_rows(session, job.id, "compose")
+        tracks = [artefact["key"] for row in stage_rows(session, job.id, "edit") for artefact in row.inputs]
     if job.status != JobStatus.DONE:
-        hint = f"farm approve {job.id}" if job.review else f"follow it: farm watch {job.id}"
-        raise IllegalTransition(f"job {job.id} is not done: it is {job.status}", hint=hint)
-    if job.masked == latest:
+        raise IllegalTransition(f"job {job.id} is not done: it is {job.status}", hint=_hint(job))
+    if job.masked == latest and Path(job.output).exists() and all(map(context.store.exists, tracks)):
         return job.id, False
     check_source(Path(job.source), manifest.source)
-    published = next(((row.artefact or {}).get("sha256", "") for row in rows), "")
-    _check_output(job, published)
+    _check_output(job)
+    restore_plan(context, job.id)
     with context.database.write() as session:
         fresh = locked_job(session, job.id)
         if fresh.status != JobStatus.DONE:
             raise IllegalTransition(f"job {job.id} is {fresh.status} by now")
-        _set_back(session, context.store, fresh)
-        fresh.overwrite, fresh.repairs = True, 0
-        move_job(session, fresh, JobEvent.REVISE, context.clock(), f"edits up to {latest}")
+        hold_back(session, context.store, fresh)
+        fresh.repairs, fresh.approved = 0, last_edit(session, job.id)
+        move_job(session, fresh, JobEvent.REVISE, context.clock(), f"edits up to {fresh.approved}")
     return job.id, True
 
 
-def _set_back(session: Session, store: Storage, job: Job) -> None:
-    """Set a job back to its masks, or to before them where the store has lost what they are made of."""
+def _hint(job: Job) -> str:
+    """What to do with a job that is not done."""
+    match job.status:
+        case JobStatus.FAILED | JobStatus.CANCELLED:
+            return f"farm retry {job.id}"
+        case JobStatus.PAUSED:
+            return f"farm resume {job.id}"
+        case JobStatus.REVIEWING if job.review:
+            return f"farm approve {job.id}"
+    return f"follow it: farm watch {job.id}"
+
+
+def hold_back(session: Session, store: Storage, job: Job) -> None:
+    """Set a job that does not run back to its masks, or to before them where the store has lost what they are made of.
+
+    What was encoded before is used where its masks do not change.
+    """
     stage = stage_named("edit")
     lost = stage_rows(session, job.id, stage.name)
     if not all(store.exists(artefact["key"]) for row in lost for artefact in row.inputs):
@@ -115,11 +144,11 @@ def _set_back(session: Session, store: Storage, job: Job) -> None:
     set_back(session, job, stage, lost)
 
 
-def _check_output(job: Job, published: str) -> None:
+def _check_output(job: Job) -> None:
     """Raise OutputError where the output's name holds anything but what the job published last."""
     output = Path(job.output)
     if job.container == PICTURES_CONTAINER:
         if output.is_dir() and any(output.iterdir()):
             raise OutputError(f"{output} holds pictures", hint="move the folder away, then repeat the command")
-    elif output.exists() and file_digest(output) != published:
+    elif output.exists() and not (output.is_file() and file_digest(output) == job.published):
         raise OutputError(f"{output} was changed since it was published", hint="move it away, then repeat the command")

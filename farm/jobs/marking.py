@@ -3,7 +3,7 @@
 from math import ceil, floor
 
 from farm.database.models import Job
-from farm.domain.edits import Action, Edit, KeyFrame, checked_box
+from farm.domain.edits import Action, Edit, KeyFrame, check_edit, checked_box
 from farm.domain.geometry import Box
 from farm.domain.manifest import Manifest
 from farm.domain.options import Override, RedactOptions, load_options
@@ -11,7 +11,7 @@ from farm.errors import EditError
 from farm.jobs.context import Context
 from farm.jobs.plans import job_manifest
 from farm.jobs.queries import find_job
-from farm.jobs.tracks import anchor_of, linked_tracks, read_tracks
+from farm.jobs.tracks import JobTracks, anchor_of
 
 
 def override_of(style: str | None, shape: str | None, margin: str | None) -> Override | None:
@@ -28,6 +28,8 @@ def override_of(style: str | None, shape: str | None, margin: str | None) -> Ove
     return Override(**{name: getattr(checked, name) for name in said}) if said else None
 
 
+#: Seconds by which a time may be past the end: lists of tracks round to a thousandth.
+_ROUNDING = 0.0011
 #: Seconds from and to; None: from the beginning, to the end.
 Span = tuple[float | None, float | None]
 
@@ -44,6 +46,7 @@ class Marker:
             self._job: Job = find_job(session, job_id)
             self._manifest: Manifest = job_manifest(session, self._job.id)
         self.job = self._job.id
+        self._zero = self._manifest.zero(self._job.container)
 
     def cover(self, box: str, span: Span, end_box: str | None = None, override: Override | None = None) -> Edit:
         """Cover a box; with ``end_box`` it moves there, evenly, in the time of the span. Raises EditError.
@@ -60,7 +63,7 @@ class Marker:
 
     def ignore(self, box: str, span: Span) -> Edit:
         """Cover nothing that lies wholly inside a box. Raises EditError."""
-        pts = self._span(span)
+        pts = self._span(span, inwards=True)
         return self._edit(Action.IGNORE, pts, (KeyFrame(self._manifest.chunks[0].pts_start, self._box(box)),))
 
     def of_track(self, action: Action, track: int, span: Span, override: Override | None = None) -> Edit:
@@ -68,10 +71,9 @@ class Marker:
 
         Raises EditError for a track that is not there, or not then; NotFound before there are tracks; StorageError.
         """
-        pts = self._span(span)
-        with self._context.database.read() as session:
-            tracks = linked_tracks(session, self._job)
-        anchor = anchor_of(read_tracks(self._context.store, tracks), track, *pts)
+        inwards = action in (Action.DROP, Action.KEEP)
+        pts = self._span(span, inwards=inwards)
+        anchor = anchor_of(JobTracks(self._context, self.job).frames(), track, *pts)
         if anchor is None:
             when = "" if span == (None, None) else " in that time"
             raise EditError(f"job {self.job} has no track {track}{when}", hint=f"farm tracks {self.job} lists them")
@@ -85,29 +87,38 @@ class Marker:
         track: int | None = None,
         override: Override | None = None,
     ) -> Edit:
-        return Edit(
+        edit = Edit(
             action=action, author=self._author, reason=self._reason, begins=span[0], ends=span[1], where=where,
             track=track, override=override,
         )  # fmt: skip
+        try:
+            check_edit(edit)
+        except ValueError as e:
+            raise EditError(str(e)) from e
+        return edit
 
-    def _span(self, span: Span) -> tuple[int | None, int | None]:
-        """A span in pts: outwards to whole ticks, for what covers; a tick is no frame."""
+    def _span(self, span: Span, *, inwards: bool = False) -> tuple[int | None, int | None]:
+        """A span in pts, outwards to whole ticks, or ``inwards`` for what uncovers: a tick may be a frame."""
         begins, ends = span
-        length = self._manifest.seconds
+        tick = float(self._manifest.source.video.time_base)
+        first, last = self._manifest.chunks[0].pts_start, self._manifest.chunks[-1].pts_end
+        end = (last - self._zero) * tick
         for seconds in (begins, ends):
-            if seconds is not None and not 0 <= seconds <= length:
-                raise EditError(f"{seconds:g} s is not in the video, which is {length:.3f} s long")
+            if seconds is not None and not 0 <= seconds <= end + _ROUNDING:
+                raise EditError(f"{seconds:g} s is not in the video, which ends at {end:.3f} s")
         if begins is not None and ends is not None and begins >= ends:
             raise EditError(f"from {begins:g} s to {ends:g} s is no time")
-        if begins is not None and begins >= length:
-            raise EditError(f"nothing is left after {begins:g} s: the video is {length:.3f} s long")
-        return self._pts(begins, up=False), self._pts(ends, up=True)
+        since = None if begins is None else self._pts(begins, up=inwards)
+        until = None if ends is None or ends >= end - _ROUNDING else self._pts(ends, up=not inwards)
+        if since is not None and since >= last:
+            raise EditError(f"nothing is left after {begins:g} s: the video ends at {end:.3f} s")
+        if until is not None and until <= max(first, first if since is None else since):
+            raise EditError(f"no frame is shown wholly in that time, up to {ends:g} s")
+        return since, until
 
-    def _pts(self, seconds: float | None, *, up: bool) -> int | None:
-        if seconds is None:
-            return None
+    def _pts(self, seconds: float, *, up: bool) -> int:
         ticks = seconds / float(self._manifest.source.video.time_base)
-        return self._manifest.chunks[0].pts_start + (ceil(ticks - 1e-6) if up else floor(ticks + 1e-6))
+        return self._zero + (ceil(ticks - 1e-6) if up else floor(ticks + 1e-6))
 
     def _box(self, text: str) -> Box:
         """A box of the picture as shown, in pixels of the coded picture."""
@@ -120,7 +131,10 @@ class Marker:
             raise EditError(f'"{text}" is not a box: {e}', hint="write x,y,w,h in pixels, or 10%,20%,5%,8%") from e
         if box.x + box.w <= 0 or box.y + box.h <= 0 or box.x >= size[0] or box.y >= size[1]:
             raise EditError(f'"{text}" lies outside the picture, which is {size[0]} x {size[1]} pixels')
-        return video.coded_box(box)
+        coded = video.coded_box(box)
+        if coded.w <= 0 or coded.h <= 0:
+            raise EditError(f'"{text}" is smaller than a hundredth of a pixel')
+        return coded
 
 
 def _number(text: str, whole: int) -> float:

@@ -16,9 +16,10 @@ from farm.domain.artefacts import job_fingerprint, plan_key, pts_key
 from farm.domain.lifecycle import ChunkStatus, JobEvent
 from farm.domain.manifest import Manifest, dump_manifest
 from farm.domain.stages import JobStatus
-from farm.errors import JobFailed, OutputError
+from farm.errors import IllegalTransition, JobFailed, OutputError
 from farm.jobs.beginning import begin_stage
 from farm.jobs.context import Context, claim_store
+from farm.jobs.edits import hold_back
 from farm.jobs.placing import Prepared, Request
 from farm.jobs.plans import job_manifest, store_plan
 from farm.jobs.retrying import damaged_artefacts, retry_job
@@ -104,7 +105,8 @@ def _resume(context: Context, job_id: str, output: Path, request: Request) -> Su
         job = locked_job(session, job_id)
         _refuse_claimed(session, job)
         job.overwrite = request.overwrite
-        job.review = job.review or request.review  # only a person's approval ends that
+        if request.review and not job.review:
+            hold_for_review(session, context.store, job)
         now = context.clock()
         if job.status == JobStatus.PAUSED:
             move_job(session, job, JobEvent.RESUME, now)
@@ -116,6 +118,19 @@ def _resume(context: Context, job_id: str, output: Path, request: Request) -> Su
         session.execute(update(Attempt).where(Attempt.chunk_id.in_(select(Chunk.id).where(*done))).values(reset=True))
         record_event(session, now, "submitted again: resumed", job.id)
     return Submitted(job_id, output, resumed=True)
+
+
+def hold_for_review(session: Session, store: Storage, job: Job) -> None:
+    """Have a job that was submitted without review wait for it, wherever it was. Raises IllegalTransition while it
+    encodes.
+    """
+    late = (JobStatus.REDACTING, JobStatus.COMPOSING)
+    if job.status in late:
+        hint = f"farm cancel {job.id}, then submit it again with --review"
+        raise IllegalTransition(f"job {job.id} is {job.status}: it was submitted without review", hint=hint)
+    if job.interrupted in late:
+        hold_back(session, store, job)
+    job.review = True
 
 
 def _refuse_claimed(session: Session, job: Job) -> None:

@@ -11,6 +11,7 @@ from farm.database.models import Job
 from farm.domain.edits import KeyFrame, effective
 from farm.domain.geometry import Box
 from farm.domain.masks import anchored, apply
+from farm.domain.stages import JobStatus
 from farm.domain.track import FrameTracks, TrackedBox, load_frame
 from farm.errors import NotFound, VerificationError
 from farm.jobs.beginning import stage_rows
@@ -91,6 +92,12 @@ class JobTracks:
             self.manifest, self._tracks = job_manifest(session, self.job.id), linked_tracks(session, self.job)
             self.edits = effective(job_edits(session, self.job.id))
         self._store = context.store
+        if not all(context.store.exists(artefact.key) for artefact in self._tracks):
+            hint = "farm redact" if self.job.status == JobStatus.DONE else "farm retry"
+            raise NotFound(
+                f"the tracks of job {self.job.id} are not in the store any more",
+                hint=f"{hint} {self.job.id} makes them again",
+            )
         self._anchors = anchored(self.edits, read_tracks(self._store, self._tracks))
 
     def frames(self) -> Iterator[tuple[FrameTracks, FrameTracks, int]]:
@@ -107,7 +114,8 @@ class JobTracks:
 
     def seconds(self, pts: int) -> float:
         """When a frame is shown, in seconds of the output."""
-        return round(float((pts - self.manifest.chunks[0].pts_start) * self.manifest.source.video.time_base), 3)
+        zero = self.manifest.zero(self.job.container)
+        return round(float((pts - zero) * self.manifest.source.video.time_base), 3)
 
     def facts(self) -> list[TrackFacts]:
         """All tracks in the order of their numbers, then what edits added."""
@@ -125,11 +133,13 @@ class JobTracks:
         return sorted(found.values(), key=lambda facts: (facts.track < 0, abs(facts.track)))
 
 
-def anchor_of(frames: Iterable[FrameTracks], track: int, begins: int | None, ends: int | None) -> KeyFrame | None:
-    """Where a track is seen best between two times: pts and box; None where it is not seen then."""
+def anchor_of(
+    frames: Iterable[tuple[FrameTracks, FrameTracks, int]], track: int, begins: int | None, ends: int | None
+) -> KeyFrame | None:
+    """Where a track is seen best between two times (pts); None where it is not seen then. ``frames``: of JobTracks."""
     best: tuple[float, float, int, Box] | None = None
-    for frame in frames:
-        if (begins is not None and frame.pts < begins) or (ends is not None and frame.pts >= ends):
+    for frame, _, until in frames:
+        if (begins is not None and until <= begins) or (ends is not None and frame.pts >= ends):
             continue
         for box in frame.boxes:
             if box.track == track and (best is None or (box.score, box.box.area) > best[:2]):

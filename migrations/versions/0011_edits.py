@@ -12,7 +12,7 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
-_NUMBERS = ("approved", "masked")  # of jobs
+_NUMBERS = {"approved": "-1", "masked": "0"}  # of jobs, with their defaults
 
 
 def upgrade() -> None:
@@ -32,8 +32,10 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.add_column(sa.Column("review", sa.Boolean(), nullable=False, server_default=sa.false()))
-        for name in _NUMBERS:
-            batch_op.add_column(sa.Column(name, sa.BigInteger(), nullable=False, server_default="0"))
+        for name, default in _NUMBERS.items():
+            batch_op.add_column(sa.Column(name, sa.BigInteger(), nullable=False, server_default=default))
+        batch_op.add_column(sa.Column("unmatched", sa.JSON(), nullable=False, server_default="[]"))
+        batch_op.add_column(sa.Column("published", sa.String(), nullable=True))
 
 
 def downgrade() -> None:
@@ -43,6 +45,6 @@ def downgrade() -> None:
         " WHERE status = 'reviewing'"
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
-        for name in (*_NUMBERS, "review"):
+        for name in ("published", "unmatched", *_NUMBERS, "review"):
             batch_op.drop_column(name)
     op.drop_table("edits")

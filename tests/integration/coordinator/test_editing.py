@@ -9,6 +9,7 @@ import pytest
 from farm.coordinator.advance import advance, ready
 from farm.database.edits import job_edits
 from farm.database.models import Attempt
+from farm.database.statuses import locked_job
 from farm.domain.edits import Action, Edit, KeyFrame
 from farm.domain.geometry import Box
 from farm.domain.lifecycle import JobEvent
@@ -21,6 +22,7 @@ from farm.jobs.edits import add_edits, approve, revise, undo
 from farm.jobs.marking import Marker, override_of
 from farm.jobs.proving import prove
 from farm.jobs.queries import job_facts
+from farm.jobs.submit import hold_for_review
 from farm.jobs.tracks import JobTracks
 from farm.messages import Order
 from tests.integration.coordinator.conftest import Bench
@@ -88,7 +90,7 @@ def test_a_job_under_review_publishes_nothing_before_it_is_approved(bench: Bench
     assert bench.job().status == "redacting"
     assert [bool(mask.boxes) for mask in masks(bench)] == [False] * 5 + [True] * 5
     assert "approved by somebody: looked at" in told(bench)
-    with pytest.raises(IllegalTransition, match=r"job job does not wait for approval: it is redacting"):
+    with pytest.raises(IllegalTransition, match=r"job job was approved already: it is redacting"):
         approve(bench.context, "job", "somebody", "")
 
 
@@ -111,6 +113,26 @@ def test_a_job_under_review_is_paused_and_cancelled_and_still_waits(bench: Bench
     approve(bench.context, "job", "somebody", "")
     step(bench)
     assert [order.stage for order in bench.orders()] == ["redact", "redact"]
+
+
+def test_a_job_that_is_submitted_again_for_review_waits_wherever_it_was(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    step(bench)
+
+    def ask() -> None:
+        with bench.context.database.write() as session:
+            hold_for_review(session, bench.context.store, locked_job(session, "job"))
+
+    with pytest.raises(IllegalTransition, match=r"it was submitted without review \(farm cancel job, then submit"):
+        ask()
+    control(bench.context, "job", JobEvent.CANCEL)
+    ask()
+    control(bench.context, "job", JobEvent.RETRY)
+    step(bench)
+    assert (bench.job().status, job_facts(bench.context, "job").waits, bench.orders()) == ("reviewing", True, [])
+    approve(bench.context, "job", "somebody", "")
+    step(bench)
+    assert len(finish(bench)) == 3
 
 
 def test_a_revision_encodes_only_the_chunks_whose_masks_changed(bench: Bench, add_job: AddJob) -> None:
@@ -182,6 +204,94 @@ def test_a_revision_replaces_only_what_the_job_published(bench: Bench, add_job: 
     assert output.exists()
 
 
+def test_a_revision_that_is_retried_replaces_nothing_of_others(bench: Bench, add_job: AddJob) -> None:
+    output = published(bench, add_job)
+    add(bench, marker(bench).cover("1,2,3,4", (0.0, 0.1)))
+    revise(bench.context, "job")
+    step(bench)
+    control(bench.context, "job", JobEvent.CANCEL)
+    with pytest.raises(IllegalTransition, match=r"it is cancelled \(farm retry job\)"):
+        revise(bench.context, "job")
+    output.unlink()  # it may be linked to the store
+    output.write_bytes(b"somebody else's")
+    control(bench.context, "job", JobEvent.RETRY)
+    for _ in range(2):  # the chunk, then the whole
+        for order in bench.orders():
+            bench.start(order)
+            bench.complete(order, artefact=_made(bench, order))
+        step(bench)
+    assert (output.read_bytes(), bench.job().status) == (b"somebody else's", "failed")
+
+
+def test_a_revision_whose_tracks_are_gone_contains_the_edit(bench: Bench, add_job: AddJob) -> None:
+    published(bench, add_job)
+    add(bench, marker(bench).cover("1,2,3,4", (0.0, 0.1)))
+    for index in (0, 1):
+        bench.context.store.delete((bench.chunk(index, "link").artefact or {})["key"])
+    with pytest.raises(NotFound, match=r"not in the store any more \(farm redact job makes them again\)"):
+        JobTracks(bench.context, "job")
+    revise(bench.context, "job")
+    step(bench)
+    finish(bench)
+    assert [mask.boxes[0].track for mask in masks(bench)] == [-1] * 3 + [0] * 7
+
+
+def test_tracks_that_are_gone_are_made_again_without_an_edit(bench: Bench, add_job: AddJob) -> None:
+    published(bench, add_job)
+    bench.context.store.delete((bench.chunk(0, "link").artefact or {})["key"])
+    assert revise(bench.context, "job") == ("job", True)
+    step(bench)
+    assert finish(bench) == [("compose", 0)]
+    assert JobTracks(bench.context, "job").facts()
+
+
+def test_an_edit_after_the_approval_is_not_part_of_what_was_approved(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    with bench.context.database.write() as session:
+        session.merge(bench.job()).review = True
+    step(bench)
+    approve(bench.context, "job", "somebody", "")
+    add(bench, marker(bench).of_track(Action.DROP, 0, (None, None)))
+    with pytest.raises(IllegalTransition, match="job job was approved already"):
+        approve(bench.context, "job", "somebody", "")
+    step(bench)
+    finish(bench)
+    assert all(mask.boxes for mask in masks(bench))
+    assert job_facts(bench.context, "job").unmasked == 1
+    revise(bench.context, "job")
+    step(bench)
+    assert not any(mask.boxes for mask in masks(bench))
+
+
+def test_what_uncovers_holds_inside_its_time_where_a_tick_is_a_frame(bench: Bench, add_job: AddJob) -> None:
+    detected(bench, add_job)
+    step(bench)
+    drop = marker(bench).of_track(Action.DROP, 0, (0.03, 0.13))  # frames of 0.04 s
+    assert (drop.begins, drop.ends) == (1, 3)
+    box = marker(bench).cover("1,2,3,4", (0.03, 0.13))
+    assert (box.begins, box.ends) == (0, 4)
+    with pytest.raises(EditError, match="no frame is shown wholly in that time"):
+        marker(bench).of_track(Action.DROP, 0, (0.01, 0.03))
+    restore = marker(bench).of_track(Action.RESTORE, 0, (0.01, 0.03))
+    assert (restore.begins, restore.ends) == (0, 1)
+    assert marker(bench).cover("1,2,3,4", (0.1, 0.4)).ends is None  # the end, as lists of tracks round it
+    assert marker(bench).cover("1,2,3,4", (0.1, 0.401)).ends is None
+
+
+def test_what_takes_back_is_possible_after_any_number_of_edits(
+    bench: Bench, add_job: AddJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detected(bench, add_job)
+    step(bench)
+    monkeypatch.setattr("farm.jobs.edits._MOST", 2)
+    one = marker(bench).of_track(Action.DROP, 0, (None, None))
+    add(bench, one, one)
+    with pytest.raises(EditError, match="job job has 2 edits; it takes 2 at most"):
+        add(bench, one)
+    add(bench, marker(bench).of_track(Action.RESTORE, 0, (None, None)))
+    add_edits(bench.context, "job", lambda before: [undo(before, 1, "somebody", "")])
+
+
 def test_a_job_that_is_not_done_and_one_without_its_source_are_not_revised(bench: Bench, add_job: AddJob) -> None:
     detected(bench, add_job)
     with pytest.raises(IllegalTransition, match=r"job job is not done: it is detecting \(follow it: farm watch job\)"):
@@ -234,9 +344,13 @@ def test_what_cannot_be_an_edit_changes_nothing(bench: Bench, add_job: AddJob) -
         (lambda m: m.cover("1,2,3", (None, None)), '"1,2,3" is not a box: a box is four numbers'),
         (lambda m: m.cover("1,2,3,x", (None, None)), '"1,2,3,x" is not a box: "x" is not a number'),
         (lambda m: m.cover("1,2,nan,4", (None, None)), "a box has numbers of at most"),
+        (lambda m: m.cover("1,2,0.001,4", (None, None)), "a box has a width and a height above 0"),
+        (lambda m: m.cover("1,2,3,4", (0.12, 0.12000001), "5,6,7,8"), "no frame is shown wholly in that time"),
+        (lambda m: Marker(bench.context, "job", "a", "b" * 1001).cover("1,2,3,4", (None, None)), "at most 1000 charac"),
+        (lambda m: Marker(bench.context, "job", "a", "\udcff").cover("1,2,3,4", (None, None)), "characters that are n"),
         (lambda m: m.cover("64,2,3,4", (None, None)), "lies outside the picture, which is 64 x 48 pixels"),
         (lambda m: m.cover("1,2,3,4", (0.3, 0.2)), "from 0.3 s to 0.2 s is no time"),
-        (lambda m: m.cover("1,2,3,4", (9.0, None)), "9 s is not in the video, which is 0.400 s long"),
+        (lambda m: m.cover("1,2,3,4", (9.0, None)), "9 s is not in the video, which ends at 0.400 s"),
         (lambda m: m.cover("1,2,3,4", (0.4, None)), "nothing is left after 0.4 s"),
     ]
     for make, line in wrong:

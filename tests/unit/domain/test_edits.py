@@ -116,6 +116,13 @@ def test_a_style_is_of_its_track_and_time_and_the_last_one_counts() -> None:
     assert look_of(masks[4].boxes[1], RedactOptions()) == Look("pixelate", "ellipse", 0.5)
 
 
+def test_all_of_a_box_that_was_added_is_covered() -> None:
+    box = TrackedBox(-1, FACE)
+    assert look_of(box, RedactOptions(margin=0.0)) == Look("blur", "rectangle", 0.06)
+    assert look_of(box, RedactOptions(margin=0.5)) == Look("blur", "rectangle", 0.5)
+    assert look_of(replace(box, override=Override(shape="ellipse")), RedactOptions()).shape == "ellipse"
+
+
 def test_black_frames_stay_black() -> None:
     frames = [replace(FRAMES[0], black=True)]
     assert [mask.black for mask in apply([edit(Action.DROP, at=0)], {0: 1}, frames, 1)] == [True]
