@@ -15,6 +15,7 @@ from farm.domain.options import SHAPES, STYLES
 from farm.domain.printable import shown
 from farm.domain.stages import JobStatus
 from farm.domain.time import seconds_of
+from farm.errors import SettingsError
 from farm.settings import load_settings
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def restyle(
 
     override = override_of(style, shape, margin)
     if override is None:
-        raise typer.BadParameter("say how: --style, --shape or --margin")
+        raise SettingsError("nothing says how the tracks are to be covered", hint="add --style, --shape or --margin")
     span = begins, ends
     _append(ctx, author, reason, lambda marker: [marker.of_track(Action.STYLE, n, span, override) for n in numbers])
 

@@ -113,7 +113,8 @@ class Marker:
         if since is not None and since >= last:
             raise EditError(f"nothing is left after {begins:g} s: the video ends at {end:.3f} s")
         if until is not None and until <= max(first, first if since is None else since):
-            raise EditError(f"no frame is shown wholly in that time, up to {ends:g} s")
+            shown = "no frame is shown wholly" if inwards else "no frame is shown"
+            raise EditError(f"{shown} from {begins or 0:g} s to {ends:g} s")
         return since, until
 
     def _pts(self, seconds: float, *, up: bool) -> int:
