@@ -113,7 +113,7 @@ def restyle(
     if override is None:
         raise SettingsError("nothing says how the tracks are to be covered", hint="add --style, --shape or --margin")
     span = begins, ends
-    _append(ctx, author, reason, lambda marker: [marker.of_track(Action.STYLE, n, span, override) for n in numbers])
+    _append(ctx, author, reason, lambda marker: marker.of_tracks(Action.STYLE, numbers, span, override))
 
 
 @app.command("ignore")
@@ -139,8 +139,7 @@ def _add(action: Action, text: str) -> None:
         reason: ReasonOption = "",
         author: AuthorOption = None,
     ) -> None:
-        span = begins, ends
-        _append(ctx, author, reason, lambda marker: [marker.of_track(action, number, span) for number in numbers])
+        _append(ctx, author, reason, lambda marker: marker.of_tracks(action, numbers, (begins, ends)))
 
 
 def _append(ctx: typer.Context, author: str | None, reason: str, make: "Callable[[Marker], list[Edit]]") -> None:
@@ -251,12 +250,16 @@ def redact(
     from farm.cli import display
     from farm.jobs.context import open_context
     from farm.jobs.edits import revise
+    from farm.jobs.queries import job_facts
 
-    found, changed = revise(open_context(load_settings()), job)
-    if not changed and not as_json:
+    context = open_context(load_settings())
+    found, changed = revise(context, job)
+    if changed:
+        _go_on(found, detach=detach, as_json=as_json)
+    elif as_json:
+        display.print_json(job_facts(context, found).row())
+    else:
         display.output.print(f"job {found}: its output contains all edits; nothing was done")
-        return
-    _go_on(found, detach=detach, as_json=as_json)
 
 
 def _go_on(job: str, *, detach: bool, as_json: bool) -> None:

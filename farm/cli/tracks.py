@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from farm.cli.jobs import JobArgument, JsonOption
-from farm.cli.tables import clock, cut
+from farm.cli.tables import cut
+from farm.domain.time import time_text
+from farm.domain.track import number_text
 from farm.settings import load_settings
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ def track_lines(found: Sequence["TrackFacts"], width: int | None) -> Iterator[st
     if width is not None:
         yield f"{'track':>6}  {'kind':5}  {'from':>9}  {'to':>9}  {'frames':>6}  score   size        covered"
     for t in found:
-        number = f"+{-t.track}" if t.track < 0 else str(t.track)
+        number = number_text(t.track)
         size = f"{t.width:.0f}x{t.height:.0f}"
         if width is None:
             edits = ",".join(map(str, t.edits))
@@ -79,10 +81,6 @@ def track_lines(found: Sequence["TrackFacts"], width: int | None) -> Iterator[st
             continue
         covered = "yes" if t.covered == t.frames else "no" if not t.covered else f"{t.covered} of {t.frames}"
         edits = f" (edit {', '.join(map(str, t.edits))})" if t.edits else ""
-        times = f"{_moment(t.begins):>9}  {_moment(t.ends):>9}"
+        times = f"{time_text(t.begins):>9}  {time_text(t.ends):>9}"
         score = "     " if t.track < 0 else f"{t.score:5.2f}"
         yield cut(f"{number:>6}  {t.kind:5}  {times}  {t.frames:6}  {score}   {size:10}  {covered}{edits}", width)
-
-
-def _moment(seconds: float) -> str:
-    return f"{clock(seconds)}.{int(seconds * 10) % 10}"

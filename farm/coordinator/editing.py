@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from farm.coordinator.tracks import Written, write_tracks
+from farm.coordinator.tracks import Written, record_written, write_tracks
 from farm.database.edits import job_edits
 from farm.database.events import record_event
 from farm.database.models import Job
@@ -30,9 +30,8 @@ def run(
     written, anchors = edit_job(context.store, manifest, inputs, fingerprint, edits)
     with context.database.write() as session:
         fresh, now = locked_job(session, job.id), context.clock()
-        fresh.found, fresh.masked = written.found.row(), max((edit.number for edit in every), default=0)
-        for key in written.damaged:
-            record_event(session, now, f"{key} was damaged: set aside, and made again", job.id)
+        record_written(session, fresh, written, now)
+        fresh.masked = max((edit.number for edit in every), default=0)
         lost = [edit for edit in edits if edit.number in anchors and anchors[edit.number] is None]
         if {edit.number for edit in lost} - set(fresh.unmatched):  # a person has not accepted that yet
             named = ", ".join(f"{edit.number} ({edit.action.value} track {edit.track})" for edit in lost)

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from farm.coordinator.tracks import Written, write_tracks
-from farm.database.events import record_event
+from farm.coordinator.tracks import Written, record_written, write_tracks
 from farm.database.models import Job
 from farm.database.statuses import locked_job
 from farm.domain.detection import ChunkDetections, FrameDetections, joined, load_chunk, load_frame
@@ -30,9 +29,7 @@ def run(
     options = load_options(job.options)
     linked = link_job(context.store, manifest, inputs, fingerprint, options)
     with context.database.write() as session:
-        locked_job(session, job.id).found = linked.found.row()
-        for key in linked.damaged:
-            record_event(session, context.clock(), f"{key} was damaged: set aside, and made again", job.id)
+        record_written(session, locked_job(session, job.id), linked, context.clock())
     if options.link.require_faces and not linked.found.tracks:
         raise JobFailed(
             f"no face was found in any of the {manifest.frames} frames, and --require-faces was given",

@@ -4,6 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from sqlalchemy.orm import Session
+
+from farm.database.events import record_event
+from farm.database.models import Job
 from farm.domain.artefacts import artefact_name
 from farm.domain.found import Found, Stretches
 from farm.domain.manifest import Chunk, Manifest
@@ -71,6 +75,13 @@ def write_tracks(
         raise VerificationError(f"{stage}: more frames than the source has")
     found = Found(counts.tracks, counts.with_faces, counts.stretches.until(manifest.chunks[-1].pts_end))
     return Written(tuple(artefacts), found, counts.black, counts.first_black, tuple(damaged))
+
+
+def record_written(session: Session, job: Job, written: Written, now: float) -> None:
+    """Write what was found to the job's row, which the caller has locked, and tell what was set aside."""
+    job.found = written.found.row()
+    for key in written.damaged:
+        record_event(session, now, f"{key} was damaged: set aside, and made again", job.id)
 
 
 def _of_chunk(stage: str, chunk: Chunk, frames: Iterator[FrameTracks]) -> Iterator[FrameTracks]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from farm.domain.detection import FACE, PLATE
 from farm.domain.geometry import Box
-from farm.domain.options import Override, load_options
+from farm.domain.options import Override, override
 from farm.errors import SettingsError
 
 #: The largest coordinate or size, in pixels, that an edit may name.
@@ -176,10 +176,9 @@ def _override(row: object) -> Override | None:
         raise ValueError(f"{row!r:.80}: a style has {', '.join(sorted(names))}")
     said = {name: value for name, value in row.items() if value is not None}
     try:
-        checked = load_options({"redact": said}).redact
+        return override(said)
     except SettingsError as e:
         raise ValueError(str(e)) from e
-    return Override(**{name: getattr(checked, name) for name in said})
 
 
 def _key_frame(row: Any) -> KeyFrame:  # noqa: ANN401 - JSON

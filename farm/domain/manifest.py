@@ -15,8 +15,6 @@ from farm.errors import JobFailed
 FORMAT_VERSION = 4
 #: The largest pixel aspect ratio that is applied, either way; a larger one is an error in the file.
 _LONGEST_PIXEL = 4.0
-#: Containers whose clock begins anywhere.
-_CLOCKLESS = ("mpegts", "mpeg", "vob")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +180,9 @@ class Manifest:
     def zero(self, container: str) -> int:
         """The pts that players count from in an output of this container, FFmpeg's name of it.
 
-        They count from 0 of its clock, but where times begin anywhere from what comes first.
+        They count from 0 of its clock, but in a transport stream, whose times begin anywhere, from what comes first.
         """
-        return self.chunks[0].pts_start if container in _CLOCKLESS else self.shift
+        return self.chunks[0].pts_start if container == "mpegts" else self.shift
 
     def frames_before(self, index: int) -> int:
         """The number of a chunk's first frame among all planned frames, counted from 0."""

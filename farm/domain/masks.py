@@ -45,7 +45,7 @@ def apply(edits: Sequence[Edit], anchors: Anchors, frames: Iterable[FrameTracks]
     """The masks of a video, frame by frame. ``edits``: those in effect, in order; ``frames``: the tracks of the video;
     ``end``: the pts at which its last frame ends.
     """
-    for frame, until in _with_ends(frames, end):
+    for frame, until in with_ends(frames, end):
         shown = frame.pts, until
         kept = [
             _styled(box, edits, anchors, shown) for box in frame.boxes if not _is_uncovered(box, edits, anchors, shown)
@@ -58,8 +58,8 @@ def apply(edits: Sequence[Edit], anchors: Anchors, frames: Iterable[FrameTracks]
         yield replace(frame, boxes=tuple(sorted(added + kept, key=lambda box: box.track)))
 
 
-def _with_ends(frames: Iterable[FrameTracks], end: int) -> Iterator[tuple[FrameTracks, int]]:
-    """Each frame with the pts up to which it is shown."""
+def with_ends(frames: Iterable[FrameTracks], end: int) -> Iterator[tuple[FrameTracks, int]]:
+    """Each frame with the pts up to which it is shown. ``end``: of the last one."""
     before: FrameTracks | None = None
     for frame in frames:
         if before is not None:

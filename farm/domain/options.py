@@ -212,6 +212,12 @@ def submit_options() -> list[Option]:
     return [o for section in sections().values() for o in section.options().values() if o.group]
 
 
+def override(said: Mapping[str, object]) -> Override:
+    """The override that says this of style, shape and margin. Raises SettingsError as for the options of a job."""
+    checked = load_options({"redact": said}).redact
+    return Override(**{name: getattr(checked, name) for name in said})
+
+
 def load_options(row: Mapping[str, Mapping[str, Any]]) -> JobOptions:
     """Options from their JSON, ``dataclasses.asdict``. Raises SettingsError as :meth:`Section.load`."""
     parts: dict[str, Any] = {name: section.load(row.get(name, {})) for name, section in sections().items()}

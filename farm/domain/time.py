@@ -7,6 +7,13 @@ _NUMBER = re.compile(r"(?P<number>\d+(\.\d+)?|\.\d+)\s*(?P<unit>ms|s|m|min|h|d)?
 _CLOCK = re.compile(r"((?P<hours>\d+):)?(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]?\d(\.\d+)?)")
 
 
+def time_text(seconds: float) -> str:
+    """A position in a video as ``m:ss.t``, or ``h:mm:ss.t`` from an hour on; what is left of a tenth is cut off."""
+    minutes, rest = divmod(int(seconds * 10) / 10, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+
+
 def seconds_of(text: str) -> float:
     """A duration, or a position in a video, in seconds. Raises ValueError with a message for the user."""
     text = text.strip().lower()

@@ -39,6 +39,11 @@ class FrameTracks:
     sketch: str = ""
 
 
+def number_text(track: int) -> str:
+    """The number of a track as people see it; of a box that an edit added, that of the edit, with a plus."""
+    return f"+{-track}" if track < 0 else str(track)
+
+
 def look_of(box: TrackedBox, options: RedactOptions) -> Look:
     """How a box is covered. All of a box that an edit added is, where the edit does not say otherwise."""
     look = options.look(box.kind)

@@ -1,31 +1,31 @@
 """Makes edits of what a person says: seconds, boxes on the picture as shown, numbers of tracks."""
 
+from collections.abc import Sequence
 from math import ceil, floor
 
 from farm.database.models import Job
 from farm.domain.edits import Action, Edit, KeyFrame, check_edit, checked_box
 from farm.domain.geometry import Box
 from farm.domain.manifest import Manifest
-from farm.domain.options import Override, RedactOptions, load_options
+from farm.domain.options import Override, RedactOptions, override
 from farm.errors import EditError
 from farm.jobs.context import Context
 from farm.jobs.plans import job_manifest
 from farm.jobs.queries import find_job
-from farm.jobs.tracks import JobTracks, anchor_of
+from farm.jobs.tracks import JobTracks, anchors_of
 
 
 def override_of(style: str | None, shape: str | None, margin: str | None) -> Override | None:
     """What of a style was given, as for ``farm submit``; None if nothing was. Raises SettingsError."""
     given = {"style": style, "shape": shape, "margin": margin}
-    said = {name: value for name, value in given.items() if value is not None}
-    options = RedactOptions.options()
-    for name, value in said.items():
-        try:
-            said[name] = options[name].parse(value)  # type: ignore[assignment]  # a share becomes a number
-        except ValueError as e:
-            raise options[name].refused(value) from e
-    checked = load_options({"redact": said}).redact
-    return Override(**{name: getattr(checked, name) for name in said}) if said else None
+    options, said = RedactOptions.options(), dict[str, object]()
+    for name, value in given.items():
+        if value is not None:
+            try:
+                said[name] = options[name].parse(value)
+            except ValueError as e:
+                raise options[name].refused(value) from e
+    return override(said) if said else None
 
 
 #: Seconds by which a time may be past the end: lists of tracks round to a thousandth.
@@ -66,18 +66,20 @@ class Marker:
         pts = self._span(span, inwards=True)
         return self._edit(Action.IGNORE, pts, (KeyFrame(self._manifest.chunks[0].pts_start, self._box(box)),))
 
-    def of_track(self, action: Action, track: int, span: Span, override: Override | None = None) -> Edit:
-        """Drop, keep, restore or style a track, or the part of it that is in a span.
+    def of_tracks(
+        self, action: Action, tracks: Sequence[int], span: Span, override: Override | None = None
+    ) -> list[Edit]:
+        """Drop, keep, restore or style tracks, or the parts of them that are in a span.
 
         Raises EditError for a track that is not there, or not then; NotFound before there are tracks; StorageError.
         """
-        inwards = action in (Action.DROP, Action.KEEP)
-        pts = self._span(span, inwards=inwards)
-        anchor = anchor_of(JobTracks(self._context, self.job).frames(), track, *pts)
-        if anchor is None:
-            when = "" if span == (None, None) else " in that time"
-            raise EditError(f"job {self.job} has no track {track}{when}", hint=f"farm tracks {self.job} lists them")
-        return self._edit(action, pts, (anchor,), track, override)
+        pts = self._span(span, inwards=action in (Action.DROP, Action.KEEP))
+        anchors = anchors_of(JobTracks(self._context, self.job), tracks, *pts)
+        for track in tracks:
+            if track not in anchors:
+                when = "" if span == (None, None) else " in that time"
+                raise EditError(f"job {self.job} has no track {track}{when}", hint=f"farm tracks {self.job} lists them")
+        return [self._edit(action, pts, (anchors[track],), track, override) for track in tracks]
 
     def _edit(
         self,

@@ -1,7 +1,8 @@
 """The tracks of a job: read from the store, and told to people."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import tee
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -10,7 +11,7 @@ from farm.database.edits import job_edits
 from farm.database.models import Job
 from farm.domain.edits import KeyFrame, effective
 from farm.domain.geometry import Box
-from farm.domain.masks import anchored, apply
+from farm.domain.masks import anchored, apply, with_ends
 from farm.domain.stages import JobStatus
 from farm.domain.track import FrameTracks, TrackedBox, load_frame
 from farm.errors import NotFound, VerificationError
@@ -103,14 +104,10 @@ class JobTracks:
     def frames(self) -> Iterator[tuple[FrameTracks, FrameTracks, int]]:
         """The tracks and the mask of each frame, and the pts up to which it is shown."""
         end = self.manifest.chunks[-1].pts_end
-        masks = apply(self.edits, self._anchors, read_tracks(self._store, self._tracks), end)
-        before: tuple[FrameTracks, FrameTracks] | None = None
-        for frame, mask in zip(read_tracks(self._store, self._tracks), masks, strict=True):
-            if before is not None:
-                yield *before, frame.pts
-            before = frame, mask
-        if before is not None:
-            yield *before, end
+        tracks, same = tee(read_tracks(self._store, self._tracks))  # of which one is ahead by a frame
+        masks = apply(self.edits, self._anchors, same, end)
+        for (frame, until), mask in zip(with_ends(tracks, end), masks, strict=True):
+            yield frame, mask, until
 
     def seconds(self, pts: int) -> float:
         """When a frame is shown, in seconds of the output."""
@@ -123,25 +120,29 @@ class JobTracks:
         video = self.manifest.source.video
         for frame, mask, until in self.frames():
             begins, ends = self.seconds(frame.pts), self.seconds(until)
-            covered = {box.track for box in mask.boxes}
-            for box in (*frame.boxes, *(added for added in mask.boxes if added.track < 0)):
+            for box, covered in seen(frame, mask):
                 facts = found.setdefault(box.track, TrackFacts(box.track, box.kind, begins, ends))
-                facts.take(box, video.shown_box(box.box), frame.pts, ends, covered=box.track in covered)
+                facts.take(box, video.shown_box(box.box), frame.pts, ends, covered=covered)
         for edit in self.edits:
             for track in {self._anchors.get(edit.number), -edit.number} & found.keys():
                 found[track].edits.append(edit.number)
         return sorted(found.values(), key=lambda facts: (facts.track < 0, abs(facts.track)))
 
 
-def anchor_of(
-    frames: Iterable[tuple[FrameTracks, FrameTracks, int]], track: int, begins: int | None, ends: int | None
-) -> KeyFrame | None:
-    """Where a track is seen best between two times (pts); None where it is not seen then. ``frames``: of JobTracks."""
-    best: tuple[float, float, int, Box] | None = None
-    for frame, _, until in frames:
+def seen(frame: FrameTracks, mask: FrameTracks) -> Iterator[tuple[TrackedBox, bool]]:
+    """The boxes of a frame's tracks and those that edits added, each with whether it is covered."""
+    covered = {box.track for box in mask.boxes}
+    for box in (*frame.boxes, *(added for added in mask.boxes if added.track < 0)):
+        yield box, box.track in covered
+
+
+def anchors_of(tracks: JobTracks, wanted: Collection[int], begins: int | None, ends: int | None) -> dict[int, KeyFrame]:
+    """Where each of some tracks is seen best between two times (pts); one that is not seen then is left out."""
+    best: dict[int, tuple[float, float, int, Box]] = {}
+    for frame, _, until in tracks.frames():
         if (begins is not None and until <= begins) or (ends is not None and frame.pts >= ends):
             continue
         for box in frame.boxes:
-            if box.track == track and (best is None or (box.score, box.box.area) > best[:2]):
-                best = box.score, box.box.area, frame.pts, box.box
-    return KeyFrame(*best[2:]) if best else None
+            if box.track in wanted and (box.track not in best or (box.score, box.box.area) > best[box.track][:2]):
+                best[box.track] = box.score, box.box.area, frame.pts, box.box
+    return {track: KeyFrame(*found[2:]) for track, found in best.items()}

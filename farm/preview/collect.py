@@ -12,8 +12,9 @@ from PIL import Image
 
 from farm.domain.found import Stretches
 from farm.domain.geometry import Box
+from farm.domain.track import number_text
 from farm.jobs.context import Context
-from farm.jobs.tracks import JobTracks, TrackFacts
+from farm.jobs.tracks import JobTracks, TrackFacts, seen
 from farm.media.reading.chunk import check_source
 from farm.media.reading.stills import Still, stills
 
@@ -44,17 +45,16 @@ class View:
 
 @dataclass(slots=True)
 class Shot:
-    """A track, seen best at ``seconds``; ``picture`` None where the frame could not be decoded."""
+    """A track where it is seen best; ``picture`` None where the frame could not be decoded."""
 
     facts: TrackFacts
-    seconds: float
     picture: Image.Image | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a preview shows of a job. ``left_out``: how many tracks have no picture; ``open_times``: from and to, in
-    seconds, where nothing is covered.
+    """What a preview shows of a job. ``tracks``: how many it has; ``shots``: those that are shown; ``open_times``: from
+    and to, in seconds, where nothing is covered.
     """
 
     job: str
@@ -64,12 +64,6 @@ class Preview:
     shots: Sequence[Shot]
     views: Sequence[View]
     open_times: Sequence[tuple[float, float]]
-    left_out: int
-
-
-def number_of(track: int) -> str:
-    """The number of a track as people see it; of a box that an edit added, that of the edit, with a plus."""
-    return f"+{-track}" if track < 0 else str(track)
 
 
 def collect(context: Context, job_id: str) -> Preview:
@@ -81,8 +75,7 @@ def collect(context: Context, job_id: str) -> Preview:
     tracks = JobTracks(context, job_id)
     manifest, facts = tracks.manifest, tracks.facts()
     check_source(Path(manifest.source.path), manifest.source)
-    chosen = _chosen(facts)
-    shots = [Shot(one, tracks.seconds(one.pts)) for one in chosen]
+    shots = [Shot(one) for one in _chosen(facts)]
     views, open_times = _views(tracks)
     by_pts: dict[int, list[Shot]] = defaultdict(list)
     for shot in shots:
@@ -95,8 +88,7 @@ def collect(context: Context, job_id: str) -> Preview:
             views[pts] = _with_picture(views[pts], still)
     name = Path(manifest.source.path).name
     ordered = [view for _, view in sorted(views.items())]
-    left = len(facts) - len(chosen)
-    return Preview(tracks.job.id, name, manifest.seconds, len(facts), shots, ordered, open_times, left)
+    return Preview(tracks.job.id, name, manifest.seconds, len(facts), shots, ordered, open_times)
 
 
 def _chosen(facts: Sequence[TrackFacts]) -> list[TrackFacts]:
@@ -116,9 +108,7 @@ def _views(tracks: JobTracks) -> tuple[dict[int, View], Sequence[tuple[float, fl
     for frame, mask, until in tracks.frames():
         stretches.take(frame.pts, covered=mask.black or bool(mask.boxes))
         if wanted and until > wanted[0]:
-            covered = {box.track for box in mask.boxes}
-            boxes = (*frame.boxes, *(box for box in mask.boxes if box.track < 0))
-            marks = [Mark(video.shown_box(b.box), number_of(b.track), b.track in covered) for b in boxes]
+            marks = [Mark(video.shown_box(b.box), number_text(b.track), covered) for b, covered in seen(frame, mask)]
             views[frame.pts] = View(tracks.seconds(frame.pts), marks)
             wanted = [pts for pts in wanted if pts >= until]
     return views, stretches.until(end)

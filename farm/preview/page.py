@@ -7,8 +7,9 @@ from html import escape
 
 from PIL import Image
 
+from farm.domain.time import time_text
 from farm.preview.collect import Preview, Shot, View
-from farm.preview.words import covered_words, heading, time_text, track_words
+from farm.preview.words import covered_words, heading, track_words
 
 _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:78rem;padding:0 1rem;background:#fff;color:#1a1a1a}

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
+from farm.domain.time import time_text
 from farm.preview.collect import CROP, FRAME, Preview, Shot, View
-from farm.preview.words import covered_words, heading, time_text, track_words
+from farm.preview.words import covered_words, heading, track_words
 
 _COLUMNS, _GAP, _LINE, _EDGE = 8, 12, 15, 16  # tracks in a row; pixels
 _WIDTH = 2 * _EDGE + _COLUMNS * CROP + (_COLUMNS - 1) * _GAP

@@ -1,19 +1,16 @@
 """What previews say, in words."""
 
-from farm.preview.collect import Preview, Shot, covered_share, number_of
-
-
-def time_text(seconds: float) -> str:
-    """A time as ``m:ss.t``, or ``h:mm:ss.t`` from an hour on."""
-    minutes, rest = divmod(int(seconds * 10) / 10, 60)
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+from farm.domain.time import time_text
+from farm.domain.track import number_text
+from farm.preview.collect import Preview, Shot, covered_share
 
 
 def heading(preview: Preview) -> str:
     """What the preview is of."""
     said = f"{preview.tracks} track{'' if preview.tracks == 1 else 's'} in {time_text(preview.seconds)} of video"
-    shown = "" if not preview.left_out else f", the {len(preview.shots)} that are seen longest are shown"
+    shown = (
+        "" if len(preview.shots) == preview.tracks else f", the {len(preview.shots)} that are seen longest are shown"
+    )
     return f"{said}{shown}. Correct: farm edit {preview.job} --help. All tracks: farm tracks {preview.job}"
 
 
@@ -34,4 +31,4 @@ def track_words(shot: Shot) -> tuple[str, list[str]]:
     else:
         state = "" if facts.covered == facts.frames else f"covered in {facts.covered} of {facts.frames} frames"
     edits = f"edit {', '.join(map(str, facts.edits))}" if facts.edits else ""
-    return number_of(facts.track), [line for line in (times, size, state, edits) if line]
+    return number_text(facts.track), [line for line in (times, size, state, edits) if line]

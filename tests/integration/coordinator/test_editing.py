@@ -81,7 +81,7 @@ def test_a_job_under_review_publishes_nothing_before_it_is_approved(bench: Bench
     advance(bench.context, "job")
     assert bench.job().status == "reviewing"
     assert job_facts(bench.context, "job").waits
-    add(bench, marker(bench).of_track(Action.DROP, 0, (None, 0.2)))
+    add(bench, *marker(bench).of_tracks(Action.DROP, [0], (None, 0.2)))
     approve(bench.context, "jo", "somebody", "looked at")
     assert ready(bench.context) == ["job"]
     step(bench)
@@ -139,7 +139,7 @@ def test_an_edit_after_the_approval_is_not_part_of_what_was_approved(bench: Benc
         session.merge(bench.job()).review = True
     step(bench)
     approve(bench.context, "job", "somebody", "")
-    add(bench, marker(bench).of_track(Action.DROP, 0, (None, None)))
+    add(bench, *marker(bench).of_tracks(Action.DROP, [0], (None, None)))
     with pytest.raises(IllegalTransition, match="job job was approved already"):
         approve(bench.context, "job", "somebody", "")
     step(bench)
@@ -154,13 +154,13 @@ def test_an_edit_after_the_approval_is_not_part_of_what_was_approved(bench: Benc
 def test_what_uncovers_holds_inside_its_time_where_a_tick_is_a_frame(bench: Bench, add_job: AddJob) -> None:
     detected(bench, add_job)
     step(bench)
-    drop = marker(bench).of_track(Action.DROP, 0, (0.03, 0.13))  # frames of 0.04 s
+    (drop,) = marker(bench).of_tracks(Action.DROP, [0], (0.03, 0.13))  # frames of 0.04 s
     assert (drop.begins, drop.ends) == (1, 3)
     box = marker(bench).cover("1,2,3,4", (0.03, 0.13))
     assert (box.begins, box.ends) == (0, 4)
     with pytest.raises(EditError, match="no frame is shown wholly from"):
-        marker(bench).of_track(Action.DROP, 0, (0.01, 0.03))
-    restore = marker(bench).of_track(Action.RESTORE, 0, (0.01, 0.03))
+        marker(bench).of_tracks(Action.DROP, [0], (0.01, 0.03))
+    (restore,) = marker(bench).of_tracks(Action.RESTORE, [0], (0.01, 0.03))
     assert (restore.begins, restore.ends) == (0, 1)
     assert marker(bench).cover("1,2,3,4", (0.1, 0.4)).ends is None  # the end, as lists of tracks round it
     assert marker(bench).cover("1,2,3,4", (0.1, 0.401)).ends is None
@@ -172,11 +172,11 @@ def test_what_takes_back_is_possible_after_any_number_of_edits(
     detected(bench, add_job)
     step(bench)
     monkeypatch.setattr("farm.jobs.edits._MOST", 2)
-    one = marker(bench).of_track(Action.DROP, 0, (None, None))
+    (one,) = marker(bench).of_tracks(Action.DROP, [0], (None, None))
     add(bench, one, one)
     with pytest.raises(EditError, match="job job has 2 edits; it takes 2 at most"):
         add(bench, one)
-    add(bench, marker(bench).of_track(Action.RESTORE, 0, (None, None)))
+    add(bench, *marker(bench).of_tracks(Action.RESTORE, [0], (None, None)))
     add_edits(bench.context, "job", lambda before: [undo(before, 1, "somebody", "")])
 
 
@@ -197,13 +197,16 @@ def test_edits_while_a_job_runs_are_part_of_its_masks_or_told(bench: Bench, add_
 def test_what_cannot_be_an_edit_changes_nothing(bench: Bench, add_job: AddJob) -> None:
     add_job()
     with pytest.raises(NotFound, match="job job has no tracks yet: it is detecting"):
-        marker(bench).of_track(Action.DROP, 0, (None, None))
+        marker(bench).of_tracks(Action.DROP, [0], (None, None))
     bench.hello()
     for order in bench.orders():
         bench.detect(order)
     step(bench)
     wrong: list[tuple[Callable[[Marker], Edit], str]] = [
-        (lambda m: m.of_track(Action.DROP, 5, (None, None)), r"job job has no track 5 \(farm tracks job lists them\)"),
+        (
+            lambda m: m.of_tracks(Action.DROP, [5], (None, None))[0],
+            r"job job has no track 5 \(farm tracks job lists them\)",
+        ),
         (lambda m: m.cover("1,2,3", (None, None)), '"1,2,3" is not a box: a box is four numbers'),
         (lambda m: m.cover("1,2,3,x", (None, None)), '"1,2,3,x" is not a box: "x" is not a number'),
         (lambda m: m.cover("1,2,nan,4", (None, None)), "a box has numbers of at most"),
@@ -232,7 +235,7 @@ def test_a_style_is_an_option_as_of_submit(bench: Bench, add_job: AddJob) -> Non
         with pytest.raises(SettingsError):
             override_of(*words)
     published(bench, add_job)
-    add(bench, marker(bench).of_track(Action.STYLE, 0, (0.2, None), Override(style="solid")))
+    add(bench, *marker(bench).of_tracks(Action.STYLE, [0], (0.2, None), Override(style="solid")))
     revise(bench.context, "job")
     step(bench)
     assert [mask.boxes[0].override for mask in masks(bench)] == [None] * 5 + [Override("solid")] * 5
@@ -247,7 +250,7 @@ def test_per_cent_are_of_the_picture(bench: Bench, add_job: AddJob) -> None:
 def test_tracks_are_listed_with_what_edits_make_of_them(bench: Bench, add_job: AddJob) -> None:
     detected(bench, add_job)
     step(bench)
-    add(bench, marker(bench).of_track(Action.KEEP, 0, (0.2, None)), marker(bench).cover("1,2,3,4", (0.0, 0.08)))
+    add(bench, *marker(bench).of_tracks(Action.KEEP, [0], (0.2, None)), marker(bench).cover("1,2,3,4", (0.0, 0.08)))
     kept, box = JobTracks(bench.context, "job").facts()
     assert (kept.track, kept.frames, kept.covered, kept.edits, kept.score) == (0, 10, 5, [1], 0.9)
     assert (kept.begins, kept.ends) == (0.0, 0.4)

@@ -43,7 +43,7 @@ def test_a_revision_encodes_only_the_chunks_whose_masks_changed(bench: Bench, ad
 def test_a_revision_in_which_no_mask_changed_encodes_nothing(bench: Bench, add_job: AddJob) -> None:
     output = published(bench, add_job)
     before = output.read_bytes()
-    add(bench, marker(bench).of_track(Action.RESTORE, 0, (None, None)))
+    add(bench, *marker(bench).of_tracks(Action.RESTORE, [0], (None, None)))
     revise(bench.context, "job")
     step(bench)
     assert finish(bench) == [("compose", 0)]
