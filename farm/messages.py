@@ -6,13 +6,13 @@ reports; all outcomes go to one queue and identify the attempt by its random tok
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from farm.domain.lifecycle import DeathKind
-from farm.domain.stages import WORKER_STAGES
+from farm.domain.stages import ERRANDS, WORKER_STAGES
 
-#: The names of the Celery tasks: the stages that workers do, in order.
-TASKS = tuple(stage.name for stage in WORKER_STAGES)
+#: The names of the Celery tasks: the stages that workers do, in order, and errands.
+TASKS = tuple(work.name for work in (*WORKER_STAGES, *ERRANDS))
 #: The queue that carries the outcomes of all workers.
 OUTCOMES = "outcomes"
 #: Is in the text of every event about refused messages.
@@ -21,7 +21,7 @@ MOVED_ASIDE = "moved aside"
 
 def _of_workers(stage: str) -> str:
     if stage not in TASKS:
-        raise ValueError(f"{stage!r} is not a stage of workers")
+        raise ValueError(f"{stage!r} is no task of workers")
     return stage
 
 
@@ -49,13 +49,14 @@ class Artefact(Message):
 
 
 class Order(Message):
-    """One attempt at one chunk of one stage.
+    """One attempt at one chunk of one stage, or at one errand.
 
     ``fingerprint`` is that of the stage: a worker computes it from the rest of the order, and refuses another one.
     ``plan`` is the key of the manifest. ``inputs`` are the artefacts to read: the chunk's tracks for redact, all
     segments in order for compose. Those of all chunks are in the store: ``listed`` is the key of their list, see
-    :mod:`farm.storage.inputs`. ``options`` is ``asdict(JobOptions)``. ``known``: an artefact that was accepted for
-    the same work before; it is used if the store still holds it.
+    :mod:`farm.storage.inputs`. ``options`` is ``asdict(JobOptions)``. ``request``: what is to be done beside
+    what they say. ``known``: an artefact that was accepted for the same work before; it is used if the store still
+    holds it.
     """
 
     job: str
@@ -72,6 +73,7 @@ class Order(Message):
     known: Artefact | None = None
     model_sha256: str
     options: dict[str, dict[str, object]]
+    request: dict[str, JsonValue] = {}
     container: str = ""
 
     def readable(self) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from farm import liveness
 from farm.broker import BROKER_ERRORS
-from farm.domain.stages import stage_named
+from farm.domain.stages import work_named
 from farm.errors import AttemptStopped, DamagedArtefact, FarmError, StorageError
 from farm.logs import about
 from farm.messages import Completed, Failed, GivenBack, Message, Order, Started
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 def stage_function(stage: str) -> "Run":
     """The function that runs orders of ``stage``: ``run`` in the stage's module."""
-    return cast("Run", import_module(stage_named(stage).module).run)
+    return cast("Run", import_module(work_named(stage).module).run)
 
 
 class OrderRunner:

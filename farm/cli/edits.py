@@ -1,8 +1,7 @@
-"""Commands that change the masks of a job: edit them, approve them, and redact again what changed."""
+"""``farm edit``: what a person says of the masks of a job."""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,8 +18,9 @@ from farm.errors import SettingsError
 from farm.settings import load_settings
 
 if TYPE_CHECKING:
+    from farm.domain.options import Override
     from farm.jobs.context import Context
-    from farm.jobs.marking import Marker
+    from farm.jobs.marking import Marker, Span
 
 app = typer.Typer(help="Correct what a job covers.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -56,8 +56,6 @@ TracksArgument = Annotated[list[int], typer.Argument(metavar="TRACK...", help="A
 def register(top: typer.Typer) -> None:
     """Add the commands to ``top``."""
     top.add_typer(app, name="edit")
-    top.command("approve")(approve)
-    top.command("redact")(redact)
     for action, text in (
         (Action.DROP, "Do not cover tracks that are no faces."),
         (Action.KEEP, "Do not cover faces that may be seen."),
@@ -79,6 +77,13 @@ def add_box(
     end_box: Annotated[
         str | None, typer.Option("--end-box", metavar="X,Y,W,H", help="Where it is at the end, if it moves.")
     ] = None,
+    track: Annotated[
+        bool, typer.Option("--track", help="Follow what is inside the box, forward and backward, until it is lost.")
+    ] = False,
+    at: Annotated[
+        float | None,
+        typer.Option(metavar="TIME", parser=_time, help="With --track: when the box is there. Default: --from."),
+    ] = None,
     begins: FromOption = None,
     ends: ToOption = None,
     style: StyleOption = None,
@@ -87,11 +92,37 @@ def add_box(
     reason: ReasonOption = "",
     author: AuthorOption = None,
 ) -> None:
-    """Cover a box."""
+    """Cover a box. With --track a worker looks where it moves, for five minutes each way at most."""
     from farm.jobs.marking import override_of
 
-    override = override_of(style, shape, margin)
-    _append(ctx, author, reason, lambda marker: [marker.cover(box, (begins, ends), end_box, override)])
+    if track and end_box is not None:
+        raise SettingsError("--track finds where the box moves", hint="leave --end-box out")
+    if at is not None and not track:
+        raise SettingsError("--at says when the box was drawn that --track follows", hint="add --track")
+    override, span = override_of(style, shape, margin), (begins, ends)
+    if track:
+        _append(ctx, author, reason, lambda marker: [_followed(marker, box, at, span, override)])
+    else:
+        _append(ctx, author, reason, lambda marker: [marker.cover(box, span, end_box, override)])
+
+
+def _followed(marker: "Marker", box: str, at: float | None, span: "Span", override: "Override | None") -> Edit:
+    """The edit that covers a box where a worker has found it."""
+    from farm.cli import display
+    from farm.cli.attach import FarmAtHand
+    from farm.domain.carrying import load_carried
+    from farm.jobs.errands import run_errand
+    from farm.storage.base import opened
+
+    asked = marker.drawn(box, at, span)
+    with closing(FarmAtHand(load_settings(), start=True)) as farm:
+        made = run_errand(farm.context, marker.job, "carry", asked.request(), farm.tend)
+        with opened(farm.context.store, made.key) as path:
+            found = load_carried(path.read_text())
+    edit, lost = marker.carried(found, span, override)
+    for line in lost:
+        display.errors.print(line, soft_wrap=True)
+    return edit
 
 
 @app.command("style")
@@ -224,69 +255,3 @@ def described(edit: Edit) -> str:
             return "ignore what is inside a box"
     part = " in a part of its time" if edit.begins is not None or edit.ends is not None else ""
     return f"{edit.action.value} track {edit.track}{part}"
-
-
-def approve(
-    job: JobArgument,
-    reason: ReasonOption = "",
-    author: AuthorOption = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Return at once.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Let a job go on that waits for review, with the edits that it has."""
-    from farm.jobs.context import open_context
-    from farm.jobs.edits import approve as approve_job
-
-    found = approve_job(open_context(load_settings()), job, author or who(), reason)
-    _go_on(found, detach=detach, as_json=as_json)
-
-
-def redact(
-    job: JobArgument,
-    detach: Annotated[bool, typer.Option("--detach", help="Return at once.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Redact a job again after edits: only the chunks whose masks changed are encoded."""
-    from farm.cli import display
-    from farm.jobs.context import open_context
-    from farm.jobs.edits import revise
-    from farm.jobs.queries import job_facts
-
-    context = open_context(load_settings())
-    found, changed = revise(context, job)
-    if changed:
-        _go_on(found, detach=detach, as_json=as_json)
-    elif as_json:
-        display.print_json(job_facts(context, found).row())
-    else:
-        display.output.print(f"job {found}: its output contains all edits; nothing was done")
-
-
-def _go_on(job: str, *, detach: bool, as_json: bool) -> None:
-    """Follow a job on the running farm, or on one that is started for it."""
-    from farm.cli import display
-    from farm.cli.attach import FarmAtHand
-    from farm.cli.batch import interrupted
-    from farm.cli.summaries import summary
-    from farm.jobs.queries import job_facts
-    from farm.local.farm import why_jobs_wait
-
-    with closing(FarmAtHand(load_settings(), start=not detach)) as farm:
-        if detach:
-            display.output.print(f"job {job}: farm watch {job}", soft_wrap=True)
-            if waits := why_jobs_wait(farm.context):
-                display.errors.print(waits, soft_wrap=True)
-            return
-        facts = job_facts(farm.context, job)
-        began = farm.context.clock()
-        place = display.Place(Path(facts.source).name)
-        try:
-            facts = display.Watcher(farm.context, job, farm.tend, quiet=as_json, place=place).follow()
-        except KeyboardInterrupt:
-            display.errors.print(interrupted(farm, job), soft_wrap=True)
-            raise
-    if as_json:
-        display.print_json(facts.row())
-    display.check_done(facts)
-    if not as_json:
-        display.print_summary(summary(facts, max(0.0, (facts.finished_at or began) - began)))

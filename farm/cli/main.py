@@ -12,7 +12,22 @@ from typing import Annotated, NoReturn
 import typer
 
 from farm import __version__
-from farm.cli import clean, config, demo, edits, jobs, logs, models, service, submit, tracks, up, verify, workers
+from farm.cli import (
+    clean,
+    config,
+    demo,
+    edits,
+    jobs,
+    logs,
+    models,
+    revisions,
+    service,
+    submit,
+    tracks,
+    up,
+    verify,
+    workers,
+)
 from farm.cli.commands import in_one_style
 from farm.cli.defects import DEFECT, defect_line
 from farm.cli.streams import prepare_streams
@@ -36,6 +51,7 @@ submit.register(app)
 jobs.register(app)
 tracks.register(app)
 edits.register(app)
+revisions.register(app)
 logs.register(app)
 up.register(app)
 service.register(app)

@@ -14,7 +14,7 @@ from farm.database.events import record_event
 from farm.database.models import Attempt, Chunk, Event, Job, Outgoing, Worker
 from farm.database.statuses import locked_job, queue_attempt, worker_status
 from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkStatus
-from farm.domain.stages import WORKER_STAGES, JobStatus, stage_at, stage_named
+from farm.domain.stages import ERRANDS, WORKER_STAGES, Errand, JobStatus, Work, stage_at, work_named
 from farm.errors import StorageError
 from farm.jobs.abilities import able_workers, held_back, needed
 from farm.jobs.context import Context
@@ -28,6 +28,7 @@ _TAKES_SECONDS = 15
 #: Workers are told more than once of what was cancelled: the clock of the host where it was may be ahead or behind.
 _LATELY_SECONDS = 15
 _WORKING = tuple(stage.status.value for stage in WORKER_STAGES)
+_ERRANDS = tuple(errand.name for errand in ERRANDS)
 
 
 def dispatch(context: Context) -> int:
@@ -129,6 +130,7 @@ class _Planner:
         names = [worker.name for worker in self._workers if worker.takes_orders]
         if not self._room(names) and (names or not self._workers):
             return
+        yield from self._errands()  # a person waits for most of them
         jobs = select(Job).where(Job.status.in_(_WORKING)).order_by(Job.created_at, Job.id)
         for job in self._session.scalars(jobs).all():
             stage = stage_at(JobStatus(job.status))
@@ -144,6 +146,14 @@ class _Planner:
             if names and not self._room(names):
                 return
 
+    def _errands(self) -> Iterator[tuple[Chunk, str]]:
+        pending = (Chunk.stage.in_(_ERRANDS), Chunk.status == ChunkStatus.PENDING.value)
+        for job_id, name in self._session.execute(select(Chunk.job_id, Chunk.stage).where(*pending).distinct()).all():
+            job, errand = self._session.get_one(Job, job_id), work_named(name)
+            able = [worker.name for worker in able_workers(job, errand, self._workers) if worker.takes_orders]
+            if _goes_on(job, errand):
+                yield from self._assign(job, name, able)
+
     def movable(self) -> Iterator[tuple[str, str]]:
         """Worker and token of queued attempts of workers that are busy, or do not take them: as many as there are idle
         workers that can do them.
@@ -156,11 +166,11 @@ class _Planner:
         slow = Attempt.worker.in_(leased) | (Attempt.created_at < self._now - _TAKES_SECONDS)
         queued = select(Attempt).where(Attempt.status == AttemptStatus.QUEUED.value, Attempt.worker.in_(alive), slow)
         for attempt in self._session.scalars(queued.order_by(Attempt.id)).all():
-            job, stage = attempt.chunk.job, stage_named(attempt.chunk.stage)
+            job, stage = attempt.chunk.job, work_named(attempt.chunk.stage)
             blocked, failed = self._failures(job, stage.name)
             able = idle & {worker.name for worker in able_workers(job, stage, self._workers)}
             able = able - blocked - failed.get(attempt.chunk_id, set())
-            if able and job.status in _WORKING and attempt.worker:
+            if able and _goes_on(job, stage) and attempt.worker:
                 idle.discard(min(able))
                 yield attempt.worker, attempt.token
 
@@ -215,7 +225,7 @@ class _Planner:
 
 
 def _queue(session: Session, context: Context, chunk: Chunk, worker: str, now: float) -> None:
-    if locked_job(session, chunk.job_id).status not in _WORKING:
+    if not _goes_on(locked_job(session, chunk.job_id), work_named(chunk.stage)):
         return  # changed meanwhile by a person
     until = now + context.settings.queue_seconds
     attempt = queue_attempt(session, chunk, secrets.token_hex(12), worker, now, until)
@@ -227,6 +237,11 @@ def _queue(session: Session, context: Context, chunk: Chunk, worker: str, now: f
         fail_attempt(session, context, attempt, "infrastructure", str(e), now, pause=STORE_PAUSE)
         return
     session.add(Outgoing(token=attempt.token, queue=queue_of(worker), body=body))
+
+
+def _goes_on(job: Job, work: Work) -> bool:
+    """Whether a job is in a status in which workers do this for it."""
+    return job.status != JobStatus.PAUSED if isinstance(work, Errand) else job.status in _WORKING
 
 
 def _order(session: Session, store: Storage, chunk: Chunk, attempt: Attempt) -> Order:
@@ -248,6 +263,7 @@ def _order(session: Session, store: Storage, chunk: Chunk, attempt: Attempt) -> 
             "known": _known(session, chunk),
             "model_sha256": job.model_sha256,
             "options": job.options,
+            "request": chunk.request,
             "container": job.container,
         }
     )

@@ -22,7 +22,7 @@ from farm.domain.lifecycle import (
     after_failure,
     alike,
 )
-from farm.domain.stages import stage_named
+from farm.domain.stages import Errand, work_named
 from farm.errors import FarmError
 from farm.jobs.context import Context
 from farm.jobs.ending import fail_job
@@ -48,7 +48,7 @@ def fail_attempt(
     pause: float = PAUSE,
     death: Death | None = None,
 ) -> None:
-    """Close an attempt that failed or was lost; its chunk is tried again, or fails and the job with it."""
+    """Close an attempt that failed or was lost. Its chunk is tried again, or fails and, but for errands, its job."""
     status = AttemptStatus.FAILED if cause == "task" else AttemptStatus.LOST
     ended: dict[str, object] = {"cause": cause, "reason": reason}
     ended |= {} if death is None else {"death": death.kind.value, "frames": death.frames}
@@ -70,6 +70,8 @@ def fail_attempt(
         move_chunk(session, chunk, event, now, attempt=attempt, not_before=now + pause)
         return
     move_chunk(session, chunk, event, now, attempt=attempt)
+    if isinstance(work_named(chunk.stage), Errand):
+        return  # who asked for it is told by its row
     if cause != "task":
         where += _place(session, chunk)
     if failures.deaths >= limits.deaths:
@@ -97,7 +99,7 @@ def _failures(session: Session, chunk: Chunk, *, died: bool) -> Failures:
 
 def _place(session: Session, chunk: Chunk) -> str:
     """Which part of the video a chunk is, for a message; empty where a stage has no chunks or the plan is old."""
-    if not stage_named(chunk.stage).per_chunk:
+    if not work_named(chunk.stage).per_chunk:
         return ""
     with suppress(FarmError):
         return f" ({job_manifest(session, chunk.job_id).place(chunk.index)})"

@@ -8,11 +8,11 @@ from sqlalchemy.orm import Session
 
 from farm.database.events import record_event
 from farm.database.models import Chunk, Job
-from farm.database.statuses import locked_job, move_job, set_back
+from farm.database.statuses import delete_chunks, locked_job, move_job, set_back
 from farm.domain.artefacts import name_of
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
-from farm.domain.stages import JobStatus, Stage, stage_named
+from farm.domain.stages import Errand, JobStatus, Stage, work_named
 from farm.errors import JobFailed
 from farm.jobs.beginning import stage_rows
 from farm.jobs.context import Context
@@ -41,7 +41,7 @@ def remake(context: Context, job_id: str, key: str) -> None:
         return  # another report of the same damage
     store.set_aside(key)
     restore_plan(context, job_id)
-    with context.database.read() as session:
+    with context.database.write() as session:
         stage = _maker(session, job_id, key)
         rows = stage_rows(session, job_id, stage.name) if stage else []
     if stage is None or (stage.by == "coordinator" and _is_same(rows, do_stage(context, job_id, stage)[1])):
@@ -73,10 +73,12 @@ def _count(context: Context, job_id: str, key: str) -> None:
 
 
 def _maker(session: Session, job_id: str, key: str) -> Stage | None:
-    """The stage of the chunk whose valid artefact is ``key``."""
+    """The stage of the chunk whose valid artefact is ``key``. An errand is forgotten, so that it is asked for anew."""
     named = select(Chunk).where(Chunk.job_id == job_id, Chunk.name == name_of(key))
-    found = (row.stage for row in session.scalars(named) if (row.artefact or {}).get("key") == key)
-    return stage_named(stage) if (stage := next(found, None)) else None
+    rows = [row for row in session.scalars(named) if (row.artefact or {}).get("key") == key]
+    delete_chunks(session, [row.id for row in rows if isinstance(work_named(row.stage), Errand)])
+    made = (work for row in rows if isinstance(work := work_named(row.stage), Stage))
+    return next(made, None)
 
 
 def do_stage(context: Context, job_id: str, stage: Stage) -> tuple[list[Chunk], Sequence[Artefact], Sequence[str]]:

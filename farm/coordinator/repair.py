@@ -19,7 +19,7 @@ from farm.database.models import Attempt, Chunk, Job, Outgoing
 from farm.database.statuses import correct, end_attempt, locked_job, recount
 from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkStatus
 from farm.domain.manifest import Manifest
-from farm.domain.stages import STAGES, JobStatus, stage_at
+from farm.domain.stages import STAGES, Errand, JobStatus, stage_at, work_named
 from farm.errors import JobFailed, NotFound, VerificationError
 from farm.jobs.beginning import begin_stage, complete_rows
 from farm.jobs.context import Context
@@ -107,7 +107,7 @@ def _latest(session: Session, job: Job) -> JobStatus:
 
 
 def _attempts(session: Session, job: Job, _manifest: Manifest | None, now: float) -> Iterator[str]:
-    """An open attempt is the only one of a chunk that is handed out, in a job that is not over."""
+    """An open attempt is the only one of a chunk that is handed out, in a job that is not over, or of an errand."""
     known = tuple(AttemptStatus)
     mine = select(Attempt).join(Chunk).where(Chunk.job_id == job.id).order_by(Attempt.id.desc())
     for attempt in session.scalars(mine.where(Attempt.status.not_in(known))).all():
@@ -116,7 +116,8 @@ def _attempts(session: Session, job: Job, _manifest: Manifest | None, now: float
     newest: set[int] = set()
     for attempt in session.scalars(mine.where(Attempt.status.in_(OPEN_ATTEMPTS))).all():
         chunk = attempt.chunk
-        if job.status in _OVER or chunk.status not in CHUNKS_OUT or chunk.id in newest:
+        over = job.status in _OVER and not isinstance(work_named(chunk.stage), Errand)
+        if over or chunk.status not in CHUNKS_OUT or chunk.id in newest:
             end_attempt(session, attempt, AttemptStatus.CANCELLED, now, reason="repaired: nothing waited for it")
             yield f"attempt {attempt.number} of {_place(chunk)} was open, and nothing waited for it"
         newest.add(chunk.id)

@@ -123,7 +123,10 @@ class Edit(Base):
 
 
 class Chunk(Base):
-    """One chunk in one stage, with the artefact that the stage accepted for it, and the ``name`` of that."""
+    """One chunk in one stage, or one errand, with the artefact that was accepted for it, and the ``name`` of that.
+
+    ``request``: what is to be done beside what the job's options say.
+    """
 
     __tablename__ = "chunks"
     __table_args__ = (UniqueConstraint("job_id", "stage", "index"), Index("ix_chunks_status_id", "status", "id"))
@@ -136,6 +139,7 @@ class Chunk(Base):
     fingerprint: Mapped[str] = mapped_column(index=True)
     name: Mapped[str] = mapped_column(default="", server_default="", index=True)
     inputs: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    request: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default="{}")
     status: Mapped[str] = mapped_column(default=ChunkStatus.PENDING.value)
     not_before: Mapped[float] = mapped_column(default=0.0)
     artefact: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

@@ -30,6 +30,7 @@ from farm.domain.stages import STAGES, JobStatus, Stage, stage_at
 from farm.errors import NotFound
 
 _BATCH = 500  # ids in one statement
+_COUNTED = frozenset(stage.name for stage in STAGES)  # not errands
 
 
 def locked_job(session: Session, job_id: str) -> Job:
@@ -86,7 +87,7 @@ def set_back(session: Session, job: Job, stage: Stage, lost: Sequence[Chunk]) ->
     undone = Chunk.stage.in_(later) & (Chunk.status != ChunkStatus.DONE.value)
     _delete(session, (Chunk.job_id == job.id) & undone)
     delete_chunks(session, [chunk.id for chunk in lost])
-    kept = ("job_id", "stage", "index", "frames", "fingerprint", "name", "inputs")
+    kept = ("job_id", "stage", "index", "frames", "fingerprint", "name", "inputs", "request")
     session.add_all(Chunk(**{column: getattr(chunk, column) for column in kept}) for chunk in lost)
     session.execute(update(Job).where(Job.id == job.id).values(interrupted=stage.status.value))
     _count(session, job, stage)
@@ -142,7 +143,7 @@ def move_chunk(
         session.refresh(chunk)
         reason = reason or (attempt.reason if attempt else None)
         record_change(session, now, reason, chunk, attempt, kind=Kind.CHUNK, before=before, after=after.value)
-        if what is ChunkEvent.COMPLETE:
+        if what is ChunkEvent.COMPLETE and chunk.stage in _COUNTED:
             session.execute(update(Job).where(Job.id == chunk.job_id).values(open_chunks=Job.open_chunks - 1))
     return done
 

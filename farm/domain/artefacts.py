@@ -13,7 +13,7 @@ from dataclasses import asdict
 
 from farm.domain.manifest import Chunk, Manifest, dump_manifest
 from farm.domain.options import JobOptions
-from farm.domain.stages import stage_named
+from farm.domain.stages import work_named
 
 #: Raised whenever a change of the code changes what a stage writes for the same inputs.
 FORMAT_VERSION = 8
@@ -49,8 +49,8 @@ def fingerprint_facts(
 
 
 def stage_fingerprint(name: str, facts: Mapping[str, object]) -> str:
-    """Names a stage's results: covers the stage's facts and all that went into its inputs. Raises KeyError."""
-    stage = stage_named(name)
+    """Names the results of a stage or errand: covers its facts and all that went into its inputs. Raises KeyError."""
+    stage = work_named(name)
     inputs = [stage_fingerprint(stage.inputs, facts)] if stage.inputs else []
     return fingerprint(name, *inputs, *(facts[fact] for fact in stage.covers))
 
@@ -60,14 +60,26 @@ def job_fingerprint(source_digest: str, model_sha256: str, options: JobOptions, 
     return fingerprint("job", source_digest, model_sha256, asdict(options), container)
 
 
-def artefact_name(stage: str, fingerprint: str, chunk: str = "", inputs: Iterable[str] = (), suffix: str = "") -> str:
-    """Name of what a stage writes.
+def artefact_name(
+    stage: str,
+    fingerprint: str,
+    chunk: str = "",
+    inputs: Iterable[str] = (),
+    suffix: str = "",
+    request: Mapping[str, object] | None = None,
+) -> str:
+    """Name of what a stage or an errand writes.
 
     ``chunk``: the chunk's name; ``inputs``: the SHA-256 of each artefact that was read, in order; ``suffix``: of a
-    composed output, with its dot.
+    composed output, with its dot; ``request``: what its order says beside the job's options.
     """
-    read = hashlib.sha256("".join(inputs).encode()).hexdigest()[:16]
-    return stage_named(stage).key.format(fingerprint=fingerprint, chunk=chunk, inputs=read, suffix=suffix)
+    read = [*inputs, *([_digest(request)] if request else [])]
+    digest = hashlib.sha256("".join(read).encode()).hexdigest()[:16]
+    return work_named(stage).key.format(fingerprint=fingerprint, chunk=chunk, inputs=digest, suffix=suffix)
+
+
+def _digest(request: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(request, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def key_of(name: str, sha256: str) -> str:

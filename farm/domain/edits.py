@@ -50,6 +50,10 @@ class KeyFrame:
     pts: int
     box: Box
 
+    def row(self) -> list[float]:
+        """As JSON."""
+        return [self.pts, self.box.x, self.box.y, self.box.w, self.box.h]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
@@ -80,7 +84,7 @@ class Edit:
     def body(self) -> dict[str, Any]:
         """What it does, as JSON: all but its number, time, author and reason."""
         row: dict[str, Any] = {"action": self.action.value, "from": self.begins, "to": self.ends}
-        row["where"] = [[k.pts, k.box.x, k.box.y, k.box.w, k.box.h] for k in self.where]
+        row["where"] = [key.row() for key in self.where]
         row["override"] = self.override and asdict(self.override)
         return row | {"track": self.track, "kind": self.kind, "undoes": self.undoes}
 
@@ -98,7 +102,7 @@ def load_edit(body: Mapping[str, Any], **said: Any) -> Edit:  # noqa: ANN401 - n
         action=action,
         begins=_whole(body.get("from"), "from"),
         ends=_whole(body.get("to"), "to"),
-        where=tuple(_key_frame(row) for row in body.get("where") or ()),
+        where=tuple(key_frame(row) for row in body.get("where") or ()),
         track=_whole(body.get("track"), "track"),
         kind=body.get("kind") or FACE,
         override=_override(body.get("override")),
@@ -181,7 +185,8 @@ def _override(row: object) -> Override | None:
         raise ValueError(str(e)) from e
 
 
-def _key_frame(row: Any) -> KeyFrame:  # noqa: ANN401 - JSON
+def key_frame(row: Any) -> KeyFrame:  # noqa: ANN401 - JSON
+    """Parse :meth:`KeyFrame.row`. Raises ValueError with a line for the user."""
     if not isinstance(row, Sequence) or isinstance(row, str) or len(row) != 5 or _whole(row[0], "time") is None:
         raise ValueError(f"{row!r:.80}: a key frame is [time, x, y, w, h]")
     return KeyFrame(row[0], checked_box(row[1:]))

@@ -4,6 +4,7 @@ In doubt a face is covered: what covers holds in every frame that shows any mome
 that show nothing else.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
@@ -114,7 +115,7 @@ def _is_inside(box: Box, of: Box) -> bool:
 
 def at(keys: Sequence[KeyFrame], pts: int) -> Box:
     """The box at a time: between two key frames interpolated, before the first and after the last one theirs."""
-    after = next((n for n, key in enumerate(keys) if key.pts > pts), len(keys))
+    after = bisect_right(keys, pts, key=lambda key: key.pts)
     if after in (0, len(keys)):
         return keys[min(after, len(keys) - 1)].box
     a, b = keys[after - 1], keys[after]

@@ -1,6 +1,7 @@
-"""The stages of a job: one table that everything else derives from.
+"""The stages of a job, and the errands that workers do for it beside them: two tables that all else derives from.
 
-A new stage is a row here, a status where it needs one of its own, and the module that implements it.
+A new stage is a row here, a status where it needs one of its own, and the module that implements it. A new errand is a
+row and a module.
 """
 
 from dataclasses import dataclass
@@ -32,39 +33,54 @@ _OVER = frozenset({JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """One stage.
+class Work:
+    """What stages and errands have in common.
 
     - ``by``: who does it; ``module`` implements it, as a function ``run``.
-    - ``status``: the job's while the stage runs.
-    - ``after``: the stage that has to be done before this one begins.
     - ``inputs``: the stage whose artefacts it reads. A row per chunk reads the artefact of its own chunk, a single row
       reads all of them in order.
     - ``key``: pattern of its artefacts' names, see :func:`farm.domain.artefacts.artefact_name`.
     - ``covers``: the facts that its fingerprint covers (see :func:`farm.domain.artefacts.fingerprint_facts`), beside
       the fingerprint of ``inputs``.
-    - ``edited``: its artefacts are also made of the job's edits.
     - ``needs``: what of a job a worker must have to do it.
     - ``paints``: it covers the frames that its inputs name, and reports how many and from which inputs.
-    - ``per_chunk``: it has one row per chunk, otherwise a single row.
-    - ``counts_frames``: its progress is counted in frames and shown to people.
-    - ``intermediate``: its artefacts are deleted once the output is published.
+    - ``per_chunk``: it has one row per chunk, otherwise a single row, or, of an errand, a row per request.
     """
 
     name: str
     by: Literal["submit", "worker", "coordinator"]
     module: str
-    status: JobStatus
-    after: str | None = None
     inputs: str | None = None
     key: str
     covers: tuple[str, ...]
-    edited: bool = False
     needs: Literal["runtime", "encoder"] | None = None
     paints: bool = False
     per_chunk: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage(Work):
+    """One stage.
+
+    - ``status``: the job's while the stage runs.
+    - ``after``: the stage that has to be done before this one begins.
+    - ``edited``: its artefacts are also made of the job's edits.
+    - ``counts_frames``: its progress is counted in frames and shown to people.
+    - ``intermediate``: its artefacts are deleted once the output is published.
+    """
+
+    status: JobStatus
+    after: str | None = None
+    edited: bool = False
     counts_frames: bool = False
     intermediate: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand(Work):
+    """What a worker does for a job beside its stages, in any status. Who asks for it waits for it; its failure fails
+    no job. What it does is said by the ``request`` of its order, which is part of its artefact's name.
+    """
 
 
 STAGES: tuple[Stage, ...] = (
@@ -142,10 +158,25 @@ STAGES: tuple[Stage, ...] = (
 
 WORKER_STAGES = tuple(stage for stage in STAGES if stage.by == "worker")
 
+ERRANDS: tuple[Errand, ...] = (
+    Errand(
+        name="carry",
+        by="worker",
+        module="workers.stages.carry",
+        key="carried/{fingerprint}/box.{inputs}.json",
+        covers=("source", "options.source"),
+    ),
+)
+
 
 def stage_named(name: str) -> Stage:
     """The stage of this name. Raises KeyError."""
     return {stage.name: stage for stage in STAGES}[name]
+
+
+def work_named(name: str) -> Work:
+    """The stage or the errand of this name. Raises KeyError."""
+    return {work.name: work for work in (*STAGES, *ERRANDS)}[name]
 
 
 def stage_at(status: JobStatus) -> Stage | None:

@@ -15,7 +15,7 @@ from farm.domain.option import listed
 from farm.domain.options import JobOptions
 from farm.domain.quality import resolved
 from farm.domain.runtimes import RUNTIMES, fastest
-from farm.domain.stages import JobStatus, Stage, stage_at
+from farm.domain.stages import JobStatus, Work, stage_at
 from farm.errors import DeviceError, FarmError, ModelError, SettingsError
 from farm.jobs.context import Context, open_context
 from farm.media.encoding.encoders import ENCODERS
@@ -116,7 +116,7 @@ def with_runtime(options: JobOptions, able: Abilities) -> JobOptions:
     raise SettingsError(message, field=name)
 
 
-def needed(job: Job, stage: Stage) -> str:
+def needed(job: Job, stage: Work) -> str:
     """The encoder or the runtime that a worker must have for a stage of a job; empty if every worker will do."""
     if stage.needs == "encoder":
         return job.encoder
@@ -125,7 +125,7 @@ def needed(job: Job, stage: Stage) -> str:
     return ""
 
 
-def able_workers(job: Job, stage: Stage, workers: Iterable[Worker]) -> list[Worker]:
+def able_workers(job: Job, stage: Work, workers: Iterable[Worker]) -> list[Worker]:
     """Those workers that can do a stage of a job."""
     name = needed(job, stage)
     return [w for w in workers if not name or name in w.encoders or name in w.runtimes]

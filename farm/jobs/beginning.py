@@ -1,5 +1,7 @@
 """How a stage begins: the transaction that moves the job on also inserts the stage's rows."""
 
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -79,9 +81,11 @@ def planned_rows(session: Session, job: Job, manifest: Manifest, stage: Stage) -
 
     edits = [digest_of(effective(job_edits(session, job.id, job.masked)))] if stage.edited else []
 
+    request: dict[str, Any] = {}
+
     def name(chunk: str, mine: list[Artefact]) -> str:
         read = inputs if stage.by == "coordinator" else mine  # which does all chunks at once
-        return artefact_name(stage.name, of, chunk, [*(artefact.sha256 for artefact in read), *edits], suffix)
+        return artefact_name(stage.name, of, chunk, [*(artefact.sha256 for artefact in read), *edits], suffix, request)
 
     return [
         Chunk(
@@ -92,6 +96,7 @@ def planned_rows(session: Session, job: Job, manifest: Manifest, stage: Stage) -
             fingerprint=of,
             name=name(chunk, mine),
             inputs=[artefact.model_dump(mode="json") for artefact in mine],
+            request=request,
         )
         for index, (chunk, frames, mine) in enumerate(rows)
     ]

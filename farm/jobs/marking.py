@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from math import ceil, floor
 
 from farm.database.models import Job
+from farm.domain.carrying import Carried, Carry
 from farm.domain.edits import Action, Edit, KeyFrame, check_edit, checked_box
 from farm.domain.geometry import Box
 from farm.domain.manifest import Manifest
 from farm.domain.options import Override, RedactOptions, override
+from farm.domain.time import time_text
 from farm.errors import EditError
 from farm.jobs.context import Context
 from farm.jobs.plans import job_manifest
@@ -28,6 +30,8 @@ def override_of(style: str | None, shape: str | None, margin: str | None) -> Ove
     return override(said) if said else None
 
 
+#: Seconds for which a box is carried at most, forward and backward.
+FARTHEST = 300.0
 #: Seconds by which a time may be past the end: lists of tracks round to a thousandth.
 _ROUNDING = 0.0011
 #: Seconds from and to; None: from the beginning, to the end.
@@ -60,6 +64,47 @@ class Marker:
         if end_box is not None:
             keys.append(KeyFrame(last if ends is None else ends, self._box(end_box)))
         return self._edit(Action.COVER, (begins, ends), tuple(keys), override=override)
+
+    def drawn(self, box: str, at: float | None, span: Span) -> Carry:
+        """What a worker is asked for, to carry a box that was drawn at a time through a span. Raises EditError.
+
+        ``at``: by default when the span begins. The span ends :data:`FARTHEST` seconds from there at the latest.
+        """
+        seconds = span[0] if at is None else at
+        if seconds is None:
+            raise EditError("nothing says when the box was drawn", hint="add --at, or --from")
+        begins, ends = self._span(span)
+        pts = self._span((seconds, None))[0]
+        assert pts is not None
+        if (begins is not None and pts < begins) or (ends is not None and pts >= ends):
+            raise EditError(f"{seconds:g} s, when the box was drawn, is not in its time", hint="change --at")
+        far = self._pts(FARTHEST, up=True) - self._zero
+        first, last = self._manifest.chunks[0].pts_start, self._manifest.chunks[-1].pts_end
+        return Carry(
+            KeyFrame(pts, self._box(box)),
+            max(pts - far, first if begins is None else begins),
+            min(pts + far, last if ends is None else ends),
+        )
+
+    def carried(self, found: Carried, span: Span, override: Override | None = None) -> tuple[Edit, list[str]]:
+        """The edit that covers a box where it was found, and a line for each end at which it was lost.
+
+        The box stays where it was last found up to the end that ``span`` says; without one it ends there.
+        """
+        begins, ends = self._span(span)
+        said = []
+        if found.lost_before is not None:
+            held = "" if begins is None else f"; from {time_text(span[0] or 0)} to then the box stands still"
+            begins = found.lost_before if begins is None else begins
+            said.append(f"not found before {time_text(self._seconds(found.lost_before))}{held}")
+        if found.lost_after is not None:
+            held = "" if ends is None else f"; from then to {time_text(span[1] or 0)} the box stands still"
+            ends = found.lost_after + 1 if ends is None else ends  # that frame is covered, and none after it
+            said.append(f"lost after {time_text(self._seconds(found.lost_after))}{held}")
+        return self._edit(Action.COVER, (begins, ends), found.keys, override=override), said
+
+    def _seconds(self, pts: int) -> float:
+        return float((pts - self._zero) * self._manifest.source.video.time_base)
 
     def ignore(self, box: str, span: Span) -> Edit:
         """Cover nothing that lies wholly inside a box. Raises EditError."""

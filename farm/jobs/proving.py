@@ -12,7 +12,7 @@ from farm.database.models import Chunk, Job
 from farm.digests import file_digest
 from farm.domain.artefacts import digest_in, key_of, pts_key
 from farm.domain.manifest import Manifest, dump_manifest
-from farm.domain.stages import STAGES, JobStatus, Stage, stage_named
+from farm.domain.stages import STAGES, JobStatus, Stage, work_named
 from farm.errors import IllegalTransition, VerificationError
 from farm.jobs.beginning import planned_rows, stage_rows
 from farm.jobs.context import Context
@@ -132,7 +132,7 @@ def _wrong(stage: Stage, mine: list[Chunk], planned: list[Chunk]) -> Iterator[st
 
 def unpainted(chunk: Chunk, artefact: Artefact) -> str | None:
     """Why an artefact cannot have been painted with the chunk's masks; None if it can, or paints nothing."""
-    if not stage_named(chunk.stage).paints:
+    if not work_named(chunk.stage).paints:
         return None
     masks = Artefact.model_validate(chunk.inputs[0])
     if artefact.masks != masks.sha256:

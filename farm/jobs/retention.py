@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from farm.database.models import Attempt, Chunk, Edit, Event, Job, Note, Plan, Worker
 from farm.database.statuses import locked_job
 from farm.domain.artefacts import artefact_folder
-from farm.domain.stages import STAGES, JobStatus
+from farm.domain.stages import ERRANDS, STAGES, JobStatus
 from farm.errors import NotFound, StorageError
 from farm.jobs.context import Context, claim_store
 from farm.models.store import ModelStore
@@ -29,7 +29,7 @@ _FRESH_SECONDS = 3600
 #: A writer may verify for hours what it has written.
 _UNFINISHED_SECONDS = 24 * 3600
 _BATCH = 100  # groups or jobs per transaction, which others wait for
-_OURS = re.compile(rf"({'|'.join(stage.key.partition('/')[0] for stage in STAGES)})/[0-9a-f]{{32}}")
+_OURS = re.compile(rf"({'|'.join(work.key.partition('/')[0] for work in (*STAGES, *ERRANDS))})/[0-9a-f]{{32}}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from farm.domain.artefacts import artefact_folder
-from farm.domain.stages import stage_named
+from farm.domain.stages import work_named
 from farm.messages import Artefact, Order
 from farm.storage.base import Storage, opened
 
@@ -26,7 +26,7 @@ def order_inputs(
     Writes their list to the store where the stage reads all chunks; it is deleted with what the stage wrote. Raises
     StorageError.
     """
-    if stage_named(stage).per_chunk:
+    if work_named(stage).per_chunk:
         return {"inputs": inputs}
     with store.put(f"{artefact_folder(stage, fingerprint)}/inputs.json") as draft:
         draft.path.write_text(json.dumps(inputs, separators=(",", ":")))

@@ -18,7 +18,7 @@ from farm.domain.artefacts import (
 from farm.domain.detectors import DetectOptions
 from farm.domain.manifest import Chunk, Manifest, load_manifest
 from farm.domain.options import JobOptions, load_options
-from farm.domain.stages import stage_named
+from farm.domain.stages import work_named
 from farm.errors import VerificationError
 from farm.media.composing.containers import output_suffix
 from farm.media.planes import format_of
@@ -107,7 +107,8 @@ class Plan:
         order = self.order
         digests = [artefact.sha256 for artefact in order.inputs]
         suffix = output_suffix(order.container, self.options.compose)
-        return artefact_name(order.stage, order.fingerprint, self.chunk.name, digests, suffix)
+        chunk = self.chunk.name if work_named(order.stage).per_chunk else ""
+        return artefact_name(order.stage, order.fingerprint, chunk, digests, suffix, order.request)
 
     def fingerprint(self, stage: str) -> str:
         """The fingerprint of a stage, from the words of the order."""
@@ -120,8 +121,8 @@ class Plan:
         order = self.order
         if order.fingerprint != self.fingerprint(order.stage):
             raise VerificationError("the order's fingerprint is not that of its options; nothing was done")
-        stage = stage_named(order.stage)
-        if stage.inputs is None or stage_named(stage.inputs).by == "submit":
+        stage = work_named(order.stage)
+        if stage.inputs is None or work_named(stage.inputs).by == "submit":
             return
         chunks = (self.chunk,) if stage.per_chunk else self.manifest.chunks
         of = self.fingerprint(stage.inputs)
@@ -131,9 +132,11 @@ class Plan:
             raise VerificationError("the order's inputs are not those of its chunks; nothing was done")
 
     def decoded(
-        self, pts: Sequence[int], threads: int, spent: Spent, beyond: Following = ()
+        self, pts: Sequence[int], threads: int, spent: Spent, beyond: Following = (), chunk: Chunk | None = None
     ) -> Generator[Decoded, None, None]:
-        """The frames ``pts`` of the order's chunk and those ``beyond`` its end, decoded in a thread of their own.
+        """The frames ``pts`` of a chunk and those ``beyond`` its end, decoded in a thread of their own.
+
+        ``chunk``: another one than the order's.
 
         Raises SourceError, at once for a pixel format that cannot be painted on.
         """
@@ -141,7 +144,7 @@ class Plan:
         frames = decode_chunk(
             self.source,
             self.manifest.source.video,
-            self.chunk,
+            chunk or self.chunk,
             pts,
             threads=threads,
             picked=self.manifest.picked,

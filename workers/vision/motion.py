@@ -48,18 +48,22 @@ _RETURNED = 0.5  # samples by which a point may miss its origin when it is track
 
 
 class MotionMeter:
-    """Measures motion in one video. Motions are in coded pixels, from the earlier frame to the later."""
+    """Measures motion in one video. Motions are in coded pixels, from the earlier frame to the later.
 
-    def __init__(self, video: VideoStream) -> None:
+    ``long_side``: of the pictures that are compared, in samples. ``size``: theirs, width and height. ``step``: coded
+    pixels per sample, across and down.
+    """
+
+    def __init__(self, video: VideoStream, long_side: int = LONG_SIDE) -> None:
         self._video = video
         self._aspect = video.aspect
         rows = video.height // 2 if video.interlaced else video.height
-        share = min(1.0, LONG_SIDE / max(video.width, video.height))
-        self._size = max(1, round(video.width * share)), max(1, min(rows, round(video.height * share)))
-        self._step = np.array([video.width / self._size[0], video.height / self._size[1]])
+        share = min(1.0, long_side / max(video.width, video.height))
+        self.size = max(1, round(video.width * share)), max(1, min(rows, round(video.height * share)))
+        self.step = np.array([video.width / self.size[0], video.height / self.size[1]])
 
     def picture(self, frame: av.VideoFrame) -> Luma:
-        """A frame's luma (of RGB: green), at most :data:`LONG_SIDE` samples wide and high, in coded orientation.
+        """A frame's luma (of RGB: green), at most ``long_side`` samples wide and high, in coded orientation.
 
         The two fields of an interlaced frame are averaged. Raises SourceError for a format that cannot be painted on.
         """
@@ -67,7 +71,7 @@ class MotionMeter:
         if self._video.interlaced and plane.shape[0] > 1:
             rows, columns = plane.shape[0] // 2, plane.shape[1]
             plane = cast("Luma", cv2.resize(plane[: 2 * rows], (columns, rows), interpolation=cv2.INTER_AREA))
-        return eight_bits(shrunk(plane, *self._size), format_of(frame.format.name).bits)
+        return eight_bits(shrunk(plane, *self.size), format_of(frame.format.name).bits)
 
     def camera(self, before: Luma, after: Luma) -> Motion | None:
         """The motion that most of the picture shares; None if there is none, or too little to see it by."""
@@ -85,7 +89,7 @@ class MotionMeter:
             return None
         a, b = self._square(points[kept]), self._square(found[kept])
         matrix, agree = cv2.estimateAffinePartial2D(
-            a, b, method=cv2.RANSAC, ransacReprojThreshold=_TOLERANCE * float(self._step[1]), maxIters=500,
+            a, b, method=cv2.RANSAC, ransacReprojThreshold=_TOLERANCE * float(self.step[1]), maxIters=500,
             confidence=0.99, refineIters=10,
         )  # fmt: skip
         agreed = int(np.count_nonzero(agree))  # none, and no matrix, where no two points make a similarity
@@ -121,18 +125,18 @@ class MotionMeter:
 
     def _inside(self, box: Box) -> _Points:
         """Points spread over a box."""
-        (x, y), (across, down) = box.centre, self._step
+        (x, y), (across, down) = box.centre, self.step
         columns, rows = (x + box.w * _SPREAD) / across - 0.5, (y + box.h * _SPREAD) / down - 0.5
         return np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2).astype(np.float32)
 
     def _moved(self, box: Box, here: _Points, there: _Points, camera: Motion) -> Motion | None:
         """The motion of a box by those of its points that were found again."""
-        across, down = self._step
+        across, down = self.step
         smaller = min(box.w / across, box.h / down)
         share = len(here) / _SPREAD.size**2
         if smaller < _LEAST_SIDE or share < 1 / 3:
             return None
-        a, b = ((points + 0.5) * self._step for points in (here, there))
+        a, b = ((points + 0.5) * self.step for points in (here, there))
         scale = _zoom(a, b) if smaller >= _LEAST_SCALED else camera.scale
         # about the box's centre, which the shift is measured at
         centre = np.array(box.centre)
@@ -142,7 +146,7 @@ class MotionMeter:
 
     def _square(self, points: _Points) -> NDArray[np.float64]:
         """Points of a small picture in square source pixels, of which 0 is the edge of the first one."""
-        square: NDArray[np.float64] = (points + 0.5) * self._step * (self._aspect, 1.0)
+        square: NDArray[np.float64] = (points + 0.5) * self.step * (self._aspect, 1.0)
         return square
 
 

@@ -24,7 +24,7 @@ from farm.domain.artefacts import (
 from farm.domain.detectors import DetectOptions
 from farm.domain.manifest import Chunk, Manifest, Source, VideoStream, dump_manifest
 from farm.domain.options import ComposeOptions, JobOptions, LinkOptions, RedactOptions, SourceOptions
-from farm.domain.stages import STAGES, WORKER_STAGES, JobStatus, next_stage, stage_at, stage_named
+from farm.domain.stages import ERRANDS, STAGES, WORKER_STAGES, JobStatus, next_stage, stage_at, stage_named
 from farm.messages import TASKS as ORDERED
 from tests.planned import ENCODER
 
@@ -91,7 +91,7 @@ def test_every_stage_has_its_module(stage: object) -> None:
 
 
 def test_orders_are_for_the_stages_of_workers() -> None:
-    assert tuple(stage.name for stage in WORKER_STAGES) == ORDERED
+    assert tuple(work.name for work in (*WORKER_STAGES, *ERRANDS)) == ORDERED
 
 
 def test_keys_are_these() -> None:
