@@ -36,13 +36,13 @@ class Carrier:
         self.meter = MotionMeter(video, max(LONG_SIDE, min(longest, round(longest * share))))
         self.lost = False
         self._size, self._second = (video.width, video.height), float(1 / video.time_base)
-        self._box, self._seen_at = box, 0
+        self._box, self._seen_at, self._at = box, 0, 0
         self._before: Luma | None = None
         self._looks: Luma | None = None
 
     def begin(self, pts: int, picture: Luma | None) -> None:
         """The frame that the box was drawn in; None where it is black."""
-        self._before, self._seen_at = picture, pts
+        self._before, self._seen_at, self._at = picture, pts, pts
         self._look(picture)
 
     def carry(self, pts: int, picture: Luma | None) -> Box | None:
@@ -52,6 +52,7 @@ class Carrier:
         else:
             self._move(pts, self._before, picture)
             self._before = picture
+        self._at = pts
         unseen = abs(pts - self._seen_at) / self._second
         self.lost = self.lost or unseen > _SECONDS or not self._is_inside()
         return None if self.lost else self._box.grown(_GROWTH * unseen)
@@ -61,8 +62,9 @@ class Carrier:
         if is_cut(before, after, camera):
             self.lost = True
             return
-        unseen = abs(pts - self._seen_at) / self._second
-        moved = self.meter.boxes(before, after, [self._box], camera)[0] if self._looks is not None else None
+        unseen = abs(self._at - self._seen_at) / self._second
+        # once it is hidden, what moves inside the box is what hides it
+        moved = None if unseen else self.meter.boxes(before, after, [self._box], camera)[0]
         if moved is not None:
             self._box, self._seen_at = moved.apply(self._box), pts
             self._look(after)
