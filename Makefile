@@ -30,7 +30,7 @@ $(BIN)/python:
 
 $(READY): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -c constraints.txt pip
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[postgres,openvino,deepface,retinaface]' --group dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[postgres,openvino,deepface,retinaface,sign]' --group dev
 	@touch $@
 
 .PHONY: demo

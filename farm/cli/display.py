@@ -219,11 +219,16 @@ class Watcher:
 
 
 def check_done(facts: JobFacts) -> None:
-    """Raises JobFailed unless the job is done, or waits for a person."""
+    """Raises JobFailed unless the job is done, or waits for a person with no output refused."""
     if facts.status == "failed":
         # then the reason says what to do
         what = "a retry would fail again" if facts.permanent else f"try again: farm retry {facts.id}"
         raise JobFailed(f"job {facts.id} failed: {facts.reason}", hint=f"no output was published; {what}")
+    if facts.refused:
+        raise JobFailed(
+            f"job {facts.id}: its output was not published: the audit found faces outside the masks",
+            hint=f"farm audit {facts.id} lists them",
+        )
     if facts.status != "done" and not facts.waits:
         raise JobFailed(f"job {facts.id} was {facts.status}", hint=f"resume it: farm retry {facts.id}")
 

@@ -13,6 +13,7 @@ import typer
 
 from farm import __version__
 from farm.cli import (
+    audit,
     clean,
     config,
     demo,
@@ -50,6 +51,7 @@ app = typer.Typer(
 submit.register(app)
 jobs.register(app)
 tracks.register(app)
+audit.register(app)
 edits.register(app)
 revisions.register(app)
 logs.register(app)

@@ -22,7 +22,7 @@ class How:
     """How a command runs its jobs and reports on them.
 
     ``pictures``: frames become pictures, not a video. ``recursive``: of a folder, the folders in it are read, too.
-    ``review``: a person approves the masks.
+    ``review``: a person approves the masks. ``audit``, ``strict``: see :class:`farm.jobs.placing.Request`.
     """
 
     overwrite: bool = False
@@ -31,6 +31,8 @@ class How:
     pictures: bool = False
     recursive: bool = False
     review: bool = False
+    audit: bool = False
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)

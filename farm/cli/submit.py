@@ -42,6 +42,12 @@ def register(app: typer.Typer) -> None:
         review: bool = _option(
             "Running", "Stop before anything is redacted, until `farm approve`.", "--review", default=False
         ),
+        audit: bool = _option(
+            "Running", "Look for faces in the output before it is published.", "--audit", default=False
+        ),
+        strict: bool = _option(
+            "Running", "The same, and publish nothing that shows a face.", "--strict", default=False
+        ),
         as_json: bool = _option("Running", "Print the result as JSON, one line per job.", "--json", default=False),
         devices: str | None = _option(
             "Running",
@@ -62,7 +68,10 @@ def register(app: typer.Typer) -> None:
             raise SettingsError("--frames and -o cannot be combined", hint="--frames names a folder of its own")
         if frames is None and options["frames_as"] is not None:
             raise SettingsError("--frames-as needs --frames", hint="add --frames FOLDER")
-        how = How(overwrite, detach, as_json, pictures=frames is not None, recursive=recursive, review=review)
+        how = How(
+            overwrite, detach, as_json, pictures=frames is not None, recursive=recursive, review=review,
+            audit=audit or strict, strict=strict,
+        )  # fmt: skip
         run_submit(settings, videos, output if frames is None else str(frames), how)
 
 
@@ -102,7 +111,8 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
         folder = found.folder and not how.pictures
         own = (settings.home, settings.store_root)
         asks = Request(
-            video.source, video.output, how.overwrite, asked, length, limits, folder, own, how.review
+            video.source, video.output, how.overwrite, asked, length, limits, folder, own, how.review, how.audit,
+            how.strict,
         )  # fmt: skip
         return prepare(asks, able.encoders)
 

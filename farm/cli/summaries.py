@@ -1,10 +1,13 @@
 """The summary of a finished job, in plain words: what was found and covered, where nothing was found, and the sizes."""
 
+from typing import Any
+
 from farm.cli.submit_options import options_line
 from farm.cli.tables import clock
 from farm.domain.detectors import LARGEST_SIZE
 from farm.domain.printable import shown
 from farm.domain.quality import size_of
+from farm.domain.time import time_text
 from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.queries import JobFacts
 
@@ -23,6 +26,8 @@ def summary(facts: JobFacts, seconds: float) -> str:
     rate = facts.frames / seconds if seconds else 0.0
     length = f"{_counted(facts.frames, 'frame')} ({facts.seconds:.1f} s of video)"
     parts = [f"{facts.output}: {length} in {seconds:.1f} s, {rate:.1f} frames/s", *_faces(facts), *_sizes(facts)]
+    if facts.audited:
+        parts.extend(audit_lines(facts.audited, facts.id))
     parts.extend(filter(None, [*facts.notes, options_line(facts.options)]))
     chunks = sum(s.chunks for s in facts.stages)
     encoded = next((stage for stage in facts.stages if stage.stage == "redact"), None)
@@ -44,6 +49,26 @@ def _review(facts: JobFacts) -> list[str]:
         f"job {facts.id} waits for review, and nothing is published before: {found}.",
         f"Look: farm preview {facts.id}, farm tracks {facts.id}. Correct: farm edit {facts.id} --help.",
         f"When all is right: farm approve {facts.id}",
+    ]
+
+
+def audit_lines(audited: dict[str, Any], job: str) -> list[str]:
+    """What an audit found, and what to do about it."""
+    faces = audited["faces"]
+    if not faces:
+        return [f"Audit: no face was found outside the masks, in {_counted(audited['looks'], 'frame')} looked at."]
+    lines = [f"Audit: {_counted(len(faces), 'face')} outside the masks:"]
+    for face in faces[:_SHOWN]:
+        box = ",".join(f"{n:.0f}" for n in face["box"])
+        times = f"{time_text(face['from'])} to {time_text(face['to'])}"
+        lines.append(f"  {times}, clearest at {face['at']:.2f} s in {box} (score {face['score']:.2f})")
+    if len(faces) > _SHOWN:
+        lines.append(f"  and {len(faces) - _SHOWN} more: farm audit {job} --json")
+    return [
+        *lines,
+        f"Look: farm audit {job} -o {job}.audit.html. Cover: farm edit {job} add-box --track --at TIME --box X,Y,W,H,",
+        f"or say that it may be seen: farm edit {job} keep TRACK, or ignore --box X,Y,W,H.",
+        f"Then: farm {'approve' if audited['output'] == '' else 'redact'} {job}",
     ]
 
 

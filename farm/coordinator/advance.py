@@ -15,10 +15,12 @@ from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.stages import STAGES, WORKER_STAGES, JobStatus, Stage, next_stage, stage_at
 from farm.errors import DamagedArtefact, DatabaseError, FarmError, StorageError
+from farm.jobs.auditing import may_publish
 from farm.jobs.beginning import begin_stage, stage_artefacts
 from farm.jobs.context import Context
 from farm.jobs.ending import fail_job
 from farm.jobs.plans import job_manifest
+from farm.jobs.record import write_beside
 from farm.jobs.retention import discard_intermediates
 
 log = logging.getLogger(__name__)
@@ -112,12 +114,17 @@ def _begin(context: Context, job: Job) -> bool:
 def _publish(context: Context, job: Job, stage: Stage) -> bool:
     with context.database.read() as session:
         (output,) = stage_artefacts(session, job.id, stage.name)
+    if not may_publish(context, job, output):
+        return False
     publish_output(context.store, job, output)
+    why = write_beside(context, job.id, output.sha256) if job.audit else None
     with context.database.write() as session:
         fresh = locked_job(session, job.id)
         if fresh.status != stage.status:
             return False  # paused or cancelled meanwhile: what it needs to go on stays in the store
         fresh.published = output.sha256
+        if why and add_note(session, job.id, why):
+            record_event(session, context.clock(), why, job.id)
         move_job(session, fresh, JobEvent.STAGE_DONE, context.clock())
         remove_leftovers(fresh)
     try:

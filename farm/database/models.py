@@ -61,7 +61,9 @@ class Job(Base):
     ``repairs``: how often what it had written was damaged or missing, and made again. ``review``: a person has to
     approve its masks; ``approved``: the number of the last edit that a person let into them, -1 where nobody has to;
     ``masked``: of the last edit that its masks contain; ``unmatched``: the numbers of edits whose track was not found.
-    ``published``: the SHA-256 of the video that it published last.
+    ``published``: the SHA-256 of the video that it published last. ``audit``: how its output is looked at before it is
+    published, :meth:`farm.domain.residuals.Audit.request`, and ``strict``: not published while it shows a face;
+    ``audited``: what the last audit found, see :mod:`farm.jobs.auditing`.
     """
 
     __tablename__ = "jobs"
@@ -93,6 +95,9 @@ class Job(Base):
     masked: Mapped[int] = mapped_column(default=0, server_default="0")
     unmatched: Mapped[list[int]] = mapped_column(JSON, default=list, server_default="[]")
     published: Mapped[str | None]
+    audit: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    strict: Mapped[bool] = mapped_column(default=False, server_default=false())
+    audited: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Plan(Base):

@@ -42,6 +42,15 @@ INERTIA = 0.4
 CLEAR, LOOKS = 0.65, 3
 
 
+def is_clear(best: Sequence[float], looks: int = LOOKS) -> bool:
+    """Whether a face with these best scores, highest first and at most :data:`LOOKS`, is one that a track shows.
+
+    ``looks``: how many scores there can be.
+    """
+    mean = (sum(best) + WEAK * (looks - len(best))) / looks
+    return mean >= BIRTH or best[0] >= CLEAR
+
+
 @dataclass(slots=True, eq=False)
 class _Track:
     """One face, in the coordinates of the shot. ``number``: None, and the track is not shown, until it is born."""
@@ -198,8 +207,7 @@ class _Linker:
 
     def _bear(self, track: _Track, looks: int) -> None:
         """Show a track from now on if its scores are good enough. ``looks``: how many there can be, at most LOOKS."""
-        mean = (sum(track.best) + WEAK * (looks - len(track.best))) / looks
-        if track.number is None and (mean >= BIRTH or track.best[0] >= CLEAR):
+        if track.number is None and is_clear(track.best, looks):
             track.number = self.numbers
             self.numbers += 1
 

@@ -49,7 +49,7 @@ def apply(edits: Sequence[Edit], anchors: Anchors, frames: Iterable[FrameTracks]
     for frame, until in with_ends(frames, end):
         shown = frame.pts, until
         kept = [
-            _styled(box, edits, anchors, shown) for box in frame.boxes if not _is_uncovered(box, edits, anchors, shown)
+            _styled(box, edits, anchors, shown) for box in frame.boxes if _uncovers(box, edits, anchors, shown) is None
         ]
         added = [
             TrackedBox(-edit.number, at(edit.where, frame.pts).rounded(), edit.kind, override=edit.override)
@@ -70,18 +70,29 @@ def with_ends(frames: Iterable[FrameTracks], end: int) -> Iterator[tuple[FrameTr
         yield before, end
 
 
-def _is_uncovered(box: TrackedBox, edits: Iterable[Edit], anchors: Anchors, shown: tuple[int, int]) -> bool:
-    """Whether the last edit that is about a box in a frame uncovers it."""
-    uncovered = False
+def allowed(edits: Sequence[Edit], anchors: Anchors, frame: FrameTracks, until: int) -> list[Box]:
+    """Where faces of a frame, which is shown until a pts, may be seen since a person has said so: the boxes of tracks
+    that are kept, and regions that are ignored.
+    """
+    shown = frame.pts, until
+    by = [(box.box, _uncovers(box, edits, anchors, shown)) for box in frame.boxes]
+    kept = [box for box, edit in by if edit is not None and edit.action is Action.KEEP]
+    return kept + [edit.where[0].box for edit in edits if edit.action is Action.IGNORE and _holds(edit, shown)]
+
+
+def _uncovers(box: TrackedBox, edits: Iterable[Edit], anchors: Anchors, shown: tuple[int, int]) -> Edit | None:
+    """The edit that uncovers a box in a frame: the last one that is about it, unless that covers it."""
+    by: Edit | None = None
     for edit in edits:
         if edit.action is Action.IGNORE:
-            uncovered |= _is_inside(box.box, edit.where[0].box) and _holds(edit, shown)
+            if _is_inside(box.box, edit.where[0].box) and _holds(edit, shown):
+                by = edit
         elif edit.action in OF_TRACKS and anchors.get(edit.number) == box.track:
             if edit.action is Action.RESTORE:
-                uncovered &= not _touches(edit, shown)
-            elif edit.action is not Action.STYLE:
-                uncovered |= _holds(edit, shown)
-    return uncovered
+                by = None if _touches(edit, shown) else by
+            elif edit.action is not Action.STYLE and _holds(edit, shown):
+                by = edit
+    return by
 
 
 def _styled(box: TrackedBox, edits: Iterable[Edit], anchors: Anchors, shown: tuple[int, int]) -> TrackedBox:

@@ -166,6 +166,16 @@ ERRANDS: tuple[Errand, ...] = (
         key="carried/{fingerprint}/box.{inputs}.json",
         covers=("source", "options.source"),
     ),
+    Errand(
+        name="audit",
+        by="worker",
+        module="workers.stages.audit",
+        inputs="redact",
+        key="audits/{fingerprint}/{chunk}.{inputs}.jsonl",
+        covers=(),
+        needs="runtime",
+        per_chunk=True,
+    ),
 )
 
 

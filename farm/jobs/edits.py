@@ -78,7 +78,7 @@ def approve(context: Context, job_id: str, author: str, reason: str) -> str:
         if job.status != JobStatus.REVIEWING or not job.review:
             hint = f"farm resume {job.id} first" if job.status == JobStatus.PAUSED and job.review else None
             raise IllegalTransition(f"job {job.id} does not wait for approval: it is {job.status}", hint=hint)
-        job.review, job.approved = False, last_edit(session, job.id)
+        job.review, job.approved, job.audited = False, last_edit(session, job.id), None
         record_event(session, context.clock(), f"approved by {author}" + (f": {reason}" if reason else ""), job.id)
         return job.id
 

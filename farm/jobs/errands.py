@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from farm.database.models import Attempt, Chunk, Job
 from farm.database.statuses import delete_chunks, locked_job
 from farm.domain.artefacts import artefact_name, fingerprint_facts, stage_fingerprint
-from farm.domain.lifecycle import ChunkStatus
+from farm.domain.lifecycle import OPEN_CHUNKS, ChunkStatus
 from farm.domain.manifest import Manifest
 from farm.domain.options import load_options
 from farm.domain.stages import JobStatus, work_named
@@ -73,6 +73,28 @@ def run_errand(
         with context.database.write() as session:
             locked_job(session, job_id)
             delete_chunks(session, [number])
+
+
+def any_open(session: Session, rows: Sequence[Chunk]) -> bool:
+    """Whether one of the errands ``rows``, all of one kind, was asked for and has not ended."""
+    mine = (Chunk.job_id == rows[0].job_id, Chunk.stage == rows[0].stage, Chunk.status.in_(OPEN_CHUNKS))
+    names = {row.name for row in rows}
+    return any(name in names for name in session.scalars(select(Chunk.name).where(*mine)))
+
+
+def wanted_errands(session: Session, job: Job, rows: Sequence[Chunk]) -> list[Chunk]:
+    """The rows of the errands ``rows``, all of one kind, as the database has them; those that it lacks are inserted.
+
+    Others of the kind are deleted. The caller has locked the job.
+    """
+    names = {row.index: row.name for row in rows}
+    mine = select(Chunk).where(Chunk.job_id == job.id, Chunk.stage == rows[0].stage)
+    there = list(session.scalars(mine))
+    delete_chunks(session, [row.id for row in there if row.name != names.get(row.index)])
+    kept = {row.index: row for row in there if row.name == names.get(row.index)}
+    session.add_all(row for row in rows if row.index not in kept)
+    session.flush()
+    return [kept.get(row.index, row) for row in rows]
 
 
 def _insert(context: Context, job_id: str, name: str, request: Mapping[str, Any]) -> int:

@@ -31,7 +31,8 @@ class Request:
     """What the user asks: one video, where its redacted copy goes, and how.
 
     ``folder``: ``output`` is a folder, which is made where it is missing. ``own``: folders of the farm, which take no
-    outputs. ``review``: a person has to approve the masks before anything is redacted.
+    outputs. ``review``: a person has to approve the masks before anything is redacted. ``audit``: the output is
+    audited before it is published; ``strict``: and not published while it shows a face.
     """
 
     source: Path
@@ -43,6 +44,8 @@ class Request:
     folder: bool = False
     own: tuple[Path, ...] = ()
     review: bool = False
+    audit: bool = False
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,8 @@ class JobFacts:
     to, in seconds of the output, where none was found (:class:`farm.domain.found.Found`); all None until the job was
     linked. ``source_size`` and ``output_size``: of the files, or of all pictures, in bytes; None if not known (yet).
     ``failures``: attempts that failed since the job was submitted or retried. ``edits``: how many the job has, and
-    ``masked``: how many of them its masks contain. ``review``: a person has to approve its masks.
+    ``masked``: how many of them its masks contain. ``review``: a person has to approve its masks. ``audited``: what the
+    last audit found, as :func:`farm.jobs.auditing.audit` returns it.
     """
 
     id: str
@@ -74,11 +75,17 @@ class JobFacts:
     edits: int = 0
     masked: int = 0
     review: bool = False
+    audited: dict[str, Any] | None = None
 
     @property
     def waits(self) -> bool:
         """Whether the job waits for a person to approve its masks."""
         return self.review and self.status == JobStatus.REVIEWING
+
+    @property
+    def refused(self) -> bool:
+        """Whether an audit has refused its output, so that it waits for a person."""
+        return self.waits and bool(self.audited)
 
     @property
     def unmasked(self) -> int:
@@ -218,6 +225,7 @@ def _facts(session: Session, job: Job) -> JobFacts:
         edits=session.scalar(select(func.max(Edit.number)).where(Edit.job_id == job.id)) or 0,
         masked=job.masked,
         review=job.review,
+        audited=job.audited,
         output_size=next((int(row["size"]) for row in _made(session, job, STAGES[-1].name)), None),
     )
 

@@ -17,6 +17,7 @@ from farm.domain.lifecycle import ChunkStatus, JobEvent
 from farm.domain.manifest import Manifest, dump_manifest
 from farm.domain.stages import JobStatus
 from farm.errors import IllegalTransition, JobFailed, OutputError
+from farm.jobs.auditing import audit_of
 from farm.jobs.beginning import begin_stage
 from farm.jobs.context import Context, claim_store
 from farm.jobs.edits import hold_back
@@ -107,6 +108,9 @@ def _resume(context: Context, job_id: str, output: Path, request: Request) -> Su
         job.overwrite = request.overwrite
         if request.review and not job.review:
             hold_for_review(session, context.store, job)
+        if request.audit:
+            manifest = job_manifest(session, job.id)
+            job.audit, job.strict = audit_of(manifest, request.options.detect).request(), request.strict
         now = context.clock()
         if job.status == JobStatus.PAUSED:
             move_job(session, job, JobEvent.RESUME, now)
@@ -156,6 +160,8 @@ def _add_job(
         output=str(prepared.output),
         overwrite=request.overwrite,
         review=request.review,
+        audit=audit_of(manifest, request.options.detect).request() if request.audit else None,
+        strict=request.strict,
         container=prepared.container,
         options=asdict(request.options),
         plan=plan,

@@ -11,7 +11,7 @@ from farm.database.edits import job_edits
 from farm.database.models import Job
 from farm.domain.edits import KeyFrame, effective
 from farm.domain.geometry import Box
-from farm.domain.masks import anchored, apply, with_ends
+from farm.domain.masks import allowed, anchored, apply, with_ends
 from farm.domain.stages import JobStatus
 from farm.domain.track import FrameTracks, TrackedBox, load_frame
 from farm.errors import NotFound, VerificationError
@@ -83,15 +83,15 @@ def linked_tracks(session: Session, job: Job) -> list[Artefact]:
 class JobTracks:
     """The tracks of a job, and what all its edits make of them, also those that its masks do not contain yet.
 
-    ``job``, ``manifest``, ``edits`` in effect. Raises NotFound, JobFailed for a job of another version,
-    DamagedArtefact, StorageError; so do the methods.
+    ``masked``: only those that its masks contain. ``job``, ``manifest``, ``edits`` in effect. Raises NotFound,
+    JobFailed for a job of another version, DamagedArtefact, StorageError; so do the methods.
     """
 
-    def __init__(self, context: Context, job_id: str) -> None:
+    def __init__(self, context: Context, job_id: str, *, masked: bool = False) -> None:
         with context.database.read() as session:
             self.job = find_job(session, job_id)
             self.manifest, self._tracks = job_manifest(session, self.job.id), linked_tracks(session, self.job)
-            self.edits = effective(job_edits(session, self.job.id))
+            self.edits = effective(job_edits(session, self.job.id, self.job.masked if masked else None))
         self._store = context.store
         if not all(context.store.exists(artefact.key) for artefact in self._tracks):
             hint = "farm redact" if self.job.status == JobStatus.DONE else "farm retry"
@@ -108,6 +108,10 @@ class JobTracks:
         masks = apply(self.edits, self._anchors, same, end)
         for (frame, until), mask in zip(with_ends(tracks, end), masks, strict=True):
             yield frame, mask, until
+
+    def allowed(self, frame: FrameTracks, until: int) -> list[Box]:
+        """Where faces of a frame may be seen, see :func:`farm.domain.masks.allowed`."""
+        return allowed(self.edits, self._anchors, frame, until)
 
     def seconds(self, pts: int) -> float:
         """When a frame is shown, in seconds of the output."""

@@ -83,7 +83,7 @@ def collect(context: Context, job_id: str) -> Preview:
     for pts, still in stills(manifest, [*by_pts, *views]):
         for shot in by_pts.get(pts, ()):
             assert shot.facts.best is not None
-            shot.picture = _crop(still, shot.facts.best)
+            shot.picture = crop(still, shot.facts.best)
         if pts in views:
             views[pts] = _with_picture(views[pts], still)
     name = Path(manifest.source.path).name
@@ -126,16 +126,16 @@ def _scaled(box: Box, across: float, down: float) -> Box:
     return Box(box.x * across, box.y * down, box.w * across, box.h * down)
 
 
-def _crop(still: Still, box: Box) -> Image.Image:
+def crop(still: Still, box: Box) -> Image.Image:
     """A face and what is around it, a square as far as the picture reaches."""
     side = max(box.w, box.h) * (1 + 2 * _AROUND)
     (x, y), (height, width) = box.centre, still.shape[:2]
     left, right = _inside(x - side / 2, x + side / 2, width)
     top, bottom = _inside(y - side / 2, y + side / 2, height)
-    crop = Image.fromarray(still[top:bottom, left:right])
-    share = CROP / max(crop.size)
-    size = max(1, round(crop.width * share)), max(1, round(crop.height * share))
-    return crop.resize(size, Image.Resampling.LANCZOS)
+    cut = Image.fromarray(still[top:bottom, left:right])
+    share = CROP / max(cut.size)
+    size = max(1, round(cut.width * share)), max(1, round(cut.height * share))
+    return cut.resize(size, Image.Resampling.LANCZOS)
 
 
 def _inside(low: float, high: float, size: int) -> tuple[int, int]:

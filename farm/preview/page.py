@@ -31,11 +31,17 @@ def page(preview: Preview) -> str:
     return "".join(_parts(preview))
 
 
+def beginning(title: str, text: str) -> str:
+    """The beginning of a page, up to a line of text below its title."""
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>'
+        f"<h1>{escape(title)}</h1><p>{escape(text)}</p>"
+    )
+
+
 def _parts(preview: Preview) -> Iterator[str]:
-    title = escape(f"{preview.name}: job {preview.job}")
-    yield f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-    yield f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>'
-    yield f"<h1>{title}</h1><p>{escape(heading(preview))}</p>"
+    yield beginning(f"{preview.name}: job {preview.job}", heading(preview))
     yield "<h2>When anything is covered</h2>"
     yield _strip(preview)
     yield f"<p>{escape(covered_words(preview))}</p>"
@@ -58,7 +64,7 @@ def _strip(preview: Preview) -> str:
 
 def _shot(shot: Shot) -> str:
     number, lines = track_words(shot)
-    picture = _image(shot.picture, "crop", f"track {number}") or '<div class="crop"></div>'
+    picture = image(shot.picture, "crop", f"track {number}") or '<div class="crop"></div>'
     state = "" if shot.facts.covered else ' class="off"'
     text = "<br>".join(map(escape, lines))
     return f"<figure{state}>{picture}<figcaption><b>{escape(number)}</b> {text}</figcaption></figure>"
@@ -75,14 +81,15 @@ def _view(view: View) -> str:
         f'fill="{_COVERED if m.covered else _SHOWN}">{escape(m.number)}</text>'
         for m in view.marks
     )
-    image = _image(view.picture, "", f"frame at {time_text(view.seconds)}")
+    picture = image(view.picture, "", f"frame at {time_text(view.seconds)}")
     return (
-        f'<figure><span class="frame">{image}<svg viewBox="0 0 {width} {height}">{marks}</svg></span>'
+        f'<figure><span class="frame">{picture}<svg viewBox="0 0 {width} {height}">{marks}</svg></span>'
         f"<figcaption>{time_text(view.seconds)}</figcaption></figure>"
     )
 
 
-def _image(picture: Image.Image | None, kind: str, alt: str) -> str:
+def image(picture: Image.Image | None, kind: str, alt: str) -> str:
+    """A picture as an element of the page; empty without one."""
     if picture is None:
         return ""
     content = io.BytesIO()

@@ -1,12 +1,10 @@
 """Writes a preview to a file of its user's."""
 
-import os
-import secrets
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from farm.errors import OutputError
+from farm.files import check_free, whole_file
 from farm.jobs.context import Context
 from farm.jobs.queries import job_facts
 from farm.preview.collect import Preview
@@ -33,18 +31,7 @@ def write(path: Path, make: Callable[[], Preview], *, overwrite: bool) -> None:
     writer = _WRITERS.get(path.suffix.lower())
     if writer is None:
         raise OutputError(f"{path}: a preview is a .png or .html file", hint="choose another name with -o")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} already exists", hint="--overwrite replaces it")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path.parent} is no folder", hint="create it, or choose another name with -o")
+    check_free(path, overwrite=overwrite)
     preview = make()
-    temporary = path.with_name(f".blurfarm-{secrets.token_hex(4)}.part")
-    try:
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with whole_file(path) as temporary:
         writer(preview, temporary)
-        temporary.replace(path)
-    except OSError as e:
-        raise OutputError(f"{path}: {e.strerror or e}", hint="choose another name with -o") from e
-    finally:
-        with suppress(OSError):
-            temporary.unlink()

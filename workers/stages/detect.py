@@ -47,7 +47,7 @@ def _detect(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
     detector = tools.detector(plan.options.detect)
     looking: Looking[av.VideoFrame] = Looking(
         range(first, first + own), looks.every, looks.finest, (video.width, video.height),
-        partial(_found, detector, video, spent), detector.batch_size,
+        partial(found_in, detector=detector, video=video, spent=spent), detector.batch_size,
         None if looks.longest is None else ceil(looks.longest / video.time_base),
     )  # fmt: skip
     report(0)  # from here on, what ends this process is a matter of the frames
@@ -67,10 +67,10 @@ def _detect(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
     return lines.frames
 
 
-def _found(
-    detector: Detector, video: VideoStream, spent: Spent, frames: Sequence[av.VideoFrame]
+def found_in(
+    frames: Sequence[av.VideoFrame], detector: Detector, video: VideoStream, spent: Spent
 ) -> list[list[Detection]]:
-    """The faces of each frame in coded pixels."""
+    """The faces of each frame in coded pixels of ``video``; the frames may be scaled copies of its."""
     with spent.part("scale"):
         size = detector.picture_size(*video.shown_size)
         pictures = [small_picture(frame, *size, video.orientation, video.color_transfer) for frame in frames]

@@ -158,13 +158,17 @@ class Plan:
         check_source(self.source, self.manifest.source)
 
 
-def read_plan(order: Order, store: Storage) -> Plan:
-    """The plan of an order, which is checked. Raises StorageError, SourceError, SettingsError, VerificationError."""
+def read_plan(order: Order, store: Storage, *, of_source: bool = True) -> Plan:
+    """The plan of an order, which is checked. Raises StorageError, SourceError, SettingsError, VerificationError.
+
+    ``of_source``: the source is read, so it has to be there and unchanged.
+    """
     with opened(store, order.plan) as path:
         manifest = load_manifest(path.read_text())
     plan = Plan(with_inputs(order, store), manifest, load_options(order.options), Path(order.source), store)
     plan.check()
-    plan.check_source()
+    if of_source:
+        plan.check_source()
     return plan
 
 

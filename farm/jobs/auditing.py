@@ -1,0 +1,205 @@
+"""Audits: the faces that a detector still finds in the output of a job, outside its masks.
+
+Segments are looked at, of which the output was verified to consist.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from farm.database.events import record_event
+from farm.database.models import Chunk, Job
+from farm.database.statuses import locked_job, move_job
+from farm.digests import file_digest
+from farm.domain.detection import Detection
+from farm.domain.detectors import DetectOptions
+from farm.domain.lifecycle import JobEvent
+from farm.domain.manifest import Manifest
+from farm.domain.options import load_options
+from farm.domain.residuals import LOOK_SECONDS, Audit, Residual, Residuals, load_audit, load_look
+from farm.domain.stages import JobStatus
+from farm.domain.track import look_of
+from farm.errors import IllegalTransition, NotFound, OutputError, VerificationError
+from farm.jobs.beginning import stage_artefacts
+from farm.jobs.context import Context
+from farm.jobs.edits import hold_back
+from farm.jobs.errands import any_open, done_errand, errand_row, wanted_errands
+from farm.jobs.placing import PICTURES_CONTAINER
+from farm.jobs.plans import job_manifest, restore_plan
+from farm.jobs.queries import find_job
+from farm.jobs.tracks import JobTracks
+from farm.messages import Artefact
+from farm.storage.base import Storage, opened
+
+_POLL_SECONDS = 0.1
+
+
+def audit_of(manifest: Manifest, detect: DetectOptions, every: int | None = None) -> Audit:
+    """How a video is audited. ``every``: frames from one look to the next; by default :data:`LOOK_SECONDS`."""
+    rate = manifest.frames / manifest.seconds if manifest.seconds else 1.0
+    return Audit(detect, every or max(1, round(rate * LOOK_SECONDS)))
+
+
+def may_publish(context: Context, job: Job, output: Artefact) -> bool:
+    """Whether a job whose output is composed may be published: not before an audit that was asked for has ended.
+
+    A job whose audit is strict goes back to its masks, for a person, where a face is still seen. Raises JobFailed where
+    the audit cannot be done, DamagedArtefact, StorageError.
+    """
+    if job.audit is None or (job.audited or {}).get("output") == output.sha256:
+        return True
+    found = _findings(context, job.id, load_audit(job.audit))
+    if found is None:
+        return False
+    report = _report(context, job.id, load_audit(job.audit), found) | {"output": output.sha256}
+    with context.database.write() as session:
+        fresh, now = locked_job(session, job.id), context.clock()
+        if fresh.status != JobStatus.COMPOSING:
+            return False
+        fresh.audited = report
+        faces = len(report["faces"])
+        seen = "no face is" if not faces else "1 face is" if faces == 1 else f"{faces} faces are"
+        record_event(session, now, f"audit: {seen} seen outside the masks", job.id)
+        if not faces or not fresh.strict:
+            return True
+        hold_back(session, context.store, fresh)
+        fresh.review, fresh.audited = True, report | {"output": ""}  # the same output would be refused again
+        move_job(session, fresh, JobEvent.REMAKE, now, "its output was not published: the audit found faces")
+        return False
+
+
+def audit(
+    context: Context,
+    job_id: str,
+    change: Callable[[DetectOptions], DetectOptions],
+    every: int | None,
+    tend: Callable[[], None],
+) -> dict[str, Any]:
+    """Have workers audit the output of a job that is done; ``tend`` is called meanwhile. Returns what was found.
+
+    ``change``: makes the options of the detector from those of the job. Of a job that its own audit sent back to a
+    person, what that found is returned. Raises NotFound, IllegalTransition for a job that is not done, OutputError for
+    an output that is not what was published, JobFailed, StorageError.
+    """
+    with context.database.read() as session:
+        job = find_job(session, job_id)
+        manifest = job_manifest(session, job.id)
+    if job.status == JobStatus.REVIEWING and job.audited:
+        return job.audited
+    if job.status != JobStatus.DONE:
+        raise IllegalTransition(f"job {job.id} is not done: it is {job.status}", hint=f"farm status {job.id}")
+    _check_output(job)
+    asked = audit_of(manifest, change(load_options(job.options).detect), every)
+    restore_plan(context, job.id)
+    _check_segments(context, job)
+    while (found := _findings(context, job.id, asked)) is None:
+        tend()
+        sleep(_POLL_SECONDS)
+    report = _report(context, job.id, asked, found) | {"output": job.published}
+    with context.database.write() as session:
+        locked_job(session, job.id).audited = report
+    return report
+
+
+def job_of_output(context: Context, path: Path) -> str:
+    """The id of the job that published a file last. Raises NotFound."""
+    with context.database.read() as session:
+        mine = select(Job.id).where(Job.output == str(path.absolute()), Job.published.is_not(None))
+        found = session.scalar(mine.order_by(Job.finished_at.desc()).limit(1))
+    if found is None:
+        raise NotFound(f"{path}: no job of this farm has published it", hint="name a job: `farm status` lists them")
+    return found
+
+
+def _check_output(job: Job) -> None:
+    if job.container == PICTURES_CONTAINER:
+        return
+    output = Path(job.output)
+    try:
+        same = file_digest(output) == job.published
+    except OSError as e:
+        raise OutputError(f"{output}: {e.strerror}", hint="only an output that is there can be audited") from e
+    if not same:
+        raise OutputError(f"{output} was changed since it was published", hint=f"farm redact {job.id} makes it again")
+
+
+def _check_segments(context: Context, job: Job) -> None:
+    with context.database.read() as session:
+        segments = stage_artefacts(session, job.id, "redact")
+    if not all(context.store.exists(segment.key) for segment in segments):
+        raise NotFound(
+            f"the segments of job {job.id} are not in the store any more",
+            hint="submit the video again, with --audit",
+        )
+
+
+def _findings(context: Context, job_id: str, asked: Audit) -> list[Artefact] | None:
+    """What workers have found in each chunk; None while not all of them have been looked at."""
+    with context.database.read() as session:  # most calls end here, without the write lock
+        rows = _rows(session, session.get_one(Job, job_id), asked)
+        if any_open(session, rows):
+            return None
+    with context.database.write() as session:
+        made = [done_errand(session, row) for row in wanted_errands(session, locked_job(session, job_id), rows)]
+    found = [artefact for artefact in made if artefact is not None]
+    return found if len(found) == len(made) else None
+
+
+def _rows(session: Session, job: Job, asked: Audit) -> list[Chunk]:
+    manifest, request = job_manifest(session, job.id), asked.request()
+    segments = stage_artefacts(session, job.id, "redact")
+    return [errand_row(job, manifest, "audit", n, request, [segment]) for n, segment in enumerate(segments)]
+
+
+def _report(context: Context, job_id: str, asked: Audit, found: Iterable[Artefact]) -> dict[str, Any]:
+    """What an audit found, as JSON: how it was done, how many looks, and the faces, with seconds of the output and
+    boxes on the picture as shown.
+    """
+    tracks = JobTracks(context, job_id, masked=True)
+    options, residuals = load_options(tracks.job.options).redact, Residuals()
+    looks = chain.from_iterable(_looks(context.store, artefact) for artefact in found)
+    look = next(looks, None)
+    for frame, mask, until in tracks.frames():
+        if look is None or look[0] != frame.pts:
+            continue
+        if not mask.black:
+            covers = [box.box.grown(look_of(box, options).margin) for box in mask.boxes]
+            residuals.take(frame.pts, look[1], covers, tracks.allowed(frame, until))
+        look = next(looks, None)
+    if look is not None:
+        raise VerificationError(f"the audit looked at a frame of pts {look[0]}, which the video has not")
+    return asked.request() | {
+        "looks": residuals.looks,
+        "faces": [_row(tracks, face) for face in sorted(residuals.found, key=lambda face: -face.score)],
+    }
+
+
+def _looks(store: Storage, artefact: Artefact) -> Iterator[tuple[int, tuple[Detection, ...]]]:
+    with opened(store, artefact.key) as path, path.open(encoding="ascii") as lines:
+        yield from map(load_look, lines)
+
+
+def _row(tracks: JobTracks, face: Residual) -> dict[str, Any]:
+    box = tracks.manifest.source.video.shown_box(face.box).rounded()
+    return {
+        "from": tracks.seconds(face.begins),
+        "to": tracks.seconds(face.ends),
+        "looks": face.looks,
+        "at": tracks.seconds(face.pts),
+        "pts": face.pts,
+        "box": [box.x, box.y, box.w, box.h],
+        "score": round(face.score, 3),
+        "kind": face.kind,
+    }
+
+
+def detector_of(detector: str | None, size: int | None) -> Callable[[DetectOptions], DetectOptions]:
+    """Changes the detector of a job's options to the one that audits. Raises SettingsError."""
+    said = {name: value for name, value in (("detector", detector), ("size", size)) if value is not None}
+    return lambda detect: replace(detect, **said)  # type: ignore[arg-type]  # the section checks its values
