@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from farm.cli.jobs import JsonOption
+from farm.cli.redo import DetectorOption, QualityOption, SizeOption, ThresholdOption, changed_detect
 from farm.errors import JobFailed, OutputError, SettingsError
 from farm.settings import load_settings
 
@@ -25,12 +26,10 @@ def register(app: typer.Typer) -> None:
 
 def audit(
     job: Annotated[str, typer.Argument(metavar="JOB|OUTPUT", help="The id of a job, or the file that it published.")],
-    detector: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Another detector, as for `farm submit`. Default: the job's.")
-    ] = None,
-    detect_size: Annotated[
-        int | None, typer.Option("--detect-size", metavar="PIXELS", help="Size of the picture that it looks at.")
-    ] = None,
+    quality: QualityOption = None,
+    detector: DetectorOption = None,
+    detect_size: SizeOption = None,
+    threshold: ThresholdOption = None,
     every: Annotated[
         int | None, typer.Option(metavar="FRAMES", min=1, help="Look at one frame of so many. Default: seven a second.")
     ] = None,
@@ -61,9 +60,11 @@ def audit(
 
     paths = outputs or []
     _check(paths, sign, overwrite=overwrite)
-    with closing(FarmAtHand(load_settings(), start=True)) as farm:
+    settings = load_settings()
+    given = {"quality": quality, "detector": detector, "size": detect_size, "threshold": threshold}
+    change = changed_detect(settings, given, quiet=as_json)
+    with closing(FarmAtHand(settings, start=True)) as farm:
         found_job = _job_of(farm.context, job)
-        change = auditing.detector_of(detector, detect_size)
         found = auditing.audit(farm.context, found_job, change, every, farm.tend)
         for path in paths:
             _write(farm.context, found_job, found, path, sign)

@@ -20,7 +20,7 @@ _UsageError: Any = typer.BadParameter.__base__
 #: The commands in ``farm --help``, by what they are for; others are listed last.
 _SECTIONS = {
     "Redact videos": ("submit", "verify", "demo"),
-    "Look and correct": ("preview", "tracks", "edit", "approve", "redact", "audit"),
+    "Look and correct": ("preview", "tracks", "edit", "approve", "redact", "redo", "audit"),
     "Jobs": ("list", "status", "watch", "pause", "resume", "cancel", "retry", "logs", "clean"),
     "The farm": ("up", "down", "worker", "workers", "coordinator", "key", "models", "config", "doctor"),
 }

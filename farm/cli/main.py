@@ -21,6 +21,7 @@ from farm.cli import (
     jobs,
     logs,
     models,
+    redo,
     revisions,
     service,
     submit,
@@ -53,6 +54,7 @@ jobs.register(app)
 tracks.register(app)
 audit.register(app)
 edits.register(app)
+redo.register(app)
 revisions.register(app)
 logs.register(app)
 up.register(app)

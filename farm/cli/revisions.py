@@ -30,7 +30,7 @@ def approve(
     from farm.jobs.edits import approve as approve_job
 
     found = approve_job(open_context(load_settings()), job, author or who(), reason)
-    _go_on(found, detach=detach, as_json=as_json)
+    go_on(found, detach=detach, as_json=as_json)
 
 
 def redact(
@@ -47,14 +47,14 @@ def redact(
     context = open_context(load_settings())
     found, changed = revise(context, job)
     if changed:
-        _go_on(found, detach=detach, as_json=as_json)
+        go_on(found, detach=detach, as_json=as_json)
     elif as_json:
         display.print_json(job_facts(context, found).row())
     else:
         display.output.print(f"job {found}: its output contains all edits; nothing was done")
 
 
-def _go_on(job: str, *, detach: bool, as_json: bool) -> None:
+def go_on(job: str, *, detach: bool, as_json: bool) -> None:
     """Follow a job on the running farm, or on one that is started for it."""
     from farm.cli import display
     from farm.cli.attach import FarmAtHand

@@ -10,6 +10,7 @@ from farm.database.statuses import locked_job
 from farm.domain.edits import Edit, digest_of, effective
 from farm.domain.manifest import Manifest
 from farm.domain.masks import Anchors, anchored, apply
+from farm.domain.track import dump_mask
 from farm.jobs.context import Context
 from farm.jobs.tracks import read_tracks
 from farm.messages import Artefact
@@ -52,4 +53,4 @@ def edit_job(
     anchors = anchored(edits, read_tracks(store, tracks))
     read = [*(artefact.sha256 for artefact in tracks), digest_of(edits)]
     frames = apply(edits, anchors, read_tracks(store, tracks), manifest.chunks[-1].pts_end)
-    return write_tracks(store, "edit", fingerprint, manifest, read, frames), anchors
+    return write_tracks(store, "edit", fingerprint, manifest, read, frames, dump_mask), anchors

@@ -1,6 +1,6 @@
 """What the stages of tracks write: a line per frame, an artefact per chunk, and what was found."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -54,9 +54,16 @@ class _Counts:
 
 
 def write_tracks(
-    store: Storage, stage: str, fingerprint: str, manifest: Manifest, read: Sequence[str], frames: Iterator[FrameTracks]
+    store: Storage,
+    stage: str,
+    fingerprint: str,
+    manifest: Manifest,
+    read: Sequence[str],
+    frames: Iterator[FrameTracks],
+    dump: Callable[[FrameTracks], str] = dump_frame,
 ) -> Written:
-    """Write the ``frames`` of a video as the artefacts of ``stage``. ``read``: the SHA-256 of what they were made of.
+    """Write the ``frames`` of a video as the artefacts of ``stage``. ``read``: the SHA-256 of what they were made of;
+    ``dump``: makes a frame's line.
 
     Memory does not grow with the length of the video. Raises VerificationError unless the frames are those of the
     manifest, StorageError, and what ``frames`` raises.
@@ -67,7 +74,7 @@ def write_tracks(
         with store.put(artefact_name(stage, fingerprint, chunk.name, read)) as draft, draft.path.open("w") as out:
             for frame in _of_chunk(stage, chunk, frames):
                 counts.take(frame)
-                out.write(dump_frame(frame) + "\n")
+                out.write(dump(frame) + "\n")
         artefacts.append(draft.artefact(chunk.frames, covered=counts.covered - before))
         if draft.damaged:
             damaged.append(draft.key)

@@ -65,6 +65,7 @@ class Stage(Work):
     - ``status``: the job's while the stage runs.
     - ``after``: the stage that has to be done before this one begins.
     - ``edited``: its artefacts are also made of the job's edits.
+    - ``asked``: a person may ask for single chunks to be done otherwise: by the ``request`` of their rows.
     - ``counts_frames``: its progress is counted in frames and shown to people.
     - ``intermediate``: its artefacts are deleted once the output is published.
     """
@@ -72,6 +73,7 @@ class Stage(Work):
     status: JobStatus
     after: str | None = None
     edited: bool = False
+    asked: bool = False
     counts_frames: bool = False
     intermediate: bool = False
 
@@ -101,6 +103,7 @@ STAGES: tuple[Stage, ...] = (
         key="detections/{fingerprint}/{chunk}.jsonl",
         covers=("source", "model", "options.detect", "options.source"),
         needs="runtime",
+        asked=True,
         per_chunk=True,
         counts_frames=True,
     ),

@@ -1,7 +1,7 @@
 """Tracks of a chunk: the boxes of all tracks in every frame, stored as JSON lines."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from farm.domain.detection import FACE
 from farm.domain.geometry import Box
@@ -15,8 +15,9 @@ _WHOLE = 0.06
 class TrackedBox:
     """The box of one track in one frame, in source pixels, without the margin. ``kind``: as of a detection.
 
-    ``score``: of the detection; 0 where the box was carried from others. ``track``: in masks, below 0 for a box that
-    edit ``-track`` added. ``override``: in masks, how it is covered where that is not as the job's options say.
+    ``score``: of the detection; 0 where the box was carried from others. ``track``: below 0 for a box that edit
+    ``-track`` added; in artefacts of masks -1 for these, and 0 for all others. ``override``: in masks, how it is
+    covered where that is not as the job's options say.
     """
 
     track: int
@@ -59,6 +60,15 @@ def dump_frame(frame: FrameTracks) -> str:
     """
     rows = [[b.track, b.box.x, b.box.y, b.box.w, b.box.h, b.kind, b.score, *_override(b)] for b in frame.boxes]
     return json.dumps([frame.pts, rows, int(frame.black), frame.sketch], separators=(",", ":"))
+
+
+def dump_mask(frame: FrameTracks) -> str:
+    """As :func:`dump_frame`, without what changes no pixel: numbers of tracks, scores and the order of the boxes.
+
+    So chunks whose tracks have other numbers after a part of the video was looked at again are not encoded again.
+    """
+    boxes = [replace(box, track=min(0, max(-1, box.track)), score=0.0) for box in frame.boxes]
+    return dump_frame(replace(frame, boxes=tuple(sorted(boxes, key=repr))))
 
 
 def _override(box: TrackedBox) -> tuple[object, ...]:

@@ -4,7 +4,6 @@ Segments are looked at, of which the output was verified to consist.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from time import sleep
@@ -197,9 +196,3 @@ def _row(tracks: JobTracks, face: Residual) -> dict[str, Any]:
         "score": round(face.score, 3),
         "kind": face.kind,
     }
-
-
-def detector_of(detector: str | None, size: int | None) -> Callable[[DetectOptions], DetectOptions]:
-    """Changes the detector of a job's options to the one that audits. Raises SettingsError."""
-    said = {name: value for name, value in (("detector", detector), ("size", size)) if value is not None}
-    return lambda detect: replace(detect, **said)  # type: ignore[arg-type]  # the section checks its values

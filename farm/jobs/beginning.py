@@ -81,9 +81,10 @@ def planned_rows(session: Session, job: Job, manifest: Manifest, stage: Stage) -
 
     edits = [digest_of(effective(job_edits(session, job.id, job.masked)))] if stage.edited else []
 
-    request: dict[str, Any] = {}
+    # chunks that were looked at again stay as they are
+    said = {row.index: row.request for row in stage_rows(session, job.id, stage.name)} if stage.asked else {}
 
-    def name(chunk: str, mine: list[Artefact]) -> str:
+    def name(chunk: str, mine: list[Artefact], request: dict[str, Any]) -> str:
         read = inputs if stage.by == "coordinator" else mine  # which does all chunks at once
         return artefact_name(stage.name, of, chunk, [*(artefact.sha256 for artefact in read), *edits], suffix, request)
 
@@ -94,9 +95,9 @@ def planned_rows(session: Session, job: Job, manifest: Manifest, stage: Stage) -
             index=index,
             frames=frames,
             fingerprint=of,
-            name=name(chunk, mine),
+            name=name(chunk, mine, said.get(index, {})),
             inputs=[artefact.model_dump(mode="json") for artefact in mine],
-            request=request,
+            request=said.get(index, {}),
         )
         for index, (chunk, frames, mine) in enumerate(rows)
     ]

@@ -104,11 +104,11 @@ def revise(context: Context, job_id: str) -> tuple[str, bool]:
         manifest, latest = job_manifest(session, job.id), last_edit(session, job.id)
         tracks = [artefact["key"] for row in stage_rows(session, job.id, "edit") for artefact in row.inputs]
     if job.status != JobStatus.DONE:
-        raise IllegalTransition(f"job {job.id} is not done: it is {job.status}", hint=_hint(job))
+        raise IllegalTransition(f"job {job.id} is not done: it is {job.status}", hint=what_to_do(job))
     if job.masked == latest and Path(job.output).exists() and all(map(context.store.exists, tracks)):
         return job.id, False
     check_source(Path(job.source), manifest.source)
-    _check_output(job)
+    check_output(job)
     restore_plan(context, job.id)
     with context.database.write() as session:
         fresh = locked_job(session, job.id)
@@ -120,7 +120,7 @@ def revise(context: Context, job_id: str) -> tuple[str, bool]:
     return job.id, True
 
 
-def _hint(job: Job) -> str:
+def what_to_do(job: Job) -> str:
     """What to do with a job that is not done."""
     match job.status:
         case JobStatus.FAILED | JobStatus.CANCELLED:
@@ -144,7 +144,7 @@ def hold_back(session: Session, store: Storage, job: Job) -> None:
     set_back(session, job, stage, lost)
 
 
-def _check_output(job: Job) -> None:
+def check_output(job: Job) -> None:
     """Raise OutputError where the output's name holds anything but what the job published last."""
     output = Path(job.output)
     if job.container == PICTURES_CONTAINER:

@@ -39,8 +39,8 @@ Span = tuple[float | None, float | None]
 
 
 class Marker:
-    """Makes edits of one job. ``job``: its id. Times are seconds of the output, boxes are on the picture as players
-    show it.
+    """Makes edits of one job. ``job``: its id; ``manifest``: its plan. Times are seconds of the output, boxes are on
+    the picture as players show it.
     """
 
     def __init__(self, context: Context, job_id: str, author: str, reason: str = "") -> None:
@@ -48,9 +48,9 @@ class Marker:
         self._context, self._author, self._reason = context, author, reason
         with context.database.read() as session:
             self._job: Job = find_job(session, job_id)
-            self._manifest: Manifest = job_manifest(session, self._job.id)
+            self.manifest: Manifest = job_manifest(session, self._job.id)
         self.job = self._job.id
-        self._zero = self._manifest.zero(self._job.container)
+        self._zero = self.manifest.zero(self._job.container)
 
     def cover(self, box: str, span: Span, end_box: str | None = None, override: Override | None = None) -> Edit:
         """Cover a box; with ``end_box`` it moves there, evenly, in the time of the span. Raises EditError.
@@ -58,8 +58,8 @@ class Marker:
         ``box`` is ``x,y,w,h`` in pixels, or in per cent of the picture: ``10%,20%,5%,8%``. ``override``: how it is
         covered where that is not as the job's options say.
         """
-        begins, ends = self._span(span)
-        first, last = self._manifest.chunks[0].pts_start, self._manifest.chunks[-1].pts_end
+        begins, ends = self.span(span)
+        first, last = self.manifest.chunks[0].pts_start, self.manifest.chunks[-1].pts_end
         keys = [KeyFrame(first if begins is None else begins, self._box(box))]
         if end_box is not None:
             keys.append(KeyFrame(last if ends is None else ends, self._box(end_box)))
@@ -73,13 +73,13 @@ class Marker:
         seconds = span[0] if at is None else at
         if seconds is None:
             raise EditError("nothing says when the box was drawn", hint="add --at, or --from")
-        begins, ends = self._span(span)
-        pts = self._span((seconds, None))[0]
+        begins, ends = self.span(span)
+        pts = self.span((seconds, None))[0]
         assert pts is not None
         if (begins is not None and pts < begins) or (ends is not None and pts >= ends):
             raise EditError(f"{seconds:g} s, when the box was drawn, is not in its time", hint="change --at")
         far = self._pts(FARTHEST, up=True) - self._zero
-        first, last = self._manifest.chunks[0].pts_start, self._manifest.chunks[-1].pts_end
+        first, last = self.manifest.chunks[0].pts_start, self.manifest.chunks[-1].pts_end
         return Carry(
             KeyFrame(pts, self._box(box)),
             max(pts - far, first if begins is None else begins),
@@ -91,7 +91,7 @@ class Marker:
 
         The box stays where it was last found up to the end that ``span`` says; without one it ends there.
         """
-        begins, ends = self._span(span)
+        begins, ends = self.span(span)
         said = []
         if found.lost_before is not None:
             held = "" if begins is None else f"; from {time_text(span[0] or 0)} to then the box stands still"
@@ -104,12 +104,12 @@ class Marker:
         return self._edit(Action.COVER, (begins, ends), found.keys, override=override), said
 
     def _seconds(self, pts: int) -> float:
-        return float((pts - self._zero) * self._manifest.source.video.time_base)
+        return float((pts - self._zero) * self.manifest.source.video.time_base)
 
     def ignore(self, box: str, span: Span) -> Edit:
         """Cover nothing that lies wholly inside a box. Raises EditError."""
-        pts = self._span(span, inwards=True)
-        return self._edit(Action.IGNORE, pts, (KeyFrame(self._manifest.chunks[0].pts_start, self._box(box)),))
+        pts = self.span(span, inwards=True)
+        return self._edit(Action.IGNORE, pts, (KeyFrame(self.manifest.chunks[0].pts_start, self._box(box)),))
 
     def of_tracks(
         self, action: Action, tracks: Sequence[int], span: Span, override: Override | None = None
@@ -118,7 +118,7 @@ class Marker:
 
         Raises EditError for a track that is not there, or not then; NotFound before there are tracks; StorageError.
         """
-        pts = self._span(span, inwards=action in (Action.DROP, Action.KEEP))
+        pts = self.span(span, inwards=action in (Action.DROP, Action.KEEP))
         anchors = anchors_of(JobTracks(self._context, self.job), tracks, *pts)
         for track in tracks:
             if track not in anchors:
@@ -144,11 +144,11 @@ class Marker:
             raise EditError(str(e)) from e
         return edit
 
-    def _span(self, span: Span, *, inwards: bool = False) -> tuple[int | None, int | None]:
+    def span(self, span: Span, *, inwards: bool = False) -> tuple[int | None, int | None]:
         """A span in pts, outwards to whole ticks, or ``inwards`` for what uncovers: a tick may be a frame."""
         begins, ends = span
-        tick = float(self._manifest.source.video.time_base)
-        first, last = self._manifest.chunks[0].pts_start, self._manifest.chunks[-1].pts_end
+        tick = float(self.manifest.source.video.time_base)
+        first, last = self.manifest.chunks[0].pts_start, self.manifest.chunks[-1].pts_end
         end = (last - self._zero) * tick
         for seconds in (begins, ends):
             if seconds is not None and not 0 <= seconds <= end + _ROUNDING:
@@ -165,12 +165,12 @@ class Marker:
         return since, until
 
     def _pts(self, seconds: float, *, up: bool) -> int:
-        ticks = seconds / float(self._manifest.source.video.time_base)
+        ticks = seconds / float(self.manifest.source.video.time_base)
         return self._zero + (ceil(ticks - 1e-6) if up else floor(ticks + 1e-6))
 
     def _box(self, text: str) -> Box:
         """A box of the picture as shown, in pixels of the coded picture."""
-        video = self._manifest.source.video
+        video = self.manifest.source.video
         size = video.shown_size
         try:
             numbers = [_number(part.strip(), size[at % 2]) for at, part in enumerate(text.split(","))]

@@ -40,11 +40,11 @@ def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
 
 
 def _detect(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) -> int:
-    video, looks = plan.manifest.source.video, resolved(plan.options.detect)
+    video, looks = plan.manifest.source.video, resolved(plan.detect)
     first, own = plan.manifest.frames_before(plan.chunk.index), plan.chunk.frames
     after = plan.following(beyond(first, own, looks.every))
     decoded = plan.decoded(plan.pts(plan.chunk), tools.threads, spent, after)
-    detector = tools.detector(plan.options.detect)
+    detector = tools.detector(plan.detect)
     looking: Looking[av.VideoFrame] = Looking(
         range(first, first + own), looks.every, looks.finest, (video.width, video.height),
         partial(found_in, detector=detector, video=video, spent=spent), detector.batch_size,

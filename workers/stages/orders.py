@@ -5,7 +5,7 @@ from array import array
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from farm.domain.artefacts import (
     artefact_name,
@@ -79,6 +79,12 @@ class Plan:
     options: JobOptions
     source: Path
     store: Storage
+
+    @property
+    def detect(self) -> DetectOptions:
+        """How the order's chunk is looked at: as the job's options say, unless the order says otherwise."""
+        said = self.order.request.get("detect")
+        return cast("DetectOptions", DetectOptions.load(said)) if isinstance(said, dict) else self.options.detect
 
     @property
     def chunk(self) -> Chunk:
