@@ -9,6 +9,7 @@ from pathlib import Path
 from farm.coordinator.editing import edit_job
 from farm.coordinator.linking import link_job
 from farm.domain.artefacts import fingerprint_facts, plan_key, stage_fingerprint
+from farm.domain.edits import Edit
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Manifest, VideoStream
 from farm.domain.options import JobOptions, RedactOptions, SourceOptions
@@ -87,9 +88,14 @@ def fingerprint_of(stage: str, manifest: Manifest, options: JobOptions, containe
 
 
 def masked(
-    store: Storage, manifest: Manifest, options: JobOptions, found: Sequence[Artefact], container: str = ""
+    store: Storage,
+    manifest: Manifest,
+    options: JobOptions,
+    found: Sequence[Artefact],
+    container: str = "",
+    edits: Sequence[Edit] = (),
 ) -> tuple[Artefact, ...]:
-    """The masks of a job without edits, made of its detections as the coordinator makes them."""
+    """The masks of a job, made of its detections and edits as the coordinator makes them."""
     of = fingerprint_of("link", manifest, options, container)
     tracks = link_job(store, manifest, found, of, options).artefacts
-    return edit_job(store, manifest, tracks, fingerprint_of("edit", manifest, options, container))[0].artefacts
+    return edit_job(store, manifest, tracks, fingerprint_of("edit", manifest, options, container), edits)[0].artefacts

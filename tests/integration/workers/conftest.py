@@ -152,10 +152,19 @@ def bench(tmp_path: Path) -> MakeBench:
         store: Storage | None = None,
     ) -> Bench:
         folder = tmp_path / f"store{len(list(tmp_path.iterdir()))}"
-        store = store or LocalStorage(folder)
-        manifest, slices = plan_of(source, chunk_seconds, redact=redact)
-        pts = [list(part) for part in slices]
-        store_plan(store, plan_key(manifest), manifest, slices)
-        return Bench(source, folder, store, manifest, pts, replace(OPTIONS, redact=redact))
+        return planned(source, store or LocalStorage(folder), folder, chunk_seconds, redact)
 
     return make
+
+
+def planned(
+    source: Path,
+    store: Storage,
+    folder: Path,
+    chunk_seconds: float | None,
+    redact: RedactOptions = OPTIONS.redact,
+) -> Bench:
+    """The source planned in a store."""
+    manifest, slices = plan_of(source, chunk_seconds, redact=redact)
+    store_plan(store, plan_key(manifest), manifest, slices)
+    return Bench(source, folder, store, manifest, [list(part) for part in slices], replace(OPTIONS, redact=redact))
