@@ -27,7 +27,8 @@ class Action(StrEnum):
 
     ``cover``: cover a box, whose key frames are interpolated; ``ignore``: cover nothing that lies wholly inside a box;
     ``drop``: a track is none (a false alarm); ``keep``: a face that may be seen; ``restore``: cover a track again;
-    ``style``: cover a track in another way; ``undo``: another edit has no effect.
+    ``style``: cover a track in another way; ``mute``, ``beep``: all sound of a span is silent, or a tone; ``undo``:
+    another edit has no effect.
     """
 
     COVER = "cover"
@@ -36,11 +37,15 @@ class Action(StrEnum):
     KEEP = "keep"
     RESTORE = "restore"
     STYLE = "style"
+    MUTE = "mute"
+    BEEP = "beep"
     UNDO = "undo"
 
 
 #: Edits of one track.
 OF_TRACKS = (Action.DROP, Action.KEEP, Action.RESTORE, Action.STYLE)
+#: Edits of the sound; no mask depends on them.
+OF_SOUND = (Action.MUTE, Action.BEEP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ def check_edit(edit: Edit) -> None:
     pts = [key.pts for key in edit.where]
     if pts != sorted(set(pts)):
         raise ValueError("key frames are in order of time, one for each time")
-    wanted = 0 if edit.action is Action.UNDO else 1
+    wanted = 0 if edit.action in (*OF_SOUND, Action.UNDO) else 1
     if len(pts) < wanted or (len(pts) > wanted and edit.action is not Action.COVER):
         raise ValueError(f"{edit.action.value} takes {'no box' if not wanted else 'one box'}")
     if edit.override is None and edit.action is Action.STYLE:
@@ -157,6 +162,11 @@ def effective(edits: Iterable[Edit]) -> tuple[Edit, ...]:
         else:
             left.append(edit)
     return tuple(reversed(left))
+
+
+def of_masks(edits: Iterable[Edit]) -> tuple[Edit, ...]:
+    """The edits that were not undone and say what is covered, in order."""
+    return tuple(edit for edit in effective(edits) if edit.action not in OF_SOUND)
 
 
 def digest_of(edits: Sequence[Edit]) -> str:

@@ -25,6 +25,7 @@ CODEC_NAMES = {
 AUTO = "auto"
 UNDETECTABLE = ("fail", "blackout")
 METADATA = ("keep", "strip-private", "strip")
+VOICES = ("keep", "disguise")
 PICTURE_FORMATS = ("png", "jpeg")
 PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
@@ -181,6 +182,10 @@ class ComposeOptions(Section):
     section = "compose"
 
     audio: str = option("keep", "Sound: {choices}.", "Source", "WHAT", choices=("keep", "drop"))
+    voice: str = option(
+        "keep", "Voices: keep, or disguise (all sound; no proof against forensics or people who know the voice).",
+        "Source", "WHAT", choices=VOICES, last=True,
+    )  # fmt: skip
     metadata: str = option(
         "strip-private", "Metadata: keep, strip-private (removes places and names) or strip (removes all).", "Source",
         "WHAT", choices=METADATA,

@@ -11,6 +11,7 @@ import av
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Chunk, Manifest
 from farm.domain.options import ComposeOptions, RedactOptions
+from farm.domain.sound import SoundSpan
 from farm.executables import find_ffmpeg
 from farm.media.composing.compose import compose
 from farm.media.composing.containers import Needs, container_for, default_container
@@ -63,6 +64,7 @@ class Trip:
     segments: list[Path]
     out: Path
     options: ComposeOptions = USUAL
+    sound: tuple[SoundSpan, ...] = ()
 
     def chunk_pts(self, chunk: Chunk) -> "array[int]":
         return self.pts[chunk.index]
@@ -73,11 +75,13 @@ class Trip:
         container = container_for(self.out.suffix, self.manifest.source.container, needs, "")
         parts = (self.source, self.manifest, self.chunk_pts, self.segments, self.settings)
         program = ffmpeg or find_ffmpeg().path
-        return compose(*parts, self.out, container, ffmpeg=program, progress=progress, options=self.options)
+        return compose(
+            *parts, self.out, container, ffmpeg=program, progress=progress, options=self.options, sound=self.sound
+        )  # fmt: skip
 
     def verify(self, progress: Progress = no_progress) -> int:
         parts = (self.source, self.manifest, self.chunk_pts, self.out, self.segments, self.settings)
-        return verify_output(*parts, self.options, threads=2, progress=progress)
+        return verify_output(*parts, self.options, self.sound, threads=2, progress=progress)
 
 
 def rendered(path: Path, *arguments: str) -> Path:

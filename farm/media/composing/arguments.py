@@ -12,7 +12,9 @@ import ffmpeg
 from farm.domain.manifest import OtherStream, Source
 from farm.media.composing.colour_boxes import colour_boxes
 from farm.media.composing.trim import WHOLE, Trim
+from farm.media.encoding.sound import EncodedSound
 from farm.media.reading.opening import INPUT_OPTIONS
+from farm.media.reading.sound import SoundFormat
 
 _LARGEST_TIMESCALE = 2**31 - 1
 _NOTHING = "t:9999?"
@@ -27,6 +29,15 @@ class CoverArt:
     path: Path
     name: str
     mimetype: str
+
+
+@dataclass(frozen=True, slots=True)
+class EditedSound:
+    """An edited stream: the file of its samples, one track at the output's times, and how ffmpeg encodes it."""
+
+    path: Path
+    sound: SoundFormat
+    encoded: EncodedSound
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +84,7 @@ class ComposeInputs:
     metadata by index, None for the file's own; all is copied where none is given. ``written``: a file in ffmpeg's
     ``ffmetadata`` format with what :func:`written_tags` returns, None if that is empty. ``reserved``: bytes reserved at
     the front of an MP4 for its index; 0 if its size is not known. ``ending``: of the joined video, if known exactly.
+    ``sound``: edited streams, by index, which are encoded in place of the source's.
     """
 
     video: Path
@@ -90,29 +102,28 @@ class ComposeInputs:
     written: Path | None = None
     reserved: int = 0
     ending: Ending | None = None
+    sound: Mapping[int, EditedSound] = field(default_factory=dict)
 
 
 def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[str]:
-    """Ffmpeg's arguments, without the program. Everything is copied with its own timestamps.
+    """Ffmpeg's arguments, without the program. Everything is copied with its own timestamps, but edited sound.
 
     The streams of a part of the source are trimmed by bitstream filters, in whole ticks of each stream.
     """
     joined = ffmpeg.input(_file(inputs.video), **INPUT_OPTIONS)
     original = ffmpeg.input(_file(inputs.path), **INPUT_OPTIONS)
     order = _order(inputs)
-    streams = [joined["v:0"] if o is None else original[str(o.index)] for o in order]
-    if not inputs.kept:
-        # a map that matches nothing: ffmpeg-python omits inputs without a mapped stream, and so their metadata
-        streams.append(original[_NOTHING])
-    # ffmpeg-python numbers its inputs in the order that the streams first name them
-    number = 1 if order[0] is None else 0
+    # maps that match nothing: ffmpeg-python numbers its inputs in the order that streams first name them, and omits
+    # those without a mapped stream, and so their metadata
+    streams = [original[_NOTHING]]
+    streams += [_origin(inputs, o, joined, original) for o in order]
+    number, last = 0, 2 + len(inputs.sound)
     chapters = str(number) if inputs.chapters else "-1"
     if isinstance(inputs.chapters, Path):
         streams.append(_ffmetadata(inputs.chapters))
-        chapters = "2"
+        chapters, last = str(last), last + 1
     if inputs.written is not None:
         streams.append(_ffmetadata(inputs.written))
-    last = 3 if isinstance(inputs.chapters, Path) else 2
     origins = {index: f"{last}:s:{place}" for place, index in enumerate(written_tags(inputs.tags))}
     settings: dict[str, object] = {
         "format": container,
@@ -133,6 +144,18 @@ def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[
         repeated += _without(f":s:{place}", inputs.tags.get(index))
     repeated += _attachments(inputs, first=len(order))
     return ["-nostdin", "-y", "-v", "error", "-copyts", *arguments, *repeated, target]
+
+
+def _origin(inputs: ComposeInputs, other: OtherStream | None, joined: Any, original: Any) -> Any:  # noqa: ANN401 - as above
+    """Where a stream of the output comes from; None is the video."""
+    if other is None:
+        return joined["v:0"]
+    edited = inputs.sound.get(other.index)
+    if edited is None:
+        return original[str(other.index)]
+    # the file's own format states how many channels there are, not where they are
+    layout = {} if " " in edited.sound.layout else {"ch_layout": edited.sound.layout}
+    return ffmpeg.input(_file(edited.path), **INPUT_OPTIONS, **layout)["a:0"]
 
 
 def keeps_any_key(container: str, tags: Mapping[str, str]) -> bool:
@@ -190,7 +213,10 @@ def _stream_settings(
             settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other
         if other is None and inputs.ending is not None:
             settings[f"bsf:{place}"] = inputs.ending.bitstream_filter(container)
-        if other is not None and other.kind in _MOVABLE and not inputs.trim.whole:
+        if other is not None and other.index in inputs.sound:
+            encoded = inputs.sound[other.index].encoded.settings
+            settings |= {f"{option}:{place}": value for option, value in encoded.items()}
+        elif other is not None and other.kind in _MOVABLE and not inputs.trim.whole:
             settings[f"bsf:{place}"] = inputs.trim.bitstream_filter(inputs.ticks[index])
     return settings
 
@@ -208,7 +234,7 @@ def _muxer_settings(inputs: ComposeInputs, container: str) -> dict[str, object]:
     ticks = inputs.source.video.time_base.denominator
     if container in ("mp4", "mov"):
         # edit lists, which carry the times that streams begin at, count in the movie's timescale
-        common = lcm(ticks, *inputs.rates)
+        common = lcm(ticks, *inputs.rates, *(edited.sound.rate for edited in inputs.sound.values()))
         # the index comes first, for progressive download: into reserved space, else by moving everything
         flags = "" if inputs.reserved else "+faststart"
         tags = inputs.tags.get(None)

@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,9 +14,11 @@ from av.stream import Disposition
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
+from farm.domain.sound import SoundSpan
 from farm.errors import OutputError, SourceError, VerificationError
 from farm.media.composing.arguments import ComposeInputs, CoverArt, Ending, Tags, compose_arguments, written_tags
 from farm.media.composing.remux import ChunkPts, join_segments
+from farm.media.composing.sound import is_edited, sound_notes, write_sound
 from farm.media.composing.streams import USUAL, Rest, rest_of
 from farm.media.composing.trim import Trim, ffmetadata
 from farm.media.failing import reading, writing
@@ -42,12 +44,15 @@ def compose(
     ffmpeg: Path,
     progress: Progress = no_progress,
     options: ComposeOptions = USUAL,
+    sound: Sequence[SoundSpan] = (),
 ) -> tuple[str, ...]:
     """Write ``out`` (a temporary path, never the final name) from the source and its segments, one per chunk in order.
 
     The video is joined into a temporary file beside ``out``; the program ``ffmpeg`` then copies it and the source's
-    other streams, once. ``container``: from :func:`farm.media.composing.containers.container_for`. Returns the notes of
-    :func:`left_out`. ``progress`` is called with counts from 0 to the video's frames, at least every second or two.
+    other streams, once. If the sound is edited (``sound``: its spans; or its voices are disguised), its samples are
+    written to such files, too, and ffmpeg encodes them. ``container``: from
+    :func:`farm.media.composing.containers.container_for`. Returns the notes of :func:`left_out`, and of the codecs of
+    edited sound. ``progress`` is called with counts from 0 to the video's frames, at least every second or two.
 
     Raises VerificationError for segments that do not fit, OutputError with ffmpeg's last line, StorageError if the
     disk is full or ffmpeg was killed, and whatever ``progress`` raises; then ffmpeg is stopped and all files are
@@ -57,11 +62,18 @@ def compose(
     if settings.time_base != manifest.source.video.time_base:
         raise VerificationError("the segments' time base is not the source's")
     frames = manifest.frames
-    with _workspace(out) as (joined, folder):
-        join_segments(manifest, chunk_pts, segments, joined, part(progress, frames, 0, 2))
+    parts = 3 if is_edited(options, sound) else 2
+    with _workspace(out) as (joined, folder), ExitStack() as stack:
+        join_segments(manifest, chunk_pts, segments, joined, part(progress, frames, 0, parts))
         inputs, notes = _inputs(source, manifest, settings.codec, joined, container, options, folder)
         inputs = replace(inputs, ending=_ending(joined, manifest, chunk_pts(manifest.chunks[-1])[-1]))
-        _copy(ffmpeg, inputs, container, out, frames, part(progress, frames, 1, 2))
+        if is_edited(options, sound):
+            listening = part(progress, frames, 1, parts)
+            made = write_sound(
+                source, manifest, inputs.kept, container, options, sound, out, stack, ffmpeg, listening
+            )  # fmt: skip
+            inputs, notes = replace(inputs, sound=made), (*notes, *sound_notes(inputs.kept, made))
+        _copy(ffmpeg, inputs, container, out, frames, part(progress, frames, parts - 1, parts))
     return notes
 
 

@@ -82,7 +82,7 @@ def probe_source(path: Path, limits: Limits | None = None) -> Probe:
         frames, whole = _first_frames(container, stream, path)
         _refuse_picture(stream, frames, path, limits)
         others = tuple(
-            OtherStream(s.index, kind_of(s), _codec_name(s))
+            OtherStream(s.index, kind_of(s), codec_name(s))
             for s in container.streams
             if s.index != stream.index and s.index not in empty
         )
@@ -259,8 +259,8 @@ def _counted(stream: AvVideoStream, video: VideoStream, *, bare: bool) -> tuple[
     return replace(video, timing="counted", time_base=1 / rate, average_rate=rate), (note,)
 
 
-def _codec_name(stream: Stream) -> str:
-    """FFmpeg's name of the codec, ``unknown`` if it has no decoder and no name for it."""
+def codec_name(stream: Stream) -> str:
+    """FFmpeg's name of a stream's codec, ``unknown`` if it has no decoder and no name for it."""
     context = getattr(stream, "codec_context", None)
     if context is not None:
         return str(context.codec.canonical_name)

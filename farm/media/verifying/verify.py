@@ -8,18 +8,21 @@ from av.video.stream import VideoStream as AvVideoStream
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Manifest
 from farm.domain.options import ComposeOptions
+from farm.domain.sound import SoundSpan
 from farm.errors import VerificationError
 from farm.media.composing.containers import keeps_packets
 from farm.media.composing.remux import ChunkPts
+from farm.media.composing.sound import in_frames, is_edited
 from farm.media.composing.streams import USUAL
 from farm.media.encoding.choice import output_video
 from farm.media.failing import reading
-from farm.media.progress import Progress, no_progress
+from farm.media.progress import Progress, no_progress, part
 from farm.media.reading.opening import open_source
 from farm.media.reading.probe import probe_output
 from farm.media.reading.stream_details import track_ends
 from farm.media.verifying.packets import seconds
 from farm.media.verifying.properties import display_properties, encoding_properties
+from farm.media.verifying.verify_sound import check_sound
 from farm.media.verifying.verify_streams import container_of, open_checks
 from farm.media.verifying.verify_video import CopiedVideo, DecodedVideo, Video
 
@@ -32,6 +35,7 @@ def verify_output(
     segments: Sequence[Path],
     settings: EncoderSettings,
     options: ComposeOptions = USUAL,
+    sound: Sequence[SoundSpan] = (),
     *,
     threads: int = 1,
     progress: Progress = no_progress,
@@ -44,7 +48,8 @@ def verify_output(
     the place: frame count, every pts (the source's, less the manifest's shift), dts (strictly rising, not after pts),
     codec, size, pixel format, colour, HDR, sample aspect, orientation, field order, the last frame's duration, damage,
     a frame that an edit list hides, each packet of the video and of every copied stream, and metadata that ``options``
-    keep or remove; and whatever ``progress`` raises.
+    keep or remove; of sound that is edited (``sound``: its spans), the decoded samples, see
+    :mod:`farm.media.verifying.verify_sound`; and whatever ``progress`` raises.
     """
     video = probe_output(output_path).video
     with open_source(output_path) as output, open_source(source_path) as source:
@@ -53,7 +58,9 @@ def verify_output(
         for pair in (*encoding_properties(want, video), *display_properties(want, video, container)):
             if not pair.equal:
                 raise VerificationError(f"{output_path}: {pair.difference}")
-        checks = open_checks(source, output, manifest, options)
+        edited = is_edited(options, sound)
+        watching = part(progress, manifest.frames, 0, 2) if edited else progress
+        checks = open_checks(source, output, manifest, options, sound_edited=edited)
         stream = output.streams[video.index]
         assert isinstance(stream, AvVideoStream)
         checker: Video
@@ -67,11 +74,15 @@ def verify_output(
                     checker.take(packet)
                 else:
                     checks.take(packet)
-                progress(checker.frames)
+                watching(checker.frames)
         checker.end()
         checks.end()
         if container in ("mp4", "mov"):  # the others do not store it
             _check_end(stream.id, manifest, output_path)
+    if edited:
+        with open_source(output_path) as output, open_source(source_path) as source:
+            listening = in_frames(part(progress, manifest.frames, 1, 2), manifest)
+            check_sound(source, output, checks.edited, manifest, container, options, sound, listening)
     return checker.frames
 
 

@@ -71,6 +71,8 @@ class StreamCheck:
     def __init__(self, source: InputContainer, pairs: dict[int, _Pair], ignored: frozenset[int]) -> None:
         self._pairs = pairs
         self._ignored = ignored
+        #: the source's streams of sound that were edited, by the output's index
+        self.edited: dict[int, OtherStream] = {}
         self._by_source = {pair.other.index: pair for pair in pairs.values()}
         chosen = [source.streams[i] for i in self._by_source]
         self._source: Iterator[Packet[Any]] = source.demux(chosen) if chosen else iter(())
@@ -138,9 +140,16 @@ class StreamCheck:
 
 
 def open_checks(
-    source: InputContainer, output: InputContainer, manifest: Manifest, options: ComposeOptions = USUAL
+    source: InputContainer,
+    output: InputContainer,
+    manifest: Manifest,
+    options: ComposeOptions = USUAL,
+    *,
+    sound_edited: bool = False,
 ) -> StreamCheck:
     """Pair each copied stream of the source with the output's, and check metadata and chapters.
+
+    ``sound_edited``: sound is not copied, and not compared here; :attr:`StreamCheck.edited` names its streams.
 
     Raises VerificationError if a stream is missing, removed metadata is present, or kept metadata is missing.
     """
@@ -155,7 +164,11 @@ def open_checks(
             raise VerificationError(f"stream {other.index} ({other.kind}): is {kind_of(copy)} in the output")
     _check_tags(rest, options.metadata, container, output, manifest, partners)
     check_chapters(rest.chapters, output)
-    return _paired(source, output, partners, Trim.of(manifest))
+    edited = {copy.index: other for other, copy in partners if sound_edited and other.kind == "audio"}
+    copied = [(other, copy) for other, copy in partners if copy.index not in edited]
+    check = _paired(source, output, copied, Trim.of(manifest))
+    check.edited = edited
+    return check
 
 
 def _copies(output: InputContainer) -> list[Stream]:

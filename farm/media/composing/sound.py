@@ -1,0 +1,263 @@
+"""Edits the sound of a source: spans that are silent or a tone. Writes the samples; ffmpeg encodes as it composes.
+
+A span is made wider than it was asked for: by as much as a file's times may be wrong, and as far as its codec lets the
+sound of a moment reach. So nothing of the span is in what is encoded, and what is decoded in the span itself is silence
+or the tone.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import ceil, floor, pi
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.packet import Packet
+
+from farm.domain.edits import Action
+from farm.domain.manifest import Manifest, OtherStream
+from farm.domain.options import ComposeOptions
+from farm.domain.sound import SoundSpan
+from farm.errors import SourceError
+from farm.media.composing.arguments import EditedSound
+from farm.media.composing.disguise import Disguise, new_curve
+from farm.media.composing.streams import holds
+from farm.media.composing.trim import Trim
+from farm.media.encoding.sound import sound_encoder
+from farm.media.failing import writing
+from farm.media.progress import Progress, no_progress
+from farm.media.reading.opening import open_source
+from farm.media.reading.sound import TOLERANCE, Heard, Samples, SoundFormat, Track, as_float, decoded_sound
+
+#: The tone: 1 kHz, 20 dB below the loudest, with fades of 10 ms.
+TONE_HERTZ, TONE_LEVEL, _FADE = 1000, 0.1, 0.01
+_PCM = {
+    "u8": "pcm_u8", "s16": "pcm_s16le", "s32": "pcm_s32le", "s64": "pcm_s64le", "flt": "pcm_f32le", "dbl": "pcm_f64le",
+}  # fmt: skip
+
+
+def is_edited(options: ComposeOptions, spans: Sequence[SoundSpan]) -> bool:
+    """Whether an output's sound is not the source's: then it is encoded again."""
+    return options.audio != "drop" and not options.pictures and bool(spans or options.voice == "disguise")
+
+
+def heard_of(trim: Trim) -> Heard:
+    """The part of a source's sound that an output has."""
+    return Heard(trim.start, trim.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Samples from ``begins`` and before ``ends`` of a stream, in place of which there is silence, or a tone.
+
+    Of them, ``least`` are those that were asked for; the rest is around them. None of an end: there is none.
+    """
+
+    tone: bool
+    begins: int | None
+    ends: int | None
+    least: tuple[int | None, int | None]
+
+    def within(self, first: int, count: int) -> slice:
+        """Which of ``count`` samples from number ``first`` on are the cut's; empty if none are."""
+        return _within(self.begins, self.ends, first, count)
+
+    def asked(self, first: int, count: int) -> slice:
+        """As :meth:`within`, of what was asked for."""
+        return _within(*self.least, first, count)
+
+    def touches(self, first: int, count: int, *, asked: bool = False) -> bool:
+        """Whether some of those samples are the cut's, or of what was ``asked`` for."""
+        part = self.asked(first, count) if asked else self.within(first, count)
+        return int(part.stop) > int(part.start)
+
+
+def _within(begins: int | None, ends: int | None, first: int, count: int) -> slice:
+    since = 0 if begins is None else min(max(0, begins - first), count)
+    until = count if ends is None else min(max(0, ends - first), count)
+    return slice(since, max(since, until))
+
+
+def cuts_of(spans: Sequence[SoundSpan], tick: Fraction, began: Fraction, rate: int, spread: int) -> list[Cut]:
+    """The cuts in a stream that begins at ``began`` seconds of the source's clock. ``tick``: seconds of a span's pts;
+    ``spread``: samples that a cut is wider on both sides.
+    """
+    cuts = []
+    wider = spread + ceil(TOLERANCE * rate)
+    for span in spans:
+        least = (
+            None if span.begins is None else floor((span.begins * tick - began) * rate),
+            None if span.ends is None else ceil((span.ends * tick - began) * rate),
+        )
+        begins = None if least[0] is None else least[0] - wider
+        ends = None if least[1] is None else least[1] + wider
+        cuts.append(Cut(span.action is Action.BEEP, begins, ends, least))
+    return cuts
+
+
+def cut_samples(samples: Samples, first: int, cuts: Sequence[Cut], sound: SoundFormat) -> Samples:
+    """Samples from number ``first`` of a stream on, with its cuts. In a sample of two cuts the narrower one counts."""
+    if not any(cut.touches(first, len(samples)) for cut in cuts):
+        return samples
+    made, silence = samples.copy(), sound.silence(1)[0]
+    for cut in cuts:
+        made[cut.within(first, len(samples))] = silence
+    for cut in cuts:
+        part = cut.within(first, len(samples))
+        if cut.tone:
+            made[part] = _tone(np.arange(first + part.start, first + part.stop), cut, sound)
+    for cut in cuts:
+        part = cut.asked(first, len(samples))
+        if not cut.tone:
+            made[part] = silence
+        else:  # of a mute beside it, which is wider
+            made[part] = _tone(np.arange(first + part.start, first + part.stop), cut, sound)
+    return made
+
+
+def _tone(numbers: "np.ndarray[tuple[int], np.dtype[np.int64]]", cut: Cut, sound: SoundFormat) -> Samples:
+    fade = max(1.0, _FADE * sound.rate)
+    level = np.full(len(numbers), TONE_LEVEL)
+    if cut.begins is not None:
+        level *= np.clip((numbers - cut.begins) / fade, 0, 1)
+    if cut.ends is not None:
+        level *= np.clip((cut.ends - 1 - numbers) / fade, 0, 1)
+    wave = level * np.sin(2 * pi * TONE_HERTZ / sound.rate * numbers)
+    none = sound.silence(1)
+    if none.dtype.kind != "f":
+        wave = np.round(wave * np.iinfo(none.dtype).max * (0.5 if none.dtype == np.uint8 else 1))
+    made: Samples = (wave[:, np.newaxis] * sound.full + none).astype(none.dtype)
+    return made
+
+
+@dataclass(slots=True)
+class _Writer:
+    """Writes the samples of a stream to a file of PCM, which keeps the time of each exactly.
+
+    ``began``: the number of the first sample, counted from the output's time 0. ``voices``: through which the samples
+    go first, if they are disguised; muted samples do not reach them.
+    """
+
+    path: Path
+    sound: SoundFormat
+    began: int
+    cuts: list[Cut]
+    stack: ExitStack
+    voices: Disguise | None = None
+    _file: OutputContainer | None = None
+    _taken: int = 0
+    _count: int = 0
+
+    def take(self, samples: Samples) -> None:
+        """Append samples of the source. Raises OutputError, StorageError."""
+        cut = cut_samples(samples, self._taken, self.cuts, self.sound)
+        self._taken += len(samples)
+        if self.voices is None:
+            self._write(cut)
+        else:
+            for made in self.voices.push(as_float(cut).astype(np.float32)):
+                self._write(made)
+
+    def end(self, tail: int) -> None:
+        """Write what the disguise still holds, and ``tail`` samples of silence."""
+        for made in self.voices.end() if self.voices else ():
+            self._write(made)
+        if tail:
+            self._write(self.sound.silence(tail))
+
+    def _write(self, samples: Samples) -> None:
+        if self.voices is not None:
+            samples = cut_samples(samples, self._count, self.cuts, self.sound)
+        with writing(self.path):
+            if self._file is None:
+                self._file = self.stack.enter_context(av.open(str(self.path), "w", format="nut"))
+                stream = self._file.add_stream(_PCM[self.sound.sample], rate=self.sound.rate)
+                assert isinstance(stream, AudioStream)
+                stream.layout = self.sound.layout
+                stream.time_base = Fraction(1, self.sound.rate)
+            packet = Packet(np.ascontiguousarray(samples).tobytes())
+            packet.pts = packet.dts = self.began + self._count
+            packet.duration = len(samples)
+            packet.time_base = Fraction(1, self.sound.rate)
+            packet.stream = self._file.streams.audio[0]
+            self._file.mux(packet)
+        self._count += len(samples)
+
+
+def write_sound(
+    source: Path,
+    manifest: Manifest,
+    kept: Sequence[OtherStream],
+    container: str,
+    options: ComposeOptions,
+    spans: Sequence[SoundSpan],
+    out: Path,
+    stack: ExitStack,
+    ffmpeg: Path,
+    progress: Progress = no_progress,
+) -> dict[int, EditedSound]:
+    """Write the edited samples of every stream of sound in ``kept`` to files beside ``out``, which ``stack`` removes.
+
+    Returns them by the stream's index; a stream that has no sound is not among them. ``progress`` is called with frames
+    of the video. Raises SourceError for sound that cannot be decoded, OutputError for a codec that cannot be encoded,
+    StorageError.
+    """  # fmt: skip
+    trim, tick = Trim.of(manifest), manifest.source.video.time_base
+    codecs = {other.index: other.codec for other in kept if other.kind == "audio"}
+    tracks = {index: Track(index, heard_of(trim)) for index in codecs}
+    curve = new_curve(manifest.seconds) if options.voice == "disguise" else None
+    writers: dict[int, _Writer] = {}
+    made: dict[int, EditedSound] = {}
+    with ExitStack() as files, open_source(source) as opened:
+        seen = in_frames(progress, manifest)
+        for track, samples in decoded_sound(opened, source, tracks, SourceError, seen):
+            if track.index not in writers:
+                assert track.format is not None
+                assert track.began is not None
+                sound, rate = track.format, track.format.rate
+                path = out.with_name(f".{out.name}.sound{track.index}")
+                stack.callback(path.unlink, missing_ok=True)
+                spread = sound_encoder(codecs[track.index], sound, 0, held_by(container)).encoder.spread
+                cuts = cuts_of(spans, tick, track.began, rate, spread)
+                began = round((track.began - trim.shift) * rate)
+                voices = files.enter_context(Disguise(ffmpeg, sound, curve)) if curve else None
+                written = replace(sound, sample="flt") if voices else sound
+                writers[track.index] = _Writer(path, written, began, cuts, files, voices)
+            writers[track.index].take(samples)
+        for index, writer in writers.items():
+            track = tracks[index]
+            bits = int(track.size * 8 * writer.sound.rate / max(track.count, writer.sound.rate))
+            encoded = sound_encoder(codecs[index], writer.sound, bits, held_by(container))
+            writer.end(encoded.encoder.tail)
+            made[index] = EditedSound(writer.path, writer.sound, encoded)
+    return made
+
+
+def sound_notes(kept: Sequence[OtherStream], made: Mapping[int, EditedSound]) -> Iterator[str]:
+    """Notes on streams whose codec is not the source's."""
+    for other in kept:
+        if other.index in made and made[other.index].encoded.codec != other.codec:
+            yield f"stream {other.index} ({other.kind}, {other.codec}) was encoded as {made[other.index].encoded.codec}"
+
+
+def held_by(container: str) -> Callable[[str], bool]:
+    """Which codecs of sound a container takes."""
+    return lambda codec: holds(container, OtherStream(0, "audio", codec))
+
+
+def in_frames(progress: Progress, manifest: Manifest) -> Progress:
+    """A callback for seconds of the source's clock, which calls ``progress`` with frames; the count never falls."""
+    video, most = manifest.source.video, 0
+    begins = float(manifest.chunks[0].pts_start * video.time_base)
+
+    def seen(seconds: int) -> None:
+        nonlocal most
+        share = (seconds - begins) / max(manifest.seconds, 1e-9)
+        most = max(most, min(manifest.frames, int(share * manifest.frames)))
+        progress(most)
+
+    return seen

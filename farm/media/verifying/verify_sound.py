@@ -1,0 +1,67 @@
+"""Checks edited sound by its decoded samples: nothing of the source in what was cut, and elsewhere the source's sound.
+
+Both files are decoded, in lockstep. What was to be cut is computed from the edits again, not from what was written.
+"""
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from av.container import InputContainer
+
+from farm.domain.manifest import Manifest, OtherStream
+from farm.domain.options import ComposeOptions
+from farm.domain.sound import SoundSpan
+from farm.errors import SourceError, VerificationError
+from farm.media.composing.sound import heard_of
+from farm.media.composing.trim import Trim
+from farm.media.progress import Progress, no_progress
+from farm.media.reading.probe import codec_name
+from farm.media.reading.sound import Track, decoded_sound
+from farm.media.verifying.sound_stream import SoundStream
+
+
+def check_sound(
+    source: InputContainer,
+    output: InputContainer,
+    pairs: Mapping[int, OtherStream],
+    manifest: Manifest,
+    container: str,
+    options: ComposeOptions,
+    spans: Sequence[SoundSpan],
+    progress: Progress = no_progress,
+) -> None:
+    """Compare the edited streams of an output with the source's. ``pairs``: the source's stream by the output's index.
+
+    Raises VerificationError that names the stream, the property and the time: anything of the source in a cut, sound
+    that is missing, not the source's, at another time, of another rate or layout.
+    """
+    trim, tick = Trim.of(manifest), manifest.source.video.time_base
+    ours = {other.index: Track(other.index, heard_of(trim)) for other in pairs.values()}
+    theirs = {index: Track(index) for index in pairs}
+    checks = {
+        index: SoundStream(other, ours[other.index], theirs[index], spans, tick, trim.shift, container,
+            codec_name(output.streams[index]), _tick(output, index), disguised=options.voice == "disguise")
+        for index, other in pairs.items()
+    }  # fmt: skip
+    by_source = {check.other.index: check for check in checks.values()}
+    wanted = decoded_sound(source, Path(source.name), ours, SourceError)
+    found = decoded_sound(output, Path(output.name), theirs, VerificationError, progress)
+    for track, samples in found:
+        check = checks[track.index]
+        check.found.add(samples)
+        while check.needs:
+            following = next(wanted, None)
+            if following is None:
+                break
+            by_source[following[0].index].wanted.add(following[1])
+        check.compare()
+    for track, samples in wanted:
+        by_source[track.index].wanted.add(samples)
+        by_source[track.index].compare()
+    for check in checks.values():
+        check.end()
+
+
+def _tick(output: InputContainer, index: int) -> Fraction:
+    return output.streams[index].time_base or Fraction(1, 1000)
