@@ -1,4 +1,4 @@
-"""``farm edit``: what a person says of the masks of a job."""
+"""``farm edit``: what a person says of the masks and the sound of a job."""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -9,7 +9,7 @@ import typer
 from farm.cli.jobs import JobArgument, JsonOption
 from farm.cli.tables import moment
 from farm.cli.workers import who
-from farm.domain.edits import Action, Edit, effective
+from farm.domain.edits import OF_SOUND, Action, Edit, effective
 from farm.domain.options import SHAPES, STYLES
 from farm.domain.printable import shown
 from farm.domain.stages import JobStatus
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from farm.jobs.context import Context
     from farm.jobs.marking import Marker, Span
 
-app = typer.Typer(help="Correct what a job covers.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Correct what a job covers, and its sound.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def _time(text: str) -> float:
@@ -66,7 +66,7 @@ def register(top: typer.Typer) -> None:
 
 @app.callback()
 def edit(ctx: typer.Context, job: JobArgument) -> None:
-    """Correct what a job covers. Nothing is overwritten: each edit is kept, and can be undone."""
+    """Correct what a job covers, and its sound. Nothing is overwritten: each edit is kept, and can be undone."""
     ctx.obj = job
 
 
@@ -101,9 +101,9 @@ def add_box(
         raise SettingsError("--at says when the box was drawn that --track follows", hint="add --track")
     override, span = override_of(style, shape, margin), (begins, ends)
     if track:
-        _append(ctx, author, reason, lambda marker: [_followed(marker, box, at, span, override)])
+        append(ctx, author, reason, lambda marker: [_followed(marker, box, at, span, override)])
     else:
-        _append(ctx, author, reason, lambda marker: [marker.cover(box, span, end_box, override)])
+        append(ctx, author, reason, lambda marker: [marker.cover(box, span, end_box, override)])
 
 
 def _followed(marker: "Marker", box: str, at: float | None, span: "Span", override: "Override | None") -> Edit:
@@ -144,7 +144,7 @@ def restyle(
     if override is None:
         raise SettingsError("nothing says how the tracks are to be covered", hint="add --style, --shape or --margin")
     span = begins, ends
-    _append(ctx, author, reason, lambda marker: marker.of_tracks(Action.STYLE, numbers, span, override))
+    append(ctx, author, reason, lambda marker: marker.of_tracks(Action.STYLE, numbers, span, override))
 
 
 @app.command("ignore")
@@ -157,7 +157,7 @@ def ignore(
     author: AuthorOption = None,
 ) -> None:
     """Cover nothing that lies wholly inside a box, such as faces on a poster."""
-    _append(ctx, author, reason, lambda marker: [marker.ignore(box, (begins, ends))])
+    append(ctx, author, reason, lambda marker: [marker.ignore(box, (begins, ends))])
 
 
 def _add(action: Action, text: str) -> None:
@@ -170,10 +170,11 @@ def _add(action: Action, text: str) -> None:
         reason: ReasonOption = "",
         author: AuthorOption = None,
     ) -> None:
-        _append(ctx, author, reason, lambda marker: marker.of_tracks(action, numbers, (begins, ends)))
+        append(ctx, author, reason, lambda marker: marker.of_tracks(action, numbers, (begins, ends)))
 
 
-def _append(ctx: typer.Context, author: str | None, reason: str, make: "Callable[[Marker], list[Edit]]") -> None:
+def append(ctx: typer.Context, author: str | None, reason: str, make: "Callable[[Marker], list[Edit]]") -> None:
+    """Append the edits that ``make`` makes to the job of a command, and say so."""
     from farm.jobs.context import open_context
     from farm.jobs.edits import add_edits
     from farm.jobs.marking import Marker
@@ -253,5 +254,7 @@ def described(edit: Edit) -> str:
             return f"cover a box{' that moves' if len(edit.where) > 1 else ''}"
         case Action.IGNORE:
             return "ignore what is inside a box"
+    if edit.action in OF_SOUND:
+        return f"{edit.action.value} {'a span of' if edit.begins is not None or edit.ends is not None else 'all'} sound"
     part = " in a part of its time" if edit.begins is not None or edit.ends is not None else ""
     return f"{edit.action.value} track {edit.track}{part}"

@@ -24,6 +24,7 @@ from farm.cli import (
     redo,
     revisions,
     service,
+    sound,
     submit,
     tracks,
     up,
@@ -55,6 +56,7 @@ tracks.register(app)
 audit.register(app)
 edits.register(app)
 redo.register(app)
+sound.register()
 revisions.register(app)
 logs.register(app)
 up.register(app)

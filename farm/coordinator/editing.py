@@ -7,7 +7,7 @@ from farm.database.edits import job_edits
 from farm.database.events import record_event
 from farm.database.models import Job
 from farm.database.statuses import locked_job
-from farm.domain.edits import Edit, digest_of, effective
+from farm.domain.edits import Edit, digest_of, of_masks
 from farm.domain.manifest import Manifest
 from farm.domain.masks import Anchors, anchored, apply
 from farm.domain.track import dump_mask
@@ -27,7 +27,7 @@ def run(
     """
     with context.database.read() as session:
         every = job_edits(session, job.id, None if job.approved < 0 else job.approved)
-    edits = effective(every)
+    edits = of_masks(every)
     written, anchors = edit_job(context.store, manifest, inputs, fingerprint, edits)
     with context.database.write() as session:
         fresh, now = locked_job(session, job.id), context.clock()

@@ -64,7 +64,7 @@ class Stage(Work):
 
     - ``status``: the job's while the stage runs.
     - ``after``: the stage that has to be done before this one begins.
-    - ``edited``: its artefacts are also made of the job's edits.
+    - ``edited``: its artefacts are also made of the job's edits of masks; ``sounds``: its requests say those of sound.
     - ``asked``: a person may ask for single chunks to be done otherwise: by the ``request`` of their rows.
     - ``counts_frames``: its progress is counted in frames and shown to people.
     - ``intermediate``: its artefacts are deleted once the output is published.
@@ -74,6 +74,7 @@ class Stage(Work):
     after: str | None = None
     edited: bool = False
     asked: bool = False
+    sounds: bool = False
     counts_frames: bool = False
     intermediate: bool = False
 
@@ -154,6 +155,7 @@ STAGES: tuple[Stage, ...] = (
         inputs="redact",
         key="outputs/{fingerprint}/output.{inputs}{suffix}",
         covers=("plan", "container", "options.compose"),
+        sounds=True,
         counts_frames=True,
         intermediate=True,
     ),

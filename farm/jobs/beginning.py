@@ -9,10 +9,11 @@ from farm.database.edits import job_edits
 from farm.database.models import Chunk, Job
 from farm.database.statuses import delete_chunks, move_job
 from farm.domain.artefacts import artefact_name, fingerprint_facts, stage_fingerprint
-from farm.domain.edits import digest_of, effective
+from farm.domain.edits import digest_of, of_masks
 from farm.domain.lifecycle import ChunkStatus, JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.options import load_options
+from farm.domain.sound import sound_spans
 from farm.domain.stages import JobStatus, Stage, next_stage, stage_at
 from farm.errors import VerificationError
 from farm.media.composing.containers import output_suffix
@@ -79,10 +80,12 @@ def planned_rows(session: Session, job: Job, manifest: Manifest, stage: Stage) -
     facts = fingerprint_facts(manifest, job.model_sha256, options, job.container, job.plan)
     of, suffix = stage_fingerprint(stage.name, facts), output_suffix(job.container, options.compose)
 
-    edits = [digest_of(effective(job_edits(session, job.id, job.masked)))] if stage.edited else []
-
+    made = job_edits(session, job.id, job.masked) if stage.edited or stage.sounds else []
+    edits = [digest_of(of_masks(made))] if stage.edited else []
+    spans = [span.row() for span in sound_spans(made)] if stage.sounds else []
     # chunks that were looked at again stay as they are
     said = {row.index: row.request for row in stage_rows(session, job.id, stage.name)} if stage.asked else {}
+    usual: dict[str, Any] = {"sound": spans} if spans else {}
 
     def name(chunk: str, mine: list[Artefact], request: dict[str, Any]) -> str:
         read = inputs if stage.by == "coordinator" else mine  # which does all chunks at once
@@ -95,9 +98,9 @@ def planned_rows(session: Session, job: Job, manifest: Manifest, stage: Stage) -
             index=index,
             frames=frames,
             fingerprint=of,
-            name=name(chunk, mine, said.get(index, {})),
+            name=name(chunk, mine, said.get(index, usual)),
             inputs=[artefact.model_dump(mode="json") for artefact in mine],
-            request=said.get(index, {}),
+            request=said.get(index, usual),
         )
         for index, (chunk, frames, mine) in enumerate(rows)
     ]

@@ -8,13 +8,14 @@ from farm.domain.carrying import Carried, Carry
 from farm.domain.edits import Action, Edit, KeyFrame, check_edit, checked_box
 from farm.domain.geometry import Box
 from farm.domain.manifest import Manifest
-from farm.domain.options import Override, RedactOptions, override
+from farm.domain.options import Override, RedactOptions, load_options, override
 from farm.domain.time import time_text
-from farm.errors import EditError
+from farm.errors import EditError, OutputError
 from farm.jobs.context import Context
 from farm.jobs.plans import job_manifest
 from farm.jobs.queries import find_job
 from farm.jobs.tracks import JobTracks, anchors_of
+from farm.media.composing.sound import refuse_uneditable
 
 
 def override_of(style: str | None, shape: str | None, margin: str | None) -> Override | None:
@@ -125,6 +126,21 @@ class Marker:
                 when = "" if span == (None, None) else " in that time"
                 raise EditError(f"job {self.job} has no track {track}{when}", hint=f"farm tracks {self.job} lists them")
         return [self._edit(action, pts, (anchors[track],), track, override) for track in tracks]
+
+    def sound(self, action: Action, span: Span) -> Edit:
+        """Mute all sound of a span, or put a tone in its place. Raises EditError where there is no sound to edit."""
+        heard = [other for other in self._manifest.source.others if other.kind == "audio"]
+        options = load_options(self._job.options).compose
+        if not heard or options.audio == "drop" or options.pictures:
+            why = "its video has none" if not heard else "all of it is left out of its output"
+            raise EditError(f"job {self.job} has no sound to {action.value}: {why}")
+        try:
+            refuse_uneditable(heard, self._job.container)
+        except OutputError as e:
+            raise EditError(e.message, hint=e.hint) from e
+        begins, ends = self._span(span)
+        first = self._manifest.chunks[0].pts_start  # sound may begin before it
+        return self._edit(action, (None if begins is not None and begins <= first else begins, ends), ())
 
     def _edit(
         self,

@@ -15,6 +15,7 @@ from farm.domain.manifest import Manifest, VideoStream
 from farm.domain.options import JobOptions
 from farm.errors import OutputError, SettingsError, SourceError
 from farm.media.composing.containers import Needs, container_for, default_container, refuse_loss
+from farm.media.composing.sound import is_edited, refuse_uneditable
 from farm.media.encoding.choice import at_rate, encoder_settings, output_video
 from farm.media.reading.index import index_source, plan_manifest
 from farm.media.reading.limits import Limits
@@ -124,6 +125,8 @@ def _video_place(request: Request, seen: Probe, video: VideoStream) -> tuple[Pat
     else:
         container = container_for(output.suffix, seen.container, needs, source.suffix)
     refuse_loss(container, needs)
+    if is_edited(request.options.compose):
+        refuse_uneditable(seen.others, container)
     return _absolute(output), container, notes
 
 

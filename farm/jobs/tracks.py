@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from farm.database.edits import job_edits
 from farm.database.models import Job
-from farm.domain.edits import KeyFrame, effective
+from farm.domain.edits import KeyFrame, of_masks
 from farm.domain.geometry import Box
 from farm.domain.masks import allowed, anchored, apply, with_ends
 from farm.domain.stages import JobStatus
@@ -83,15 +83,15 @@ def linked_tracks(session: Session, job: Job) -> list[Artefact]:
 class JobTracks:
     """The tracks of a job, and what all its edits make of them, also those that its masks do not contain yet.
 
-    ``masked``: only those that its masks contain. ``job``, ``manifest``, ``edits`` in effect. Raises NotFound,
-    JobFailed for a job of another version, DamagedArtefact, StorageError; so do the methods.
+    ``masked``: only those that its masks contain. ``job``, ``manifest``, ``edits`` of masks in effect. Raises
+    NotFound, JobFailed for a job of another version, DamagedArtefact, StorageError; so do the methods.
     """
 
     def __init__(self, context: Context, job_id: str, *, masked: bool = False) -> None:
         with context.database.read() as session:
             self.job = find_job(session, job_id)
             self.manifest, self._tracks = job_manifest(session, self.job.id), linked_tracks(session, self.job)
-            self.edits = effective(job_edits(session, self.job.id, self.job.masked if masked else None))
+            self.edits = of_masks(job_edits(session, self.job.id, self.job.masked if masked else None))
         self._store = context.store
         if not all(context.store.exists(artefact.key) for artefact in self._tracks):
             hint = "farm redact" if self.job.status == JobStatus.DONE else "farm retry"

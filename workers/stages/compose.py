@@ -5,9 +5,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 from farm.digests import file_digest
-from farm.errors import StorageError
+from farm.domain.sound import SoundSpan, load_spans
+from farm.errors import StorageError, VerificationError
 from farm.media.composing.compose import compose, left_out
 from farm.media.composing.pictures import check_pictures, write_pictures
 from farm.media.progress import part
@@ -31,12 +33,15 @@ def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
     result = make_once(plan, plan.manifest.frames, spent, write)
     if plan.options.compose.pictures:
         return result
-    return replace(result, notes=left_out(plan.source, plan.manifest, order.container, plan.options.compose))
+    return replace(
+        result, notes=left_out(plan.source, plan.manifest, order.container, plan.options.compose, _sound(order))
+    )
 
 
 def _compose(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) -> Written:
     """Write the output, a video or an archive of pictures, to ``path``, and verify it."""
     manifest, options, settings = plan.manifest, plan.options.compose, plan.manifest.encoder
+    sound = _sound(plan.order)
     size, free = sum(segment.size for segment in plan.order.inputs), shutil.disk_usage(path.parent).free
     if free < 2 * size:  # the joined video and the output
         text = f"{path.parent}: {free} bytes are free, and composing needs {2 * size}"
@@ -57,18 +62,26 @@ def _compose(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent)
             with spent.part("compose"):
                 compose(
                     *parts, paths, settings, path, plan.order.container,
-                    ffmpeg=tools.ffmpeg, progress=composing, options=options,
+                    ffmpeg=tools.ffmpeg, progress=composing, options=options, sound=sound,
                 )  # fmt: skip
             with spent.part("verify"):
                 digest = file_digest(path)
                 frames = verify_output(
-                    *parts, path, paths, settings, options, threads=tools.threads, progress=verifying
+                    *parts, path, paths, settings, options, sound, threads=tools.threads, progress=verifying
                 )
         with spent.part("check"):
             for segment in plan.order.inputs:  # the output was compared with what they were when it was
                 check_content(plan.store, segment.key)
     plan.check_source()
     return Written(frames, digest)
+
+
+def _sound(order: Order) -> tuple[SoundSpan, ...]:
+    """The spans of sound that an order wants edited. Raises VerificationError."""
+    try:
+        return load_spans(cast("Any", order.request.get("sound", [])))
+    except (ValueError, TypeError) as e:
+        raise VerificationError(f"the order's request is none: {e}") from e
 
 
 def _segments(plan: Plan, stack: ExitStack, report: Report, spent: Spent) -> list[Path]:

@@ -51,8 +51,8 @@ def compose(
     The video is joined into a temporary file beside ``out``; the program ``ffmpeg`` then copies it and the source's
     other streams, once. If the sound is edited (``sound``: its spans; or its voices are disguised), its samples are
     written to such files, too, and ffmpeg encodes them. ``container``: from
-    :func:`farm.media.composing.containers.container_for`. Returns the notes of :func:`left_out`, and of the codecs of
-    edited sound. ``progress`` is called with counts from 0 to the video's frames, at least every second or two.
+    :func:`farm.media.composing.containers.container_for`. Returns the notes of :func:`left_out`. ``progress`` is called
+    with counts from 0 to the video's frames, at least every second or two.
 
     Raises VerificationError for segments that do not fit, OutputError with ffmpeg's last line, StorageError if the
     disk is full or ffmpeg was killed, and whatever ``progress`` raises; then ffmpeg is stopped and all files are
@@ -65,16 +65,16 @@ def compose(
     parts = 3 if is_edited(options, sound) else 2
     with _workspace(out) as (joined, folder), ExitStack() as stack:
         join_segments(manifest, chunk_pts, segments, joined, part(progress, frames, 0, parts))
-        inputs, notes = _inputs(source, manifest, settings.codec, joined, container, options, folder)
+        inputs = _inputs(source, manifest, settings.codec, joined, container, options, folder)
         inputs = replace(inputs, ending=_ending(joined, manifest, chunk_pts(manifest.chunks[-1])[-1]))
         if is_edited(options, sound):
             listening = part(progress, frames, 1, parts)
             made = write_sound(
                 source, manifest, inputs.kept, container, options, sound, out, stack, ffmpeg, listening
             )  # fmt: skip
-            inputs, notes = replace(inputs, sound=made), (*notes, *sound_notes(inputs.kept, made))
+            inputs = replace(inputs, sound=made)
         _copy(ffmpeg, inputs, container, out, frames, part(progress, frames, parts - 1, parts))
-    return notes
+    return left_out(source, manifest, container, options, sound)
 
 
 def _copy(ffmpeg: Path, inputs: ComposeInputs, container: str, out: Path, frames: int, progress: Progress) -> None:
@@ -105,10 +105,21 @@ def _ending(joined: Path, manifest: Manifest, pts: int) -> Ending | None:
     return Ending(int(shown), decoded[-1], int(end))
 
 
-def left_out(source: Path, manifest: Manifest, container: str, options: ComposeOptions = USUAL) -> tuple[str, ...]:
-    """Notes on what an output in ``container`` lacks, or copies unredacted. Raises SourceError."""
+def left_out(
+    source: Path,
+    manifest: Manifest,
+    container: str,
+    options: ComposeOptions = USUAL,
+    sound: Sequence[SoundSpan] = (),
+) -> tuple[str, ...]:
+    """Notes on what an output in ``container`` lacks, copies unredacted or holds in another codec.
+
+    Raises SourceError.
+    """
     with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
-        return rest_of(opened, source, manifest, container, options).notes
+        rest = rest_of(opened, source, manifest, container, options)
+        edited = sound_notes(opened, rest.plan.kept, container) if is_edited(options, sound) else ()
+        return (*rest.notes, *edited)
 
 
 @contextmanager
@@ -132,11 +143,11 @@ def _inputs(
     container: str,
     options: ComposeOptions,
     folder: Path,
-) -> tuple[ComposeInputs, tuple[str, ...]]:
+) -> ComposeInputs:
     with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
         rest = rest_of(opened, source, manifest, container, options)
         attached = [o for o in rest.plan.kept if container == "matroska" and o.kind == "cover"]
-        inputs = ComposeInputs(
+        return ComposeInputs(
             video=joined,
             path=source,
             source=manifest.source,
@@ -155,7 +166,6 @@ def _inputs(
             written=_written(rest, folder),
             reserved=_reserved(rest, opened, manifest.frames, joined) if container in ("mp4", "mov") else 0,
         )
-    return inputs, rest.notes
 
 
 def _chapters(rest: Rest, folder: Path) -> bool | Path:

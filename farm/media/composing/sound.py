@@ -5,7 +5,7 @@ sound of a moment reach. So nothing of the span is in what is encoded, and what 
 or the tone.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -15,19 +15,20 @@ from pathlib import Path
 import av
 import numpy as np
 from av.audio.stream import AudioStream
-from av.container import OutputContainer
+from av.codec import codecs_available
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
 from farm.domain.edits import Action
 from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.domain.sound import SoundSpan
-from farm.errors import SourceError
+from farm.errors import OutputError, SourceError
 from farm.media.composing.arguments import EditedSound
 from farm.media.composing.disguise import Disguise, new_curve
 from farm.media.composing.streams import holds
 from farm.media.composing.trim import Trim
-from farm.media.encoding.sound import sound_encoder
+from farm.media.encoding.sound import can_be_encoded, sound_encoder
 from farm.media.failing import writing
 from farm.media.progress import Progress, no_progress
 from farm.media.reading.opening import open_source
@@ -40,7 +41,7 @@ _PCM = {
 }  # fmt: skip
 
 
-def is_edited(options: ComposeOptions, spans: Sequence[SoundSpan]) -> bool:
+def is_edited(options: ComposeOptions, spans: Sequence[SoundSpan] = ()) -> bool:
     """Whether an output's sound is not the source's: then it is encoded again."""
     return options.audio != "drop" and not options.pictures and bool(spans or options.voice == "disguise")
 
@@ -237,11 +238,31 @@ def write_sound(
     return made
 
 
-def sound_notes(kept: Sequence[OtherStream], made: Mapping[int, EditedSound]) -> Iterator[str]:
-    """Notes on streams whose codec is not the source's."""
+def sound_notes(opened: InputContainer, kept: Sequence[OtherStream], container: str) -> list[str]:
+    """Notes on streams of sound that are encoded in another codec than the source's, as there is no encoder for it."""
+    notes = []
     for other in kept:
-        if other.index in made and made[other.index].encoded.codec != other.codec:
-            yield f"stream {other.index} ({other.kind}, {other.codec}) was encoded as {made[other.index].encoded.codec}"
+        stream = opened.streams[other.index]
+        if other.kind == "audio" and isinstance(stream, AudioStream) and stream.rate:
+            sound = SoundFormat(stream.rate, stream.layout.name, stream.channels, "flt")
+            codec = sound_encoder(other.codec, sound, 0, held_by(container)).codec
+            if codec != other.codec:
+                notes.append(f"stream {other.index} (audio, {other.codec}) was encoded as {codec}")
+    return notes
+
+
+def refuse_uneditable(others: Sequence[OtherStream], container: str) -> None:
+    """Raise OutputError for a stream of sound whose codec cannot be edited in an output of this container."""
+    for other in others:
+        known = other.codec in codecs_available
+        if other.kind == "audio" and not (known and can_be_encoded(other.codec, held_by(container))):
+            raise OutputError(
+                f"stream {other.index} (audio, {other.codec}): its sound cannot be edited: there is no "
+                f"{'encoder' if known else 'decoder'} for it",
+                hint="leave all sound out with compose.audio drop, or convert it first: "
+                "ffmpeg -i IN -map 0 -c copy -c:a aac OUT",
+                field="compose.voice",
+            )
 
 
 def held_by(container: str) -> Callable[[str], bool]:

@@ -3,7 +3,7 @@
 The program ffmpeg encodes while it composes (:mod:`farm.media.composing.arguments`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import ceil
 
@@ -30,8 +30,9 @@ class SoundEncoder:
 
     ``name``: FFmpeg's of the encoder. ``lossless``: what is decoded equals what was encoded. ``spread``: samples before
     and after a moment that its sound may reach into. ``tail``: samples by which what is decoded ends too early.
-    ``rates`` that it takes, all if empty; ``channels`` at most. ``bits``: its settings for bits a second. ``quiet``: the
-    largest root mean square (full scale is 1), in any hundredth of a second, of what it leaves in silence.
+    ``rates`` that it takes, all if empty; ``channels`` at most. ``bits``: its settings for bits a second.
+    ``quiet``: the largest root mean square (full scale is 1), in any hundredth of a second, of what it leaves in
+    silence.
     """
 
     name: str
@@ -122,16 +123,26 @@ def sound_encoder(codec: str, sound: SoundFormat, source_bits: int, holds: Calla
     ``source_bits``: the source's bits a second; ``holds``: which codecs the container takes. Raises OutputError where
     none can be used.
     """
-    name = _PCM_INSTEAD.get(codec, codec)
-    others = _INSTEAD if codec in _WITHOUT_LOSS else _INSTEAD[2:]
-    for each in (name, *others):
-        encoder = _encoder_of(each)
-        if encoder is not None and encoder.takes(sound) and (each == codec or holds(each)):
+    for each, encoder in _candidates(codec, holds):
+        if encoder.takes(sound):
             return EncodedSound(each, encoder, _settings(encoder, sound, source_bits))
     raise OutputError(
         f"edited sound ({codec}, {sound.rate} Hz, {sound.layout}) cannot be encoded for this output",
         hint="undo the edits of sound, or submit the video again with another container: -o NAME.mkv",
     )
+
+
+def can_be_encoded(codec: str, holds: Callable[[str], bool]) -> bool:
+    """Whether there is an encoder for a codec of sound or for a substitute, whatever its rate."""
+    return any(True for _ in _candidates(codec, holds))
+
+
+def _candidates(codec: str, holds: Callable[[str], bool]) -> Iterator[tuple[str, SoundEncoder]]:
+    name = _PCM_INSTEAD.get(codec, codec)
+    for each in (name, *(_INSTEAD if codec in _WITHOUT_LOSS else _INSTEAD[2:])):
+        encoder = _encoder_of(each)
+        if encoder is not None and (each == codec or holds(each)):
+            yield each, encoder
 
 
 def _encoder_of(codec: str) -> SoundEncoder | None:

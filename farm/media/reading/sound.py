@@ -81,7 +81,8 @@ class Track:
 
     ``began``: the time in seconds of its first sample, ``count``: of its samples so far; both None and 0 before the
     first. ``filled``: samples of silence in gaps and in place of damage. ``size``: bytes of its packets. ``apart``: the
-    largest difference in seconds between a stated time and that of the sample, gaps aside.
+    largest difference in seconds between a stated time and that of the sample, but of gaps and of the last frame, which
+    may only fill up.
     """
 
     index: int
@@ -92,6 +93,7 @@ class Track:
     filled: int = 0
     size: int = 0
     apart: Fraction = Fraction(0)
+    _latest: Fraction = Fraction(0)
     _resamplers: dict[tuple[str, str, int], AudioResampler] = field(default_factory=dict)
 
     def when(self, number: int) -> Fraction:
@@ -124,7 +126,8 @@ class Track:
             if ahead > TOLERANCE * rate:
                 samples = samples[ahead:]
             else:
-                self.apart = max(self.apart, abs(self.when(self.count) - when))
+                self.apart = max(self.apart, self._latest)
+                self._latest = abs(self.when(self.count) - when)
         if self.heard.end is not None:
             samples = samples[: max(0, round((self.heard.end - self.when(self.count)) * rate))]
         if len(samples):
