@@ -9,7 +9,7 @@ from farm.database.edits import job_edits
 from farm.database.models import Chunk, Job
 from farm.database.statuses import delete_chunks, move_job
 from farm.domain.artefacts import artefact_name, fingerprint_facts, stage_fingerprint
-from farm.domain.edits import digest_of, of_masks
+from farm.domain.edits import Action, digest_of, of_masks
 from farm.domain.lifecycle import ChunkStatus, JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.options import load_options
@@ -64,10 +64,22 @@ def complete_rows(session: Session, job: Job, manifest: Manifest) -> int:
     return len(missing)
 
 
-def planned_rows(session: Session, job: Job, manifest: Manifest, stage: Stage) -> list[Chunk]:
+def renew_rows(session: Session, job: Job, manifest: Manifest, stage: Stage) -> None:
+    """Replace a stage's rows that are not done and ask for edits of the sound that were undone since."""
+    if not stage.sounds:
+        return
+    fresh = {row.index: row for row in planned_rows(session, job, manifest, stage, undone=True)}
+    rows = stage_rows(session, job.id, stage.name)
+    stale = [row for row in rows if row.status != ChunkStatus.DONE and row.request != fresh[row.index].request]
+    delete_chunks(session, [row.id for row in stale])
+    session.add_all(fresh[row.index] for row in stale)
+
+
+def planned_rows(session: Session, job: Job, manifest: Manifest, stage: Stage, *, undone: bool = False) -> list[Chunk]:
     """The rows of a stage as it begins with them, in order; not inserted. Raises as :func:`begin_stage`.
 
-    The names of masks are those of the edits that the job's masks contain; the stage gives them their own.
+    The names of masks are those of the edits that the job's masks contain; the stage gives them their own. The edits of
+    sound are those of the same time; with ``undone``, without those that were undone later.
     """
     inputs = stage_artefacts(session, job.id, stage.inputs) if stage.inputs else []
     if stage.inputs and [a.frames for a in inputs] != [c.frames for c in manifest.chunks]:
@@ -80,12 +92,10 @@ def planned_rows(session: Session, job: Job, manifest: Manifest, stage: Stage) -
     facts = fingerprint_facts(manifest, job.model_sha256, options, job.container, job.plan)
     of, suffix = stage_fingerprint(stage.name, facts), output_suffix(job.container, options.compose)
 
-    made = job_edits(session, job.id, job.masked) if stage.edited or stage.sounds else []
-    edits = [digest_of(of_masks(made))] if stage.edited else []
-    spans = [span.row() for span in sound_spans(made)] if stage.sounds else []
+    edits = [digest_of(of_masks(job_edits(session, job.id, job.masked)))] if stage.edited else []
+    usual = _sound(session, job, undone=undone) if stage.sounds else {}
     # chunks that were looked at again stay as they are
     said = {row.index: row.request for row in stage_rows(session, job.id, stage.name)} if stage.asked else {}
-    usual: dict[str, Any] = {"sound": spans} if spans else {}
 
     def name(chunk: str, mine: list[Artefact], request: dict[str, Any]) -> str:
         read = inputs if stage.by == "coordinator" else mine  # which does all chunks at once
@@ -104,6 +114,13 @@ def planned_rows(session: Session, job: Job, manifest: Manifest, stage: Stage) -
         )
         for index, (chunk, frames, mine) in enumerate(rows)
     ]
+
+
+def _sound(session: Session, job: Job, *, undone: bool) -> dict[str, Any]:
+    """The request for the edits of a job's sound, see :func:`planned_rows`."""
+    edits = job_edits(session, job.id, None if undone else job.masked)
+    spans = sound_spans(edit for edit in edits if edit.number <= job.masked or edit.action is Action.UNDO)
+    return {"sound": [span.row() for span in spans]} if spans else {}
 
 
 def stage_rows(session: Session, job_id: str, stage: str) -> list[Chunk]:

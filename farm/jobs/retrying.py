@@ -14,7 +14,7 @@ from farm.database.statuses import move_chunks, move_job, set_back
 from farm.domain.lifecycle import ChunkEvent, ChunkStatus, JobEvent
 from farm.domain.stages import JobStatus, Stage, stage_at, stage_named
 from farm.errors import IllegalTransition
-from farm.jobs.beginning import stage_rows
+from farm.jobs.beginning import renew_rows, stage_rows
 from farm.jobs.context import Context
 from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.plans import job_manifest, restore_plan
@@ -59,6 +59,7 @@ def retry_job(session: Session, store: Storage, job: Job, now: float, damaged: A
         set_back(session, job, stage, lost)
         chunks = f"{len(lost)} chunk{'' if len(lost) == 1 else 's'}"
         record_event(session, now, f"missing from the store, done again from {stage.name}: {chunks}", job.id)
+    renew_rows(session, job, manifest, stage)
     if job.open_chunks:
         check_source(Path(job.source), manifest.source)
     job.repairs = 0

@@ -128,7 +128,7 @@ def sound_encoder(codec: str, sound: SoundFormat, source_bits: int, holds: Calla
             return EncodedSound(each, encoder, _settings(encoder, sound, source_bits))
     raise OutputError(
         f"edited sound ({codec}, {sound.rate} Hz, {sound.layout}) cannot be encoded for this output",
-        hint="undo the edits of sound, or submit the video again with another container: -o NAME.mkv",
+        hint="undo the edits of its sound and retry the job, or submit the video again with -o NAME.mkv",
     )
 
 

@@ -23,6 +23,7 @@ from farm.media.progress import Progress, no_progress
 TOLERANCE = Fraction(1, 50)
 #: The longest gap in seconds that is filled with silence, and the longest jump back that is left out.
 _LONGEST_GAP, _LONGEST_RETURN = 3600, 2
+_CANNOT = "so it cannot be edited: undo the edits of its sound and retry the job, or leave it out with --audio drop"
 
 #: Samples of one stream, (samples, channels), of the decoder's type.
 Samples = NDArray[Any]
@@ -144,7 +145,7 @@ class Track:
             jump = f"{'a gap' if gap > 0 else 'a jump back'} of {abs(float(gap)):.1f} s"
             raise kind(
                 f"{path}: stream {self.index}: its sound has {jump} at {float(self.when(self.count)):.1f} s",
-                hint="its sound cannot be edited: undo the edits of sound, or leave it out with --audio drop",
+                hint=_CANNOT,
             )
         left = round(gap * self.format.rate) if gap > TOLERANCE else 0
         self.filled += left
@@ -202,7 +203,7 @@ def decoded_sound(
         if track.size and not track.count and track.heard is EVERYTHING:
             raise kind(
                 f"{path}: stream {track.index}: its sound cannot be decoded",
-                hint="so it cannot be edited: undo the edits of sound, or leave it out with --audio drop",
+                hint=_CANNOT,
             )
 
 

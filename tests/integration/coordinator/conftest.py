@@ -29,7 +29,7 @@ from farm.domain.detection import (
 )
 from farm.domain.geometry import Box
 from farm.domain.manifest import Chunk as PlannedChunk
-from farm.domain.manifest import Manifest, Source, VideoStream, dump_manifest, dump_pts
+from farm.domain.manifest import Manifest, OtherStream, Source, VideoStream, dump_manifest, dump_pts
 from farm.domain.options import JobOptions
 from farm.jobs.beginning import begin_stage
 from farm.jobs.context import Context
@@ -184,10 +184,11 @@ def add_job(bench: Bench, tmp_path: Path) -> Callable[..., Manifest]:
     """Write a job of some chunks down, as ``submit`` does; its source is a file, but no video."""
 
     def add(
-        job_id: str = "job", chunks: int = 2, output: str = "out.mp4", options: JobOptions | None = None
-    ) -> Manifest:
+        job_id: str = "job", chunks: int = 2, output: str = "out.mp4", options: JobOptions | None = None,
+        others: tuple[OtherStream, ...] = (),
+    ) -> Manifest:  # fmt: skip
         video = VideoStream(0, "h264", 64, 48, "yuv420p", Fraction(1, 25), Fraction(25), None, 2, 2, 2, 2)
-        source = Source(str(tmp_path / "in.mp4"), 1, 1, "0" * 64, "mp4", video, ())
+        source = Source(str(tmp_path / "in.mp4"), 1, 1, "0" * 64, "mp4", video, others)
         Path(source.path).write_bytes(b"-")
         os.utime(source.path, ns=(source.mtime_ns, source.mtime_ns))
         n = CHUNK_FRAMES

@@ -45,11 +45,11 @@ def test_everything_is_copied_at_its_own_time() -> None:
     words = compose_arguments(inputs(AAC, TEXT), "mp4", Path("/w/out.mp4"))
     for pair in (
         ("-c", "copy"), ("-avoid_negative_ts", "disabled"), ("-i", "file:/w/video.mp4"), ("-i", "file:/here/in.mp4"),
-        ("-map_metadata", "1"), ("-map_chapters", "1"), ("-disposition:0", "default"), ("-disposition:1", "forced"),
-        ("-map_metadata:s:1", "1:s:1"), ("-v", "error"), ("-protocol_whitelist", "file"),
+        ("-map_metadata", "0"), ("-map_chapters", "0"), ("-disposition:0", "default"), ("-disposition:1", "forced"),
+        ("-map_metadata:s:1", "0:s:1"), ("-v", "error"), ("-protocol_whitelist", "file"),
     ):  # fmt: skip
         assert pair in pairs(words), pair
-    assert [b for a, b in pairs(words) if a == "-map"] == ["0:v:0", "1:1", "1:2"]
+    assert [b for a, b in pairs(words) if a == "-map"] == ["0:t:9999?", "1:v:0", "0:1", "0:2"]
     assert {"-copyts", "-nostdin"} <= set(words)
     assert words[-1] == "file:/w/out.mp4"
 
@@ -57,7 +57,7 @@ def test_everything_is_copied_at_its_own_time() -> None:
 def test_the_video_keeps_its_place_among_the_streams() -> None:
     words = compose_arguments(inputs(OtherStream(0, "audio", "aac"), index=1), "mp4", Path("out.mp4"))
     maps = [b for a, b in pairs(words) if a == "-map"]
-    assert maps == ["0:0", "1:v:0"]  # ffmpeg-python numbers inputs by first use: the source is 0 here
+    assert maps == ["0:t:9999?", "0:0", "1:v:0"]  # ffmpeg-python numbers inputs by first use: the source is 0
     assert ("-map_metadata:s:1", "0:s:1") in pairs(words)
     assert [b for a, b in pairs(words) if a == "-i"] == ["file:/here/in.mp4", "file:/w/video.mp4"]
 
@@ -276,8 +276,8 @@ def test_metadata_is_removed_by_name_or_else_what_remains_is_read_from_a_file(ke
     assert written_tags(tags) == {1: {"a": "b"}}
     written = replace(inputs(AAC), tags=tags, written=Path("/w/m.txt"))
     words = pairs(compose_arguments(written, "mp4", Path("out.mp4")))
-    assert {("-map_metadata", "1"), ("-metadata", "location="), ("-metadata", "location-eng=")} <= set(words)
-    assert {("-map_metadata:s:0", "1:s:0"), ("-map_metadata:s:1", "2:s:0"), ("-i", "file:/w/m.txt")} <= set(words)
+    assert {("-map_metadata", "0"), ("-metadata", "location="), ("-metadata", "location-eng=")} <= set(words)
+    assert {("-map_metadata:s:0", "0:s:0"), ("-map_metadata:s:1", "2:s:0"), ("-i", "file:/w/m.txt")} <= set(words)
     assert max(len(word) for pair in words for word in pair) < 1000
     later = compose_arguments(replace(written, chapters=Path("/w/c.txt")), "mp4", Path("out.mp4"))
     assert {("-map_chapters", "2"), ("-map_metadata:s:1", "3:s:0")} <= set(pairs(later))
