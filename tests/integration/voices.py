@@ -89,8 +89,8 @@ def voiced(
     )
 
 
-def cut(trip: Trip, action: Action = Action.MUTE, begin: Fraction = BEGIN, end: Fraction = END) -> Trip:
-    """The trip with a cut; times of its output."""
+def edited(trip: Trip, action: Action = Action.MUTE, begin: Fraction = BEGIN, end: Fraction = END) -> Trip:
+    """The trip with a span edited; times of its output."""
     tick, zero = trip.manifest.source.video.time_base, trip.manifest.shift
     return replace(trip, sound=(SoundSpan(action, zero + round(begin / tick), zero + round(end / tick)),))
 

@@ -52,7 +52,7 @@ def heard_of(trim: Trim) -> Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Replacement:
     """Samples from ``begins`` and before ``ends`` of a stream, in place of which there is silence, or a tone.
 
     Of them, ``least`` are those that were asked for; the rest is around them. None of an end: there is none.
@@ -64,7 +64,7 @@ class Cut:
     least: tuple[int | None, int | None]
 
     def within(self, first: int, count: int) -> slice:
-        """Which of ``count`` samples from number ``first`` on are the cut's; empty if none are."""
+        """Which of ``count`` samples from number ``first`` on are replaced; empty if none are."""
         return _within(self.begins, self.ends, first, count)
 
     def asked(self, first: int, count: int) -> slice:
@@ -72,7 +72,7 @@ class Cut:
         return _within(*self.least, first, count)
 
     def touches(self, first: int, count: int, *, asked: bool = False) -> bool:
-        """Whether some of those samples are the cut's, or of what was ``asked`` for."""
+        """Whether some of those samples are replaced, or were ``asked`` for."""
         part = self.asked(first, count) if asked else self.within(first, count)
         return int(part.stop) > int(part.start)
 
@@ -83,11 +83,14 @@ def _within(begins: int | None, ends: int | None, first: int, count: int) -> sli
     return slice(since, max(since, until))
 
 
-def cuts_of(spans: Sequence[SoundSpan], tick: Fraction, began: Fraction, rate: int, spread: int) -> list[Cut]:
-    """The cuts in a stream that begins at ``began`` seconds of the source's clock. ``tick``: seconds of a span's pts;
-    ``spread``: samples that a cut is wider on both sides.
+def replacements_of(
+    spans: Sequence[SoundSpan], tick: Fraction, began: Fraction, rate: int, spread: int
+) -> list[Replacement]:
+    """The replacements in a stream that begins at ``began`` seconds of the source's clock.
+
+    ``tick``: seconds of a span's pts; ``spread``: samples that its codec lets a moment reach into, on both sides.
     """
-    cuts = []
+    replacements = []
     wider = spread + ceil(TOLERANCE * rate)
     for span in spans:
         least = (
@@ -96,37 +99,40 @@ def cuts_of(spans: Sequence[SoundSpan], tick: Fraction, began: Fraction, rate: i
         )
         begins = None if least[0] is None else least[0] - wider
         ends = None if least[1] is None else least[1] + wider
-        cuts.append(Cut(span.action is Action.BEEP, begins, ends, least))
-    return cuts
+        replacements.append(Replacement(span.action is Action.BEEP, begins, ends, least))
+    return replacements
 
 
-def cut_samples(samples: Samples, first: int, cuts: Sequence[Cut], sound: SoundFormat) -> Samples:
-    """Samples from number ``first`` of a stream on, with its cuts. In a sample of two cuts the narrower one counts."""
-    if not any(cut.touches(first, len(samples)) for cut in cuts):
+def with_replacements(samples: Samples, first: int, replacements: Sequence[Replacement], sound: SoundFormat) -> Samples:
+    """Samples from number ``first`` of a stream on, with its replacements.
+
+    Where what is around one lies in what was asked for of another, the latter counts.
+    """
+    if not any(each.touches(first, len(samples)) for each in replacements):
         return samples
     made, silence = samples.copy(), sound.silence(1)[0]
-    for cut in cuts:
-        made[cut.within(first, len(samples))] = silence
-    for cut in cuts:
-        part = cut.within(first, len(samples))
-        if cut.tone:
-            made[part] = _tone(np.arange(first + part.start, first + part.stop), cut, sound)
-    for cut in cuts:
-        part = cut.asked(first, len(samples))
-        if not cut.tone:
+    for each in replacements:
+        made[each.within(first, len(samples))] = silence
+    for each in replacements:
+        part = each.within(first, len(samples))
+        if each.tone:
+            made[part] = _tone(np.arange(first + part.start, first + part.stop), each, sound)
+    for each in replacements:
+        part = each.asked(first, len(samples))
+        if not each.tone:
             made[part] = silence
         else:  # of a mute beside it, which is wider
-            made[part] = _tone(np.arange(first + part.start, first + part.stop), cut, sound)
+            made[part] = _tone(np.arange(first + part.start, first + part.stop), each, sound)
     return made
 
 
-def _tone(numbers: "np.ndarray[tuple[int], np.dtype[np.int64]]", cut: Cut, sound: SoundFormat) -> Samples:
+def _tone(numbers: "np.ndarray[tuple[int], np.dtype[np.int64]]", each: Replacement, sound: SoundFormat) -> Samples:
     fade = max(1.0, _FADE * sound.rate)
     level = np.full(len(numbers), TONE_LEVEL)
-    if cut.begins is not None:
-        level *= np.clip((numbers - cut.begins) / fade, 0, 1)
-    if cut.ends is not None:
-        level *= np.clip((cut.ends - 1 - numbers) / fade, 0, 1)
+    if each.begins is not None:
+        level *= np.clip((numbers - each.begins) / fade, 0, 1)
+    if each.ends is not None:
+        level *= np.clip((each.ends - 1 - numbers) / fade, 0, 1)
     wave = level * np.sin(2 * pi * TONE_HERTZ / sound.rate * numbers)
     none = sound.silence(1)
     if none.dtype.kind != "f":
@@ -146,7 +152,7 @@ class _Writer:
     path: Path
     sound: SoundFormat
     began: int
-    cuts: list[Cut]
+    replacements: list[Replacement]
     stack: ExitStack
     voices: Disguise | None = None
     _file: OutputContainer | None = None
@@ -155,13 +161,13 @@ class _Writer:
 
     def take(self, samples: Samples) -> None:
         """Append samples of the source. Raises OutputError, StorageError."""
-        cut = cut_samples(samples, self._taken, self.cuts, self.sound)
+        made = with_replacements(samples, self._taken, self.replacements, self.sound)
         self._taken += len(samples)
         if self.voices is None:
-            self._write(cut)
+            self._write(made)
         else:
-            for made in self.voices.push(as_float(cut).astype(np.float32)):
-                self._write(made)
+            for disguised in self.voices.push(as_float(made).astype(np.float32)):
+                self._write(disguised)
 
     def end(self, tail: int) -> None:
         """Write what the disguise still holds, and ``tail`` samples of silence."""
@@ -172,7 +178,7 @@ class _Writer:
 
     def _write(self, samples: Samples) -> None:
         if self.voices is not None:
-            samples = cut_samples(samples, self._count, self.cuts, self.sound)
+            samples = with_replacements(samples, self._count, self.replacements, self.sound)
         with writing(self.path):
             if self._file is None:
                 self._file = self.stack.enter_context(av.open(str(self.path), "w", format="nut"))
@@ -223,11 +229,11 @@ def write_sound(
                 path = out.with_name(f".{out.name}.sound{track.index}")
                 stack.callback(path.unlink, missing_ok=True)
                 spread = sound_encoder(codecs[track.index], sound, 0, held_by(container)).encoder.spread
-                cuts = cuts_of(spans, tick, track.began, rate, spread)
+                replacements = replacements_of(spans, tick, track.began, rate, spread)
                 began = round((track.began - trim.shift) * rate)
                 voices = files.enter_context(Disguise(ffmpeg, sound, curve)) if curve else None
                 written = replace(sound, sample="flt") if voices else sound
-                writers[track.index] = _Writer(path, written, began, cuts, files, voices)
+                writers[track.index] = _Writer(path, written, began, replacements, files, voices)
             writers[track.index].take(samples)
         for index, writer in writers.items():
             track = tracks[index]

@@ -1,4 +1,4 @@
-"""Measures of edited sound: what is left in cuts, how near the rest is to the source, how alike voices are."""
+"""Measures of edited sound: what is left in replacements, how near the rest is to the source, how alike voices are."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -11,7 +11,7 @@ import numpy as np
 from farm.domain.manifest import OtherStream
 from farm.domain.sound import SoundSpan
 from farm.errors import VerificationError
-from farm.media.composing.sound import Cut, cut_samples, cuts_of, held_by
+from farm.media.composing.sound import Replacement, held_by, replacements_of, with_replacements
 from farm.media.encoding.sound import SoundEncoder, sound_encoder
 from farm.media.reading.sound import Samples, Track, as_float
 from farm.media.verifying.packets import is_same_codec, name_of, seconds
@@ -19,9 +19,9 @@ from farm.media.verifying.sound_measures import Floats, Likeness, Nearness, best
 
 #: The largest root mean square (full scale is 1), in any hundredth of a second, of a codec's error in a tone.
 TONE_ERROR = 0.01
-#: The largest share of the source in what was cut.
+#: The largest share of the source in what was replaced.
 LEAK = 0.05
-#: The lowest ratio in decibels of sound to its error outside of cuts, of all and of any ten seconds.
+#: The lowest ratio in decibels of sound to its error outside of replacements, of all and of any ten seconds.
 LOWEST, LOWEST_ANYWHERE = 6.0, 3.0
 #: The largest likeness of disguised sound to the source, and by how much its power may differ.
 ALIKE, LOUDER = 0.4, 20.0
@@ -82,7 +82,7 @@ class SoundStream:
     found: _Samples = field(default_factory=_Samples)
     at: int = 0
     _lag: int | None = None
-    _cuts: list[Cut] | None = None
+    _replacements: list[Replacement] | None = None
     _encoder: SoundEncoder | None = None
     _near: Nearness | None = None
     _like: Likeness | None = None
@@ -141,7 +141,7 @@ class SoundStream:
             )
 
     def _begin(self) -> None:
-        if self._cuts is not None:
+        if self._replacements is not None:
             return
         ours, theirs = self.ours.format, self.theirs.format
         assert ours is not None
@@ -158,7 +158,7 @@ class SoundStream:
         if not -self._most <= self._ahead <= _DELAY:
             self._fail(f"begins {-self._ahead / self._rate:.4f} s later than the source's")
         self._encoder = encoded.encoder
-        self._cuts = cuts_of(self.spans, self.tick, self.ours.began, ours.rate, self._encoder.spread)
+        self._replacements = replacements_of(self.spans, self.tick, self.ours.began, ours.rate, self._encoder.spread)
         if self.disguised:
             self._like = Likeness(ours.rate)
         elif not self._encoder.lossless:
@@ -166,11 +166,11 @@ class SoundStream:
 
     def _block(self, count: int) -> None:
         """Compare ``count`` samples."""
-        assert self._cuts is not None
+        assert self._replacements is not None
         assert self._encoder is not None
         assert self.ours.format is not None
         raw, most = self.wanted.read(self.at, self.at + count), self._most
-        source, wanted = as_float(raw), as_float(cut_samples(raw, self.at, self._cuts, self.ours.format))
+        source, wanted = as_float(raw), as_float(with_replacements(raw, self.at, self._replacements, self.ours.format))
         begin = self.at + self._ahead - most
         found = as_float(self.found.read(begin, begin + count + 2 * most))
         missing = count + 2 * most - len(found)
@@ -179,11 +179,11 @@ class SoundStream:
         if self._lag is None and not self.disguised and level(wanted) > _AUDIBLE:
             self._lag = best_lag(wanted, found, most)
         found = found[most + (self._lag or 0) :][:count]
-        for cut in self._cuts:
-            part = cut.asked(self.at, count)
-            if cut.touches(self.at, count, asked=True):
-                self._cut(part, cut, source[part], wanted[part], found[part])
-        parts = [cut.within(self.at, count) for cut in self._cuts]
+        for each in self._replacements:
+            part = each.asked(self.at, count)
+            if each.touches(self.at, count, asked=True):
+                self._replaced(part, each, source[part], wanted[part], found[part])
+        parts = [each.within(self.at, count) for each in self._replacements]
         left = outside(parts, count)
         if self._like is not None:
             self._like.add(source[left], found[left])
@@ -195,16 +195,16 @@ class SoundStream:
         self.wanted.forget(self.at)
         self.found.forget(self.at + self._ahead - most)
 
-    def _cut(self, part: slice, cut: Cut, source: Floats, wanted: Floats, found: Floats) -> None:
-        """Raise VerificationError unless samples of a cut are as they are to be."""
+    def _replaced(self, part: slice, each: Replacement, source: Floats, wanted: Floats, found: Floats) -> None:
+        """Raise VerificationError unless replaced samples are as they are to be."""
         assert self._encoder is not None
-        assert self._cuts is not None
+        assert self._replacements is not None
         error = found - wanted
-        tones = any(c.tone and c.touches(self.at + part.start, part.stop - part.start) for c in self._cuts)
-        limit = TONE_ERROR if cut.tone or tones else self._encoder.quiet
+        tones = any(c.tone and c.touches(self.at + part.start, part.stop - part.start) for c in self._replacements)
+        limit = TONE_ERROR if each.tone or tones else self._encoder.quiet
         loud = loudest(error, max(1, self._rate // 100))
         if loud > limit:
-            kind = "a tone" if cut.tone else "silent"
+            kind = "a tone" if each.tone else "silent"
             self._fail(f"from {self._when(part.start)} on is not {kind}: {loud:.2g} of full scale differ")
         if len(source) >= self._rate // 4 and share_of(source, error) > LEAK:
             self._fail(f"from {self._when(part.start)} on has sound of the source")

@@ -1,6 +1,6 @@
-"""Checks edited sound by its decoded samples: nothing of the source in what was cut, and elsewhere the source's sound.
+"""Checks edited sound by its decoded samples: nothing of the source in edited spans, elsewhere the source's sound.
 
-Both files are decoded, in lockstep. What was to be cut is computed from the edits again, not from what was written.
+Both files are decoded, in lockstep. What is to be in them is computed from the edits again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,8 +33,8 @@ def check_sound(
 ) -> None:
     """Compare the edited streams of an output with the source's. ``pairs``: the source's stream by the output's index.
 
-    Raises VerificationError that names the stream, the property and the time: anything of the source in a cut, sound
-    that is missing, not the source's, at another time, of another rate or layout.
+    Raises VerificationError that names the stream, the property and the time: anything of the source in an edited span,
+    sound that is missing, not the source's, at another time, of another rate or layout.
     """
     trim, tick = Trim.of(manifest), manifest.source.video.time_base
     ours = {other.index: Track(other.index, heard_of(trim)) for other in pairs.values()}

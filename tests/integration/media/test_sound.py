@@ -16,7 +16,7 @@ from farm.domain.sound import SoundSpan
 from farm.errors import VerificationError
 from tests.integration.rich import packets, part, rich
 from tests.integration.trips import PICTURE, X264, Rendered, Trip, start
-from tests.integration.voices import BEGIN, CODECS, END, LOSSLESS, alike, cut, decode, nearest_shift, shifted, voiced
+from tests.integration.voices import BEGIN, CODECS, END, LOSSLESS, alike, decode, edited, nearest_shift, shifted, voiced
 
 Heard = Callable[..., Trip]
 
@@ -49,7 +49,7 @@ def test_a_muted_span_is_silent_and_the_rest_is_the_sources(name: str, heard: He
     offset = Fraction(0)
     if name.endswith(".ts"):  # its times begin anywhere
         offset = trip.manifest.chunks[0].pts_start * trip.manifest.source.video.time_base
-    trip = cut(trip, begin=BEGIN + offset, end=END + offset)
+    trip = edited(trip, begin=BEGIN + offset, end=END + offset)
     trip.compose()
     trip.verify()
     ours, theirs = decode(source), decode(trip.out)
@@ -78,7 +78,7 @@ def _copied(trip: Trip, folder: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["aac.mp4", "pcm.mov", "opus.webm"])
 def test_a_beep_is_a_tone_below_clipping_that_fades(name: str, heard: Heard) -> None:
-    trip = cut(heard(name), Action.BEEP)
+    trip = edited(heard(name), Action.BEEP)
     trip.compose()
     trip.verify()
     found = decode(trip.out)
@@ -93,8 +93,8 @@ def test_a_beep_is_a_tone_below_clipping_that_fades(name: str, heard: Heard) -> 
         assert np.array_equal(found.samples[:edge], decode(trip.source).samples[:edge])
 
 
-def test_every_stream_of_sound_is_cut_and_keeps_what_is_said_of_it(render: Rendered, tmp_path: Path) -> None:
-    trip = cut(start(rich(render, tmp_path, ".mkv"), tmp_path))
+def test_every_stream_of_sound_is_edited_and_keeps_what_is_said_of_it(render: Rendered, tmp_path: Path) -> None:
+    trip = edited(start(rich(render, tmp_path, ".mkv"), tmp_path))
     trip.compose()
     trip.verify()
     with av.open(str(trip.source)) as ours, av.open(str(trip.out)) as theirs:
@@ -123,7 +123,7 @@ def test_every_stream_of_sound_is_cut_and_keeps_what_is_said_of_it(render: Rende
 def test_other_rates_and_channels(
     name: str, codec: list[str], rate: int, layout: str, action: str, heard: Heard
 ) -> None:
-    trip = cut(heard(name, codec=codec, rate=rate, layout=layout), Action(action))
+    trip = edited(heard(name, codec=codec, rate=rate, layout=layout), Action(action))
     trip.compose()
     trip.verify()
     ours, theirs = decode(trip.source), decode(trip.out)
@@ -135,7 +135,7 @@ def test_other_rates_and_channels(
 def test_sound_that_begins_after_or_before_the_video(name: str, shift: str, heard: Heard) -> None:
     trip = heard(f"{shift}{name}", codec=CODECS[name], more=("-itsoffset", shift))
     zero = trip.manifest.chunks[0].pts_start * trip.manifest.source.video.time_base
-    trip = cut(trip, begin=BEGIN + zero, end=END + zero)
+    trip = edited(trip, begin=BEGIN + zero, end=END + zero)
     trip.compose()
     trip.verify()
     ours, theirs = decode(trip.source), decode(trip.out)
@@ -147,10 +147,10 @@ def test_sound_that_begins_after_or_before_the_video(name: str, shift: str, hear
     assert alike(a, b) > 10
 
 
-def test_a_part_of_a_video_has_its_cuts(heard: Heard) -> None:
+def test_a_part_of_a_video_has_its_spans(heard: Heard) -> None:
     trip = part(heard("aac.mp4"), 1, 3)
     begin = trip.manifest.shift * trip.manifest.source.video.time_base
-    trip = cut(trip, begin=Fraction(1, 2), end=Fraction(1))
+    trip = edited(trip, begin=Fraction(1, 2), end=Fraction(1))
     trip.compose()
     trip.verify()
     theirs = decode(trip.out)
@@ -172,28 +172,28 @@ def test_spans_without_an_end_reach_to_the_ends_of_the_sound(heard: Heard) -> No
         assert np.abs(found.samples).max() > 0.1
 
 
-def test_a_cut_that_was_not_made_is_noticed(heard: Heard) -> None:
+def test_a_span_that_was_not_edited_is_noticed(heard: Heard) -> None:
     for name in ("aac.mp4", "pcm.mov", "opus.webm"):
         trip = heard(name)
         trip.compose()
         for action in (Action.MUTE, Action.BEEP):
             with pytest.raises(VerificationError, match=r"stream 1 \(audio, \w+\): from 0\.\d+ s on|from 1\.0"):
-                cut(trip, action).verify()
+                edited(trip, action).verify()
 
 
 @pytest.mark.parametrize("name", ["aac.mp4", "pcm.mov"])
-def test_a_cut_elsewhere_or_too_short_and_other_sound_is_noticed(name: str, heard: Heard) -> None:
+def test_a_span_elsewhere_or_too_short_and_other_sound_is_noticed(name: str, heard: Heard) -> None:
     trip = heard(name)
     for begin, end in ((BEGIN + Fraction(1, 10), END), (BEGIN, END - Fraction(1, 10)), (Fraction(2), Fraction(5, 2))):
-        cut(trip, begin=begin, end=end).compose()
+        edited(trip, begin=begin, end=end).compose()
         with pytest.raises(VerificationError, match="is not silent"):
-            cut(trip).verify()
-    cut(trip, Action.BEEP).compose()
+            edited(trip).verify()
+    edited(trip, Action.BEEP).compose()
     with pytest.raises(VerificationError, match="is not silent"):
-        cut(trip).verify()
-    cut(trip, end=Fraction(29, 10)).compose()
+        edited(trip).verify()
+    edited(trip, end=Fraction(29, 10)).compose()
     with pytest.raises(VerificationError, match=r"differs from the source's"):
-        cut(trip).verify()
+        edited(trip).verify()
 
 
 @pytest.mark.parametrize("name", ["aac.mp4", "pcm.mov"])
@@ -210,24 +210,24 @@ def test_disguised_voices_are_others_each_time(name: str, heard: Heard, tmp_path
     assert alike(found[0].samples[:, 0], found[1].samples[:, 0]) < 3
     plain = decode(shifted(source, tmp_path / "shifted.wav"))
     assert nearest_shift(ours, found[0]) < nearest_shift(ours, plain) - 0.04
-    muted = cut(trip)
+    muted = edited(trip)
     muted.compose()
     muted.verify()
     assert np.abs(decode(muted.out).between(BEGIN, END)).max() < 0.003
 
 
 def test_voices_that_were_not_disguised_are_noticed(heard: Heard) -> None:
-    trip = cut(heard("aac.mp4"))
+    trip = edited(heard("aac.mp4"))
     trip.compose()
     with pytest.raises(VerificationError, match="its voices are not disguised"):
         replace(trip, options=ComposeOptions(voice="disguise")).verify()
 
 
-def test_without_sound_there_is_nothing_to_cut(heard: Heard, render: Rendered, tmp_path: Path) -> None:
+def test_without_sound_there_is_nothing_to_edit(heard: Heard, render: Rendered, tmp_path: Path) -> None:
     silent = start(render("silent.mp4", "-f", "lavfi", "-i", PICTURE, *X264), tmp_path)
     dropped = replace(heard("aac.mp4"), options=ComposeOptions(audio="drop"))
     for trip in (silent, dropped):
-        muted = cut(trip)
+        muted = edited(trip)
         muted.compose()
         muted.verify()
         assert packets(muted.out, 0) == packets(_copied(trip, tmp_path), 0)
