@@ -2,6 +2,7 @@
 
 import re
 import signal
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -12,6 +13,7 @@ from PIL import Image
 
 from tests.conftest import ClipMaker
 from tests.e2e.conftest import Farm
+from tests.integration.voices import decode
 
 pytestmark = pytest.mark.e2e
 
@@ -77,7 +79,15 @@ def test_look_correct_approve_and_correct_again(farm: Farm, source: Path, tmp_pa
     assert not _covered(original[80][box], picture[80][box])
     assert [_covered(original[n], picture[n]) for n in (2, 20, 120)] == [False, True, False]
     assert "nothing was done" in farm.run("redact", job).stdout
+    assert "6.000 s" in farm.run("edit", job, "mute", "--from", 9, code=2).stderr
+    farm.run("edit", job, "mute", "--from", 1, "--to", 2, "--reason", "a name")
+    farm.run("edit", job, "beep", "--from", "3.5", "--to", 4)
+    assert "0 of 5 chunks were encoded" in farm.run("redact", job).stdout
+    assert packets(out) == after
+    assert np.abs(decode(out).between(Fraction(1), Fraction(2))).max() < 0.003
+    assert np.abs(decode(source).between(Fraction(1), Fraction(2))).max() > 0.01
     log = farm.run("edit", job, "log").stdout
+    assert "mute a span of sound: a name" in log
     assert "keep track 0 in a part of its time: has consented" in log
     assert farm.json("verify", "--job", job)["verified"]
 

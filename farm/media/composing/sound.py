@@ -6,13 +6,14 @@ or the tone.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor, pi
 from pathlib import Path
 
 import av
+import av.error
 import numpy as np
 from av.audio.stream import AudioStream
 from av.codec import codecs_available
@@ -175,13 +176,22 @@ class _Writer:
             self._write(made)
         if tail:
             self._write(self.sound.silence(tail))
+        with writing(self.path):
+            if self._file is not None:
+                self._file.close()
+
+    def _abandon(self) -> None:
+        if self._file is not None:
+            with suppress(av.error.FFmpegError, OSError):  # what it cannot write any more is not needed
+                self._file.close()
 
     def _write(self, samples: Samples) -> None:
         if self.voices is not None:
             samples = with_replacements(samples, self._count, self.replacements, self.sound)
         with writing(self.path):
             if self._file is None:
-                self._file = self.stack.enter_context(av.open(str(self.path), "w", format="nut"))
+                self._file = av.open(str(self.path), "w", format="nut")
+                self.stack.callback(self._abandon)
                 stream = self._file.add_stream(_PCM[self.sound.sample], rate=self.sound.rate)
                 assert isinstance(stream, AudioStream)
                 stream.layout = self.sound.layout

@@ -168,7 +168,9 @@ class Track:
 
 
 def _packed(frame: AudioFrame) -> Samples:
-    samples = frame.to_ndarray()
+    samples: Samples = frame.to_ndarray()
+    if samples.dtype.kind == "f":  # damage may be decoded to anything
+        samples = np.nan_to_num(samples, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     return samples.T if frame.format.is_planar else samples.reshape(-1, frame.layout.nb_channels)
 
 

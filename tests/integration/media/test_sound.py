@@ -15,7 +15,7 @@ from farm.domain.options import ComposeOptions
 from farm.domain.sound import SoundSpan
 from farm.errors import VerificationError
 from tests.integration.rich import packets, part, rich
-from tests.integration.trips import PICTURE, X264, Rendered, Trip, start
+from tests.integration.trips import PICTURE, X264, Rendered, Trip, ffmpeg, start
 from tests.integration.voices import BEGIN, CODECS, END, LOSSLESS, alike, decode, edited, nearest_shift, shifted, voiced
 
 Heard = Callable[..., Trip]
@@ -231,3 +231,27 @@ def test_without_sound_there_is_nothing_to_edit(heard: Heard, render: Rendered, 
         muted.compose()
         muted.verify()
         assert packets(muted.out, 0) == packets(_copied(trip, tmp_path), 0)
+
+
+@pytest.mark.parametrize(("name", "tick"), [("flac.mkv", "1/1000"), ("aac.mp4", "1/48000")])
+def test_a_gap_in_the_sound_is_silent_and_moves_nothing(name: str, tick: str, heard: Heard, tmp_path: Path) -> None:
+    whole = heard(name)
+    source = tmp_path / f"gap{Path(name).suffix}"
+    ffmpeg(whole.source, "-bsf:a", f"noise=drop='between(pts*{tick},2.2,2.5)'", source)
+    trip = edited(start(source, tmp_path))
+    trip.compose()
+    trip.verify()
+    found = decode(trip.out)
+    for begin, end in ((BEGIN, END), (Fraction(9, 4), Fraction(12, 5))):
+        assert np.abs(found.between(begin, end)).max() < 0.003
+    later = (Fraction(26, 10), Fraction(29, 10))
+    assert alike(decode(whole.source).between(*later), found.between(*later)) > 10
+
+
+def test_damaged_sound_is_silent_where_it_has_to_be(heard: Heard, tmp_path: Path) -> None:
+    source = tmp_path / "damaged.mp4"
+    ffmpeg(heard("aac.mp4").source, "-bsf:a", "noise=amount=40:dropamount=0", source)
+    trip = edited(start(source, tmp_path))
+    trip.compose()
+    trip.verify()
+    assert np.abs(decode(trip.out).between(BEGIN, END)).max() < 0.003
