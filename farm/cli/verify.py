@@ -45,6 +45,7 @@ def verify(
     damage, pictures that are not the source's).
     With --job, the job's artefacts are checked first: that the source is the file that was submitted, that every stage
     read what the stage before it wrote, that nothing in the store is damaged, and that the output is what was composed.
+    Sound that was edited is compared as the job's edits say; without --job it is another one than the source's.
     The exit code is 0 when nothing failed, 9 when something did, 3 when a file is missing or cannot be read.
 
     With --json one object: source, output, verified, frames, source_frames, changed_frames, changed (share of the
@@ -68,7 +69,8 @@ def verify(
     if not 0 <= lowest <= 100 or not 1 <= threads <= 256:
         raise SettingsError("--psnr must be from 0 to 100, --threads from 1 to 256")
     limits = Limits.of(load_settings())
-    found = compare(source, output, part=part, lowest=lowest, threads=threads, limits=limits)
+    edits = proof.sound if proof else None
+    found = compare(source, output, part=part, lowest=lowest, threads=threads, limits=limits, sound=edits)
     if as_json:
         display.print_json(facts(found) | chain(proof))
     else:

@@ -12,6 +12,8 @@ from farm.database.models import Chunk, Job
 from farm.digests import file_digest
 from farm.domain.artefacts import digest_in, key_of, pts_key
 from farm.domain.manifest import Manifest, dump_manifest
+from farm.domain.options import load_options
+from farm.domain.sound import load_spans
 from farm.domain.stages import STAGES, JobStatus, Stage, work_named
 from farm.errors import IllegalTransition, VerificationError
 from farm.jobs.beginning import planned_rows, stage_rows
@@ -19,6 +21,8 @@ from farm.jobs.context import Context
 from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.plans import job_manifest
 from farm.jobs.queries import find_job
+from farm.media.composing.sound import is_edited
+from farm.media.verifying.verify_sound import SoundEdits
 from farm.messages import Artefact
 from farm.storage.base import is_whole
 
@@ -34,7 +38,9 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A job's chain. ``part``: only a part or a sample of the source was asked for."""
+    """A job's chain. ``part``: only a part or a sample of the source was asked for. ``sound``: what of it was edited,
+    if any was.
+    """
 
     job: str
     source: Path
@@ -42,6 +48,7 @@ class Proof:
     pictures: bool
     part: bool
     links: tuple[Link, ...]
+    sound: SoundEdits | None = None
 
     @property
     def holds(self) -> bool:
@@ -62,9 +69,11 @@ def prove(context: Context, job_id: str) -> Proof:
             raise IllegalTransition(f"job {job.id} is {job.status}", hint="only a job that is done can be verified")
         manifest = job_manifest(session, job.id)
         stages = [
-            (stage, stage_rows(session, job.id, stage.name), _planned(session, job, manifest, stage))
+            (stage, rows, _planned(session, job, manifest, stage, rows))
             for stage in STAGES[1:]
+            for rows in [stage_rows(session, job.id, stage.name)]
         ]
+        spans = load_spans(stages[-1][1][0].request.get("sound", [])) if stages[-1][1] else ()
     links = (
         _source(manifest),
         _plan(context, job, manifest),
@@ -72,7 +81,9 @@ def prove(context: Context, job_id: str) -> Proof:
         *_output(job, stages[-1][1]),
     )
     pictures = job.container == PICTURES_CONTAINER
-    return Proof(job.id, Path(manifest.source.path), Path(job.output), pictures, manifest.picked, links)
+    options = load_options(job.options).compose
+    sound = SoundEdits(manifest, job.container, options, spans) if is_edited(options, spans) else None
+    return Proof(job.id, Path(manifest.source.path), Path(job.output), pictures, manifest.picked, links, sound)
 
 
 def _source(manifest: Manifest) -> Link:
@@ -94,10 +105,13 @@ def _plan(context: Context, job: Job, manifest: Manifest) -> Link:
     return Link("plan", wrong is None, wrong or said)
 
 
-def _planned(session: Session, job: Job, manifest: Manifest, stage: Stage) -> list[Chunk]:
+def _planned(session: Session, job: Job, manifest: Manifest, stage: Stage, rows: list[Chunk]) -> list[Chunk]:
     """The rows that a stage should have begun with; none where the artefacts that it reads are not there."""
     try:
-        return planned_rows(session, job, manifest, stage)
+        planned = planned_rows(session, job, manifest, stage)
+        if stage.sounds and [row.request for row in planned] != [row.request for row in rows]:  # or was retried with
+            planned = planned_rows(session, job, manifest, stage, undone=True)
+        return planned
     except (VerificationError, ValidationError):  # the link of the stage before says which
         return []
 

@@ -30,6 +30,7 @@ from farm.media.verifying.packets import (
 from farm.media.verifying.verify_streams import container_of
 
 _NO_ROLE = Disposition(0)
+_MUXERS_OWN = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
 
 
 @dataclass(slots=True)
@@ -262,3 +263,8 @@ def _run(hashes: "array[int]", part: "array[int]") -> int | None:
     while at >= 0 and at % width:
         at = whole.find(piece, at + 1)
     return at // width if at >= 0 else None
+
+
+def tags_of(metadata: dict[str, str]) -> dict[str, str]:
+    """A file's tags without those that its muxer adds."""
+    return {name.lower(): value for name, value in metadata.items() if name.lower() not in _MUXERS_OWN}

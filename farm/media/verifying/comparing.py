@@ -20,7 +20,7 @@ from farm.media.reading.limits import Limits
 from farm.media.reading.opening import check_readable
 from farm.media.reading.probe import probe_output, probe_source
 from farm.media.verifying.compare_pictures import Pictures, Window
-from farm.media.verifying.compare_streams import FilePackets, compare_streams, read_packets
+from farm.media.verifying.compare_streams import FilePackets, compare_streams, read_packets, tags_of
 from farm.media.verifying.packets import seconds
 from farm.media.verifying.parts import Part, PlannedFrames, Thumbnails, find_part, thumbnails_of
 from farm.media.verifying.properties import (
@@ -30,6 +30,7 @@ from farm.media.verifying.properties import (
     encoding_properties,
     said,
 )
+from farm.media.verifying.verify_sound import SoundEdits, sound_fault
 
 OK, DIFFERS, FAILED = "ok", "differs", "failed"
 #: The lowest luma PSNR in dB, outside of changed blocks, of ten seconds of the source's video.
@@ -39,7 +40,6 @@ _MOMENT = Fraction(1, 1000)
 #: Containers whose clock may start at any value. Tools that copy streams from or to another container shift all of
 #: them, so that they start at that container's usual value.
 _FREE_CLOCKS = frozenset({"mpegts", "mpeg", "flv"})
-_MUXERS_OWN = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +92,14 @@ def compare(
     lowest: float = LOWEST,
     threads: int = 1,
     limits: Limits = _LIMITS,
+    sound: SoundEdits | None = None,
 ) -> Comparison:
     """Compare ``output`` with ``source``.
 
     ``part``: the output may hold only some of the source's frames, all shifted by one time. ``lowest``: see
-    :data:`LOWEST`. Reads both files twice and decodes both once (a part: twice). Memory: 8 to 16 bytes per packet.
-    Raises SourceError if the source cannot be read or one of the two is no file, VerificationError if the output is not
-    a video that can be read.
+    :data:`LOWEST`. ``sound``: how it was edited; None: it has to be the source's, packet by packet. Reads both files
+    twice and decodes both once (a part: twice). Memory: 8 to 16 bytes per packet. Raises SourceError if the source
+    cannot be read or one of the two is no file, VerificationError if the output is not a video that can be read.
     """
     for path in (source, output):
         check_readable(path)
@@ -123,7 +124,7 @@ def compare(
     if not part:
         _end(result, packets, indexed.wanted.end * video.time_base - shift)
     _properties(result, video, got, packets.container)
-    _streams(result, indexed.source, packets, shift, part=part)
+    _streams(result, indexed.source, packets, shift, part=part, sound=sound)
     if chosen is not None:
         pictures = Pictures(lowest)
         _pictures(result, frames, output, got, [planned[i] for i in chosen.frames], found, pictures, threads)
@@ -198,9 +199,15 @@ def _properties(result: Comparison, want: VideoStream, got: VideoStream, contain
             result.say(pair.name.replace(" ", "_"), OK if pair.equal else otherwise, text)
 
 
-def _streams(result: Comparison, read: Source, output: FilePackets, shift: Fraction, *, part: bool) -> None:
+def _streams(
+    result: Comparison, read: Source, output: FilePackets, shift: Fraction, *, part: bool, sound: SoundEdits | None
+) -> None:
     source = read_packets(Path(read.path), read.video, read.others, SourceError)
-    streams = compare_streams(source.streams, output.streams, shift, part=part)
+    ours, theirs = ([s for s in f.streams if not (sound and s.other.kind == "audio")] for f in (source, output))
+    streams = compare_streams(ours, theirs, shift, part=part)
+    if sound:
+        fault = sound_fault(result.source, result.output, sound)
+        result.check("sound", fault, "silent, a tone or disguised where it was edited, elsewhere as in the source")
     result.check(
         "packets",
         "; ".join(streams.wrong) or None,
@@ -216,17 +223,12 @@ def _streams(result: Comparison, read: Source, output: FilePackets, shift: Fract
         untitled = [row[:2] for row in source.chapters] == [row[:2] for row in output.chapters]
         kept = DIFFERS if untitled or not output.chapters else FAILED
         result.say("chapters", kept, f"{len(output.chapters)} chapters, the source has {len(source.chapters)}")
-    ours, theirs = _tags(source.metadata), _tags(output.metadata)
-    gone, new = sorted(set(ours) - set(theirs)), sorted(set(theirs) - set(ours))
-    other = sorted(name for name in set(ours) & set(theirs) if ours[name] != theirs[name])
+    had, has = tags_of(source.metadata), tags_of(output.metadata)
+    gone, new = sorted(set(had) - set(has)), sorted(set(has) - set(had))
+    other = sorted(name for name in set(had) & set(has) if had[name] != has[name])
     rows = (("without", gone), ("another", other), ("with", new))
     texts = [f"{word} {', '.join(names)}" for word, names in rows if names]
     result.say("metadata", DIFFERS if texts else OK, "; ".join(texts) or "every tag of the source is kept")
-
-
-def _tags(metadata: dict[str, str]) -> dict[str, str]:
-    """A file's tags without those that its muxer adds."""
-    return {name.lower(): value for name, value in metadata.items() if name.lower() not in _MUXERS_OWN}
 
 
 def _pictures(

@@ -4,6 +4,7 @@ Both files are decoded, in lockstep. What is to be in them is computed from the 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from farm.errors import SourceError, VerificationError
 from farm.media.composing.sound import heard_of
 from farm.media.composing.trim import Trim
 from farm.media.progress import Progress, no_progress
+from farm.media.reading.opening import open_source
 from farm.media.reading.probe import codec_name
 from farm.media.reading.sound import Track, decoded_sound
 from farm.media.verifying.sound_stream import SoundStream
+from farm.media.verifying.verify_streams import open_checks
 
 
 def check_sound(
@@ -65,3 +68,24 @@ def check_sound(
 
 def _tick(output: InputContainer, index: int) -> Fraction:
     return output.streams[index].time_base or Fraction(1, 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class SoundEdits:
+    """What of an output's sound was edited: its plan and container, its options, and the spans."""
+
+    manifest: Manifest
+    container: str
+    options: ComposeOptions
+    spans: tuple[SoundSpan, ...]
+
+
+def sound_fault(source: Path, output: Path, edits: SoundEdits) -> str | None:
+    """What is wrong with an output's edited sound, in words. Raises SourceError."""
+    try:
+        with open_source(source) as ours, open_source(output) as theirs:
+            pairs = open_checks(ours, theirs, edits.manifest, edits.options, sound_edited=True).edited
+            check_sound(ours, theirs, pairs, edits.manifest, edits.container, edits.options, edits.spans)
+    except VerificationError as e:
+        return e.message
+    return None

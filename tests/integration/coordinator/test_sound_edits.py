@@ -11,6 +11,7 @@ from farm.domain.options import ComposeOptions, JobOptions
 from farm.errors import EditError
 from farm.jobs.control import control
 from farm.jobs.edits import add_edits, approve, revise, undo
+from farm.jobs.proving import prove
 from farm.jobs.queries import job_facts
 from tests.integration.coordinator.conftest import Bench
 from tests.integration.coordinator.test_editing import add, made, marker, published
@@ -81,6 +82,10 @@ def test_a_job_that_its_sound_made_fail_goes_on_without_the_edit(bench: Bench, a
     control(bench.context, "job", JobEvent.RETRY)
     (order,) = bench.orders()
     assert order.request == {}
+    bench.start(order)
+    bench.complete(order, artefact=made(bench, order))
+    step(bench)
+    assert {link.name: link.holds for link in prove(bench.context, "job").links}["compose"]
 
 
 @pytest.mark.parametrize(
