@@ -17,10 +17,11 @@ from farm.media.reading.sound import Samples, Track, as_float
 from farm.media.verifying.packets import is_same_codec, name_of, seconds
 from farm.media.verifying.sound_measures import Floats, Likeness, Nearness, best_lag, level, loudest, outside, share_of
 
-#: The largest root mean square (full scale is 1), in any hundredth of a second, of a codec's error in a tone.
-TONE_ERROR = 0.01
+#: The largest root mean square (full scale is 1), in any hundredth of a second, of a codec's error in a tone:
+#: with loss, and without, where a sample may have fewer bits than its type.
+TONE_ERROR, TONE_ROUNDED = 0.02, 0.0001
 #: The largest share of the source in what was replaced.
-LEAK = 0.05
+LEAK = 0.025
 #: The lowest ratio in decibels of sound to its error outside of replacements, of all and of any ten seconds.
 LOWEST, LOWEST_ANYWHERE = 6.0, 3.0
 #: The largest likeness of disguised sound to the source, and by how much its power may differ.
@@ -176,8 +177,9 @@ class SoundStream:
         missing = count + 2 * most - len(found)
         before = min(missing, max(0, -begin))
         found = np.pad(found, ((before, missing - before), (0, 0)))
-        if self._lag is None and not self.disguised and level(wanted) > _AUDIBLE:
-            self._lag = best_lag(wanted, found, most)
+        known = self._known(count)
+        if self._lag is None and level(wanted[known]) > _AUDIBLE:
+            self._lag = best_lag(wanted[known], found[known.start : known.stop + 2 * most], most)
         found = found[most + (self._lag or 0) :][:count]
         for each in self._replacements:
             part = each.asked(self.at, count)
@@ -195,13 +197,21 @@ class SoundStream:
         self.wanted.forget(self.at)
         self.found.forget(self.at + self._ahead - most)
 
+    def _known(self, count: int) -> slice:
+        """Of the next samples those whose wave is known: all, but of disguised sound only a tone."""
+        if not self.disguised:
+            return slice(0, count)
+        tones = (each.asked(self.at, count) for each in self._replacements or () if each.tone)
+        return next((part for part in tones if part.stop > part.start), slice(0, 0))
+
     def _replaced(self, part: slice, each: Replacement, source: Floats, wanted: Floats, found: Floats) -> None:
         """Raise VerificationError unless replaced samples are as they are to be."""
         assert self._encoder is not None
         assert self._replacements is not None
         error = found - wanted
         tones = any(c.tone and c.touches(self.at + part.start, part.stop - part.start) for c in self._replacements)
-        limit = TONE_ERROR if each.tone or tones else self._encoder.quiet
+        in_tones = TONE_ROUNDED if self._encoder.lossless else TONE_ERROR
+        limit = max(self._encoder.quiet, in_tones if each.tone or tones else 0.0)
         loud = loudest(error, max(1, self._rate // 100))
         if loud > limit:
             kind = "a tone" if each.tone else "silent"
