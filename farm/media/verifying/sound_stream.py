@@ -11,7 +11,8 @@ import numpy as np
 from farm.domain.manifest import OtherStream
 from farm.domain.sound import SoundSpan
 from farm.errors import VerificationError
-from farm.media.composing.sound import Replacement, held_by, replacements_of, with_replacements
+from farm.media.composing.replacing import Replacement, replacements_of, with_replacements
+from farm.media.composing.sound import held_by
 from farm.media.encoding.sound import SoundEncoder, sound_encoder
 from farm.media.reading.sound import Samples, Track, as_float
 from farm.media.verifying.packets import is_same_codec, name_of, seconds
