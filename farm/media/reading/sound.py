@@ -123,12 +123,12 @@ class Track:
                     return
         elif when is not None:
             yield from self._aligned(when, path, kind)
-            ahead = round((self.when(self.count) - when) * rate)
-            if ahead > TOLERANCE * rate:
-                samples = samples[ahead:]
+            late = self.when(self.count) - when
+            if late > TOLERANCE:
+                samples = samples[round(late * rate) :]
             else:
                 self.apart = max(self.apart, self._latest)
-                self._latest = abs(self.when(self.count) - when)
+                self._latest = abs(late)
         if self.heard.end is not None:
             samples = samples[: max(0, round((self.heard.end - self.when(self.count)) * rate))]
         if len(samples):
@@ -187,6 +187,7 @@ def decoded_sound(
     seconds of the file. Raises ``kind`` for a file that cannot be read, and for a stream none of whose packets can be
     decoded.
     """  # fmt: skip
+    seen: dict[int, int] = {}
     streams = [_audio(container, index, path, kind) for index in tracks]
     with reading(path, kind, "its sound cannot be read"):
         for packet in container.demux(streams) if streams else ():
@@ -199,8 +200,9 @@ def decoded_sound(
             for frame in frames:
                 for samples in track.take(frame, path, kind):  # type: ignore[arg-type]  # of sound
                     yield track, samples
-            if track.count:
-                progress(int(track.when(track.count)))
+            if packet.pts is not None and (second := int(packet.pts * packet.time_base)) != seen.get(track.index):
+                seen[track.index] = second
+                progress(second)
     for track in tracks.values():
         if track.size and not track.count and track.heard is EVERYTHING:
             raise kind(
