@@ -129,7 +129,7 @@ class Marker:
 
     def sound(self, action: Action, span: Span) -> Edit:
         """Mute all sound of a span, or put a tone in its place. Raises EditError where there is no sound to edit."""
-        heard = [other for other in self._manifest.source.others if other.kind == "audio"]
+        heard = [other for other in self.manifest.source.others if other.kind == "audio"]
         options = load_options(self._job.options).compose
         if not heard or options.audio == "drop" or options.pictures:
             why = "its video has none" if not heard else "all of it is left out of its output"
@@ -137,9 +137,9 @@ class Marker:
         try:
             refuse_uneditable(heard, self._job.container)
         except OutputError as e:
-            raise EditError(e.message, hint=e.hint) from e
-        begins, ends = self._span(span)
-        first = self._manifest.chunks[0].pts_start  # sound may begin before it
+            raise EditError(e.message, hint=e.hint, field=e.field) from e
+        begins, ends = self.span(span)
+        first = self.manifest.chunks[0].pts_start  # sound may begin before it
         return self._edit(action, (None if begins is not None and begins <= first else begins, ends), ())
 
     def _edit(
