@@ -17,6 +17,7 @@ from farm.cli import (
     clean,
     config,
     demo,
+    drawing,
     edits,
     jobs,
     logs,
@@ -56,6 +57,7 @@ audit.register(app)
 edits.register(app)
 redo.register(app)
 revisions.register(app)
+drawing.register()
 logs.register(app)
 up.register(app)
 service.register(app)

@@ -1,14 +1,15 @@
-"""Makes edits of what a person says: seconds, boxes on the picture as shown, numbers of tracks."""
+"""Makes edits of what a person says: seconds, boxes and polygons on the picture as shown, numbers of tracks."""
 
 from collections.abc import Sequence
 from math import ceil, floor
 
 from farm.database.models import Job
 from farm.domain.carrying import Carried, Carry
-from farm.domain.edits import Action, Edit, KeyFrame, check_edit, checked_box
+from farm.domain.edits import Action, Edit, KeyFrame, check_edit, checked_box, checked_polygon
 from farm.domain.geometry import Box
 from farm.domain.manifest import Manifest
 from farm.domain.options import Override, RedactOptions, override
+from farm.domain.polygon import Area, Polygon
 from farm.domain.time import time_text
 from farm.errors import EditError
 from farm.jobs.context import Context
@@ -58,11 +59,24 @@ class Marker:
         ``box`` is ``x,y,w,h`` in pixels, or in per cent of the picture: ``10%,20%,5%,8%``. ``override``: how it is
         covered where that is not as the job's options say.
         """
+        return self._cover(span, self._box(box), None if end_box is None else self._box(end_box), override)
+
+    def cover_polygon(
+        self, points: str, span: Span, end_points: str | None = None, override: Override | None = None
+    ) -> Edit:
+        """Cover a polygon, as :meth:`cover`. ``points``: its corners, ``x,y`` each, with blanks between them.
+
+        Each corner moves to the one that has its place in ``end_points``.
+        """
+        end = None if end_points is None else self._polygon(end_points)
+        return self._cover(span, self._polygon(points), end, override)
+
+    def _cover(self, span: Span, area: Area, end: Area | None, override: Override | None) -> Edit:
         begins, ends = self.span(span)
         first, last = self.manifest.chunks[0].pts_start, self.manifest.chunks[-1].pts_end
-        keys = [KeyFrame(first if begins is None else begins, self._box(box))]
-        if end_box is not None:
-            keys.append(KeyFrame(last if ends is None else ends, self._box(end_box)))
+        keys = [KeyFrame.of(first if begins is None else begins, area)]
+        if end is not None:
+            keys.append(KeyFrame.of(last if ends is None else ends, end))
         return self._edit(Action.COVER, (begins, ends), tuple(keys), override=override)
 
     def drawn(self, box: str, at: float | None, span: Span) -> Carry:
@@ -108,8 +122,15 @@ class Marker:
 
     def ignore(self, box: str, span: Span) -> Edit:
         """Cover nothing that lies wholly inside a box. Raises EditError."""
-        pts = self.span(span, inwards=True)
-        return self._edit(Action.IGNORE, pts, (KeyFrame(self.manifest.chunks[0].pts_start, self._box(box)),))
+        return self._ignore(self._box(box), span)
+
+    def ignore_polygon(self, points: str, span: Span) -> Edit:
+        """Cover nothing that lies wholly inside a polygon. Raises EditError."""
+        return self._ignore(self._polygon(points), span)
+
+    def _ignore(self, area: Area, span: Span) -> Edit:
+        first = self.manifest.chunks[0].pts_start
+        return self._edit(Action.IGNORE, self.span(span, inwards=True), (KeyFrame.of(first, area),))
 
     def of_tracks(
         self, action: Action, tracks: Sequence[int], span: Span, override: Override | None = None
@@ -170,16 +191,35 @@ class Marker:
 
     def _box(self, text: str) -> Box:
         """A box of the picture as shown, in pixels of the coded picture."""
-        video = self.manifest.source.video
-        size = video.shown_size
         try:
-            numbers = [_number(part.strip(), size[at % 2]) for at, part in enumerate(text.split(","))]
-            box = checked_box(numbers)
+            box = checked_box(self._numbers(text))
         except ValueError as e:
             raise EditError(f'"{text}" is not a box: {e}', hint="write x,y,w,h in pixels, or 10%,20%,5%,8%") from e
+        self._check_inside(text, box)
+        return self._checked(text, self.manifest.source.video.coded_box(box))
+
+    def _polygon(self, text: str) -> Polygon:
+        """A polygon of the picture as shown, in pixels of the coded picture."""
+        try:
+            polygon = checked_polygon([self._numbers(corner) for corner in text.split()])
+        except ValueError as e:
+            hint = 'write its corners in pixels or per cent: "10,20 30,20 30%,60%"'
+            raise EditError(f'"{text}" is not a polygon: {e}', hint=hint) from e
+        self._check_inside(text, polygon.bounds)
+        coded = self.manifest.source.video.coded_polygon(polygon)
+        self._checked(text, coded.bounds)
+        return coded
+
+    def _numbers(self, text: str) -> list[float]:
+        size = self.manifest.source.video.shown_size
+        return [_number(part.strip(), size[at % 2]) for at, part in enumerate(text.split(","))]
+
+    def _check_inside(self, text: str, box: Box) -> None:
+        size = self.manifest.source.video.shown_size
         if box.x + box.w <= 0 or box.y + box.h <= 0 or box.x >= size[0] or box.y >= size[1]:
             raise EditError(f'"{text}" lies outside the picture, which is {size[0]} x {size[1]} pixels')
-        coded = video.coded_box(box)
+
+    def _checked(self, text: str, coded: Box) -> Box:
         if coded.w <= 0 or coded.h <= 0:
             raise EditError(f'"{text}" is smaller than a hundredth of a pixel')
         return coded

@@ -136,13 +136,13 @@ def _painted(
                         f"{source}: the frame of pts {frame.pts} differs from the one that was examined",
                         hint="the source is damaged there in a way that its decoder does not report; repair or cut it",
                     )
-                looks = [(box.box, look_of(box, options)) for box in row.boxes]
+                looks = [(box.area, look_of(box, options)) for box in row.boxes]
                 groups = [
-                    ([box for box, its in looks if its == look], redactor(look.style), look)
+                    ([area for area, its in looks if its == look], redactor(look.style), look)
                     for look in sorted({look for _, look in looks})
                 ]
                 paint_all(frame, groups, fields=fields)
-                covers = [box.grown(look.margin) for box, look in looks]
+                covers = [area.grown(look.margin) for area, look in looks]
             if row.black or row.boxes:
                 covered["frames"] += 1
             yield resized(frame, *size), covers
