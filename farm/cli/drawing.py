@@ -8,6 +8,7 @@ import typer
 from farm.cli.edits import (
     AuthorOption,
     FromOption,
+    ImageOption,
     MarginOption,
     ReasonOption,
     ShapeOption,
@@ -54,6 +55,7 @@ def add_box(
     begins: FromOption = None,
     ends: ToOption = None,
     style: StyleOption = None,
+    image: ImageOption = None,
     shape: ShapeOption = None,
     margin: MarginOption = None,
     reason: ReasonOption = "",
@@ -63,17 +65,17 @@ def add_box(
 
     With --track a worker looks where it moves, for five minutes each way at most.
     """
-    from farm.jobs.marking import override_of
-
     if track and end_box is not None:
         raise SettingsError("--track finds where the box moves", hint="leave --end-box out")
     if at is not None and not track:
         raise SettingsError("--at says when the box was drawn that --track follows", hint="add --track")
-    override, span = override_of(style, shape, margin), (begins, ends)
-    if track:
-        append(ctx, author, reason, lambda marker: [_followed(marker, box, at, span, override)])
-    else:
-        append(ctx, author, reason, lambda marker: [marker.cover(box, span, end_box, override)])
+    span = begins, ends
+
+    def make(marker: "Marker") -> list[Edit]:
+        override = marker.way(style, shape, margin, image)
+        return [_followed(marker, box, at, span, override) if track else marker.cover(box, span, end_box, override)]
+
+    append(ctx, author, reason, make)
 
 
 def _followed(marker: "Marker", box: str, at: float | None, span: "Span", override: "Override | None") -> Edit:
@@ -105,15 +107,17 @@ def add_polygon(
     begins: FromOption = None,
     ends: ToOption = None,
     style: StyleOption = None,
+    image: ImageOption = None,
     margin: MarginOption = None,
     reason: ReasonOption = "",
     author: AuthorOption = None,
 ) -> None:
     """Cover a polygon; all that its sides enclose, with the margin around."""
-    from farm.jobs.marking import override_of
 
-    override = override_of(style, None, margin)
-    append(ctx, author, reason, lambda marker: [marker.cover_polygon(points, (begins, ends), end_points, override)])
+    def make(marker: "Marker") -> list[Edit]:
+        return [marker.cover_polygon(points, (begins, ends), end_points, marker.way(style, None, margin, image))]
+
+    append(ctx, author, reason, make)
 
 
 def ignore(

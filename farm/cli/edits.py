@@ -1,6 +1,7 @@
 """``farm edit``: what a person says of the masks of a job."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,6 +44,9 @@ AuthorOption = Annotated[
     str | None, typer.Option("--author", metavar="NAME", help="Kept with the edit. Default: user and host.")
 ]
 StyleOption = Annotated[str | None, typer.Option(metavar="STYLE", help=f"How it is covered: {', '.join(STYLES)}.")]
+ImageOption = Annotated[
+    Path | None, typer.Option("--image", metavar="FILE", help="Picture for the style image. Default: the job's.")
+]
 ShapeOption = Annotated[str | None, typer.Option(metavar="SHAPE", help=f"Shape of the cover: {', '.join(SHAPES)}.")]
 MarginOption = Annotated[
     str | None, typer.Option(metavar="SHARE", help="Extra area on each side, as a share of the box: 50%.")
@@ -72,6 +76,7 @@ def restyle(
     ctx: typer.Context,
     numbers: TracksArgument,
     style: StyleOption = None,
+    image: ImageOption = None,
     shape: ShapeOption = None,
     margin: MarginOption = None,
     begins: FromOption = None,
@@ -80,13 +85,15 @@ def restyle(
     author: AuthorOption = None,
 ) -> None:
     """Cover tracks in another way than the job's options say."""
-    from farm.jobs.marking import override_of
 
-    override = override_of(style, shape, margin)
-    if override is None:
-        raise SettingsError("nothing says how the tracks are to be covered", hint="add --style, --shape or --margin")
-    span = begins, ends
-    append(ctx, author, reason, lambda marker: marker.of_tracks(Action.STYLE, numbers, span, override))
+    def make(marker: "Marker") -> list[Edit]:
+        override = marker.way(style, shape, margin, image)
+        if override is None:
+            hint = "add --style, --shape or --margin"
+            raise SettingsError("nothing says how the tracks are to be covered", hint=hint)
+        return marker.of_tracks(Action.STYLE, numbers, (begins, ends), override)
+
+    append(ctx, author, reason, make)
 
 
 def _add(action: Action, text: str) -> None:

@@ -107,7 +107,7 @@ def options_line(options: Mapping[str, Mapping[str, Any]]) -> str | None:
         for name, option in section.options().items():
             value = given.get(name, option.default)
             implied = pictures and (name == "codec" or (name, value) == ("pictures", PICTURE_FORMATS[0]))
-            implied = implied or name == "runtime"  # every job has one
+            implied = implied or name in ("runtime", "image")  # every job has one; the style says that there is one
             if option.group and value != option.default and not implied:
                 named.append(option.flag if value is True else f"{option.flag} {value}")
     return f"options that are not the defaults: {', '.join(named)}" if named else None

@@ -12,6 +12,7 @@ from enum import StrEnum
 from math import isfinite
 from typing import Any
 
+from farm.domain.artefacts import is_image
 from farm.domain.detection import FACE, PLATE
 from farm.domain.geometry import Box
 from farm.domain.options import Override, override
@@ -198,6 +199,8 @@ def _override(row: object) -> Override | None:
     if not isinstance(row, dict) or not row.keys() <= names or not any(v is not None for v in row.values()):
         raise ValueError(f"{row!r:.80}: a style has {', '.join(sorted(names))}")
     said = {name: value for name, value in row.items() if value is not None}
+    if "image" in said and not is_image(str(said["image"])):
+        raise ValueError(f"{said['image']!r:.80}: no picture in the store")
     try:
         return override(said)
     except SettingsError as e:

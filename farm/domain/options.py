@@ -31,16 +31,20 @@ PRESETS = (
 )  # fmt: skip
 
 #: The redaction styles: ``create`` in ``workers.vision.redactors.NAME``.
-STYLES = ("blur", "pixelate", "solid")
+IMAGE = "image"
+STYLES = ("blur", "pixelate", "solid", IMAGE)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Look:
-    """How one kind of box is covered. ``margin``: share of the box added on each side."""
+    """How one kind of box is covered. ``margin``: share of the box added on each side; ``image``: the key of the
+    picture for the style ``image``.
+    """
 
     style: str
     shape: str
     margin: float
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +54,17 @@ class Override:
     style: str | None = None
     shape: str | None = None
     margin: float | None = None
+    image: str | None = None
 
     def over(self, look: Look) -> Look:
         """``look`` with what this says in its place."""
         margin = look.margin if self.margin is None else self.margin
-        return Look(self.style or look.style, self.shape or look.shape, margin)
+        return Look(self.style or look.style, self.shape or look.shape, margin, self.image or look.image)
 
     def then(self, later: "Override") -> "Override":
         """This with what ``later`` says in its place."""
         margin = self.margin if later.margin is None else later.margin
-        return Override(later.style or self.style, later.shape or self.shape, margin)
+        return Override(later.style or self.style, later.shape or self.shape, margin, later.image or self.image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,14 +132,18 @@ class LinkOptions(Section):
 class RedactOptions(Section):
     """How faces and plates are covered and how the video is encoded. See :meth:`look`.
 
-    ``codec``: None keeps the source's family. ``crf``: a number, or :data:`AUTO`. ``encoder``: FFmpeg's name of one
-    (``hevc_nvenc``), None for the codec's usual one. ``scale``: the output's width in pixels where it is to be smaller
-    than the source.
+    ``image``: a file, and in a job its key in the store (:mod:`farm.jobs.images`). ``codec``: None keeps the source's
+    family. ``crf``: a number, or :data:`AUTO`. ``encoder``: FFmpeg's name of one (``hevc_nvenc``), None for the codec's
+    usual one. ``scale``: the output's width in pixels where it is to be smaller than the source.
     """
 
     section = "redact"
 
     style: str = option("blur", "How faces are covered: {choices}.", "Faces", "STYLE", choices=STYLES)
+    image: str | None = option(
+        None, "Picture for the style image, such as a logo; it lies on black, which shows where it is transparent.",
+        "Faces", "FILE",
+    )  # fmt: skip
     shape: str = option("ellipse", "Shape of the covered area: {choices}.", "Faces", "SHAPE", choices=SHAPES)
     margin: float = option(
         0.3, "Extra area on each side of a face, as a share of its size.", "Faces", "SHARE", shown="30%", ge=0, le=5,
@@ -169,9 +178,9 @@ class RedactOptions(Section):
     def look(self, kind: str) -> Look:
         """How boxes of a kind are covered: plates in their own way, all other kinds as faces."""
         if kind != PLATE:
-            return Look(self.style, self.shape, self.margin)
+            return Look(self.style, self.shape, self.margin, self.image or "")
         margin = self.margin if self.plate_margin is None else self.plate_margin
-        return Look(self.plate_style or self.style, "rectangle", margin)
+        return Look(self.plate_style or self.style, "rectangle", margin, self.image or "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def look_of(box: TrackedBox, options: RedactOptions) -> Look:
     look = options.look(box.kind)
     added = box.track < 0
     if added:
-        look = Look(look.style, "rectangle", look.margin)
+        look = replace(look, shape="rectangle")
     if box.override:
         look = box.override.over(look)
     return replace(look, margin=max(look.margin, _WHOLE)) if added else look
@@ -69,8 +69,8 @@ def look_of(box: TrackedBox, options: RedactOptions) -> Look:
 def dump_frame(frame: FrameTracks) -> str:
     """Return one line of JSON: ``[pts, [[track, x, y, w, h, kind, score], ...], black, sketch]``.
 
-    A box that is covered in its own way has style, shape and margin, or null, besides; a polygon has its corners after
-    these.
+    A box that is covered in its own way has style, shape, margin and image, or null, besides; a polygon has its corners
+    after these.
     """
     rows = [[b.track, b.box.x, b.box.y, b.box.w, b.box.h, b.kind, b.score, *_own(b)] for b in frame.boxes]
     return json.dumps([frame.pts, rows, int(frame.black), frame.sketch], separators=(",", ":"))
@@ -90,7 +90,7 @@ def _own(box: TrackedBox) -> tuple[object, ...]:
         return ()
     said = box.override or Override()
     corners = (box.polygon.row(),) if box.polygon else ()
-    return (said.style, said.shape, said.margin, *corners)
+    return (said.style, said.shape, said.margin, said.image, *corners)
 
 
 def load_frame(line: str) -> FrameTracks:
@@ -101,5 +101,5 @@ def load_frame(line: str) -> FrameTracks:
 
 def _box(row: list[Any]) -> TrackedBox:
     track, x, y, w, h, kind, score, *more = row
-    override = Override(*more[:3]) if any(said is not None for said in more[:3]) else None
-    return TrackedBox(track, Box(x, y, w, h), kind, score, override, polygon_of(more[3]) if more[3:] else None)
+    override = Override(*more[:4]) if any(said is not None for said in more[:4]) else None
+    return TrackedBox(track, Box(x, y, w, h), kind, score, override, polygon_of(more[4]) if more[4:] else None)

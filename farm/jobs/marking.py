@@ -2,25 +2,31 @@
 
 from collections.abc import Sequence
 from math import ceil, floor
+from pathlib import Path
 
 from farm.database.models import Job
 from farm.domain.carrying import Carried, Carry
+from farm.domain.detection import FACE
 from farm.domain.edits import Action, Edit, KeyFrame, check_edit, checked_box, checked_polygon
 from farm.domain.geometry import Box
 from farm.domain.manifest import Manifest
-from farm.domain.options import Override, RedactOptions, override
+from farm.domain.options import IMAGE, Override, RedactOptions, load_options, override
 from farm.domain.polygon import Area, Polygon
 from farm.domain.time import time_text
-from farm.errors import EditError
+from farm.errors import EditError, SettingsError
 from farm.jobs.context import Context
+from farm.jobs.images import check_looks, put_image, read_image
 from farm.jobs.plans import job_manifest
 from farm.jobs.queries import find_job
 from farm.jobs.tracks import JobTracks, anchors_of
 
 
-def override_of(style: str | None, shape: str | None, margin: str | None) -> Override | None:
-    """What of a style was given, as for ``farm submit``; None if nothing was. Raises SettingsError."""
-    given = {"style": style, "shape": shape, "margin": margin}
+def override_of(style: str | None, shape: str | None, margin: str | None, image: str | None = None) -> Override | None:
+    """What of a style was given, as for ``farm submit``; None if nothing was. Raises SettingsError.
+
+    ``image``: the key of a picture in the store.
+    """
+    given = {"style": style, "shape": shape, "margin": margin, "image": image}
     options, said = RedactOptions.options(), dict[str, object]()
     for name, value in given.items():
         if value is not None:
@@ -52,6 +58,25 @@ class Marker:
             self.manifest: Manifest = job_manifest(session, self._job.id)
         self.job = self._job.id
         self._zero = self.manifest.zero(self._job.container)
+
+    def way(
+        self, style: str | None = None, shape: str | None = None, margin: str | None = None, image: Path | None = None
+    ) -> Override | None:
+        """As :func:`override_of`; ``image`` is a file, which goes to the store.
+
+        Raises SettingsError for a file that is no picture, for the style ``image`` where neither the edit nor the job
+        has one, and for one without that style.
+        """
+        if image is None:
+            said = override_of(style, shape, margin)
+            options = load_options(self._job.options).redact
+            check_looks([said.over(options.look(FACE))] if said and said.style == IMAGE else ())
+            return said
+        if style != IMAGE:
+            raise SettingsError("--image is only used by the style image", hint="add --style image")
+        kept = read_image(image)
+        put_image(self._context.store, kept)
+        return override_of(style, shape, margin, kept.key)
 
     def cover(self, box: str, span: Span, end_box: str | None = None, override: Override | None = None) -> Edit:
         """Cover a box; with ``end_box`` it moves there, evenly, in the time of the span. Raises EditError.

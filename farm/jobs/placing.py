@@ -14,6 +14,7 @@ from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Manifest, VideoStream
 from farm.domain.options import JobOptions
 from farm.errors import OutputError, SettingsError, SourceError
+from farm.jobs.images import KeptImage, with_image
 from farm.media.composing.containers import Needs, container_for, default_container, refuse_loss
 from farm.media.encoding.choice import at_rate, encoder_settings, output_video
 from farm.media.reading.index import index_source, plan_manifest
@@ -53,7 +54,8 @@ class Prepared:
     """A request with all that the source's header and first frames decide.
 
     ``container``: FFmpeg's name of the output's, :data:`PICTURES_CONTAINER` for a folder of pictures. ``notes`` for
-    the person, on the source, the encoder and the container.
+    the person, on the source, the encoder and the container. ``image``: the picture for the style ``image``, whose key
+    the request's options name.
     """
 
     request: Request
@@ -62,6 +64,7 @@ class Prepared:
     output: Path
     container: str
     notes: tuple[str, ...]
+    image: KeptImage | None = None
 
     def check_place(self) -> None:
         """Raises OutputError unless the output can be written where it goes. Makes its folder where that is asked."""
@@ -98,6 +101,8 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
     Raises SourceError for a source that cannot be redacted exactly, SettingsError for options that do not go with it,
     OutputError for a place or a container that cannot take the output.
     """
+    redact, image = with_image(request.options.redact)
+    request = replace(request, options=replace(request.options, redact=redact))
     probe = probe_source(request.source, request.limits)
     with _named(request.source):
         encoder, chosen = encoder_settings(probe.video, request.options.redact, encoders)
@@ -107,7 +112,7 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
         else:
             output, container, why = _video_place(request, probe, output_video(probe.video, encoder))
             notes = (*probe.notes, *chosen, *why)
-    prepared = Prepared(request, probe, encoder, output, container, notes)
+    prepared = Prepared(request, probe, encoder, output, container, notes, image)
     prepared.check_place()
     return prepared
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from farm.domain.artefacts import image_name, key_of
 from farm.domain.edits import OF_TRACKS, Action, Edit, KeyFrame, effective, load_edit
 from farm.domain.geometry import Box
 from farm.domain.masks import anchored, apply
@@ -143,7 +144,11 @@ AREAS: list[st.SearchStrategy[Any]] = [BOXES, POLYGONS]
 
 
 OVERRIDES = st.builds(
-    Override, st.sampled_from(STYLES), st.none() | st.sampled_from(SHAPES), st.none() | st.floats(0, 5)
+    Override,
+    st.sampled_from(STYLES),
+    st.none() | st.sampled_from(SHAPES),
+    st.none() | st.floats(0, 5),
+    st.none() | st.just(key_of(image_name("ab" * 32), "ab" * 32)),
 )
 
 
@@ -207,9 +212,10 @@ GOOD: dict[str, Any] = {"action": "cover", "where": [[0, 1, 2, 3, 4]]}
         ({"from": "soon"}, "from: 'soon' is not a whole number"),
         ({"kind": "dog"}, "'dog': no kind of box"),
         ({"action": "style"}, "style says how a track is covered"),
-        ({"override": {}}, "{}: a style has margin, shape, style"),
-        ({"override": {"colour": "red"}}, "a style has margin, shape, style"),
+        ({"override": {}}, "{}: a style has image, margin, shape, style"),
+        ({"override": {"colour": "red"}}, "a style has image, margin, shape, style"),
         ({"override": {"style": "emoji"}}, "redact.style"),
+        ({"override": {"image": "images/logo.png"}}, "'images/logo.png': no picture in the store"),
         ({"override": {"margin": -1}}, "redact.margin"),
         ({"override": {"margin": float("nan")}}, "redact.margin"),
         ({"action": "drop", "override": {"style": "solid"}}, "drop has no style"),
