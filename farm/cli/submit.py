@@ -48,6 +48,12 @@ def register(app: typer.Typer) -> None:
         strict: bool = _option(
             "Running", "The same, and publish nothing that shows a face.", "--strict", default=False
         ),
+        debug: bool = _option(
+            "Output",
+            "Draw boxes, scores, track numbers and times, and cover nothing: the output shows faces.",
+            "--debug",
+            default=False,
+        ),
         as_json: bool = _option("Running", "Print the result as JSON, one line per job.", "--json", default=False),
         devices: str | None = _option(
             "Running",
@@ -68,9 +74,12 @@ def register(app: typer.Typer) -> None:
             raise SettingsError("--frames and -o cannot be combined", hint="--frames names a folder of its own")
         if frames is None and options["frames_as"] is not None:
             raise SettingsError("--frames-as needs --frames", hint="add --frames FOLDER")
+        if debug and (frames is not None or audit or strict):
+            hint = "leave --frames, --audit and --strict out"
+            raise SettingsError("--debug makes a video that shows all faces", hint=hint)
         how = How(
             overwrite, detach, as_json, pictures=frames is not None, recursive=recursive, review=review,
-            audit=audit or strict, strict=strict,
+            audit=audit or strict, strict=strict, debug=debug,
         )  # fmt: skip
         run_submit(settings, videos, output if frames is None else str(frames), how)
 
@@ -90,7 +99,7 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
     from farm.models.brought import with_files
     from farm.signing import Signer
 
-    asked, length = job_options(settings, pictures=how.pictures), settings.chunk_seconds
+    asked, length = job_options(settings, pictures=how.pictures, debug=how.debug), settings.chunk_seconds
     found = named(videos, output, recursive=how.recursive)
     if len(found.videos) > 1 and how.pictures:
         count = len(found.videos)

@@ -49,11 +49,11 @@ def _choices(option: Option) -> Callable[[str], list[str]] | None:
     return complete if option.choices else None
 
 
-def job_options(settings: Settings, *, pictures: bool = False) -> JobOptions:
+def job_options(settings: Settings, *, pictures: bool = False, debug: bool = False) -> JobOptions:
     """A job's options, from settings that :func:`load_settings` returned.
 
-    ``pictures``: its frames are written as pictures instead of a video. Raises SettingsError for a value that cannot
-    be used.
+    ``pictures``: its frames are written as pictures instead of a video; ``debug``: boxes are drawn on it. Raises
+    SettingsError for a value that cannot be used.
     """
     row: dict[str, dict[str, Any]] = defaultdict(dict)
     for option in submit_options():
@@ -67,6 +67,8 @@ def job_options(settings: Settings, *, pictures: bool = False) -> JobOptions:
         row["redact"]["codec"] = _LOSSLESS
         row["redact"].pop("crf", None)
         row["compose"]["pictures"] = pictures_as
+    if debug:  # of the command line only: no setting may uncover faces
+        row["redact"]["debug"] = True
     return load_options(row)
 
 

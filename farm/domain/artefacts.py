@@ -24,6 +24,8 @@ PICTURE_ARCHIVE = ".zip"
 
 #: Ends the name, without its suffix, of an output that the user gave no name.
 OUTPUT_MARK = ".blurred"
+#: Ends the name, without its suffix, of every output that shows faces, with boxes drawn over them.
+DEBUG_MARK = ".debug"
 
 
 def fingerprint(*parts: object) -> str:

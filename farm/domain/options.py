@@ -26,6 +26,9 @@ AUTO = "auto"
 UNDETECTABLE = ("fail", "blackout")
 METADATA = ("keep", "strip-private", "strip")
 PICTURE_FORMATS = ("png", "jpeg")
+#: What ``redact.overlay`` burns in.
+TIME, FRAME = "time", "frame"
+BOTH = f"{TIME},{FRAME}"
 PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
 )  # fmt: skip
@@ -134,7 +137,8 @@ class RedactOptions(Section):
 
     ``image``: a file, and in a job its key in the store (:mod:`farm.jobs.images`). ``codec``: None keeps the source's
     family. ``crf``: a number, or :data:`AUTO`. ``encoder``: FFmpeg's name of one (``hevc_nvenc``), None for the codec's
-    usual one. ``scale``: the output's width in pixels where it is to be smaller than the source.
+    usual one. ``scale``: the output's width in pixels where it is to be smaller than the source. ``debug``: boxes are
+    drawn and nothing is covered; no setting turns that on.
     """
 
     section = "redact"
@@ -171,9 +175,15 @@ class RedactOptions(Section):
         "veryfast", "Encoding speed, ultrafast to veryslow; slower makes smaller files.", "Encoding", "NAME",
         choices=PRESETS,
     )  # fmt: skip
+    overlay: str | None = option(
+        None, "Burn into the picture: {choices}.", "Output", "WHAT", choices=(TIME, FRAME, BOTH),
+        aliases={f"{FRAME},{TIME}": BOTH},
+    )  # fmt: skip
     scale: int | None = option(
         None, "Reduce the picture to this width.", "Encoding", "PIXELS", ge=16, le=16384, unit="pixels"
     )  # fmt: skip
+
+    debug: bool = option(False, "Draw boxes instead of covering faces.")
 
     def look(self, kind: str) -> Look:
         """How boxes of a kind are covered: plates in their own way, all other kinds as faces."""

@@ -7,7 +7,7 @@ from typing import Any
 from farm.domain.detection import FACE
 from farm.domain.geometry import Box
 from farm.domain.options import Look, Override, RedactOptions
-from farm.domain.polygon import Area, Polygon, polygon_of
+from farm.domain.polygon import Area, Polygon, ellipse_in, polygon_of, rectangle
 
 #: The margin from which all of a box, of the ellipse inside it, or of a polygon is covered with full strength: covers
 #: fade out over their rims.
@@ -35,6 +35,14 @@ class TrackedBox:
     def area(self) -> Area:
         """What is covered."""
         return self.polygon or self.box
+
+    @property
+    def outline(self) -> Polygon:
+        """What is drawn of it for people: of a track its box, however it is covered."""
+        if self.polygon:
+            return self.polygon
+        drawn = self.track < 0 and self.override and self.override.shape == "ellipse"
+        return ellipse_in(self.box) if drawn else rectangle(self.box)
 
 
 @dataclass(frozen=True, slots=True)

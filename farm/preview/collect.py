@@ -12,9 +12,8 @@ from PIL import Image
 
 from farm.domain.found import Stretches
 from farm.domain.geometry import Box
-from farm.domain.manifest import VideoStream
-from farm.domain.polygon import Polygon, ellipse_in, rectangle
-from farm.domain.track import TrackedBox, number_text
+from farm.domain.polygon import Polygon
+from farm.domain.track import number_text
 from farm.jobs.context import Context
 from farm.jobs.tracks import JobTracks, TrackFacts, seen
 from farm.media.reading.chunk import check_source
@@ -110,7 +109,9 @@ def _views(tracks: JobTracks) -> tuple[dict[int, View], Sequence[tuple[float, fl
     for frame, mask, until in tracks.frames():
         stretches.take(frame.pts, covered=mask.black or bool(mask.boxes))
         if wanted and until > wanted[0]:
-            marks = [Mark(_outline(b, video), number_text(b.track), covered) for b, covered in seen(frame, mask)]
+            marks = [
+                Mark(video.shown_polygon(b.outline), number_text(b.track), covered) for b, covered in seen(frame, mask)
+            ]
             views[frame.pts] = View(tracks.seconds(frame.pts), marks)
             wanted = [pts for pts in wanted if pts >= until]
     return views, stretches.until(end)
@@ -122,15 +123,6 @@ def _with_picture(view: View, still: Still) -> View:
     across, down = picture.width / still.shape[1], picture.height / still.shape[0]
     marks = [replace(mark, outline=mark.outline.scaled(across, down)) for mark in view.marks]
     return View(view.seconds, marks, picture)
-
-
-def _outline(box: TrackedBox, video: VideoStream) -> Polygon:
-    """What of a frame's masks is drawn, on the picture as shown. Of a track that is its box, however it is covered."""
-    if box.polygon:
-        return video.shown_polygon(box.polygon)
-    shown = video.shown_box(box.box)
-    drawn = box.track < 0 and box.override and box.override.shape == "ellipse"
-    return ellipse_in(shown) if drawn else rectangle(shown)
 
 
 def crop(still: Still, box: Box) -> Image.Image:

@@ -65,7 +65,8 @@ def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
         covered.clear()
         with opened(plan.store, tracks.key) as lines, lines.open(encoding="ascii") as rows:
             decoded = plan.decoded(pts, tools.threads, spent)
-            frames = _painted(plan.source, decoded, map(load_frame, rows), covering, size, covered)
+            first = 1 + plan.manifest.frames_before(chunk.index)
+            frames = _painted(plan.source, decoded, map(load_frame, rows), covering, first, size, covered)
             painted = spent.each("paint", frames)
             with closing(prefetch(painted, AHEAD, "paint")) as ready:
                 _encode(ready, writer, samples, report, spent)
@@ -106,17 +107,18 @@ def _painted(
     frames: Generator[Decoded, None, None],
     tracks: Iterator[FrameTracks],
     covering: Covering,
+    first: int,
     size: tuple[int, int],
     covered: Counter[str],
 ) -> Generator[_Painted, None, None]:
     """Each frame with its tracks covered, in the output's size ``size``.
 
-    ``covered`` counts the frames that the tracks cover.
+    ``first``: the number of the first frame; ``covered`` counts the frames that the tracks cover.
     Raises VerificationError unless lines and frames match, SourceError for a frame of ``source`` that is not the
     picture that was examined.
     """
     with closing(frames):
-        for decoded in frames:
+        for number, decoded in enumerate(frames, first):
             frame = top_down(decoded.frame)
             row = next(tracks, None)
             if row is None or row.pts != frame.pts:
@@ -131,6 +133,7 @@ def _painted(
                         hint="the source is damaged there in a way that its decoder does not report; repair or cut it",
                     )
                 covers = covering.cover(frame, row)
+            covers += covering.burn(frame, number, row)
             if row.black or row.boxes:
                 covered["frames"] += 1
             yield resized(frame, *size), covers
