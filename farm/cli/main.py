@@ -22,6 +22,7 @@ from farm.cli import (
     jobs,
     logs,
     models,
+    preview,
     redo,
     revisions,
     service,
@@ -52,6 +53,7 @@ app = typer.Typer(
 )
 submit.register(app)
 jobs.register(app)
+preview.register(app)
 tracks.register(app)
 audit.register(app)
 edits.register(app)

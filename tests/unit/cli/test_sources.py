@@ -69,7 +69,7 @@ def test_a_folder_without_videos_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "a.txt").touch()
     (tmp_path / "a.blurred.mp4").touch()
-    skipped = "skipped 2 outputs, 1 other file, 1 folder; --recursive also reads the folders in it"
+    skipped = "skipped 1 output, 1 other file, 1 folder; --recursive also reads the folders in it"
     assert errors(named([tmp_path], None, recursive=False)) == [f"{tmp_path}: no videos in this folder ({skipped})"]
     assert errors(named([tmp_path / "sub"], None, recursive=True)) == [f"{tmp_path}/sub: no videos in this folder"]
 
