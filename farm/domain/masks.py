@@ -47,6 +47,9 @@ def apply(edits: Sequence[Edit], anchors: Anchors, frames: Iterable[FrameTracks]
     """The masks of a video, frame by frame. ``edits``: those in effect, in order; ``frames``: the tracks of the video;
     ``end``: the pts at which its last frame ends.
     """
+    if not edits:
+        yield from frames
+        return
     for frame, until in with_ends(frames, end):
         shown = frame.pts, until
         kept = [

@@ -109,5 +109,7 @@ def load_frame(line: str) -> FrameTracks:
 
 def _box(row: list[Any]) -> TrackedBox:
     track, x, y, w, h, kind, score, *more = row
+    if not more:
+        return TrackedBox(track, Box(x, y, w, h), kind, score)
     override = Override(*more[:4]) if any(said is not None for said in more[:4]) else None
     return TrackedBox(track, Box(x, y, w, h), kind, score, override, polygon_of(more[4]) if more[4:] else None)

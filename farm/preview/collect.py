@@ -15,7 +15,7 @@ from farm.domain.geometry import Box
 from farm.domain.polygon import Polygon
 from farm.domain.track import number_text
 from farm.jobs.context import Context
-from farm.jobs.tracks import JobTracks, TrackFacts, seen
+from farm.jobs.tracks import Collected, JobTracks, TrackFacts, seen
 from farm.media.reading.chunk import check_source
 from farm.media.reading.stills import Still, stills
 
@@ -74,10 +74,10 @@ def collect(context: Context, job_id: str) -> Preview:
     version.
     """
     tracks = JobTracks(context, job_id)
-    manifest, facts = tracks.manifest, tracks.facts()
+    manifest = tracks.manifest
     check_source(Path(manifest.source.path), manifest.source)
+    facts, views, open_times = _looked_over(tracks)
     shots = [Shot(one) for one in _chosen(facts)]
-    views, open_times = _views(tracks)
     by_pts: dict[int, list[Shot]] = defaultdict(list)
     for shot in shots:
         by_pts[shot.facts.pts].append(shot)
@@ -99,14 +99,16 @@ def _chosen(facts: Sequence[TrackFacts]) -> list[TrackFacts]:
     return [one for one in facts if one.track in kept]
 
 
-def _views(tracks: JobTracks) -> tuple[dict[int, View], Sequence[tuple[float, float]]]:
-    """Frames spread evenly over the video, by pts, and where nothing is covered."""
+def _looked_over(tracks: JobTracks) -> tuple[list[TrackFacts], dict[int, View], Sequence[tuple[float, float]]]:
+    """All tracks, frames spread evenly over the video, by pts, and where nothing is covered."""
     manifest = tracks.manifest
     video, first, end = manifest.source.video, manifest.chunks[0].pts_start, manifest.chunks[-1].pts_end
     stretches = Stretches(video.time_base, first, shortest=0.0)
     wanted = [first + (2 * n + 1) * (end - first) // (2 * MOST_FRAMES) for n in range(MOST_FRAMES)]
     views: dict[int, View] = {}
+    collected = Collected(tracks)
     for frame, mask, until in tracks.frames():
+        collected.take(frame, mask, until)
         stretches.take(frame.pts, covered=mask.black or bool(mask.boxes))
         if wanted and until > wanted[0]:
             marks = [
@@ -114,7 +116,7 @@ def _views(tracks: JobTracks) -> tuple[dict[int, View], Sequence[tuple[float, fl
             ]
             views[frame.pts] = View(tracks.seconds(frame.pts), marks)
             wanted = [pts for pts in wanted if pts >= until]
-    return views, stretches.until(end)
+    return collected.facts(), views, stretches.until(end)
 
 
 def _with_picture(view: View, still: Still) -> View:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from farm.cli.main import app
 from farm.cli.submit_options import error_text
-from farm.domain.options import CODECS, submit_options
+from farm.domain.options import CODECS, STYLES, submit_options
 from farm.domain.runtimes import RUNTIMES
 from farm.errors import SettingsError
 from farm.jobs import queries
@@ -105,7 +105,7 @@ def completed(line: str, **env: str) -> list[str]:
 
 
 def test_choices_are_completed() -> None:
-    assert completed("farm submit --style ") == ["blur", "pixelate", "solid"]
+    assert completed("farm submit --style ") == list(STYLES)
     assert completed("farm submit --style pi") == ["pixelate"]
     assert completed("farm submit --codec ") == list(CODECS)
     assert set(RUNTIMES) < set(completed("farm submit --runtime "))
