@@ -74,14 +74,14 @@ def with_ends(frames: Iterable[FrameTracks], end: int) -> Iterator[tuple[FrameTr
         yield before, end
 
 
-def allowed(edits: Sequence[Edit], anchors: Anchors, frame: FrameTracks, until: int) -> list[Box]:
+def allowed(edits: Sequence[Edit], anchors: Anchors, frame: FrameTracks, until: int) -> list[Area]:
     """Where faces of a frame, which is shown until a pts, may be seen since a person has said so: the boxes of tracks
     that are kept, and regions that are ignored.
     """
     shown = frame.pts, until
     by = [(box.box, _uncovers(box, edits, anchors, shown)) for box in frame.boxes]
-    kept = [box for box, edit in by if edit is not None and edit.action is Action.KEEP]
-    return kept + [edit.where[0].box for edit in edits if edit.action is Action.IGNORE and _holds(edit, shown)]
+    kept: list[Area] = [box for box, edit in by if edit is not None and edit.action is Action.KEEP]
+    return kept + [edit.where[0].area for edit in edits if edit.action is Action.IGNORE and _holds(edit, shown)]
 
 
 def _uncovers(box: TrackedBox, edits: Iterable[Edit], anchors: Anchors, shown: tuple[int, int]) -> Edit | None:
@@ -132,7 +132,7 @@ def _is_inside(box: Box, of: Area) -> bool:
 
 def _added(edit: Edit, key: KeyFrame) -> TrackedBox:
     """What an edit adds to a frame."""
-    return TrackedBox(-edit.number, key.box, edit.kind, override=edit.override, polygon=key.polygon)
+    return TrackedBox(-edit.number, key.box.rounded(), edit.kind, override=edit.override, polygon=key.polygon)
 
 
 def at(keys: Sequence[KeyFrame], pts: int) -> KeyFrame:
@@ -144,4 +144,4 @@ def at(keys: Sequence[KeyFrame], pts: int) -> KeyFrame:
     share = (pts - a.pts) / (b.pts - a.pts)
     if a.polygon and b.polygon:
         return KeyFrame.of(pts, a.polygon.towards(b.polygon, share))
-    return KeyFrame(pts, interpolated(a.box, b.box, share).rounded())
+    return KeyFrame(pts, interpolated(a.box, b.box, share))

@@ -51,14 +51,14 @@ class Polygon:
 
     def encloses(self, box: Box) -> bool:
         """Whether a box lies wholly inside. Where sides cross, inside is what is enclosed an odd number of times."""
-        return not any(_enters(a, b, box) for a, b in self.sides()) and self._is_around(box.centre)
+        return not any(_enters(a, b, box) for a, b in self.sides()) and self.holds(box.centre)
 
     def sides(self) -> list[tuple[Point, Point]]:
         """The sides, each from corner to corner."""
         return list(pairwise((*self.corners, self.corners[0])))
 
-    def _is_around(self, point: Point) -> bool:
-        """Whether a ray from a point to the right crosses an odd number of sides (even-odd rule)."""
+    def holds(self, point: Point) -> bool:
+        """Whether a point lies inside: a ray from it to the right crosses an odd number of sides (even-odd rule)."""
         x, y = point
         return sum((a[1] > y) != (b[1] > y) and x < _at_height(a, b, y) for a, b in self.sides()) % 2 == 1
 

@@ -12,6 +12,7 @@ from farm.database.models import Job
 from farm.domain.edits import KeyFrame, effective
 from farm.domain.geometry import Box
 from farm.domain.masks import allowed, anchored, apply, with_ends
+from farm.domain.polygon import Area
 from farm.domain.stages import JobStatus
 from farm.domain.track import FrameTracks, TrackedBox, load_frame
 from farm.errors import NotFound, VerificationError
@@ -135,7 +136,7 @@ class JobTracks:
         for (frame, until), mask in zip(with_ends(tracks, end), masks, strict=True):
             yield frame, mask, until
 
-    def allowed(self, frame: FrameTracks, until: int) -> list[Box]:
+    def allowed(self, frame: FrameTracks, until: int) -> list[Area]:
         """Where faces of a frame may be seen, see :func:`farm.domain.masks.allowed`."""
         return allowed(self.edits, self.anchors, frame, until)
 

@@ -5,11 +5,13 @@ from itertools import product
 from hypothesis import given
 from hypothesis import strategies as st
 
+from farm.domain.detection import Detection
 from farm.domain.edits import Action, Edit, KeyFrame, checked_polygon, load_edit
 from farm.domain.geometry import Box
 from farm.domain.masks import apply
 from farm.domain.options import Look, Override, RedactOptions
 from farm.domain.polygon import Polygon, ellipse_in, rectangle
+from farm.domain.residuals import Residuals, covered_share
 from farm.domain.track import FrameTracks, TrackedBox, dump_frame, load_frame, look_of
 
 ARROW = checked_polygon([[0, 0], [40, 0], [40, 40], [20, 10], [0, 40]])
@@ -66,3 +68,15 @@ def test_a_polygon_without_a_style_of_its_own_is_read_as_it_was_written() -> Non
     frame = FrameTracks(3, (TrackedBox(-1, ARROW.bounds, polygon=ARROW), TrackedBox(0, Box(1, 2, 3, 4))))
     assert load_frame(dump_frame(frame)) == frame
     assert look_of(frame.boxes[0], RedactOptions(margin=0.0)) == Look("blur", "rectangle", 0.06)
+
+
+def test_an_audit_counts_what_a_polygon_encloses_and_not_its_bounds() -> None:
+    face = Detection(Box(1, 5, 10, 10), 0.9)
+    beside = Detection(Box(16, 30, 8, 8), 0.9)  # inside its bounds, in the notch
+    assert covered_share(face.box, [ARROW]) > 0.9
+    assert covered_share(beside.box, [ARROW]) == 0
+    for covers, exempt in (([ARROW], []), ([], [ARROW])):
+        found = Residuals()
+        for pts in range(3):
+            found.take(pts, (face, beside), covers, exempt)
+        assert [residual.box for residual in found.found] == [beside.box]
