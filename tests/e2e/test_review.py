@@ -1,5 +1,6 @@
 """A person looks, corrects and approves; nothing is published before, and then only what changed is made again."""
 
+import json
 import re
 import signal
 from pathlib import Path
@@ -100,6 +101,11 @@ def test_a_video_is_looked_at_before_anything_is_made_of_it(farm: Farm, make_cli
     assert "has its options already" in farm.run("preview", job["id"], "--margin", "1", code=2).stderr
     farm.run("approve", job["id"])
     assert out.exists()
+    row = farm.json("submit", video, "--debug")
+    assert row["output"] == str(tmp_path / "clip.debug.mp4")
+    masks = (farm.home / "store" / "masks").rglob("*.jsonl")
+    scores = [box[6] for path in masks for line in path.read_text().splitlines() for box in json.loads(line)[1]]
+    assert max(scores) > 0.5  # which other masks are without
 
 
 def test_a_job_under_review_survives_its_processes(farm: Farm, source: Path, tmp_path: Path) -> None:
