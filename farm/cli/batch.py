@@ -66,7 +66,15 @@ class _Try:
 class Batch:
     """Runs the jobs of one command, and reports on each and on all."""
 
-    def __init__(self, settings: Settings, how: How, asked: JobOptions, found: Named) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        how: How,
+        asked: JobOptions,
+        found: Named,
+        prepare: Callable[[Video], Prepared],
+    ) -> None:
+        self._prepared = prepare
         self._settings, self._how, self._asked = settings, how, asked
         self._alone = len(found.videos) == 1
         self._tries = [
@@ -84,14 +92,19 @@ class Batch:
         for line in () if how.as_json else found.skipped:
             display.errors.print(shown(line), soft_wrap=True)
 
-    def run(self, prepare: Callable[[Video], Prepared]) -> list[Path]:
+    @property
+    def jobs(self) -> list[str]:
+        """The ids of the jobs that were submitted."""
+        return [item.submitted.job for item in self._tries if item.submitted]
+
+    def run(self) -> list[Path]:
         """Prepare all videos, then submit and follow the jobs. Returns the paths of the outputs.
 
         Raises the error of a video that is the only one, an error without which no job could be submitted, and
         typer.Exit with the first failure's code.
         """
         for item in display.counted("checking", self._tries, quiet=self._alone or self._how.as_json):
-            self._tried(item, self._prepare, prepare)
+            self._tried(item, self._prepare)
         ready = [item for item in self._tries if item.prepared]
         if ready:
             model = model_digest(self._settings, self._asked.detect, quiet=self._how.as_json)
@@ -129,11 +142,11 @@ class Batch:
             print(f"error: {shown(line)}", file=sys.stderr)
         self._kinds.add(kind)
 
-    def _prepare(self, item: _Try, prepare: Callable[[Video], Prepared]) -> None:
+    def _prepare(self, item: _Try) -> None:
         video = item.video
         if video.error:
             raise video.error
-        prepared = prepare(video)
+        prepared = self._prepared(video)
         if prepared.output in self._outputs:
             raise OutputError(
                 f"{video.source}: {prepared.output} is another video's output", hint="submit it alone, with another -o"

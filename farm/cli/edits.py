@@ -1,7 +1,7 @@
 """``farm edit``: what a person says of the masks and the sound of a job."""
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,14 +18,14 @@ from farm.errors import SettingsError
 from farm.settings import load_settings
 
 if TYPE_CHECKING:
-    from farm.domain.options import Override
     from farm.jobs.context import Context
-    from farm.jobs.marking import Marker, Span
+    from farm.jobs.marking import Marker
 
 app = typer.Typer(help="Correct what a job covers, and its sound.", no_args_is_help=True, rich_markup_mode=None)
 
 
-def _time(text: str) -> float:
+def time_option(text: str) -> float:
+    """The parser of options that are times."""
     try:
         return seconds_of(text)
     except ValueError as e:
@@ -33,19 +33,20 @@ def _time(text: str) -> float:
 
 
 FromOption = Annotated[
-    float | None, typer.Option("--from", metavar="TIME", parser=_time, help="From when on. Default: the beginning.")
+    float | None,
+    typer.Option("--from", metavar="TIME", parser=time_option, help="From when on. Default: the beginning."),
 ]
 ToOption = Annotated[
-    float | None, typer.Option("--to", metavar="TIME", parser=_time, help="Until when. Default: the end.")
+    float | None, typer.Option("--to", metavar="TIME", parser=time_option, help="Until when. Default: the end.")
 ]
 ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept with the edit.")]
 AuthorOption = Annotated[
     str | None, typer.Option("--author", metavar="NAME", help="Kept with the edit. Default: user and host.")
 ]
-BoxOption = Annotated[
-    str, typer.Option("--box", metavar="X,Y,W,H", help="On the picture as shown: pixels, or per cent as 10%,20%,5%,8%.")
-]
 StyleOption = Annotated[str | None, typer.Option(metavar="STYLE", help=f"How it is covered: {', '.join(STYLES)}.")]
+ImageOption = Annotated[
+    Path | None, typer.Option("--image", metavar="FILE", help="Picture for the style image. Default: the job's.")
+]
 ShapeOption = Annotated[str | None, typer.Option(metavar="SHAPE", help=f"Shape of the cover: {', '.join(SHAPES)}.")]
 MarginOption = Annotated[
     str | None, typer.Option(metavar="SHARE", help="Extra area on each side, as a share of the box: 50%.")
@@ -70,66 +71,12 @@ def edit(ctx: typer.Context, job: JobArgument) -> None:
     ctx.obj = job
 
 
-@app.command("add-box")
-def add_box(
-    ctx: typer.Context,
-    box: BoxOption,
-    end_box: Annotated[
-        str | None, typer.Option("--end-box", metavar="X,Y,W,H", help="Where it is at the end, if it moves.")
-    ] = None,
-    track: Annotated[
-        bool, typer.Option("--track", help="Follow what is inside the box, forward and backward, until it is lost.")
-    ] = False,
-    at: Annotated[
-        float | None,
-        typer.Option(metavar="TIME", parser=_time, help="With --track: when the box is there. Default: --from."),
-    ] = None,
-    begins: FromOption = None,
-    ends: ToOption = None,
-    style: StyleOption = None,
-    shape: ShapeOption = None,
-    margin: MarginOption = None,
-    reason: ReasonOption = "",
-    author: AuthorOption = None,
-) -> None:
-    """Cover a box. With --track a worker looks where it moves, for five minutes each way at most."""
-    from farm.jobs.marking import override_of
-
-    if track and end_box is not None:
-        raise SettingsError("--track finds where the box moves", hint="leave --end-box out")
-    if at is not None and not track:
-        raise SettingsError("--at says when the box was drawn that --track follows", hint="add --track")
-    override, span = override_of(style, shape, margin), (begins, ends)
-    if track:
-        append(ctx, author, reason, lambda marker: [_followed(marker, box, at, span, override)])
-    else:
-        append(ctx, author, reason, lambda marker: [marker.cover(box, span, end_box, override)])
-
-
-def _followed(marker: "Marker", box: str, at: float | None, span: "Span", override: "Override | None") -> Edit:
-    """The edit that covers a box where a worker has found it."""
-    from farm.cli import display
-    from farm.cli.attach import FarmAtHand
-    from farm.domain.carrying import load_carried
-    from farm.jobs.errands import run_errand
-    from farm.storage.base import opened
-
-    asked = marker.drawn(box, at, span)
-    with closing(FarmAtHand(load_settings(), start=True)) as farm:
-        made = run_errand(farm.context, marker.job, "carry", asked.request(), farm.tend)
-        with opened(farm.context.store, made.key) as path:
-            found = load_carried(path.read_text())
-    edit, lost = marker.carried(found, span, override)
-    for line in lost:
-        display.errors.print(line, soft_wrap=True)
-    return edit
-
-
 @app.command("style")
 def restyle(
     ctx: typer.Context,
     numbers: TracksArgument,
     style: StyleOption = None,
+    image: ImageOption = None,
     shape: ShapeOption = None,
     margin: MarginOption = None,
     begins: FromOption = None,
@@ -138,26 +85,15 @@ def restyle(
     author: AuthorOption = None,
 ) -> None:
     """Cover tracks in another way than the job's options say."""
-    from farm.jobs.marking import override_of
 
-    override = override_of(style, shape, margin)
-    if override is None:
-        raise SettingsError("nothing says how the tracks are to be covered", hint="add --style, --shape or --margin")
-    span = begins, ends
-    append(ctx, author, reason, lambda marker: marker.of_tracks(Action.STYLE, numbers, span, override))
+    def make(marker: "Marker") -> list[Edit]:
+        override = marker.way(style, shape, margin, image)
+        if override is None:
+            hint = "add --style, --shape or --margin"
+            raise SettingsError("nothing says how the tracks are to be covered", hint=hint)
+        return marker.of_tracks(Action.STYLE, numbers, (begins, ends), override)
 
-
-@app.command("ignore")
-def ignore(
-    ctx: typer.Context,
-    box: BoxOption,
-    begins: FromOption = None,
-    ends: ToOption = None,
-    reason: ReasonOption = "",
-    author: AuthorOption = None,
-) -> None:
-    """Cover nothing that lies wholly inside a box, such as faces on a poster."""
-    append(ctx, author, reason, lambda marker: [marker.ignore(box, (begins, ends))])
+    append(ctx, author, reason, make)
 
 
 def _add(action: Action, text: str) -> None:
@@ -174,7 +110,7 @@ def _add(action: Action, text: str) -> None:
 
 
 def append(ctx: typer.Context, author: str | None, reason: str, make: "Callable[[Marker], list[Edit]]") -> None:
-    """Append the edits that ``make`` makes to the job of a command, and say so."""
+    """Add the edits that ``make`` makes to the job of a command, and tell them."""
     from farm.jobs.context import open_context
     from farm.jobs.edits import add_edits
     from farm.jobs.marking import Marker
@@ -251,10 +187,16 @@ def described(edit: Edit) -> str:
         case Action.UNDO:
             return f"undo {edit.undoes}"
         case Action.COVER:
-            return f"cover a box{' that moves' if len(edit.where) > 1 else ''}"
+            return f"cover {_drawn(edit)}{' that moves' if len(edit.where) > 1 else ''}"
         case Action.IGNORE:
-            return "ignore what is inside a box"
+            return f"ignore what is inside {_drawn(edit)}"
     if edit.action in OF_SOUND:
         return f"{edit.action.value} {'a span of' if edit.begins is not None or edit.ends is not None else 'all'} sound"
     part = " in a part of its time" if edit.begins is not None or edit.ends is not None else ""
     return f"{edit.action.value} track {edit.track}{part}"
+
+
+def _drawn(edit: Edit) -> str:
+    if edit.where[0].polygon:
+        return "a polygon"
+    return "an ellipse" if edit.override and edit.override.shape == "ellipse" else "a box"

@@ -17,10 +17,12 @@ from farm.cli import (
     clean,
     config,
     demo,
+    drawing,
     edits,
     jobs,
     logs,
     models,
+    preview,
     redo,
     revisions,
     service,
@@ -52,12 +54,14 @@ app = typer.Typer(
 )
 submit.register(app)
 jobs.register(app)
+preview.register(app)
 tracks.register(app)
 audit.register(app)
 edits.register(app)
 redo.register(app)
 sound.register()
 revisions.register(app)
+drawing.register()
 logs.register(app)
 up.register(app)
 service.register(app)

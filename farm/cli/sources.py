@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from farm.domain.artefacts import OUTPUT_MARK
+from farm.domain.artefacts import DEBUG_MARK, OUTPUT_MARK
 from farm.errors import FarmError, OutputError, SettingsError, SourceError
 
 #: What files of a folder are taken for videos by their names; what they are, probing tells.
@@ -23,6 +23,7 @@ class How:
 
     ``pictures``: frames become pictures, not a video. ``recursive``: of a folder, the folders in it are read, too.
     ``review``: a person approves the masks. ``audit``, ``strict``: see :class:`farm.jobs.placing.Request`.
+    ``debug``: boxes are drawn, and nothing is covered.
     """
 
     overwrite: bool = False
@@ -33,6 +34,7 @@ class How:
     review: bool = False
     audit: bool = False
     strict: bool = False
+    debug: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def _in_folder(root: Path, place: Path | None, skipped: list[str], *, recursive:
         for path in sorted(here / entry for entry in files if not entry.startswith(".")):
             if path.suffix.lower() not in SUFFIXES:
                 others += 1
-            elif path.stem.endswith(OUTPUT_MARK):
+            elif path.stem.endswith((OUTPUT_MARK, DEBUG_MARK)):
                 made += 1
             else:
                 found += 1

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,8 +12,12 @@ from farm.cli.submit_options import job_options, naming_origins, with_job_option
 from farm.errors import OutputError, SettingsError
 from farm.settings import Settings, load_settings
 
+if TYPE_CHECKING:
+    from farm.cli.batch import Batch
 
-def _option(group: str, say: str, *names: str, default: object = None, metavar: str | None = None) -> Any:  # noqa: ANN401 - Typer's own type
+
+def option(group: str, say: str, *names: str, default: object = None, metavar: str | None = None) -> Any:  # noqa: ANN401 - Typer's own type
+    """An option of a command that has the options of jobs, in one of their groups."""
     return typer.Option(default, *names, help=say, metavar=metavar, rich_help_panel=group)
 
 
@@ -26,35 +30,39 @@ def register(app: typer.Typer) -> None:
         videos: list[Path] = typer.Argument(
             metavar="VIDEO", parser=named_path, help="The videos to redact, or folders of them; they are never changed."
         ),
-        output: str | None = _option(
+        output: str | None = option(
             "Output",
             "Where the result goes: a file, or a folder (NAME/ creates it). Default: beside the video.",
             "--output",
             "-o",
             metavar="PATH",
         ),
-        recursive: bool = _option("Source", "Also search folders inside folders.", "--recursive", "-r", default=False),
-        overwrite: bool = _option("Output", "Replace an existing output.", "--overwrite", default=False),
-        frames: Path | None = _option(
+        recursive: bool = option("Source", "Also search folders inside folders.", "--recursive", "-r", default=False),
+        overwrite: bool = option("Output", "Replace an existing output.", "--overwrite", default=False),
+        frames: Path | None = option(
             "Output", "Write pictures of all frames to this new folder, not a video.", metavar="FOLDER"
         ),
-        detach: bool = _option("Running", "Hand the job to a running farm and return.", "--detach", default=False),
-        review: bool = _option(
+        detach: bool = option("Running", "Hand the job to a running farm and return.", "--detach", default=False),
+        review: bool = option(
             "Running", "Stop before anything is redacted, until `farm approve`.", "--review", default=False
         ),
-        audit: bool = _option(
+        audit: bool = option(
             "Running", "Look for faces in the output before it is published.", "--audit", default=False
         ),
-        strict: bool = _option(
-            "Running", "The same, and publish nothing that shows a face.", "--strict", default=False
+        strict: bool = option("Running", "The same, and publish nothing that shows a face.", "--strict", default=False),
+        debug: bool = option(
+            "Output",
+            "Draw boxes, scores, track numbers and times, and cover nothing: the output shows faces.",
+            "--debug",
+            default=False,
         ),
-        as_json: bool = _option("Running", "Print the result as JSON, one line per job.", "--json", default=False),
-        devices: str | None = _option(
+        as_json: bool = option("Running", "Print the result as JSON, one line per job.", "--json", default=False),
+        devices: str | None = option(
             "Running",
             "What to compute on: auto, cpu:N (cores) or cuda:0,cuda:1 (GPUs). Default: auto.",
             metavar="DEVICES",
         ),
-        chunk_seconds: str | None = _option(
+        chunk_seconds: str | None = option(
             "Running",
             "Length of the chunks that workers process, such as 10s. Default: chosen for the workers.",
             metavar="TIME",
@@ -68,9 +76,12 @@ def register(app: typer.Typer) -> None:
             raise SettingsError("--frames and -o cannot be combined", hint="--frames names a folder of its own")
         if frames is None and options["frames_as"] is not None:
             raise SettingsError("--frames-as needs --frames", hint="add --frames FOLDER")
+        if debug and (frames is not None or audit or strict):
+            hint = "leave --frames, --audit and --strict out"
+            raise SettingsError("--debug makes a video that shows all faces", hint=hint)
         how = How(
             overwrite, detach, as_json, pictures=frames is not None, recursive=recursive, review=review,
-            audit=audit or strict, strict=strict,
+            audit=audit or strict, strict=strict, debug=debug,
         )  # fmt: skip
         run_submit(settings, videos, output if frames is None else str(frames), how)
 
@@ -81,6 +92,18 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
 
     An error of one does not stop the others: the first one sets the exit code. With one video it is raised.
     """
+    return batch_of(settings, videos, output, how).run()
+
+
+def submit_for_review(settings: Settings, video: Path, *, overwrite: bool) -> str:
+    """Submit a video that waits for a person, and follow it until it does. Returns the job's id."""
+    batch = batch_of(settings, [video], None, How(overwrite, review=True))
+    batch.run()
+    return batch.jobs[0]
+
+
+def batch_of(settings: Settings, videos: list[Path], output: str | None, how: How) -> "Batch":
+    """The videos of a command, once all is checked that does not depend on one of them."""
     from farm.broker import check_broker
     from farm.cli.batch import Batch
     from farm.jobs.abilities import try_detector, usable, with_runtime
@@ -90,7 +113,7 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
     from farm.models.brought import with_files
     from farm.signing import Signer
 
-    asked, length = job_options(settings, pictures=how.pictures), settings.chunk_seconds
+    asked, length = job_options(settings, pictures=how.pictures, debug=how.debug), settings.chunk_seconds
     found = named(videos, output, recursive=how.recursive)
     if len(found.videos) > 1 and how.pictures:
         count = len(found.videos)
@@ -116,4 +139,4 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
         )  # fmt: skip
         return prepare(asks, able.encoders)
 
-    return Batch(settings, how, asked, found).run(prepared)
+    return Batch(settings, how, asked, found, prepared)

@@ -49,11 +49,11 @@ def _choices(option: Option) -> Callable[[str], list[str]] | None:
     return complete if option.choices else None
 
 
-def job_options(settings: Settings, *, pictures: bool = False) -> JobOptions:
+def job_options(settings: Settings, *, pictures: bool = False, debug: bool = False) -> JobOptions:
     """A job's options, from settings that :func:`load_settings` returned.
 
-    ``pictures``: its frames are written as pictures instead of a video. Raises SettingsError for a value that cannot
-    be used.
+    ``pictures``: its frames are written as pictures instead of a video; ``debug``: boxes are drawn on it. Raises
+    SettingsError for a value that cannot be used.
     """
     row: dict[str, dict[str, Any]] = defaultdict(dict)
     for option in submit_options():
@@ -67,6 +67,8 @@ def job_options(settings: Settings, *, pictures: bool = False) -> JobOptions:
         row["redact"]["codec"] = _LOSSLESS
         row["redact"].pop("crf", None)
         row["compose"]["pictures"] = pictures_as
+    if debug:  # of the command line only: no setting may uncover faces
+        row["redact"]["debug"] = True
     return load_options(row)
 
 
@@ -107,7 +109,7 @@ def options_line(options: Mapping[str, Mapping[str, Any]]) -> str | None:
         for name, option in section.options().items():
             value = given.get(name, option.default)
             implied = pictures and (name == "codec" or (name, value) == ("pictures", PICTURE_FORMATS[0]))
-            implied = implied or name == "runtime"  # every job has one
+            implied = implied or name in ("runtime", "image")  # every job has one; the style says that there is one
             if option.group and value != option.default and not implied:
                 named.append(option.flag if value is True else f"{option.flag} {value}")
     return f"options that are not the defaults: {', '.join(named)}" if named else None

@@ -12,7 +12,7 @@ from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.queries import JobFacts
 
 #: What the styles do to a face.
-_DONE = {"blur": "Blurred", "pixelate": "Pixelated", "solid": "Covered"}
+_DONE = {"blur": "Blurred", "pixelate": "Pixelated", "solid": "Covered", "image": "Covered"}
 _SHOWN = 5  # stretches without a face
 
 
@@ -89,7 +89,8 @@ def _faces(facts: JobFacts) -> list[str]:
             f"Watch it. If it shows faces{advice}.",
         ]
     else:
-        done = _DONE.get(str(facts.options.get("redact", {}).get("style")), "Redacted")
+        redact = facts.options.get("redact", {})
+        done = "Marked" if redact.get("debug") else _DONE.get(str(redact.get("style")), "Redacted")
         kept = "unchanged" if facts.psnr is None else f"unchanged ({facts.psnr:.1f} dB)"
         tracks = _counted(facts.faces, "face") + (" (track)" if facts.faces == 1 else " (tracks)")
         lines = [f"{done} {tracks} in {facts.frames_with_faces} of {facts.frames} frames. Rest of the picture {kept}."]

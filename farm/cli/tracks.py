@@ -1,9 +1,8 @@
-"""Commands that show the masks of a job: as pictures, and as a list of tracks."""
+"""``farm tracks``: lists what a job has found, and whether it is covered."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -18,34 +17,8 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to ``app``."""
-    app.command("preview")(preview)
+    """Add the command to ``app``."""
     app.command("tracks")(tracks)
-
-
-def preview(
-    job: JobArgument,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="A .png or .html file. Default: JOB.preview.html in this folder."
-        ),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
-) -> None:
-    """Show what a job covers in pictures: its tracks, frames with boxes, and when anything is covered.
-
-    The file shows faces that are not redacted: keep it as you keep the source.
-    """
-    from farm.cli import display
-    from farm.jobs.context import open_context
-    from farm.preview.collect import collect
-    from farm.preview.write import default_path, write
-
-    context = open_context(load_settings())
-    path = default_path(context, job) if output is None else output
-    write(path, lambda: collect(context, job), overwrite=overwrite)
-    display.output.print(str(path), soft_wrap=True, markup=False)
 
 
 def tracks(job: JobArgument, as_json: JsonOption = False) -> None:

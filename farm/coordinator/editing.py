@@ -1,6 +1,6 @@
 """Stage edit: what the edits of a job make of its tracks, one artefact of masks per chunk. Boxes only."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from farm.coordinator.tracks import Written, record_written, write_tracks
 from farm.database.edits import job_edits
@@ -10,7 +10,8 @@ from farm.database.statuses import locked_job
 from farm.domain.edits import Edit, digest_of, of_masks
 from farm.domain.manifest import Manifest
 from farm.domain.masks import Anchors, anchored, apply
-from farm.domain.track import dump_mask
+from farm.domain.options import load_options
+from farm.domain.track import FrameTracks, dump_frame, dump_mask
 from farm.jobs.context import Context
 from farm.jobs.tracks import read_tracks
 from farm.messages import Artefact
@@ -28,7 +29,8 @@ def run(
     with context.database.read() as session:
         every = job_edits(session, job.id, None if job.approved < 0 else job.approved)
     edits = of_masks(every)
-    written, anchors = edit_job(context.store, manifest, inputs, fingerprint, edits)
+    dump = dump_frame if load_options(job.options).redact.debug else dump_mask  # which shows numbers and scores
+    written, anchors = edit_job(context.store, manifest, inputs, fingerprint, edits, dump)
     with context.database.write() as session:
         fresh, now = locked_job(session, job.id), context.clock()
         record_written(session, fresh, written, now)
@@ -43,14 +45,19 @@ def run(
 
 
 def edit_job(
-    store: Storage, manifest: Manifest, tracks: Sequence[Artefact], fingerprint: str, edits: Sequence[Edit] = ()
+    store: Storage,
+    manifest: Manifest,
+    tracks: Sequence[Artefact],
+    fingerprint: str,
+    edits: Sequence[Edit] = (),
+    dump: Callable[[FrameTracks], str] = dump_mask,
 ) -> tuple[Written, Anchors]:
     """Write the masks of a video, and find the tracks that ``edits`` (those in effect) are about.
 
-    ``tracks``: one artefact per chunk, in order; ``fingerprint``: of the masks. Memory does not grow with the length of
-    the video. Raises VerificationError, DamagedArtefact, StorageError.
+    ``tracks``: one artefact per chunk, in order; ``fingerprint``: of the masks; ``dump``: makes a frame's line. Memory
+    does not grow with the length of the video. Raises VerificationError, DamagedArtefact, StorageError.
     """
     anchors = anchored(edits, read_tracks(store, tracks))
     read = [*(artefact.sha256 for artefact in tracks), digest_of(edits)]
     frames = apply(edits, anchors, read_tracks(store, tracks), manifest.chunks[-1].pts_end)
-    return write_tracks(store, "edit", fingerprint, manifest, read, frames, dump_mask), anchors
+    return write_tracks(store, "edit", fingerprint, manifest, read, frames, dump), anchors

@@ -8,6 +8,7 @@ The table of the stages says what a fingerprint covers and what a name looks lik
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
@@ -16,13 +17,15 @@ from farm.domain.options import JobOptions
 from farm.domain.stages import work_named
 
 #: Raised whenever a change of the code changes what a stage writes for the same inputs.
-FORMAT_VERSION = 9
+FORMAT_VERSION = 10
 
 #: Suffix of a composed output that is an archive of pictures.
 PICTURE_ARCHIVE = ".zip"
 
 #: Ends the name, without its suffix, of an output that the user gave no name.
 OUTPUT_MARK = ".blurred"
+#: Ends the name, without its suffix, of every output that shows faces, with boxes drawn over them.
+DEBUG_MARK = ".debug"
 
 
 def fingerprint(*parts: object) -> str:
@@ -119,6 +122,21 @@ def key_of_plan(text: str) -> str:
     """Key of a manifest's JSON. Another version of the farm gives it another key, as it does all that follows."""
     name = artefact_name("plan", stage_fingerprint("plan", {"manifest": text}))
     return key_of(name, hashlib.sha256(text.encode()).hexdigest())
+
+
+def image_name(sha256: str) -> str:
+    """Name of a picture with this content."""
+    return f"images/{sha256[:32]}/image.png"
+
+
+def is_image(key: str) -> bool:
+    """Whether a key is one of a picture."""
+    return name_of(key) == image_name(digest_in(key))
+
+
+def is_image_folder(prefix: str) -> bool:
+    """Whether this is the prefix of a picture's key."""
+    return re.fullmatch("images/[0-9a-f]{32}", prefix) is not None
 
 
 def pts_key(plan: str, chunk: Chunk) -> str:

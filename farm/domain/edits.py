@@ -12,23 +12,27 @@ from enum import StrEnum
 from math import isfinite
 from typing import Any
 
+from farm.domain.artefacts import is_image
 from farm.domain.detection import FACE, PLATE
 from farm.domain.geometry import Box
 from farm.domain.options import Override, override
+from farm.domain.polygon import Area, Polygon, polygon_of
 from farm.errors import SettingsError
 
 #: The largest coordinate or size, in pixels, that an edit may name.
 _FARTHEST = 1_000_000
+#: The most corners of a polygon.
+MOST_CORNERS = 100
 _LONGEST_TEXT = 1000
 
 
 class Action(StrEnum):
     """What an edit does.
 
-    ``cover``: cover a box, whose key frames are interpolated; ``ignore``: cover nothing that lies wholly inside a box;
-    ``drop``: a track is none (a false alarm); ``keep``: a face that may be seen; ``restore``: cover a track again;
-    ``style``: cover a track in another way; ``mute``, ``beep``: all sound of a span is silent, or a tone; ``undo``:
-    another edit has no effect.
+    ``cover``: cover a box or a polygon, whose key frames are interpolated; ``ignore``: cover nothing that lies wholly
+    inside one; ``drop``: a track is none (a false alarm); ``keep``: a face that may be seen; ``restore``: cover a track
+    again; ``style``: cover a track in another way; ``mute``, ``beep``: all sound of a span is silent, or a tone;
+    ``undo``: another edit has no effect.
     """
 
     COVER = "cover"
@@ -50,14 +54,26 @@ OF_SOUND = (Action.MUTE, Action.BEEP)
 
 @dataclass(frozen=True, slots=True)
 class KeyFrame:
-    """A box, in pixels of the coded picture, at a time (pts)."""
+    """A box, in pixels of the coded picture, at a time (pts). ``polygon``: what was drawn, where that is one."""
 
     pts: int
     box: Box
+    polygon: Polygon | None = None
 
-    def row(self) -> list[float]:
-        """As JSON."""
-        return [self.pts, self.box.x, self.box.y, self.box.w, self.box.h]
+    @classmethod
+    def of(cls, pts: int, area: Area) -> "KeyFrame":
+        """The key frame of what was drawn."""
+        return cls(pts, area) if isinstance(area, Box) else cls(pts, area.bounds, area)
+
+    @property
+    def area(self) -> Area:
+        """What was drawn."""
+        return self.polygon or self.box
+
+    def row(self) -> list[Any]:
+        """As JSON: [pts, x, y, w, h] or [pts, corners]."""
+        box = self.box
+        return [self.pts, self.polygon.row()] if self.polygon else [self.pts, box.x, box.y, box.w, box.h]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +81,8 @@ class Edit:
     """One edit. ``number``: its place among the edits of its job, from 1; ``at``: seconds since the epoch.
 
     - ``begins``, ``ends``: the pts between which it holds; None: from the beginning, to the end.
-    - ``where``: of ``cover`` its key frames, in order; of ``ignore`` one box, at any time; of edits of a track the
-      anchor.
+    - ``where``: of ``cover`` its key frames, in order; all boxes, or all polygons of as many corners; of
+      ``ignore`` one, at any time; of edits of a track the anchor.
     - ``track``: the number that the track had then, for people.
     - ``kind``: of what ``cover`` covers, as of a detection.
     - ``override``: of ``cover`` and ``style``, how it is covered.
@@ -130,6 +146,10 @@ def check_edit(edit: Edit) -> None:
     wanted = 0 if edit.action in (*OF_SOUND, Action.UNDO) else 1
     if len(pts) < wanted or (len(pts) > wanted and edit.action is not Action.COVER):
         raise ValueError(f"{edit.action.value} takes {'no box' if not wanted else 'one box'}")
+    if edit.action in OF_TRACKS and edit.where[0].polygon:
+        raise ValueError(f"{edit.action.value} takes one box")
+    if len({key.polygon and len(key.polygon.corners) for key in edit.where}) > 1:
+        raise ValueError("key frames are all boxes, or all polygons with as many corners")
     if edit.override is None and edit.action is Action.STYLE:
         raise ValueError("style says how a track is covered: style, shape or margin")
     if edit.override is not None and edit.action not in (Action.STYLE, Action.COVER):
@@ -189,6 +209,8 @@ def _override(row: object) -> Override | None:
     if not isinstance(row, dict) or not row.keys() <= names or not any(v is not None for v in row.values()):
         raise ValueError(f"{row!r:.80}: a style has {', '.join(sorted(names))}")
     said = {name: value for name, value in row.items() if value is not None}
+    if "image" in said and not is_image(str(said["image"])):
+        raise ValueError(f"{said['image']!r:.80}: no picture in the store")
     try:
         return override(said)
     except SettingsError as e:
@@ -197,18 +219,45 @@ def _override(row: object) -> Override | None:
 
 def key_frame(row: Any) -> KeyFrame:  # noqa: ANN401 - JSON
     """Parse :meth:`KeyFrame.row`. Raises ValueError with a line for the user."""
-    if not isinstance(row, Sequence) or isinstance(row, str) or len(row) != 5 or _whole(row[0], "time") is None:
-        raise ValueError(f"{row!r:.80}: a key frame is [time, x, y, w, h]")
-    return KeyFrame(row[0], checked_box(row[1:]))
+    listed = isinstance(row, Sequence) and not isinstance(row, str)
+    if not listed or len(row) not in (2, 5) or _whole(row[0], "time") is None:
+        raise ValueError(f"{row!r:.80}: a key frame is [time, x, y, w, h] or [time, [[x, y], ...]]")
+    return KeyFrame.of(row[0], checked_box(row[1:]) if len(row) == 5 else checked_polygon(row[1]))
 
 
 def checked_box(numbers: Sequence[Any]) -> Box:
     """The box x, y, w, h. Raises ValueError, with a line for the user, for what is none."""
-    if len(numbers) != 4 or not all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers):
+    if len(numbers) != 4 or not all(map(_is_number, numbers)):
         raise ValueError("a box is four numbers: x, y, width and height")
-    if not all(isfinite(n) and abs(n) <= _FARTHEST for n in numbers):
+    if not all(map(_is_near, numbers)):
         raise ValueError(f"a box has numbers of at most {_FARTHEST}")
     box = Box(*map(float, numbers)).rounded()
     if box.w <= 0 or box.h <= 0:
         raise ValueError("a box has a width and a height above 0")
     return box
+
+
+def checked_polygon(corners: Any) -> Polygon:  # noqa: ANN401 - JSON
+    """The polygon with these corners, [x, y] each. Raises ValueError, with a line for the user, for what is none."""
+    if not isinstance(corners, Sequence) or isinstance(corners, str) or not all(map(_is_corner, corners)):
+        raise ValueError("a polygon has corners of two numbers each: x and y")
+    if not 3 <= len(corners) <= MOST_CORNERS:
+        raise ValueError(f"a polygon has 3 to {MOST_CORNERS} corners, not {len(corners)}")
+    if not all(_is_near(n) for corner in corners for n in corner):
+        raise ValueError(f"a polygon has numbers of at most {_FARTHEST}")
+    polygon = polygon_of(corners).rounded()
+    if polygon.bounds.w <= 0 or polygon.bounds.h <= 0:
+        raise ValueError("a polygon has a width and a height above 0")
+    return polygon
+
+
+def _is_corner(corner: Any) -> bool:  # noqa: ANN401 - JSON
+    return isinstance(corner, Sequence) and not isinstance(corner, str) and [*map(_is_number, corner)] == [True, True]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_near(number: float) -> bool:
+    return isfinite(number) and abs(number) <= _FARTHEST

@@ -23,6 +23,10 @@ class Box:
         """The centre point, (x, y)."""
         return self.x + self.w / 2, self.y + self.h / 2
 
+    def holds(self, point: tuple[float, float]) -> bool:
+        """Whether a point (x, y) lies inside or on the edge."""
+        return self.x <= point[0] <= self.x + self.w and self.y <= point[1] <= self.y + self.h
+
     def grown(self, margin: float) -> "Box":
         """Return the box with ``margin`` times its width (height) added on each side."""
         dx, dy = self.w * margin, self.h * margin

@@ -10,6 +10,7 @@ from farm.domain.encoding import EncoderSettings, load_encoder
 from farm.domain.geometry import Box
 from farm.domain.orientation import INVERSE, Matrix, coded_box, orientation_of, upright_size
 from farm.domain.pixels import is_full_range
+from farm.domain.polygon import Polygon
 from farm.errors import JobFailed
 
 FORMAT_VERSION = 4
@@ -91,6 +92,16 @@ class VideoStream:
         (wide, high), (w, h) = self.shown_size, upright_size(self.width, self.height, self.orientation)
         up = Box(box.x * w / wide, box.y * h / high, box.w * w / wide, box.h * h / high)
         return coded_box(up, self.width, self.height, self.orientation).rounded()
+
+    def shown_polygon(self, polygon: Polygon) -> Polygon:
+        """As :meth:`shown_box`."""
+        boxes = (self.shown_box(Box(x, y, 0, 0)) for x, y in polygon.corners)
+        return Polygon(tuple((box.x, box.y) for box in boxes))
+
+    def coded_polygon(self, polygon: Polygon) -> Polygon:
+        """As :meth:`coded_box`."""
+        boxes = (self.coded_box(Box(x, y, 0, 0)) for x, y in polygon.corners)
+        return Polygon(tuple((box.x, box.y) for box in boxes))
 
     @property
     def full_range(self) -> bool:

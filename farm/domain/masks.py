@@ -12,6 +12,7 @@ from math import inf
 from farm.domain.edits import OF_TRACKS, Action, Edit, KeyFrame
 from farm.domain.geometry import Box, interpolated, intersection_over_union
 from farm.domain.options import Override
+from farm.domain.polygon import Area, Polygon
 from farm.domain.track import FrameTracks, TrackedBox
 
 #: A box overlaps an anchor at least so much where it is of the track that was meant (intersection over union).
@@ -46,13 +47,16 @@ def apply(edits: Sequence[Edit], anchors: Anchors, frames: Iterable[FrameTracks]
     """The masks of a video, frame by frame. ``edits``: those in effect, in order; ``frames``: the tracks of the video;
     ``end``: the pts at which its last frame ends.
     """
+    if not edits:
+        yield from frames
+        return
     for frame, until in with_ends(frames, end):
         shown = frame.pts, until
         kept = [
             _styled(box, edits, anchors, shown) for box in frame.boxes if _uncovers(box, edits, anchors, shown) is None
         ]
         added = [
-            TrackedBox(-edit.number, at(edit.where, frame.pts).rounded(), edit.kind, override=edit.override)
+            _added(edit, at(edit.where, frame.pts))
             for edit in edits
             if edit.action is Action.COVER and _touches(edit, shown)
         ]
@@ -70,14 +74,14 @@ def with_ends(frames: Iterable[FrameTracks], end: int) -> Iterator[tuple[FrameTr
         yield before, end
 
 
-def allowed(edits: Sequence[Edit], anchors: Anchors, frame: FrameTracks, until: int) -> list[Box]:
+def allowed(edits: Sequence[Edit], anchors: Anchors, frame: FrameTracks, until: int) -> list[Area]:
     """Where faces of a frame, which is shown until a pts, may be seen since a person has said so: the boxes of tracks
     that are kept, and regions that are ignored.
     """
     shown = frame.pts, until
     by = [(box.box, _uncovers(box, edits, anchors, shown)) for box in frame.boxes]
-    kept = [box for box, edit in by if edit is not None and edit.action is Action.KEEP]
-    return kept + [edit.where[0].box for edit in edits if edit.action is Action.IGNORE and _holds(edit, shown)]
+    kept: list[Area] = [box for box, edit in by if edit is not None and edit.action is Action.KEEP]
+    return kept + [edit.where[0].area for edit in edits if edit.action is Action.IGNORE and _holds(edit, shown)]
 
 
 def _uncovers(box: TrackedBox, edits: Iterable[Edit], anchors: Anchors, shown: tuple[int, int]) -> Edit | None:
@@ -85,7 +89,7 @@ def _uncovers(box: TrackedBox, edits: Iterable[Edit], anchors: Anchors, shown: t
     by: Edit | None = None
     for edit in edits:
         if edit.action is Action.IGNORE:
-            if _is_inside(box.box, edit.where[0].box) and _holds(edit, shown):
+            if _is_inside(box.box, edit.where[0].area) and _holds(edit, shown):
                 by = edit
         elif edit.action in OF_TRACKS and anchors.get(edit.number) == box.track:
             if edit.action is Action.RESTORE:
@@ -120,14 +124,24 @@ def _holds(edit: Edit, shown: tuple[int, int]) -> bool:
     return begins <= shown[0] and shown[1] <= ends
 
 
-def _is_inside(box: Box, of: Box) -> bool:
+def _is_inside(box: Box, of: Area) -> bool:
+    if isinstance(of, Polygon):
+        return of.encloses(box)
     return of.x <= box.x and of.y <= box.y and box.x + box.w <= of.x + of.w and box.y + box.h <= of.y + of.h
 
 
-def at(keys: Sequence[KeyFrame], pts: int) -> Box:
-    """The box at a time: between two key frames interpolated, before the first and after the last one theirs."""
+def _added(edit: Edit, key: KeyFrame) -> TrackedBox:
+    """What an edit adds to a frame."""
+    return TrackedBox(-edit.number, key.box.rounded(), edit.kind, override=edit.override, polygon=key.polygon)
+
+
+def at(keys: Sequence[KeyFrame], pts: int) -> KeyFrame:
+    """What is drawn at a time: between two key frames interpolated, before the first and after the last one theirs."""
     after = bisect_right(keys, pts, key=lambda key: key.pts)
     if after in (0, len(keys)):
-        return keys[min(after, len(keys) - 1)].box
+        return replace(keys[min(after, len(keys) - 1)], pts=pts)
     a, b = keys[after - 1], keys[after]
-    return interpolated(a.box, b.box, (pts - a.pts) / (b.pts - a.pts))
+    share = (pts - a.pts) / (b.pts - a.pts)
+    if a.polygon and b.polygon:
+        return KeyFrame.of(pts, a.polygon.towards(b.polygon, share))
+    return KeyFrame(pts, interpolated(a.box, b.box, share))

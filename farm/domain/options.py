@@ -27,21 +27,28 @@ UNDETECTABLE = ("fail", "blackout")
 METADATA = ("keep", "strip-private", "strip")
 VOICES = ("keep", "disguise")
 PICTURE_FORMATS = ("png", "jpeg")
+#: What ``redact.overlay`` burns in.
+TIME, FRAME = "time", "frame"
+BOTH = f"{TIME},{FRAME}"
 PRESETS = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
 )  # fmt: skip
 
 #: The redaction styles: ``create`` in ``workers.vision.redactors.NAME``.
-STYLES = ("blur", "pixelate", "solid")
+IMAGE = "image"
+STYLES = ("blur", "pixelate", "solid", IMAGE)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Look:
-    """How one kind of box is covered. ``margin``: share of the box added on each side."""
+    """How one kind of box is covered. ``margin``: share of the box added on each side; ``image``: the key of the
+    picture for the style ``image``.
+    """
 
     style: str
     shape: str
     margin: float
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +58,17 @@ class Override:
     style: str | None = None
     shape: str | None = None
     margin: float | None = None
+    image: str | None = None
 
     def over(self, look: Look) -> Look:
         """``look`` with what this says in its place."""
         margin = look.margin if self.margin is None else self.margin
-        return Look(self.style or look.style, self.shape or look.shape, margin)
+        return Look(self.style or look.style, self.shape or look.shape, margin, self.image or look.image)
 
     def then(self, later: "Override") -> "Override":
         """This with what ``later`` says in its place."""
         margin = self.margin if later.margin is None else later.margin
-        return Override(later.style or self.style, later.shape or self.shape, margin)
+        return Override(later.style or self.style, later.shape or self.shape, margin, later.image or self.image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +136,19 @@ class LinkOptions(Section):
 class RedactOptions(Section):
     """How faces and plates are covered and how the video is encoded. See :meth:`look`.
 
-    ``codec``: None keeps the source's family. ``crf``: a number, or :data:`AUTO`. ``encoder``: FFmpeg's name of one
-    (``hevc_nvenc``), None for the codec's usual one. ``scale``: the output's width in pixels where it is to be smaller
-    than the source.
+    ``image``: a file, and in a job its key in the store (:mod:`farm.jobs.images`). ``codec``: None keeps the source's
+    family. ``crf``: a number, or :data:`AUTO`. ``encoder``: FFmpeg's name of one (``hevc_nvenc``), None for the codec's
+    usual one. ``scale``: the output's width in pixels where it is to be smaller than the source. ``debug``: boxes are
+    drawn and nothing is covered; no setting turns that on.
     """
 
     section = "redact"
 
     style: str = option("blur", "How faces are covered: {choices}.", "Faces", "STYLE", choices=STYLES)
+    image: str | None = option(
+        None, "Picture for the style image, such as a logo; it lies on black, which shows where it is transparent.",
+        "Faces", "FILE",
+    )  # fmt: skip
     shape: str = option("ellipse", "Shape of the covered area: {choices}.", "Faces", "SHAPE", choices=SHAPES)
     margin: float = option(
         0.3, "Extra area on each side of a face, as a share of its size.", "Faces", "SHARE", shown="30%", ge=0, le=5,
@@ -163,16 +176,22 @@ class RedactOptions(Section):
         "veryfast", "Encoding speed, ultrafast to veryslow; slower makes smaller files.", "Encoding", "NAME",
         choices=PRESETS,
     )  # fmt: skip
+    overlay: str | None = option(
+        None, "Burn into the picture: {choices}.", "Output", "WHAT", choices=(TIME, FRAME, BOTH),
+        aliases={f"{FRAME},{TIME}": BOTH},
+    )  # fmt: skip
     scale: int | None = option(
         None, "Reduce the picture to this width.", "Encoding", "PIXELS", ge=16, le=16384, unit="pixels"
     )  # fmt: skip
 
+    debug: bool = option(False, "Draw boxes instead of covering faces.")
+
     def look(self, kind: str) -> Look:
         """How boxes of a kind are covered: plates in their own way, all other kinds as faces."""
         if kind != PLATE:
-            return Look(self.style, self.shape, self.margin)
+            return Look(self.style, self.shape, self.margin, self.image or "")
         margin = self.margin if self.plate_margin is None else self.plate_margin
-        return Look(self.plate_style or self.style, "rectangle", margin)
+        return Look(self.plate_style or self.style, "rectangle", margin, self.image or "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from farm.domain.detection import Detection
 from farm.domain.detectors import DetectOptions
 from farm.domain.geometry import Box, intersection_over_union
 from farm.domain.linker import LOOKS, is_clear
+from farm.domain.polygon import Area
 
 #: A face is covered where masks have at least so much of its box.
 _COVERED = 0.6
@@ -78,9 +79,9 @@ class Residuals:
     looks: int = 0
     _open: list[tuple[int, Box, Residual]] = field(default_factory=list)
 
-    def take(self, pts: int, faces: Sequence[Detection], covers: Sequence[Box], exempt: Sequence[Box]) -> None:
-        """Take what was found in a frame. ``covers``: the boxes of its masks with their margins; ``exempt``: boxes of
-        faces that may be seen.
+    def take(self, pts: int, faces: Sequence[Detection], covers: Sequence[Area], exempt: Sequence[Area]) -> None:
+        """Take what was found in a frame. ``covers``: the boxes of its masks with their margins, and polygons;
+        ``exempt``: boxes of faces that may be seen, and regions.
         """
         self.looks += 1
         for face in faces:
@@ -109,17 +110,18 @@ class Residuals:
         return [residual for residual in self._found if is_clear(residual.best)]
 
 
-def _is_of(face: Box, allowed: Box) -> bool:
+def _is_of(face: Box, allowed: Area) -> bool:
     """Whether a face is one that may be seen: it is as large, or lies in a region."""
-    return intersection_over_union(face, allowed) >= 0.3 or covered_share(face, [allowed]) >= 0.9
+    as_large = isinstance(allowed, Box) and intersection_over_union(face, allowed) >= 0.3
+    return as_large or covered_share(face, [allowed]) >= 0.9
 
 
-def covered_share(box: Box, covers: Sequence[Box]) -> float:
-    """The share of a box that some boxes cover together, measured on a grid."""
+def covered_share(box: Box, covers: Sequence[Area]) -> float:
+    """The share of a box that some boxes and polygons cover together, measured on a grid."""
     inside = 0
     for row in range(_GRID):
         y = box.y + box.h * (row + 0.5) / _GRID
         for column in range(_GRID):
             x = box.x + box.w * (column + 0.5) / _GRID
-            inside += any(c.x <= x <= c.x + c.w and c.y <= y <= c.y + c.h for c in covers)
+            inside += any(cover.holds((x, y)) for cover in covers)
     return inside / _GRID**2

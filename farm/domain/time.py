@@ -14,6 +14,14 @@ def time_text(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
 
 
+def exact_time_text(seconds: float) -> str:
+    """A position in a video as ``m:ss.ttt``, or ``h:mm:ss.ttt`` from an hour on, in the nearest thousandths."""
+    minutes, rest = divmod(round(abs(seconds) * 1000), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{minutes:02}:{rest / 1000:06.3f}" if hours else f"{minutes}:{rest / 1000:06.3f}"
+    return f"{'-' if seconds < 0 else ''}{f'{hours}:' if hours else ''}{text}"
+
+
 def seconds_of(text: str) -> float:
     """A duration, or a position in a video, in seconds. Raises ValueError with a message for the user."""
     text = text.strip().lower()

@@ -2,12 +2,15 @@
 
 import json
 from dataclasses import dataclass, replace
+from typing import Any
 
 from farm.domain.detection import FACE
 from farm.domain.geometry import Box
 from farm.domain.options import Look, Override, RedactOptions
+from farm.domain.polygon import Area, Polygon, ellipse_in, polygon_of, rectangle
 
-#: The margin from which a rectangle covers all of its box with full strength: it fades out over its rim.
+#: The margin from which all of a box, of the ellipse inside it, or of a polygon is covered with full strength: covers
+#: fade out over their rims.
 _WHOLE = 0.06
 
 
@@ -17,7 +20,8 @@ class TrackedBox:
 
     ``score``: of the detection; 0 where the box was carried from others. ``track``: below 0 for a box that edit
     ``-track`` added; in artefacts of masks -1 for these, and 0 for all others. ``override``: in masks, how it is
-    covered where that is not as the job's options say.
+    covered where that is not as the job's options say. ``polygon``: what is covered, where that is one;
+    ``box`` holds it.
     """
 
     track: int
@@ -25,6 +29,20 @@ class TrackedBox:
     kind: str = FACE
     score: float = 0.0
     override: Override | None = None
+    polygon: Polygon | None = None
+
+    @property
+    def area(self) -> Area:
+        """What is covered."""
+        return self.polygon or self.box
+
+    @property
+    def outline(self) -> Polygon:
+        """What is drawn of it for people: of a track its box, however it is covered."""
+        if self.polygon:
+            return self.polygon
+        drawn = self.track < 0 and self.override and self.override.shape == "ellipse"
+        return ellipse_in(self.box) if drawn else rectangle(self.box)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +64,23 @@ def number_text(track: int) -> str:
 
 
 def look_of(box: TrackedBox, options: RedactOptions) -> Look:
-    """How a box is covered. All of a box that an edit added is, where the edit does not say otherwise."""
+    """How a box is covered. All of what an edit added is: the box, the ellipse inside it, or the polygon."""
     look = options.look(box.kind)
-    if box.track < 0:
-        look = Look(look.style, "rectangle", max(look.margin, _WHOLE))
-    return box.override.over(look) if box.override else look
+    added = box.track < 0
+    if added:
+        look = replace(look, shape="rectangle")
+    if box.override:
+        look = box.override.over(look)
+    return replace(look, margin=max(look.margin, _WHOLE)) if added else look
 
 
 def dump_frame(frame: FrameTracks) -> str:
     """Return one line of JSON: ``[pts, [[track, x, y, w, h, kind, score], ...], black, sketch]``.
 
-    A box that is covered in its own way has style, shape and margin, or null, besides.
+    A box that is covered in its own way has style, shape, margin and image, or null, besides; a polygon has its corners
+    after these.
     """
-    rows = [[b.track, b.box.x, b.box.y, b.box.w, b.box.h, b.kind, b.score, *_override(b)] for b in frame.boxes]
+    rows = [[b.track, b.box.x, b.box.y, b.box.w, b.box.h, b.kind, b.score, *_own(b)] for b in frame.boxes]
     return json.dumps([frame.pts, rows, int(frame.black), frame.sketch], separators=(",", ":"))
 
 
@@ -71,12 +93,23 @@ def dump_mask(frame: FrameTracks) -> str:
     return dump_frame(replace(frame, boxes=tuple(sorted(boxes, key=repr))))
 
 
-def _override(box: TrackedBox) -> tuple[object, ...]:
-    return (box.override.style, box.override.shape, box.override.margin) if box.override else ()
+def _own(box: TrackedBox) -> tuple[object, ...]:
+    if box.override is None and box.polygon is None:
+        return ()
+    said = box.override or Override()
+    corners = (box.polygon.row(),) if box.polygon else ()
+    return (said.style, said.shape, said.margin, said.image, *corners)
 
 
 def load_frame(line: str) -> FrameTracks:
     """Parse the output of :func:`dump_frame`."""
     pts, rows, black, sketch = json.loads(line)
-    boxes = (TrackedBox(r[0], Box(*r[1:5]), r[5], r[6], Override(*r[7:]) if r[7:] else None) for r in rows)
-    return FrameTracks(pts, tuple(boxes), bool(black), sketch)
+    return FrameTracks(pts, tuple(map(_box, rows)), bool(black), sketch)
+
+
+def _box(row: list[Any]) -> TrackedBox:
+    track, x, y, w, h, kind, score, *more = row
+    if not more:
+        return TrackedBox(track, Box(x, y, w, h), kind, score)
+    override = Override(*more[:4]) if any(said is not None for said in more[:4]) else None
+    return TrackedBox(track, Box(x, y, w, h), kind, score, override, polygon_of(more[4]) if more[4:] else None)

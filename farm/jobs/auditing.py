@@ -168,7 +168,7 @@ def _report(context: Context, job_id: str, asked: Audit, found: Iterable[Artefac
         if look is None or look[0] != frame.pts:
             continue
         if not mask.black:
-            covers = [box.box.grown(look_of(box, options).margin) for box in mask.boxes]
+            covers = [box.polygon or box.box.grown(look_of(box, options).margin) for box in mask.boxes]
             residuals.take(frame.pts, look[1], covers, tracks.allowed(frame, until))
         look = next(looks, None)
     if look is not None:

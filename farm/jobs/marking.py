@@ -1,26 +1,33 @@
-"""Makes edits of what a person says: seconds, boxes on the picture as shown, numbers of tracks."""
+"""Makes edits of what a person says: seconds, boxes and polygons on the picture as shown, numbers of tracks."""
 
 from collections.abc import Sequence
 from math import ceil, floor
+from pathlib import Path
 
 from farm.database.models import Job
 from farm.domain.carrying import Carried, Carry
-from farm.domain.edits import Action, Edit, KeyFrame, check_edit, checked_box
+from farm.domain.detection import FACE
+from farm.domain.edits import Action, Edit, KeyFrame, check_edit, checked_box, checked_polygon
 from farm.domain.geometry import Box
 from farm.domain.manifest import Manifest
-from farm.domain.options import Override, RedactOptions, load_options, override
+from farm.domain.options import IMAGE, Override, RedactOptions, load_options, override
+from farm.domain.polygon import Area, Polygon
 from farm.domain.time import time_text
-from farm.errors import EditError, OutputError
+from farm.errors import EditError, OutputError, SettingsError
 from farm.jobs.context import Context
+from farm.jobs.images import check_looks, put_image, read_image
 from farm.jobs.plans import job_manifest
 from farm.jobs.queries import find_job
 from farm.jobs.tracks import JobTracks, anchors_of
 from farm.media.composing.sound import refuse_uneditable
 
 
-def override_of(style: str | None, shape: str | None, margin: str | None) -> Override | None:
-    """What of a style was given, as for ``farm submit``; None if nothing was. Raises SettingsError."""
-    given = {"style": style, "shape": shape, "margin": margin}
+def override_of(style: str | None, shape: str | None, margin: str | None, image: str | None = None) -> Override | None:
+    """What of a style was given, as for ``farm submit``; None if nothing was. Raises SettingsError.
+
+    ``image``: the key of a picture in the store.
+    """
+    given = {"style": style, "shape": shape, "margin": margin, "image": image}
     options, said = RedactOptions.options(), dict[str, object]()
     for name, value in given.items():
         if value is not None:
@@ -53,17 +60,49 @@ class Marker:
         self.job = self._job.id
         self._zero = self.manifest.zero(self._job.container)
 
+    def way(
+        self, style: str | None = None, shape: str | None = None, margin: str | None = None, image: Path | None = None
+    ) -> Override | None:
+        """As :func:`override_of`; ``image`` is a file, which goes to the store.
+
+        Raises SettingsError for a file that is no picture, for the style ``image`` where neither the edit nor the job
+        has one, and for one without that style.
+        """
+        if image is None:
+            said = override_of(style, shape, margin)
+            options = load_options(self._job.options).redact
+            check_looks([said.over(options.look(FACE))] if said and said.style == IMAGE else ())
+            return said
+        if style != IMAGE:
+            raise SettingsError("--image is only used by the style image", hint="add --style image")
+        kept = read_image(image)
+        put_image(self._context.store, kept)
+        return override_of(style, shape, margin, kept.key)
+
     def cover(self, box: str, span: Span, end_box: str | None = None, override: Override | None = None) -> Edit:
         """Cover a box; with ``end_box`` it moves there, evenly, in the time of the span. Raises EditError.
 
         ``box`` is ``x,y,w,h`` in pixels, or in per cent of the picture: ``10%,20%,5%,8%``. ``override``: how it is
         covered where that is not as the job's options say.
         """
+        return self._cover(span, self._box(box), None if end_box is None else self._box(end_box), override)
+
+    def cover_polygon(
+        self, points: str, span: Span, end_points: str | None = None, override: Override | None = None
+    ) -> Edit:
+        """Cover a polygon, as :meth:`cover`. ``points``: its corners, ``x,y`` each, with blanks between them.
+
+        Each corner moves to the one that has its place in ``end_points``.
+        """
+        end = None if end_points is None else self._polygon(end_points)
+        return self._cover(span, self._polygon(points), end, override)
+
+    def _cover(self, span: Span, area: Area, end: Area | None, override: Override | None) -> Edit:
         begins, ends = self.span(span)
         first, last = self.manifest.chunks[0].pts_start, self.manifest.chunks[-1].pts_end
-        keys = [KeyFrame(first if begins is None else begins, self._box(box))]
-        if end_box is not None:
-            keys.append(KeyFrame(last if ends is None else ends, self._box(end_box)))
+        keys = [KeyFrame.of(first if begins is None else begins, area)]
+        if end is not None:
+            keys.append(KeyFrame.of(last if ends is None else ends, end))
         return self._edit(Action.COVER, (begins, ends), tuple(keys), override=override)
 
     def drawn(self, box: str, at: float | None, span: Span) -> Carry:
@@ -109,8 +148,15 @@ class Marker:
 
     def ignore(self, box: str, span: Span) -> Edit:
         """Cover nothing that lies wholly inside a box. Raises EditError."""
-        pts = self.span(span, inwards=True)
-        return self._edit(Action.IGNORE, pts, (KeyFrame(self.manifest.chunks[0].pts_start, self._box(box)),))
+        return self._ignore(self._box(box), span)
+
+    def ignore_polygon(self, points: str, span: Span) -> Edit:
+        """Cover nothing that lies wholly inside a polygon. Raises EditError."""
+        return self._ignore(self._polygon(points), span)
+
+    def _ignore(self, area: Area, span: Span) -> Edit:
+        first = self.manifest.chunks[0].pts_start
+        return self._edit(Action.IGNORE, self.span(span, inwards=True), (KeyFrame.of(first, area),))
 
     def of_tracks(
         self, action: Action, tracks: Sequence[int], span: Span, override: Override | None = None
@@ -186,16 +232,35 @@ class Marker:
 
     def _box(self, text: str) -> Box:
         """A box of the picture as shown, in pixels of the coded picture."""
-        video = self.manifest.source.video
-        size = video.shown_size
         try:
-            numbers = [_number(part.strip(), size[at % 2]) for at, part in enumerate(text.split(","))]
-            box = checked_box(numbers)
+            box = checked_box(self._numbers(text))
         except ValueError as e:
             raise EditError(f'"{text}" is not a box: {e}', hint="write x,y,w,h in pixels, or 10%,20%,5%,8%") from e
+        self._check_inside(text, box)
+        return self._checked(text, self.manifest.source.video.coded_box(box))
+
+    def _polygon(self, text: str) -> Polygon:
+        """A polygon of the picture as shown, in pixels of the coded picture."""
+        try:
+            polygon = checked_polygon([self._numbers(corner) for corner in text.split()])
+        except ValueError as e:
+            hint = 'write its corners in pixels or per cent: "10,20 30,20 30%,60%"'
+            raise EditError(f'"{text}" is not a polygon: {e}', hint=hint) from e
+        self._check_inside(text, polygon.bounds)
+        coded = self.manifest.source.video.coded_polygon(polygon)
+        self._checked(text, coded.bounds)
+        return coded
+
+    def _numbers(self, text: str) -> list[float]:
+        size = self.manifest.source.video.shown_size
+        return [_number(part.strip(), size[at % 2]) for at, part in enumerate(text.split(","))]
+
+    def _check_inside(self, text: str, box: Box) -> None:
+        size = self.manifest.source.video.shown_size
         if box.x + box.w <= 0 or box.y + box.h <= 0 or box.x >= size[0] or box.y >= size[1]:
             raise EditError(f'"{text}" lies outside the picture, which is {size[0]} x {size[1]} pixels')
-        coded = video.coded_box(box)
+
+    def _checked(self, text: str, coded: Box) -> Box:
         if coded.w <= 0 or coded.h <= 0:
             raise EditError(f'"{text}" is smaller than a hundredth of a pixel')
         return coded

@@ -9,11 +9,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from farm.domain.artefacts import OUTPUT_MARK
+from farm.domain.artefacts import DEBUG_MARK, OUTPUT_MARK
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Manifest, VideoStream
 from farm.domain.options import JobOptions
 from farm.errors import OutputError, SettingsError, SourceError
+from farm.jobs.images import KeptImage, with_image
 from farm.media.composing.containers import Needs, container_for, default_container, refuse_loss
 from farm.media.composing.sound import is_edited, refuse_uneditable
 from farm.media.encoding.choice import at_rate, encoder_settings, output_video
@@ -25,6 +26,7 @@ from farm.processes import for_the_user
 #: In place of a container's name: the output is a folder of pictures.
 PICTURES_CONTAINER = "pictures"
 _LIMITS = Limits()
+_SHOWS = "WARNING: faces are not redacted (--debug): boxes are drawn, nothing is covered; keep it as the source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class Prepared:
     """A request with all that the source's header and first frames decide.
 
     ``container``: FFmpeg's name of the output's, :data:`PICTURES_CONTAINER` for a folder of pictures. ``notes`` for
-    the person, on the source, the encoder and the container.
+    the person, on the source, the encoder and the container. ``image``: the picture for the style ``image``, whose key
+    the request's options name.
     """
 
     request: Request
@@ -63,6 +66,7 @@ class Prepared:
     output: Path
     container: str
     notes: tuple[str, ...]
+    image: KeptImage | None = None
 
     def check_place(self) -> None:
         """Raises OutputError unless the output can be written where it goes. Makes its folder where that is asked."""
@@ -99,29 +103,36 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
     Raises SourceError for a source that cannot be redacted exactly, SettingsError for options that do not go with it,
     OutputError for a place or a container that cannot take the output.
     """
+    redact, image = with_image(request.options.redact)
+    request = replace(request, options=replace(request.options, redact=redact))
     probe = probe_source(request.source, request.limits)
     with _named(request.source):
         encoder, chosen = encoder_settings(probe.video, request.options.redact, encoders)
         if request.options.compose.pictures:
+            if request.options.redact.debug:
+                raise SettingsError("--debug makes a video, no pictures", hint="leave one of them out")
             output = _absolute(request.output or request.source.with_suffix(".frames"))
             container, notes = PICTURES_CONTAINER, probe.notes
         else:
             output, container, why = _video_place(request, probe, output_video(probe.video, encoder))
-            notes = (*probe.notes, *chosen, *why)
-    prepared = Prepared(request, probe, encoder, output, container, notes)
+            notes = (*probe.notes, *chosen, *why, *((_SHOWS,) if request.options.redact.debug else ()))
+    prepared = Prepared(request, probe, encoder, output, container, notes, image)
     prepared.check_place()
     return prepared
 
 
 def _video_place(request: Request, seen: Probe, video: VideoStream) -> tuple[Path, str, tuple[str, ...]]:
     """The output's path and container, and a note if the container is not the source's."""
-    source, output = request.source, request.output
+    source, output, debug = request.source, request.output, request.options.redact.debug
     needs = Needs.of(video, seen.others, request.options.compose)
     notes: tuple[str, ...] = ()
     if output is None or request.folder or _is_folder(output):
         container, suffix, why = default_container(seen.container, needs, source.suffix)
-        output = (output or source.parent) / f"{source.stem}{OUTPUT_MARK}{suffix}"
+        output = (output or source.parent) / f"{source.stem}{DEBUG_MARK if debug else OUTPUT_MARK}{suffix}"
         notes = (why,) if why else ()
+    elif debug and not output.stem.endswith(DEBUG_MARK):
+        right = output.with_name(f"{output.stem}{DEBUG_MARK}{output.suffix}")
+        raise OutputError(f"{output}: the name says nothing of the faces that --debug shows", hint=f"write -o {right}")
     else:
         container = container_for(output.suffix, seen.container, needs, source.suffix)
     refuse_loss(container, needs)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from farm.database.models import Attempt, Chunk, Edit, Event, Job, Note, Plan, Worker
 from farm.database.statuses import locked_job
-from farm.domain.artefacts import artefact_folder
+from farm.domain.artefacts import artefact_folder, is_image_folder
 from farm.domain.stages import ERRANDS, STAGES, JobStatus
 from farm.errors import NotFound, StorageError
 from farm.jobs.context import Context, claim_store
@@ -74,11 +74,13 @@ def clean(
         )
     keep = or_(Job.status.not_in(_OVER), Job.finished_at.is_(None), Job.finished_at >= now - older_than)
     plan_kept = or_(keep, Job.status != JobStatus.DONE)
-    groups = (group for group in context.store.groups() if _OURS.fullmatch(group.prefix))
+    groups = (
+        group for group in context.store.groups() if _OURS.fullmatch(group.prefix) or is_image_folder(group.prefix)
+    )
     artefacts, orphans = NOTHING, NOTHING
     while not stopped() and (batch := {group.prefix: group for group in islice(groups, _BATCH)}):
         with _excluding(context, reading=dry_run) as session:
-            needed = _named(session, keep, batch) | _plans(session, plan_kept, batch)
+            needed = _named(session, keep, batch) | _plans(session, plan_kept, batch) | _images(session, batch)
             named = _named(session, true(), batch) | _plans(session, true(), batch)
             for prefix in batch.keys() - needed:
                 if prefix in named:
@@ -145,6 +147,14 @@ def _plans(session: Session, jobs: ColumnElement[bool], prefixes: Iterable[str])
     """Those of some groups that are the plans of these jobs."""
     group = func.substr(Job.plan, 1, len(artefact_folder("plan", "0" * 32)))
     return set(session.scalars(select(group).where(group.in_(list(prefixes)), jobs).distinct()))
+
+
+def _images(session: Session, prefixes: Iterable[str]) -> set[str]:
+    """Those of some groups that hold a picture which any job or edit names: a new revision needs it."""
+    wanted = set(filter(is_image_folder, prefixes))
+    keys = (Job.options["redact"]["image"].as_string(), Edit.body["override"]["image"].as_string())
+    named = {key for column in keys for key in session.scalars(select(column).distinct()) if key} if wanted else set()
+    return wanted & {key.rpartition("/")[0] for key in named}
 
 
 def _old_jobs(context: Context, before: float) -> list[str]:

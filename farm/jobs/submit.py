@@ -21,6 +21,7 @@ from farm.jobs.auditing import audit_of
 from farm.jobs.beginning import begin_stage
 from farm.jobs.context import Context, claim_store
 from farm.jobs.edits import hold_back
+from farm.jobs.images import KeptImage, put_image
 from farm.jobs.placing import Prepared, Request
 from farm.jobs.plans import job_manifest, store_plan
 from farm.jobs.retrying import damaged_artefacts, retry_job
@@ -58,6 +59,8 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
     claim_store(context)
     while True:
         store_plan(context.store, plan, manifest, pts)
+        if prepared.image:
+            put_image(context.store, prepared.image)
         try:
             unfinished = next((j for j in earlier if j.output == str(output) and j.status != JobStatus.DONE), None)
             if unfinished is not None and unfinished.plan == plan:
@@ -94,9 +97,13 @@ class _PlanDiscarded(Exception):
     """The plan that was just found or stored is gone: ``farm clean`` knew no job that needs it."""
 
 
-def _check_plan(store: Storage, plan: str, manifest: Manifest) -> None:
-    """Raises _PlanDiscarded unless the plan is there. From a transaction on that changes the job's row, it stays."""
-    if not all(store.exists(key) for key in (plan, *(pts_key(plan, chunk) for chunk in manifest.chunks))):
+def _check_plan(store: Storage, plan: str, manifest: Manifest, image: KeptImage | None) -> None:
+    """Raises _PlanDiscarded unless the plan is there. From a transaction on that changes the job's row, it stays.
+
+    So does the ``image`` that the job's options name.
+    """
+    keys = (plan, *(pts_key(plan, chunk) for chunk in manifest.chunks), *([image.key] if image else []))
+    if not all(map(store.exists, keys)):
         raise _PlanDiscarded
 
 
@@ -177,7 +184,7 @@ def _add_job(
         session.add(job)
         session.flush()
         session.add(Plan(job_id=job.id, manifest=dump_manifest(manifest)))
-        _check_plan(context.store, plan, manifest)
+        _check_plan(context.store, plan, manifest, prepared.image)
         for text in (*prepared.notes, *manifest.notes):
             add_note(session, job.id, text)
         record_event(session, now, f"submitted: {manifest.frames} frames in {len(manifest.chunks)} chunks", job.id)

@@ -12,6 +12,7 @@ from farm.database.models import Job
 from farm.domain.edits import KeyFrame, of_masks
 from farm.domain.geometry import Box
 from farm.domain.masks import allowed, anchored, apply, with_ends
+from farm.domain.polygon import Area
 from farm.domain.stages import JobStatus
 from farm.domain.track import FrameTracks, TrackedBox, load_frame
 from farm.errors import NotFound, VerificationError
@@ -49,15 +50,41 @@ class TrackFacts:
         """All facts as JSON."""
         return asdict(self)
 
-    def take(self, found: TrackedBox, box: Box, pts: int, ends: float, *, covered: bool) -> None:
-        """Take the next frame, which is shown until ``ends``. ``box``: on the picture as shown."""
-        self.ends = ends
-        self.frames += 1
-        self.covered += covered
-        self.width, self.height = max(self.width, box.w), max(self.height, box.h)
-        if self.best is None or (found.score, box.area) > (self.score, self.best.area):
-            self.pts, self.best = pts, box
-        self.score = max(self.score, found.score)
+
+class Collected:
+    """The tracks of a job so far. Give it all frames of :meth:`JobTracks.frames`, in order."""
+
+    def __init__(self, tracks: "JobTracks") -> None:
+        self._tracks = tracks
+        self._found: dict[int | None, TrackFacts] = {}  # in pixels of the coded picture, times in pts
+
+    def take(self, frame: FrameTracks, mask: FrameTracks, until: int) -> None:
+        """Take the next frame, which is shown until a pts."""
+        for found, covered in seen(frame, mask):
+            box, pts = found.box, frame.pts
+            facts = self._found.get(found.track)
+            if facts is None:
+                facts = self._found[found.track] = TrackFacts(found.track, found.kind, pts, until)
+            facts.ends = until
+            facts.frames += 1
+            facts.covered += covered
+            facts.width, facts.height = max(facts.width, box.w), max(facts.height, box.h)
+            if facts.best is None or (found.score, box.area) > (facts.score, facts.best.area):
+                facts.pts, facts.best = pts, box
+            facts.score = max(facts.score, found.score)
+
+    def facts(self) -> list[TrackFacts]:
+        """All tracks in the order of their numbers, then what edits added."""
+        tracks, video = self._tracks, self._tracks.manifest.source.video
+        for facts in self._found.values():
+            largest = video.shown_box(Box(0, 0, facts.width, facts.height))
+            facts.width, facts.height = largest.w, largest.h
+            facts.begins, facts.ends = tracks.seconds(int(facts.begins)), tracks.seconds(int(facts.ends))
+            facts.best = facts.best and video.shown_box(facts.best)
+        for edit in tracks.edits:
+            for track in {tracks.anchors.get(edit.number), -edit.number} & self._found.keys():
+                self._found[track].edits.append(edit.number)
+        return sorted(self._found.values(), key=lambda facts: (facts.track < 0, abs(facts.track)))
 
 
 def read_tracks(store: Storage, artefacts: Iterable[Artefact]) -> Iterator[FrameTracks]:
@@ -83,8 +110,9 @@ def linked_tracks(session: Session, job: Job) -> list[Artefact]:
 class JobTracks:
     """The tracks of a job, and what all its edits make of them, also those that its masks do not contain yet.
 
-    ``masked``: only those that its masks contain. ``job``, ``manifest``, ``edits`` of masks in effect. Raises
-    NotFound, JobFailed for a job of another version, DamagedArtefact, StorageError; so do the methods.
+    ``masked``: only those that its masks contain. ``job``, ``manifest``, ``edits`` of masks in effect, and ``anchors``:
+    their tracks. Raises NotFound, JobFailed for a job of another version, DamagedArtefact, StorageError; so do the
+    methods.
     """
 
     def __init__(self, context: Context, job_id: str, *, masked: bool = False) -> None:
@@ -99,19 +127,19 @@ class JobTracks:
                 f"the tracks of job {self.job.id} are not in the store any more",
                 hint=f"{hint} {self.job.id} makes them again",
             )
-        self._anchors = anchored(self.edits, read_tracks(self._store, self._tracks))
+        self.anchors = anchored(self.edits, read_tracks(self._store, self._tracks))
 
     def frames(self) -> Iterator[tuple[FrameTracks, FrameTracks, int]]:
         """The tracks and the mask of each frame, and the pts up to which it is shown."""
         end = self.manifest.chunks[-1].pts_end
         tracks, same = tee(read_tracks(self._store, self._tracks))  # of which one is ahead by a frame
-        masks = apply(self.edits, self._anchors, same, end)
+        masks = apply(self.edits, self.anchors, same, end)
         for (frame, until), mask in zip(with_ends(tracks, end), masks, strict=True):
             yield frame, mask, until
 
-    def allowed(self, frame: FrameTracks, until: int) -> list[Box]:
+    def allowed(self, frame: FrameTracks, until: int) -> list[Area]:
         """Where faces of a frame may be seen, see :func:`farm.domain.masks.allowed`."""
-        return allowed(self.edits, self._anchors, frame, until)
+        return allowed(self.edits, self.anchors, frame, until)
 
     def seconds(self, pts: int) -> float:
         """When a frame is shown, in seconds of the output."""
@@ -120,21 +148,17 @@ class JobTracks:
 
     def facts(self) -> list[TrackFacts]:
         """All tracks in the order of their numbers, then what edits added."""
-        found: dict[int | None, TrackFacts] = {}
-        video = self.manifest.source.video
+        collected = Collected(self)
         for frame, mask, until in self.frames():
-            begins, ends = self.seconds(frame.pts), self.seconds(until)
-            for box, covered in seen(frame, mask):
-                facts = found.setdefault(box.track, TrackFacts(box.track, box.kind, begins, ends))
-                facts.take(box, video.shown_box(box.box), frame.pts, ends, covered=covered)
-        for edit in self.edits:
-            for track in {self._anchors.get(edit.number), -edit.number} & found.keys():
-                found[track].edits.append(edit.number)
-        return sorted(found.values(), key=lambda facts: (facts.track < 0, abs(facts.track)))
+            collected.take(frame, mask, until)
+        return collected.facts()
 
 
 def seen(frame: FrameTracks, mask: FrameTracks) -> Iterator[tuple[TrackedBox, bool]]:
     """The boxes of a frame's tracks and those that edits added, each with whether it is covered."""
+    if mask is frame:
+        yield from ((box, True) for box in frame.boxes)
+        return
     covered = {box.track for box in mask.boxes}
     for box in (*frame.boxes, *(added for added in mask.boxes if added.track < 0)):
         yield box, box.track in covered

@@ -12,9 +12,10 @@ from PIL import Image
 
 from farm.domain.found import Stretches
 from farm.domain.geometry import Box
+from farm.domain.polygon import Polygon
 from farm.domain.track import number_text
 from farm.jobs.context import Context
-from farm.jobs.tracks import JobTracks, TrackFacts, seen
+from farm.jobs.tracks import Collected, JobTracks, TrackFacts, seen
 from farm.media.reading.chunk import check_source
 from farm.media.reading.stills import Still, stills
 
@@ -27,9 +28,9 @@ _AROUND = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A box on a picture, in its pixels. ``number``: as people see it; ``covered``: whether it is."""
+    """An outline on a picture, in its pixels. ``number``: as people see it; ``covered``: whether what it shows is."""
 
-    box: Box
+    outline: Polygon
     number: str
     covered: bool
 
@@ -73,10 +74,10 @@ def collect(context: Context, job_id: str) -> Preview:
     version.
     """
     tracks = JobTracks(context, job_id)
-    manifest, facts = tracks.manifest, tracks.facts()
+    manifest = tracks.manifest
     check_source(Path(manifest.source.path), manifest.source)
+    facts, views, open_times = _looked_over(tracks)
     shots = [Shot(one) for one in _chosen(facts)]
-    views, open_times = _views(tracks)
     by_pts: dict[int, list[Shot]] = defaultdict(list)
     for shot in shots:
         by_pts[shot.facts.pts].append(shot)
@@ -98,32 +99,32 @@ def _chosen(facts: Sequence[TrackFacts]) -> list[TrackFacts]:
     return [one for one in facts if one.track in kept]
 
 
-def _views(tracks: JobTracks) -> tuple[dict[int, View], Sequence[tuple[float, float]]]:
-    """Frames spread evenly over the video, by pts, and where nothing is covered."""
+def _looked_over(tracks: JobTracks) -> tuple[list[TrackFacts], dict[int, View], Sequence[tuple[float, float]]]:
+    """All tracks, frames spread evenly over the video, by pts, and where nothing is covered."""
     manifest = tracks.manifest
     video, first, end = manifest.source.video, manifest.chunks[0].pts_start, manifest.chunks[-1].pts_end
     stretches = Stretches(video.time_base, first, shortest=0.0)
     wanted = [first + (2 * n + 1) * (end - first) // (2 * MOST_FRAMES) for n in range(MOST_FRAMES)]
     views: dict[int, View] = {}
+    collected = Collected(tracks)
     for frame, mask, until in tracks.frames():
+        collected.take(frame, mask, until)
         stretches.take(frame.pts, covered=mask.black or bool(mask.boxes))
         if wanted and until > wanted[0]:
-            marks = [Mark(video.shown_box(b.box), number_text(b.track), covered) for b, covered in seen(frame, mask)]
+            marks = [
+                Mark(video.shown_polygon(b.outline), number_text(b.track), covered) for b, covered in seen(frame, mask)
+            ]
             views[frame.pts] = View(tracks.seconds(frame.pts), marks)
             wanted = [pts for pts in wanted if pts >= until]
-    return views, stretches.until(end)
+    return collected.facts(), views, stretches.until(end)
 
 
 def _with_picture(view: View, still: Still) -> View:
     picture = Image.fromarray(still)
     picture.thumbnail((FRAME, FRAME))
     across, down = picture.width / still.shape[1], picture.height / still.shape[0]
-    marks = [replace(mark, box=_scaled(mark.box, across, down)) for mark in view.marks]
+    marks = [replace(mark, outline=mark.outline.scaled(across, down)) for mark in view.marks]
     return View(view.seconds, marks, picture)
-
-
-def _scaled(box: Box, across: float, down: float) -> Box:
-    return Box(box.x * across, box.y * down, box.w * across, box.h * down)
 
 
 def crop(still: Still, box: Box) -> Image.Image:

@@ -75,9 +75,10 @@ def _view(view: View) -> str:
         return f"<figure><figcaption>{time_text(view.seconds)}: cannot be decoded</figcaption></figure>"
     width, height = view.picture.size
     marks = "".join(
-        f'<rect x="{m.box.x:.1f}" y="{m.box.y:.1f}" width="{m.box.w:.1f}" height="{m.box.h:.1f}" fill="none" '
+        f'<polygon points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in m.outline.corners)}" fill="none" '
         f'stroke="{_COVERED if m.covered else _SHOWN}" stroke-width="1.5"/>'
-        f'<text x="{m.box.x:.1f}" y="{max(8.0, m.box.y - 2):.1f}" font-size="9" font-family="sans-serif" '
+        f'<text x="{m.outline.bounds.x:.1f}" y="{max(8.0, m.outline.bounds.y - 2):.1f}" font-size="9" '
+        f'font-family="sans-serif" '
         f'fill="{_COVERED if m.covered else _SHOWN}">{escape(m.number)}</text>'
         for m in view.marks
     )

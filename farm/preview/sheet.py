@@ -65,8 +65,8 @@ def _view(image: Image.Image, draw: ImageDraw.ImageDraw, view: View, at: tuple[i
     picture = view.picture.copy()
     on = ImageDraw.Draw(picture)
     for mark in view.marks:
-        colour, box = _COVERED if mark.covered else _SHOWN, mark.box
-        on.rectangle((box.x, box.y, box.x + box.w, box.y + box.h), outline=colour)
+        colour, box = _COVERED if mark.covered else _SHOWN, mark.outline.bounds
+        on.polygon(mark.outline.corners, outline=colour)
         on.text((box.x, max(0.0, box.y - 12)), mark.number, colour, ImageFont.load_default(10))
     image.paste(picture, (x, y))
     _lines(draw, [time_text(view.seconds)], (x, y + picture.height + 1), _INK, font)

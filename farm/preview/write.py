@@ -23,15 +23,19 @@ def default_path(context: Context, job_id: str) -> Path:
     return Path(f"{job_facts(context, job_id).id}.preview.html")
 
 
+def check_place(path: Path, *, overwrite: bool) -> None:
+    """Raise OutputError for a path that a preview cannot be written to."""
+    if path.suffix.lower() not in _WRITERS:
+        raise OutputError(f"{path}: a preview is a .png or .html file", hint="choose another name with -o")
+    check_free(path, overwrite=overwrite)
+
+
 def write(path: Path, make: Callable[[], Preview], *, overwrite: bool) -> None:
     """Write what ``make`` returns to ``path``, in one step; only its owner can read it: it shows faces.
 
     Raises OutputError for a path that cannot be written, and what ``make`` raises; then there is no file.
     """
-    writer = _WRITERS.get(path.suffix.lower())
-    if writer is None:
-        raise OutputError(f"{path}: a preview is a .png or .html file", hint="choose another name with -o")
-    check_free(path, overwrite=overwrite)
+    check_place(path, overwrite=overwrite)
     preview = make()
     with whole_file(path) as temporary:
-        writer(preview, temporary)
+        _WRITERS[path.suffix.lower()](preview, temporary)

@@ -1,5 +1,6 @@
 """A person looks, corrects and approves; nothing is published before, and then only what changed is made again."""
 
+import json
 import re
 import signal
 from fractions import Fraction
@@ -90,6 +91,31 @@ def test_look_correct_approve_and_correct_again(farm: Farm, source: Path, tmp_pa
     assert "mute a span of sound: a name" in log
     assert "keep track 0 in a part of its time: has consented" in log
     assert farm.json("verify", "--job", job)["verified"]
+
+
+def test_a_video_is_looked_at_before_anything_is_made_of_it(farm: Farm, make_clip: ClipMaker, tmp_path: Path) -> None:
+    video, page, out = make_clip(seconds=1, size=(320, 180), fps=25), tmp_path / "p.html", tmp_path / "clip.blurred.mp4"
+    video = video.rename(tmp_path / "clip.mp4")
+    assert "a preview is a .png or .html file" in farm.run("preview", video, "-o", tmp_path / "p.txt", code=4).stderr
+    assert farm.json("list") == []
+    out.touch()
+    assert "farm submit" in farm.run("preview", video, "-o", page, code=4).stderr
+    out.unlink()
+    said = farm.run("preview", video, "-o", page, "--margin", "50%").stdout
+    (job,) = farm.json("list")
+    assert (job["status"], job["review"], job["options"]["redact"]["margin"]) == ("reviewing", True, 0.5)
+    assert f"farm approve {job['id']}" in said
+    assert said.splitlines()[-1] == str(page)
+    assert "track 0" in page.read_text()
+    assert not out.exists()
+    assert "has its options already" in farm.run("preview", job["id"], "--margin", "1", code=2).stderr
+    farm.run("approve", job["id"])
+    assert out.exists()
+    row = farm.json("submit", video, "--debug")
+    assert row["output"] == str(tmp_path / "clip.debug.mp4")
+    masks = (farm.home / "store" / "masks").rglob("*.jsonl")
+    scores = [box[6] for path in masks for line in path.read_text().splitlines() for box in json.loads(line)[1]]
+    assert max(scores) > 0.5  # which other masks are without
 
 
 def test_a_job_under_review_survives_its_processes(farm: Farm, source: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from functools import lru_cache, partial
 from math import isinf
 from pathlib import Path
 
@@ -12,8 +11,8 @@ import av
 from farm.digests import file_digest
 from farm.domain.encoding import EncoderSettings
 from farm.domain.geometry import Box
-from farm.domain.options import AUTO, RedactOptions
-from farm.domain.track import FrameTracks, load_frame, look_of
+from farm.domain.options import AUTO
+from farm.domain.track import FrameTracks, load_frame
 from farm.errors import SourceError, VerificationError
 from farm.media.encoding.encode import SegmentWriter
 from farm.media.encoding.sizing import TRIES, Sizing
@@ -24,11 +23,10 @@ from farm.media.verifying.fidelity import Samples
 from farm.media.verifying.verify_segment import verify_segment
 from farm.messages import Order
 from farm.storage.base import Storage, opened
+from workers.stages.covering import Covering
 from workers.stages.orders import Plan, Report, Result, Tools, Written, make_once, read_plan
 from workers.stages.prefetch import AHEAD, prefetch
 from workers.stages.spent import Spent
-from workers.vision.redactors.base import create_redactor
-from workers.vision.redactors.painting import paint_all
 from workers.vision.resampling import resized
 from workers.vision.sketch import is_like
 
@@ -55,6 +53,7 @@ def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
     (tracks,) = plan.order.inputs
     pts = plan.pts(chunk)
     settings, redact = plan.manifest.encoder, plan.options.redact
+    covering = Covering(plan)
     verifying = part(report, chunk.frames, _PARTS - 1, _PARTS)
     covered: Counter[str] = Counter()
     report(0)
@@ -66,9 +65,8 @@ def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
         covered.clear()
         with opened(plan.store, tracks.key) as lines, lines.open(encoding="ascii") as rows:
             decoded = plan.decoded(pts, tools.threads, spent)
-            frames = _painted(
-                plan.source, decoded, map(load_frame, rows), redact, size, covered, fields=video.interlaced
-            )
+            first = 1 + plan.manifest.frames_before(chunk.index)
+            frames = _painted(plan.source, decoded, map(load_frame, rows), covering, first, size, covered)
             painted = spent.each("paint", frames)
             with closing(prefetch(painted, AHEAD, "paint")) as ready:
                 _encode(ready, writer, samples, report, spent)
@@ -108,21 +106,19 @@ def _painted(
     source: Path,
     frames: Generator[Decoded, None, None],
     tracks: Iterator[FrameTracks],
-    options: RedactOptions,
+    covering: Covering,
+    first: int,
     size: tuple[int, int],
     covered: Counter[str],
-    *,
-    fields: bool,
 ) -> Generator[_Painted, None, None]:
     """Each frame with its tracks covered, in the output's size ``size``.
 
-    ``covered`` counts the frames that the tracks cover.
+    ``first``: the number of the first frame; ``covered`` counts the frames that the tracks cover.
     Raises VerificationError unless lines and frames match, SourceError for a frame of ``source`` that is not the
     picture that was examined.
     """
-    redactor = lru_cache(partial(create_redactor, options))
     with closing(frames):
-        for decoded in frames:
+        for number, decoded in enumerate(frames, first):
             frame = top_down(decoded.frame)
             row = next(tracks, None)
             if row is None or row.pts != frame.pts:
@@ -136,13 +132,8 @@ def _painted(
                         f"{source}: the frame of pts {frame.pts} differs from the one that was examined",
                         hint="the source is damaged there in a way that its decoder does not report; repair or cut it",
                     )
-                looks = [(box.box, look_of(box, options)) for box in row.boxes]
-                groups = [
-                    ([box for box, its in looks if its == look], redactor(look.style), look)
-                    for look in sorted({look for _, look in looks})
-                ]
-                paint_all(frame, groups, fields=fields)
-                covers = [box.grown(look.margin) for box, look in looks]
+                covers = covering.cover(frame, row)
+            covers += covering.burn(frame, number, row)
             if row.black or row.boxes:
                 covered["frames"] += 1
             yield resized(frame, *size), covers

@@ -56,6 +56,16 @@ def _pq_curve() -> NDArray[np.uint8]:
     return curve.astype(np.uint8)
 
 
+@lru_cache(maxsize=1)
+def pq_curve_of_srgb() -> NDArray[np.uint8]:
+    """PQ codes (0 to 255) for the codes of sRGB (IEC 61966-2-1), white as bright as in HDR (BT.2408)."""
+    codes = np.arange(256) / 255
+    light = np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4) * _WHITE
+    levels = np.interp(light, pq_light(np.arange(1024) / 1023), np.arange(1024) / 1023)
+    curve: NDArray[np.float64] = np.rint(255 * levels)
+    return curve.astype(np.uint8)
+
+
 def pq_light(signal: NDArray[np.float64]) -> NDArray[np.float64]:
     """The light in cd/m2 of a PQ signal, 0 to 1 (SMPTE ST 2084, equation 4.1; BT.2100, table 4)."""
     m1, m2 = 2610 / 16384, 2523 / 4096 * 128

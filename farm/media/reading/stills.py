@@ -70,14 +70,16 @@ class _Seeker:
         self._keys = sorted(entry.timestamp for entry in stream.index_entries if entry.is_keyframe)
         self._frames: Iterator[VideoFrame] = iter(())
         self._at: int | None = None
+        self._wanted = 0
 
     def frame(self, pts: int) -> VideoFrame | None:
         """The frame of this pts; None where it cannot be had."""
+        self._wanted = pts
         frame = None if self._is_far(pts) else self._next(pts)
         for earlier in _EARLIER if frame is None or frame.pts != pts else ():
             back = 0 if earlier is None else pts - int(earlier / self._time_base)
             self._container.seek(back, stream=self._stream, backward=True, any_frame=False)
-            self._frames = self._container.decode(self._stream)
+            self._frames = self._decoded()
             frame = self._next(pts)
             if frame is not None and frame.pts == pts:
                 break
@@ -91,6 +93,13 @@ class _Seeker:
         if len(self._keys) > 1:
             return bisect_right(self._keys, self._at) < bisect_right(self._keys, pts)
         return (pts - self._at) * self._time_base > _NEAR
+
+    def _decoded(self) -> Iterator[VideoFrame]:
+        """The frames from here on, without those before the wanted one that no other frame is decoded from."""
+        codec = self._stream.codec_context
+        for packet in self._container.demux(self._stream):
+            codec.skip_frame = "NONREF" if packet.pts is not None and packet.pts < self._wanted else "DEFAULT"
+            yield from packet.decode()
 
     def _next(self, pts: int) -> VideoFrame | None:
         try:

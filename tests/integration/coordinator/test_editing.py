@@ -14,6 +14,7 @@ from farm.domain.geometry import Box
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
 from farm.domain.options import Override
+from farm.domain.polygon import Polygon
 from farm.domain.track import FrameTracks, load_frame
 from farm.errors import EditError, IllegalTransition, NotFound, SettingsError
 from farm.jobs.control import control
@@ -245,6 +246,28 @@ def test_a_style_is_an_option_as_of_submit(bench: Bench, add_job: AddJob) -> Non
 def test_per_cent_are_of_the_picture(bench: Bench, add_job: AddJob) -> None:
     add_job()
     assert marker(bench).cover("50%,25%,10%,50%", (None, None)).where[0].box == Box(32, 12, 6.4, 24)
+
+
+def test_polygons_are_drawn_on_the_picture_as_boxes_are(bench: Bench, add_job: AddJob) -> None:
+    add_job()
+    made = marker(bench).cover_polygon("10,10 50%,10  32,50%", (0.0, 0.2), "11,10 33,10 33,24")
+    corners = [key.polygon and key.polygon.corners for key in made.where]
+    assert corners == [((10, 10), (32, 10), (32, 24)), ((11, 10), (33, 10), (33, 24))]
+    assert made.where[0].box == Box(10, 10, 22, 14)
+    wrong = {
+        "10,10 20,20": '"10,10 20,20" is not a polygon: a polygon has 3 to 100 corners, not 2',
+        "10,10 20,20 30": "a polygon has corners of two numbers each",
+        "10,10 20,20 30,x": '"x" is not a number',
+        "64,0 70,5 80,9": "lies outside the picture, which is 64 x 48 pixels",
+        "1,1 1.001,1 1,1.001": "a polygon has a width and a height above 0",
+    }
+    for points, line in wrong.items():
+        with pytest.raises(EditError, match=line):
+            marker(bench).cover_polygon(points, (None, None))
+    with pytest.raises(EditError, match="key frames are all boxes, or all polygons with as many corners"):
+        marker(bench).cover_polygon("1,1 5,1 5,5", (None, None), "1,1 5,1 5,5 1,5")
+    ignored = marker(bench).ignore_polygon("0,0 50%,0 0,100%", (None, None))
+    assert ignored.where[0].polygon == Polygon(((0, 0), (32, 0), (0, 48)))
 
 
 def test_tracks_are_listed_with_what_edits_make_of_them(bench: Bench, add_job: AddJob) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
-from farm.cli.submit_options import error_text
+from farm.cli.submit_options import error_text, job_options
 from farm.database.models import Job, Plan, Worker
 from farm.domain.artefacts import fingerprint_facts, stage_fingerprint
 from farm.domain.detectors import DetectOptions
@@ -71,6 +71,22 @@ def test_a_source_is_probed_once_and_demuxed_once(
     assert opened == [source.name]
     submit(bench.context, prepared, "1" * 64, 1)
     assert opened == [source.name] * 2
+
+
+def test_an_output_that_shows_faces_says_so_in_its_name_and_notes(bench: Bench, source: Path, tmp_path: Path) -> None:
+    options = job_options(load_settings(), debug=True)
+    request = replace(asked(source, tmp_path), options=options, folder=True)
+    prepared = prepare(request, SOFTWARE)
+    assert prepared.output == tmp_path / "submitted.debug.mkv"
+    assert any("faces are not redacted" in note for note in prepared.notes)
+    named = replace(request, folder=False, output=tmp_path / "out.debug.mkv")
+    assert prepare(named, SOFTWARE).output == named.output
+    with pytest.raises(OutputError, match=r"out\.mkv: the name says nothing of the faces.*write -o .*out\.debug\.mkv"):
+        prepare(replace(named, output=tmp_path / "out.mkv"), SOFTWARE)
+    pictures = replace(options, compose=ComposeOptions(pictures="png"), redact=replace(options.redact, codec="ffv1"))
+    with pytest.raises(SettingsError, match="--debug makes a video, no pictures"):
+        prepare(replace(named, options=pictures, output=tmp_path / "frames"), SOFTWARE)
+    assert "debug" not in load_settings().model_dump()  # no variable and no file may uncover faces
 
 
 def test_the_manifest_and_the_job_name_the_encoder(bench: Bench, source: Path, tmp_path: Path) -> None:

@@ -44,12 +44,12 @@ def test_a_box_is_carried_both_ways_whatever_the_chunks(
     found = carried(whole, asked)
     assert (found.lost_before, found.lost_after) == (None, None)
     assert (found.keys[0].pts, found.keys[-1].pts) == (begins, times[69])
-    assert intersection_over_union(at(found.keys, drawn), asked.drawn.box) > 0.95
+    assert intersection_over_union(at(found.keys, drawn).box, asked.drawn.box) > 0.95
     monkeypatch.setattr(workers.stages.carry, "_HELD", 3 * 320 * 180)  # three pictures at once
     assert carried(parts, asked) == found
     # and back from where it arrived
     again = carried(whole, Carry(KeyFrame(begins, found.keys[0].box), begins, ends))
-    assert intersection_over_union(at(again.keys, drawn), asked.drawn.box) > 0.8
+    assert intersection_over_union(at(again.keys, drawn).box, asked.drawn.box) > 0.8
 
 
 def test_a_source_that_changed_is_refused(bench: MakeBench, source: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from farm.cli.main import app
 from farm.cli.submit_options import error_text
-from farm.domain.options import CODECS, submit_options
+from farm.domain.options import CODECS, STYLES, submit_options
 from farm.domain.runtimes import RUNTIMES
 from farm.errors import SettingsError
 from farm.jobs import queries
@@ -82,7 +82,7 @@ def test_a_file_without_a_suffix_is_taken_for_a_video(tmp_path: Path, monkeypatc
     [
         (("--crf", "fine"), '--crf: "fine" is not valid; use a whole number from 0 to 51, or auto'),
         (("--crf", "99"), '--crf: "99" is not valid; use a whole number from 0 to 51, or auto'),
-        (("--style", "gaussian"), '--style: "gaussian" is not valid; choose blur, pixelate or solid'),
+        (("--style", "gaussian"), '--style: "gaussian" is not valid; choose blur, pixelate, solid or image'),
         (("--margin", "30x"), '--margin: "30x" is not valid; use a number from 0 to 5, or a percentage such as 30%'),
         (("--gap", "long"), '--gap: "long" is not valid; use a time such as 90, 5s or 1:02:03.5 from 0 to 10'),
         (
@@ -105,7 +105,7 @@ def completed(line: str, **env: str) -> list[str]:
 
 
 def test_choices_are_completed() -> None:
-    assert completed("farm submit --style ") == ["blur", "pixelate", "solid"]
+    assert completed("farm submit --style ") == list(STYLES)
     assert completed("farm submit --style pi") == ["pixelate"]
     assert completed("farm submit --codec ") == list(CODECS)
     assert set(RUNTIMES) < set(completed("farm submit --runtime "))

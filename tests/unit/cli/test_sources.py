@@ -12,7 +12,16 @@ from farm.errors import OutputError, SettingsError
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     root = tmp_path / "in"
-    for name in ("b.MP4", "a.mkv", "a.blurred.mkv", ".hidden.mp4", "notes.txt", ".git/x.mp4", "cam 2/deep/c.mov"):
+    for name in (
+        "b.MP4",
+        "a.mkv",
+        "a.blurred.mkv",
+        "a.debug.mkv",
+        ".hidden.mp4",
+        "notes.txt",
+        ".git/x.mp4",
+        "cam 2/deep/c.mov",
+    ):
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -35,7 +44,7 @@ def test_a_folder_stands_for_the_videos_in_it(tree: Path) -> None:
         (tree / "b.MP4", "b.MP4", None),
     ]
     assert found.skipped == (
-        f"{tree}: skipped 1 output, 1 other file, 1 folder; --recursive also reads the folders in it",
+        f"{tree}: skipped 2 outputs, 1 other file, 1 folder; --recursive also reads the folders in it",
     )
 
 

@@ -40,6 +40,8 @@ def test_the_summary_says_what_was_done_and_how_large_it_is() -> None:
         "  Blurred 39 faces (tracks) in 50 of 50 frames. Rest of the picture unchanged (43.4 dB).",
         "  Size: 12.3 MB → 999 bytes.",
     ]
+    marked = lines_of(faces=1, frames_with_faces=9, options={"redact": {"debug": True}})
+    assert marked == ["  Marked 1 face (track) in 9 of 50 frames. Rest of the picture unchanged."]
     lossless = lines_of(faces=1, frames_with_faces=9, options={"redact": {"style": "solid"}})
     assert lossless == [
         "  Covered 1 face (track) in 9 of 50 frames. Rest of the picture unchanged.",

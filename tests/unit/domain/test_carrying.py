@@ -38,7 +38,7 @@ def test_a_box_misses_by_less_than_a_fiftieth_where_key_frames_are_left_out(keys
     assert (left[0], left[-1]) == (keys[0], keys[-1])
     assert set(left) <= set(keys)
     for key in keys:
-        box, most = at(left, key.pts), 0.02 * min(key.box.w, key.box.h) + 1e-6
+        box, most = at(left, key.pts).box, 0.02 * min(key.box.w, key.box.h) + 1e-6
         for edge, other in ((key.box.x, box.x), (key.box.y + key.box.h, box.y + box.h)):
             assert abs(edge - other) <= most
 

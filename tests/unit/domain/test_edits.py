@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from farm.domain.artefacts import image_name, key_of
 from farm.domain.edits import OF_SOUND, OF_TRACKS, Action, Edit, KeyFrame, effective, load_edit
 from farm.domain.geometry import Box
 from farm.domain.masks import anchored, apply
 from farm.domain.options import SHAPES, STYLES, Look, Override, RedactOptions
+from farm.domain.polygon import Polygon
 from farm.domain.track import FrameTracks, TrackedBox, dump_frame, load_frame, look_of
 
 FACE = Box(10, 10, 20, 20)
@@ -120,7 +122,9 @@ def test_all_of_a_box_that_was_added_is_covered() -> None:
     box = TrackedBox(-1, FACE)
     assert look_of(box, RedactOptions(margin=0.0)) == Look("blur", "rectangle", 0.06)
     assert look_of(box, RedactOptions(margin=0.5)) == Look("blur", "rectangle", 0.5)
-    assert look_of(replace(box, override=Override(shape="ellipse")), RedactOptions()).shape == "ellipse"
+    ellipse = replace(box, override=Override(shape="ellipse", margin=0.0))
+    assert look_of(ellipse, RedactOptions()) == Look("blur", "ellipse", 0.06)
+    assert look_of(replace(ellipse, track=1), RedactOptions()) == Look("blur", "ellipse", 0.0)
 
 
 def test_black_frames_stay_black() -> None:
@@ -128,12 +132,23 @@ def test_black_frames_stay_black() -> None:
     assert [mask.black for mask in apply([edit(Action.DROP, at=0)], {0: 1}, frames, 1)] == [True]
 
 
-BOXES = st.builds(Box, *(st.integers(0, 200) for _ in range(2)), *(st.integers(1, 100) for _ in range(2)))
+BOXES: st.SearchStrategy[Any] = st.builds(
+    Box, *(st.integers(0, 200) for _ in range(2)), *(st.integers(1, 100) for _ in range(2))
+)
 SPANS = st.tuples(st.none() | st.integers(0, 9), st.none() | st.integers(10, 20))
 
 
+CORNERS = st.tuples(st.floats(0, 200), st.floats(0, 200))
+POLYGONS = st.builds(Polygon, st.tuples(st.just((0.0, 0.0)), CORNERS, CORNERS, st.just((200.5, 200.5))))
+AREAS: list[st.SearchStrategy[Any]] = [BOXES, POLYGONS]
+
+
 OVERRIDES = st.builds(
-    Override, st.sampled_from(STYLES), st.none() | st.sampled_from(SHAPES), st.none() | st.floats(0, 5)
+    Override,
+    st.sampled_from(STYLES),
+    st.none() | st.sampled_from(SHAPES),
+    st.none() | st.floats(0, 5),
+    st.none() | st.just(key_of(image_name("ab" * 32), "ab" * 32)),
 )
 
 
@@ -143,7 +158,8 @@ def edits(draw: st.DrawFn) -> Edit:
     begins, ends = draw(SPANS)
     count = draw(st.integers(1, 3)) if action is Action.COVER else 1
     times = sorted(draw(st.sets(st.integers(0, 9), min_size=count, max_size=count)))
-    where = tuple(KeyFrame(pts, draw(BOXES).rounded()) for pts in times if action not in OF_SOUND)
+    drawn = draw(st.sampled_from(AREAS)) if action in (Action.COVER, Action.IGNORE) else BOXES
+    where = tuple(KeyFrame.of(pts, draw(drawn).rounded()) for pts in times if action not in OF_SOUND)
     track = draw(st.integers(0, 9)) if action in OF_TRACKS else None
     override = draw(OVERRIDES) if action in (Action.STYLE, Action.COVER) else None
     return Edit(action=action, begins=begins, ends=ends, where=where, track=track, override=override)
@@ -183,6 +199,15 @@ GOOD: dict[str, Any] = {"action": "cover", "where": [[0, 1, 2, 3, 4]]}
         ({"where": [[0, 1, 2, float("inf"), 4]]}, "a box has numbers of at most 1000000"),
         ({"where": [[0, 1, 2, 0, 4]]}, "a box has a width and a height above 0"),
         ({"where": [[0, 1, 2, True, 4]]}, "a box is four numbers"),
+        ({"where": [[0, [[1, 2], [3, 4]]]]}, "a polygon has 3 to 100 corners, not 2"),
+        ({"where": [[0, [[1, 2]] * 101]]}, "a polygon has 3 to 100 corners, not 101"),
+        ({"where": [[0, [[1, 2], [3, 4], [5]]]]}, "a polygon has corners of two numbers each"),
+        ({"where": [[0, [[1, 2], [3, 4], [5, True]]]]}, "a polygon has corners of two numbers each"),
+        ({"where": [[0, "triangle"]]}, "a polygon has corners of two numbers each"),
+        ({"where": [[0, [[1, 2], [3, 4], [5, float("nan")]]]]}, "a polygon has numbers of at most 1000000"),
+        ({"where": [[0, [[1, 2], [3, 2], [5, 2]]]]}, "a polygon has a width and a height above 0"),
+        ({"where": [[0, [[1, 2], [3, 4], [5, 6]]], [1, 1, 2, 3, 4]]}, "key frames are all boxes, or all polygons"),
+        ({"action": "keep", "where": [[0, [[1, 2], [3, 4], [5, 6]]]]}, "keep takes one box"),
         ({"where": [[5, 1, 2, 3, 4], [0, 1, 2, 3, 4]]}, "key frames are in order of time"),
         ({"where": [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4]]}, "key frames are in order of time"),
         ({"action": "drop", "where": [[0, 1, 2, 3, 4], [1, 1, 2, 3, 4]]}, "drop takes one box"),
@@ -190,9 +215,10 @@ GOOD: dict[str, Any] = {"action": "cover", "where": [[0, 1, 2, 3, 4]]}
         ({"from": "soon"}, "from: 'soon' is not a whole number"),
         ({"kind": "dog"}, "'dog': no kind of box"),
         ({"action": "style"}, "style says how a track is covered"),
-        ({"override": {}}, "{}: a style has margin, shape, style"),
-        ({"override": {"colour": "red"}}, "a style has margin, shape, style"),
+        ({"override": {}}, "{}: a style has image, margin, shape, style"),
+        ({"override": {"colour": "red"}}, "a style has image, margin, shape, style"),
         ({"override": {"style": "emoji"}}, "redact.style"),
+        ({"override": {"image": "images/logo.png"}}, "'images/logo.png': no picture in the store"),
         ({"override": {"margin": -1}}, "redact.margin"),
         ({"override": {"margin": float("nan")}}, "redact.margin"),
         ({"action": "drop", "override": {"style": "solid"}}, "drop has no style"),

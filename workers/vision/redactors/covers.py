@@ -4,10 +4,12 @@ A face's box is grown by the margin; the cover is the ellipse inscribed in the g
 has full strength up to 0.9 of the radius and fades out over the rest. With the default margin of 0.3 the corners of
 the face's own box lie at 0.884 of the radius, so all of the box has full strength. With a margin below 0.28 the
 ellipse does not fully cover the corners of the box; use the rectangle then.
+
+What a person draws as a polygon is covered as one, whatever the shape: :mod:`workers.vision.redactors.outlines`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ from numpy.typing import NDArray
 from farm.domain.geometry import Box, Region, covering_region
 from farm.domain.options import Look, RedactOptions
 from farm.domain.pixels import PixelFormat
+from farm.domain.polygon import Area, Polygon
+from workers.vision.redactors.outlines import per_sample, polygon_weights
 
 Weights = NDArray[np.int16]
 
@@ -33,6 +37,7 @@ class FaceCover:
     """The cover of one face: its ``region`` on the luma plane, its shape's ``centre`` and ``radii``, all in pixels.
 
     ``cell``: the side in pixels of the cells that styles measure in. Covers sort by it: the coarsest is painted last.
+    ``polygon``: in place of an ellipse or a rectangle, a list of one or none; ``reach``: the pixels around it.
     """
 
     cell: float
@@ -40,6 +45,8 @@ class FaceCover:
     centre: tuple[float, float]
     radii: tuple[float, float]
     ellipse: bool
+    reach: float = 0.0
+    polygon: tuple[Polygon, ...] = ()
 
     def region_in(self, across: int, down: int) -> Region:
         """The same region in a plane with one sample per ``across`` x ``down`` pixels."""
@@ -51,6 +58,8 @@ class FaceCover:
 
         A sample has the weight of the point of its area that is nearest to the centre: partly inside counts as inside.
         """
+        for polygon in self.polygon:
+            return per_sample(polygon_weights(polygon, self.reach, self.region, FULL), across, down)
         r = self.region_in(across, down)
         dx = _fading(r.x0, r.x1, self.centre[0] / across, self.radii[0] / across)
         dy = _fading(r.y0, r.y1, self.centre[1] / down, self.radii[1] / down)
@@ -70,7 +79,7 @@ class FaceCover:
 
 
 def covers_of(
-    boxes: Iterable[Box],
+    areas: Iterable[Area],
     width: int,
     height: int,
     options: RedactOptions | Look,
@@ -78,19 +87,24 @@ def covers_of(
     *,
     fields: bool = False,
 ) -> list[FaceCover]:
-    """The covers of face boxes in a ``width`` x ``height`` picture, without duplicates, sorted.
+    """The covers of face boxes and polygons in a ``width`` x ``height`` picture, without duplicates, sorted.
 
     ``fields``: for an interlaced frame, in which one line of a field stands for two lines of the frame.
     """
     align = max(pixels.across, pixels.down * (2 if fields else 1))  # all are powers of two
     found = set()
-    for box in boxes:
-        grown = box.grown(options.margin)
+    for area in areas:
+        box = area if isinstance(area, Box) else area.bounds
+        grown = area.grown(options.margin)
         region = covering_region(grown, width, height, align)
         if not region.empty:
             radii = max(grown.w / 2, 0.5), max(grown.h / 2, 0.5)
             cell = max(min(box.w, box.h) / _CELLS, _SMALLEST_CELL)
-            found.add(FaceCover(cell, region, grown.centre, radii, options.shape == "ellipse"))
+            cover = FaceCover(cell, region, grown.centre, radii, options.shape == "ellipse")
+            if isinstance(area, Polygon):
+                reach = min(area.reach(options.margin), max(width, height) / 2)
+                cover = replace(cover, ellipse=False, reach=reach, polygon=(area,))
+            found.add(cover)
     return sorted(found)
 
 

@@ -6,20 +6,20 @@ from operator import itemgetter
 import av
 import numpy as np
 
-from farm.domain.geometry import Box
 from farm.domain.options import Look, RedactOptions
+from farm.domain.polygon import Area
 from farm.media.planes import Plane, format_of, groups_of
 from workers.vision.redactors.base import Patch, Redactor
 from workers.vision.redactors.covers import FULL, FaceCover, Weights, covers_of
 
-#: Boxes, what replaces them, and their shape and margin.
-Group = tuple[Iterable[Box], Redactor, RedactOptions | Look]
+#: Boxes and polygons, what replaces them, and their shape and margin.
+Group = tuple[Iterable[Area], Redactor, RedactOptions | Look]
 
 _SHIFT = FULL.bit_length() - 1
 
 
 def paint(
-    frame: av.VideoFrame, boxes: Iterable[Box], redactor: Redactor, options: RedactOptions, *, fields: bool = False
+    frame: av.VideoFrame, boxes: Iterable[Area], redactor: Redactor, options: RedactOptions, *, fields: bool = False
 ) -> None:
     """Cover the faces ``boxes`` (pixels of the coded picture, without the margin) in ``frame``. Alpha is kept.
 

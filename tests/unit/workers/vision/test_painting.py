@@ -145,7 +145,7 @@ def test_boxes_of_no_size_do_no_harm() -> None:
 def test_formats_and_styles_that_are_not_known() -> None:
     with pytest.raises(SourceError, match="nv12"):
         paint(av.VideoFrame(64, 48, "nv12"), [], create_redactor(RedactOptions()), RedactOptions())
-    with pytest.raises(SettingsError, match="choose blur, pixelate or solid"):
+    with pytest.raises(SettingsError, match="choose blur, pixelate, solid or image"):
         RedactOptions(style="oil")
 
 

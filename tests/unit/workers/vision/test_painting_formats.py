@@ -155,7 +155,7 @@ def test_no_field_gets_into_the_other(pix_fmt: str, style: str, box: Box) -> Non
         for plane in planes:
             for first, value in ((0, 60), (1, 200)):
                 field = plane[first::2].astype(int)
-                low, high = sorted((value, black if style == "solid" else value))
+                low, high = sorted((value, black if style in ("solid", "image") else value))
                 assert ((field >= low) & (field <= high)).all()
 
 
