@@ -39,7 +39,7 @@ demo: $(READY)  ## Blur a clip with a real face, or your own video: make demo VI
 
 .PHONY: test
 test: lint types contracts  ## Everything that must pass: lint, types, import contracts, tests
-	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile -m "not faults and not benchmarks and not fuzz and not matrix" $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile -m "not faults and not benchmarks and not fuzz and not matrix and not exchange" $(PYTEST_ARGS)
 
 .PHONY: check
 check: lint types contracts  ## Check lint, types and import contracts, without the tests
@@ -74,6 +74,17 @@ mutations: $(READY)  ## Take one defence after another out of a copy of the farm
 model: $(READY)  ## Check the coordinator against the model, 500 runs of 60 steps (FARM_MODEL_EXAMPLES, FARM_MODEL_STEPS)
 	FARM_MODEL_EXAMPLES=$(or $(FARM_MODEL_EXAMPLES),500) FARM_MODEL_STEPS=$(or $(FARM_MODEL_STEPS),60) \
 	  $(BIN)/pytest -o timeout=0 tests/integration/coordinator/test_model.py $(PYTEST_ARGS)
+
+# pinned, in an environment of their own: together they bring more than the farm itself
+EXCHANGE := build/exchange
+$(EXCHANGE)/.ready: Makefile | $(BIN)/python
+	$(PYTHON) -m venv $(EXCHANGE)
+	$(EXCHANGE)/bin/python -m pip install --quiet datumaro==1.13.12 label-studio-sdk==2.1.2
+	@touch $@
+
+.PHONY: exchange
+exchange: $(READY) $(EXCHANGE)/.ready  ## Check files of masks with the libraries of Datumaro and Label Studio
+	FARM_EXCHANGE_PYTHON=$(EXCHANGE)/bin/python $(BIN)/pytest -m exchange tests/exchange $(PYTEST_ARGS)
 
 .PHONY: gpu
 gpu: $(READY)  ## Run the tests that need an NVIDIA GPU, with onnxruntime-gpu in place of onnxruntime
