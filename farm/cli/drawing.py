@@ -24,7 +24,8 @@ from farm.settings import load_settings
 
 if TYPE_CHECKING:
     from farm.domain.options import Override
-    from farm.jobs.marking import Marker, Span
+    from farm.domain.regions import Span
+    from farm.jobs.marking import Marker
 
 _PIXELS = "On the picture as shown: pixels, or per cent"
 _CORNERS = '"X,Y X,Y X,Y"'

@@ -14,6 +14,7 @@ from farm.domain.options import SHAPES, STYLES
 from farm.domain.printable import shown
 from farm.domain.stages import JobStatus
 from farm.domain.time import seconds_of
+from farm.domain.track import number_in, number_text
 from farm.errors import SettingsError
 from farm.settings import load_settings
 
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
     from farm.jobs.marking import Marker
 
 app = typer.Typer(help="Correct what a job covers, and its sound.", no_args_is_help=True, rich_markup_mode=None)
+
+
+def _track(text: str) -> int:
+    try:
+        return number_in(text)
+    except ValueError as e:
+        raise typer.BadParameter(str(e)) from e
 
 
 def time_option(text: str) -> float:
@@ -51,7 +59,9 @@ ShapeOption = Annotated[str | None, typer.Option(metavar="SHAPE", help=f"Shape o
 MarginOption = Annotated[
     str | None, typer.Option(metavar="SHARE", help="Extra area on each side, as a share of the box: 50%.")
 ]
-TracksArgument = Annotated[list[int], typer.Argument(metavar="TRACK...", help="As `farm tracks` numbers them.")]
+TracksArgument = Annotated[
+    list[int], typer.Argument(metavar="TRACK...", parser=_track, help="As `farm tracks` numbers them.")
+]
 
 
 def register(top: typer.Typer) -> None:
@@ -118,7 +128,7 @@ def append(ctx: typer.Context, author: str | None, reason: str, make: "Callable[
     context = open_context(load_settings())
     marker = Marker(context, str(ctx.obj), author or who(), reason)
     edits = make(marker)
-    _tell(context, marker.job, add_edits(context, marker.job, lambda _: edits))
+    tell(context, marker.job, add_edits(context, marker.job, lambda _: edits))
 
 
 @app.command("undo")
@@ -137,7 +147,7 @@ def undo_one(
     context = open_context(load_settings())
     job = str(ctx.obj)
     by = author or who()
-    _tell(context, job, add_edits(context, job, lambda before: [undo(before, number, by, reason)]))
+    tell(context, job, add_edits(context, job, lambda before: [undo(before, number, by, reason)]))
 
 
 @app.command("log")
@@ -167,7 +177,8 @@ def log(ctx: typer.Context, as_json: JsonOption = False) -> None:
         display.output.print("no edits")
 
 
-def _tell(context: "Context", job: str, added: Sequence[Edit]) -> None:
+def tell(context: "Context", job: str, added: Sequence[Edit]) -> None:
+    """Print edits that were added, and what the job needs now."""
     from farm.cli import display
     from farm.jobs.queries import job_facts
 
@@ -190,10 +201,14 @@ def described(edit: Edit) -> str:
             return f"cover {_drawn(edit)}{' that moves' if len(edit.where) > 1 else ''}"
         case Action.IGNORE:
             return f"ignore what is inside {_drawn(edit)}"
+        case Action.ONLY:
+            return "cover only what touches a box"
+        case Action.REPLACE:
+            return "cover what a file says"
     if edit.action in OF_SOUND:
         return f"{edit.action.value} {'a span of' if edit.begins is not None or edit.ends is not None else 'all'} sound"
     part = " in a part of its time" if edit.begins is not None or edit.ends is not None else ""
-    return f"{edit.action.value} track {edit.track}{part}"
+    return f"{edit.action.value} track {number_text(edit.track or 0)}{part}"
 
 
 def _drawn(edit: Edit) -> str:

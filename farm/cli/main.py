@@ -19,6 +19,7 @@ from farm.cli import (
     demo,
     drawing,
     edits,
+    exchange,
     jobs,
     logs,
     models,
@@ -62,6 +63,7 @@ redo.register(app)
 sound.register()
 revisions.register(app)
 drawing.register()
+exchange.register(app)
 logs.register(app)
 up.register(app)
 service.register(app)

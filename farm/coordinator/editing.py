@@ -7,13 +7,13 @@ from farm.database.edits import job_edits
 from farm.database.events import record_event
 from farm.database.models import Job
 from farm.database.statuses import locked_job
-from farm.domain.edits import Edit, digest_of, of_masks
+from farm.domain.edits import Edit, based, digest_of, of_masks
 from farm.domain.manifest import Manifest
 from farm.domain.masks import Anchors, anchored, apply
 from farm.domain.options import load_options
 from farm.domain.track import FrameTracks, dump_frame, dump_mask
 from farm.jobs.context import Context
-from farm.jobs.tracks import read_tracks
+from farm.jobs.tracks import base_frames
 from farm.messages import Artefact
 from farm.storage.base import Storage
 
@@ -57,7 +57,8 @@ def edit_job(
     ``tracks``: one artefact per chunk, in order; ``fingerprint``: of the masks; ``dump``: makes a frame's line. Memory
     does not grow with the length of the video. Raises VerificationError, DamagedArtefact, StorageError.
     """
-    anchors = anchored(edits, read_tracks(store, tracks))
+    imported, later = based(edits)
+    anchors = anchored(later, base_frames(store, tracks, imported))
     read = [*(artefact.sha256 for artefact in tracks), digest_of(edits)]
-    frames = apply(edits, anchors, read_tracks(store, tracks), manifest.chunks[-1].pts_end)
+    frames = apply(later, anchors, base_frames(store, tracks, imported), manifest.chunks[-1].pts_end)
     return write_tracks(store, "edit", fingerprint, manifest, read, frames, dump), anchors

@@ -27,6 +27,9 @@ OUTPUT_MARK = ".blurred"
 #: Ends the name, without its suffix, of every output that shows faces, with boxes drawn over them.
 DEBUG_MARK = ".debug"
 
+#: First part of the keys of masks that were imported.
+IMPORTS = "imports"
+
 
 def fingerprint(*parts: object) -> str:
     """The first 32 hexadecimal digits of the SHA-256 of the parts' canonical JSON and the format version."""
@@ -58,9 +61,12 @@ def stage_fingerprint(name: str, facts: Mapping[str, object]) -> str:
     return fingerprint(name, *inputs, *(facts[fact] for fact in stage.covers))
 
 
-def job_fingerprint(source_digest: str, model_sha256: str, options: JobOptions, container: str) -> str:
-    """Names a job's result; covers neither the chunk boundaries nor the encoder."""
-    return fingerprint("job", source_digest, model_sha256, asdict(options), container)
+def job_fingerprint(source_digest: str, model_sha256: str, options: JobOptions, container: str, edits: str = "") -> str:
+    """Names a job's result; covers neither the chunk boundaries nor the encoder. ``edits``: the digest of those that
+    it was submitted with.
+    """
+    with_edits = [edits] if edits else []
+    return fingerprint("job", source_digest, model_sha256, asdict(options), container, *with_edits)
 
 
 def artefact_name(
@@ -111,6 +117,11 @@ def artefact_folder(stage: str, fingerprint: str) -> str:
 def is_of_chunk(stage: str, fingerprint: str, key: str, chunk: Chunk) -> bool:
     """Whether ``key`` names what a stage wrote for this fingerprint and chunk, whatever it read."""
     return key.startswith(f"{artefact_folder(stage, fingerprint)}/{chunk.name}.")
+
+
+def import_name(source_digest: str) -> str:
+    """Name of masks that were imported for a source. They belong to the jobs whose edits name them."""
+    return f"{IMPORTS}/{fingerprint(IMPORTS, source_digest)}/masks.jsonl"
 
 
 def plan_key(manifest: Manifest) -> str:

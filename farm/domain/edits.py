@@ -12,7 +12,7 @@ from enum import StrEnum
 from math import isfinite
 from typing import Any
 
-from farm.domain.artefacts import is_image
+from farm.domain.artefacts import digest_in, is_image
 from farm.domain.detection import FACE, PLATE
 from farm.domain.geometry import Box
 from farm.domain.options import Override, override
@@ -30,9 +30,10 @@ class Action(StrEnum):
     """What an edit does.
 
     ``cover``: cover a box or a polygon, whose key frames are interpolated; ``ignore``: cover nothing that lies wholly
-    inside one; ``drop``: a track is none (a false alarm); ``keep``: a face that may be seen; ``restore``: cover a track
-    again; ``style``: cover a track in another way; ``mute``, ``beep``: all sound of a span is silent, or a tone;
-    ``undo``: another edit has no effect.
+    inside one; ``only``: cover nothing that lies wholly outside a box, or all such boxes; ``drop``: a track is none (a
+    false alarm); ``keep``: a face that may be seen; ``restore``: cover a track again; ``style``: cover a track in
+    another way; ``replace``: the masks are what a file says, and earlier edits of masks have no effect; ``mute``,
+    ``beep``: all sound of a span is silent, or a tone; ``undo``: another edit has no effect.
     """
 
     COVER = "cover"
@@ -41,6 +42,8 @@ class Action(StrEnum):
     KEEP = "keep"
     RESTORE = "restore"
     STYLE = "style"
+    ONLY = "only"
+    REPLACE = "replace"
     MUTE = "mute"
     BEEP = "beep"
     UNDO = "undo"
@@ -50,6 +53,8 @@ class Action(StrEnum):
 OF_TRACKS = (Action.DROP, Action.KEEP, Action.RESTORE, Action.STYLE)
 #: Edits of the sound; no mask depends on them.
 OF_SOUND = (Action.MUTE, Action.BEEP)
+#: Edits that have no box.
+_BOXLESS = (*OF_SOUND, Action.REPLACE, Action.UNDO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +87,12 @@ class Edit:
 
     - ``begins``, ``ends``: the pts between which it holds; None: from the beginning, to the end.
     - ``where``: of ``cover`` its key frames, in order; all boxes, or all polygons of as many corners; of
-      ``ignore`` one, at any time; of edits of a track the anchor.
+      ``ignore`` and ``only`` one, at any time; of edits of a track the anchor.
     - ``track``: the number that the track had then, for people.
     - ``kind``: of what ``cover`` covers, as of a detection.
     - ``override``: of ``cover`` and ``style``, how it is covered.
     - ``undoes``: the number of the edit that ``undo`` undoes.
+    - ``masks``: the key of the artefact that ``replace`` takes the masks from.
     """
 
     action: Action
@@ -101,18 +107,20 @@ class Edit:
     kind: str = FACE
     override: Override | None = None
     undoes: int | None = None
+    masks: str | None = None
 
     def body(self) -> dict[str, Any]:
         """What it does, as JSON: all but its number, time, author and reason."""
         row: dict[str, Any] = {"action": self.action.value, "from": self.begins, "to": self.ends}
         row["where"] = [key.row() for key in self.where]
         row["override"] = self.override and asdict(self.override)
-        return row | {"track": self.track, "kind": self.kind, "undoes": self.undoes}
+        row |= {"track": self.track, "kind": self.kind, "undoes": self.undoes}
+        return row | ({} if self.masks is None else {"masks": self.masks})  # the digests of other edits stay the same
 
 
 def load_edit(body: Mapping[str, Any], **said: Any) -> Edit:  # noqa: ANN401 - number, at, author and reason of Edit
     """An edit from its :meth:`Edit.body`. ``said``: the rest. Raises ValueError with a line for the user."""
-    unknown = set(body) - {"action", "from", "to", "where", "track", "kind", "override", "undoes"}
+    unknown = set(body) - {"action", "from", "to", "where", "track", "kind", "override", "undoes", "masks"}
     if unknown:
         raise ValueError(f"an edit has no {', '.join(sorted(unknown))}")
     try:
@@ -128,6 +136,7 @@ def load_edit(body: Mapping[str, Any], **said: Any) -> Edit:  # noqa: ANN401 - n
         kind=body.get("kind") or FACE,
         override=_override(body.get("override")),
         undoes=_whole(body.get("undoes"), "undoes"),
+        masks=body.get("masks"),
         **said,
     )
     check_edit(edit)
@@ -143,7 +152,7 @@ def check_edit(edit: Edit) -> None:
     pts = [key.pts for key in edit.where]
     if pts != sorted(set(pts)):
         raise ValueError("key frames are in order of time, one for each time")
-    wanted = 0 if edit.action in (*OF_SOUND, Action.UNDO) else 1
+    wanted = 0 if edit.action in _BOXLESS else 1
     if len(pts) < wanted or (len(pts) > wanted and edit.action is not Action.COVER):
         raise ValueError(f"{edit.action.value} takes {'no box' if not wanted else 'one box'}")
     if edit.action in OF_TRACKS and edit.where[0].polygon:
@@ -156,6 +165,8 @@ def check_edit(edit: Edit) -> None:
         raise ValueError(f"{edit.action.value} has no style")
     if (edit.undoes is None) == (edit.action is Action.UNDO):
         raise ValueError("undo, and nothing else, names the edit that it undoes")
+    if bool(edit.masks and digest_in(edit.masks)) != (edit.action is Action.REPLACE):
+        raise ValueError("replace, and nothing else, names the masks that it takes")
     check_text(edit.author, edit.reason)
 
 
@@ -187,6 +198,17 @@ def effective(edits: Iterable[Edit]) -> tuple[Edit, ...]:
 def of_masks(edits: Iterable[Edit]) -> tuple[Edit, ...]:
     """The edits that were not undone and say what is covered, in order."""
     return tuple(edit for edit in effective(edits) if edit.action not in OF_SOUND)
+
+
+def based(edits: Sequence[Edit]) -> tuple[str | None, Sequence[Edit]]:
+    """The key of the masks that the last ``replace`` of some edits names, and the edits that apply to them.
+
+    None, and all, where there is no such edit: they apply to the tracks.
+    """
+    for at in range(len(edits) - 1, -1, -1):
+        if edits[at].action is Action.REPLACE:
+            return edits[at].masks, edits[at + 1 :]
+    return None, edits
 
 
 def digest_of(edits: Sequence[Edit]) -> str:

@@ -1,6 +1,7 @@
 """Boxes in source pixels: the origin is the top left corner of the coded picture, x points right, y points down."""
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 
@@ -69,6 +70,26 @@ def intersection_over_union(a: Box, b: Box) -> float:
         return 0.0
     both = w * h
     return both / (a.area + b.area - both)
+
+
+def outside(boxes: Iterable[Box], farthest: float = 1e6) -> list[Box]:
+    """The largest boxes that overlap none of some boxes, up to ``farthest`` pixels from the origin."""
+    free = {Box(-farthest, -farthest, 2 * farthest, 2 * farthest)}
+    for box in boxes:
+        free = {part for one in free for part in _without(one, box)}
+    return sorted(free, key=lambda one: (one.y, one.x, one.w))
+
+
+def _without(a: Box, b: Box) -> Iterator[Box]:
+    """The parts of a box that lie left of, right of, above or below another one; they overlap at its corners."""
+    right, bottom = a.x + a.w, a.y + a.h
+    if b.x >= right or b.y >= bottom or b.x + b.w <= a.x or b.y + b.h <= a.y:
+        yield a
+        return
+    beside = (a.x, a.y, b.x, bottom), (b.x + b.w, a.y, right, bottom)
+    for x0, y0, x1, y1 in (*beside, (a.x, a.y, right, b.y), (a.x, b.y + b.h, right, bottom)):
+        if x0 < x1 and y0 < y1:
+            yield Box(x0, y0, x1 - x0, y1 - y0)
 
 
 def united(a: Box, b: Box) -> Box:

@@ -82,10 +82,14 @@ class VideoStream:
 
     def shown_box(self, box: Box) -> Box:
         """A box of the coded picture on the picture as shown, of :attr:`shown_size`."""
+        return self.shown_exactly(box).rounded()
+
+    def shown_exactly(self, box: Box) -> Box:
+        """As :meth:`shown_box`, not rounded: :meth:`coded_box` gives back the same box."""
         size = upright_size(self.width, self.height, self.orientation)
         (wide, high), (w, h) = self.shown_size, size
         up = coded_box(box, *size, INVERSE.get(self.orientation, self.orientation))
-        return Box(up.x * wide / w, up.y * high / h, up.w * wide / w, up.h * high / h).rounded()
+        return Box(up.x * wide / w, up.y * high / h, up.w * wide / w, up.h * high / h)
 
     def coded_box(self, box: Box) -> Box:
         """A box of the picture as shown on the coded picture: the inverse of :meth:`shown_box`."""

@@ -7,13 +7,15 @@ that show nothing else.
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from math import inf
 
 from farm.domain.edits import OF_TRACKS, Action, Edit, KeyFrame
-from farm.domain.geometry import Box, interpolated, intersection_over_union
+from farm.domain.geometry import Box, interpolated, intersection_over_union, outside
 from farm.domain.options import Override
 from farm.domain.polygon import Area, Polygon
 from farm.domain.track import FrameTracks, TrackedBox
+from farm.errors import JobFailed
 
 #: A box overlaps an anchor at least so much where it is of the track that was meant (intersection over union).
 _SAME = 0.3
@@ -63,6 +65,17 @@ def apply(edits: Sequence[Edit], anchors: Anchors, frames: Iterable[FrameTracks]
         yield replace(frame, boxes=tuple(sorted(added + kept, key=lambda box: box.track)))
 
 
+def replaced(frames: Iterable[FrameTracks], imported: Iterable[FrameTracks]) -> Iterator[FrameTracks]:
+    """The frames of tracks with the boxes of ``imported`` ones. What cannot be decoded stays wholly covered.
+
+    Raises JobFailed unless both are the same frames.
+    """
+    for frame, other in zip_longest(frames, imported):
+        if frame is None or other is None or frame.pts != other.pts:
+            raise JobFailed("the masks that were imported are of other frames", hint="farm edit JOB undo")
+        yield replace(frame, boxes=other.boxes)
+
+
 def with_ends(frames: Iterable[FrameTracks], end: int) -> Iterator[tuple[FrameTracks, int]]:
     """Each frame with the pts up to which it is shown. ``end``: of the last one."""
     before: FrameTracks | None = None
@@ -76,18 +89,27 @@ def with_ends(frames: Iterable[FrameTracks], end: int) -> Iterator[tuple[FrameTr
 
 def allowed(edits: Sequence[Edit], anchors: Anchors, frame: FrameTracks, until: int) -> list[Area]:
     """Where faces of a frame, which is shown until a pts, may be seen since a person has said so: the boxes of tracks
-    that are kept, and regions that are ignored.
+    that are kept, regions that are ignored, and what lies outside those that alone are covered.
     """
     shown = frame.pts, until
     by = [(box.box, _uncovers(box, edits, anchors, shown)) for box in frame.boxes]
     kept: list[Area] = [box for box, edit in by if edit is not None and edit.action is Action.KEEP]
-    return kept + [edit.where[0].area for edit in edits if edit.action is Action.IGNORE and _holds(edit, shown)]
+    ignored = [edit.where[0].area for edit in edits if edit.action is Action.IGNORE and _holds(edit, shown)]
+    only = any(edit.action is Action.ONLY and _holds(edit, shown) for edit in edits)
+    return [*kept, *ignored, *(outside(_regions(edits, shown)) if only else ())]
 
 
-def _uncovers(box: TrackedBox, edits: Iterable[Edit], anchors: Anchors, shown: tuple[int, int]) -> Edit | None:
+def _regions(edits: Iterable[Edit], shown: tuple[int, int]) -> list[Box]:
+    """The regions that alone are covered in a frame, where any edit says so."""
+    return [edit.where[0].box for edit in edits if edit.action is Action.ONLY and _touches(edit, shown)]
+
+
+def _uncovers(box: TrackedBox, edits: Sequence[Edit], anchors: Anchors, shown: tuple[int, int]) -> Edit | None:
     """The edit that uncovers a box in a frame: the last one that is about it, unless that covers it."""
     by: Edit | None = None
     for edit in edits:
+        if edit.action is Action.ONLY and _holds(edit, shown):
+            by = by if any(_meet(box.box, region) for region in _regions(edits, shown)) else edit
         if edit.action is Action.IGNORE:
             if _is_inside(box.box, edit.where[0].area) and _holds(edit, shown):
                 by = edit
@@ -128,6 +150,11 @@ def _is_inside(box: Box, of: Area) -> bool:
     if isinstance(of, Polygon):
         return of.encloses(box)
     return of.x <= box.x and of.y <= box.y and box.x + box.w <= of.x + of.w and box.y + box.h <= of.y + of.h
+
+
+def _meet(a: Box, b: Box) -> bool:
+    """Whether two boxes overlap, or touch."""
+    return a.x <= b.x + b.w and b.x <= a.x + a.w and a.y <= b.y + b.h and b.y <= a.y + a.h
 
 
 def _added(edit: Edit, key: KeyFrame) -> TrackedBox:

@@ -1,6 +1,7 @@
 """Tracks of a chunk: the boxes of all tracks in every frame, stored as JSON lines."""
 
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,6 +62,13 @@ class FrameTracks:
 def number_text(track: int) -> str:
     """The number of a track as people see it; of a box that an edit added, that of the edit, with a plus."""
     return f"+{-track}" if track < 0 else str(track)
+
+
+def number_in(text: str) -> int:
+    """The number of a track that :func:`number_text` wrote. Raises ValueError with a line for the user."""
+    if not re.fullmatch(r"\+?\d{1,10}", text):
+        raise ValueError("not valid; use the number of a track, such as 3 or +3")
+    return -int(text) if text.startswith("+") else int(text)
 
 
 def look_of(box: TrackedBox, options: RedactOptions) -> Look:

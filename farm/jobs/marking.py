@@ -12,7 +12,9 @@ from farm.domain.geometry import Box
 from farm.domain.manifest import Manifest
 from farm.domain.options import IMAGE, Override, RedactOptions, load_options, override
 from farm.domain.polygon import Area, Polygon
+from farm.domain.regions import Span
 from farm.domain.time import time_text
+from farm.domain.track import number_text
 from farm.errors import EditError, OutputError, SettingsError
 from farm.jobs.context import Context
 from farm.jobs.images import check_looks, put_image, read_image
@@ -42,42 +44,17 @@ def override_of(style: str | None, shape: str | None, margin: str | None, image:
 FARTHEST = 300.0
 #: Seconds by which a time may be past the end: lists of tracks round to a thousandth.
 _ROUNDING = 0.0011
-#: Seconds from and to; None: from the beginning, to the end.
-Span = tuple[float | None, float | None]
 
 
-class Marker:
-    """Makes edits of one job. ``job``: its id; ``manifest``: its plan. Times are seconds of the output, boxes are on
-    the picture as players show it.
+class VideoMarker:
+    """Makes edits of one video that name no track. ``manifest``: its plan. Times are seconds of the output, boxes are
+    on the picture as players show it.
     """
 
-    def __init__(self, context: Context, job_id: str, author: str, reason: str = "") -> None:
-        """Raises NotFound, JobFailed for a job of another version."""
-        self._context, self._author, self._reason = context, author, reason
-        with context.database.read() as session:
-            self._job: Job = find_job(session, job_id)
-            self.manifest: Manifest = job_manifest(session, self._job.id)
-        self.job = self._job.id
-        self._zero = self.manifest.zero(self._job.container)
-
-    def way(
-        self, style: str | None = None, shape: str | None = None, margin: str | None = None, image: Path | None = None
-    ) -> Override | None:
-        """As :func:`override_of`; ``image`` is a file, which goes to the store.
-
-        Raises SettingsError for a file that is no picture, for the style ``image`` where neither the edit nor the job
-        has one, and for one without that style.
-        """
-        if image is None:
-            said = override_of(style, shape, margin)
-            options = load_options(self._job.options).redact
-            check_looks([said.over(options.look(FACE))] if said and said.style == IMAGE else ())
-            return said
-        if style != IMAGE:
-            raise SettingsError("--image is only used by the style image", hint="add --style image")
-        kept = read_image(image)
-        put_image(self._context.store, kept)
-        return override_of(style, shape, margin, kept.key)
+    def __init__(self, manifest: Manifest, container: str, author: str, reason: str = "") -> None:
+        """``container``: of the output."""
+        self.manifest, self._author, self._reason = manifest, author, reason
+        self._zero = manifest.zero(container)
 
     def cover(self, box: str, span: Span, end_box: str | None = None, override: Override | None = None) -> Edit:
         """Cover a box; with ``end_box`` it moves there, evenly, in the time of the span. Raises EditError.
@@ -158,35 +135,14 @@ class Marker:
         first = self.manifest.chunks[0].pts_start
         return self._edit(Action.IGNORE, self.span(span, inwards=True), (KeyFrame.of(first, area),))
 
-    def of_tracks(
-        self, action: Action, tracks: Sequence[int], span: Span, override: Override | None = None
-    ) -> list[Edit]:
-        """Drop, keep, restore or style tracks, or the parts of them that are in a span.
+    def only(self, box: str, span: Span) -> Edit:
+        """Cover nothing that lies wholly outside a box, and outside all others of such edits. Raises EditError."""
+        first = self.manifest.chunks[0].pts_start
+        return self._edit(Action.ONLY, self.span(span, inwards=True), (KeyFrame(first, self._box(box)),))
 
-        Raises EditError for a track that is not there, or not then; NotFound before there are tracks; StorageError.
-        """
-        pts = self.span(span, inwards=action in (Action.DROP, Action.KEEP))
-        anchors = anchors_of(JobTracks(self._context, self.job), tracks, *pts)
-        for track in tracks:
-            if track not in anchors:
-                when = "" if span == (None, None) else " in that time"
-                raise EditError(f"job {self.job} has no track {track}{when}", hint=f"farm tracks {self.job} lists them")
-        return [self._edit(action, pts, (anchors[track],), track, override) for track in tracks]
-
-    def sound(self, action: Action, span: Span) -> Edit:
-        """Mute all sound of a span, or put a tone in its place. Raises EditError where there is no sound to edit."""
-        heard = [other for other in self.manifest.source.others if other.kind == "audio"]
-        options = load_options(self._job.options).compose
-        if not heard or options.audio == "drop" or options.pictures:
-            why = "its video has none" if not heard else "all of it is left out of its output"
-            raise EditError(f"job {self.job} has no sound to {action.value}: {why}")
-        try:
-            refuse_uneditable(heard, self._job.container)
-        except OutputError as e:
-            raise EditError(e.message, hint=e.hint, field=e.field) from e
-        begins, ends = self.span(span)
-        first = self.manifest.chunks[0].pts_start  # sound may begin before it
-        return self._edit(action, (None if begins is not None and begins <= first else begins, ends), ())
+    def imported(self, masks: str) -> Edit:
+        """The masks are those of an artefact. ``masks``: its key."""
+        return self._edit(Action.REPLACE, (None, None), (), masks=masks)
 
     def _edit(
         self,
@@ -195,10 +151,11 @@ class Marker:
         where: tuple[KeyFrame, ...],
         track: int | None = None,
         override: Override | None = None,
+        masks: str | None = None,
     ) -> Edit:
         edit = Edit(
             action=action, author=self._author, reason=self._reason, begins=span[0], ends=span[1], where=where,
-            track=track, override=override,
+            track=track, override=override, masks=masks,
         )  # fmt: skip
         try:
             check_edit(edit)
@@ -264,6 +221,68 @@ class Marker:
         if coded.w <= 0 or coded.h <= 0:
             raise EditError(f'"{text}" is smaller than a hundredth of a pixel')
         return coded
+
+
+class Marker(VideoMarker):
+    """Makes edits of one job. ``job``: its id."""
+
+    def __init__(self, context: Context, job_id: str, author: str, reason: str = "") -> None:
+        """Raises NotFound, JobFailed for a job of another version."""
+        self._context = context
+        with context.database.read() as session:
+            self._job: Job = find_job(session, job_id)
+            manifest: Manifest = job_manifest(session, self._job.id)
+        self.job = self._job.id
+        super().__init__(manifest, self._job.container, author, reason)
+
+    def way(
+        self, style: str | None = None, shape: str | None = None, margin: str | None = None, image: Path | None = None
+    ) -> Override | None:
+        """As :func:`override_of`; ``image`` is a file, which goes to the store.
+
+        Raises SettingsError for a file that is no picture, for the style ``image`` where neither the edit nor the job
+        has one, and for one without that style.
+        """
+        if image is None:
+            said = override_of(style, shape, margin)
+            options = load_options(self._job.options).redact
+            check_looks([said.over(options.look(FACE))] if said and said.style == IMAGE else ())
+            return said
+        if style != IMAGE:
+            raise SettingsError("--image is only used by the style image", hint="add --style image")
+        kept = read_image(image)
+        put_image(self._context.store, kept)
+        return override_of(style, shape, margin, kept.key)
+
+    def of_tracks(
+        self, action: Action, tracks: Sequence[int], span: Span, override: Override | None = None
+    ) -> list[Edit]:
+        """Drop, keep, restore or style tracks, or the parts of them that are in a span.
+
+        Raises EditError for a track that is not there, or not then; NotFound before there are tracks; StorageError.
+        """
+        pts = self.span(span, inwards=action in (Action.DROP, Action.KEEP))
+        anchors = anchors_of(JobTracks(self._context, self.job), tracks, *pts)
+        for track in tracks:
+            if track not in anchors:
+                said = f"{number_text(track)}{'' if span == (None, None) else ' in that time'}"
+                raise EditError(f"job {self.job} has no track {said}", hint=f"farm tracks {self.job} lists them")
+        return [self._edit(action, pts, (anchors[track],), track, override) for track in tracks]
+
+    def sound(self, action: Action, span: Span) -> Edit:
+        """Mute all sound of a span, or put a tone in its place. Raises EditError where there is no sound to edit."""
+        heard = [other for other in self.manifest.source.others if other.kind == "audio"]
+        options = load_options(self._job.options).compose
+        if not heard or options.audio == "drop" or options.pictures:
+            why = "its video has none" if not heard else "all of it is left out of its output"
+            raise EditError(f"job {self.job} has no sound to {action.value}: {why}")
+        try:
+            refuse_uneditable(heard, self._job.container)
+        except OutputError as e:
+            raise EditError(e.message, hint=e.hint, field=e.field) from e
+        begins, ends = self.span(span)
+        first = self.manifest.chunks[0].pts_start  # sound may begin before it
+        return self._edit(action, (None if begins is not None and begins <= first else begins, ends), ())
 
 
 def _number(text: str, whole: int) -> float:

@@ -17,12 +17,13 @@ from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Chunk as Planned
 from farm.domain.manifest import Manifest
 from farm.domain.options import load_options
+from farm.domain.regions import Span
 from farm.domain.stages import JobStatus, stage_named
 from farm.errors import IllegalTransition
 from farm.jobs.beginning import stage_rows
 from farm.jobs.context import Context
 from farm.jobs.edits import check_output, what_to_do
-from farm.jobs.marking import Marker, Span
+from farm.jobs.marking import Marker
 from farm.jobs.plans import restore_plan
 from farm.jobs.retrying import resumable_stage
 from farm.media.reading.chunk import check_source

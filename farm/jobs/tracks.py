@@ -9,13 +9,13 @@ from sqlalchemy.orm import Session
 
 from farm.database.edits import job_edits
 from farm.database.models import Job
-from farm.domain.edits import KeyFrame, of_masks
+from farm.domain.edits import KeyFrame, based, of_masks
 from farm.domain.geometry import Box
-from farm.domain.masks import allowed, anchored, apply, with_ends
+from farm.domain.masks import allowed, anchored, apply, replaced, with_ends
 from farm.domain.polygon import Area
 from farm.domain.stages import JobStatus
 from farm.domain.track import FrameTracks, TrackedBox, load_frame
-from farm.errors import NotFound, VerificationError
+from farm.errors import DamagedArtefact, JobFailed, NotFound, VerificationError
 from farm.jobs.beginning import stage_rows
 from farm.jobs.context import Context
 from farm.jobs.plans import job_manifest
@@ -107,12 +107,30 @@ def linked_tracks(session: Session, job: Job) -> list[Artefact]:
     return [Artefact.model_validate(row.artefact) for row in rows]
 
 
+def base_frames(store: Storage, tracks: Iterable[Artefact], imported: str | None) -> Iterator[FrameTracks]:
+    """The frames that edits apply to: of tracks, with the boxes of the masks under the key ``imported``, if there are.
+
+    Raises as :func:`read_tracks`, and JobFailed where what was imported is damaged or gone: it cannot be made again.
+    """
+    frames = read_tracks(store, tracks)
+    return frames if imported is None else replaced(frames, _read_imported(store, imported))
+
+
+def _read_imported(store: Storage, key: str) -> Iterator[FrameTracks]:
+    try:
+        with opened(store, key) as path, path.open(encoding="ascii") as lines:
+            yield from map(load_frame, lines)
+    except DamagedArtefact as e:
+        hint = "farm edit JOB import FILE takes them again, or farm edit JOB undo"
+        raise JobFailed(f"the masks that were imported are damaged or gone: {key}", hint=hint) from e
+
+
 class JobTracks:
     """The tracks of a job, and what all its edits make of them, also those that its masks do not contain yet.
 
-    ``masked``: only those that its masks contain. ``job``, ``manifest``, ``edits`` of masks in effect, and ``anchors``:
-    their tracks. Raises NotFound, JobFailed for a job of another version, DamagedArtefact, StorageError; so do the
-    methods.
+    Where masks were imported, they stand in place of the tracks. ``masked``: only edits that the job's masks contain.
+    ``job``, ``manifest``, ``edits`` of masks in effect, and ``anchors``: their tracks. Raises NotFound, JobFailed for a
+    job of another version, DamagedArtefact, StorageError; so do the methods.
     """
 
     def __init__(self, context: Context, job_id: str, *, masked: bool = False) -> None:
@@ -127,19 +145,23 @@ class JobTracks:
                 f"the tracks of job {self.job.id} are not in the store any more",
                 hint=f"{hint} {self.job.id} makes them again",
             )
-        self.anchors = anchored(self.edits, read_tracks(self._store, self._tracks))
+        self._imported, self._later = based(self.edits)
+        self.anchors = anchored(self._later, self._base())
+
+    def _base(self) -> Iterator[FrameTracks]:
+        return base_frames(self._store, self._tracks, self._imported)
 
     def frames(self) -> Iterator[tuple[FrameTracks, FrameTracks, int]]:
         """The tracks and the mask of each frame, and the pts up to which it is shown."""
         end = self.manifest.chunks[-1].pts_end
-        tracks, same = tee(read_tracks(self._store, self._tracks))  # of which one is ahead by a frame
-        masks = apply(self.edits, self.anchors, same, end)
+        tracks, same = tee(self._base())  # of which one is ahead by a frame
+        masks = apply(self._later, self.anchors, same, end)
         for (frame, until), mask in zip(with_ends(tracks, end), masks, strict=True):
             yield frame, mask, until
 
     def allowed(self, frame: FrameTracks, until: int) -> list[Area]:
         """Where faces of a frame may be seen, see :func:`farm.domain.masks.allowed`."""
-        return allowed(self.edits, self.anchors, frame, until)
+        return allowed(self._later, self.anchors, frame, until)
 
     def seconds(self, pts: int) -> float:
         """When a frame is shown, in seconds of the output."""
@@ -160,7 +182,8 @@ def seen(frame: FrameTracks, mask: FrameTracks) -> Iterator[tuple[TrackedBox, bo
         yield from ((box, True) for box in frame.boxes)
         return
     covered = {box.track for box in mask.boxes}
-    for box in (*frame.boxes, *(added for added in mask.boxes if added.track < 0)):
+    found = {box.track for box in frame.boxes}
+    for box in (*frame.boxes, *(added for added in mask.boxes if added.track < 0 and added.track not in found)):
         yield box, box.track in covered
 
 

@@ -154,7 +154,7 @@ OVERRIDES = st.builds(
 
 @st.composite
 def edits(draw: st.DrawFn) -> Edit:
-    action = draw(st.sampled_from([a for a in Action if a is not Action.UNDO]))
+    action = draw(st.sampled_from([a for a in Action if a not in (Action.UNDO, Action.REPLACE)]))
     begins, ends = draw(SPANS)
     count = draw(st.integers(1, 3)) if action is Action.COVER else 1
     times = sorted(draw(st.sets(st.integers(0, 9), min_size=count, max_size=count)))
