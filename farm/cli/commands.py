@@ -20,7 +20,7 @@ _UsageError: Any = typer.BadParameter.__base__
 #: The commands in ``farm --help``, by what they are for; others are listed last.
 _SECTIONS = {
     "Redact videos": ("submit", "verify", "demo"),
-    "Look and correct": ("preview", "tracks", "edit", "approve", "redact", "redo", "audit"),
+    "Look and correct": ("preview", "tracks", "detections", "edit", "approve", "redact", "redo", "audit"),
     "Jobs": ("list", "status", "watch", "pause", "resume", "cancel", "retry", "logs", "clean"),
     "The farm": ("up", "down", "worker", "workers", "coordinator", "key", "models", "config", "doctor"),
 }
@@ -55,6 +55,16 @@ class FarmCommand(TyperCommand):
         """See TyperCommand."""
         arguments: list[Any] = [p for p in self.get_params(ctx) if p.param_type_name == "argument"]
         return ["[OPTIONS]", *(p.metavar.removesuffix("...") + ("..." if p.nargs == -1 else "") for p in arguments)]
+
+
+class RedactCommand(FarmCommand):
+    """``farm redact``, which is ``farm submit`` where masks are given: it takes the same options then."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:  # noqa: ANN401 - Typer's own copies of click's classes
+        """See TyperCommand."""
+        if any(word.partition("=")[0] == "--detections" for word in args):
+            return parent.command.commands["submit"].make_context(info_name, args, parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
 
 
 class FarmGroup(TyperGroup):
@@ -106,7 +116,7 @@ def in_one_style(app: typer.Typer) -> typer.Typer:
     """Give all commands of ``app`` the help and the errors of this module."""
     app.info.cls = FarmGroup
     for command in app.registered_commands:
-        command.cls = FarmCommand
+        command.cls = command.cls if issubclass(command.cls or TyperCommand, FarmCommand) else FarmCommand
     for group in app.registered_groups:
         if group.typer_instance is not None:
             in_one_style(group.typer_instance)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from farm.cli.commands import RedactCommand
 from farm.cli.edits import AuthorOption, ReasonOption
 from farm.cli.jobs import JobArgument, JsonOption
 from farm.cli.workers import who
@@ -15,7 +16,7 @@ from farm.settings import load_settings
 def register(top: typer.Typer) -> None:
     """Add the commands to ``top``."""
     top.command("approve")(approve)
-    top.command("redact")(redact)
+    top.command("redact", cls=RedactCommand)(redact)
 
 
 def approve(
@@ -38,7 +39,10 @@ def redact(
     detach: Annotated[bool, typer.Option("--detach", help="Return at once.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Redact a job again after edits: only the chunks whose masks changed are encoded."""
+    """Redact a job again after edits: only the chunks whose masks changed are encoded.
+
+    With --detections FILE, redact a video by the masks of a file: as `farm submit --detections`, with its options.
+    """
     from farm.cli import display
     from farm.jobs.context import open_context
     from farm.jobs.edits import revise

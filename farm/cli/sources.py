@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm.domain.artefacts import DEBUG_MARK, OUTPUT_MARK
+from farm.domain.regions import Asked
 from farm.errors import FarmError, OutputError, SettingsError, SourceError
 
 #: What files of a folder are taken for videos by their names; what they are, probing tells.
@@ -24,6 +25,7 @@ class How:
     ``pictures``: frames become pictures, not a video. ``recursive``: of a folder, the folders in it are read, too.
     ``review``: a person approves the masks. ``audit``, ``strict``: see :class:`farm.jobs.placing.Request`.
     ``debug``: boxes are drawn, and nothing is covered.
+    ``edits``: of the masks of every video.
     """
 
     overwrite: bool = False
@@ -35,6 +37,7 @@ class How:
     audit: bool = False
     strict: bool = False
     debug: bool = False
+    edits: Asked = Asked()  # noqa: RUF009 - it is immutable
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from farm.cli.commands import FarmCommand, named_path
+from farm.cli.exchange import FORMATS
 from farm.cli.sources import How, Video, named
 from farm.cli.submit_options import job_options, naming_origins, with_job_options
+from farm.cli.workers import who
+from farm.domain.detectors import NOTHING
+from farm.domain.regions import Asked
 from farm.errors import OutputError, SettingsError
 from farm.settings import Settings, load_settings
 
@@ -38,6 +42,29 @@ def register(app: typer.Typer) -> None:
             metavar="PATH",
         ),
         recursive: bool = option("Source", "Also search folders inside folders.", "--recursive", "-r", default=False),
+        cover: list[str] = option(
+            "Faces",
+            "Always cover this region: a box, or x,y,w,h@FROM-TO for a part of the time.",
+            "--cover",
+            default=[],
+            metavar="X,Y,W,H",
+        ),
+        ignore: list[str] = option(
+            "Faces", "Cover nothing that lies wholly inside this region.", "--ignore", default=[], metavar="X,Y,W,H"
+        ),
+        only_in: list[str] = option(
+            "Faces",
+            "Cover nothing that lies wholly outside this region, or all such.",
+            "--only-in",
+            default=[],
+            metavar="X,Y,W,H",
+        ),
+        detections: Path | None = option(
+            "Faces", "Look for no faces: cover what this file says, see `farm detections`.", metavar="FILE"
+        ),
+        detections_format: str | None = option(
+            "Faces", f"{', '.join(FORMATS)}. Default: by the file's name.", metavar="FORMAT"
+        ),
         overwrite: bool = option("Output", "Replace an existing output.", "--overwrite", default=False),
         frames: Path | None = option(
             "Output", "Write pictures of all frames to this new folder, not a video.", metavar="FOLDER"
@@ -79,9 +106,12 @@ def register(app: typer.Typer) -> None:
         if debug and (frames is not None or audit or strict):
             hint = "leave --frames, --audit and --strict out"
             raise SettingsError("--debug makes a video that shows all faces", hint=hint)
+        if detections_format is not None and detections is None:
+            raise SettingsError("--detections-format needs --detections", hint="add --detections FILE")
+        edits = Asked(tuple(cover), tuple(ignore), tuple(only_in), detections, detections_format, who())
         how = How(
             overwrite, detach, as_json, pictures=frames is not None, recursive=recursive, review=review,
-            audit=audit or strict, strict=strict, debug=debug,
+            audit=audit or strict, strict=strict, debug=debug, edits=edits,
         )  # fmt: skip
         run_submit(settings, videos, output if frames is None else str(frames), how)
 
@@ -127,6 +157,8 @@ def batch_of(settings: Settings, videos: list[Path], output: str | None, how: Ho
         Signer.load(settings.key_path)
     able = usable(settings, running=running)
     asked = with_runtime(asked, able)
+    if how.edits.detections is not None:
+        asked = replace(asked, detect=replace(asked.detect, detector=NOTHING))
     asked = replace(asked, detect=with_files(asked.detect))
     try_detector(settings, asked.detect)
 
@@ -135,7 +167,7 @@ def batch_of(settings: Settings, videos: list[Path], output: str | None, how: Ho
         own = (settings.home, settings.store_root)
         asks = Request(
             video.source, video.output, how.overwrite, asked, length, limits, folder, own, how.review, how.audit,
-            how.strict,
+            how.strict, how.edits,
         )  # fmt: skip
         return prepare(asks, able.encoders)
 

@@ -22,6 +22,9 @@ Heights = tuple[tuple[float, float], ...]
 #: The argument of a network that is in files of the user's: an ONNX file, and a TOML file beside it.
 PATH = "PATH"
 
+#: The network that finds nothing, for videos whose masks come from elsewhere.
+NOTHING = "none"
+
 QUALITIES = ("fast", "balanced", "thorough")
 MERGES = ("nms", "nmm", "wbf")
 #: The largest ``--detect-size``.
@@ -109,6 +112,7 @@ NETWORKS: dict[str, Declared] = {
         Declared(name="retinaface", thresholds={FACE: ((24, 0.40), (48, 0.50), (inf, 0.70))}, weights=RETINAFACE),
         Declared(name="onnx", thresholds={}, argument=PATH),
         Declared(name="deepface", thresholds={FACE: ((inf, 0.5),)}, argument="BACKEND"),
+        Declared(name=NOTHING, thresholds={FACE: ((inf, 0.5),)}, module="nothing"),
         Declared(name="stub", thresholds={FACE: ((inf, 0.5),)}, hidden=True),
     )
 }

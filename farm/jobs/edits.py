@@ -1,6 +1,7 @@
 """What people do with the masks of a job: edits, their record, approval, and a new revision of the output."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -10,6 +11,7 @@ from farm.database.events import record_event
 from farm.database.models import Job
 from farm.database.statuses import locked_job, move_job, set_back
 from farm.digests import file_digest
+from farm.domain.detectors import NOTHING
 from farm.domain.edits import Action, Edit, check_text, effective
 from farm.domain.lifecycle import JobEvent
 from farm.domain.stages import JobStatus, stage_named
@@ -44,9 +46,17 @@ def add_edits(context: Context, job_id: str, make: Callable[[list[Edit]], list[E
         job = locked_job(session, find_job(session, job_id).id)
         before = job_edits(session, job.id)
         edits = make(before)
+        after = [*before, *(replace(edit, number=len(before) + n) for n, edit in enumerate(edits, 1))]
+        if job.options.get("detect", {}).get("detector") == NOTHING and _covers(before) and not _covers(after):
+            raise EditError(f"job {job.id} looks for no faces: without this edit nothing would be covered")
         if len(before) + len(edits) > _MOST and any(edit.action not in _ALWAYS for edit in edits):
             raise EditError(f"job {job.id} has {len(before)} edits; it takes {_MOST} at most")
         return append_edits(session, job, edits, context.clock())
+
+
+def _covers(edits: list[Edit]) -> bool:
+    """Whether edits cover anything by themselves."""
+    return any(edit.action in (Action.COVER, Action.REPLACE) for edit in effective(edits))
 
 
 def undo(before: list[Edit], number: int | None, author: str, reason: str) -> Edit:

@@ -10,10 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from farm.domain.artefacts import DEBUG_MARK, OUTPUT_MARK
+from farm.domain.detectors import NOTHING
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Manifest, VideoStream
 from farm.domain.options import JobOptions
+from farm.domain.regions import Asked
 from farm.errors import OutputError, SettingsError, SourceError
+from farm.exchange.formats import format_named
 from farm.jobs.images import KeptImage, with_image
 from farm.media.composing.containers import Needs, container_for, default_container, refuse_loss
 from farm.media.composing.sound import is_edited, refuse_uneditable
@@ -27,6 +30,7 @@ from farm.processes import for_the_user
 PICTURES_CONTAINER = "pictures"
 _LIMITS = Limits()
 _SHOWS = "WARNING: faces are not redacted (--debug): boxes are drawn, nothing is covered; keep it as the source"
+_NO_EDITS = Asked()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,8 @@ class Request:
 
     ``folder``: ``output`` is a folder, which is made where it is missing. ``own``: folders of the farm, which take no
     outputs. ``review``: a person has to approve the masks before anything is redacted. ``audit``: the output is
-    audited before it is published; ``strict``: and not published while it shows a face.
+    audited before it is published; ``strict``: and not published while it shows a face. ``edits``: of its
+    masks.
     """
 
     source: Path
@@ -49,6 +54,7 @@ class Request:
     review: bool = False
     audit: bool = False
     strict: bool = False
+    edits: Asked = _NO_EDITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +107,18 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
     """Probe the source, and choose the encoder (one of ``encoders``), the output's place and its container.
 
     Raises SourceError for a source that cannot be redacted exactly, SettingsError for options that do not go with it,
-    OutputError for a place or a container that cannot take the output.
+    OutputError for a place or a container that cannot take the output, EditError for edits that cannot be read.
     """
+    request.edits.check()
+    if request.edits.form is not None:
+        format_named(request.edits.form)
+    covers = request.edits.covers or request.review
+    if request.options.detect.detector == NOTHING and not covers:
+        name = request.options.detect.options()["detector"].name
+        raise SettingsError(
+            f"{name}: {NOTHING} finds no face, so that nothing would be covered",
+            hint="add --cover, --detections or --review", field=name,
+        )  # fmt: skip
     redact, image = with_image(request.options.redact)
     request = replace(request, options=replace(request.options, redact=redact))
     probe = probe_source(request.source, request.limits)

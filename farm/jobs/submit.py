@@ -4,15 +4,18 @@ import secrets
 from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from farm.database.edits import append_edits
 from farm.database.events import add_note, record_event
 from farm.database.models import Attempt, Chunk, Job, Plan
 from farm.database.statuses import locked_job, move_job
 from farm.domain.artefacts import job_fingerprint, plan_key, pts_key
+from farm.domain.edits import Edit, digest_of
 from farm.domain.lifecycle import ChunkStatus, JobEvent
 from farm.domain.manifest import Manifest, dump_manifest
 from farm.domain.stages import JobStatus
@@ -21,6 +24,7 @@ from farm.jobs.auditing import audit_of
 from farm.jobs.beginning import begin_stage
 from farm.jobs.context import Context, claim_store
 from farm.jobs.edits import hold_back
+from farm.jobs.exchanging import asked_edits
 from farm.jobs.images import KeptImage, put_image
 from farm.jobs.placing import Prepared, Request
 from farm.jobs.plans import job_manifest, store_plan
@@ -43,13 +47,16 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
     """Store the job, or let the same job go on if it is there and unfinished.
 
     ``workers``: how many will work on it, which the number of chunks is fitted to.
-    Raises SourceError, OutputError (also for the output of another unfinished job), StorageError, DatabaseError.
+    Raises SourceError, OutputError (also for the output of another unfinished job), EditError for edits that are not
+    of this video, StorageError, DatabaseError.
     """
     request, output = prepared.request, prepared.output
     prepared.check_place()  # earlier videos of the same command may have taken hours
     manifest, pts = prepared.plan(workers)
     warning = check_space(context.settings.store_root, prepared, manifest)
-    name = job_fingerprint(manifest.source.digest, model_sha256, request.options, prepared.container)
+    edits = _edits(context, prepared, manifest, pts)
+    said = digest_of(edits) if edits else ""
+    name = job_fingerprint(manifest.source.digest, model_sha256, request.options, prepared.container, said)
     with context.database.read() as session:
         same = select(Job).where(Job.fingerprint == name).order_by(Job.created_at.desc())
         earlier = list(session.scalars(same))
@@ -66,10 +73,16 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
             if unfinished is not None and unfinished.plan == plan:
                 submitted = _resume(context, unfinished.id, output, request)
             else:
-                submitted = _add_job(context, prepared, manifest, plan, model_sha256, name)
+                submitted = _add_job(context, prepared, manifest, plan, model_sha256, name, edits)
             return replace(submitted, warning=warning)
         except _PlanDiscarded:
-            continue
+            _edits(context, prepared, manifest, pts)
+
+
+def _edits(context: Context, prepared: Prepared, manifest: Manifest, pts: Sequence["array[int]"]) -> list[Edit]:
+    """The edits that were given with a video, unnumbered; what they name is in the store then."""
+    asked = prepared.request.edits
+    return asked_edits(context.store, asked, manifest, prepared.container, lambda: chain.from_iterable(pts))
 
 
 def _with_earlier_chunks(
@@ -156,7 +169,7 @@ def _refuse_claimed(session: Session, job: Job) -> None:
 
 
 def _add_job(
-    context: Context, prepared: Prepared, manifest: Manifest, plan: str, model_sha256: str, name: str
+    context: Context, prepared: Prepared, manifest: Manifest, plan: str, model_sha256: str, name: str, edits: list[Edit]
 ) -> Submitted:
     request, now = prepared.request, context.clock()
     job = Job(
@@ -185,8 +198,11 @@ def _add_job(
         session.flush()
         session.add(Plan(job_id=job.id, manifest=dump_manifest(manifest)))
         _check_plan(context.store, plan, manifest, prepared.image)
+        if not all(context.store.exists(edit.masks) for edit in edits if edit.masks is not None):
+            raise _PlanDiscarded
         for text in (*prepared.notes, *manifest.notes):
             add_note(session, job.id, text)
         record_event(session, now, f"submitted: {manifest.frames} frames in {len(manifest.chunks)} chunks", job.id)
+        append_edits(session, job, edits, now)
         begin_stage(session, context.store, job, manifest, now)
     return Submitted(job.id, prepared.output, resumed=False)

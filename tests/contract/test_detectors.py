@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from farm.demo.clip import photograph
 from farm.digests import file_digest
 from farm.domain.detection import FACE, PLATE, WEAK, Detection
-from farm.domain.detectors import NETWORKS, DetectOptions, known_weights
+from farm.domain.detectors import NETWORKS, NOTHING, DetectOptions, known_weights
 from farm.domain.geometry import Box, intersection_over_union
 from farm.domain.weights import Wheel
 from farm.errors import ModelError
@@ -35,8 +35,8 @@ pytestmark = pytest.mark.usefixtures("declared_thresholds")
 
 DATA = Path(os.environ.get("FARM_TEST_DATA") or PROJECT.parent / "shared" / "data")
 
-#: Those with an argument have tests of their own.
-ALONE = [name for name, network in NETWORKS.items() if not network.argument]
+#: Those with an argument have tests of their own, and so has the one that finds nothing.
+ALONE = [name for name, network in NETWORKS.items() if not network.argument and name != NOTHING]
 TOGETHER = {
     "two sizes": DetectOptions(detector="centerface", size=1280),
     "tiles": DetectOptions(detector="centerface", size=320, tiles=2),
@@ -134,6 +134,11 @@ def test_boxes_are_in_source_pixels(detector: Detector, scene: Scene) -> None:
     (double,) = detector.detect([scene.shown(detector)], (2 * scene.size[0], 2 * scene.size[1]))
     assert intersection_over_union(double[0].box, twice) > 0.99
     assert double[0].score == best.score
+
+
+def test_the_detector_none_finds_nothing(face: Scene, find: Weights) -> None:
+    nothing = made(DetectOptions(detector=NOTHING), find)
+    assert nothing.detect([face.shown(nothing)] * 2, face.size) == [[], []]
 
 
 def test_what_is_found_is_normalised_and_sorted_and_as_it_is_written(detector: Detector, scene: Scene) -> None:

@@ -100,7 +100,7 @@ def test_it_comes_from_the_command_line(asked: Any, monkeypatch: pytest.MonkeyPa
         (("--detector", "toy"), '--detector: "toy" is not valid; write toy:COLOUR'),
         (("--detector", "centerface:red"), '--detector: "centerface:red" is not valid; write centerface'),
         (("--detector", "toy:red+toy:red"), '--detector: "toy:red+toy:red" is not valid; name toy:red once'),
-        (("--detector", "other"), "deepface:BACKEND or toy:COLOUR, or several joined by +"),
+        (("--detector", "other"), "deepface:BACKEND, none or toy:COLOUR, or several joined by +"),
         (
             ("--detector", "toy:red", "--detect-size", "2001"),
             '--detect-size: "2001" is not valid; toy takes at most 2000 pixels',
