@@ -61,7 +61,7 @@ class Recognising:
 
 
 # Measured with MobileFaceNet (docs/decisions/0047-choosing-whom.md); other networks of this kind differ little.
-_ARC = Likeness(alike=0.5, unlike=0.25)
+_ARC = Likeness(alike=0.55, unlike=0.25)
 
 RECOGNISERS = {
     declared.name: declared
@@ -70,7 +70,7 @@ RECOGNISERS = {
         Recognising(
             name="sface",
             module="onnx",
-            likeness=Likeness(alike=0.5, unlike=0.2),
+            likeness=Likeness(alike=0.55, unlike=0.2),
             form=Input(mean=(0.0, 0.0, 0.0), scale=(1.0, 1.0, 1.0)),
             weights=SFACE,
         ),
