@@ -23,7 +23,8 @@ class How:
 
     ``pictures``: frames become pictures, not a video. ``recursive``: of a folder, the folders in it are read, too.
     ``review``: a person approves the masks. ``audit``, ``strict``: see :class:`farm.jobs.placing.Request`.
-    ``debug``: boxes are drawn, and nothing is covered.
+    ``debug``: boxes are drawn, and nothing is covered. ``keep``, ``only``: photos, see
+    :func:`farm.jobs.people.with_people`.
     """
 
     overwrite: bool = False
@@ -35,6 +36,8 @@ class How:
     audit: bool = False
     strict: bool = False
     debug: bool = False
+    keep: tuple[Path, ...] = ()
+    only: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

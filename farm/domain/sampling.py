@@ -22,17 +22,15 @@ def step_of(frames: int, seconds: float) -> int:
     return max(1, int(frames / max(seconds, 1e-3) * _SECONDS))
 
 
-def sampled(frame: FrameTracks, number: int, step: int, smallest: float = 0.0) -> Sequence[TrackedBox]:
-    """The faces of a frame that are looked at. ``number``: of the frame, from the start of the video; ``smallest``:
-    boxes with a shorter side, in source pixels, are left out.
-    """
+def sampled(frame: FrameTracks, number: int, step: int) -> Sequence[TrackedBox]:
+    """The faces of a frame that are looked at. ``number``: of the frame, from the start of the video."""
     if frame.black or number % max(1, step // _CLOSER):
         return ()
     faces = [box for box in frame.boxes if box.kind == FACE]
     if number % step:
         near = {track for pair in meetings(faces) for track in pair}
         faces = [box for box in faces if box.track in near]
-    return [box for box in faces if min(box.box.w, box.box.h) >= smallest]
+    return faces
 
 
 def meetings(boxes: Sequence[TrackedBox]) -> Iterator[tuple[int, int]]:

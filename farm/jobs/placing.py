@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from farm.domain.artefacts import DEBUG_MARK, OUTPUT_MARK
@@ -35,7 +35,8 @@ class Request:
 
     ``folder``: ``output`` is a folder, which is made where it is missing. ``own``: folders of the farm, which take no
     outputs. ``review``: a person has to approve the masks before anything is redacted. ``audit``: the output is
-    audited before it is published; ``strict``: and not published while it shows a face.
+    audited before it is published; ``strict``: and not published while it shows a face. ``references``: the
+    faces on the photos that ``options.people`` names.
     """
 
     source: Path
@@ -49,6 +50,7 @@ class Request:
     review: bool = False
     audit: bool = False
     strict: bool = False
+    references: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

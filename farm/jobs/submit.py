@@ -24,6 +24,7 @@ from farm.jobs.edits import hold_back
 from farm.jobs.images import KeptImage, put_image
 from farm.jobs.placing import Prepared, Request
 from farm.jobs.plans import job_manifest, store_plan
+from farm.jobs.recognition import store_references
 from farm.jobs.retrying import damaged_artefacts, retry_job
 from farm.jobs.space import check_space
 from farm.storage.base import Storage
@@ -61,6 +62,8 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
         store_plan(context.store, plan, manifest, pts)
         if prepared.image:
             put_image(context.store, prepared.image)
+        if request.references is not None:
+            store_references(context.store, plan, request.references)
         try:
             unfinished = next((j for j in earlier if j.output == str(output) and j.status != JobStatus.DONE), None)
             if unfinished is not None and unfinished.plan == plan:
