@@ -12,6 +12,7 @@ from farm.domain.faces import Reference, load_references
 from farm.domain.people import Known
 from farm.domain.recognisers import PeopleOptions
 from farm.errors import DamagedArtefact, JobFailed
+from farm.jobs.context import Context
 from farm.messages import Artefact
 from farm.storage.base import Storage, opened
 
@@ -26,6 +27,20 @@ UNDECIDED: ColumnElement[bool] = Job.options[("people", "recogniser")].as_string
 def is_undecided(session: Session, job: Job) -> bool:
     """Whether it is still to be decided for a job whom it covers."""
     return session.scalar(select(Job.id).where(Job.id == job.id, UNDECIDED)) is not None
+
+
+def biometric(context: Context, job_id: str) -> list[str]:
+    """What the store holds of a job that tells people apart, a line each. ``job_id``: exactly. Raises StorageError."""
+    with context.database.read() as session:
+        job = session.get_one(Job, job_id)
+        asked = session.scalars(select(Chunk.artefact).where(Chunk.job_id == job_id, Chunk.stage == "recognise"))
+        faces = [artefact["key"] for artefact in asked if artefact]
+    photos, held = job.options.get("people", {}).get("references"), []
+    if photos and context.store.exists(key_of(references_name(job.plan), photos)):
+        held.append("the faces on its photos, until `farm clean` or retention takes its tracks")
+    if any(map(context.store.exists, faces)):
+        held.append("the faces of its tracks, until it was decided whom it covers")
+    return held
 
 
 def store_references(store: Storage, plan: str, text: str) -> None:
