@@ -26,7 +26,7 @@ PersonArgument = Annotated[list[int], typer.Argument(metavar="PERSON...", help="
 
 def register(top: typer.Typer) -> None:
     """Add the command to ``top``."""
-    top.add_typer(app, name="people", help="List the people in a job, and decide for one by all of her tracks.")
+    top.add_typer(app, name="people", help="List the people in a job, and decide for all tracks of one.")
     for action, text in (
         (Action.KEEP, "Do not cover a person."),
         (Action.RESTORE, "Cover a person again."),
