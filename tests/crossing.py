@@ -67,7 +67,10 @@ def face_in(person: Person, number: int, *, rightward: bool) -> Box:
 def write_crossing(path: Path, front: Person, behind: Person) -> Path:
     """``behind`` walks to the right, and ``front`` to the left before her. H.264, a key frame every 25 frames."""
     noise = np.random.default_rng(4).integers(60, 140, (HEIGHT // 8, WIDTH // 8, 3), np.uint8)
-    scene = cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    scene = np.asarray(cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), np.uint8)
+    oval = np.zeros((_SIDE, _SIDE), np.float32)
+    cv2.ellipse(oval, (_SIDE // 2, _SIDE // 2), (70, 90), 0, 0, 360, (1.0,), -1)
+    mask = np.asarray(cv2.GaussianBlur(oval, (0, 0), 3), np.float32)[:, :, None]
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS)
         assert isinstance(stream, av.VideoStream)
@@ -77,12 +80,9 @@ def write_crossing(path: Path, front: Person, behind: Person) -> Path:
             picture = scene.copy()
             for person, rightward in ((behind, True), (front, False)):
                 x, y = (round(value) for value in place(number, rightward=rightward))
-                mask = np.zeros((_SIDE, _SIDE, 1), np.float32)
-                cv2.ellipse(mask, (_SIDE // 2, _SIDE // 2), (70, 90), 0, 0, 360, 1.0, -1)
-                mask = cv2.GaussianBlur(mask, (0, 0), 3)[:, :, None]
                 under = picture[y : y + _SIDE, x : x + _SIDE]
                 under[:] = np.rint(person.cut * mask + under * (1 - mask)).astype(np.uint8)
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture[:, :, ::-1]), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
             frame.pts, frame.time_base = number, Fraction(1, FPS)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

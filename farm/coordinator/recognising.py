@@ -86,11 +86,15 @@ def _decide(
 ) -> bool:
     """Decide, and record that as edits, and as the row ``people``. ``read``: tracks and faces."""
     store, (tracks, faces) = context.store, read
-    frames = with_ends(read_tracks(store, tracks), manifest.chunks[-1].pts_end)
+    end = manifest.chunks[-1].pts_end
     decided = decide(
-        frames, _faces(store, faces), job_references(store, job.plan, options), Whom(options.whom), options.likeness,
+        lambda: with_ends(read_tracks(store, tracks), end),
+        _faces(store, faces),
+        job_references(store, job.plan, options),
+        Whom(options.whom),
+        options.likeness,
         manifest.source.video.time_base,
-    )  # fmt: skip
+    )
     with context.database.read() as session:
         theirs = [edit for edit in effective(job_edits(session, job.id)) if _is_of_a_person(edit)]
     anchors = anchored(theirs, read_tracks(store, tracks))

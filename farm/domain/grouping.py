@@ -4,11 +4,12 @@ Average linkage: two groups are joined while the mean likeness of their tracks i
 seen at the same time are never one person.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
 from farm.domain.faces import Face, Vector, alike
+from farm.domain.nesting import Nests
 from farm.domain.recognisers import Likeness
 
 _FEWEST = 3  # faces without which a track belongs to nobody
@@ -49,10 +50,10 @@ class _Group:
         total = tuple(a + b for a, b in zip(self.total, other.total, strict=True))
         return _Group(self.tracks + other.tracks, total, self.seen + other.seen)
 
-    def likeness(self, other: "_Group", doubles: Collection[frozenset[int]]) -> float | None:
+    def likeness(self, other: "_Group", nested: Nests) -> float | None:
         """The mean likeness of the tracks of two groups; None for two that have tracks at the same time."""
         at_once = ((a[2], b[2]) for a in self.seen for b in other.seen if a[0] <= b[1] and b[0] <= a[1])
-        if any(frozenset(pair) not in doubles for pair in at_once):
+        if any(not nested.together(*pair) for pair in at_once):
             return None
         return alike(self.total, other.total) / (len(self.tracks) * len(other.tracks))
 
@@ -73,10 +74,10 @@ class Grouping:
         else:
             self._sums[face.track] = _Sum(face.pts, face.pts, face.vector)
 
-    def people(self, doubles: Collection[frozenset[int]] = ()) -> dict[int, int]:
+    def people(self, nested: Nests) -> dict[int, int]:
         """The person of each track, numbered from 1 in the order in which they are first seen.
 
-        ``doubles``: pairs of tracks that are two boxes around one face.
+        ``nested``: which tracks are around one face, and may be one person's at the same time.
         A track that shows too few faces that can be told, or faces of more than one person, is left out.
         """
         groups = {
@@ -84,7 +85,7 @@ class Grouping:
             for track, found in self._sums.items()
             if found.is_one_person(self._likeness.alike)
         }
-        heap = [item for a in groups for b in groups if a < b and (item := self._item(groups, a, b, doubles))]
+        heap = [item for a in groups for b in groups if a < b and (item := self._item(groups, a, b, nested))]
         heapify(heap)
         number = max(groups, default=0)
         while heap:
@@ -94,13 +95,11 @@ class Grouping:
             number += 1
             groups[number] = groups.pop(a).joined(groups.pop(b))
             for other in list(groups):
-                if other != number and (item := self._item(groups, other, number, doubles)):
+                if other != number and (item := self._item(groups, other, number, nested)):
                     heappush(heap, item)
         people = sorted(groups.values(), key=lambda group: min(group.seen))
         return {track: person for person, group in enumerate(people, 1) for track in group.tracks}
 
-    def _item(
-        self, groups: Mapping[int, _Group], a: int, b: int, doubles: Collection[frozenset[int]]
-    ) -> tuple[float, int, int] | None:
-        found = groups[a].likeness(groups[b], doubles)
+    def _item(self, groups: Mapping[int, _Group], a: int, b: int, nested: Nests) -> tuple[float, int, int] | None:
+        found = groups[a].likeness(groups[b], nested)
         return None if found is None or found < self._likeness.alike else (-found, a, b)

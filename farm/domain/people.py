@@ -2,8 +2,7 @@
 :mod:`farm.domain.votes`.
 """
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import chain, combinations
@@ -12,8 +11,8 @@ from typing import Any
 from farm.domain.detection import FACE
 from farm.domain.edits import Action, Edit
 from farm.domain.faces import Face, Reference, alike
-from farm.domain.geometry import Box, intersection_over_union
 from farm.domain.grouping import Grouping
+from farm.domain.nesting import Nests, inside, nests
 from farm.domain.recognisers import Likeness, Whom
 from farm.domain.sampling import meetings
 from farm.domain.track import FrameTracks
@@ -21,8 +20,8 @@ from farm.domain.votes import Opinion, Part, Says, Votes
 
 #: Seconds: two tracks that are seen at the same time for longer are two people, unless they lie in one place.
 _TOGETHER = Fraction(1)
-#: Two boxes are around one face where so much of the smaller one is inside the other, in so many of the frames.
-_INSIDE, _MOSTLY = 0.6, 0.8
+#: A box is on another one where they share so much of the smaller one.
+_ON = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Decided:
 
 
 def decide(
-    frames: Iterable[tuple[FrameTracks, int]],
+    frames: Callable[[], Iterable[tuple[FrameTracks, int]]],
     faces: Iterator[Face],
     references: Sequence[Reference],
     whom: Whom,
@@ -57,33 +56,33 @@ def decide(
 ) -> Decided:
     """Decide for all tracks of a video.
 
-    ``frames``: in order, each with the pts up to which it is shown; ``faces``: those that were looked at, in order of
-    their pts; ``references``: of the photos, empty for :attr:`Whom.EVERYONE`. Memory grows with the tracks, not with
-    the frames.
+    ``frames``: gives them in order, each with the pts up to which it is shown; ``faces``: those that were looked at, in
+    order of their pts; ``references``: of the photos, empty for :attr:`Whom.EVERYONE`. Memory grows with the tracks,
+    not with the frames.
     """
     judge, grouping = _Judge(references, whom, likeness), Grouping(likeness)
+    nested = nests(frame for frame, _ in frames())
     votes: dict[int, Votes] = {}
-    places = _Places()
     waiting = next(faces, None)
-    for frame, until in frames:
+    for frame, until in frames():
         boxes = [box for box in frame.boxes if box.kind == FACE]
-        met = list(meetings(boxes))
-        near = {track for pair in met for track in pair}
-        places.take(met, {box.track: box.box for box in boxes})
+        where = {box.track: box.box for box in boxes}
+        met = [pair for pair in meetings(boxes) if not nested.together(*pair)]
+        overlapping = {track for pair in met if inside(*(where[track] for track in pair)) >= _ON for track in pair}
+        meeting = {track for pair in met for track in pair}
         for box in boxes:
             if box.track not in votes:
                 votes[box.track] = Votes(whom, likeness, 1 / time_base, frame.pts)
-            votes[box.track].frame(until, meets=box.track in near)
+            votes[box.track].frame(until, meets=box.track in meeting, overlaps=box.track in overlapping)
         while waiting is not None and waiting.pts <= frame.pts:
             grouping.take(waiting)
             votes[waiting.track].face(waiting, judge.opinion(waiting))
             waiting = next(faces, None)
-    doubles = places.doubles()
-    people = grouping.people(doubles)
+    people = grouping.people(nested)
     if whom is Whom.EVERYONE:
         return Decided({track: Known(people.get(track)) for track in sorted(votes)})
     parts = {track: own.parts() for track, own in votes.items()}
-    rivals = _rivals(parts, judge, int(_TOGETHER / time_base), doubles) if whom is Whom.BUT else set()
+    rivals = _rivals(parts, judge, int(_TOGETHER / time_base), nested) if whom is Whom.BUT else set()
     known, edits = {}, []
     for track in sorted(votes):
         left = [part for part in parts[track] if part not in rivals]
@@ -164,34 +163,12 @@ def _people(references: Sequence[Reference], same: float) -> list[list[Reference
     return people
 
 
-class _Places:
-    """Finds tracks that lie in one place whenever they meet: two boxes around one face."""
-
-    def __init__(self) -> None:
-        self._met: Counter[frozenset[int]] = Counter()
-        self._same: Counter[frozenset[int]] = Counter()
-
-    def take(self, met: Iterable[tuple[int, int]], boxes: Mapping[int, Box]) -> None:
-        """Take the pairs of tracks that meet in a frame."""
-        for track, other in met:
-            pair, a, b = frozenset((track, other)), boxes[track], boxes[other]
-            iou = intersection_over_union(a, b)
-            both = iou / (1 + iou) * (a.area + b.area)
-            self._met[pair] += 1
-            self._same[pair] += both >= _INSIDE * min(a.area, b.area)
-
-    def doubles(self) -> set[frozenset[int]]:
-        return {pair for pair, count in self._met.items() if self._same[pair] >= _MOSTLY * count}
-
-
-def _rivals(
-    parts: Mapping[int, Sequence[Part]], judge: _Judge, together: int, doubles: Collection[frozenset[int]]
-) -> set[Part]:
+def _rivals(parts: Mapping[int, Sequence[Part]], judge: _Judge, together: int, nested: Nests) -> set[Part]:
     """Parts that may not be of the person they look like: another track at the same time looks as much so."""
     lost: set[Part] = set()
     claims = [(track, part) for track, own in parts.items() for part in own]
     for (track, a), (other, b) in combinations(claims, 2):
-        if track == other or frozenset((track, other)) in doubles:
+        if track == other or nested.together(track, other):
             continue
         if min(a.ends, b.ends) - max(a.begins, b.begins) <= together:
             continue

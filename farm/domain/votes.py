@@ -3,8 +3,9 @@
 Fail closed, by the parts of a track: it is left uncovered from one face that says so to the next one. Between a face
 that says so and one that says the opposite it is covered, since a track may go from one person to another where two
 meet. Faces that say nothing (small, turned away, in doubt) are passed over for a moment only, and never where faces
-meet. A part needs several faces that say so, and their mean. A stretch in which the track meets no other one shows one
-person: in doubt about all of it, none of it is left uncovered.
+meet. A part needs several faces that say so, and their mean; it neither begins nor ends where two boxes overlap, as
+the face in one may be the other's. A stretch in which the track meets no other one shows one person: in doubt about
+all of it, none of it is left uncovered.
 
 Faces come one by one, and none is kept: memory does not grow with the length of a track.
 """
@@ -126,14 +127,19 @@ class Votes:
         self._bridge, self._meeting = int(_BRIDGE * ticks), int(_MEETING * ticks)
         self._met = 0  # frames in which it met another track
         self._met_before = 0  # then, at the last face
+        self._overlaps = False
         self._part: Part | None = None
         self._parts: list[Part] = []
         self._stretch = _Stretch()
 
-    def frame(self, until: int, *, meets: bool) -> None:
-        """Take the next frame, which is shown until a pts."""
+    def frame(self, until: int, *, meets: bool, overlaps: bool = False) -> None:
+        """Take the next frame, which is shown until a pts.
+
+        ``meets``: the track is near another one; ``overlaps``: its box is on another's, and may show the other's face.
+        """
         self.end = until
-        self._met += meets
+        self._met += meets or overlaps
+        self._overlaps = overlaps
 
     def face(self, face: Face, opinion: Opinion) -> None:
         """Take a face of the frame that was taken last."""
@@ -154,6 +160,11 @@ class Votes:
 
     def _free(self, face: Face, opinion: Opinion) -> None:
         part = self._part
+        if self._overlaps:  # it goes on through such frames, but neither begins nor ends in them
+            if part and self._joins(part, face.pts):
+                part.since.take(opinion)
+                part.nothing, part.last, part.met = 0, face.pts, self._met
+            return
         if part is None or not self._joins(part, face.pts):
             quiet = not self.tally.count and not self._met and face.pts - self.first <= self._bridge
             part = self._part = Part(face.pts, self.end, KeyFrame(face.pts, face.box), (quiet, False))
