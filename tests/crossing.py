@@ -51,6 +51,11 @@ class Person:
         return cls(np.asarray(cut, np.uint8), Box((_SIDE - w) / 2, (_SIDE - h) / 2, w, h))
 
 
+def known_people(photos: tuple[Path, Path]) -> tuple[Person, Person]:
+    """Who is in front and who behind. ``photos``: of Eileen Collins and Grace Hopper."""
+    return Person.of(photos[0], Box(180, 70, 90, 120)), Person.of(photos[1], Box(175, 95, 155, 215))
+
+
 def place(number: int, *, rightward: bool) -> tuple[float, float]:
     """Where the left upper corner of a person's square is in a frame: two paths that cross in the middle."""
     share = number / (FRAMES - 1)
@@ -65,7 +70,7 @@ def face_in(person: Person, number: int, *, rightward: bool) -> Box:
 
 
 def write_crossing(path: Path, front: Person, behind: Person) -> Path:
-    """``behind`` walks to the right, and ``front`` to the left before her. H.264, a key frame every 25 frames."""
+    """``behind`` goes to the right, and ``front`` to the left before her. H.264, a key frame every 25 frames."""
     noise = np.random.default_rng(4).integers(60, 140, (HEIGHT // 8, WIDTH // 8, 3), np.uint8)
     scene = np.asarray(cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), np.uint8)
     oval = np.zeros((_SIDE, _SIDE), np.float32)
