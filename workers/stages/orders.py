@@ -18,7 +18,6 @@ from farm.domain.artefacts import (
 from farm.domain.detectors import DetectOptions
 from farm.domain.manifest import Chunk, Manifest, load_manifest
 from farm.domain.options import JobOptions, load_options
-from farm.domain.recognisers import PeopleOptions
 from farm.domain.stages import work_named
 from farm.errors import VerificationError
 from farm.media.composing.containers import output_suffix
@@ -30,7 +29,6 @@ from farm.storage.inputs import with_inputs
 from workers.stages.prefetch import AHEAD, prefetch
 from workers.stages.spent import Spent
 from workers.vision.detectors.base import Detector
-from workers.vision.recognisers.reading import FaceReader
 
 #: Called with the number of frames done so far; raises AttemptStopped when the attempt should end.
 Report = Callable[[int], None]
@@ -51,10 +49,6 @@ class Tools(Protocol):
 
     def detector(self, options: DetectOptions) -> Detector:
         """The detector for these options, loaded at the first call. Raises ModelError, DeviceError."""
-        ...
-
-    def reader(self, options: PeopleOptions) -> FaceReader:
-        """What reads faces by these options' recogniser. Raises ModelError, DeviceError."""
         ...
 
     def free_detectors(self) -> None:

@@ -6,18 +6,29 @@ Which ones: :mod:`farm.domain.sampling`. What it writes is biometric; the coordi
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Protocol
 
 from farm.domain.faces import Face, dump_face
+from farm.domain.recognisers import PeopleOptions
 from farm.domain.sampling import sampled, step_of
 from farm.domain.track import TrackedBox, load_frame
 from farm.messages import Order
 from farm.storage.base import Storage, opened
 from workers.stages.orders import Plan, Report, Result, Tools, make_once, read_plan
 from workers.stages.spent import Spent
+from workers.vision.recognisers.reading import FaceReader
 from workers.vision.scaling import small_picture
 
 
-def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
+class ReadingTools(Tools, Protocol):
+    """Tools with a recogniser."""
+
+    def reader(self, options: PeopleOptions) -> FaceReader:
+        """What reads faces by these options' recogniser. Raises ModelError, DeviceError."""
+        ...
+
+
+def run(order: Order, store: Storage, tools: ReadingTools, report: Report) -> Result:
     """Look at faces of a chunk; ``order.inputs`` holds its tracks. Memory does not grow with the chunk.
 
     Raises SourceError, ModelError, DeviceError, StorageError, VerificationError, and whatever ``report`` raises.
@@ -28,7 +39,7 @@ def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
     return make_once(plan, plan.chunk.frames, spent, lambda path: _recognise(path, plan, tools, report, spent))
 
 
-def _recognise(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) -> int:
+def _recognise(path: Path, plan: Plan, tools: ReadingTools, report: Report, spent: Spent) -> int:
     video, wanted = plan.manifest.source.video, _wanted(plan)
     with path.open("w", encoding="ascii") as out:
         if wanted:
