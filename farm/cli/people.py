@@ -12,7 +12,7 @@ from farm.cli.jobs import JobArgument, JsonOption
 from farm.cli.tables import cut
 from farm.domain.edits import Action
 from farm.domain.time import time_text
-from farm.errors import NotFound
+from farm.errors import NotFound, SettingsError
 from farm.settings import load_settings
 
 if TYPE_CHECKING:
@@ -20,22 +20,29 @@ if TYPE_CHECKING:
 
 People = Mapping[int, Sequence["TrackFacts"]]
 
-app = typer.Typer(rich_markup_mode=None)
-PersonArgument = Annotated[list[int], typer.Argument(metavar="PERSON...", help="As `farm people JOB` numbers them.")]
+_ACTIONS = (Action.KEEP.value, Action.RESTORE.value)
 
 
-def register(top: typer.Typer) -> None:
-    """Add the command to ``top``."""
-    top.add_typer(app, name="people", help="List the people in a job, and decide for all tracks of one.")
-    for action, text in (
-        (Action.KEEP, "Do not cover a person."),
-        (Action.RESTORE, "Cover a person again."),
-    ):
-        _add(action, text)
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    app.command("people")(people)
 
 
-@app.callback(invoke_without_command=True)
-def people(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) -> None:
+def people(
+    ctx: typer.Context,
+    job: JobArgument,
+    action: Annotated[
+        str | None, typer.Argument(metavar="[keep|restore]", help="Do not cover people, or cover them again.")
+    ] = None,
+    numbers: Annotated[
+        list[int] | None, typer.Argument(metavar="[PERSON...]", help="As the list numbers them.")
+    ] = None,
+    begins: FromOption = None,
+    ends: ToOption = None,
+    reason: ReasonOption = "",
+    author: AuthorOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """List the people whom a job's tracks show, or decide for all tracks of a person.
 
     For jobs with --keep, --only or --recogniser. In a pipe one line per person, separated by tabs: number, from, to
@@ -43,8 +50,13 @@ def people(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) ->
     """
     from farm.cli import display
 
-    ctx.obj = job
-    if ctx.invoked_subcommand is not None:
+    if action is not None:
+        if action not in _ACTIONS or not numbers:
+            raise SettingsError(f'"{action}" is not valid; write keep PERSON or restore PERSON')
+        ctx.obj = job
+        said = reason or f"person {', '.join(map(str, numbers))}"
+        tracks = _tracks_of(job, numbers)
+        append(ctx, author, said, lambda marker: marker.of_tracks(Action(action), tracks, (begins, ends)))
         return
     found = _people(job)
     if as_json:
@@ -53,6 +65,14 @@ def people(ctx: typer.Context, job: JobArgument, as_json: JsonOption = False) ->
         display.print_lines(partial(_lines, found))
     else:
         display.output.print("nobody: no track shows enough faces that can be told")
+
+
+def _tracks_of(job: str, numbers: Sequence[int]) -> list[int]:
+    found = _people(job)
+    for number in numbers:
+        if number not in found:
+            raise NotFound(f"job {job} has no person {number}", hint=f"farm people {job} lists them")
+    return [facts.track for number in numbers for facts in found[number]]
 
 
 def _people(job: str) -> People:
@@ -83,22 +103,3 @@ def _lines(people: People, width: int | None) -> Iterator[str]:
             continue
         said = "yes" if covered == frames else "no" if not covered else f"{covered} of {frames}"
         yield cut(f"{person:6}  {time_text(begins):>9}  {time_text(ends):>9}  {frames:6}  {said:12}  {numbers}", width)
-
-
-def _add(action: Action, text: str) -> None:
-    @app.command(action.value, help=text)
-    def change(
-        ctx: typer.Context,
-        numbers: PersonArgument,
-        begins: FromOption = None,
-        ends: ToOption = None,
-        reason: ReasonOption = "",
-        author: AuthorOption = None,
-    ) -> None:
-        found = _people(str(ctx.obj))
-        for number in numbers:
-            if number not in found:
-                raise NotFound(f"job {ctx.obj} has no person {number}", hint=f"farm people {ctx.obj} lists them")
-        tracks = [facts.track for number in numbers for facts in found[number]]
-        said = reason or f"person {', '.join(map(str, numbers))}"
-        append(ctx, author, said, lambda marker: marker.of_tracks(action, tracks, (begins, ends)))
