@@ -75,7 +75,8 @@ def decide(
                 votes[box.track] = Votes(whom, likeness, 1 / time_base, frame.pts)
             votes[box.track].frame(until, meets=box.track in meeting, overlaps=box.track in overlapping)
         while waiting is not None and waiting.pts <= frame.pts:
-            grouping.take(waiting)
+            if waiting.track not in overlapping:
+                grouping.take(waiting)
             votes[waiting.track].face(waiting, judge.opinion(waiting))
             waiting = next(faces, None)
     people = grouping.people(nested)
