@@ -34,9 +34,7 @@ def people(
     action: Annotated[
         str | None, typer.Argument(metavar="[keep|restore]", help="Do not cover people, or cover them again.")
     ] = None,
-    numbers: Annotated[
-        list[int] | None, typer.Argument(metavar="[PERSON...]", help="As the list numbers them.")
-    ] = None,
+    numbers: Annotated[list[int] | None, typer.Argument(metavar="[PERSON]", help="As the list numbers them.")] = None,
     begins: FromOption = None,
     ends: ToOption = None,
     reason: ReasonOption = "",

@@ -49,6 +49,11 @@ def store_references(store: Storage, plan: str, text: str) -> None:
         draft.path.write_text(text)
 
 
+def has_references(store: Storage, plan: str, options: PeopleOptions) -> bool:
+    """Whether the store holds the faces on a job's photos, where it has any. Raises StorageError."""
+    return options.references is None or store.exists(key_of(references_name(plan), options.references))
+
+
 def job_references(store: Storage, plan: str, options: PeopleOptions) -> Sequence[Reference]:
     """The faces on a job's photos; none where it has no photos. Raises JobFailed where the store has lost them."""
     if options.references is None:

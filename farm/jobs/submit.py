@@ -24,7 +24,7 @@ from farm.jobs.edits import hold_back
 from farm.jobs.images import KeptImage, put_image
 from farm.jobs.placing import Prepared, Request
 from farm.jobs.plans import job_manifest, store_plan
-from farm.jobs.recognition import store_references
+from farm.jobs.recognition import has_references, store_references
 from farm.jobs.retrying import damaged_artefacts, retry_job
 from farm.jobs.space import check_space
 from farm.storage.base import Storage
@@ -188,6 +188,8 @@ def _add_job(
         session.flush()
         session.add(Plan(job_id=job.id, manifest=dump_manifest(manifest)))
         _check_plan(context.store, plan, manifest, prepared.image)
+        if not has_references(context.store, plan, request.options.people):
+            raise _PlanDiscarded
         for text in (*prepared.notes, *manifest.notes):
             add_note(session, job.id, text)
         record_event(session, now, f"submitted: {manifest.frames} frames in {len(manifest.chunks)} chunks", job.id)

@@ -66,6 +66,7 @@ def test_exactly_the_other_is_covered(
     farm.up()
     _check_that_bad_photos_are_refused(farm, crossing, collins, recogniser, tmp_path)
     mine, theirs = persons[collins], persons[hopper]
+    job = ""
     for option, kept, hidden in (("--keep", mine, theirs), ("--only", theirs, mine)):
         out = tmp_path / f"{option[2:]}.mp4"
         job = farm.json("submit", crossing, "-o", out, option, collins, "--recogniser", recogniser)["id"]
