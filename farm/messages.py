@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from farm.domain.lifecycle import DeathKind
-from farm.domain.stages import ERRANDS, WORKER_STAGES
+from farm.domain.stages import WORKER_ERRANDS, WORKER_STAGES
 
 #: The names of the Celery tasks: the stages that workers do, in order, and errands.
-TASKS = tuple(work.name for work in (*WORKER_STAGES, *ERRANDS))
+TASKS = tuple(work.name for work in (*WORKER_STAGES, *WORKER_ERRANDS))
 #: The queue that carries the outcomes of all workers.
 OUTCOMES = "outcomes"
 #: Is in the text of every event about refused messages.

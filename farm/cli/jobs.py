@@ -73,13 +73,15 @@ def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
 def _job_status(context: "Context", job: str, *, as_json: bool) -> None:
     from farm.cli import display, tables
     from farm.jobs import queries
+    from farm.jobs.recognition import biometric
 
     facts, events = queries.job_facts(context, job), queries.job_events(context, job)
+    held = biometric(context, facts.id)
     if as_json:
         rows = [{"at": queries.iso_time(at), "text": text} for at, text in events]
-        display.print_json({**facts.row(), "events": rows})
+        display.print_json({**facts.row(), "biometric": held, "events": rows})
         return
-    for line in tables.job_details(facts):
+    for line in (*tables.job_details(facts), *(f"  biometric: {what}" for what in held)):
         display.output.print(line, soft_wrap=True)
     for at, text in events:
         display.output.print(f"{tables.moment(at, '%Y-%m-%d %H:%M:%S')}  {shown(text)}", soft_wrap=True)

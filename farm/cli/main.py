@@ -23,6 +23,7 @@ from farm.cli import (
     jobs,
     logs,
     models,
+    people,
     preview,
     redo,
     revisions,
@@ -59,6 +60,7 @@ preview.register(app)
 tracks.register(app)
 audit.register(app)
 edits.register(app)
+people.register(app)
 redo.register(app)
 sound.register()
 revisions.register(app)

@@ -9,6 +9,7 @@ from farm.cli.display import errors
 from farm.domain.artefacts import fingerprint
 from farm.domain.detectors import DetectOptions
 from farm.domain.quality import resolved
+from farm.domain.recognisers import DEFAULT, PeopleOptions, named_recogniser
 from farm.errors import ModelError
 from farm.models.store import ModelStore
 from farm.settings import Settings
@@ -30,6 +31,13 @@ def model_digest(settings: Settings, detector: DetectOptions, *, quiet: bool) ->
             ensure_model(settings, network.weights.name, quiet=quiet)
             digests.append(network.weights.sha256)
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def ensure_recogniser(settings: Settings, options: PeopleOptions, *, quiet: bool) -> None:
+    """Fetch the weights of a recogniser, if it has any that the farm knows. Raises ModelError."""
+    named = options.named or named_recogniser(DEFAULT)
+    if named.recogniser.weights is not None:
+        ensure_model(settings, named.recogniser.weights.name, quiet=quiet)
 
 
 def ensure_model(settings: Settings, name: str, *, quiet: bool, pull: bool = False) -> Path:

@@ -24,8 +24,8 @@ class How:
 
     ``pictures``: frames become pictures, not a video. ``recursive``: of a folder, the folders in it are read, too.
     ``review``: a person approves the masks. ``audit``, ``strict``: see :class:`farm.jobs.placing.Request`.
-    ``debug``: boxes are drawn, and nothing is covered.
-    ``edits``: of the masks of every video.
+    ``debug``: boxes are drawn, and nothing is covered. ``edits``: of the masks of every video. ``keep``, ``only``:
+    photos, see :func:`farm.jobs.people.with_people`.
     """
 
     overwrite: bool = False
@@ -38,6 +38,8 @@ class How:
     strict: bool = False
     debug: bool = False
     edits: Asked = Asked()  # noqa: RUF009 - it is immutable
+    keep: tuple[Path, ...] = ()
+    only: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

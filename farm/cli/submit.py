@@ -83,6 +83,12 @@ def register(app: typer.Typer) -> None:
             "--debug",
             default=False,
         ),
+        keep: list[Path] | None = option(
+            "Faces", "Cover everyone but the person on this photo; may be repeated.", "--keep", metavar="PHOTO"
+        ),
+        only: list[Path] | None = option(
+            "Faces", "Cover only the person on this photo; may be repeated.", "--only", metavar="PHOTO"
+        ),
         as_json: bool = option("Running", "Print the result as JSON, one line per job.", "--json", default=False),
         devices: str | None = option(
             "Running",
@@ -111,7 +117,8 @@ def register(app: typer.Typer) -> None:
         edits = Asked(tuple(cover), tuple(ignore), tuple(only_in), detections, detections_format, who())
         how = How(
             overwrite, detach, as_json, pictures=frames is not None, recursive=recursive, review=review,
-            audit=audit or strict, strict=strict, debug=debug, edits=edits,
+            audit=audit or strict, strict=strict, debug=debug, edits=edits, keep=tuple(keep or ()),
+            only=tuple(only or ()),
         )  # fmt: skip
         run_submit(settings, videos, output if frames is None else str(frames), how)
 
@@ -136,7 +143,9 @@ def batch_of(settings: Settings, videos: list[Path], output: str | None, how: Ho
     """The videos of a command, once all is checked that does not depend on one of them."""
     from farm.broker import check_broker
     from farm.cli.batch import Batch
+    from farm.cli.model_progress import ensure_recogniser
     from farm.jobs.abilities import try_detector, usable, with_runtime
+    from farm.jobs.people import with_people
     from farm.jobs.placing import Prepared, Request, prepare
     from farm.local.farm import check_programs, is_running
     from farm.media.reading.limits import Limits
@@ -161,13 +170,16 @@ def batch_of(settings: Settings, videos: list[Path], output: str | None, how: Ho
         asked = replace(asked, detect=replace(asked.detect, detector=NOTHING))
     asked = replace(asked, detect=with_files(asked.detect))
     try_detector(settings, asked.detect)
+    if how.keep or how.only or asked.people.recogniser:
+        ensure_recogniser(settings, asked.people, quiet=how.as_json)
+    asked, references = with_people(settings, asked, how.keep, how.only)
 
     def prepared(video: Video) -> Prepared:
         folder = found.folder and not how.pictures
         own = (settings.home, settings.store_root)
         asks = Request(
             video.source, video.output, how.overwrite, asked, length, limits, folder, own, how.review, how.audit,
-            how.strict, how.edits,
+            how.strict, how.edits, references,
         )  # fmt: skip
         return prepare(asks, able.encoders)
 

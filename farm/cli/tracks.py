@@ -8,6 +8,7 @@ import typer
 
 from farm.cli.jobs import JobArgument, JsonOption
 from farm.cli.tables import cut
+from farm.domain.printable import shown
 from farm.domain.time import time_text
 from farm.domain.track import number_text
 from farm.settings import load_settings
@@ -25,7 +26,7 @@ def tracks(job: JobArgument, as_json: JsonOption = False) -> None:
     """List the tracks of a job: when each is seen, how large, and whether it is covered.
 
     In a pipe one line per track, separated by tabs: number, kind, from, to (seconds), frames, covered frames, score,
-    width, height, edits. What edits added has their number with a plus.
+    width, height, edits, person, and what was decided because of photos. What edits added has their number with a plus.
     """
     from farm.cli import display
     from farm.jobs.context import open_context
@@ -49,11 +50,16 @@ def track_lines(found: Sequence["TrackFacts"], width: int | None) -> Iterator[st
         size = f"{t.width:.0f}x{t.height:.0f}"
         if width is None:
             edits = ",".join(map(str, t.edits))
-            row = (number, t.kind, t.begins, t.ends, t.frames, t.covered, t.score, t.width, t.height, edits)
-            yield "\t".join(map(str, row))
+            row = number, t.kind, t.begins, t.ends, t.frames, t.covered, t.score, t.width, t.height, edits
+            people = "" if t.person is None else t.person, t.reason
+            yield "\t".join(map(str, (*row, *people)))
             continue
         covered = "yes" if t.covered == t.frames else "no" if not t.covered else f"{t.covered} of {t.frames}"
         edits = f" (edit {', '.join(map(str, t.edits))})" if t.edits else ""
+        person = "" if t.person is None else f"  person {t.person}"
         times = f"{time_text(t.begins):>9}  {time_text(t.ends):>9}"
         score = "     " if t.track < 0 else f"{t.score:5.2f}"
-        yield cut(f"{number:>6}  {t.kind:5}  {times}  {t.frames:6}  {score}   {size:10}  {covered}{edits}", width)
+        said = f"{covered}{edits}{person}"
+        yield cut(f"{number:>6}  {t.kind:5}  {times}  {t.frames:6}  {score}   {size:10}  {said}", width)
+        if t.reason:
+            yield cut(f"{'':6}  by photos {shown(t.reason)}", width)

@@ -7,6 +7,7 @@ import logging
 from sqlalchemy import or_, select
 
 from farm.coordinator.publishing import publish_output, remove_leftovers
+from farm.coordinator.recognising import recognised
 from farm.coordinator.remaking import do_stage, remake
 from farm.database.events import add_note, record_event
 from farm.database.models import Job
@@ -20,6 +21,7 @@ from farm.jobs.beginning import begin_stage, stage_artefacts
 from farm.jobs.context import Context
 from farm.jobs.ending import fail_job
 from farm.jobs.plans import job_manifest
+from farm.jobs.recognition import UNDECIDED
 from farm.jobs.record import write_beside
 from farm.jobs.retention import discard_intermediates
 
@@ -27,7 +29,7 @@ log = logging.getLogger(__name__)
 
 _OWN = tuple(stage.status.value for stage in STAGES if stage.by == "coordinator")
 #: A person has to approve its masks.
-_WAITS = (Job.status == JobStatus.REVIEWING.value) & Job.review
+_WAITS = (Job.status == JobStatus.REVIEWING.value) & Job.review & ~UNDECIDED
 _OF_WORKERS = tuple(stage.status.value for stage in WORKER_STAGES)
 
 
@@ -76,6 +78,8 @@ def _step(context: Context, job_id: str) -> bool:
     with context.database.read() as session:
         job = session.get_one(Job, job_id)
     stage = stage_at(JobStatus(job.status))
+    if stage is not None and stage.edited and job.open_chunks and not recognised(context, job):
+        return False
     if stage is None or _waits(job):
         return False
     if job.open_chunks:

@@ -14,7 +14,7 @@ from farm.database.events import record_event
 from farm.database.models import Attempt, Chunk, Event, Job, Outgoing, Worker
 from farm.database.statuses import locked_job, queue_attempt, worker_status
 from farm.domain.lifecycle import CHUNKS_OUT, OPEN_ATTEMPTS, AttemptStatus, ChunkStatus
-from farm.domain.stages import ERRANDS, WORKER_STAGES, Errand, JobStatus, Work, stage_at, work_named
+from farm.domain.stages import WORKER_ERRANDS, WORKER_STAGES, Errand, JobStatus, Work, stage_at, work_named
 from farm.errors import StorageError
 from farm.jobs.abilities import able_workers, held_back, needed
 from farm.jobs.context import Context
@@ -28,7 +28,7 @@ _TAKES_SECONDS = 15
 #: Workers are told more than once of what was cancelled: the clock of the host where it was may be ahead or behind.
 _LATELY_SECONDS = 15
 _WORKING = tuple(stage.status.value for stage in WORKER_STAGES)
-_ERRANDS = tuple(errand.name for errand in ERRANDS)
+_ERRANDS = tuple(errand.name for errand in WORKER_ERRANDS)
 
 
 def dispatch(context: Context) -> int:

@@ -13,6 +13,7 @@ from farm.domain.masks import Anchors, anchored, apply
 from farm.domain.options import load_options
 from farm.domain.track import FrameTracks, dump_frame, dump_mask
 from farm.jobs.context import Context
+from farm.jobs.recognition import RULE
 from farm.jobs.tracks import base_frames
 from farm.messages import Artefact
 from farm.storage.base import Storage
@@ -27,14 +28,14 @@ def run(
     person, unless one has approved them. Raises VerificationError, StorageError.
     """
     with context.database.read() as session:
-        every = job_edits(session, job.id, None if job.approved < 0 else job.approved)
+        every = [edit for edit in job_edits(session, job.id) if _is_in(edit, job)]
     edits = of_masks(every)
     dump = dump_frame if load_options(job.options).redact.debug else dump_mask  # which shows numbers and scores
     written, anchors = edit_job(context.store, manifest, inputs, fingerprint, edits, dump)
     with context.database.write() as session:
         fresh, now = locked_job(session, job.id), context.clock()
         record_written(session, fresh, written, now)
-        fresh.masked = max((edit.number for edit in every), default=0)
+        fresh.masked = next((at for at, edit in enumerate(every) if edit.number != at + 1), len(every))
         lost = [edit for edit in edits if edit.number in anchors and anchors[edit.number] is None]
         if {edit.number for edit in lost} - set(fresh.unmatched):  # a person has not accepted that yet
             named = ", ".join(f"{edit.number} ({edit.action.value} track {edit.track})" for edit in lost)
@@ -42,6 +43,11 @@ def run(
             fresh.review, fresh.unmatched = True, [edit.number for edit in lost]
             record_event(session, now, text, job.id)
     return written.artefacts, []
+
+
+def _is_in(edit: Edit, job: Job) -> bool:
+    """Whether a job's masks contain an edit: those that a person approved, and what a rule says of other tracks."""
+    return job.approved < 0 or edit.number <= job.approved or edit.author == RULE
 
 
 def edit_job(

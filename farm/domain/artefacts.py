@@ -150,6 +150,11 @@ def is_image_folder(prefix: str) -> bool:
     return re.fullmatch("images/[0-9a-f]{32}", prefix) is not None
 
 
+def references_name(plan: str) -> str:
+    """Name of the faces on the photos of a job. ``plan``: the key of its manifest, whose group they belong to."""
+    return f"{plan.rpartition('/')[0]}/people/photos.json"
+
+
 def pts_key(plan: str, chunk: Chunk) -> str:
     """Key of the list of a chunk's pts. ``plan``: the manifest's key."""
     return key_of(pts_name(plan, chunk), chunk.pts_sha256)

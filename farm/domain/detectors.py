@@ -12,6 +12,7 @@ from math import inf
 from farm.domain.detection import FACE, PLATE
 from farm.domain.networks import CENTERFACE, PLATES, RETINAFACE, YUNET, YUNET_N
 from farm.domain.option import Section, listed, option
+from farm.domain.recognisers import RECOGNISERS
 from farm.domain.runtimes import FAMILIES, RUNTIMES
 from farm.domain.weights import Weights
 
@@ -155,8 +156,9 @@ def _choices() -> str:
 
 
 def known_weights() -> dict[str, Weights]:
-    """The weights of all networks, by name."""
-    return {network.weights.name: network.weights for network in NETWORKS.values() if network.weights is not None}
+    """The weights of all networks and recognisers, by name."""
+    every = *(n.weights for n in NETWORKS.values()), *(r.weights for r in RECOGNISERS.values())
+    return {weights.name: weights for weights in every if weights is not None}
 
 
 @dataclass(frozen=True, slots=True)

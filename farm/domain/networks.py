@@ -72,3 +72,17 @@ RETINAFACE = Weights(
         Url("https://huggingface.co/serengil/deepface/resolve/main/retinaface.h5"),
     ),
 )
+#: Zhong, Deng, Hu, Zhao, Li, Wen: "SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face Recognition", 2021.
+SFACE = Weights(
+    name="sface",
+    title="SFace: tells people apart, for --keep, --only and farm people",
+    licence="Apache-2.0",
+    sha256="0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
+    file_name="face_recognition_sface_2021dec.onnx",
+    sources=(
+        Url(
+            f"{_OPENCV_ZOO}47534e27c9851bb1128ccc0102f1145e27f23f98/"
+            "models/face_recognition_sface/face_recognition_sface_2021dec.onnx"
+        ),
+    ),
+)

@@ -9,6 +9,7 @@ from typing import Any, cast
 from farm.domain.detection import PLATE
 from farm.domain.detectors import DetectOptions
 from farm.domain.option import Option, Section, option
+from farm.domain.recognisers import PeopleOptions
 from farm.errors import SettingsError
 
 SHAPES = ("ellipse", "rectangle")
@@ -223,6 +224,7 @@ class JobOptions:
     redact: RedactOptions = RedactOptions()
     detect: DetectOptions = DetectOptions()  # noqa: RUF009 - it is immutable
     link: LinkOptions = LinkOptions()
+    people: PeopleOptions = PeopleOptions()  # noqa: RUF009 - it is immutable
     compose: ComposeOptions = ComposeOptions()
 
 

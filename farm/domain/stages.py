@@ -181,7 +181,27 @@ ERRANDS: tuple[Errand, ...] = (
         needs="runtime",
         per_chunk=True,
     ),
+    # deleted as soon as it was decided whom to cover: it tells people apart
+    Errand(
+        name="recognise",
+        by="worker",
+        module="workers.stages.recognise",
+        inputs="link",
+        key="faces/{fingerprint}/{chunk}.{inputs}.jsonl",
+        covers=("options.people",),
+        per_chunk=True,
+    ),
+    Errand(
+        name="people",
+        by="coordinator",
+        module="farm.coordinator.recognising",
+        inputs="link",
+        key="people/{fingerprint}/people.{inputs}.json",
+        covers=("options.people",),
+    ),
 )
+
+WORKER_ERRANDS = tuple(errand for errand in ERRANDS if errand.by == "worker")
 
 
 def stage_named(name: str) -> Stage:

@@ -1,5 +1,6 @@
 """How a stage begins: the transaction that moves the job on also inserts the stage's rows."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -49,7 +50,16 @@ def begin_stage(session: Session, store: Storage | None, job: Job, manifest: Man
     for row in kept:  # what it read may have another key by now, for the same content
         row.reused, row.spent, row.inputs = True, {}, inputs[row.index]
     session.add_all(row for row in rows if row.index not in done)
+    if stage.edited:
+        _forget_people(session, job, rows)
     return True
+
+
+def _forget_people(session: Session, job: Job, rows: Sequence[Chunk]) -> None:
+    """Forget what was decided for other tracks than those that the stage reads: it is decided anew."""
+    read = [artefact["key"] for row in rows for artefact in row.inputs]
+    before = stage_rows(session, job.id, "people")
+    delete_chunks(session, [row.id for row in before if [artefact["key"] for artefact in row.inputs] != read])
 
 
 def complete_rows(session: Session, job: Job, manifest: Manifest) -> int:

@@ -21,6 +21,7 @@ from farm.jobs.context import Context
 from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.plans import job_manifest, restore_plan
 from farm.jobs.queries import find_job
+from farm.jobs.recognition import is_undecided
 from farm.jobs.retrying import resumable_stage
 from farm.media.reading.chunk import check_source
 from farm.storage.base import Storage
@@ -88,6 +89,9 @@ def approve(context: Context, job_id: str, author: str, reason: str) -> str:
         if job.status != JobStatus.REVIEWING or not job.review:
             hint = f"farm resume {job.id} first" if job.status == JobStatus.PAUSED and job.review else None
             raise IllegalTransition(f"job {job.id} does not wait for approval: it is {job.status}", hint=hint)
+        if is_undecided(session, job):
+            hint = f"follow it: farm watch {job.id}"
+            raise IllegalTransition(f"job {job.id}: it is not known yet whose faces its tracks show", hint=hint)
         job.review, job.approved, job.audited = False, last_edit(session, job.id), None
         record_event(session, context.clock(), f"approved by {author}" + (f": {reason}" if reason else ""), job.id)
         return job.id

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from farm.domain.artefacts import DEBUG_MARK, OUTPUT_MARK
@@ -39,8 +39,8 @@ class Request:
 
     ``folder``: ``output`` is a folder, which is made where it is missing. ``own``: folders of the farm, which take no
     outputs. ``review``: a person has to approve the masks before anything is redacted. ``audit``: the output is
-    audited before it is published; ``strict``: and not published while it shows a face. ``edits``: of its
-    masks.
+    audited before it is published; ``strict``: and not published while it shows a face. ``edits``: of its masks.
+    ``references``: the faces on the photos that ``options.people`` names.
     """
 
     source: Path
@@ -55,6 +55,7 @@ class Request:
     audit: bool = False
     strict: bool = False
     edits: Asked = _NO_EDITS
+    references: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

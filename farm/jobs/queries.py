@@ -16,6 +16,7 @@ from farm.domain.lifecycle import AttemptStatus, ChunkStatus
 from farm.domain.stages import STAGES, JobStatus
 from farm.errors import NotFound
 from farm.jobs.context import Context
+from farm.jobs.recognition import is_undecided
 from farm.messages import MOVED_ASIDE, Artefact
 
 #: A coordinator beats this often; after this much silence another one takes over.
@@ -48,7 +49,8 @@ class JobFacts:
     linked. ``source_size`` and ``output_size``: of the files, or of all pictures, in bytes; None if not known (yet).
     ``failures``: attempts that failed since the job was submitted or retried. ``edits``: how many the job has, and
     ``masked``: how many of them its masks contain. ``review``: a person has to approve its masks. ``audited``: what the
-    last audit found, as :func:`farm.jobs.auditing.audit` returns it.
+    last audit found, as :func:`farm.jobs.auditing.audit` returns it. ``undecided``:
+    whom it covers is still to be decided by its photos.
     """
 
     id: str
@@ -76,11 +78,12 @@ class JobFacts:
     masked: int = 0
     review: bool = False
     audited: dict[str, Any] | None = None
+    undecided: bool = False
 
     @property
     def waits(self) -> bool:
         """Whether the job waits for a person to approve its masks."""
-        return self.review and self.status == JobStatus.REVIEWING
+        return self.review and self.status == JobStatus.REVIEWING and not self.undecided
 
     @property
     def refused(self) -> bool:
@@ -226,6 +229,7 @@ def _facts(session: Session, job: Job) -> JobFacts:
         masked=job.masked,
         review=job.review,
         audited=job.audited,
+        undecided=is_undecided(session, job),
         output_size=next((int(row["size"]) for row in _made(session, job, STAGES[-1].name)), None),
     )
 

@@ -28,6 +28,7 @@ from farm.jobs.exchanging import asked_edits
 from farm.jobs.images import KeptImage, put_image
 from farm.jobs.placing import Prepared, Request
 from farm.jobs.plans import job_manifest, store_plan
+from farm.jobs.recognition import has_references, store_references
 from farm.jobs.retrying import damaged_artefacts, retry_job
 from farm.jobs.space import check_space
 from farm.storage.base import Storage
@@ -68,6 +69,8 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
         store_plan(context.store, plan, manifest, pts)
         if prepared.image:
             put_image(context.store, prepared.image)
+        if request.references is not None:
+            store_references(context.store, plan, request.references)
         try:
             unfinished = next((j for j in earlier if j.output == str(output) and j.status != JobStatus.DONE), None)
             if unfinished is not None and unfinished.plan == plan:
@@ -198,7 +201,8 @@ def _add_job(
         session.flush()
         session.add(Plan(job_id=job.id, manifest=dump_manifest(manifest)))
         _check_plan(context.store, plan, manifest, prepared.image)
-        if not all(context.store.exists(edit.masks) for edit in edits if edit.masks is not None):
+        whole = all(context.store.exists(edit.masks) for edit in edits if edit.masks is not None)
+        if not whole or not has_references(context.store, plan, request.options.people):
             raise _PlanDiscarded
         for text in (*prepared.notes, *manifest.notes):
             add_note(session, job.id, text)

@@ -20,6 +20,7 @@ from farm.jobs.beginning import stage_rows
 from farm.jobs.context import Context
 from farm.jobs.plans import job_manifest
 from farm.jobs.queries import find_job
+from farm.jobs.recognition import job_known
 from farm.messages import Artefact
 from farm.storage.base import Storage, opened
 
@@ -30,7 +31,9 @@ class TrackFacts:
 
     ``begins``, ``ends``: seconds of the output. ``frames`` that have it, and ``covered`` ones of them. ``score``: the
     best one of its detections. ``width``, ``height``: of the largest box. ``best``: where it is seen best, and ``pts``:
-    when. ``edits``: the numbers of those about it. Boxes are in pixels of the picture as shown.
+    when. ``edits``: the numbers of those about it. ``person``: the number of the person that it shows, where faces were
+    told apart, and ``reason``: what was decided for it because of photos, and why. Boxes are in pixels of the picture
+    as shown.
     """
 
     track: int
@@ -45,6 +48,8 @@ class TrackFacts:
     pts: int = 0
     best: Box | None = None
     edits: list[int] = field(default_factory=list)
+    person: int | None = None
+    reason: str = ""
 
     def row(self) -> dict[str, Any]:
         """All facts as JSON."""
@@ -84,6 +89,9 @@ class Collected:
         for edit in tracks.edits:
             for track in {tracks.anchors.get(edit.number), -edit.number} & self._found.keys():
                 self._found[track].edits.append(edit.number)
+        for track, known in tracks.known.items():
+            if track in self._found:
+                self._found[track].person, self._found[track].reason = known.person, known.reason
         return sorted(self._found.values(), key=lambda facts: (facts.track < 0, abs(facts.track)))
 
 
@@ -129,8 +137,9 @@ class JobTracks:
     """The tracks of a job, and what all its edits make of them, also those that its masks do not contain yet.
 
     Where masks were imported, they stand in place of the tracks. ``masked``: only edits that the job's masks contain.
-    ``job``, ``manifest``, ``edits`` of masks in effect, and ``anchors``: their tracks. Raises NotFound, JobFailed for a
-    job of another version, DamagedArtefact, StorageError; so do the methods.
+    ``job``, ``manifest``, ``edits`` of masks in effect, and ``anchors``: their tracks; ``known``: of each track, where
+    faces were told apart. Raises NotFound, JobFailed for a job of another version, DamagedArtefact, StorageError; so do
+    the methods.
     """
 
     def __init__(self, context: Context, job_id: str, *, masked: bool = False) -> None:
@@ -138,6 +147,7 @@ class JobTracks:
             self.job = find_job(session, job_id)
             self.manifest, self._tracks = job_manifest(session, self.job.id), linked_tracks(session, self.job)
             self.edits = of_masks(job_edits(session, self.job.id, self.job.masked if masked else None))
+            self.known = job_known(session, context.store, self.job.id)
         self._store = context.store
         if not all(context.store.exists(artefact.key) for artefact in self._tracks):
             hint = "farm redact" if self.job.status == JobStatus.DONE else "farm retry"

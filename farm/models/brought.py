@@ -8,6 +8,7 @@ from pathlib import Path
 from farm.digests import file_digest
 from farm.domain.described import described
 from farm.domain.detectors import PATH, DetectOptions, Named, named
+from farm.domain.recognisers import NamedRecogniser
 from farm.errors import ModelError
 
 _HELP = "docs/howto/bring-a-detector.md says what the two files hold"
@@ -52,6 +53,29 @@ def files_digest(networks: Iterable[Named]) -> str:
             except OSError as e:
                 raise ModelError(f"{path}: {e.strerror}", hint=_HELP) from e
     return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def recogniser_files(named: NamedRecogniser) -> tuple[NamedRecogniser, str | None]:
+    """A recogniser with the file that it names by an absolute path, and the digest of this file and of what describes
+    it; None where it names none. Raises ModelError for a file that is missing.
+    """
+    if named.recogniser.argument != PATH:
+        return named, None
+    path = Path(named.argument).expanduser().absolute()
+    digests = []
+    for one in (path, path.with_suffix(".toml")):
+        try:
+            digests.append(file_digest(one))
+        except OSError as e:
+            if one == path:
+                raise ModelError(f"{path}: {e.strerror}", hint="docs/howto/choose-whom.md says what it holds") from e
+    return replace(named, argument=str(path)), hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def check_recogniser(named: NamedRecogniser, digest: str | None) -> None:
+    """Raise ModelError unless the files that a recogniser names are those of ``digest``, where it is given."""
+    if digest is not None and recogniser_files(named)[1] != digest:
+        raise ModelError("the recogniser's files are not those of when the job was submitted", hint="submit it again")
 
 
 def _files(one: Named) -> tuple[Path, Path]:

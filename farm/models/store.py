@@ -42,14 +42,14 @@ class ModelStore:
         self, settings: Settings, *, pip_args: Sequence[str] = (), models: Mapping[str, Weights] | None = None
     ) -> None:
         self.target = settings.models_root
-        self._folders = [f for f in (settings.models_dir, settings.home / "models") if f is not None]
+        self.folders = [f for f in (settings.models_dir, settings.home / "models") if f is not None]
         self._pip_args = tuple(pip_args)
         self.models = known_weights() if models is None else models
 
     def locate(self, name: str) -> Path | None:
         """The weights' file if it is on this machine, without any network. Raises ModelError if it is another file."""
         model = self.named(name)
-        for folder in self._folders:
+        for folder in self.folders:
             if (path := folder / model.file_name).is_file():
                 return _checked(model, path)
         return None
@@ -58,7 +58,7 @@ class ModelStore:
         """As :meth:`locate`, but raises ModelError when there are none."""
         model, path = self.named(name), self.locate(name)
         if path is None:
-            places = " or ".join(map(str, self._folders))
+            places = " or ".join(map(str, self.folders))
             raise ModelError(f"no {model.file_name} in {places}", hint=f"fetch it: farm models pull {name}")
         return path
 

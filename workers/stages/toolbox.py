@@ -1,6 +1,7 @@
 """What a worker's child process keeps between orders: its device, number of threads and detectors."""
 
 import gc
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -8,15 +9,21 @@ from pathlib import Path
 import numpy as np
 
 from farm.domain.detectors import DetectOptions
+from farm.domain.faces import Reference
+from farm.domain.recognisers import PeopleOptions
 from farm.errors import DeviceError
 from farm.executables import find_ffmpeg
 from farm.media.encoding.encoders import quiet_encoders
+from farm.models.brought import check_recogniser
 from farm.models.store import ModelStore
 from farm.settings import Settings
 from workers.device import list_gpus, usable_cpus
 from workers.vision.detectors.base import Detector
 from workers.vision.detectors.combined import create_detector
 from workers.vision.device import Device, runtimes
+from workers.vision.recognisers.base import Site
+from workers.vision.recognisers.photos import read_photo
+from workers.vision.recognisers.reading import FaceReader
 from workers.vision.resampling import use_one_thread
 
 _MOST_THREADS = 8
@@ -37,6 +44,7 @@ class Toolbox:
         self._models = ModelStore(settings)
         self._named_ffmpeg = settings.ffmpeg
         self.detector = lru_cache(maxsize=2)(self._load)
+        self.reader = lru_cache(maxsize=1)(self._reader)
         use_one_thread()
         quiet_encoders()
 
@@ -44,6 +52,20 @@ class Toolbox:
     def ffmpeg(self) -> Path:
         """The program that composes. Raises SettingsError, OutputError."""
         return find_ffmpeg(self._named_ffmpeg).path
+
+    def _reader(self, options: PeopleOptions) -> FaceReader:
+        """What reads faces by the recogniser of these options. Raises ModelError, DeviceError."""
+        if (named := options.named) is not None:
+            check_recogniser(named, options.files)
+        return FaceReader(options, Site(self.device, self.threads, self._models.ensure, self._models.folders))
+
+    def read_photos(self, options: PeopleOptions, photos: Sequence[Path]) -> list[Reference]:
+        """The face on each of some photos. Raises SettingsError for a photo that cannot be used, ModelError,
+        DeviceError.
+        """
+        reader = self.reader(options)
+        detector = self.detector(DetectOptions(detector="centerface", runtime=self.runtimes[0])) if photos else None
+        return [read_photo(photo, detector, reader) for photo in photos if detector]
 
     def free_detectors(self) -> None:
         """Let a CPU's detectors go: they take as much memory as encoding does. A GPU keeps them: loading takes long."""

@@ -30,7 +30,7 @@ def test_help_fits_80_columns_and_cuts_nothing(words: tuple[str, ...], asked: st
     done = farm(*words, asked)
     assert done.exit_code == 0
     assert done.stdout.startswith(" ".join(("Usage: farm", *words)))
-    assert "..." not in re.sub(r"(\[ARGS\]|VIDEO|\[MODEL\]|TRACK)\.\.\.", "", done.stdout)
+    assert "..." not in re.sub(r"(\[ARGS\]|VIDEO|\[MODEL\]|TRACK|\[PERSON\])\.\.\.", "", done.stdout)
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert not {"{", "<", "[["} & set(done.stdout.split("\n\n", 1)[0])
 

@@ -24,7 +24,16 @@ from farm.domain.artefacts import (
 from farm.domain.detectors import DetectOptions
 from farm.domain.manifest import Chunk, Manifest, Source, VideoStream, dump_manifest
 from farm.domain.options import ComposeOptions, JobOptions, LinkOptions, RedactOptions, SourceOptions
-from farm.domain.stages import ERRANDS, STAGES, WORKER_STAGES, JobStatus, next_stage, stage_at, stage_named
+from farm.domain.stages import (
+    STAGES,
+    WORKER_ERRANDS,
+    WORKER_STAGES,
+    JobStatus,
+    next_stage,
+    stage_at,
+    stage_named,
+    work_named,
+)
 from farm.messages import TASKS as ORDERED
 from tests.planned import ENCODER
 
@@ -91,7 +100,7 @@ def test_every_stage_has_its_module(stage: object) -> None:
 
 
 def test_orders_are_for_the_stages_of_workers() -> None:
-    assert tuple(work.name for work in (*WORKER_STAGES, *ERRANDS)) == ORDERED
+    assert tuple(work.name for work in (*WORKER_STAGES, *WORKER_ERRANDS)) == ORDERED
 
 
 def test_keys_are_these() -> None:
@@ -161,7 +170,8 @@ def test_a_fact_changes_the_fingerprints_from_its_stage_on_and_none_before(fact:
 
 
 def test_every_fact_is_covered_by_one_stage() -> None:
-    covered = [fact for stage in STAGES[1:] for fact in stage.covers]
+    stage_of_people = work_named("people")
+    covered = [fact for stage in (*STAGES[1:], stage_of_people) for fact in stage.covers]
     assert sorted(covered) == sorted(FACTS)
 
 

@@ -221,7 +221,7 @@ def test_the_declared_weights_are_whole() -> None:
     assert (
         list(ModelStore(Settings()).models)
         == list(known_weights())
-        == ["centerface", "yunet", "yunet-n", "plates", "retinaface"]
+        == ["centerface", "yunet", "yunet-n", "plates", "retinaface", "sface"]
     )
     for name, entry in known_weights().items():
         assert entry.name == name

@@ -1,8 +1,7 @@
 """The face detectors of the package `deepface`, by the names that it gives them, through its own interface.
 
-They run where and how they choose, so only on CPUs here, one picture at a time. Two habits of the package are not
-kept: it downloads weights into the user's home, and this never does, since nothing checks them; and a detector that
-finds nothing is never replaced by another. Its own thresholds are lowered where it lets them be.
+They run one picture at a time, see :mod:`workers.vision.deepface_package`. A detector that finds nothing is never
+replaced by another, as the package does. Its own thresholds are lowered where it lets them be.
 """
 
 import os
@@ -14,7 +13,8 @@ import numpy as np
 
 from farm.domain.detection import FACE
 from farm.domain.detectors import Named
-from farm.errors import DeviceError, ModelError
+from farm.errors import ModelError
+from workers.vision.deepface_package import client, line_of
 from workers.vision.detectors.base import Candidates, Picture
 from workers.vision.detectors.centerface import without_doubles
 from workers.vision.device import Device
@@ -48,7 +48,7 @@ class DeepFaceDetector:
         except ModelError:
             raise
         except Exception as e:  # whatever the package or what it uses raises
-            raise ModelError(f"deepface:{self._name} failed: {_line(e)}") from e
+            raise ModelError(f"deepface:{self._name} failed: {line_of(e)}") from e
         # some tell no confidence, and OpenCV's has no upper limit
         rows = [[f.x, f.y, f.w, f.h, 1.0 if f.confidence is None else f.confidence, 0] for f in found]
         boxes = np.array(rows, np.float32).reshape(-1, 6)
@@ -63,50 +63,10 @@ def create(_weights: Path | None, named: Named, device: Device, _threads: int, _
     Raises ModelError when there is none such, or it lacks a package or its weights, DeviceError on a GPU.
     """
     name = named.argument
-    if device.kind != "cpu":
-        raise DeviceError(f"deepface:{name} runs on CPUs only, not on {device.name}", hint="use --devices cpu")
     os.environ.update({variable: os.environ.get(variable, _LEAST) for variable in _THRESHOLDS})
-    try:
-        from deepface.commons import weight_utils  # noqa: PLC0415 - an extra
-        from deepface.modules import modeling  # noqa: PLC0415
-        from retinaface.commons import weight_utils as of_retinaface  # noqa: PLC0415
-
-        names = modeling.AVAILABLE_MODELS["face_detector"]
-    except (ImportError, ValueError, AttributeError, KeyError) as e:  # ValueError: it finds none of its engines
-        raise ModelError(f"deepface cannot be used: {_line(e)}", hint="pip install 'blurfarm[deepface]'") from e
-    if name not in names:
-        raise ModelError(f"deepface has no detector {name}", hint=f"choose one of {', '.join(sorted(names))}")
-    weight_utils.download_weights_if_necessary = of_retinaface.download_weights_if_necessary = _only_present
-    try:
-        detector = modeling.get_model_class("face_detector", name)()
-    except ModelError:
-        raise
-    except Exception as e:  # as above; most name the package to install
-        raise ModelError(f"deepface:{name} cannot be used: {_line(e)}") from e
+    detector = client("face_detector", "detector", name, device)
     if name == "opencv" and detector.model["face_detector"].empty():  # it would find nothing, without any error
         raise ModelError(f"deepface:{name} cannot read its weights", hint="remove them and fetch them again")
     made = DeepFaceDetector(name, detector)
     made.find([np.full(_TRIED, 128, np.uint8)], 0.5)  # some load their weights only now
     return made
-
-
-def _only_present(
-    file_name: str,
-    source_url: str | Sequence[str] = (),
-    compress_type: str | None = None,
-    *,
-    source_urls: Sequence[str] = (),
-) -> str:
-    """The path of weights that are there: what both packages call to download them. Raises ModelError."""
-    from deepface.commons import folder_utils  # noqa: PLC0415 - an extra
-
-    path = Path(folder_utils.get_deepface_home()) / ".deepface" / "weights" / file_name
-    if not path.is_file():
-        urls = " or ".join([source_url] if isinstance(source_url, str) else source_url or source_urls)
-        unpacked = f" and unpack it ({compress_type})" if compress_type else ""
-        raise ModelError(f"{path} is missing", hint=f"fetch {urls}{unpacked}; the farm cannot check it")
-    return str(path)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,1 @@
+"""What tells people apart: pictures of faces in, vectors out."""
