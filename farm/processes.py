@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import fcntl
+import getpass
 import os
 import shutil
 import signal
@@ -252,3 +253,12 @@ def tail(log: Path, lines: int = 5) -> str:
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
     except OSError:
         return ""
+
+
+def who() -> str:
+    """The user and the host, for records of who did what."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        user = "somebody"
+    return f"{user}@{socket.gethostname()}"

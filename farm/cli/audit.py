@@ -54,16 +54,16 @@ def audit(
     What a detector does not see, this does not find: watch the output, too.
     """
     from farm.cli import display
-    from farm.cli.attach import FarmAtHand
     from farm.cli.summaries import audit_lines
     from farm.jobs import auditing
+    from farm.local.attach import FarmAtHand
 
     paths = outputs or []
     _check(paths, sign, overwrite=overwrite)
     settings = load_settings()
     given = {"quality": quality, "detector": detector, "size": detect_size, "threshold": threshold}
     change = changed_detect(settings, given, quiet=as_json)
-    with closing(FarmAtHand(settings, start=True)) as farm:
+    with closing(FarmAtHand(settings, display.tell, start=True)) as farm:
         found_job = _job_of(farm.context, job)
         found = auditing.audit(farm.context, found_job, change, every, farm.tend)
         for path in paths:

@@ -13,9 +13,8 @@ from pathlib import Path
 import typer
 
 from farm.cli import display, tables
-from farm.cli.attach import FarmAtHand
 from farm.cli.defects import DEFECT, defect_line
-from farm.cli.model_progress import model_digest
+from farm.cli.model_progress import fetcher
 from farm.cli.sources import How, Named, Video
 from farm.cli.submit_options import error_text
 from farm.cli.summaries import summary
@@ -34,9 +33,11 @@ from farm.errors import (
     VerificationError,
 )
 from farm.jobs.placing import Prepared
-from farm.jobs.queries import JobFacts, job_facts
+from farm.jobs.queries import JobFacts, check_done, job_facts
 from farm.jobs.submit import Submitted, submit
+from farm.local.attach import FarmAtHand
 from farm.local.farm import missing_part, why_jobs_wait
+from farm.models.digest import model_digest
 from farm.settings import Settings
 
 #: Jobs submitted and not over: the second one's chunks keep busy the workers that the first one leaves idle.
@@ -107,8 +108,9 @@ class Batch:
             self._tried(item, self._prepare)
         ready = [item for item in self._tries if item.prepared]
         if ready:
-            model = model_digest(self._settings, self._asked.detect, quiet=self._how.as_json)
-            with closing(FarmAtHand(self._settings, start=not self._how.detach)) as farm:
+            fetch = fetcher(self._settings, quiet=self._how.as_json)
+            model = model_digest(self._asked.detect, fetch, testing=self._settings.testing)
+            with closing(FarmAtHand(self._settings, display.tell, start=not self._how.detach)) as farm:
                 self._run(farm, model, ready)
         self._finish()
         if self._failed:
@@ -234,7 +236,7 @@ class Batch:
         seconds = max(0.0, (facts.finished_at or time.time()) - item.began)  # followed, it may have ended long ago
         if self._how.as_json:
             display.print_json({**facts.row(), "wall_seconds": round(seconds, 3)})
-        if not self._tried(item, lambda _: display.check_done(facts)):
+        if not self._tried(item, lambda _: check_done(facts)):
             return
         item.row = tables.row_of(item.video.name, facts)
         if not self._how.as_json:

@@ -5,7 +5,7 @@ from typing import Any
 import typer
 
 from farm.cli.jobs import JsonOption
-from farm.cli.submit_options import job_options, naming_origins
+from farm.cli.submit_options import naming_origins
 from farm.configuration import masked, settings_file
 from farm.domain.options import submit_options
 from farm.settings import Settings, load_settings
@@ -36,6 +36,8 @@ def config(as_json: JsonOption = False) -> None:
 @naming_origins
 def values(settings: Settings) -> dict[str, Any]:
     """The value in force of each setting, for JSON and without passwords. Raises SettingsError for a wrong option."""
+    from farm.local.asking import job_options
+
     job_options(settings)
     found = {name: getattr(settings, name) for name in Settings.model_fields}
     found |= {

@@ -15,7 +15,7 @@ from rich.text import Text
 from farm.cli.tables import NARROW, clock, middle, share_done
 from farm.domain.printable import shown
 from farm.domain.stages import JobStatus
-from farm.errors import DatabaseAway, JobFailed
+from farm.errors import DatabaseAway
 from farm.jobs.abilities import waiting_for
 from farm.jobs.context import Context
 from farm.jobs.queries import JobFacts, job_facts, job_status
@@ -97,6 +97,11 @@ class _Bars(Progress):
         name = middle(self._place.name, room)
         yield Text.assemble(count, name, " " * (room - Text(name).cell_len + 2), self.left, no_wrap=True)
         yield self.make_tasks_table(self.tasks)
+
+
+def tell(line: str) -> None:
+    """Print a line for the person to standard error."""
+    errors.print(line, soft_wrap=True)
 
 
 def counted(what: str, items: Sequence[Item], *, quiet: bool) -> Iterator[Item]:
@@ -216,21 +221,6 @@ class Watcher:
             errors.print(what, soft_wrap=True)
         elif what := waiting_for(self._context, self._job):
             errors.print(f"job {self._job} waits for {what}", soft_wrap=True)
-
-
-def check_done(facts: JobFacts) -> None:
-    """Raises JobFailed unless the job is done, or waits for a person with no output refused."""
-    if facts.status == "failed":
-        # then the reason says what to do
-        what = "a retry would fail again" if facts.permanent else f"try again: farm retry {facts.id}"
-        raise JobFailed(f"job {facts.id} failed: {facts.reason}", hint=f"no output was published; {what}")
-    if facts.refused:
-        raise JobFailed(
-            f"job {facts.id}: its output was not published: the audit found faces outside the masks",
-            hint=f"farm audit {facts.id} lists them",
-        )
-    if facts.status != "done" and not facts.waits:
-        raise JobFailed(f"job {facts.id} was {facts.status}", hint=f"resume it: farm retry {facts.id}")
 
 
 def print_lines(lines: Callable[[int | None], Iterable[str]]) -> None:

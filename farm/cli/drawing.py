@@ -81,20 +81,15 @@ def add_box(
 
 def _followed(marker: "Marker", box: str, at: float | None, span: "Span", override: "Override | None") -> Edit:
     """The edit that covers a box where a worker has found it."""
+    from farm.api import Editor
     from farm.cli import display
-    from farm.cli.attach import FarmAtHand
-    from farm.domain.carrying import load_carried
-    from farm.jobs.errands import run_errand
-    from farm.storage.base import opened
+    from farm.local.attach import FarmAtHand
 
-    asked = marker.drawn(box, at, span)
-    with closing(FarmAtHand(load_settings(), start=True)) as farm:
-        made = run_errand(farm.context, marker.job, "carry", asked.request(), farm.tend)
-        with opened(farm.context.store, made.key) as path:
-            found = load_carried(path.read_text())
-    edit, lost = marker.carried(found, span, override)
-    for line in lost:
-        display.errors.print(line, soft_wrap=True)
+    with closing(FarmAtHand(load_settings(), display.tell, start=True)) as farm:
+        editor = Editor(farm, marker)
+        edit = editor.followed(box, at, span, override)
+    for line in editor.lost:
+        display.tell(line)
     return edit
 
 

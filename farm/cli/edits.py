@@ -8,7 +8,6 @@ import typer
 
 from farm.cli.jobs import JobArgument, JsonOption
 from farm.cli.tables import moment
-from farm.cli.workers import who
 from farm.domain.edits import OF_SOUND, Action, Edit, effective
 from farm.domain.options import SHAPES, STYLES
 from farm.domain.printable import shown
@@ -16,6 +15,7 @@ from farm.domain.stages import JobStatus
 from farm.domain.time import seconds_of
 from farm.domain.track import number_in, number_text
 from farm.errors import SettingsError
+from farm.processes import who
 from farm.settings import load_settings
 
 if TYPE_CHECKING:

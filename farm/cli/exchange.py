@@ -8,7 +8,7 @@ import typer
 from farm.cli import edits
 from farm.cli.edits import AuthorOption, FromOption, ReasonOption, ToOption
 from farm.cli.jobs import JobArgument
-from farm.cli.workers import who
+from farm.processes import who
 from farm.settings import load_settings
 
 #: The names of :data:`farm.exchange.formats.FORMATS`, which `farm --help` does not wait for.

@@ -161,7 +161,7 @@ def watch(job: JobArgument, as_json: JsonOption = False) -> None:
     from farm.cli import display
     from farm.cli.summaries import summary
     from farm.jobs.context import open_context
-    from farm.jobs.queries import job_facts
+    from farm.jobs.queries import check_done, job_facts
 
     context = open_context(load_settings())
     before = job_facts(context, job)
@@ -169,6 +169,6 @@ def watch(job: JobArgument, as_json: JsonOption = False) -> None:
     facts = display.Watcher(context, before.id, lambda: None, quiet=as_json, place=place).follow()
     if as_json:
         display.print_json(facts.row())
-    display.check_done(facts)
+    check_done(facts)
     if not as_json:
         display.print_summary(summary(facts, (facts.finished_at or 0) - facts.created_at))

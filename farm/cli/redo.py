@@ -66,9 +66,10 @@ def changed_detect(
 
     Another quality also replaces the job's own size, tiles and steps. Raises SettingsError, ModelError.
     """
-    from farm.cli.model_progress import model_digest
+    from farm.cli.model_progress import fetcher
     from farm.jobs.abilities import try_detector
     from farm.models.brought import with_files
+    from farm.models.digest import model_digest
 
     options, said = DetectOptions.options(), dict[str, Any]()
     for name, value in given.items():
@@ -83,7 +84,7 @@ def changed_detect(
     def change(detect: DetectOptions) -> DetectOptions:
         changed = with_files(replace(detect, **said))
         if changed != detect:
-            model_digest(settings, changed, quiet=quiet)
+            model_digest(changed, fetcher(settings, quiet=quiet), testing=settings.testing)
             try_detector(settings, changed)
         return changed
 

@@ -9,7 +9,7 @@ import typer
 from farm.cli.commands import RedactCommand
 from farm.cli.edits import AuthorOption, ReasonOption
 from farm.cli.jobs import JobArgument, JsonOption
-from farm.cli.workers import who
+from farm.processes import who
 from farm.settings import load_settings
 
 
@@ -61,13 +61,13 @@ def redact(
 def go_on(job: str, *, detach: bool, as_json: bool) -> None:
     """Follow a job on the running farm, or on one that is started for it."""
     from farm.cli import display
-    from farm.cli.attach import FarmAtHand
     from farm.cli.batch import interrupted
     from farm.cli.summaries import summary
-    from farm.jobs.queries import job_facts
+    from farm.jobs.queries import check_done, job_facts
+    from farm.local.attach import FarmAtHand
     from farm.local.farm import why_jobs_wait
 
-    with closing(FarmAtHand(load_settings(), start=not detach)) as farm:
+    with closing(FarmAtHand(load_settings(), display.tell, start=not detach)) as farm:
         if detach:
             display.output.print(f"job {job}: farm watch {job}", soft_wrap=True)
             if waits := why_jobs_wait(farm.context):
@@ -83,6 +83,6 @@ def go_on(job: str, *, detach: bool, as_json: bool) -> None:
             raise
     if as_json:
         display.print_json(facts.row())
-    display.check_done(facts)
+    check_done(facts)
     if not as_json:
         display.print_summary(summary(facts, max(0.0, (facts.finished_at or began) - began)))

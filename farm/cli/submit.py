@@ -1,6 +1,5 @@
 """``farm submit``: redacts videos."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +8,10 @@ import typer
 from farm.cli.commands import FarmCommand, named_path
 from farm.cli.exchange import FORMATS
 from farm.cli.sources import How, Video, named
-from farm.cli.submit_options import job_options, naming_origins, with_job_options
-from farm.cli.workers import who
-from farm.domain.detectors import NOTHING
+from farm.cli.submit_options import naming_origins, with_job_options
 from farm.domain.regions import Asked
 from farm.errors import OutputError, SettingsError
+from farm.processes import who
 from farm.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -141,46 +139,30 @@ def submit_for_review(settings: Settings, video: Path, *, overwrite: bool) -> st
 
 def batch_of(settings: Settings, videos: list[Path], output: str | None, how: How) -> "Batch":
     """The videos of a command, once all is checked that does not depend on one of them."""
-    from farm.broker import check_broker
     from farm.cli.batch import Batch
-    from farm.cli.model_progress import ensure_recogniser
-    from farm.jobs.abilities import try_detector, usable, with_runtime
-    from farm.jobs.people import with_people
+    from farm.cli.model_progress import fetcher
     from farm.jobs.placing import Prepared, Request, prepare
-    from farm.local.farm import check_programs, is_running
+    from farm.local.asking import check_options, job_options
     from farm.media.reading.limits import Limits
-    from farm.models.brought import with_files
-    from farm.signing import Signer
 
     asked, length = job_options(settings, pictures=how.pictures, debug=how.debug), settings.chunk_seconds
     found = named(videos, output, recursive=how.recursive)
     if len(found.videos) > 1 and how.pictures:
         count = len(found.videos)
         raise OutputError(f"{output}: cannot hold the frames of {count} videos", hint="submit one at a time")
-    limits = Limits.of(settings)
-    running = settings.embedded and is_running(settings)
-    if not running and settings.embedded and not how.detach:
-        check_programs(settings)  # this command will start them, after it has probed the videos and fetched the model
-    if not settings.embedded:
-        check_broker(settings)  # before its workers are asked what they can do
-        Signer.load(settings.key_path)
-    able = usable(settings, running=running)
-    asked = with_runtime(asked, able)
-    if how.edits.detections is not None:
-        asked = replace(asked, detect=replace(asked.detect, detector=NOTHING))
-    asked = replace(asked, detect=with_files(asked.detect))
-    try_detector(settings, asked.detect)
-    if how.keep or how.only or asked.people.recogniser:
-        ensure_recogniser(settings, asked.people, quiet=how.as_json)
-    asked, references = with_people(settings, asked, how.keep, how.only)
+    limits, fetch = Limits.of(settings), fetcher(settings, quiet=how.as_json)
+    checked = check_options(
+        settings, asked, fetch, keep=how.keep, only=how.only, masks_given=how.edits.detections is not None,
+        start=not how.detach,
+    )  # fmt: skip
 
     def prepared(video: Video) -> Prepared:
         folder = found.folder and not how.pictures
         own = (settings.home, settings.store_root)
         asks = Request(
-            video.source, video.output, how.overwrite, asked, length, limits, folder, own, how.review, how.audit,
-            how.strict, how.edits, references,
+            video.source, video.output, how.overwrite, checked.options, length, limits, folder, own, how.review,
+            how.audit, how.strict, how.edits, checked.references,
         )  # fmt: skip
-        return prepare(asks, able.encoders)
+        return prepare(asks, checked.encoders)
 
-    return Batch(settings, how, asked, found, prepared)
+    return Batch(settings, how, checked.options, found, prepared)

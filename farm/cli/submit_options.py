@@ -1,7 +1,6 @@
 """A job's options on the command line: their parameters and values, and how errors and summaries name them."""
 
 import re
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -10,8 +9,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import typer
 
 from farm.domain.option import GROUPS, Option
-from farm.domain.options import PICTURE_FORMATS, JobOptions, load_options, sections, submit_options
-from farm.errors import FarmError, SettingsError
+from farm.domain.options import PICTURE_FORMATS, sections, submit_options
+from farm.errors import FarmError
 from farm.settings import Settings
 
 P = ParamSpec("P")
@@ -47,29 +46,6 @@ def _choices(option: Option) -> Callable[[str], list[str]] | None:
         return [choice for choice in option.choices if choice.startswith(incomplete.lower())]
 
     return complete if option.choices else None
-
-
-def job_options(settings: Settings, *, pictures: bool = False, debug: bool = False) -> JobOptions:
-    """A job's options, from settings that :func:`load_settings` returned.
-
-    ``pictures``: its frames are written as pictures instead of a video; ``debug``: boxes are drawn on it. Raises
-    SettingsError for a value that cannot be used.
-    """
-    row: dict[str, dict[str, Any]] = defaultdict(dict)
-    for option in submit_options():
-        section, _, field = option.name.partition(".")
-        if (value := getattr(settings, option.setting)) is not None:
-            row[section][field] = value
-    pictures_as = row["compose"].pop("pictures", PICTURE_FORMATS[0])
-    if pictures:
-        if row["redact"].keys() & {"codec", "encoder"}:
-            raise SettingsError("--frames: cannot be combined with --codec or --encoder; leave them out")
-        row["redact"]["codec"] = _LOSSLESS
-        row["redact"].pop("crf", None)
-        row["compose"]["pictures"] = pictures_as
-    if debug:  # of the command line only: no setting may uncover faces
-        row["redact"]["debug"] = True
-    return load_options(row)
 
 
 def error_text(error: FarmError, settings: Settings | None = None) -> str:

@@ -1,7 +1,5 @@
 """Commands for the workers: list them, drain, block and unblock one."""
 
-import getpass
-import socket
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +10,7 @@ from rich.cells import cell_len, set_cell_size
 from farm.cli.jobs import JsonOption
 from farm.cli.tables import cut, moment
 from farm.domain.printable import shown
+from farm.processes import who
 from farm.settings import load_settings
 
 if TYPE_CHECKING:
@@ -75,15 +74,6 @@ def _hold(name: str, hold: "Hold | None", reason: str | None, *, as_json: bool) 
         return
     text = {"drain": "gets no more chunks", "block": "is blocked", None: "takes chunks again"}[hold]
     display.output.print(f"worker {name} {text}", soft_wrap=True)
-
-
-def who() -> str:
-    """The user and the host, for records of who did what."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        user = "somebody"
-    return f"{user}@{socket.gethostname()}"
 
 
 def worker_lines(workers: Sequence["WorkerFacts"], width: int | None) -> Iterator[str]:

@@ -53,7 +53,7 @@ class VideoMarker:
 
     def __init__(self, manifest: Manifest, container: str, author: str, reason: str = "") -> None:
         """``container``: of the output."""
-        self.manifest, self._author, self._reason = manifest, author, reason
+        self.manifest, self.author, self.reason = manifest, author, reason
         self._zero = manifest.zero(container)
 
     def cover(self, box: str, span: Span, end_box: str | None = None, override: Override | None = None) -> Edit:
@@ -154,7 +154,7 @@ class VideoMarker:
         masks: str | None = None,
     ) -> Edit:
         edit = Edit(
-            action=action, author=self._author, reason=self._reason, begins=span[0], ends=span[1], where=where,
+            action=action, author=self.author, reason=self.reason, begins=span[0], ends=span[1], where=where,
             track=track, override=override, masks=masks,
         )  # fmt: skip
         try:

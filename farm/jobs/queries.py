@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from farm.database.models import Attempt, Chunk, Edit, Event, Job, Leader, Note
 from farm.domain.lifecycle import AttemptStatus, ChunkStatus
 from farm.domain.stages import STAGES, JobStatus
-from farm.errors import NotFound
+from farm.errors import JobFailed, NotFound
 from farm.jobs.context import Context
 from farm.jobs.recognition import is_undecided
 from farm.messages import MOVED_ASIDE, Artefact
@@ -109,6 +109,21 @@ class JobFacts:
     def row(self) -> dict[str, Any]:
         """All facts as JSON."""
         return {**asdict(self), "created_at": iso_time(self.created_at), "finished_at": iso_time(self.finished_at)}
+
+
+def check_done(facts: JobFacts) -> None:
+    """Raises JobFailed unless the job is done, or waits for a person with no output refused."""
+    if facts.status == "failed":
+        # then the reason says what to do
+        what = "a retry would fail again" if facts.permanent else f"try again: farm retry {facts.id}"
+        raise JobFailed(f"job {facts.id} failed: {facts.reason}", hint=f"no output was published; {what}")
+    if facts.refused:
+        raise JobFailed(
+            f"job {facts.id}: its output was not published: the audit found faces outside the masks",
+            hint=f"farm audit {facts.id} lists them",
+        )
+    if facts.status != "done" and not facts.waits:
+        raise JobFailed(f"job {facts.id} was {facts.status}", hint=f"resume it: farm retry {facts.id}")
 
 
 def iso_time(seconds: float | None) -> str | None:

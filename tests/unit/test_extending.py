@@ -17,15 +17,16 @@ import typer
 from typer.testing import CliRunner
 
 from farm.cli import submit
-from farm.cli.model_progress import model_digest
 from farm.cli.sources import How
-from farm.cli.submit_options import error_text, job_options
+from farm.cli.submit_options import error_text
 from farm.domain.detection import FACE, PLATE, Detection
 from farm.domain.detectors import NETWORKS, Declared, DetectOptions
 from farm.domain.geometry import Box
 from farm.domain.options import JobOptions
 from farm.domain.weights import Weights
 from farm.errors import ModelError, SettingsError
+from farm.local.asking import job_options
+from farm.models.digest import model_digest
 from farm.models.store import ModelStore
 from farm.settings import Settings, load_settings
 from workers.vision.detectors.base import Candidates, Picture
@@ -143,5 +144,5 @@ def test_its_weights_are_known(tmp_path: Path) -> None:
     names = [status.model.name for status in ModelStore(settings).status()]
     assert {"centerface", "toyweights"} <= set(names)
     with pytest.raises(ModelError, match=r"no toy\.bin here"):
-        model_digest(settings, DetectOptions(detector="toy:red"), quiet=True)
+        model_digest(DetectOptions(detector="toy:red"), ModelStore(settings).ensure)
     assert asdict(DetectOptions(detector="toy:red"))["detector"] == "toy:red"

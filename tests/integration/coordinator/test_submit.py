@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
-from farm.cli.submit_options import error_text, job_options
+from farm.cli.submit_options import error_text
 from farm.database.models import Job, Plan, Worker
 from farm.domain.artefacts import fingerprint_facts, stage_fingerprint
 from farm.domain.detectors import DetectOptions
@@ -19,6 +19,7 @@ from farm.jobs.abilities import Abilities, reported, usable, with_runtime
 from farm.jobs.control import control
 from farm.jobs.placing import PICTURES_CONTAINER, Prepared, Request, prepare
 from farm.jobs.submit import submit
+from farm.local.asking import job_options
 from farm.media.encoding.encoders import ENCODERS
 from farm.settings import load_settings
 from tests.integration.coordinator.conftest import Bench

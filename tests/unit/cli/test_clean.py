@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from farm.cli.display import check_done
 from farm.database.models import Event, Job, Leader, Worker
 from farm.database.session import Database
 from farm.domain.detectors import known_weights
 from farm.domain.options import JobOptions
 from farm.errors import JobFailed
+from farm.jobs.queries import check_done
 from farm.settings import load_settings
 from tests.unit.cli.conftest import Run, facts_of, the_line
 

@@ -1,7 +1,8 @@
-"""The farm that a command works with: the one that runs here or that a broker's address names, or an embedded one."""
+"""The farm to work with: the one that runs here or that a broker's address names, or an embedded one."""
 
 import contextlib
 import re
+from collections.abc import Callable
 
 from farm.broker import check_broker
 from farm.errors import DeviceError
@@ -19,8 +20,9 @@ class FarmAtHand:
     The farm is up from here until :meth:`close`. Raises BrokerError, DatabaseError, FarmError, SettingsError.
     """
 
-    def __init__(self, settings: Settings, *, start: bool) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, tell: Callable[[str], None], *, start: bool) -> None:
+        """``tell``: is given lines for the person; ``start``: whether to start a farm where none runs."""
+        self._settings, self._tell = settings, tell
         self._start = start and settings.embedded
         self._farm: EmbeddedFarm | None = None
         if not re.fullmatch(_PLAIN, settings.devices):
@@ -37,7 +39,7 @@ class FarmAtHand:
 
     @property
     def own(self) -> bool:
-        """Whether this command started the farm, and stops it at its end."""
+        """Whether this object started the farm, and stops it at its end."""
         return self._farm is not None
 
     def workers(self) -> int:
@@ -55,9 +57,7 @@ class FarmAtHand:
         if self._farm is not None:
             self._farm.tend()
         elif self._start and (lock := lock_home(self._settings)) is not None:
-            from farm.cli.display import errors
-
-            farm = EmbeddedFarm(self._settings, lock, lambda line: errors.print(line, soft_wrap=True))
+            farm = EmbeddedFarm(self._settings, lock, self._tell)
             self._farm = farm.__enter__()
 
     def close(self) -> None:
