@@ -131,8 +131,11 @@ def test_a_face_beside_that_says_the_opposite_is_never_passed_over() -> None:
 
 
 def test_what_a_box_shows_that_lies_on_another_one_is_not_believed() -> None:
-    hidden: Row = [0.9] * 6 + [0.1] * 4 + [0.9] * 6  # behind Anna, her face is in the box
-    found = decided([[0.1] * 16, hidden], box=crossing)
+    def slowly(track: int, number: int) -> Box:
+        return Box(100 + 2 * (number if track == 0 else FRAMES - number), 10 * track, 60, 80)
+
+    hidden: Row = [0.9] * 6 + [0.1] * 5 + [0.9] * 5  # behind Anna, her face is in the box
+    found = decided([[0.1] * 16, hidden], box=slowly)
     assert free(found, 0) == [*range(80)]
     assert free(found, 1) == []
 
