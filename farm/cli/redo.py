@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -71,13 +71,7 @@ def changed_detect(
     from farm.models.brought import with_files
     from farm.models.digest import model_digest
 
-    options, said = DetectOptions.options(), dict[str, Any]()
-    for name, value in given.items():
-        if value is not None:
-            try:
-                said[name] = options[name].parse(value)
-            except ValueError as e:
-                raise options[name].refused(value) from e
+    said = DetectOptions.parsed(given)
     if "quality" in said:
         said = {"size": None, "every": None, "tiles": None} | said
 

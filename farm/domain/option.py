@@ -178,6 +178,18 @@ class Section:
         }
 
     @classmethod
+    def parsed(cls, given: Mapping[str, str | None]) -> dict[str, Any]:
+        """The values of options, by field, from what a person wrote; None: not given. Raises SettingsError."""
+        options, said = cls.options(), dict[str, Any]()
+        for name, text in given.items():
+            if text is not None:
+                try:
+                    said[name] = options[name].parse(text)
+                except ValueError as e:
+                    raise options[name].refused(text) from e
+        return said
+
+    @classmethod
     def load(cls, values: Mapping[str, Any]) -> "Section":
         """The section from its JSON. Raises SettingsError for a value that cannot be used and for an unknown name."""
         values = {cls.formerly.get(name, name): value for name, value in values.items()}

@@ -29,14 +29,7 @@ def override_of(style: str | None, shape: str | None, margin: str | None, image:
 
     ``image``: the key of a picture in the store.
     """
-    given = {"style": style, "shape": shape, "margin": margin, "image": image}
-    options, said = RedactOptions.options(), dict[str, object]()
-    for name, value in given.items():
-        if value is not None:
-            try:
-                said[name] = options[name].parse(value)
-            except ValueError as e:
-                raise options[name].refused(value) from e
+    said = RedactOptions.parsed({"style": style, "shape": shape, "margin": margin, "image": image})
     return override(said) if said else None
 
 
