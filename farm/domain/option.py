@@ -6,6 +6,7 @@ Validation, the command line, settings, JSON and the table in the README follow 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from math import inf
 from operator import ge, gt, le, lt
 from types import NoneType
@@ -163,7 +164,8 @@ class Section:
         """Rules that involve several fields. Raises SettingsError."""
 
     @classmethod
-    def options(cls) -> dict[str, Option]:
+    @cache  # asked for whenever a section is made
+    def options(cls) -> Mapping[str, Option]:
         """The declared options, by field."""
         return {
             f.name: replace(
