@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from farm.database.edits import append_edits, job_edits
 from farm.database.events import record_event
 from farm.database.models import Chunk, Job
-from farm.database.statuses import delete_chunks, locked_job
+from farm.database.statuses import delete_chunks, insert_done, locked_job
 from farm.domain.edits import OF_TRACKS, Action, Edit, effective
 from farm.domain.faces import Face, load_face
 from farm.domain.lifecycle import ChunkStatus
@@ -105,8 +105,7 @@ def _decide(
         if fresh.status != JobStatus.REVIEWING or not fresh.open_chunks:
             return False  # paused, cancelled or done meanwhile
         delete_chunks(session, [row.id for row in stage_rows(session, job.id, "people")])
-        people.status, people.artefact = ChunkStatus.DONE.value, draft.artefact(0).model_dump(mode="json")
-        session.add(people)
+        insert_done(session, people, draft.artefact(0).model_dump(mode="json"))
         told = {track for track in anchors.values() if track is not None}
         _edit(session, fresh, decided, told, now)
         text = f"{len({edit.track for edit in decided.edits})} of {len(decided.known)} tracks are not covered"

@@ -199,6 +199,12 @@ def complete_stage(
     session.execute(update(Job).where(Job.id == job.id).values(open_chunks=0))
 
 
+def insert_done(session: Session, row: Chunk, artefact: dict[str, Any]) -> None:
+    """Insert the row of what the coordinator has done beside the stages of a job, whose row the caller has locked."""
+    row.status, row.artefact = ChunkStatus.DONE.value, artefact
+    session.add(row)
+
+
 def cancel_attempts(session: Session, job_id: str, now: float, reason: str) -> None:
     """Close all open attempts of a job. The caller has locked the job."""
     mine = (Attempt.chunk_id.in_(select(Chunk.id).where(Chunk.job_id == job_id)), Attempt.status.in_(OPEN_ATTEMPTS))
