@@ -61,11 +61,14 @@ def import_file(
     author: AuthorOption = None,
 ) -> None:
     """Cover what a file says, and nothing else: earlier edits have no effect any more, later ones do."""
+    from farm.cli import display
     from farm.jobs.context import open_context
     from farm.jobs.exchanging import import_masks
 
     context = open_context(load_settings())
-    edits.tell(context, *import_masks(context, str(ctx.obj), file, form, author or who(), reason))
+    job, added, said = import_masks(context, str(ctx.obj), file, form, author or who(), reason)
+    edits.tell(context, job, added)
+    display.tell(said)
 
 
 def only_in(

@@ -38,7 +38,7 @@ def tracks(job: JobArgument, as_json: JsonOption = False) -> None:
     elif found:
         display.print_lines(partial(track_lines, found))
     else:
-        display.output.print("no tracks: no face was found")
+        display.output.print("no tracks: no face was found, or an edit replaced all")
 
 
 def track_lines(found: Sequence["TrackFacts"], width: int | None) -> Iterator[str]:

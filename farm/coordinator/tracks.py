@@ -10,6 +10,7 @@ from farm.database.events import record_event
 from farm.database.models import Job
 from farm.domain.artefacts import artefact_name
 from farm.domain.found import Found, Stretches
+from farm.domain.geometry import touches
 from farm.domain.manifest import Chunk, Manifest
 from farm.domain.track import FrameTracks, dump_frame
 from farm.errors import VerificationError
@@ -37,12 +38,13 @@ class _Counts:
     def __init__(self, manifest: Manifest) -> None:
         self.tracks = self.with_faces = self.black = self.covered = 0
         self._before: frozenset[int] = frozenset()
+        self._size = manifest.source.video.width, manifest.source.video.height
         self.first_black: int | None = None
         self.stretches = Stretches(manifest.source.video.time_base, manifest.chunks[0].pts_start)
 
     def take(self, frame: FrameTracks) -> None:
         covered = frame.black or bool(frame.boxes)
-        self.with_faces += bool(frame.boxes)
+        self.with_faces += any(touches(box.box, *self._size) for box in frame.boxes)  # not those that have left
         self.covered += covered
         self.stretches.take(frame.pts, covered=covered)
         if frame.black:

@@ -82,9 +82,11 @@ def artefact_name(
     ``chunk``: the chunk's name; ``inputs``: the SHA-256 of each artefact that was read, in order; ``suffix``: of a
     composed output, with its dot; ``request``: what its order says beside the job's options.
     """
-    read = [*inputs, *([_digest(request)] if request else [])]
+    read, key = [*inputs, *([_digest(request)] if request else [])], work_named(stage).key
+    if request and "{inputs}" not in key:
+        raise ValueError(f"what is asked of {stage} is not in its names")
     digest = hashlib.sha256("".join(read).encode()).hexdigest()[:16]
-    return work_named(stage).key.format(fingerprint=fingerprint, chunk=chunk, inputs=digest, suffix=suffix)
+    return key.format(fingerprint=fingerprint, chunk=chunk, inputs=digest, suffix=suffix)
 
 
 def _digest(request: Mapping[str, object]) -> str:

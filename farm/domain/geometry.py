@@ -47,6 +47,16 @@ class Box:
         return Box(round(self.x, 2), round(self.y, 2), round(self.w, 2), round(self.h, 2))
 
 
+def touches(box: Box, width: float, height: float) -> bool:
+    """Whether any of a box lies in a picture of this size."""
+    return box.x < width and box.y < height and box.x + box.w > 0 and box.y + box.h > 0
+
+
+def is_near(box: Box, width: float, height: float) -> bool:
+    """Whether a box lies in a picture or beside it, at most its own size away: tracks leave the picture like that."""
+    return touches(box.grown(1.0), width, height)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Region:
     """A rectangle of whole pixels ``[x0, x1) × [y0, y1)`` inside a picture."""

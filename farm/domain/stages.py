@@ -39,7 +39,8 @@ class Work:
     - ``by``: who does it; ``module`` implements it, as a function ``run``.
     - ``inputs``: the stage whose artefacts it reads. A row per chunk reads the artefact of its own chunk, a single row
       reads all of them in order.
-    - ``key``: pattern of its artefacts' names, see :func:`farm.domain.artefacts.artefact_name`.
+    - ``key``: pattern of its artefacts' names, see :func:`farm.domain.artefacts.artefact_name`. Its ``inputs``
+      stand for what was read and for the request: without them, what was asked for otherwise would count as the same.
     - ``covers``: the facts that its fingerprint covers (see :func:`farm.domain.artefacts.fingerprint_facts`), beside
       the fingerprint of ``inputs``.
     - ``needs``: what of a job a worker must have to do it.
@@ -101,7 +102,7 @@ STAGES: tuple[Stage, ...] = (
         module="workers.stages.detect",
         status=JobStatus.DETECTING,
         after="plan",
-        key="detections/{fingerprint}/{chunk}.jsonl",
+        key="detections/{fingerprint}/{chunk}.{inputs}.jsonl",
         covers=("source", "model", "options.detect", "options.source"),
         needs="runtime",
         asked=True,

@@ -82,6 +82,8 @@ def _next_frame(row: dict[str, str], before: int, frames: Iterator[ShownFrame], 
     number = whole_of(row["frame"], "frame")
     if number == before:
         return False
+    if number <= before:
+        raise EditError(f"frame {number} is after frame {before}, or in two places", hint="sort the lines by frame")
     if number != before + 1:
         raise EditError(f"frame {before + 1} is missing before frame {number}", hint="sort the lines by frame")
     frame = next(frames, None)
@@ -156,8 +158,10 @@ def _rows(path: Path, columns: tuple[str, ...], needed: tuple[str, ...]) -> Iter
         names = next(rows, [])
         wrong = [n for n in names if n not in columns] or [n for n in needed if n not in names]
         if wrong or len(set(names)) != len(names):
-            have = f"needs the columns {', '.join(needed)}, and may have {', '.join(columns)}"
-            raise EditError(f"{path.name} {have}; its first line is {','.join(names)!r:.80}")
+            more = [column for column in columns if column not in needed]
+            have = f"needs the columns {', '.join(needed)}, and may have {', '.join(more)}"
+            hint = "save it with commas between the columns" if len(names) == 1 else None
+            raise EditError(f"{path.name} {have}; its first line is {','.join(names)!r:.80}", hint=hint)
         for row in rows:
             if row and len(row) != len(names):
                 raise EditError(f"line {rows.line_num} has {len(row)} columns, not {len(names)}")
@@ -171,5 +175,7 @@ def _opened(path: Path) -> Iterator[IO[str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             yield file
-    except (csv.Error, UnicodeDecodeError) as e:
+    except UnicodeDecodeError as e:
+        raise EditError(f"{path.name} is no text in UTF-8", hint="save it as CSV in UTF-8") from e
+    except csv.Error as e:
         raise EditError(f"{path.name} is no table: {e}") from e

@@ -4,6 +4,7 @@ Segments are looked at, of which the output was verified to consist.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from time import sleep
@@ -12,19 +13,22 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from farm.database.edits import job_edits
 from farm.database.events import record_event
 from farm.database.models import Chunk, Job
 from farm.database.statuses import locked_job, move_job
 from farm.digests import file_digest
 from farm.domain.detection import Detection
 from farm.domain.detectors import DetectOptions
+from farm.domain.edits import Action, Edit, of_masks
 from farm.domain.lifecycle import JobEvent
+from farm.domain.manifest import Chunk as Planned
 from farm.domain.manifest import Manifest
 from farm.domain.options import load_options
 from farm.domain.residuals import LOOK_SECONDS, Audit, Residual, Residuals, load_audit, load_look
 from farm.domain.stages import JobStatus
 from farm.domain.track import look_of
-from farm.errors import IllegalTransition, NotFound, OutputError, VerificationError
+from farm.errors import IllegalTransition, NotFound, OutputError, SettingsError, VerificationError
 from farm.jobs.beginning import stage_artefacts
 from farm.jobs.context import Context
 from farm.jobs.edits import hold_back
@@ -37,10 +41,18 @@ from farm.messages import Artefact
 from farm.storage.base import Storage, opened
 
 _POLL_SECONDS = 0.1
+_CHECKS = 30  # polls from one check of the store to the next
+#: Edits that uncover what may be a face.
+_UNCOVERING = (Action.DROP, Action.IGNORE, Action.ONLY)
 
 
 def audit_of(manifest: Manifest, detect: DetectOptions, every: int | None = None) -> Audit:
-    """How a video is audited. ``every``: frames from one look to the next; by default :data:`LOOK_SECONDS`."""
+    """How a video is audited. ``every``: frames from one look to the next; by default :data:`LOOK_SECONDS`.
+
+    Raises SettingsError for less than one.
+    """
+    if every is not None and every < 1:
+        raise SettingsError(f"every {every} frames is not possible", hint="use 1 or more")
     rate = manifest.frames / manifest.seconds if manifest.seconds else 1.0
     return Audit(detect, every or max(1, round(rate * LOOK_SECONDS)))
 
@@ -82,7 +94,8 @@ def audit(
 ) -> dict[str, Any]:
     """Have workers audit the output of a job that is done; ``tend`` is called meanwhile. Returns what was found.
 
-    ``change``: makes the options of the detector from those of the job. Of a job that its own audit sent back to a
+    ``change``: makes the options of the detector from those of the job; ``every``: frames from one look to the next,
+    see :func:`audit_of`. One audit of a job waits for another. Of a job that its own audit sent back to a
     person, what that found is returned. Raises NotFound, IllegalTransition for a job that is not done, OutputError for
     an output that is not what was published, JobFailed, StorageError.
     """
@@ -97,9 +110,13 @@ def audit(
     asked = audit_of(manifest, change(load_options(job.options).detect), every)
     restore_plan(context, job.id)
     _check_segments(context, job)
+    polls = 0
     while (found := _findings(context, job.id, asked)) is None:
         tend()
         sleep(_POLL_SECONDS)
+        polls += 1
+        if polls % _CHECKS == 0:  # what is lost of a job that is done is not made again
+            _check_segments(context, job)
     report = _report(context, job.id, asked, found) | {"output": job.published}
     with context.database.write() as session:
         locked_job(session, job.id).audited = report
@@ -125,7 +142,8 @@ def _check_output(job: Job) -> None:
     except OSError as e:
         raise OutputError(f"{output}: {e.strerror}", hint="only an output that is there can be audited") from e
     if not same:
-        raise OutputError(f"{output} was changed since it was published", hint=f"farm redact {job.id} makes it again")
+        hint = f"move it away, then: farm redact {job.id}"
+        raise OutputError(f"{output} was changed since it was published", hint=hint)
 
 
 def _check_segments(context: Context, job: Job) -> None:
@@ -141,9 +159,9 @@ def _check_segments(context: Context, job: Job) -> None:
 def _findings(context: Context, job_id: str, asked: Audit) -> list[Artefact] | None:
     """What workers have found in each chunk; None while not all of them have been looked at."""
     with context.database.read() as session:  # most calls end here, without the write lock
-        rows = _rows(session, session.get_one(Job, job_id), asked)
-        if any_open(session, rows):
+        if any_open(session, job_id, "audit"):
             return None
+        rows = _rows(session, session.get_one(Job, job_id), asked)
     with context.database.write() as session:
         made = [done_errand(session, row) for row in wanted_errands(session, locked_job(session, job_id), rows)]
     found = [artefact for artefact in made if artefact is not None]
@@ -151,9 +169,25 @@ def _findings(context: Context, job_id: str, asked: Audit) -> list[Artefact] | N
 
 
 def _rows(session: Session, job: Job, asked: Audit) -> list[Chunk]:
-    manifest, request = job_manifest(session, job.id), asked.request()
+    manifest, edits = job_manifest(session, job.id), of_masks(job_edits(session, job.id, job.masked))
     segments = stage_artefacts(session, job.id, "redact")
-    return [errand_row(job, manifest, "audit", n, request, [segment]) for n, segment in enumerate(segments)]
+    closely = replace(asked, every=1)
+    requests = [(closely if _uncovers(edits, chunk) else asked).request() for chunk in manifest.chunks]
+    return [
+        errand_row(job, manifest, "audit", n, request, [segment])
+        for n, (segment, request) in enumerate(zip(segments, requests, strict=True))
+    ]
+
+
+def _uncovers(edits: Iterable[Edit], chunk: Planned) -> bool:
+    """Whether an edit uncovers a part of a track in a chunk, for a time that may be shorter than from look to look."""
+    return any(
+        (edit.begins is not None or edit.ends is not None)
+        and (edit.begins is None or edit.begins < chunk.pts_end)
+        and (edit.ends is None or edit.ends > chunk.pts_start)
+        for edit in edits
+        if edit.action in _UNCOVERING
+    )
 
 
 def _report(context: Context, job_id: str, asked: Audit, found: Iterable[Artefact]) -> dict[str, Any]:

@@ -75,11 +75,10 @@ def run_errand(
             delete_chunks(session, [number])
 
 
-def any_open(session: Session, rows: Sequence[Chunk]) -> bool:
-    """Whether one of the errands ``rows``, all of one kind, was asked for and has not ended."""
-    mine = (Chunk.job_id == rows[0].job_id, Chunk.stage == rows[0].stage, Chunk.status.in_(OPEN_CHUNKS))
-    names = {row.name for row in rows}
-    return any(name in names for name in session.scalars(select(Chunk.name).where(*mine)))
+def any_open(session: Session, job_id: str, name: str) -> bool:
+    """Whether an errand of a kind was asked for and has not ended, also for another request."""
+    mine = (Chunk.job_id == job_id, Chunk.stage == name, Chunk.status.in_(OPEN_CHUNKS))
+    return session.scalar(select(Chunk.id).where(*mine).limit(1)) is not None
 
 
 def wanted_errands(session: Session, job: Job, rows: Sequence[Chunk]) -> list[Chunk]:

@@ -2,18 +2,18 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from farm.domain.artefacts import import_name, pts_key
 from farm.domain.edits import Edit
-from farm.domain.geometry import Box
+from farm.domain.geometry import Box, is_near, touches
 from farm.domain.manifest import Manifest, VideoStream
 from farm.domain.polygon import Polygon
 from farm.domain.regions import Asked, region_of
 from farm.domain.track import FrameTracks, TrackedBox, dump_frame
-from farm.errors import EditError
+from farm.errors import EditError, FarmError
 from farm.exchange.base import About, ShownFrame
 from farm.exchange.formats import Format, format_named, read_masks, table_beside
 from farm.exchange.table import write_frames
@@ -37,7 +37,7 @@ def asked_edits(
     marker, edits = VideoMarker(manifest, container, asked.author, "given at submission"), list[Edit]()
     if asked.detections is not None:
         form = format_named(asked.form) if asked.form else None
-        edits.append(marker.imported(_store_masks(store, manifest, container, pts, asked.detections, form)))
+        edits.append(marker.imported(_store_masks(store, manifest, container, pts, asked.detections, form)[0]))
     for make, regions in ((marker.cover, asked.cover), (marker.ignore, asked.ignore), (marker.only, asked.only)):
         edits.extend(make(*region_of(text)) for text in regions)
     return edits
@@ -45,8 +45,9 @@ def asked_edits(
 
 def import_masks(
     context: Context, job_id: str, path: Path, form: str | None, author: str, reason: str
-) -> tuple[str, list[Edit]]:
-    """Have the masks of a job be those of a file from here on. Returns the job's id, and the edit that was added.
+) -> tuple[str, list[Edit], str]:
+    """Have the masks of a job be those of a file from here on. Returns the job's id, the edit that was added, and a
+    line on what it covers.
 
     ``form``: the file's format; None: by its name. Raises NotFound, EditError for a file that is damaged or of another
     video, SourceError where the plan has to be made again and the source is gone, JobFailed, StorageError.
@@ -63,14 +64,26 @@ def import_masks(
             with opened(context.store, pts_key(job.plan, chunk)) as file:
                 yield from json.loads(file.read_bytes())
 
-    masks = _store_masks(context.store, manifest, job.container, pts, path, known)
+    before = _covered(context, job.id, manifest)
+    masks, covered = _store_masks(context.store, manifest, job.container, pts, path, known)
 
     def make(_before: list[Edit]) -> list[Edit]:
         if not context.store.exists(masks):  # `farm clean` knew no job that needs them
             raise EditError(f"{path}: its copy in the store was cleaned just now", hint="repeat the command")
         return [marker.imported(masks)]
 
-    return job.id, add_edits(context, job.id, make)
+    earlier = "" if before is None else f"; before it was {before}"
+    said = f"{path.name} covers something in {covered} of {manifest.frames} frames{earlier}"
+    return job.id, add_edits(context, job.id, make), said
+
+
+def _covered(context: Context, job_id: str, manifest: Manifest) -> int | None:
+    """In how many frames something is covered so far; None where nobody can tell (yet)."""
+    video = manifest.source.video
+    with suppress(FarmError):
+        masks = (mask for _, mask, _ in JobTracks(context, job_id).frames())
+        return sum(any(touches(box.box, video.width, video.height) for box in mask.boxes) for mask in masks)
+    return None
 
 
 def _store_masks(
@@ -80,24 +93,31 @@ def _store_masks(
     pts: Callable[[], Iterable[int]],
     path: Path,
     form: Format | None,
-) -> str:
-    """Write the masks that a file has for a video to the store; returns their key."""
+) -> tuple[str, int]:
+    """Write the masks that a file has for a video to the store; returns their key and how many frames they cover."""
     seconds, video = _seconds(manifest, container), manifest.source.video
 
     def frames() -> Iterator[ShownFrame]:
         for number, at in enumerate(pts()):
             yield ShownFrame(number, at, seconds(at), ())
 
-    def coded(box: TrackedBox) -> TrackedBox:
+    def coded(frame: ShownFrame, box: TrackedBox) -> TrackedBox:
         made = _coded(video, box)
         if made.box.w <= 0 or made.box.h <= 0:
             raise EditError(f"{path}: a box of track {box.track} is smaller than a hundredth of a pixel")
+        if not is_near(box.box, *video.shown_size):
+            raise EditError(f"{path}: frame {frame.number}: a box of track {box.track} lies outside the picture")
         return made
 
+    covered = 0
     with store.put(import_name(manifest.source.digest)) as draft, draft.path.open("w", encoding="ascii") as out:
         for frame, boxes in read_masks(path, form, _about(manifest), frames):
-            out.write(dump_frame(FrameTracks(frame.pts, tuple(map(coded, boxes)))) + "\n")
-    return draft.key
+            covered += any(touches(box.box, *video.shown_size) for box in boxes)
+            out.write(dump_frame(FrameTracks(frame.pts, tuple(coded(frame, box) for box in boxes))) + "\n")
+        if not covered:
+            hint = "if nothing is to be covered, farm edit JOB drop says so of each track"
+            raise EditError(f"{path} covers nothing in any of the {manifest.frames} frames", hint=hint)
+    return draft.key, covered
 
 
 def export_masks(

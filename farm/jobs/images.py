@@ -30,6 +30,8 @@ class KeptImage:
 def read_image(path: Path) -> KeptImage:
     """The picture in a file. Raises SettingsError, with a line for the user, for what cannot be laid over a face."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, a device has no end
+            raise SettingsError(f"{path} is no file", hint="name a PNG, JPEG or WebP file")
         if path.stat().st_size > _BYTES:
             raise SettingsError(f"{path} is larger than {_BYTES // 1_000_000} MB", hint="use a smaller picture")
         with warnings.catch_warnings():
@@ -42,7 +44,9 @@ def read_image(path: Path) -> KeptImage:
         if e.errno is not None:
             raise SettingsError(f"{path}: {e.strerror}", hint="name a PNG, JPEG or WebP file") from e
         raise _damaged(path) from e
-    except (ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as e:
+    except Image.DecompressionBombError as e:
+        raise _too_large(path) from e
+    except (ValueError, SyntaxError, EOFError) as e:
         raise _damaged(path) from e
     written = io.BytesIO()
     picture.save(written, "PNG")
@@ -53,14 +57,17 @@ def read_image(path: Path) -> KeptImage:
 
 def _checked(path: Path, opened: Image.Image) -> Image.Image:
     if opened.width * opened.height > _PIXELS:
-        size = f"{opened.width} x {opened.height} pixels"
-        raise SettingsError(f"{path} has {size}: at most {_PIXELS // 1_000_000} million are read")
+        raise _too_large(path)
     if getattr(opened, "n_frames", 1) > 1:
         raise SettingsError(f"{path} is animated", hint="use a picture that stands still")
     picture = ImageOps.exif_transpose(opened).convert("RGBA")
     picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     picture.info.clear()
     return picture
+
+
+def _too_large(path: Path) -> SettingsError:
+    return SettingsError(f"{path} has more than {_PIXELS // 1_000_000} million pixels", hint="use a smaller picture")
 
 
 def _damaged(path: Path) -> SettingsError:

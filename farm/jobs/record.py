@@ -7,19 +7,22 @@ import csv
 import io
 import json
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from farm import __version__
 from farm.database.edits import job_edits
 from farm.digests import file_digest
 from farm.domain.artefacts import FORMAT_VERSION
+from farm.domain.detectors import DetectOptions
 from farm.domain.edits import effective
 from farm.domain.options import load_options
 from farm.domain.quality import resolved
 from farm.domain.track import number_text
 from farm.errors import OutputError, SettingsError
 from farm.files import whole_file
+from farm.jobs.beginning import stage_rows
 from farm.jobs.context import Context
 from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.queries import iso_time, job_events
@@ -40,6 +43,11 @@ def record(context: Context, job_id: str, published: str | None = None) -> dict[
     job, manifest = tracks.job, tracks.manifest
     with context.database.read() as session:
         edits = job_edits(session, job.id)
+        again = [
+            (manifest.chunks[row.index], cast("DetectOptions", DetectOptions.load(row.request["detect"])))
+            for row in stage_rows(session, job.id, "detect")
+            if row.request.get("detect")
+        ]
     counted, source = {edit.number for edit in effective(edits)}, manifest.source
     return {
         "kind": KIND,
@@ -49,7 +57,12 @@ def record(context: Context, job_id: str, published: str | None = None) -> dict[
         "source": {"path": source.path, "sha256": source.digest, "size": source.size},
         "output": _output(Path(job.output), job.container, published or job.published) | {"encoder": job.encoder},
         "video": {"frames": manifest.frames, "seconds": manifest.seconds, "found": job.found},
-        "model": {"sha256": job.model_sha256, "networks": _networks(job.options)},
+        "model": {"sha256": job.model_sha256, "networks": _networks(load_options(job.options).detect)},
+        "looked_at_again": [
+            {"from": tracks.seconds(chunk.pts_start), "to": tracks.seconds(chunk.pts_end), "detect": asdict(detect)}
+            | {"networks": _networks(detect)}
+            for chunk, detect in again
+        ],
         "options": job.options,
         "edits": [
             {"number": e.number, "at": iso_time(e.at), "author": e.author, "reason": e.reason, **e.body()}
@@ -72,10 +85,9 @@ def _output(path: Path, container: str, sha256: str | None) -> dict[str, Any]:
         raise OutputError(f"{path}: {e.strerror}", hint="its record is written of an output that is there") from e
 
 
-def _networks(options: dict[str, Any]) -> list[dict[str, str | None]]:
+def _networks(detect: DetectOptions) -> list[dict[str, str | None]]:
     """The networks that looked for faces, with the SHA-256 of their weights."""
-    looks = resolved(load_options(options).detect)
-    weights = [(one.written, one.network.weights) for one in looks.networks]
+    weights = [(one.written, one.network.weights) for one in resolved(detect).networks]
     return [{"name": name, "weights_sha256": found.sha256 if found else None} for name, found in weights]
 
 

@@ -10,7 +10,7 @@ from farm.domain.detectors import DetectOptions
 from farm.domain.edits import Action
 from farm.domain.geometry import Box
 from farm.domain.residuals import dump_look
-from farm.errors import IllegalTransition, NotFound, OutputError
+from farm.errors import IllegalTransition, NotFound, OutputError, SettingsError
 from farm.jobs.auditing import audit, audit_of, job_of_output
 from farm.jobs.edits import add_edits, approve, revise
 from farm.jobs.plans import job_manifest
@@ -154,3 +154,55 @@ def test_a_record_replaces_no_other_file(bench: Bench, add_job: AddJob) -> None:
     work(bench)
     assert (bench.job().status, beside.read_text()) == ("done", "mine")
     assert any("record was not written" in note for note in job_facts(bench.context, "job").notes)
+
+
+def test_every_frame_is_looked_at_where_an_edit_uncovers_a_part_of_a_track(bench: Bench, add_job: AddJob) -> None:
+    prepared(bench, add_job, strict=True)
+    work(bench)
+    edits = marker(bench).of_tracks(Action.DROP, [0], (0.24, 0.28))  # one frame of the second chunk
+    add_edits(bench.context, "job", lambda _: edits)
+    revise(bench.context, "job")
+    step(bench)
+    every = dict[int, object]()
+    while orders := bench.orders():
+        for order in orders:
+            if order.stage == "audit":
+                every[order.chunk] = order.request["every"]
+            bench.start(order)
+            bench.complete(order, artefact=bench.made(order, b"") if order.stage == "audit" else made(bench, order))
+        step(bench)
+    assert every[1] == 1
+    assert every.get(0, 2) == 2
+
+
+def test_one_audit_waits_for_another(bench: Bench, add_job: AddJob) -> None:
+    published(bench, add_job)
+    others: list[int] = []
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        audit(bench.context, "job", lambda detect: detect, 3, interrupt)
+
+    def tend() -> None:
+        for order in bench.orders():
+            others.append(int(str(order.request["every"])))
+            bench.start(order)
+            bench.complete(order, artefact=bench.made(order, b""))
+
+    audit(bench.context, "job", lambda detect: detect, 2, tend)
+    assert others == [3, 3, 2, 2]
+
+
+def test_an_audit_ends_where_segments_are_lost(bench: Bench, add_job: AddJob) -> None:
+    published(bench, add_job)
+    lost = (bench.chunk(0, "redact").artefact or {})["key"]
+
+    def tend() -> None:
+        bench.context.store.delete(lost)
+
+    with pytest.raises(NotFound, match="not in the store any more"):
+        audit(bench.context, "job", lambda detect: detect, 2, tend)
+    with pytest.raises(SettingsError, match="every 0 frames"):
+        audit(bench.context, "job", lambda detect: detect, 0, tend)

@@ -167,6 +167,15 @@ def test_a_file_that_cannot_be_used_changes_nothing(bench: Bench, add_job: AddJo
     path.write_text(path.read_text().replace("Infinity", '"inf"'))
     with pytest.raises(EditError, match=r"m.json: frame 3, box 1: the coordinate 'inf' is not a number"):
         take(bench, path)
+    rows = json.loads(exported(bench, tmp_path).read_text())
+    for frame in rows["frames"]:
+        frame["boxes"] = []
+    path.write_text(json.dumps(rows))
+    with pytest.raises(EditError, match=r"m.json covers nothing in any of the 10 frames"):
+        take(bench, path)
+    moved(exported(bench, tmp_path), 3, 90.0)  # of a picture that is 64 pixels wide
+    with pytest.raises(EditError, match=r"m.json: frame 3: a box of track 0 lies outside the picture"):
+        take(bench, path)
     with bench.context.database.read() as session:
         assert job_edits(session, "job") == []
     assert not list(bench.context.settings.store_root.rglob("imports/*/*"))
@@ -226,3 +235,18 @@ def test_nothing_is_looked_for_only_where_something_else_is_covered(bench: Bench
     with pytest.raises(SettingsError, match=r"detect.detector: none finds no face, so that nothing would be covered"):
         submitted(bench, asked(clip, tmp_path / "out.mp4", Asked(ignore=("1,1,5,5",)), "none"))
     assert submitted(bench, asked(clip, tmp_path / "out.mp4", Asked(cover=("1,1,5,5",)), "none")).status == "detecting"
+
+
+def test_an_import_says_what_it_covers_and_frames_count_where_the_box_is_in_the_picture(
+    bench: Bench, add_job: AddJob, tmp_path: Path
+) -> None:
+    published(bench, add_job)
+    path = moved(exported(bench, tmp_path), 3, 70.0)  # beside the picture, as a track that has just left it
+    said = import_masks(bench.context, "job", path, None, "somebody", "")[2]
+    assert said == "m.json covers something in 9 of 10 frames; before it was 10"
+    revise(bench.context, "job")
+    step(bench)
+    finish(bench)
+    found = bench.job().found
+    assert found is not None
+    assert found["frames"] == 9

@@ -121,3 +121,17 @@ def test_a_part_outside_the_video(done: Bench) -> None:
     with pytest.raises(EditError, match="no such weights"):
         redo(done.context, "job", (None, None), refuse)
     assert done.job().status == "done"
+
+
+def test_what_was_found_otherwise_is_of_no_other_job(done: Bench, add_job: AddJob) -> None:
+    """Neither does a redo take what another job has found, nor another job what a redo has."""
+    redo(done.context, "job", (0.25, None), thorough)
+    (order,) = done.orders()
+    assert order.known is None
+    again(done, order)  # nothing is found
+    step(done)
+    finish(done)
+    add_job("other", output="other.mp4")
+    known = {order.chunk: order.known for order in done.orders() if order.job == "other"}
+    assert known[0] is not None  # which the other job has found as this one would
+    assert known[1] is None

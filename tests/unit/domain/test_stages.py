@@ -29,6 +29,7 @@ from farm.domain.stages import (
     WORKER_ERRANDS,
     WORKER_STAGES,
     JobStatus,
+    Work,
     next_stage,
     stage_at,
     stage_named,
@@ -106,7 +107,7 @@ def test_orders_are_for_the_stages_of_workers() -> None:
 def test_keys_are_these() -> None:
     none = "e3b0c44298fc1c14"
     ones = hashlib.sha256(b"1" * 64).hexdigest()[:16]
-    assert artefact_name("detect", "f", "0_5") == "detections/f/0_5.jsonl"
+    assert artefact_name("detect", "f", "0_5") == f"detections/f/0_5.{none}.jsonl"
     assert artefact_name("link", "f", "0_5") == f"tracks/f/0_5.{none}.jsonl"
     assert artefact_name("redact", "f", "0_5", ["1" * 64]) == f"segments/f/0_5.{ones}.mp4"
     assert artefact_name("compose", "f", suffix=".mkv") == f"outputs/f/output.{none}.mkv"
@@ -128,7 +129,13 @@ def test_a_key_is_its_name_and_the_digest_of_its_content() -> None:
 def test_other_inputs_give_another_name() -> None:
     for stage in STAGES:
         other = artefact_name(stage.name, "f", "0_5", ["1" * 64]) != artefact_name(stage.name, "f", "0_5", ["2" * 64])
-        assert other == bool(stage.inputs)
+        assert other == (stage.name != "plan")
+
+
+@pytest.mark.parametrize("work", [*WORKER_STAGES, *WORKER_ERRANDS], ids=lambda work: work.name)
+def test_another_request_gives_another_name(work: Work) -> None:
+    names = {artefact_name(work.name, "f", "0_5", ["1" * 64], request=request) for request in ({}, {"a": 1}, {"a": 2})}
+    assert len(names) == 3
 
 
 def test_a_key_is_of_its_own_chunk_only() -> None:

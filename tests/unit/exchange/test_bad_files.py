@@ -141,7 +141,7 @@ def test_names_and_what_is_no_file(tmp_path: Path) -> None:
             read(path, FRAMES)
     binary = tmp_path / "m.csv"
     binary.write_bytes(b"\xff\xfe\x00" * 100)
-    with pytest.raises(EditError, match=r"m\.csv is no table"):
+    with pytest.raises(EditError, match=r"m\.csv is no text in UTF-8"):
         read(binary, FRAMES)
 
 
