@@ -142,7 +142,7 @@ def usage_error(error: Any) -> str:  # noqa: ANN401 - Typer's own copies of clic
     """A wrong command line in one line that names the option as it was written."""
     path = error.ctx.command_path if error.ctx else "farm"
     option, parameter = getattr(error, "option_name", None), getattr(error, "param", None)
-    said = error.message.rstrip(".")
+    said = error.message.rstrip(".").removeprefix("Value error, ")
     name = option or (parameter and (parameter.opts[0] if parameter.opts[0].startswith("-") else parameter.metavar))
     match type(error).__name__:
         case "NoSuchOption":

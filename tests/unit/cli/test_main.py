@@ -67,6 +67,11 @@ def test_an_unknown_option_of_the_real_command(run: Run) -> None:
     assert the_line(run("list", "--nonsense", code=2)).startswith("error: --nonsense: no such option; see `")
 
 
+def test_an_unknown_status_is_one_line(run: Run) -> None:
+    said = the_line(run("list", "--status", "running", code=2))
+    assert said.startswith("error: --status: 'running' is not one of 'planning', ")
+
+
 def test_the_version_is_said(run: Run) -> None:
     assert run("--version").stdout.startswith("blurfarm ")
 
