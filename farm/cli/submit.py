@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
         recursive: bool = option("Source", "Also search folders inside folders.", "--recursive", "-r", default=False),
         cover: list[str] = option(
             "Faces",
-            "Always cover this region: a box, or x,y,w,h@FROM-TO for a part of the time.",
+            'Always cover this region: a box, or a polygon "x,y x,y x,y"; @FROM-TO for a part of the time.',
             "--cover",
             default=[],
             metavar="X,Y,W,H",

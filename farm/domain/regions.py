@@ -13,6 +13,8 @@ Span = tuple[float | None, float | None]
 def region_of(text: str) -> tuple[str, Span]:
     """A region with its time, ``x,y,w,h@FROM-TO``; without ``@`` it holds from the beginning to the end.
 
+    A polygon is its corners, ``x,y x,y x,y``.
+
     Only the time is read, as of :func:`farm.domain.time.seconds_of`. Raises EditError.
     """
     box, at, times = text.partition("@")

@@ -11,7 +11,7 @@ from farm.domain.edits import Edit
 from farm.domain.geometry import Box, is_near, touches
 from farm.domain.manifest import Manifest, VideoStream
 from farm.domain.polygon import Polygon
-from farm.domain.regions import Asked, region_of
+from farm.domain.regions import Asked, Span, region_of
 from farm.domain.track import FrameTracks, TrackedBox, dump_frame
 from farm.errors import EditError, FarmError
 from farm.exchange.base import About, ShownFrame
@@ -26,6 +26,9 @@ from farm.jobs.queries import find_job
 from farm.jobs.tracks import JobTracks
 from farm.storage.base import Storage, opened
 
+#: Makes an edit of an area and its time.
+_Make = Callable[[str, Span], Edit]
+
 
 def asked_edits(
     store: Storage, asked: Asked, manifest: Manifest, container: str, pts: Callable[[], Iterable[int]]
@@ -38,8 +41,14 @@ def asked_edits(
     if asked.detections is not None:
         form = format_named(asked.form) if asked.form else None
         edits.append(marker.imported(_store_masks(store, manifest, container, pts, asked.detections, form)[0]))
-    for make, regions in ((marker.cover, asked.cover), (marker.ignore, asked.ignore), (marker.only, asked.only)):
-        edits.extend(make(*region_of(text)) for text in regions)
+    makers: list[tuple[_Make, _Make, tuple[str, ...]]] = [
+        (marker.cover, marker.cover_polygon, asked.cover),
+        (marker.ignore, marker.ignore_polygon, asked.ignore),
+        (marker.only, marker.only, asked.only),
+    ]
+    for box, polygon, regions in makers:
+        for area, span in map(region_of, regions):
+            edits.append((polygon if " " in area.strip() else box)(area, span))
     return edits
 
 

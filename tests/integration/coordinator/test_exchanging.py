@@ -212,6 +212,8 @@ def test_edits_at_submission_are_the_job_s_first(bench: Bench, clip: Path, tmp_p
     ("edits", "said"),
     [
         (Asked(cover=("9000,9000,5,5",)), r'"9000,9000,5,5" lies outside the picture'),
+        (Asked(cover=("1,1 5,5",)), r'"1,1 5,5" is not a polygon'),
+        (Asked(only=("1,1 9,1 5,9",)), r'"1,1 9,1 5,9" is not a box'),
         (Asked(cover=("1,1,5",)), r'"1,1,5" is not a box: a box is four numbers'),
         (Asked(cover=("1,1,5,5@0.5-99",)), r"99 s is not in the video"),
         (Asked(ignore=("1,1,5,5@0.5-0.2",)), r"from 0.5 s to 0.2 s is no time"),
@@ -250,3 +252,14 @@ def test_an_import_says_what_it_covers_and_frames_count_where_the_box_is_in_the_
     found = bench.job().found
     assert found is not None
     assert found["frames"] == 9
+
+
+def test_regions_at_submission_may_be_polygons(bench: Bench, clip: Path, tmp_path: Path) -> None:
+    edits = Asked(cover=("1,1 30,1 10,20@0.5-0.9",), ignore=("10%,10% 90%,10% 50%,90%",))
+    job = submitted(bench, asked(clip, tmp_path / "out.mp4", edits))
+    with bench.context.database.read() as session:
+        cover, ignore = job_edits(session, job.id)
+    for edit, action in ((cover, Action.COVER), (ignore, Action.IGNORE)):
+        assert edit.action is action
+        assert edit.where[0].polygon is not None
+    assert cover.begins is not None
