@@ -53,10 +53,15 @@ def test_a_video_is_redacted_by_a_file(farm: Farm, source: Path, tmp_path: Path)
     assert farm.json("tracks", row["id"]) == [track | {"edits": []}]
 
     text = (tmp_path / file).read_text()
-    (tmp_path / "fewer.xml").write_text(re.sub(r"<track.*</track>", "", text, flags=re.DOTALL))
-    said = farm.run("edit", job, "--import", "fewer.xml", "--reason", "no face").stdout
-    assert said == "edit 1: cover what a file says\n"
-    assert farm.json("tracks", job) == []
+    (tmp_path / "none.xml").write_text(re.sub(r"<track.*</track>", "", text, flags=re.DOTALL))
+    assert "covers nothing in any of the 50 frames" in farm.run("edit", job, "--import", "none.xml", code=2).stderr
+    ended = re.sub(r'(<box frame="([2-9]\d)"[^>]*outside=)"0"', r'\1"1"', text)  # from frame 20 on
+    (tmp_path / "fewer.xml").write_text(ended)
+    done = farm.run("edit", job, "--import", "fewer.xml", "--reason", "no face from here on")
+    assert done.stdout == "edit 1: cover what a file says\n"
+    assert "fewer.xml covers something in 20 of 50 frames; before it was 50" in done.stderr
+    (track,) = farm.json("tracks", job)
+    assert track["frames"] == 20
 
 
 def test_regions_are_given_for_all_videos_of_a_command(farm: Farm, source: Path, tmp_path: Path) -> None:
