@@ -88,8 +88,7 @@ def dump_frame(frame: FrameTracks) -> str:
     A box that is covered in its own way has style, shape, margin and image, or null, besides; a polygon has its corners
     after these.
     """
-    rows = [[b.track, b.box.x, b.box.y, b.box.w, b.box.h, b.kind, b.score, *_own(b)] for b in frame.boxes]
-    return json.dumps([frame.pts, rows, int(frame.black), frame.sketch], separators=(",", ":"))
+    return _line(frame, [[b.track, b.box.x, b.box.y, b.box.w, b.box.h, b.kind, b.score, *_own(b)] for b in frame.boxes])
 
 
 def dump_mask(frame: FrameTracks) -> str:
@@ -97,8 +96,12 @@ def dump_mask(frame: FrameTracks) -> str:
 
     So chunks whose tracks have other numbers after a part of the video was looked at again are not encoded again.
     """
-    boxes = [replace(box, track=min(0, max(-1, box.track)), score=0.0) for box in frame.boxes]
-    return dump_frame(replace(frame, boxes=tuple(sorted(boxes, key=repr))))
+    rows = [[-1 if b.track < 0 else 0, b.box.x, b.box.y, b.box.w, b.box.h, b.kind, 0.0, *_own(b)] for b in frame.boxes]
+    return _line(frame, sorted(rows, key=lambda row: (row[:7], repr(row[7:]))))
+
+
+def _line(frame: FrameTracks, rows: list[list[Any]]) -> str:
+    return json.dumps([frame.pts, rows, int(frame.black), frame.sketch], separators=(",", ":"))
 
 
 def _own(box: TrackedBox) -> tuple[object, ...]:
