@@ -156,7 +156,8 @@ class Farm(FarmAtHand):
         every: int | None = None,
     ) -> dict[str, Any]:
         """Look for faces in the output of a job, outside its masks: see :func:`farm.jobs.auditing.audit`."""
-        return auditing.audit(self.context, job, change, every, self.tend)
+        job = self.job(job).id
+        return auditing.audit(self.context, job, change, every, self.waiting(job, "audit"))
 
     def control(self, job: str, event: JobEvent) -> JobFacts:
         """Pause, resume, cancel or retry a job: ``JobEvent.PAUSE`` and so on."""
@@ -192,7 +193,7 @@ class Editor:
         """The edit of :meth:`follow`, not added. Its time ``at`` is by default when the span begins."""
         context = self._farm.context
         asked = self._marker.drawn(box, at, span)
-        made = run_errand(context, self.job, "carry", asked.request(), self._farm.tend)
+        made = run_errand(context, self.job, "carry", asked.request(), self._farm.waiting(self.job, "carry"))
         with opened(context.store, made.key) as path:
             found = load_carried(path.read_text())
         edit, self.lost = self._marker.carried(found, span, override)

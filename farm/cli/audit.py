@@ -65,7 +65,7 @@ def audit(
     change = changed_detect(settings, given, quiet=as_json)
     with closing(FarmAtHand(settings, display.tell, start=True)) as farm:
         found_job = _job_of(farm.context, job)
-        found = auditing.audit(farm.context, found_job, change, every, farm.tend)
+        found = auditing.audit(farm.context, found_job, change, every, farm.waiting(found_job, "audit"))
         for path in paths:
             _write(farm.context, found_job, found, path, sign)
     if as_json:

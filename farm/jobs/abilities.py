@@ -15,7 +15,7 @@ from farm.domain.option import listed
 from farm.domain.options import JobOptions
 from farm.domain.quality import resolved
 from farm.domain.runtimes import RUNTIMES, fastest
-from farm.domain.stages import JobStatus, Work, stage_at
+from farm.domain.stages import JobStatus, Work, stage_at, work_named
 from farm.errors import DeviceError, FarmError, ModelError, SettingsError
 from farm.jobs.context import Context, open_context
 from farm.media.encoding.encoders import ENCODERS
@@ -136,11 +136,16 @@ def held_back(workers: Iterable[Worker]) -> str:
     return ", ".join(f"{worker.name} is {worker_status(worker)}" for worker in workers if not worker.takes_orders)
 
 
-def waiting_for(context: Context, job_id: str) -> str | None:
-    """What keeps a job from being worked on, as text for people: a worker that can do its stage. None if nothing."""
+def waiting_for(context: Context, job_id: str, errand: str | None = None) -> str | None:
+    """What keeps a job from being worked on, as text for people: a worker that can do its stage. None if nothing.
+
+    ``errand``: what is waited for in place of its stage.
+    """
     with context.database.read() as session:
         job = session.get(Job, job_id)
-        stage = stage_at(JobStatus(job.status)) if job is not None else None
+        stage: Work | None = stage_at(JobStatus(job.status)) if job is not None else None
+        if errand is not None:
+            stage = work_named(errand)
         if job is None or stage is None or stage.by != "worker":
             return None
         workers = list(session.scalars(select(Worker).where(Worker.alive)))

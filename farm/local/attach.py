@@ -2,15 +2,18 @@
 
 import contextlib
 import re
+import time
 from collections.abc import Callable
 
 from farm.broker import check_broker
 from farm.errors import DeviceError
+from farm.jobs.abilities import waiting_for
 from farm.jobs.context import open_context
 from farm.jobs.workers import live_workers
-from farm.local.farm import Devices, EmbeddedFarm, lock_home
+from farm.local.farm import Devices, EmbeddedFarm, lock_home, missing_part
 from farm.settings import Settings
 
+_PATIENCE = 10.0  # seconds
 _PLAIN = r"auto|cpu:[1-9]\d*"  # nearly always there: not worth the time of asking
 
 
@@ -59,6 +62,21 @@ class FarmAtHand:
         elif self._start and (lock := lock_home(self._settings)) is not None:
             farm = EmbeddedFarm(self._settings, lock, self._tell)
             self._farm = farm.__enter__()
+
+    def waiting(self, job: str, errand: str) -> Callable[[], None]:
+        """:meth:`tend`, for who waits for an errand of a job; tells once what keeps it from being done, if anything."""
+        until, told = time.monotonic() + _PATIENCE, False
+
+        def tend() -> None:
+            nonlocal told
+            self.tend()
+            if not told and time.monotonic() > until:
+                told = True
+                what = waiting_for(self.context, job, errand)
+                if line := missing_part(self.context) or (what and f"waiting for {what}"):
+                    self._tell(line)
+
+        return tend
 
     def close(self) -> None:
         """Stop what was started."""

@@ -11,11 +11,13 @@ from farm.domain.edits import KeyFrame
 from farm.domain.geometry import Box
 from farm.domain.lifecycle import JobEvent
 from farm.errors import IllegalTransition, JobFailed
+from farm.jobs.abilities import waiting_for
 from farm.jobs.context import Context
 from farm.jobs.control import control
 from farm.jobs.ending import fail_job
 from farm.jobs.errands import done_errand, errand_row, run_errand
 from farm.jobs.plans import job_manifest
+from farm.jobs.workers import hold_worker
 from farm.messages import Artefact, Failed, Order
 from tests.integration.coordinator.conftest import AddJob, Bench
 from tests.integration.coordinator.test_editing import published
@@ -132,3 +134,13 @@ def test_other_requests_have_other_names(bench: Bench, add_job: AddJob) -> None:
         job, manifest = locked_job(session, "job"), job_manifest(session, "job")
         names = {errand_row(job, manifest, "carry", n, REQUEST | {"to": n}).name for n in (1, 1, 2)}
     assert len(names) == 2
+
+
+def test_what_an_errand_waits_for_is_said(bench: Bench, add_job: AddJob) -> None:
+    published(bench, add_job)  # its status waits for nobody
+    assert waiting_for(bench.context, "job") is None
+    assert waiting_for(bench.context, "job", "carry") is None
+    hold_worker(bench.context, "w0", "drain", "somebody", None)
+    line = waiting_for(bench.context, "job", "carry")
+    assert line is not None
+    assert line.startswith("a worker that takes orders: w0 is draining")
