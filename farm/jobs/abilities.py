@@ -65,14 +65,13 @@ def of_this_machine(settings: Settings) -> Abilities:
 
     Raises DeviceError, SettingsError.
     """
+    cannot = "the abilities of this machine cannot be determined"
+    said = ask_workers(settings, cannot, "--abilities")
     try:
-        done = processes.ask(processes.module("workers", settings.devices, "--abilities"), timeout=_SECONDS)
-        if done.returncode == 0:
-            found = json.loads(done.stdout)
-            return Abilities(frozenset(found["encoders"]), frozenset(found["runtimes"]))
-    except (OSError, subprocess.TimeoutExpired, ValueError) as e:
-        raise DeviceError(f"the abilities of this machine cannot be determined: {e}") from e
-    raise refusal(done.returncode, done.stderr)
+        found = json.loads(said)
+    except ValueError as e:
+        raise DeviceError(f"{cannot}: {e}") from e
+    return Abilities(frozenset(found["encoders"]), frozenset(found["runtimes"]))
 
 
 def try_detector(settings: Settings, options: DetectOptions) -> None:
@@ -82,13 +81,21 @@ def try_detector(settings: Settings, options: DetectOptions) -> None:
     """
     for one in resolved(options).networks:
         if one.network.argument:
-            asked = processes.module("workers", settings.devices, f"--detector={one.written}")
-            try:
-                done = processes.ask(asked, timeout=_SECONDS)
-            except (OSError, subprocess.TimeoutExpired) as e:
-                raise DeviceError(f"{one.written} cannot be tried: {e}") from e
-            if done.returncode:
-                raise refusal(done.returncode, done.stderr)
+            ask_workers(settings, f"{one.written} cannot be tried", f"--detector={one.written}")
+
+
+def ask_workers(settings: Settings, cannot: str, *words: str, timeout: float = _SECONDS) -> str:
+    """What the workers' program says on this machine. ``cannot``: the beginning of an error where it does not answer.
+
+    Raises DeviceError, and what the program ended with: ModelError, SettingsError.
+    """
+    try:
+        done = processes.ask(processes.module("workers", settings.devices, *words), timeout=timeout)
+    except (OSError, subprocess.TimeoutExpired) as e:
+        raise DeviceError(f"{cannot}: {e}") from e
+    if done.returncode:
+        raise refusal(done.returncode, done.stderr)
+    return done.stdout
 
 
 def refusal(status: int, said: str) -> FarmError:

@@ -1,12 +1,11 @@
 """Whom a job covers, from what a person asks for: photos are read here, once, before a job is submitted."""
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from farm import processes
+from farm.domain.detectors import PATH
 from farm.domain.options import JobOptions
 from farm.domain.recognisers import (
     DEFAULT,
@@ -17,9 +16,9 @@ from farm.domain.recognisers import (
     described_recogniser,
     named_recogniser,
 )
-from farm.errors import DeviceError, ModelError, SettingsError
-from farm.jobs.abilities import refusal
-from farm.models.brought import recogniser_files
+from farm.errors import SettingsError
+from farm.jobs.abilities import ask_workers
+from farm.models.brought import RECOGNISER_HELP, read_description, recogniser_files
 from farm.settings import Settings
 
 _SECONDS = 300  # for photos of many megapixels, and weights that are fetched
@@ -68,24 +67,13 @@ def _said(value: float, usual: float) -> float | None:
 def _likeness(named: NamedRecogniser) -> Likeness:
     """What likeness means with a recogniser: as the file beside it says, where there is one."""
     beside = Path(named.argument).with_suffix(".toml")
-    if named.recogniser.argument != "PATH" or not beside.exists():
+    if named.recogniser.argument != PATH or not beside.exists():
         return named.likeness
-    try:
-        return described_recogniser(beside.read_text(encoding="utf-8"), named.recogniser)[1]
-    except OSError as e:
-        raise ModelError(f"{beside}: {e.strerror}") from e
-    except ValueError as e:  # also of a file that is not UTF-8
-        raise ModelError(f"{beside}: {e}", hint="docs/howto/choose-whom.md says what it holds") from e
+    return read_description(beside, lambda text: described_recogniser(text, named.recogniser)[1], RECOGNISER_HELP)
 
 
 def _read(settings: Settings, named: NamedRecogniser, photos: Sequence[Path]) -> str:
     """The faces on photos, from the program that the workers use; without photos the recogniser is only tried."""
     paths = [str(path.expanduser().absolute()) for path in photos]
-    command = processes.module("workers", settings.devices, f"--recogniser={named.written}", *paths)
-    try:
-        done = processes.ask(command, timeout=_SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as e:
-        raise DeviceError(f"{named.written} cannot be tried: {e}") from e
-    if done.returncode:
-        raise refusal(done.returncode, done.stderr)
-    return done.stdout.strip()
+    asked = f"--recogniser={named.written}", *paths
+    return ask_workers(settings, f"{named.written} cannot be tried", *asked, timeout=_SECONDS).strip()

@@ -1,9 +1,10 @@
 """Networks that users bring as files: which files count, and what they were when a job was submitted."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from farm.digests import file_digest
 from farm.domain.described import described
@@ -12,6 +13,8 @@ from farm.domain.recognisers import NamedRecogniser
 from farm.errors import ModelError
 
 _HELP = "docs/howto/bring-a-detector.md says what the two files hold"
+RECOGNISER_HELP = "docs/howto/choose-whom.md says what it holds"
+T = TypeVar("T")
 
 
 def with_files(options: DetectOptions) -> DetectOptions:
@@ -27,14 +30,18 @@ def with_files(options: DetectOptions) -> DetectOptions:
     ]
     for one in networks:
         if one.network.argument == PATH:
-            beside = _files(one)[1]
-            try:
-                described(beside.read_text(encoding="utf-8"))
-            except OSError as e:
-                raise ModelError(f"{beside}: {e.strerror}", hint=_HELP) from e
-            except ValueError as e:  # also of a file that is not UTF-8
-                raise ModelError(f"{beside}: {e}", hint=_HELP) from e
+            read_description(_files(one)[1], described, _HELP)
     return replace(options, detector="+".join(one.written for one in networks), files=files_digest(networks))
+
+
+def read_description(beside: Path, parse: Callable[[str], T], hint: str) -> T:
+    """What the TOML file beside a network says, by ``parse``, which raises ValueError. Raises ModelError."""
+    try:
+        return parse(beside.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise ModelError(f"{beside}: {e.strerror}", hint=hint) from e
+    except ValueError as e:  # also of a file that is not UTF-8
+        raise ModelError(f"{beside}: {e}", hint=hint) from e
 
 
 def check_files(networks: Iterable[Named], digest: str | None) -> None:
@@ -68,7 +75,7 @@ def recogniser_files(named: NamedRecogniser) -> tuple[NamedRecogniser, str | Non
             digests.append(file_digest(one))
         except OSError as e:
             if one == path:
-                raise ModelError(f"{path}: {e.strerror}", hint="docs/howto/choose-whom.md says what it holds") from e
+                raise ModelError(f"{path}: {e.strerror}", hint=RECOGNISER_HELP) from e
     return replace(named, argument=str(path)), hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
