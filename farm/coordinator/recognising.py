@@ -5,6 +5,7 @@ The faces tell people apart. They are deleted as soon as it was decided.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from sqlalchemy.orm import Session
 
@@ -14,7 +15,6 @@ from farm.database.models import Chunk, Job
 from farm.database.statuses import delete_chunks, insert_done, locked_job
 from farm.domain.edits import OF_TRACKS, Action, Edit, effective
 from farm.domain.faces import Face, load_face
-from farm.domain.lifecycle import ChunkStatus
 from farm.domain.manifest import Manifest
 from farm.domain.masks import anchored, with_ends
 from farm.domain.options import load_options
@@ -24,7 +24,7 @@ from farm.domain.stages import JobStatus
 from farm.errors import JobFailed
 from farm.jobs.beginning import stage_rows
 from farm.jobs.context import Context
-from farm.jobs.errands import done_errand, errand_row
+from farm.jobs.errands import errand_row, gathered
 from farm.jobs.plans import job_manifest
 from farm.jobs.recognition import RULE, dump_known, job_references
 from farm.jobs.tracks import linked_tracks, read_tracks
@@ -42,38 +42,22 @@ def recognised(context: Context, job: Job) -> bool:
         return True
     with context.database.read() as session:
         manifest, tracks = job_manifest(session, job.id), linked_tracks(session, job)
-        asked, decided = stage_rows(session, job.id, "recognise"), stage_rows(session, job.id, "people")
+        decided = stage_rows(session, job.id, "people")
         people = errand_row(job, manifest, "people", 0, {}, tracks)
-        if any(row.name == people.name for row in decided):
-            _forget(context, asked)
-            return True
-        if not _is_of(asked, tracks):
-            return _ask(context, job, manifest, tracks)
+    if not any(row.name == people.name for row in decided):
         try:
-            found = [done_errand(session, row) for row in asked]
+            found = gathered(context, job.id, "recognise", partial(_wanted, manifest, tracks), JobStatus.REVIEWING)
         except JobFailed as e:
             raise JobFailed(f"whose faces the tracks show cannot be found out: {e.message}", hint=e.hint) from e
-    artefacts = [artefact for artefact in found if artefact]
-    if len(artefacts) < len(asked) or not _decide(context, job, manifest, options, (tracks, artefacts), people):
-        return False
-    _forget(context, asked)
+        if found is None or not _decide(context, job, manifest, options, (tracks, found), people):
+            return False
+    _forget(context, job.id)
     return True
 
 
-def _is_of(asked: Sequence[Chunk], tracks: Sequence[Artefact]) -> bool:
-    """Whether errands are under way for these tracks."""
-    withdrawn = any(row.status == ChunkStatus.CANCELLED for row in asked)
-    return not withdrawn and [row.inputs[0]["key"] for row in asked] == [artefact.key for artefact in tracks]
-
-
-def _ask(context: Context, job: Job, manifest: Manifest, tracks: Sequence[Artefact]) -> bool:
-    with context.database.write() as session:
-        if locked_job(session, job.id).status == JobStatus.REVIEWING:
-            delete_chunks(session, [row.id for row in stage_rows(session, job.id, "recognise")])
-            session.add_all(
-                errand_row(job, manifest, "recognise", index, {}, [artefact]) for index, artefact in enumerate(tracks)
-            )
-    return False
+def _wanted(manifest: Manifest, tracks: Sequence[Artefact], _session: Session, job: Job) -> list[Chunk]:
+    """The errands that look at the faces of each chunk's tracks."""
+    return [errand_row(job, manifest, "recognise", index, {}, [artefact]) for index, artefact in enumerate(tracks)]
 
 
 def _decide(
@@ -141,8 +125,10 @@ def _faces(store: Storage, artefacts: Sequence[Artefact]) -> Iterator[Face]:
             yield from map(load_face, lines)
 
 
-def _forget(context: Context, asked: Sequence[Chunk]) -> None:
+def _forget(context: Context, job_id: str) -> None:
     """Delete faces that were used, and then the rows that name them."""
+    with context.database.read() as session:
+        asked = stage_rows(session, job_id, "recognise")
     for row in asked:
         if row.artefact:
             context.store.delete(row.artefact["key"])

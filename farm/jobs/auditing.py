@@ -28,11 +28,11 @@ from farm.domain.options import load_options
 from farm.domain.residuals import LOOK_SECONDS, Audit, Residual, Residuals, load_audit, load_look
 from farm.domain.stages import JobStatus
 from farm.domain.track import look_of
-from farm.errors import IllegalTransition, NotFound, OutputError, SettingsError, VerificationError
+from farm.errors import DamagedArtefact, IllegalTransition, NotFound, OutputError, SettingsError, VerificationError
 from farm.jobs.beginning import stage_artefacts
 from farm.jobs.context import Context
 from farm.jobs.edits import hold_back
-from farm.jobs.errands import any_open, done_errand, errand_row, wanted_errands
+from farm.jobs.errands import errand_row, gathered
 from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.plans import job_manifest, restore_plan
 from farm.jobs.queries import find_job
@@ -65,10 +65,10 @@ def may_publish(context: Context, job: Job, output: Artefact) -> bool:
     """
     if job.audit is None or (job.audited or {}).get("output") == output.sha256:
         return True
-    found = _findings(context, job.id, load_audit(job.audit))
+    found = _report(context, job.id, load_audit(job.audit))
     if found is None:
         return False
-    report = _report(context, job.id, load_audit(job.audit), found) | {"output": output.sha256}
+    report = found | {"output": output.sha256}
     with context.database.write() as session:
         fresh, now = locked_job(session, job.id), context.clock()
         if fresh.status != JobStatus.COMPOSING:
@@ -111,13 +111,13 @@ def audit(
     restore_plan(context, job.id)
     _check_segments(context, job)
     polls = 0
-    while (found := _findings(context, job.id, asked)) is None:
+    while (found := _report_of_done(context, job.id, asked)) is None:
         tend()
         sleep(_POLL_SECONDS)
         polls += 1
         if polls % _CHECKS == 0:  # what is lost of a job that is done is not made again
             _check_segments(context, job)
-    report = _report(context, job.id, asked, found) | {"output": job.published}
+    report = found | {"output": job.published}
     with context.database.write() as session:
         locked_job(session, job.id).audited = report
     return report
@@ -156,18 +156,6 @@ def _check_segments(context: Context, job: Job) -> None:
         )
 
 
-def _findings(context: Context, job_id: str, asked: Audit) -> list[Artefact] | None:
-    """What workers have found in each chunk; None while not all of them have been looked at."""
-    with context.database.read() as session:  # most calls end here, without the write lock
-        if any_open(session, job_id, "audit"):
-            return None
-        rows = _rows(session, session.get_one(Job, job_id), asked)
-    with context.database.write() as session:
-        made = [done_errand(session, row) for row in wanted_errands(session, locked_job(session, job_id), rows)]
-    found = [artefact for artefact in made if artefact is not None]
-    return found if len(found) == len(made) else None
-
-
 def _rows(session: Session, job: Job, asked: Audit) -> list[Chunk]:
     manifest, edits = job_manifest(session, job.id), of_masks(job_edits(session, job.id, job.masked))
     segments = stage_artefacts(session, job.id, "redact")
@@ -190,10 +178,22 @@ def _uncovers(edits: Iterable[Edit], chunk: Planned) -> bool:
     )
 
 
-def _report(context: Context, job_id: str, asked: Audit, found: Iterable[Artefact]) -> dict[str, Any]:
+def _report_of_done(context: Context, job_id: str, asked: Audit) -> dict[str, Any] | None:
+    """As :func:`_report`, of a job that is done: nobody else makes again what was damaged."""
+    try:
+        return _report(context, job_id, asked)
+    except DamagedArtefact as e:
+        context.store.set_aside(e.key)
+        return None
+
+
+def _report(context: Context, job_id: str, asked: Audit) -> dict[str, Any] | None:
     """What an audit found, as JSON: how it was done, how many looks, and the faces, with seconds of the output and
-    boxes on the picture as shown.
+    boxes on the picture as shown. None while not all chunks have been looked at.
     """
+    found = gathered(context, job_id, "audit", lambda session, job: _rows(session, job, asked))
+    if found is None:
+        return None
     tracks = JobTracks(context, job_id, masked=True)
     options, residuals = load_options(tracks.job.options).redact, Residuals()
     looks = chain.from_iterable(_looks(context.store, artefact) for artefact in found)

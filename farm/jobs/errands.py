@@ -23,6 +23,7 @@ from farm.jobs.context import Context
 from farm.jobs.plans import job_manifest, restore_plan
 from farm.jobs.queries import find_job
 from farm.messages import Artefact
+from farm.storage.base import Storage
 
 _POLL_SECONDS = 0.1
 
@@ -75,25 +76,61 @@ def run_errand(
             delete_chunks(session, [number])
 
 
-def any_open(session: Session, job_id: str, name: str) -> bool:
-    """Whether an errand of a kind was asked for and has not ended, also for another request."""
-    mine = (Chunk.job_id == job_id, Chunk.stage == name, Chunk.status.in_(OPEN_CHUNKS))
-    return session.scalar(select(Chunk.id).where(*mine).limit(1)) is not None
+def gathered(
+    context: Context,
+    job_id: str,
+    name: str,
+    wanted: Callable[[Session, Job], Sequence[Chunk]],
+    during: JobStatus | None = None,
+) -> list[Artefact] | None:
+    """What the errands ``wanted``, all those that a job has of one kind, have written; None while they are under way.
 
-
-def wanted_errands(session: Session, job: Job, rows: Sequence[Chunk]) -> list[Chunk]:
-    """The rows of the errands ``rows``, all of one kind, as the database has them; those that it lacks are inserted.
-
-    Others of the kind are deleted. The caller has locked the job.
+    Those that were not asked for, were withdrawn, or whose result the store has lost, are asked for. ``during``: only
+    while the job has this status. While others of the kind are under way, they are waited for, and then forgotten.
+    Raises JobFailed with the reason where one cannot be done, StorageError.
     """
+    with context.database.read() as session:  # most calls end here, without the write lock
+        mine = select(Chunk.status).where(Chunk.job_id == job_id, Chunk.stage == name).distinct()
+        statuses = set(session.scalars(mine))
+        waits = not statuses.isdisjoint(OPEN_CHUNKS)
+        if waits and ChunkStatus.FAILED not in statuses:
+            return None
+        rows = wanted(session, session.get_one(Job, job_id))
+        if waits:  # not for what has failed already
+            _check_failed(session, rows)
+            return None
+    with context.database.write() as session:
+        if during not in (None, locked_job(session, job_id).status):
+            return None
+        made = [done_errand(session, row) for row in _asked(session, context.store, rows)]
+    found = [artefact for artefact in made if artefact is not None]
+    return found if len(found) == len(made) else None
+
+
+def _check_failed(session: Session, rows: Sequence[Chunk]) -> None:
+    """Raise JobFailed where one of the errands ``rows`` has failed."""
+    mine = (Chunk.job_id == rows[0].job_id, Chunk.stage == rows[0].stage, Chunk.status == ChunkStatus.FAILED.value)
+    names = {row.name for row in rows}
+    for row in session.scalars(select(Chunk).where(*mine)):
+        if row.name in names:
+            done_errand(session, row)
+
+
+def _asked(session: Session, store: Storage, rows: Sequence[Chunk]) -> list[Chunk]:
+    """Errands as the database has them, all others of the kind deleted, those inserted that it lacks."""
     names = {row.index: row.name for row in rows}
-    mine = select(Chunk).where(Chunk.job_id == job.id, Chunk.stage == rows[0].stage)
-    there = list(session.scalars(mine))
-    delete_chunks(session, [row.id for row in there if row.name != names.get(row.index)])
-    kept = {row.index: row for row in there if row.name == names.get(row.index)}
+    there = session.scalars(select(Chunk).where(Chunk.job_id == rows[0].job_id, Chunk.stage == rows[0].stage)).all()
+    kept = {row.index: row for row in there if row.name == names.get(row.index) and not _is_void(row, store)}
+    delete_chunks(session, [row.id for row in there if kept.get(row.index) is not row])
     session.add_all(row for row in rows if row.index not in kept)
     session.flush()
     return [kept.get(row.index, row) for row in rows]
+
+
+def _is_void(row: Chunk, store: Storage) -> bool:
+    """Whether an errand was withdrawn, or what it wrote is not there any more."""
+    gone = row.status == ChunkStatus.DONE and not store.exists((row.artefact or {})["key"])
+    return gone or row.status == ChunkStatus.CANCELLED
 
 
 def _insert(context: Context, job_id: str, name: str, request: Mapping[str, Any]) -> int:

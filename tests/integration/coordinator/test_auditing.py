@@ -206,3 +206,25 @@ def test_an_audit_ends_where_segments_are_lost(bench: Bench, add_job: AddJob) ->
         audit(bench.context, "job", lambda detect: detect, 2, tend)
     with pytest.raises(SettingsError, match="every 0 frames"):
         audit(bench.context, "job", lambda detect: detect, 0, tend)
+
+
+@pytest.mark.parametrize("lose", ["damaged", "deleted"])
+def test_findings_that_the_store_has_lost_are_made_again(bench: Bench, add_job: AddJob, lose: str) -> None:
+    published(bench, add_job)
+    done: list[str] = []
+
+    def tend() -> None:
+        for order in bench.orders():
+            done.append(order.stage)
+            look(bench, order, ELSEWHERE)
+
+    found = audit(bench.context, "job", lambda detect: detect, 2, tend)
+    key = (bench.chunk(1, "audit").artefact or {})["key"]
+    if lose == "damaged":
+        file = bench.context.settings.store_root / key
+        file.chmod(0o600)
+        file.write_bytes(b"damaged")
+    else:
+        bench.context.store.delete(key)
+    assert audit(bench.context, "job", lambda detect: detect, 2, tend) == found
+    assert done == ["audit"] * 3
