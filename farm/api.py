@@ -16,13 +16,11 @@ from farm.jobs import auditing, edits, redoing
 from farm.jobs.control import control
 from farm.jobs.errands import run_errand
 from farm.jobs.marking import Marker
-from farm.jobs.placing import Request, prepare
 from farm.jobs.queries import JobFacts, check_done, job_facts, list_jobs
 from farm.jobs.submit import submit
 from farm.jobs.tracks import JobTracks, TrackFacts
 from farm.local.asking import check_options, job_options
 from farm.local.attach import FarmAtHand
-from farm.media.reading.limits import Limits
 from farm.models.digest import model_digest
 from farm.models.store import ModelStore
 from farm.processes import who
@@ -50,9 +48,9 @@ class Farm(FarmAtHand):
         the environment and the settings file. ``start``: whether to start a farm where none runs. ``tell``: is given
         lines for the person.
         """
-        self._given = settings
-        self._fetch = ModelStore(load_settings(**settings)).ensure
-        super().__init__(load_settings(**settings), tell, start=start)
+        self._given, loaded = settings, load_settings(**settings)
+        self._fetch = ModelStore(loaded).ensure
+        super().__init__(loaded, tell, start=start)
 
     def __enter__(self) -> Self:
         return self
@@ -89,12 +87,10 @@ class Farm(FarmAtHand):
             settings, job_options(settings), self._fetch, keep=list(map(Path, keep)), only=list(map(Path, only)),
             masks_given=detections is not None, start=self._start,
         )  # fmt: skip
-        request = Request(
-            Path(video), None if output is None else Path(output), overwrite, checked.options, settings.chunk_seconds,
-            Limits.of(settings), False, (settings.home, settings.store_root), review, audit or strict, strict, regions,
-            checked.references,
+        prepared = checked.prepare(
+            Path(video), None if output is None else Path(output), overwrite=overwrite, review=review,
+            audit=audit or strict, strict=strict, edits=regions,
         )  # fmt: skip
-        prepared = prepare(request, checked.encoders)
         model = model_digest(checked.options.detect, self._fetch, testing=settings.testing)
         return submit(self.context, prepared, model, self.workers()).job
 

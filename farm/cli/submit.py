@@ -141,28 +141,24 @@ def batch_of(settings: Settings, videos: list[Path], output: str | None, how: Ho
     """The videos of a command, once all is checked that does not depend on one of them."""
     from farm.cli.batch import Batch
     from farm.cli.model_progress import fetcher
-    from farm.jobs.placing import Prepared, Request, prepare
+    from farm.jobs.placing import Prepared
     from farm.local.asking import check_options, job_options
-    from farm.media.reading.limits import Limits
 
-    asked, length = job_options(settings, pictures=how.pictures, debug=how.debug), settings.chunk_seconds
+    asked = job_options(settings, pictures=how.pictures, debug=how.debug)
     found = named(videos, output, recursive=how.recursive)
     if len(found.videos) > 1 and how.pictures:
         count = len(found.videos)
         raise OutputError(f"{output}: cannot hold the frames of {count} videos", hint="submit one at a time")
-    limits, fetch = Limits.of(settings), fetcher(settings, quiet=how.as_json)
+    fetch = fetcher(settings, quiet=how.as_json)
     checked = check_options(
         settings, asked, fetch, keep=how.keep, only=how.only, masks_given=how.edits.detections is not None,
         start=not how.detach,
     )  # fmt: skip
 
     def prepared(video: Video) -> Prepared:
-        folder = found.folder and not how.pictures
-        own = (settings.home, settings.store_root)
-        asks = Request(
-            video.source, video.output, how.overwrite, checked.options, length, limits, folder, own, how.review,
-            how.audit, how.strict, how.edits, checked.references,
+        return checked.prepare(
+            video.source, video.output, overwrite=how.overwrite, folder=found.folder and not how.pictures,
+            review=how.review, audit=how.audit, strict=how.strict, edits=how.edits,
         )  # fmt: skip
-        return prepare(asks, checked.encoders)
 
     return Batch(settings, how, checked.options, found, prepared)

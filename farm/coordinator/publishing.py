@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 from farm.database.models import Job
-from farm.digests import file_digest
+from farm.digests import has_digest
 from farm.domain.artefacts import PICTURE_ARCHIVE
 from farm.errors import DamagedArtefact, OutputError, StorageError, VerificationError
 from farm.messages import Artefact
@@ -34,7 +34,7 @@ def publish_output(store: Storage, job: Job, output: Artefact) -> None:
         if pictures:
             _publish_pictures(made, temporary, final, output, mode)
         else:
-            ours = job.published is not None and _is_digest(final, job.published)  # a revision replaces what it made
+            ours = has_digest(final, job.published)  # a revision replaces what it made
             _publish_video(made, temporary, final, output, mode, overwrite=job.overwrite or ours)
 
 
@@ -111,11 +111,7 @@ def _linked(made: Path, temporary: Path, mode: int) -> bool:
 
 def _is_output(path: Path, output: Artefact) -> bool:
     """Whether a file is ``output``, by size and digest: reads all of it where the size is right."""
-    return path.is_file() and path.stat().st_size == output.size and file_digest(path) == output.sha256
-
-
-def _is_digest(path: Path, sha256: str) -> bool:
-    return path.is_file() and file_digest(path) == sha256
+    return path.is_file() and path.stat().st_size == output.size and has_digest(path, output.sha256)
 
 
 def _publish_pictures(made: Path, temporary: Path, final: Path, output: Artefact, mode: int) -> None:

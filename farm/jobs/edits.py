@@ -10,7 +10,7 @@ from farm.database.edits import append_edits, job_edits, last_edit
 from farm.database.events import record_event
 from farm.database.models import Job
 from farm.database.statuses import locked_job, move_job, set_back
-from farm.digests import file_digest
+from farm.digests import has_digest
 from farm.domain.detectors import NOTHING
 from farm.domain.edits import Action, Edit, check_text, effective
 from farm.domain.lifecycle import JobEvent
@@ -164,5 +164,5 @@ def check_output(job: Job) -> None:
     if job.container == PICTURES_CONTAINER:
         if output.is_dir() and any(output.iterdir()):
             raise OutputError(f"{output} holds pictures", hint="move the folder away, then repeat the command")
-    elif output.exists() and not (output.is_file() and file_digest(output) == job.published):
+    elif output.exists() and not has_digest(output, job.published):
         raise OutputError(f"{output} was changed since it was published", hint="move it away, then repeat the command")

@@ -9,10 +9,13 @@ from typing import Any
 from farm.broker import check_broker
 from farm.domain.detectors import NOTHING
 from farm.domain.options import PICTURE_FORMATS, JobOptions, load_options, submit_options
+from farm.domain.regions import Asked
 from farm.errors import SettingsError
 from farm.jobs.abilities import try_detector, usable, with_runtime
 from farm.jobs.people import with_people
+from farm.jobs.placing import Prepared, Request, prepare
 from farm.local.farm import check_programs, is_running
+from farm.media.reading.limits import Limits
 from farm.models.brought import with_files
 from farm.models.digest import Fetch, fetch_recogniser
 from farm.settings import Settings
@@ -48,9 +51,32 @@ def job_options(settings: Settings, *, pictures: bool = False, debug: bool = Fal
 class Checked:
     """Options with all filled in that no video decides; the faces on photos; and the encoders that workers have."""
 
+    settings: Settings
     options: JobOptions
     references: str | None
     encoders: frozenset[str]
+
+    def prepare(
+        self,
+        source: Path,
+        output: Path | None,
+        *,
+        overwrite: bool,
+        folder: bool = False,
+        review: bool = False,
+        audit: bool = False,
+        strict: bool = False,
+        edits: Asked,
+    ) -> Prepared:
+        """One video with these options: see :class:`farm.jobs.placing.Request`, and :func:`farm.jobs.placing.prepare`
+        for what is raised.
+        """
+        settings = self.settings
+        request = Request(
+            source, output, overwrite, self.options, settings.chunk_seconds, Limits.of(settings), folder,
+            (settings.home, settings.store_root), review, audit, strict, edits, self.references,
+        )  # fmt: skip
+        return prepare(request, self.encoders)
 
 
 def check_options(
@@ -83,4 +109,4 @@ def check_options(
     if keep or only or asked.people.recogniser:
         fetch_recogniser(asked.people, fetch)
     asked, references = with_people(settings, asked, keep, only)
-    return Checked(asked, references, able.encoders)
+    return Checked(settings, asked, references, able.encoders)
