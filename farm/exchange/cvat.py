@@ -44,9 +44,7 @@ _SHAPES = ("polygon", "polyline", "points", "ellipse", "cuboid", "skeleton", "ma
 def write(out: TextIO, about: About, frames: Frames) -> None:
     """Write track by track; in between, boxes are sorted on disk."""
     with closing(Spool()) as spool:
-        spool.take(
-            Found(f.number, b.track, b.box, b.kind, b.score, b.override, b.polygon) for f in frames() for b in f.boxes
-        )
+        spool.take_frames(frames)
         out.write(f'<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n{_meta(about)}')
         for number, (track, boxes) in enumerate(spool.tracks()):
             _write_track(out, number, track, boxes, about.frames)

@@ -45,9 +45,7 @@ _DIGITS = 9
 def write(out: TextIO, about: About, frames: Frames) -> None:
     """Write track by track; in between, boxes are sorted on disk. Times take eight bytes per frame."""
     with closing(Spool()) as spool:
-        spool.take(
-            Found(f.number, b.track, b.box, b.kind, b.score, b.override, b.polygon) for f in frames() for b in f.boxes
-        )
+        spool.take_frames(frames)
         times = array("d", (frame.seconds for frame in frames()))
         video = json.dumps({"video": about.name, "framerate": round(about.rate, 6)})
         out.write(f'[{{"data": {video}, "annotations": [{{"result": [\n')
