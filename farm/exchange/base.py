@@ -178,6 +178,26 @@ def override_in(row: Mapping[str, Any], where: str) -> Override | None:
         raise EditError(f"{where}: {str(e).removeprefix('redact.')}") from e
 
 
+def found_of(
+    frame: int,
+    region: int,
+    numbers: list[object],
+    said: Mapping[str, Any],
+    where: str,
+    kind: str = FACE,
+    *,
+    shown: bool = True,
+    lasts: bool = False,
+) -> Found:
+    """A box of a file. ``numbers``: x, y, width, height; ``said``: where its score, its style and its polygon stand.
+
+    Raises EditError, with ``where`` it stands in the file.
+    """
+    box, score = box_of(numbers, where), score_of(said.get("score"), where)
+    own, polygon = override_in(said, where), polygon_in(said, box, where)
+    return Found(frame, region, box, kind, score, own, polygon, shown=shown, lasts=lasts)
+
+
 def check_size(about: About, width: object, height: object) -> None:
     """Raise EditError where a file is about pictures of another size."""
     size = whole_of(width, "width"), whole_of(height, "height")

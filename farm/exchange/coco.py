@@ -16,14 +16,11 @@ from farm.exchange.base import (
     Found,
     Frames,
     ShownFrame,
-    box_of,
     check_count,
     check_size,
     extras,
+    found_of,
     kind_of,
-    override_in,
-    polygon_in,
-    score_of,
     text_of,
     track_of,
     whole_of,
@@ -107,11 +104,10 @@ def _found(path: Path, kinds: dict[int, object], spool: Spool) -> Iterator[Found
         if not isinstance(box, list) or len(box) != 4:
             raise EditError(f"{where}: has no bbox of x, y, width and height")
         kind = kind_of(kinds.get(whole_of(row.get("category_id"), f"{where}: the category")), where)
-        score = score_of(row.get("score", said.get("score")), where)
         region = count if track is None else track_of(track)
         frame = whole_of(row.get("image_id"), f"{where}: the image")
-        own, found = override_in(said, where), box_of(box, where)
-        yield Found(frame, region, found, kind, score, own, polygon_in(said, found, where))
+        said = {**said, "score": row.get("score", said.get("score"))}
+        yield found_of(frame, region, box, said, where, kind)
 
 
 def _row(value: object, what: str) -> dict[str, Any]:

@@ -18,15 +18,12 @@ from farm.exchange.base import (
     Found,
     Frames,
     ShownFrame,
-    box_of,
     check_count,
     check_size,
     extras,
+    found_of,
     kind_of,
     number_of,
-    override_in,
-    polygon_in,
-    score_of,
     text_of,
     track_of,
     whole_of,
@@ -152,7 +149,4 @@ def _box(element: Any, said: dict[str, str], region: int, kind: str, about: Abou
         raise EditError(f"{where}: the box is rotated: only upright ones are read")
     x0, y0, x1, y1 = (number_of(element.get(n), f"{where}: {n}") for n in ("xtl", "ytl", "xbr", "ybr"))
     shown = element.get("outside", "0") != "1"
-    box = box_of([x0, y0, x1 - x0, y1 - y0], where)
-    score = score_of(said.get("score"), where)
-    own, polygon = override_in(said, where), polygon_in(said, box, where)
-    return Found(frame, region, box, kind, score, own, polygon, shown=shown, lasts=True)
+    return found_of(frame, region, [x0, y0, x1 - x0, y1 - y0], said, where, kind, shown=shown, lasts=True)

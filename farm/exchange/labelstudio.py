@@ -21,14 +21,11 @@ from farm.exchange.base import (
     Found,
     Frames,
     ShownFrame,
-    box_of,
     check_count,
     extras,
+    found_of,
     kind_of,
     number_of,
-    override_in,
-    polygon_in,
-    score_of,
     whole_of,
 )
 from farm.exchange.bounded import json_values
@@ -137,6 +134,5 @@ def _box(row: dict[str, Any], region: int, about: About) -> Found:
         raise EditError(f"{where}: the box is rotated: only upright ones are read")
     x, y, w, h = (number_of(row.get(name), f"{where}: {name}") for name in ("x", "y", "width", "height"))
     across, down = about.width / 100, about.height / 100
-    box = box_of([x * across, y * down, w * across, h * down], where)
-    score, own, polygon = score_of(row.get("score"), where), override_in(row, where), polygon_in(row, box, where)
-    return Found(frame, region, box, FACE, score, own, polygon, lasts=row.get("enabled", True) is not False)
+    box: list[object] = [x * across, y * down, w * across, h * down]
+    return found_of(frame, region, box, row, where, lasts=row.get("enabled", True) is not False)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from farm.domain.detection import FACE
 from farm.domain.track import TrackedBox
 from farm.errors import EditError
 from farm.exchange.base import (
@@ -12,15 +13,12 @@ from farm.exchange.base import (
     Found,
     Frames,
     ShownFrame,
-    box_of,
     check_count,
     check_frame,
     check_size,
     extras,
+    found_of,
     kind_of,
-    override_in,
-    polygon_in,
-    score_of,
     text_of,
     track_of,
     whole_of,
@@ -89,6 +87,5 @@ def _of_frame(number: int, boxes: object) -> Iterator[Found]:
     for place, row in enumerate(boxes, 1):
         where = f"frame {number}, box {place}"
         track = track_of(row.get("track", place))
-        box = box_of([row.get(name) for name in "xywh"], where)
-        kind, score = kind_of(row.get("kind", "face"), where), score_of(row.get("score"), where)
-        yield Found(number, track, box, kind, score, override_in(row, where), polygon_in(row, box, where))
+        kind = kind_of(row.get("kind", FACE), where)
+        yield found_of(number, track, [row.get(name) for name in "xywh"], row, where, kind)

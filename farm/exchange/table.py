@@ -17,11 +17,9 @@ from farm.exchange.base import (
     check_count,
     check_frame,
     extras,
+    found_of,
     kind_of,
     number_of,
-    override_in,
-    polygon_in,
-    score_of,
     text_of,
     track_of,
     whole_of,
@@ -70,10 +68,8 @@ def _found(path: Path, about: About, frames: Iterator[ShownFrame]) -> Iterator[F
         if not empty:
             place += 1
             where = f"frame {number}, box {place}"
-            kind, score = kind_of(row.get("kind") or FACE, where), score_of(row.get("score"), where)
-            box = box_of([row[name] for name in _BOX], where)
-            track, own = track_of(row.get("track") or place), override_in(row, where)
-            yield Found(number, track, box, kind, score, own, polygon_in(row, box, where))
+            track, kind = track_of(row.get("track") or place), kind_of(row.get("kind") or FACE, where)
+            yield found_of(number, track, [row[name] for name in _BOX], row, where, kind)
     check_count(about, number + 1)
 
 
