@@ -19,6 +19,7 @@ from farm.media.composing.streams import USUAL
 from farm.media.encoding.encode import SegmentWriter
 from farm.media.progress import Progress, no_progress
 from farm.media.reading.opening import open_source
+from farm.media.reading.unpacking import unpacked
 from farm.media.verifying.comparing import Comparison
 from farm.media.verifying.fidelity import Samples
 from farm.media.verifying.verify import verify_output
@@ -98,7 +99,7 @@ def decoded(trip: Manifest, path: Path, chunk: Chunk) -> Iterator[av.VideoFrame]
         for frame in container.decode(container.streams[trip.source.video.index]):
             assert isinstance(frame, av.VideoFrame)
             if frame.pts is not None and chunk.pts_start <= frame.pts < chunk.pts_end:
-                yield frame
+                yield unpacked(frame, trip.source.video.codec)
 
 
 def start(source: Path, folder: Path, threads: tuple[int, ...] = (1, 2), redact: RedactOptions | None = None) -> Trip:

@@ -17,6 +17,7 @@ from farm.liveness import beat
 from farm.media.reading.integrity import intact_slices
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import open_source
+from farm.media.reading.unpacking import unpacked
 
 #: Options with which a decoder raises an error instead of concealing damage.
 STRICT = {"err_detect": "explode"}
@@ -79,7 +80,7 @@ def decoded(
     most: int | None = None,
     numbered: bool = False,
 ) -> Iterator[VideoFrame]:
-    """Yield the frames of a stream from the container's position on, in presentation order.
+    """Yield the frames of a stream from the container's position on, in presentation order, unpacked.
 
     ``sent`` is called with each packet and its number, counted from 0, before it is decoded. ``numbered`` sets
     ``frame.opaque`` to the number of the frame's packet. Use it with decoders without threads only: a thread that frees
@@ -157,9 +158,10 @@ def _taken(
         damage(number, error)
         return
     for frame in frames:
+        shown = unpacked(frame, stream.codec_context.codec.canonical_name)
         if stream.time_base is not None:
-            frame.time_base = stream.time_base  # frames flushed at the end have none
-        yield frame
+            shown.time_base = stream.time_base  # frames flushed at the end have none
+        yield shown
 
 
 def is_shown(codec: str, packet: "Packet[Any]") -> bool:
