@@ -18,6 +18,7 @@ from farm.errors import SourceError, VerificationError
 from farm.media.failing import reading, reason
 from farm.media.reading.abundance import refuse_many_opened, refuse_many_tags
 from farm.media.reading.decoding import decoded, set_up_decoder
+from farm.media.reading.dolby_vision import refuse_dolby_vision
 from farm.media.reading.limits import NO_LIMITS, Limits
 from farm.media.reading.opening import check_readable, open_source
 from farm.media.reading.picture import picture_of
@@ -81,6 +82,7 @@ def probe_source(path: Path, limits: Limits | None = None) -> Probe:
         _refuse_covers(container, path, limits)
         frames, whole = _first_frames(container, stream, path)
         _refuse_picture(stream, frames, path, limits)
+        refuse_dolby_vision(path, container.format.name, frames[0])
         others = tuple(
             OtherStream(s.index, kind_of(s), codec_name(s))
             for s in container.streams

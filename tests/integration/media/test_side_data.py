@@ -13,41 +13,24 @@ from farm.media.reading.picture import picture_of
 from farm.media.reading.probe import probe_source
 from farm.media.reading.side_data import Kind, side_data_of
 from tests.integration.trips import ffmpeg, start
+from tests.side_data import libavutil, with_side_data
 
 SAMPLES = Path(os.environ.get("FARM_TEST_DATA", "../shared/data")) / "videos/wild"
 #: More than FFmpeg has today.
 NUMBERS = range(64)
-#: Where PyAV's frame holds its AVFrame.
-_AVFRAME = 24
 _PLACE = b"27 deg 5' N, 86 deg 5' W"
-
-
-def _libavutil() -> ctypes.CDLL:
-    (path,) = (Path(av.__file__).parent.parent / "av.libs").glob("libavutil*")
-    return ctypes.CDLL(str(path))
-
-
-def _with_side_data(number: int, content: bytes) -> av.VideoFrame:
-    frame = av.VideoFrame(64, 48, "yuv420p")
-    new = _libavutil().av_frame_new_side_data
-    new.restype, new.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
-    made = new(ctypes.c_void_p.from_address(id(frame) + _AVFRAME).value, number, len(content))
-    # AVFrameSideData: the type, then the address of the content
-    assert ctypes.c_int.from_address(made).value == number
-    ctypes.memmove(ctypes.c_void_p.from_address(made + 8).value, content, len(content))  # type: ignore[arg-type]
-    return frame
 
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_every_type_is_read(number: int) -> None:
     content = bytes(range(1, 201))
-    frame = _with_side_data(number, content)
+    frame = with_side_data(number, content)
     assert side_data_of(frame) == {number: content}
     assert picture_of([frame], 0).fields == "progressive"
 
 
 def test_the_numbers_are_ffmpegs() -> None:
-    name = _libavutil().av_frame_side_data_name
+    name = libavutil().av_frame_side_data_name
     name.restype = ctypes.c_char_p
     known = [number for number in NUMBERS if name(number)]
     assert set(Kind) <= set(known)

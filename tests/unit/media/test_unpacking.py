@@ -2,8 +2,6 @@
 
 import ctypes
 import re
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import av
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from farm.domain.pixels import pixel_format
 from farm.errors import SourceError
 from farm.media.reading.unpacking import unpacked, unpacked_format
+from tests.side_data import libavutil
 
 #: Flags of AVPixFmtDescriptor: palette, hardware, Bayer, floating point, XYZ.
 _PAL, _HARDWARE, _OTHERS = 1 << 1, 1 << 3, 1 << 8 | 1 << 9 | 1 << 10
@@ -35,14 +34,8 @@ class _Description(ctypes.Structure):
     ]  # fmt: skip
 
 
-@cache
-def _libavutil() -> ctypes.CDLL:
-    (path,) = (Path(av.__file__).parent.parent / "av.libs").glob("libavutil*")
-    return ctypes.CDLL(str(path))
-
-
 def _described() -> dict[str, Any]:
-    following = _libavutil().av_pix_fmt_desc_next
+    following = libavutil().av_pix_fmt_desc_next
     following.restype, following.argtypes = ctypes.POINTER(_Description), [ctypes.c_void_p]
     found: dict[str, Any] = {}
     at = following(None)
@@ -70,7 +63,7 @@ def _read(frame: av.VideoFrame) -> list[Samples]:
         for y, row in enumerate(samples):
             target = row.ctypes.data_as(ctypes.c_void_p)
             parts = (target, starts, lines, ctypes.byref(described), 0, y, number, len(row), 0, 2)
-            _libavutil().av_read_image_line2(*parts)
+            libavutil().av_read_image_line2(*parts)
         found.append(samples)
     return found
 
