@@ -135,7 +135,7 @@ def test_a_list_cannot_open_other_files(text: str, good: Path, tmp_path: Path) -
     for name in ("list.mp4", "list.m3u8", "list.ffconcat"):
         path = tmp_path / name
         path.write_text(text.format(good))
-        with pytest.raises(SourceError, match="not a video"):
+        with pytest.raises(SourceError, match="is a playlist"):
             open_source(path)
 
 
