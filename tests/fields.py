@@ -162,8 +162,18 @@ def bare(path: Path, frames: Iterable[Sequence[Coded]], *, adaptive: bool = Fals
     return path
 
 
-def muxed(path: Path, frames: Sequence[Sequence[Coded]], *, together: bool = False, adaptive: bool = False) -> Path:
-    """Write a container of 25 frames a second, with one packet a picture; ``together``: one packet a frame."""
+def muxed(
+    path: Path,
+    frames: Sequence[Sequence[Coded]],
+    *,
+    together: bool = False,
+    adaptive: bool = False,
+    halved: tuple[int, int] | None = None,
+) -> Path:
+    """Write a container of 25 frames a second, with one packet a picture; ``together``: one packet a frame.
+
+    ``halved``: the frame in decoding order, and the picture in it, of which the second half is missing.
+    """
     stream_file = bare(path.with_suffix(".h264"), frames, adaptive=adaptive)
     with av.open(str(stream_file)) as source, av.open(str(path), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
@@ -171,6 +181,8 @@ def muxed(path: Path, frames: Sequence[Sequence[Coded]], *, together: bool = Fal
             parts = [picture(coded, adaptive=adaptive) for coded in frame]
             if frame[0].key:
                 parts[0] = parameters(adaptive=adaptive) + parts[0]
+            if halved and halved[0] == at:
+                parts[halved[1]] = parts[halved[1]][: len(parts[halved[1]]) // 2]
             parts = [b"".join(parts)] if together else parts
             for number, content in enumerate(parts):
                 packet = av.Packet(content)

@@ -68,6 +68,7 @@ class Scout:
         self._later = deque[int]()
         self._fields = Fields("", None)
         self._single: tuple[int, int] | None = None  # the pts and number of a field, the first one of its frame
+        self._pair = (-1, -1)  # the numbers of the latest second field, and of the first one of its frame
         self.earlier = _landing(path, video, chunk, wanted)
         self._frames = self._decode(path, chunk)
 
@@ -120,10 +121,11 @@ class Scout:
         part = self._fields.part(packet)
         if packet.is_keyframe and part is not Part.SECOND:
             self._groups.append(_Group(number, packet.pts))
-        if packet.is_corrupt:
-            self._mark(number)
         if part is Part.SECOND and self._single:
             self._waiting.update([self._single])
+            self._pair = (number, self._single[1])
+        if packet.is_corrupt:
+            self._mark(number)
         self._single = None
         if packet.pts is None or packet.is_discard or not is_shown(self._video.codec, packet):
             return
@@ -136,6 +138,8 @@ class Scout:
         """Note that packet ``number`` is damaged. None: reading failed, which damages no packet that was read."""
         if number is None:
             return
+        if number == self._pair[0]:
+            number = self._pair[1]
         group = self._groups[self._group_of(number)]
         group.damaged = number if group.damaged is None else min(group.damaged, number)
 

@@ -9,6 +9,7 @@ from typing import Any
 import av.error
 from av.container import InputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideoStream
 
@@ -29,6 +30,7 @@ _THREADED = frozenset({"hevc", "vp8", "vp9", "av1"})
 #: frames that a seek into an open GOP leaves without references into errors.
 _FLAGGING = frozenset({"h264"})
 _INVALID = 1094995529  # AVERROR_INVALIDDATA
+_THEORA = b"\x80theora"  # begins its header
 _MARGIN = 256  # pixels that a coded picture may be larger than the shown one, each way
 #: Called with the number of a packet that cannot be decoded, from where reading began; None: reading itself failed.
 Damage = Callable[[int | None, Exception], None]
@@ -62,8 +64,18 @@ def set_up_decoder(stream: AvVideoStream, threads: int, options: Mapping[str, st
     stream.thread_type = "FRAME" if threads > 1 else "NONE"
     context = stream.codec_context
     # the planned size is within the user's limits; a picture that becomes larger is not decoded
-    planned = (context.width + _MARGIN) * (context.height + _MARGIN) if context.width else Limits().pixels
+    width, height = coded_size(context)
+    planned = (width + _MARGIN) * (height + _MARGIN) if width else Limits().pixels
     context.options = {"max_pixels": str(planned), **options}
+
+
+def coded_size(context: VideoCodecContext) -> tuple[int, int]:
+    """Width and height of the pictures that a decoder allocates, which may be cropped by a lot; 0 if not known."""
+    width, height = max(context.width, context.coded_width), max(context.height, context.coded_height)
+    head = (context.extradata or b"").partition(_THEORA)[2] if context.codec.canonical_name == "theora" else b""
+    if width and len(head) >= 7:  # Theora I, 6.2: the version, then the size in macroblocks
+        width, height = (max(n, 16 * int.from_bytes(head[at : at + 2], "big")) for n, at in ((width, 3), (height, 5)))
+    return width, height
 
 
 def strictness(codec: str) -> dict[str, str]:

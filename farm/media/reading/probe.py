@@ -17,7 +17,7 @@ from farm.domain.pixels import pixel_format
 from farm.errors import SourceError, VerificationError
 from farm.media.failing import reading, reason
 from farm.media.reading.abundance import refuse_many_opened, refuse_many_tags
-from farm.media.reading.decoding import decoded, set_up_decoder
+from farm.media.reading.decoding import coded_size, decoded, set_up_decoder
 from farm.media.reading.dolby_vision import refuse_dolby_vision
 from farm.media.reading.limits import NO_LIMITS, Limits
 from farm.media.reading.opening import check_readable, open_source
@@ -154,7 +154,7 @@ def _refuse_stream(container: InputContainer, stream: AvVideoStream, path: Path,
     context = getattr(stream, "codec_context", None)
     if context is None or not context.pix_fmt or not context.width:
         raise SourceError(f"{path}: its video cannot be decoded: no decoder for it, or no picture in it")
-    limits.check_size(path, max(context.width, context.coded_width), max(context.height, context.coded_height))
+    limits.check_size(path, *coded_size(context))
     limits.check_length(path, (container.duration or 0) / 1_000_000)
     if stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1":
         raise SourceError(

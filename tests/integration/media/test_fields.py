@@ -15,7 +15,7 @@ from farm.errors import SourceError
 from farm.media.planes import planes_of
 from farm.media.reading.chunk import decode_chunk
 from farm.media.verifying.comparing import compare
-from tests.fields import Coded, bare, in_fields, muxed
+from tests.fields import Coded, bare, in_fields, muxed, shown_at
 from tests.integration.trips import Rendered, start, verdicts
 from tests.planned import plan_of
 
@@ -113,6 +113,27 @@ def test_a_field_without_the_other_one_is_damage_and_blackens_nothing_else(tmp_p
     assert manifest.frames == FRAMES - 1
     assert any("one field of the frame is missing" in note for note in manifest.notes)
     assert _decoded(source, manifest, pts, blackout=True) == _expected(whole)
+
+
+@pytest.mark.parametrize("name", ["half.mkv", "half.mp4", "half.ts"])
+@pytest.mark.parametrize("field", [0, 1])
+@pytest.mark.parametrize("at", [3, 4, 5])
+def test_a_damaged_field_is_noticed(tmp_path: Path, name: str, field: int, at: int) -> None:
+    """Damage in either field is damage of the frame."""
+    frames = in_fields(FRAMES)
+    source = muxed(tmp_path / name, frames, halved=(at, field))
+    manifest, pts = plan_of(source, None)
+    with pytest.raises(SourceError, match=r"cannot be decoded|is damaged|is missing"):
+        _decoded(source, manifest, pts)
+    manifest, pts = plan_of(source, None, BLACKOUT)
+    expected = _expected(frames)
+    found = _decoded(source, manifest, pts, blackout=True)
+    assert found[shown_at(frames[at])] is None
+    assert all(one in (None, light) for one, light in zip(found, expected, strict=True))
+    # from the next key frame on all is as it was, and what was decoded before the damage
+    key = 5 if at < 5 else 10
+    assert found[key:] == expected[key:]
+    assert [found[shown_at(frame)] for frame in frames[:at]] == [expected[shown_at(frame)] for frame in frames[:at]]
 
 
 @pytest.mark.parametrize("name", ["end.mkv", "end.mp4", "end.ts", "end.h264"])
