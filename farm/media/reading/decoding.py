@@ -103,7 +103,7 @@ def decoded(
     key frame, in the file or in time, may fail to decode without being an error.
     """
     stream.codec_context.copy_opaque = numbered
-    number, first = -1, _First()
+    number, first, codec = -1, _First(), stream.codec_context.codec.canonical_name
     for packet in islice(packets(container, stream, damage), most):
         number += 1
         beat()  # decoding may begin long before the first frame that is wanted
@@ -111,8 +111,8 @@ def decoded(
             packet.opaque = number
         if sent:
             sent(number, packet)
-        yield from _taken(stream, packet, number, damage if first.reaches(packet) else _nothing)
-    yield from _taken(stream, None, number, damage)
+        yield from _taken(stream, codec, packet, number, damage if first.reaches(packet) else _nothing)
+    yield from _taken(stream, codec, None, number, damage)
 
 
 class _First:
@@ -151,18 +151,18 @@ def packets(
 
 def _check_slices(stream: AvVideoStream, packet: "Packet[AvVideoStream] | None") -> None:
     """Raise InvalidDataError for an FFV1 packet whose checksums do not match, which its decoder conceals."""
-    context = stream.codec_context
-    if packet is None or context.codec.canonical_name != "ffv1" or not context.extradata:
+    if packet is None or not stream.codec_context.extradata:
         return
     if not intact_slices(bytes(packet)):
         raise av.error.InvalidDataError(_INVALID, "a check sum in it does not match")
 
 
 def _taken(
-    stream: AvVideoStream, packet: "Packet[AvVideoStream] | None", number: int, damage: Damage | None
+    stream: AvVideoStream, codec: str, packet: "Packet[AvVideoStream] | None", number: int, damage: Damage | None
 ) -> Iterator[VideoFrame]:
     try:
-        _check_slices(stream, packet)
+        if codec == "ffv1":
+            _check_slices(stream, packet)
         frames = stream.codec_context.decode(packet)
     except av.error.FFmpegError as error:
         if damage is None:
@@ -170,7 +170,7 @@ def _taken(
         damage(number, error)
         return
     for frame in frames:
-        shown = unpacked(frame, stream.codec_context.codec.canonical_name)
+        shown = unpacked(frame, codec)
         if stream.time_base is not None:
             shown.time_base = stream.time_base  # frames flushed at the end have none
         yield shown

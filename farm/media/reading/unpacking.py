@@ -87,6 +87,7 @@ def _words(name: str) -> _Words | None:
     return _Words(planes, target, order, 16 - found.bits if left and found else 0)
 
 
+@cache
 def unpacked_format(name: str, codec: str = "") -> str | None:
     """The planar format that frames in the format ``name`` are unpacked into; None if they are not.
 
