@@ -163,17 +163,16 @@ def _taken(
     try:
         if codec == "ffv1":
             _check_slices(stream, packet)
-        frames = stream.codec_context.decode(packet)
+        frames = [unpacked(frame, codec) for frame in stream.codec_context.decode(packet)]
     except av.error.FFmpegError as error:
         if damage is None:
             raise
         damage(number, error)
         return
     for frame in frames:
-        shown = unpacked(frame, codec)
         if stream.time_base is not None:
-            shown.time_base = stream.time_base  # frames flushed at the end have none
-        yield shown
+            frame.time_base = stream.time_base  # frames flushed at the end have none
+        yield frame
 
 
 def is_shown(codec: str, packet: "Packet[Any]") -> bool:

@@ -22,6 +22,7 @@ from farm.media.reading.dolby_vision import refuse_dolby_vision
 from farm.media.reading.limits import NO_LIMITS, Limits
 from farm.media.reading.opening import check_readable, open_source
 from farm.media.reading.picture import picture_of
+from farm.media.reading.unpacking import has_separate_palette
 
 #: Bare streams, without times of showing: FFmpeg's names.
 BARE = frozenset({"h264", "hevc", "vvc", "m4v", "mpegvideo", "obu", "mjpeg", "jpeg_pipe"})
@@ -89,11 +90,11 @@ def probe_source(path: Path, limits: Limits | None = None) -> Probe:
             if s.index != stream.index and s.index not in empty
         )
         name = container.format.name
-        counted = name in BARE or (whole and not _in_order(frames))
+        counted = name in BARE or (whole and not _in_order(frames)) or has_separate_palette(stream, name)
         later = () if counted or stream.codec_context.codec.canonical_name in _NO_FIELDS else _later(container, stream)
         video, notes = _described(stream, [*frames, *later])
         if counted:
-            video, more = _counted(stream, video, bare=name in BARE)
+            video, more = _counted(stream, video, bare=name in BARE, in_order=_in_order(frames))
             notes = (*more, *notes)
         if empty:
             notes = (*notes, "an empty video track was left out")
@@ -249,11 +250,13 @@ def _described(stream: AvVideoStream, frames: list[VideoFrame]) -> tuple[VideoSt
     return video, picture.notes
 
 
-def _counted(stream: AvVideoStream, video: VideoStream, *, bare: bool) -> tuple[VideoStream, tuple[str, ...]]:
+def _counted(
+    stream: AvVideoStream, video: VideoStream, *, bare: bool, in_order: bool
+) -> tuple[VideoStream, tuple[str, ...]]:
     """The video as one whose frames are counted: frame n of a bare stream has the time n."""
     if not bare:
         note = "the source's times contradict the order of its pictures: they were kept and sorted"
-        return replace(video, timing="counted"), (note,)
+        return replace(video, timing="counted"), () if in_order else (note,)
     rate = stream.guessed_rate or stream.average_rate or _DEFAULT_RATE
     stated = bool(stream.codec_context.framerate)
     source = "as its header states" if stated else "FFmpeg's default, as it states none"

@@ -7,12 +7,13 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
+import av.error
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from farm.domain.pixels import FULL_RANGE, pixel_format
-from farm.errors import SourceError
 from farm.media.planes import Plane, lines_of, planes_of
 
 #: Formats whose words hold one sample each: the letters of a group of words, plane by plane, then the target.
@@ -47,6 +48,7 @@ _FIELDS = {
 #: One bit a pixel, and the value of white.
 _BITS = {"monob": 1, "monow": 0}
 _PALETTE = "pal8"
+_INVALID = 1094995529  # AVERROR_INVALIDDATA
 #: Codecs whose palettes may be transparent.
 _TRANSPARENT = frozenset({"png", "apng"})
 #: What FFmpeg cannot allocate a converted frame for; no decoder of it writes them.
@@ -87,6 +89,14 @@ def _words(name: str) -> _Words | None:
     return _Words(planes, target, order, 16 - found.bits if left and found else 0)
 
 
+def has_separate_palette(stream: VideoStream, container: str) -> bool:
+    """Whether frames need a palette that comes before them in the file, so that none can be decoded after a seek.
+
+    AVI stores it in chunks of its own. ``container``: FFmpeg's name.
+    """
+    return container == "avi" and stream.codec_context.pix_fmt == _PALETTE
+
+
 @cache
 def unpacked_format(name: str, codec: str = "") -> str | None:
     """The planar format that frames in the format ``name`` are unpacked into; None if they are not.
@@ -109,8 +119,8 @@ def unpacked(frame: VideoFrame, codec: str = "") -> VideoFrame:
     """The frame in its unpacked format, with all of its properties; the frame itself where it needs no unpacking.
 
     Samples of less than 8 bits become 8 bits by repeating their bits, as FFmpeg does: all of their range, and
-    different values stay different. Raises SourceError for a palette that is transparent where ``codec`` (FFmpeg's
-    name) should have none.
+    different values stay different. Raises InvalidDataError for a palette that is transparent where ``codec`` (FFmpeg's
+    name) should have none: it is missing, as where decoding begins behind the packet that holds it.
     """
     name = frame.format.name
     target = unpacked_format(name, codec)
@@ -164,10 +174,7 @@ def _take_palette(frame: VideoFrame, into: dict[str, Plane]) -> None:
     palette = np.frombuffer(frame.planes[1], np.uint32)[:256]  # type: ignore[call-overload]  # a plane is a buffer
     rows = lines_of(frame.planes[0], np.uint8)[:, : frame.width]
     if "a" not in into and ((palette >> 24)[np.unique(rows)] != 255).any():
-        raise SourceError(
-            f"the frame of pts {frame.pts} has transparent colours in its palette",
-            hint="make it opaque first, for example: ffmpeg -i IN -pix_fmt gbrp -c:v ffv1 -c:a copy OUT.mkv",
-        )
+        raise av.error.InvalidDataError(_INVALID, "the palette is missing, or has transparent colours")
     for letter, place in (("r", 16), ("g", 8), ("b", 0), ("a", 24)):
         if letter in into:
             into[letter][...] = (palette >> place & 255).astype(np.uint8)[rows]

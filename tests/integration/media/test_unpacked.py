@@ -3,11 +3,15 @@
 import subprocess
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from farm.executables import find_ffmpeg
+from farm.media.reading.chunk import decode_chunk
 from farm.media.verifying.comparing import compare
 from tests.integration.trips import Rendered, start, verdicts
+from tests.planned import plan_of
 
 PICTURE = ("-f", "lavfi", "-i", "testsrc2=size=62x46:rate=10:duration=1")
 RAW = ("-c:v", "rawvideo", "-pix_fmt")
@@ -52,3 +56,22 @@ def test_an_output_of_other_samples_fails(render: Rendered, tmp_path: Path) -> N
     source = render("screen.avi", *PICTURE, *RAW, "uyvy422")
     dull = render("dull.mkv", "-i", str(source), "-vf", "negate", "-pix_fmt", "yuv422p", "-c:v", "ffv1")
     assert "picture" in verdicts(compare(source, dull))
+
+
+@pytest.mark.parametrize("name", ["each.avi", "each.nut", "each.mov"])
+def test_palettes_that_change_are_those_of_each_frame(render: Rendered, name: str) -> None:
+    """AVI stores a palette in front of a frame: after a seek there would be none, or an old one."""
+    new = ("-vf", "split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1,format=pal8")
+    codec = ("-c:v", "png") if name.endswith("mov") else ("-c:v", "rawvideo")
+    source = render(name, *PICTURE, *new, *codec, "-pix_fmt", "pal8")
+    with av.open(str(source)) as container:
+        shown = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    manifest, pts = plan_of(source, 0.3)
+    assert (len(manifest.chunks) > 1) == (not name.endswith("avi"))
+    found = [
+        one.frame.to_ndarray(format="rgb24")
+        for chunk in manifest.chunks
+        for one in decode_chunk(source, manifest.source.video, chunk, pts[chunk.index])
+    ]
+    assert len(found) == len(shown) == 10
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(found, shown, strict=True))
