@@ -18,7 +18,7 @@ from farm.errors import SourceError, VerificationError
 from farm.media.failing import reading, reason
 from farm.media.reading.abundance import refuse_many_opened, refuse_many_tags
 from farm.media.reading.decoding import coded_size, decoded, set_up_decoder
-from farm.media.reading.dolby_vision import refuse_dolby_vision
+from farm.media.reading.dolby_vision import enhancement_layers, refuse_dolby_vision
 from farm.media.reading.limits import NO_LIMITS, Limits
 from farm.media.reading.opening import check_readable, open_source
 from farm.media.reading.picture import picture_of
@@ -78,7 +78,8 @@ def probe_source(path: Path, limits: Limits | None = None) -> Probe:
         reading(path, SourceError, "cannot be decoded"),
     ):
         refuse_many_opened(path, container)
-        stream, empty = _video_stream(container, path)
+        layers = enhancement_layers(path, container)
+        stream, empty = _video_stream(container, path, layers)
         _refuse_stream(container, stream, path, limits)
         _refuse_covers(container, path, limits)
         frames, whole = _first_frames(container, stream, path)
@@ -87,7 +88,7 @@ def probe_source(path: Path, limits: Limits | None = None) -> Probe:
         others = tuple(
             OtherStream(s.index, kind_of(s), codec_name(s))
             for s in container.streams
-            if s.index != stream.index and s.index not in empty
+            if s.index != stream.index and s.index not in empty | layers
         )
         name = container.format.name
         counted = name in BARE or (whole and not _in_order(frames)) or has_separate_palette(stream, name)
@@ -96,6 +97,8 @@ def probe_source(path: Path, limits: Limits | None = None) -> Probe:
         if counted:
             video, more = _counted(stream, video, bare=name in BARE, in_order=_in_order(frames))
             notes = (*more, *notes)
+        if layers:
+            notes = (*notes, "the second layer of Dolby Vision was left out: the output is the base picture")
         if empty:
             notes = (*notes, "an empty video track was left out")
         first = None if counted else frames[0].pts
@@ -119,12 +122,14 @@ def kind_of(stream: Stream) -> str:
     return "cover" if is_cover_art(stream) else stream.type
 
 
-def _video_stream(container: InputContainer, path: Path) -> tuple[AvVideoStream, frozenset[int]]:
-    """The stream to redact, and the indices of video streams in which nothing was found.
+def _video_stream(
+    container: InputContainer, path: Path, layers: frozenset[int]
+) -> tuple[AvVideoStream, frozenset[int]]:
+    """The stream to redact, and the indices of video streams in which nothing was found, without those of ``layers``.
 
     Raises SourceError if there is none to redact, or more than one.
     """
-    all_videos = [s for s in container.streams.video if not is_cover_art(s)]
+    all_videos = [s for s in container.streams.video if not is_cover_art(s) and s.index not in layers]
     videos = [s for s in all_videos if not _is_empty(s)]
     if not all_videos:
         what = "holds audio only" if container.streams.audio else "holds no video stream"

@@ -11,7 +11,7 @@ import pytest
 from farm.errors import SourceError
 from farm.media.reading.dolby_vision import is_dependent, refuse_dolby_vision
 from farm.media.reading.probe import probe_source
-from tests.integration.trips import Rendered, ffmpeg
+from tests.integration.trips import Rendered, ffmpeg, start
 from tests.side_data import libavutil, with_side_data
 
 SAMPLES = Path(os.environ.get("FARM_TEST_DATA", "../shared/data")) / "videos/wild"
@@ -48,12 +48,12 @@ def test_metadata_that_is_cut_off_is_ignored(content: bytes) -> None:
     refuse_dolby_vision(Path("a.ts"), "mpegts", with_side_data(24, content + b"\xff"))
 
 
-def _recorded(source: Path, target: Path, profile: int, compatibility: int) -> Path:
-    """A copy of an MP4 whose header, at its end, says that it is Dolby Vision."""
+def _recorded(source: Path, target: Path, profile: int, compatibility: int, *, based: bool = True) -> Path:
+    """A copy of an MP4 whose header, at its end, says that its last video is Dolby Vision."""
     content = source.read_bytes()
-    words = profile << 9 | 1 << 3 | 0b101
+    words = profile << 9 | 1 << 3 | 0b110 | based
     record = struct.pack(">I4sBBHB19x", 32, b"dvcC" if profile < 8 else b"dvvC", 1, 0, words, compatibility << 4)
-    at = content.index(b"hvcC") - 4
+    at = content.rindex(b"hvcC") - 4
     made = bytearray(content[:at] + record + content[at:])
     for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"hvc1"):
         start = made.rindex(kind, 0, at) - 4
@@ -91,11 +91,25 @@ def test_a_sample_of_profile_5(tmp_path: Path, suffix: str) -> None:
         probe_source(source)
 
 
-def test_the_base_picture_of_profile_7(tmp_path: Path) -> None:
+def test_the_second_layer_of_profile_7_is_left_out(render: Rendered, tmp_path: Path) -> None:
+    both = ("-map", "0", "-map", "0", "-c:v", "libx265", "-x265-params", "log-level=none", "-tag:v", "hvc1")
+    plain = render("layers.mp4", *HEVC[:4], *both)
+    with pytest.raises(SourceError, match="holds 2 video streams"):
+        probe_source(plain)
+    source = _recorded(plain, tmp_path / "layers.mp4", 7, 6, based=False)
+    seen = probe_source(source)
+    assert (seen.video.index, seen.others) == (0, ())
+    assert any("the second layer of Dolby Vision was left out" in note for note in seen.notes)
+    trip = start(source, tmp_path)
+    trip.compose()
+    assert trip.verify() == 5
+    with av.open(str(trip.out)) as container:
+        assert len(container.streams) == 1
+
+
+def test_a_sample_of_profile_7() -> None:
     if not SAMPLES.is_dir():
         pytest.skip("FARM_TEST_DATA is not there")
-    source = tmp_path / "base.mp4"
-    ffmpeg(SAMPLES / "dolbyvision_p7.mp4", "-map", "0:v:0", source)
-    with av.open(str(source)) as container:
-        assert len(container.streams.video) == 1
-    assert probe_source(source).video.mastering is not None
+    seen = probe_source(SAMPLES / "dolbyvision_p7.mp4")
+    assert (seen.video.index, seen.others) == (0, ())
+    assert seen.video.mastering is not None
