@@ -91,7 +91,7 @@ def probe_source(path: Path, limits: Limits | None = None) -> Probe:
             if s.index != stream.index and s.index not in empty | layers
         )
         name = container.format.name
-        counted = name in BARE or (whole and not _in_order(frames)) or has_separate_palette(stream, name)
+        counted = name in BARE or (whole and not _in_order(frames)) or has_separate_palette(stream)
         later = () if counted or stream.codec_context.codec.canonical_name in _NO_FIELDS else _later(container, stream)
         video, notes = _described(stream, [*frames, *later])
         if counted:
