@@ -13,7 +13,9 @@ from farm.domain.pixels import is_full_range
 from farm.domain.polygon import Polygon
 from farm.errors import JobFailed
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
+#: Kinds of other streams: FFmpeg's type of a further video, and cover art, which companion jobs redact; thumbnails.
+VIDEO, COVER, THUMBNAILS = "video", "cover", "thumbnails"
 #: The largest pixel aspect ratio that is applied, either way; a larger one is an error in the file.
 _LONGEST_PIXEL = 4.0
 
@@ -120,11 +122,19 @@ class VideoStream:
 
 @dataclass(frozen=True, slots=True)
 class OtherStream:
-    """A stream that is copied: its index in the source, its kind (audio, subtitle, data, attachment) and codec."""
+    """Another stream of the output: its index in the source, its kind (audio, subtitle, data, attachment) and codec.
+
+    It is copied; one of the kinds :data:`VIDEO` and :data:`COVER` is redacted by a companion job, and taken from there.
+    """
 
     index: int
     kind: str
     codec: str
+
+    @property
+    def redacted(self) -> bool:
+        """Whether a companion job redacts it."""
+        return self.kind in (VIDEO, COVER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,9 +79,14 @@ class SourceOptions(Section):
     ``start`` and ``end`` in seconds on the source's own clock, counted from its first frame: frames from ``start`` on
     and before ``end``. At most one of ``fps`` (frames per second) and ``every`` (seconds) samples: the first frame in
     each such interval is kept. ``on_undetectable``: a frame that cannot be decoded fails the job, or is black.
+    ``video``: the index of the only video stream that is redacted; the others are left out.
     """
 
     section = "source"
+
+    video: int | None = option(
+        None, "Redact only this video stream, by its index (from 0), and leave out the others.", "Source", "INDEX", ge=0
+    )
 
     start: float | None = option(
         None, "Start at this time, such as 90, 5s or 1:02:03.5.", "Source", "TIME", ge=0, time=True
@@ -103,6 +108,11 @@ class SourceOptions(Section):
         if self.fps is not None and self.every is not None:
             name = self.options()["every"].name
             raise SettingsError(f"{name}: cannot be combined with source.fps; use one of them", field=name)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all frames are asked for."""
+        return self.start is None and self.end is None and self.interval is None
 
     @property
     def interval(self) -> Fraction | None:

@@ -17,6 +17,7 @@ from farm.domain.lifecycle import JobEvent
 from farm.domain.stages import JobStatus, stage_named
 from farm.errors import EditError, IllegalTransition, OutputError
 from farm.jobs.beginning import stage_rows
+from farm.jobs.companions import locked_with_main
 from farm.jobs.context import Context
 from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.plans import job_manifest, restore_plan
@@ -122,16 +123,30 @@ def revise(context: Context, job_id: str) -> tuple[str, bool]:
     if job.masked == latest and Path(job.output).exists() and all(map(context.store.exists, tracks)):
         return job.id, False
     check_source(Path(job.source), manifest.source)
-    check_output(job)
+    with context.database.read() as session:
+        check_output(session, job)
     restore_plan(context, job.id)
     with context.database.write() as session:
-        fresh = locked_job(session, job.id)
+        fresh = locked_with_main(session, job.id)
         if fresh.status != JobStatus.DONE:
             raise IllegalTransition(f"job {job.id} is {fresh.status} by now")
-        hold_back(session, context.store, fresh)
-        fresh.repairs, fresh.approved = 0, last_edit(session, job.id)
-        move_job(session, fresh, JobEvent.REVISE, context.clock(), f"edits up to {fresh.approved}")
+        begin_revision(session, context.store, fresh, context.clock())
+        revise_main(session, context.store, fresh, context.clock())
     return job.id, True
+
+
+def begin_revision(session: Session, store: Storage, job: Job, now: float) -> None:
+    """Have the masks of a job that is done, and has been locked, made anew, and what follows from them."""
+    hold_back(session, store, job)
+    job.repairs, job.approved = 0, last_edit(session, job.id)
+    move_job(session, job, JobEvent.REVISE, now, f"edits up to {job.approved}")
+
+
+def revise_main(session: Session, store: Storage, companion: Job, now: float) -> None:
+    """Have the main job of a companion that is made anew take its new output."""
+    main = locked_job(session, companion.main) if companion.main is not None else None
+    if main is not None and main.status == JobStatus.DONE:
+        begin_revision(session, store, main, now)
 
 
 def what_to_do(job: Job) -> str:
@@ -158,8 +173,9 @@ def hold_back(session: Session, store: Storage, job: Job) -> None:
     set_back(session, job, stage, lost)
 
 
-def check_output(job: Job) -> None:
-    """Raise OutputError where the output's name holds anything but what the job published last."""
+def check_output(session: Session, job: Job) -> None:
+    """Raise OutputError where the output's name holds anything but what the job, or its main job, published last."""
+    job = session.get_one(Job, job.main) if job.main is not None else job
     output = Path(job.output)
     if job.container == PICTURES_CONTAINER:
         if output.is_dir() and any(output.iterdir()):

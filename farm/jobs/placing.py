@@ -12,12 +12,13 @@ from pathlib import Path
 from farm.domain.artefacts import DEBUG_MARK, OUTPUT_MARK
 from farm.domain.detectors import NOTHING
 from farm.domain.encoding import EncoderSettings
-from farm.domain.manifest import Manifest, VideoStream
+from farm.domain.manifest import VIDEO, Manifest
 from farm.domain.options import JobOptions
 from farm.domain.regions import Asked
 from farm.errors import OutputError, SettingsError, SourceError
 from farm.exchange.formats import format_named
 from farm.jobs.images import KeptImage, with_image
+from farm.jobs.videos import Companion, with_companions
 from farm.media.composing.containers import Needs, container_for, default_container, refuse_loss
 from farm.media.composing.sound import is_edited, refuse_uneditable
 from farm.media.encoding.choice import at_rate, encoder_settings, output_video
@@ -64,7 +65,7 @@ class Prepared:
 
     ``container``: FFmpeg's name of the output's, :data:`PICTURES_CONTAINER` for a folder of pictures. ``notes`` for
     the person, on the source, the encoder and the container. ``image``: the picture for the style ``image``, whose key
-    the request's options name.
+    the request's options name. ``companions``: further videos and cover art, which jobs of their own redact.
     """
 
     request: Request
@@ -74,6 +75,16 @@ class Prepared:
     container: str
     notes: tuple[str, ...]
     image: KeptImage | None = None
+    companions: tuple[Companion, ...] = ()
+
+    def of(self, companion: Companion) -> "Prepared":
+        """What the job of a companion does: it covers no fixed regions, and nobody reviews a single picture."""
+        edits, review = Asked(author=self.request.edits.author), self.request.review and companion.kind == VIDEO
+        request = replace(self.request, options=companion.options, edits=edits, review=review)
+        return replace(
+            self, request=request, probe=companion.probe, encoder=companion.encoder, container=companion.container,
+            notes=companion.notes, companions=(),
+        )  # fmt: skip
 
     def check_place(self) -> None:
         """Raises OutputError unless the output can be written where it goes. Makes its folder where that is asked."""
@@ -122,8 +133,11 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
         )  # fmt: skip
     redact, image = with_image(request.options.redact)
     request = replace(request, options=replace(request.options, redact=redact))
-    probe = probe_source(request.source, request.limits)
+    probe = probe_source(request.source, request.limits, request.options.source.video)
     with _named(request.source):
+        probe, companions = with_companions(
+            probe, request.options, encoders, request.limits, edited=request.edits != Asked(author=request.edits.author)
+        )
         encoder, chosen = encoder_settings(probe.video, request.options.redact, encoders)
         if request.options.compose.pictures:
             if request.options.redact.debug:
@@ -131,17 +145,19 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
             output = _absolute(request.output or request.source.with_suffix(".frames"))
             container, notes = PICTURES_CONTAINER, probe.notes
         else:
-            output, container, why = _video_place(request, probe, output_video(probe.video, encoder))
+            needs = Needs.of(output_video(probe.video, encoder), probe.others, request.options.compose)
+            needs = replace(needs, beside=tuple(each.needs for each in companions if each.kind == VIDEO))
+            output, container, why = _video_place(request, probe, needs)
             notes = (*probe.notes, *chosen, *why, *((_SHOWS,) if request.options.redact.debug else ()))
-    prepared = Prepared(request, probe, encoder, output, container, notes, image)
+    notes += tuple(f"{each.name}: {note}" for each in companions for note in each.notes)
+    prepared = Prepared(request, probe, encoder, output, container, notes, image, companions)
     prepared.check_place()
     return prepared
 
 
-def _video_place(request: Request, seen: Probe, video: VideoStream) -> tuple[Path, str, tuple[str, ...]]:
+def _video_place(request: Request, seen: Probe, needs: Needs) -> tuple[Path, str, tuple[str, ...]]:
     """The output's path and container, and a note if the container is not the source's."""
     source, output, debug = request.source, request.output, request.options.redact.debug
-    needs = Needs.of(video, seen.others, request.options.compose)
     notes: tuple[str, ...] = ()
     if output is None or request.folder or _is_folder(output):
         container, suffix, why = default_container(seen.container, needs, source.suffix)

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, text, true
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select, text, true
+from sqlalchemy.orm import Session, aliased
 
 from farm.database.models import Attempt, Chunk, Edit, Event, Job, Note, Plan, Worker
 from farm.database.statuses import locked_job
@@ -75,6 +75,8 @@ def clean(
             hint="give each farm a store of its own; the line of a database that is gone may be removed from .owners",
         )
     keep = or_(Job.status.not_in(_OVER), Job.finished_at.is_(None), Job.finished_at >= now - older_than)
+    main = aliased(Job)  # which may still take a companion's output
+    keep = or_(keep, exists().where(main.id == Job.main, main.status.not_in(_OVER)))
     plan_kept = or_(keep, Job.status != JobStatus.DONE)
     groups = (
         group for group in context.store.groups() if _OURS.fullmatch(group.prefix) or is_image_folder(group.prefix)
@@ -168,7 +170,10 @@ def _imports(session: Session, prefixes: Iterable[str]) -> set[str]:
 
 def _old_jobs(context: Context, before: float) -> list[str]:
     with context.database.read() as session:
-        return list(session.scalars(select(Job.id).where(Job.status.in_(_OVER), Job.finished_at < before)))
+        main = aliased(Job)
+        needed = exists().where(main.id == Job.main)  # a revision of the main job takes its companions' outputs
+        old = (Job.status.in_(_OVER), Job.finished_at < before, ~needed)
+        return list(session.scalars(select(Job.id).where(*old)))
 
 
 def _forget(context: Context, jobs: Iterable[str], before: float) -> list[str]:

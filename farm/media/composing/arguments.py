@@ -9,7 +9,7 @@ from typing import Any
 
 import ffmpeg
 
-from farm.domain.manifest import OtherStream, Source
+from farm.domain.manifest import COVER, OtherStream, Source, VideoStream
 from farm.media.composing.colour_boxes import colour_boxes
 from farm.media.composing.trim import WHOLE, Trim
 from farm.media.encoding.sound import EncodedSound
@@ -74,6 +74,16 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class RedactedVideo:
+    """A file with a further video, or a cover, and the ``codec`` that it is in. ``video``: what the source's is."""
+
+    path: Path
+    video: VideoStream
+    codec: str
+    ending: Ending | None
+
+
+@dataclass(frozen=True, slots=True)
 class ComposeInputs:
     """The inputs of an output.
 
@@ -84,7 +94,8 @@ class ComposeInputs:
     metadata by index, None for the file's own; all is copied where none is given. ``written``: a file in ffmpeg's
     ``ffmetadata`` format with what :func:`written_tags` returns, None if that is empty. ``reserved``: bytes reserved at
     the front of an MP4 for its index; 0 if its size is not known. ``ending``: of the joined video, if known exactly.
-    ``sound``: edited streams, by index, which are encoded in place of the source's.
+    ``sound``: edited streams, by index, which are encoded in place of the source's; ``redacted``: further videos and
+    covers, which are copied in place of the source's.
     """
 
     video: Path
@@ -103,6 +114,12 @@ class ComposeInputs:
     reserved: int = 0
     ending: Ending | None = None
     sound: Mapping[int, EditedSound] = field(default_factory=dict)
+    redacted: Mapping[int, RedactedVideo] = field(default_factory=dict)
+
+    @property
+    def time_bases(self) -> tuple[Fraction, ...]:
+        """Of all videos."""
+        return (self.source.video.time_base, *(each.video.time_base for each in self.redacted.values()))
 
 
 def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[str]:
@@ -117,7 +134,7 @@ def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[
     # those without a mapped stream, and so their metadata
     streams = [original[_NOTHING]]
     streams += [_origin(inputs, o, joined, original) for o in order]
-    number, last = 0, 2 + len(inputs.sound)
+    number, last = 0, 2 + len(inputs.sound) + len(inputs.redacted)
     chapters = str(number) if inputs.chapters else "-1"
     if isinstance(inputs.chapters, Path):
         streams.append(_ffmetadata(inputs.chapters))
@@ -150,6 +167,8 @@ def _origin(inputs: ComposeInputs, other: OtherStream | None, joined: Any, origi
     """Where a stream of the output comes from; None is the video."""
     if other is None:
         return joined["v:0"]
+    if other.index in inputs.redacted:
+        return ffmpeg.input(_file(inputs.redacted[other.index].path), **INPUT_OPTIONS)["v:0"]
     edited = inputs.sound.get(other.index)
     if edited is None:
         return original[str(other.index)]
@@ -188,9 +207,13 @@ def _without(specifier: str, tags: Tags | None) -> list[str]:
 def _order(inputs: ComposeInputs) -> list[OtherStream | None]:
     """The output's streams; None is the video, which keeps its place among the source's streams."""
     order: list[OtherStream | None] = list(inputs.kept)
-    tracks = [o for o in inputs.kept if o.kind not in ("attachment", "cover")]
-    order.insert(sum(o.index < inputs.source.video.index for o in tracks), None)
+    order.insert(place_of_video(inputs.kept, inputs.source.video.index), None)
     return order
+
+
+def place_of_video(kept: Sequence[OtherStream], index: int) -> int:
+    """The place among an output's streams of the video with this index in the source: as in the source."""
+    return sum(o.index < index for o in kept if o.kind not in ("attachment", COVER))
 
 
 def _stream_settings(
@@ -209,10 +232,13 @@ def _stream_settings(
         index = inputs.source.video.index if other is None else other.index
         settings[f"map_metadata:s:{place}"] = origins.get(index, f"{number}:s:{index}")
         settings[f"disposition:{place}"] = inputs.dispositions.get(index) or "0"
-        if other is None and inputs.codec == "hevc" and container in ("mp4", "mov"):
-            settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other
-        if other is None and inputs.ending is not None:
-            settings[f"bsf:{place}"] = inputs.ending.bitstream_filter(container)
+        redacted = None if other is None else inputs.redacted.get(other.index)
+        codec, ending = (redacted.codec, redacted.ending) if redacted else (inputs.codec, inputs.ending)
+        if other is None or redacted:
+            if codec == "hevc" and container in ("mp4", "mov"):
+                settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other
+            if ending is not None:
+                settings[f"bsf:{place}"] = ending.bitstream_filter(container)
         if other is not None and other.index in inputs.sound:
             encoded = inputs.sound[other.index].encoded.settings
             settings |= {f"{option}:{place}": value for option, value in encoded.items()}
@@ -231,7 +257,7 @@ def _attachments(inputs: ComposeInputs, first: int) -> list[str]:
 
 
 def _muxer_settings(inputs: ComposeInputs, container: str) -> dict[str, object]:
-    ticks = inputs.source.video.time_base.denominator
+    ticks = lcm(*(time_base.denominator for time_base in inputs.time_bases))
     if container in ("mp4", "mov"):
         # edit lists, which carry the times that streams begin at, count in the movie's timescale
         common = lcm(ticks, *inputs.rates, *(edited.sound.rate for edited in inputs.sound.values()))
@@ -240,7 +266,8 @@ def _muxer_settings(inputs: ComposeInputs, container: str) -> dict[str, object]:
         tags = inputs.tags.get(None)
         flags += "+use_metadata_tags" if tags and keeps_any_key(container, tags.kept) else ""
         # FFmpeg leaves out colours of which not all three are known; only some codecs say them in their own header
-        flags += "+write_colr" if colour_boxes(inputs.source.video) else ""
+        videos = (inputs.source.video, *(each.video for each in inputs.redacted.values()))
+        flags += "+write_colr" if any(map(colour_boxes, videos)) else ""
         return {
             "video_track_timescale": str(ticks),
             "movie_timescale": str(common if common <= _LARGEST_TIMESCALE else ticks),

@@ -1,11 +1,12 @@
 """Chooses the container of an output: the source's own, or the next that can hold everything exactly."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import lcm
 
 from farm.domain.artefacts import PICTURE_ARCHIVE
-from farm.domain.manifest import OtherStream, VideoStream
+from farm.domain.manifest import VIDEO, OtherStream, VideoStream
 from farm.domain.options import ComposeOptions
 from farm.domain.orientation import Matrix
 from farm.errors import OutputError
@@ -26,7 +27,7 @@ _ONE = 65536  # in a display matrix, whose numbers have 16 fractional bits
 #: The codecs that each muxer keeps with every pts, header, aspect and colours (measured with FFmpeg).
 _VIDEO: dict[str, frozenset[str]] = {
     "mp4": frozenset({"h264", "hevc", "av1", "vp9", "mpeg1video", "mpeg2video", "mpeg4", "mjpeg"}),
-    "mov": frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "prores", "ffv1", "mjpeg"}),
+    "mov": frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "prores", "ffv1", "mjpeg", "png"}),
     "matroska": frozenset(
         {"h264", "hevc", "av1", "vp8", "vp9", "mpeg1video", "mpeg2video", "mpeg4", "prores", "ffv1", "mjpeg"}
     ),
@@ -44,7 +45,7 @@ _LOSABLE = ("audio", "subtitle")
 class Needs:
     """What an output must hold: video of ``codec`` with ticks of ``time_base`` seconds, and ``others`` of the source.
 
-    ``width`` in pixels.
+    ``width`` in pixels. ``beside``: further videos in the same file.
     """
 
     codec: str
@@ -53,11 +54,17 @@ class Needs:
     matrix: Matrix | None = None
     sample_aspect: Fraction | None = None
     width: int = 0
+    beside: tuple["Needs", ...] = ()
+
+    @property
+    def time_bases(self) -> tuple[Fraction, ...]:
+        """Of all videos."""
+        return (self.time_base, *(each.time_base for each in self.beside))
 
     @classmethod
     def of(cls, video: VideoStream, others: Sequence[OtherStream] = (), options: ComposeOptions = USUAL) -> "Needs":
         """The needs of an output with the video ``video`` and the streams of the source that ``options`` keep."""
-        kept = tuple(o for o in others if not (options.audio == "drop" and o.kind == "audio"))
+        kept = tuple(o for o in others if o.kind != VIDEO and not (options.audio == "drop" and o.kind == "audio"))
         return cls(video.codec, video.time_base, kept, video.matrix, video.sample_aspect, video.width)
 
 
@@ -154,8 +161,22 @@ def _own_container(source_container: str, source_suffix: str) -> str | None:
     return "mpegts" if family == "mpegts" else None
 
 
+def common_timescale(time_bases: Iterable[Fraction]) -> int | None:
+    """The ticks per second in which an MP4 holds the times of all its videos exactly; None if there are none."""
+    ticks = lcm(*(time_base.denominator for time_base in time_bases))
+    return ticks if ticks < 2**31 else None
+
+
 def _why_not(container: str, needs: Needs) -> str | None:
-    """Why a container cannot hold the video exactly, as text to follow its name; None if it can."""
+    """Why a container cannot hold the videos exactly, as text to follow its name; None if it can."""
+    if needs.beside and not keeps_packets(container):
+        return "cannot hold several videos here"
+    if needs.beside and container in ("mp4", "mov") and common_timescale(needs.time_bases) is None:
+        return "cannot keep the times of all of its videos exactly"
+    return next((why for each in (needs, *needs.beside) if (why := _why_not_one(container, each))), None)
+
+
+def _why_not_one(container: str, needs: Needs) -> str | None:
     if needs.codec not in _VIDEO[container]:
         return f"cannot hold {needs.codec} video here"
     if not _holds_times(container, needs.time_base):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from av.container import InputContainer
 
-from farm.domain.manifest import Manifest, OtherStream
+from farm.domain.manifest import THUMBNAILS, VIDEO, Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.media.composing.arguments import Tags, keeps_any_key
 from farm.media.composing.trim import Chapter, Trim, chapters_of
@@ -55,7 +55,7 @@ _MP4_KEYS = frozenset({
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
     """The other streams of an output in its order (the source's; attachments and cover art last), and a note on each
-    stream of the source that is left out and on all cover art.
+    stream of the source that is left out.
     """
 
     kept: tuple[OtherStream, ...]
@@ -87,11 +87,6 @@ def plan_streams(
     dropped = sum(o.kind == "audio" for o in others) if options.audio == "drop" else 0
     if dropped:
         notes.append(f"{dropped} audio stream{'s were' if dropped > 1 else ' was'} left out, as asked")
-    notes += [
-        f"stream {o.index} (cover) is the source's own picture: a face in it is not covered"
-        for o in kept
-        if o.kind == "cover"
-    ]
     notes += [
         f"stream {o.index} (attachment) is a picture or a video of its own: a face in it is not covered"
         for o in kept
@@ -132,9 +127,9 @@ def _why_not(other: OtherStream, container: str, options: ComposeOptions, detail
         return _why_not_data(other, container, options, details.letters.get(other.index))
     if other.index in details.placing and options.metadata != "keep":
         return "its text tells where this was filmed (--metadata keep keeps it)"
-    if other.index in details.thumbnails:
+    if other.kind == THUMBNAILS:
         return "its pictures are frames of the video, and faces in them are not covered"
-    if not holds(container, other):
+    if other.kind != VIDEO and not holds(container, other):  # that was asked of its companion's output
         return f"{container} files cannot hold it"
     return None
 

@@ -46,17 +46,17 @@ _CHROMA_LOCATIONS = {1: "left", 2: "center", 3: "topleft", 4: "top", 5: "bottoml
 
 
 def encoder_settings(
-    video: VideoStream, redact: RedactOptions, available: AbstractSet[str]
+    video: VideoStream, redact: RedactOptions, available: AbstractSet[str], tried: tuple[str, ...] = ()
 ) -> tuple[EncoderSettings, tuple[str, ...]]:
     """The settings for a video, and notes on the choice for the user.
 
     The encoder is of the video's own codec family if that holds the video exactly, or what the user chose.
-    ``available``: names of the encoders that workers have.
+    ``available``: names of the encoders that workers have. ``tried``: families to choose from, in order.
     Raises SettingsError for options that the workers or this video do not allow, SourceError for a video that nothing
     holds exactly.
     """
     width, height = output_size(video, redact.scale)
-    encoder, notes = _Choice(video, redact, (width, height), available).made()
+    encoder, notes = _Choice(video, redact, (width, height), available, tried).made()
     pix_fmt = decoded_format(encoder, video.pix_fmt)
     if pix_fmt is None:
         raise SourceError(f"{encoder.name} cannot hold pixels in {video.pix_fmt}")
@@ -145,6 +145,7 @@ class _Choice:
     redact: RedactOptions
     size: tuple[int, int]
     available: AbstractSet[str]
+    tried: tuple[str, ...] = ()
 
     def made(self) -> tuple[Encoder, tuple[str, ...]]:
         """The encoder, and notes on the choice."""
@@ -157,7 +158,7 @@ class _Choice:
 
     def _usual(self) -> tuple[Encoder, tuple[str, ...]]:
         video, codec = self.video, self.redact.codec
-        default = _TRIED.get(video.codec, ("ffv1",) if video.codec in _LOSSLESS else _OTHERS)
+        default = self.tried or _TRIED.get(video.codec, ("ffv1",) if video.codec in _LOSSLESS else _OTHERS)
         tried = default if codec is None else (codec,)
         reasons: list[str] = []
         for family in tried:

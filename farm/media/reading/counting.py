@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
+from av.container import InputContainer
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.manifest import VideoStream
 from farm.errors import SourceError
@@ -15,6 +17,7 @@ from farm.media.reading.frame_index import SAME_TIME, FrameIndex, usual_duration
 from farm.media.reading.integrity import CUT_HINT, check_complete
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import BARE
+from farm.media.reading.videos import is_cover_art
 
 #: Pictures after the first shown one that may be missing: they lead it and depend on pictures before it.
 _LEADING = 16
@@ -25,7 +28,7 @@ _OWN_THREADS = frozenset({"vvc"})
 def counted_frames(path: Path, video: VideoStream, threads: int = 1, *, numbered: bool = False) -> Iterator[VideoFrame]:
     """Yield all frames of a ``counted`` video with their times, in ticks of ``video.time_base``.
 
-    In a bare stream the n-th frame has the time n, else the n-th of the sorted times of its packets.
+    In a bare stream, and of cover art, the n-th frame has the time n, else the n-th of the sorted times of its packets.
     ``numbered``: see :func:`farm.media.reading.decoding.decoded`.
     Raises SourceError, and FFmpegError for frames that cannot be decoded.
     """
@@ -38,14 +41,19 @@ def counted_frames(path: Path, video: VideoStream, threads: int = 1, *, numbered
             yield frame
 
 
+def is_numbered(container: InputContainer, stream: AvVideoStream) -> bool:
+    """Whether the times of a stream's frames are their numbers."""
+    return container.format.name in BARE or is_cover_art(stream)
+
+
 def _times(path: Path, video: VideoStream) -> Iterable[int]:
-    """All numbers for a bare stream, else the sorted times of the packets: pts, or dts if some have no pts."""
+    """All numbers, see :func:`is_numbered`, else the sorted times of the packets: pts, or dts if some have no pts."""
     pts, dts = array("q"), array("q")
     with (
         open_video(path, video) as (container, stream),
         reading(path, SourceError, "cannot be read to its end", CUT_HINT),
     ):
-        if container.format.name in BARE:
+        if is_numbered(container, stream):
             return count()
         for packet in packets(container, stream):
             if packet.pts is not None:
@@ -66,7 +74,7 @@ def count_frames(path: Path, video: VideoStream, container: str, limits: Limits)
     Raises SourceError for any damage: if a picture were missing, all later ones would get the wrong time.
     """
     check_complete(path, container)
-    expected, size = _packets_of(path, video)
+    expected, size, numbered = _packets_of(path, video)
     pts, missing = array("q"), bytearray(b"\1") * expected
     with reading(path, SourceError, "cannot be decoded, and its frames can only be counted"):
         for frame in counted_frames(path, video, numbered=video.codec not in _OWN_THREADS):
@@ -78,8 +86,8 @@ def count_frames(path: Path, video: VideoStream, container: str, limits: Limits)
             limits.check_length(path, float((pts[-1] - pts[0]) * video.time_base))
     if not pts:
         raise SourceError(f"{path}: holds no frame", hint="is it complete?")
-    notes = _left_out(path, missing, bare=container in BARE)
-    duration = 1 if container in BARE else usual_duration(pts, video)
+    notes = _left_out(path, missing, bare=numbered)
+    duration = 1 if numbered else usual_duration(pts, video)
     sizes = array("q", [size // len(pts)]) * len(pts)  # which packet is which frame's is not known
     return FrameIndex(pts, sizes, array("q", pts[:1]), array("q", [0]), duration, notes)
 
@@ -96,12 +104,12 @@ def _left_out(path: Path, missing: bytearray, *, bare: bool) -> tuple[str, ...]:
     return (f"{left} frames before its first key frame cannot be decoded and are left out",)
 
 
-def _packets_of(path: Path, video: VideoStream) -> tuple[int, int]:
-    """How many packets there are, and their bytes."""
+def _packets_of(path: Path, video: VideoStream) -> tuple[int, int, bool]:
+    """How many packets there are, their bytes, and whether the frames' times are their numbers."""
     sizes = array("q")
     with (
         open_video(path, video) as (container, stream),
         reading(path, SourceError, "cannot be read to its end", CUT_HINT),
     ):
         sizes.extend(packet.size for packet in packets(container, stream))
-    return len(sizes), sum(sizes)
+        return len(sizes), sum(sizes), is_numbered(container, stream)

@@ -18,7 +18,7 @@ from farm.media.reading.decoding import is_shown
 from farm.media.reading.integrity import CUT_HINT, broken_checksum, cut_off
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import open_source
-from farm.media.reading.probe import Probe, several
+from farm.media.reading.probe import Probe
 from farm.media.reading.stream_details import TrackEnd, track_ends
 
 #: A file whose packets end this much (seconds, and share) before its header's duration is cut off.
@@ -114,7 +114,10 @@ class _Reader:
         if packet.pts is not None:
             self.until = max(self.until, (packet.pts + (packet.duration or 0)) * packet.time_base)
         if packet.stream_index in self.seen.empty and packet.size:
-            raise several(self.path, len(self.seen.empty) + 1)
+            raise SourceError(
+                f"{self.path}: its video stream {packet.stream_index} looked empty, and holds pictures further on",
+                hint=f"leave it out with --video {self.video.index}",
+            )
         if packet.stream_index == self.video.index:
             self.packets += 1
             if packet.size and is_shown(self.video.codec, packet):

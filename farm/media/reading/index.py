@@ -102,7 +102,7 @@ def _select(path: Path, frames: FrameIndex, options: SourceOptions, time_base: F
         end = until
     else:
         until = None if end == frames.end else until
-    picked = not (options.start is None and options.end is None and options.interval is None)
+    picked = not options.whole
     shift = part[0] if options.start is not None else 0
     return Selection(_sampled(part, options.interval, time_base), end, picked, shift, until)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from av.container import InputContainer
-from av.stream import AttachmentStream, Discard, Disposition
+from av.stream import AttachmentStream, Discard
 
 from farm.errors import SourceError
 from farm.media.failing import reading
@@ -33,14 +33,13 @@ class StreamDetails:
     """Details of a source. Streams have libavformat's indices.
 
     ``chapters``: whether it has any. ``letters``: the sample entry (``gpmd``) of each MP4 container track. ``placing``:
-    the subtitle streams and attachments whose text contains coordinates. ``thumbnails``: the streams of pictures that
-    are frames of the video. ``pictures``: the attachments that are pictures or videos, whatever their declared type.
+    the subtitle streams and attachments whose text contains coordinates. ``pictures``: the attachments that are
+    pictures or videos, whatever their declared type.
     """
 
     chapters: bool = False
     letters: Mapping[int, str] = field(default_factory=dict)
     placing: frozenset[int] = frozenset()
-    thumbnails: frozenset[int] = frozenset()
     pictures: frozenset[int] = frozenset()
 
 
@@ -49,14 +48,13 @@ def stream_details(source: InputContainer, path: Path, *, texts: bool) -> Stream
 
     Raises SourceError if the file cannot be read.
     """
-    thumbnails = frozenset(s.index for s in source.streams if s.disposition & Disposition.timed_thumbnails)
     attached = {s.index: bytes(s.data or b"") for s in source.streams if isinstance(s, AttachmentStream)}
     pictures = frozenset(index for index, content in attached.items() if _PICTURE.match(content))
     placing = frozenset[int]()
     if texts:  # attachments without a zero byte are text: a GPS track, for example
         written = {index: content.decode("utf-8", "replace") for index, content in attached.items() if 0 not in content}
         placing = _placing(path) | {index for index, text in written.items() if has_coordinates(text)}
-    return StreamDetails(bool(source.chapters()), letters_of(source, path), placing, thumbnails, pictures)
+    return StreamDetails(bool(source.chapters()), letters_of(source, path), placing, pictures)
 
 
 def letters_of(source: InputContainer, path: Path) -> dict[int, str]:

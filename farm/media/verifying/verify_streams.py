@@ -18,12 +18,12 @@ from av.stream import Stream
 from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.errors import VerificationError
-from farm.media.composing.arguments import Tags, keeps_any_key
+from farm.media.composing.arguments import Tags, keeps_any_key, place_of_video
 from farm.media.composing.streams import USUAL, Rest, made_by_muxer, rest_of
 from farm.media.composing.trim import WHOLE, Trim, check_chapters
 from farm.media.failing import reading
 from farm.media.reading.metadata import is_private, kept
-from farm.media.reading.probe import is_cover_art, kind_of
+from farm.media.reading.videos import is_cover_art, kind_of
 from farm.media.verifying.packets import Content, Joined, is_cut_freely, name_of, read_packet, seconds
 
 #: Muxers add these.
@@ -71,8 +71,10 @@ class StreamCheck:
     def __init__(self, source: InputContainer, pairs: dict[int, _Pair], ignored: frozenset[int]) -> None:
         self._pairs = pairs
         self._ignored = ignored
-        #: the source's streams of sound that were edited, by the output's index
+        self.video = 0
+        #: the source's streams of sound that were edited, and those that were redacted, by the output's index
         self.edited: dict[int, OtherStream] = {}
+        self.redacted: dict[int, OtherStream] = {}
         self._by_source = {pair.other.index: pair for pair in pairs.values()}
         chosen = [source.streams[i] for i in self._by_source]
         self._source: Iterator[Packet[Any]] = source.demux(chosen) if chosen else iter(())
@@ -149,32 +151,37 @@ def open_checks(
 ) -> StreamCheck:
     """Pair each copied stream of the source with the output's, and check metadata and chapters.
 
-    ``sound_edited``: sound is not copied, and not compared here; :attr:`StreamCheck.edited` names its streams.
+    ``sound_edited``: sound is not copied, and not compared here; :attr:`StreamCheck.edited` names its streams,
+    :attr:`StreamCheck.redacted` further videos and cover art, :attr:`StreamCheck.video` the main video.
 
     Raises VerificationError if a stream is missing, removed metadata is present, or kept metadata is missing.
     """
     container = container_of(output)
     rest = rest_of(source, Path(source.name), manifest, container, options)
-    copies = _copies(output)
+    video = place_of_video(rest.plan.kept, manifest.source.video.index)
+    copies = _copies(output, video)
     if len(copies) != len(rest.plan.kept):
         raise VerificationError(f"the output has {len(copies)} other streams, {len(rest.plan.kept)} were copied")
     partners = list(zip(rest.plan.kept, copies, strict=True))
     for other, copy in partners:
         if kind_of(copy) != other.kind:
             raise VerificationError(f"stream {other.index} ({other.kind}): is {kind_of(copy)} in the output")
-    _check_tags(rest, options.metadata, container, output, manifest, partners)
+    _check_tags(
+        rest, options.metadata, container, output, [(manifest.source.video.index, output.streams[video])], partners
+    )
     check_chapters(rest.chapters, output)
     edited = {copy.index: other for other, copy in partners if sound_edited and other.kind == "audio"}
-    copied = [(other, copy) for other, copy in partners if copy.index not in edited]
+    copied = [(other, copy) for other, copy in partners if copy.index not in edited and not other.redacted]
     check = _paired(source, output, copied, Trim.of(manifest))
-    check.edited = edited
+    check.video, check.edited = video, edited
+    check.redacted = {copy.index: other for other, copy in partners if other.redacted}
     return check
 
 
-def _copies(output: InputContainer) -> list[Stream]:
-    """The output's streams except its video and those made by the muxer."""
+def _copies(output: InputContainer, video: int) -> list[Stream]:
+    """The output's streams except its main video and those made by the muxer."""
     made = made_by_muxer(output, Path(output.name))
-    return [s for s in output.streams if kind_of(s) != "video" and not (s.type == "data" and s.index in made)]
+    return [s for s in output.streams if s.index != video and not (s.type == "data" and s.index in made)]
 
 
 def _paired(
@@ -188,10 +195,9 @@ def _paired(
                 raise VerificationError(f"stream {other.index} (attachment): its bytes are not the source's")
             continue
         tick = copy.time_base or Fraction(1)
-        moved = trim if other.kind != "cover" else WHOLE
-        if not moved.whole:  # the shift is in the source's ticks, the result in the output's
+        if not trim.whole:  # the shift is in the source's ticks, the result in the output's
             tick = max(tick, ours.time_base or Fraction(0))
-        pairs[copy.index] = _Pair(other, tick, moved)
+        pairs[copy.index] = _Pair(other, tick, trim)
     ignored = frozenset(s.index for s in output.streams if s.index not in pairs)
     return StreamCheck(source, pairs, ignored)
 
@@ -220,13 +226,12 @@ def _check_tags(
     policy: str,
     container: str,
     output: InputContainer,
-    manifest: Manifest,
+    videos: Sequence[tuple[int, Stream]],
     partners: Sequence[tuple[OtherStream, Stream]],
 ) -> None:
     """Raise VerificationError for metadata that ``policy`` removes and for lost metadata, as far as it can be told."""
     any_key = keeps_any_key(container, rest.tags[None].kept)
     _check_kept("the output", rest.tags[None], output.metadata, policy, container, any_key=any_key)
-    videos = [(manifest.source.video.index, s) for s in output.streams.video if not is_cover_art(s)]
     for index, copy in (*videos, *((other.index, copy) for other, copy in partners)):
         tags = rest.tags.get(index)
         if tags is not None and copy.type != "attachment" and not is_cover_art(copy):
