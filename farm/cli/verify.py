@@ -28,6 +28,10 @@ def verify(
         str | None,
         typer.Option("--job", metavar="JOB", help="A job that is done, in place of SOURCE and OUTPUT."),
     ] = None,
+    video: Annotated[
+        int | None,
+        typer.Option("--video", metavar="INDEX", help="The stream of SOURCE that was redacted with --video."),
+    ] = None,
     part: Annotated[bool, typer.Option("--part", help="OUTPUT may hold only a part or a sample of SOURCE.")] = False,
     lowest: Annotated[
         float,
@@ -54,7 +58,7 @@ def verify(
     """
     from farm.cli import display
     from farm.media.reading.limits import Limits
-    from farm.media.verifying.comparing import compare
+    from farm.media.verifying.further import compare_all
 
     if (job is None) == (source is None or output is None) or (job is not None and source is not None):
         raise SettingsError("name SOURCE and OUTPUT, or a job with --job", hint="farm verify --help")
@@ -70,7 +74,10 @@ def verify(
         raise SettingsError("--psnr must be from 0 to 100, --threads from 1 to 256")
     limits = Limits.of(load_settings())
     edits = proof.sound if proof else None
-    found = compare(source, output, part=part, lowest=lowest, threads=threads, limits=limits, sound=edits)
+    video = proof.video if proof else video
+    found = compare_all(
+        source, output, part=part, lowest=lowest, threads=threads, limits=limits, sound=edits, video=video
+    )  # fmt: skip
     if as_json:
         display.print_json(facts(found) | chain(proof))
     else:

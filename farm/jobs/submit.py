@@ -219,9 +219,6 @@ def _add_jobs(context: Context, main: _Planned, companions: Sequence[_Planned]) 
             _add_job(session, context.store, companion, planned, now)
             for text in planned.manifest.notes:
                 add_note(session, job.id, f"stream {companion.stream}: {text}")
-            if planned.prepared.request.review:
-                text = f"stream {companion.stream} is redacted by job {companion.id}, which is reviewed on its own"
-                add_note(session, job.id, text)
     return Submitted(job.id, prepared.output, resumed=False)
 
 

@@ -71,7 +71,6 @@ def with_companions(
             except (SourceError, SettingsError) as e:
                 why = e.message.removeprefix(f"{probe.path}: ")
                 notes.append(f"stream {other.index} (cover) was left out, as it cannot be redacted: {why}")
-    notes += [f"{each.name} is redacted, too" for each in companions]
     return replace(probe, others=tuple(kept), notes=tuple(notes)), tuple(companions)
 
 

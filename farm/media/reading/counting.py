@@ -6,8 +6,8 @@ from itertools import count
 from pathlib import Path
 
 from av.container import InputContainer
+from av.stream import Stream
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.manifest import VideoStream
 from farm.errors import SourceError
@@ -41,7 +41,7 @@ def counted_frames(path: Path, video: VideoStream, threads: int = 1, *, numbered
             yield frame
 
 
-def is_numbered(container: InputContainer, stream: AvVideoStream) -> bool:
+def is_numbered(container: InputContainer, stream: Stream) -> bool:
     """Whether the times of a stream's frames are their numbers."""
     return container.format.name in BARE or is_cover_art(stream)
 

@@ -15,6 +15,7 @@ from farm.domain.manifest import OtherStream, VideoStream
 from farm.errors import FarmError
 from farm.media.composing.streams import made_by_muxer
 from farm.media.failing import reading
+from farm.media.reading.counting import is_numbered
 from farm.media.reading.decoding import is_shown
 from farm.media.reading.opening import open_source
 from farm.media.reading.stream_details import track_ends
@@ -108,6 +109,8 @@ def read_packets(path: Path, video: VideoStream, others: Iterable[OtherStream], 
             if other is not None:
                 other.add(read_packet(packet, other.other.codec))
             elif packet.stream_index == video.index and packet.size and is_shown(video.codec, packet):
+                if is_numbered(container, container.streams[video.index]):
+                    packet.pts = len(found.pts)
                 found.take(packet)
         stream = container.streams[video.index]
         if container.format.name.startswith("mov") and (said := track_ends(path).get(stream.id)):

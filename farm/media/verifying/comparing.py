@@ -93,9 +93,12 @@ def compare(
     threads: int = 1,
     limits: Limits = _LIMITS,
     sound: SoundEdits | None = None,
+    video: int | None = None,
+    copy: int | None = None,
 ) -> Comparison:
-    """Compare ``output`` with ``source``.
+    """Compare ``output`` with ``source``, and of several videos the main ones.
 
+    ``video``: the index of the source's. ``copy``: of the output's; then nothing but these two streams is compared.
     ``part``: the output may hold only some of the source's frames, all shifted by one time. ``lowest``: see
     :data:`LOWEST`. ``sound``: how it was edited; None: it has to be the source's, packet by packet. Reads both files
     twice and decodes both once (a part: twice). Memory: 8 to 16 bytes per packet. Raises SourceError if the source
@@ -104,15 +107,16 @@ def compare(
     for path in (source, output):
         check_readable(path)
     result = Comparison(source, output)
-    indexed = index_source(probe_source(source, limits), SourceOptions(on_undetectable="blackout"), limits)
-    video, planned = indexed.source.video, indexed.wanted.pts
-    probed = probe_output(output)
+    indexed = index_source(probe_source(source, limits, video), SourceOptions(on_undetectable="blackout"), limits)
+    ours, planned = indexed.source.video, indexed.wanted.pts
+    probed = probe_output(output, copy)
     got = probed.video
     packets = read_packets(output, got, probed.others, VerificationError)
+    is_still = ours.timing == "counted" and copy is not None  # cover art, which has no end
     result.frames, result.source_frames = len(packets.pts), len(planned)
-    wanted = [pts * video.time_base for pts in planned]
+    wanted = [pts * ours.time_base for pts in planned]
     found = [pts * got.time_base for pts in packets.pts]
-    frames = PlannedFrames(source, video, planned, threads)
+    frames = PlannedFrames(source, ours, planned, threads)
     if part:
         chosen = _part(result, wanted, found, thumbnails_of(frames, output, got))
     else:
@@ -121,10 +125,11 @@ def compare(
         chosen = _whole(result, wanted, found, free=free)
     shift = Fraction(0) if chosen is None else chosen.shift
     _order(result, packets)
-    if not part:
-        _end(result, packets, indexed.wanted.end * video.time_base - shift)
-    _properties(result, video, got, packets.container)
-    _streams(result, indexed.source, packets, shift, part=part, sound=sound)
+    if not part and not is_still:
+        _end(result, packets, indexed.wanted.end * ours.time_base - shift)
+    _properties(result, ours, got, packets.container)
+    if copy is None:
+        _streams(result, indexed.source, packets, shift, part=part, sound=sound)
     if chosen is not None:
         pictures = Pictures(lowest)
         _pictures(result, frames, output, got, [planned[i] for i in chosen.frames], found, pictures, threads)
@@ -203,7 +208,10 @@ def _streams(
     result: Comparison, read: Source, output: FilePackets, shift: Fraction, *, part: bool, sound: SoundEdits | None
 ) -> None:
     source = read_packets(Path(read.path), read.video, read.others, SourceError)
-    ours, theirs = ([s for s in f.streams if not (sound and s.other.kind == "audio")] for f in (source, output))
+    ours, theirs = (
+        [s for s in f.streams if not s.other.redacted and not (sound and s.other.kind == "audio")]
+        for f in (source, output)
+    )
     streams = compare_streams(ours, theirs, shift, part=part)
     if sound:
         fault = sound_fault(result.source, result.output, sound)
