@@ -78,7 +78,8 @@ def undo(before: list[Edit], number: int | None, author: str, reason: str) -> Ed
 
 
 def approve(context: Context, job_id: str, author: str, reason: str) -> str:
-    """Let a job that waits for a person go on, with all edits that it has. Returns the job's id.
+    """Let a job that waits for a person go on, with all edits that it has. Returns the id of the job to follow: its
+    main job's, where it has one.
 
     Raises NotFound, IllegalTransition for a job that does not wait.
     """
@@ -95,7 +96,7 @@ def approve(context: Context, job_id: str, author: str, reason: str) -> str:
             raise IllegalTransition(f"job {job.id}: it is not known yet whose faces its tracks show", hint=hint)
         job.review, job.approved, job.audited = False, last_edit(session, job.id), None
         record_event(session, context.clock(), f"approved by {author}" + (f": {reason}" if reason else ""), job.id)
-        return job.id
+        return job.main or job.id
 
 
 def check_said(author: str, reason: str) -> None:
@@ -109,10 +110,10 @@ def check_said(author: str, reason: str) -> None:
 def revise(context: Context, job_id: str) -> tuple[str, bool]:
     """Begin a new revision of a job that is done: its masks are made anew, and of segments those whose masks changed.
 
-    Returns the job's id, and whether there is anything to do: not where its masks contain all of its edits, and its
-    output and its tracks are there. Raises NotFound, IllegalTransition for a job that is not done, SourceError for a
-    source that is gone or was changed, OutputError where what lies under the output's name is not what was published,
-    JobFailed, StorageError.
+    Returns the id of the job to follow (see :func:`approve`), and whether there is anything to do: not where its masks
+    contain all of its edits, and its output and its tracks are there. Raises NotFound, IllegalTransition for a job that
+    is not done, SourceError for a source that is gone or was changed, OutputError where what lies under the output's
+    name is not what was published, JobFailed, StorageError.
     """
     with context.database.read() as session:
         job = find_job(session, job_id)
@@ -121,7 +122,7 @@ def revise(context: Context, job_id: str) -> tuple[str, bool]:
     if job.status != JobStatus.DONE:
         raise IllegalTransition(f"job {job.id} is not done: it is {job.status}", hint=what_to_do(job))
     if job.masked == latest and Path(job.output).exists() and all(map(context.store.exists, tracks)):
-        return job.id, False
+        return job.main or job.id, False
     check_source(Path(job.source), manifest.source)
     with context.database.read() as session:
         check_output(session, job)
@@ -132,7 +133,7 @@ def revise(context: Context, job_id: str) -> tuple[str, bool]:
             raise IllegalTransition(f"job {job.id} is {fresh.status} by now")
         begin_revision(session, context.store, fresh, context.clock())
         revise_main(session, context.store, fresh, context.clock())
-    return job.id, True
+    return job.main or job.id, True
 
 
 def begin_revision(session: Session, store: Storage, job: Job, now: float) -> None:

@@ -79,14 +79,19 @@ class JobFacts:
     @property
     def waiting(self) -> tuple[str, ...]:
         """The jobs whose masks a person has to approve, if nothing goes on before."""
+        if any(not (each.waits or JobStatus(each.status).over) for each in self.companions):
+            return ()
         if self.review and self.status == JobStatus.REVIEWING and not self.undecided:
             return (self.id, *(each.id for each in self.companions if each.waits))
-        rest = [each for each in self.companions if each.status != JobStatus.DONE]
-        encoded = self.redacted and all(each.waits for each in rest)
-        return tuple(each.id for each in rest) if encoded else ()
+        return tuple(each.id for each in self.companions if each.waits) if self.redacted else ()
 
     @property
-    def refused(self) -> tuple[str, ...]:
+    def refused(self) -> bool:
+        """Whether an audit has refused its output, or that of a companion, so that it waits for a person."""
+        return bool(self.refusals)
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
         """The jobs of :attr:`waiting` whose output an audit has refused."""
         refused = [each.id for each in self.companions if each.refused] + ([self.id] if self.audited else [])
         return tuple(each for each in self.waiting if each in refused)
@@ -123,7 +128,7 @@ def check_done(facts: JobFacts) -> None:
     if facts.refused:
         raise JobFailed(
             f"job {facts.id}: its output was not published: the audit found faces outside the masks",
-            hint=f"farm audit {facts.refused[0]} lists them",
+            hint=f"farm audit {facts.refusals[0]} lists them",
         )
     if facts.status != "done" and not facts.waits:
         raise JobFailed(f"job {facts.id} was {facts.status}", hint=f"resume it: farm retry {facts.id}")

@@ -38,10 +38,10 @@ def redo(
 ) -> tuple[str, int]:
     """Look again at the chunks of a span. ``change`` makes their options from those of the job.
 
-    Returns the job's id and how many chunks that are. What follows is a revision, as of
-    :func:`farm.jobs.edits.revise`: tracks are linked anew, and segments made again whose masks changed. A job that
-    waits for review waits again. Raises NotFound, IllegalTransition for a job that is not done and does not wait,
-    EditError for a span outside the video, SourceError, OutputError, JobFailed, StorageError.
+    Returns the id of the job to follow (see :func:`farm.jobs.edits.approve`), and how many chunks that are. What
+    follows is a revision, as of :func:`farm.jobs.edits.revise`: tracks are linked anew, and segments made again whose
+    masks changed. A job that waits for review waits again. Raises NotFound, IllegalTransition for a job that is not
+    done and does not wait, EditError for a span outside the video, SourceError, OutputError, JobFailed, StorageError.
     """
     marker = Marker(context, job_id, "")
     wanted = [chunk.index for chunk in _chunks(marker.manifest, marker.span(span))]
@@ -70,7 +70,7 @@ def redo(
         move_job(session, fresh, event, context.clock(), text)
         if event is JobEvent.REVISE:
             revise_main(session, context.store, fresh, context.clock())
-    return job.id, len(wanted)
+    return job.main or job.id, len(wanted)
 
 
 def _check(job: Job) -> None:

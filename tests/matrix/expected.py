@@ -41,7 +41,6 @@ CHANGED: dict[str, Change] = {
 REFUSED: dict[str, Refusal] = {
     "alpha_vp9.webm": Refusal("is partly transparent", "FFmpeg's own decoder drops the transparency"),
     # footage
-    "androidx/mv_with_2_top_shots.mp4": Refusal("holds 2 video streams", "faces in the second one would stay visible"),
     "androidx/sample_ac3.ts": Refusal("holds audio only", "nothing to redact"),
     "androidx/sample_audio_only.mp4": Refusal("holds audio only", "nothing to redact"),
     "androidx/sample_missing_stsd.mp4": Refusal(

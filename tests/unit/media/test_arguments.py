@@ -182,8 +182,8 @@ def test_tracks_of_measurements_are_private(letters: str, policy: str, kept: boo
 
 
 def test_thumbnails_of_the_video_and_texts_with_places_are_left_out() -> None:
-    others = (TEXT, OtherStream(3, "cover", "mjpeg"))
-    details = StreamDetails(placing=frozenset({2}), thumbnails=frozenset({3}))
+    others = (TEXT, OtherStream(3, "thumbnails", "mjpeg"))
+    details = StreamDetails(placing=frozenset({2}))
     plan = plan_streams(others, "mp4", details=details)
     assert not plan.kept
     assert "where this was filmed" in plan.notes[0]
