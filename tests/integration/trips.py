@@ -20,6 +20,7 @@ from farm.media.composing.streams import USUAL
 from farm.media.encoding.encode import SegmentWriter
 from farm.media.progress import Progress, no_progress
 from farm.media.reading.opening import open_source
+from farm.media.reading.unpacking import unpacked
 from farm.media.reading.videos import is_cover_art
 from farm.media.verifying.comparing import Comparison
 from farm.media.verifying.fidelity import Samples
@@ -105,7 +106,7 @@ def decoded(trip: Manifest, path: Path, chunk: Chunk) -> Iterator[av.VideoFrame]
             if is_cover_art(stream):
                 frame.pts, frame.time_base = number, trip.source.video.time_base
             if frame.pts is not None and chunk.pts_start <= frame.pts < chunk.pts_end:
-                yield frame
+                yield unpacked(frame, trip.source.video.codec)
 
 
 def start(source: Path, folder: Path, threads: tuple[int, ...] = (1, 2), redact: RedactOptions | None = None) -> Trip:

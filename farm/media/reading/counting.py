@@ -13,6 +13,7 @@ from farm.domain.manifest import VideoStream
 from farm.errors import SourceError
 from farm.media.failing import reading
 from farm.media.reading.decoding import decoded, open_video, packets
+from farm.media.reading.fields import CUT_WITHIN_A_FRAME, Fields, Part
 from farm.media.reading.frame_index import SAME_TIME, FrameIndex, usual_duration
 from farm.media.reading.integrity import CUT_HINT, check_complete
 from farm.media.reading.limits import Limits
@@ -55,7 +56,10 @@ def _times(path: Path, video: VideoStream) -> Iterable[int]:
     ):
         if is_numbered(container, stream):
             return count()
+        fields = Fields(video.codec, stream.codec_context.extradata)
         for packet in packets(container, stream):
+            if fields.part(packet) is Part.SECOND:
+                continue  # the frame's time is that of its first field
             if packet.pts is not None:
                 pts.append(packet.pts)
             if packet.dts is not None:
@@ -74,8 +78,8 @@ def count_frames(path: Path, video: VideoStream, container: str, limits: Limits)
     Raises SourceError for any damage: if a picture were missing, all later ones would get the wrong time.
     """
     check_complete(path, container)
-    expected, size, numbered = _packets_of(path, video)
-    pts, missing = array("q"), bytearray(b"\1") * expected
+    missing, size, whole, numbered = _packets_of(path, video)
+    pts = array("q")
     with reading(path, SourceError, "cannot be decoded, and its frames can only be counted"):
         for frame in counted_frames(path, video, numbered=video.codec not in _OWN_THREADS):
             if frame.is_corrupt:
@@ -86,7 +90,7 @@ def count_frames(path: Path, video: VideoStream, container: str, limits: Limits)
             limits.check_length(path, float((pts[-1] - pts[0]) * video.time_base))
     if not pts:
         raise SourceError(f"{path}: holds no frame", hint="is it complete?")
-    notes = _left_out(path, missing, bare=numbered)
+    notes = (*_left_out(path, missing, bare=numbered), *(() if whole else (CUT_WITHIN_A_FRAME,)))
     duration = 1 if numbered else usual_duration(pts, video)
     sizes = array("q", [size // len(pts)]) * len(pts)  # which packet is which frame's is not known
     return FrameIndex(pts, sizes, array("q", pts[:1]), array("q", [0]), duration, notes)
@@ -104,12 +108,23 @@ def _left_out(path: Path, missing: bytearray, *, bare: bool) -> tuple[str, ...]:
     return (f"{left} frames before its first key frame cannot be decoded and are left out",)
 
 
-def _packets_of(path: Path, video: VideoStream) -> tuple[int, int, bool]:
-    """How many packets there are, their bytes, and whether the frames' times are their numbers."""
-    sizes = array("q")
+def _packets_of(path: Path, video: VideoStream) -> tuple[bytearray, int, bool, bool]:
+    """For each packet 1 if it begins a frame that is shown, else 0; the bytes of all; whether the last frame is whole;
+    whether the frames' times are their numbers.
+
+    A frame of which one field is in the file is not shown.
+    """
+    begins, size, part = bytearray(), 0, Part.WHOLE
     with (
         open_video(path, video) as (container, stream),
         reading(path, SourceError, "cannot be read to its end", CUT_HINT),
     ):
-        sizes.extend(packet.size for packet in packets(container, stream))
-        return len(sizes), sum(sizes), is_numbered(container, stream)
+        fields = Fields(video.codec, stream.codec_context.extradata)
+        for packet in packets(container, stream):
+            part = fields.part(packet)
+            begins.append(part is not Part.SECOND)
+            size += packet.size
+        numbered = is_numbered(container, stream)
+    if part is Part.FIRST:
+        begins[-1:] = b"\0"
+    return begins, size, part is not Part.FIRST, numbered

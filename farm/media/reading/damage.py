@@ -20,6 +20,7 @@ from av.packet import Packet
 from farm.domain.manifest import Chunk, VideoStream
 from farm.domain.pixels import plain_format
 from farm.media.reading.decoding import decoded, is_shown, open_video, packets
+from farm.media.reading.fields import Fields, Part
 
 #: Seconds before the planned key frame at which decoding starts, tried in turn; None is the start of the file.
 EARLIER = (0.0, 2.0, 20.0, None)
@@ -65,6 +66,9 @@ class Scout:
         self._waiting = dict[int, int]()  # packets' pts and numbers, until their frame is shown
         self._shown = dict[int, int]()
         self._later = deque[int]()
+        self._fields = Fields("", None)
+        self._single: tuple[int, int] | None = None  # the pts and number of a field, the first one of its frame
+        self._pair = (-1, -1)  # the numbers of the latest second field, and of the first one of its frame
         self.earlier = _landing(path, video, chunk, wanted)
         self._frames = self._decode(path, chunk)
 
@@ -103,6 +107,7 @@ class Scout:
         """Yield the pts of all frames that the decoder returns, as far as they ascend."""
         with open_video(path, self._video) as (container, stream):
             seek(container, stream, self._video, chunk, self.earlier)
+            self._fields = Fields(self._video.codec, stream.codec_context.extradata)
             last = None
             for frame in decoded(container, stream, sent=self._sent, damage=lambda number, _: self._mark(number)):
                 if frame.pts is not None and (last is None or frame.pts > last):
@@ -113,17 +118,28 @@ class Scout:
                     self._mark(self._groups[-1].first)
 
     def _sent(self, number: int, packet: "Packet[Any]") -> None:
-        if packet.is_keyframe:
+        part = self._fields.part(packet)
+        if packet.is_keyframe and part is not Part.SECOND:
             self._groups.append(_Group(number, packet.pts))
+        if part is Part.SECOND and self._single:
+            self._waiting.update([self._single])
+            self._pair = (number, self._single[1])
         if packet.is_corrupt:
             self._mark(number)
-        if packet.pts is not None and not packet.is_discard and is_shown(self._video.codec, packet):
+        self._single = None
+        if packet.pts is None or packet.is_discard or not is_shown(self._video.codec, packet):
+            return
+        if part is Part.WHOLE:
             self._waiting[packet.pts] = number
+        elif part is Part.FIRST:  # without the other field of its frame it is not shown
+            self._single = (packet.pts, number)
 
     def _mark(self, number: int | None) -> None:
         """Note that packet ``number`` is damaged. None: reading failed, which damages no packet that was read."""
         if number is None:
             return
+        if number == self._pair[0]:
+            number = self._pair[1]
         group = self._groups[self._group_of(number)]
         group.damaged = number if group.damaged is None else min(group.damaged, number)
 

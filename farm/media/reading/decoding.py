@@ -9,6 +9,7 @@ from typing import Any
 import av.error
 from av.container import InputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideoStream
 
@@ -17,6 +18,7 @@ from farm.liveness import beat
 from farm.media.reading.integrity import intact_slices
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import open_source
+from farm.media.reading.unpacking import unpacked
 
 #: Options with which a decoder raises an error instead of concealing damage.
 STRICT = {"err_detect": "explode"}
@@ -28,6 +30,7 @@ _THREADED = frozenset({"hevc", "vp8", "vp9", "av1"})
 #: frames that a seek into an open GOP leaves without references into errors.
 _FLAGGING = frozenset({"h264"})
 _INVALID = 1094995529  # AVERROR_INVALIDDATA
+_THEORA = b"\x80theora"  # begins its header
 _MARGIN = 256  # pixels that a coded picture may be larger than the shown one, each way
 #: Called with the number of a packet that cannot be decoded, from where reading began; None: reading itself failed.
 Damage = Callable[[int | None, Exception], None]
@@ -61,8 +64,18 @@ def set_up_decoder(stream: AvVideoStream, threads: int, options: Mapping[str, st
     stream.thread_type = "FRAME" if threads > 1 else "NONE"
     context = stream.codec_context
     # the planned size is within the user's limits; a picture that becomes larger is not decoded
-    planned = (context.width + _MARGIN) * (context.height + _MARGIN) if context.width else Limits().pixels
+    width, height = coded_size(context)
+    planned = (width + _MARGIN) * (height + _MARGIN) if width else Limits().pixels
     context.options = {"max_pixels": str(planned), **options}
+
+
+def coded_size(context: VideoCodecContext) -> tuple[int, int]:
+    """Width and height of the pictures that a decoder allocates, which may be cropped by a lot; 0 if not known."""
+    width, height = max(context.width, context.coded_width), max(context.height, context.coded_height)
+    head = (context.extradata or b"").partition(_THEORA)[2] if context.codec.canonical_name == "theora" else b""
+    if width and len(head) >= 7:  # Theora I, 6.2: the version, then the size in macroblocks
+        width, height = (max(n, 16 * int.from_bytes(head[at : at + 2], "big")) for n, at in ((width, 3), (height, 5)))
+    return width, height
 
 
 def strictness(codec: str) -> dict[str, str]:
@@ -79,7 +92,7 @@ def decoded(
     most: int | None = None,
     numbered: bool = False,
 ) -> Iterator[VideoFrame]:
-    """Yield the frames of a stream from the container's position on, in presentation order.
+    """Yield the frames of a stream from the container's position on, in presentation order, unpacked.
 
     ``sent`` is called with each packet and its number, counted from 0, before it is decoded. ``numbered`` sets
     ``frame.opaque`` to the number of the frame's packet. Use it with decoders without threads only: a thread that frees
@@ -90,7 +103,7 @@ def decoded(
     key frame, in the file or in time, may fail to decode without being an error.
     """
     stream.codec_context.copy_opaque = numbered
-    number, first = -1, _First()
+    number, first, codec = -1, _First(), stream.codec_context.codec.canonical_name
     for packet in islice(packets(container, stream, damage), most):
         number += 1
         beat()  # decoding may begin long before the first frame that is wanted
@@ -98,8 +111,8 @@ def decoded(
             packet.opaque = number
         if sent:
             sent(number, packet)
-        yield from _taken(stream, packet, number, damage if first.reaches(packet) else _nothing)
-    yield from _taken(stream, None, number, damage)
+        yield from _taken(stream, codec, packet, number, damage if first.reaches(packet) else _nothing)
+    yield from _taken(stream, codec, None, number, damage)
 
 
 class _First:
@@ -138,19 +151,19 @@ def packets(
 
 def _check_slices(stream: AvVideoStream, packet: "Packet[AvVideoStream] | None") -> None:
     """Raise InvalidDataError for an FFV1 packet whose checksums do not match, which its decoder conceals."""
-    context = stream.codec_context
-    if packet is None or context.codec.canonical_name != "ffv1" or not context.extradata:
+    if packet is None or not stream.codec_context.extradata:
         return
     if not intact_slices(bytes(packet)):
         raise av.error.InvalidDataError(_INVALID, "a check sum in it does not match")
 
 
 def _taken(
-    stream: AvVideoStream, packet: "Packet[AvVideoStream] | None", number: int, damage: Damage | None
+    stream: AvVideoStream, codec: str, packet: "Packet[AvVideoStream] | None", number: int, damage: Damage | None
 ) -> Iterator[VideoFrame]:
     try:
-        _check_slices(stream, packet)
-        frames = stream.codec_context.decode(packet)
+        if codec == "ffv1":
+            _check_slices(stream, packet)
+        frames = [unpacked(frame, codec) for frame in stream.codec_context.decode(packet)]
     except av.error.FFmpegError as error:
         if damage is None:
             raise

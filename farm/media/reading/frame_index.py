@@ -15,6 +15,7 @@ from farm.domain.manifest import VideoStream
 from farm.errors import SourceError
 from farm.media.failing import reading, reason
 from farm.media.reading.decoding import is_shown
+from farm.media.reading.fields import CUT_WITHIN_A_FRAME, Fields, Part
 from farm.media.reading.integrity import CUT_HINT, broken_checksum, cut_off
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import open_source
@@ -63,6 +64,8 @@ def index_frames(path: Path, seen: Probe, limits: Limits, *, damaged: bool = Fal
         reader.tell_damage(cut_off(path, container.format.name))
         if (place := broken_checksum(path, container.format.name)) is not None:
             reader.tell_damage(f"is damaged behind byte {place}: a checksum in it does not match")
+        context = container.streams[seen.video.index].codec_context
+        reader.fields = Fields(seen.video.codec, context.extradata)
         # all but attachments: a subtitle may end long after the video
         streams = [s for s in container.streams if s.type in ("video", "audio", "subtitle", "data")]
         try:
@@ -99,6 +102,9 @@ class _Reader:
         self.until = Fraction(0)  # seconds: where the last packet of any stream ends
         self.latest = 0  # the duration of the latest packet in decoding order
         self.said: TrackEnd | None = None  # the declared end of an MP4's container track
+        self.fields = Fields("", None)
+        # a field that waits for the other one of its frame: its pts, and what ``last`` was before
+        self.single: tuple[int, tuple[int, int]] | None = None
 
     def tell_damage(self, what: str | None) -> None:
         """Raise SourceError for a fault ``what`` of the file, or note it if damage is accepted."""
@@ -121,7 +127,42 @@ class _Reader:
         if packet.stream_index == self.video.index:
             self.packets += 1
             if packet.size and is_shown(self.video.codec, packet):
-                self._take_frame(packet)
+                self._take_part(packet, self.fields.part(packet))
+
+    def _take_part(self, packet: "Packet[Any]", part: Part) -> None:
+        if part is Part.SECOND:
+            self._take_second(packet)
+            return
+        if (single := self._drop_single()) is not None and self.keys:
+            self.tell_damage(f"is damaged at {self._seconds(single)}: one field of the frame is missing")
+        count, last = len(self.pts), self.last
+        self._take_frame(packet)
+        if part is Part.FIRST and len(self.pts) > count:
+            self.single = (self.pts[-1], last)
+
+    def _take_second(self, packet: "Packet[Any]") -> None:
+        """Take the second field of a frame, whose time is that of the first."""
+        if self.single is None:
+            return  # the frame is hidden, or has no time
+        pts, self.single = self.single[0], None
+        if packet.is_corrupt:
+            self.tell_damage(f"is damaged or cut off at {self._seconds(pts)}")
+        self.sizes[-1] += packet.size
+        self.latest += packet.duration or 0
+        if self.last[0] == pts:
+            self.last = (pts, self.last[1] + (packet.duration or 0))
+
+    def _drop_single(self) -> int | None:
+        """Take back a field that has no other one, which decoders do not show. Its pts, None if there is none."""
+        if self.single is None:
+            return None
+        (pts, self.last), self.single = self.single, None
+        self.pts.pop()
+        self.sizes.pop()
+        if self.keys and self.keys[-1] == pts:
+            self.keys.pop()
+            self.open_gop.pop()
+        return pts
 
     def _take_frame(self, packet: "Packet[Any]") -> None:
         pts = packet.pts
@@ -157,6 +198,8 @@ class _Reader:
 
     def index(self) -> FrameIndex:
         """The sorted result."""
+        if self._drop_single() is not None:
+            self.notes.append(CUT_WITHIN_A_FRAME)
         if self.untimed:
             self.notes.append(f"{self.untimed} frames of the source have no time and were left out")
         # sorted by pts: both in one number, as pairs would take far more memory

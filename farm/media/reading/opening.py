@@ -10,6 +10,7 @@ from av.container import InputContainer
 from farm.errors import SourceError
 from farm.media.failing import reason
 from farm.media.reading.integrity import check_begun
+from farm.media.reading.unread import refuse_unread
 
 #: Demuxers that read one file and nothing else. Not hls, dash, concat, image2, lavfi and the like: a playlist could
 #: name any file of this machine. (libavformat's mov demuxer ignores external references by default.)
@@ -17,8 +18,8 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,avi,flv,mpeg,mpegvideo,asf,ogg,mxf,nut,ivf,gif,apng,wtv,dv,"
     "h264,hevc,vvc,m4v,av1,obu,mjpeg,jpeg_pipe,yuv4mpegpipe,rm,wav,mp3,aac,flac,ac3,aiff,caf"
 )
-#: The options of libavformat for opening any untrusted file, with PyAV and with ffmpeg.
 _MOST = 2**31 - 1  # pixels that libavcodec counts
+#: The options of libavformat for opening any untrusted file, with PyAV and with ffmpeg.
 INPUT_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
 
 
@@ -64,6 +65,7 @@ def open_source(path: Path, most_pixels: int | None = None) -> InputContainer:
         )
     except (av.error.FFmpegError, OSError, UnicodeDecodeError) as error:
         check_begun(path)
+        refuse_unread(path, INPUT_OPTIONS)
         raise SourceError(
             f"{path}: is not a video that can be read ({reason(error)})",
             hint="is it complete, and does a player open it?",

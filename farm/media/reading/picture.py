@@ -6,22 +6,25 @@ from dataclasses import dataclass
 
 import av.error
 from av.filter import Graph
-from av.sidedata.sidedata import SideData, Type
 from av.video.frame import VideoFrame
 
 from farm.domain.manifest import Mastering
 from farm.domain.orientation import Matrix
 from farm.domain.pixels import is_full_range
+from farm.media.reading.side_data import Kind, side_data_of
 
 #: AVFieldOrder. What FFmpeg's muxers and decoders write for "top field first" is 2 or 4 (TT, TB), else 3 or 5.
 _INTERLACED = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}
 _LOST = {
-    Type.DOVI_METADATA: "Dolby Vision metadata was left out: the output is the picture that other displays show",
-    Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata was left out: the output has one HDR setting for all scenes",
-    Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata was left out: the output has one HDR setting for all scenes",
-    Type.AMBIENT_VIEWING_ENVIRONMENT: "metadata on the light around the viewer was left out",
-    Type.ICC_PROFILE: "the ICC colour profile was left out: players may show slightly different colours",
-    Type.SPHERICAL: "360 degree metadata was left out: players show the flat picture",
+    Kind.DOLBY_VISION: "Dolby Vision metadata was left out: the output is the picture that other displays show",
+    Kind.HDR10_PLUS: "HDR10+ metadata was left out: the output has one HDR setting for all scenes",
+    Kind.HDR_VIVID: "HDR Vivid metadata was left out: the output has one HDR setting for all scenes",
+    Kind.AMBIENT_LIGHT: "metadata on the light around the viewer was left out",
+    Kind.ICC_PROFILE: "the ICC colour profile was left out: players may show slightly different colours",
+    Kind.SPHERICAL: "360 degree metadata was left out: players show the flat picture",
+    Kind.LCEVC: "the LCEVC enhancement was left out: the output is the base picture",
+    Kind.VIEW_ID: "the second view (spatial video, MV-HEVC) was left out: the output is flat",
+    Kind.EXIF: "EXIF metadata in the frames was left out (it may hold places and thumbnails); the orientation was kept",
 }
 
 
@@ -38,13 +41,13 @@ class Picture:
 
 def picture_of(frames: Sequence[VideoFrame], field_order: int) -> Picture:
     """Read the properties of the first ``frames``. ``field_order``: the stream's, used if the decoder reports none."""
-    sides = {side.type: bytes(side) for side in frames[0].side_data if isinstance(side, SideData)}
-    kinds = {side.type for frame in frames for side in frame.side_data if isinstance(side, SideData)}
+    sides = side_data_of(frames[0])
+    kinds = {kind for frame in frames for kind in side_data_of(frame)}
     return Picture(
-        _matrix(sides.get(Type.DISPLAYMATRIX)),
+        _matrix(sides.get(Kind.DISPLAY_MATRIX)),
         _fields(frames, field_order),
-        _mastering(sides.get(Type.MASTERING_DISPLAY_METADATA)),
-        _light(sides.get(Type.CONTENT_LIGHT_LEVEL)),
+        _mastering(sides.get(Kind.MASTERING_DISPLAY)),
+        _light(sides.get(Kind.CONTENT_LIGHT)),
         tuple(note for kind, note in _LOST.items() if kind in kinds),
     )
 

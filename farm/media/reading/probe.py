@@ -17,10 +17,12 @@ from farm.domain.pixels import pixel_format
 from farm.errors import SourceError, VerificationError
 from farm.media.failing import reading, reason
 from farm.media.reading.abundance import refuse_many_opened, refuse_many_tags
-from farm.media.reading.decoding import decoded, set_up_decoder
+from farm.media.reading.decoding import coded_size, decoded, set_up_decoder
+from farm.media.reading.dolby_vision import enhancement_layers, refuse_dolby_vision
 from farm.media.reading.limits import NO_LIMITS, Limits
 from farm.media.reading.opening import check_readable, open_source
 from farm.media.reading.picture import picture_of
+from farm.media.reading.unpacking import has_separate_palette
 from farm.media.reading.videos import is_cover_art, kind_of, videos_of
 
 #: Bare streams, without times of showing: FFmpeg's names.
@@ -78,27 +80,31 @@ def probe_source(path: Path, limits: Limits | None = None, video: int | None = N
         reading(path, SourceError, "cannot be decoded"),
     ):
         refuse_many_opened(path, container)
-        videos = videos_of(container, path, video)
+        layers = enhancement_layers(path, container)
+        videos = videos_of(container, path, video, ignored=layers)
         stream, empty = videos.stream, videos.empty
         _refuse_stream(container, stream, path, limits)
         _refuse_covers(container, path, limits)
         frames, whole = _first_frames(container, stream, path)
         _refuse_picture(stream, frames, path, limits)
+        refuse_dolby_vision(path, container.format.name, frames[0])
         others = tuple(
             OtherStream(s.index, kind_of(s), codec_name(s))
             for s in container.streams
-            if s.index != stream.index and s.index not in empty
+            if s.index != stream.index and s.index not in empty | layers
         )
         name = container.format.name
-        still = is_cover_art(stream)
-        counted = still or name in BARE or (whole and not _in_order(frames))
+        still, ordered = is_cover_art(stream), _in_order(frames)
+        counted = still or name in BARE or (whole and not ordered) or has_separate_palette(stream, name)
         later = () if counted or stream.codec_context.codec.canonical_name in _NO_FIELDS else _later(container, stream)
         found, notes = _described(stream, [*frames, *later])
         if still:
             found = replace(found, timing="counted", time_base=Fraction(1), average_rate=Fraction(1))
         elif counted:
-            found, more = _counted(stream, found, bare=name in BARE)
+            found, more = _counted(stream, found, bare=name in BARE, in_order=ordered)
             notes = (*more, *notes)
+        if layers:
+            notes = (*notes, "the second layer of Dolby Vision was left out: the output is the base picture")
         if empty:
             notes = (*notes, "an empty video track was left out")
         first = None if counted else frames[0].pts
@@ -116,7 +122,7 @@ def _refuse_stream(container: InputContainer, stream: AvVideoStream, path: Path,
     context = getattr(stream, "codec_context", None)
     if context is None or not context.pix_fmt or not context.width:
         raise SourceError(f"{path}: its video cannot be decoded: no decoder for it, or no picture in it")
-    limits.check_size(path, max(context.width, context.coded_width), max(context.height, context.coded_height))
+    limits.check_size(path, *coded_size(context))
     limits.check_length(path, (container.duration or 0) / 1_000_000)
     if stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1":
         raise SourceError(
@@ -211,11 +217,13 @@ def _described(stream: AvVideoStream, frames: list[VideoFrame]) -> tuple[VideoSt
     return video, picture.notes
 
 
-def _counted(stream: AvVideoStream, video: VideoStream, *, bare: bool) -> tuple[VideoStream, tuple[str, ...]]:
+def _counted(
+    stream: AvVideoStream, video: VideoStream, *, bare: bool, in_order: bool
+) -> tuple[VideoStream, tuple[str, ...]]:
     """The video as one whose frames are counted: frame n of a bare stream has the time n."""
     if not bare:
         note = "the source's times contradict the order of its pictures: they were kept and sorted"
-        return replace(video, timing="counted"), (note,)
+        return replace(video, timing="counted"), () if in_order else (note,)
     rate = stream.guessed_rate or stream.average_rate or _DEFAULT_RATE
     stated = bool(stream.codec_context.framerate)
     source = "as its header states" if stated else "FFmpeg's default, as it states none"

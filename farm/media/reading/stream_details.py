@@ -70,7 +70,7 @@ def sample_entries(path: Path) -> dict[int, str]:
     with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
         for box in walk(file, path.stat().st_size, _HOLDERS):
             if box.kind == b"tkhd":
-                track = _number(file, box, track)
+                track = box_number(file, box, track)
             elif box.kind == b"stsd" and box.end - box.body >= 16:
                 file.seek(box.body + 12)
                 found.setdefault(track, file.read(4).decode("latin-1"))
@@ -92,9 +92,9 @@ def track_ends(path: Path) -> dict[int, TrackEnd]:
     with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
         for box in walk(file, path.stat().st_size, _HOLDERS):
             if box.kind == b"mvhd":
-                ticks = _number(file, box, ticks)
+                ticks = box_number(file, box, ticks)
             elif box.kind == b"tkhd":
-                track = _number(file, box, track)
+                track = box_number(file, box, track)
             elif box.kind == b"elst" and ticks:
                 file.seek(box.body)
                 lasts = _edits(file.read(min(box.end - box.body, _LONGEST_EDITS)))
@@ -103,7 +103,7 @@ def track_ends(path: Path) -> dict[int, TrackEnd]:
     return found
 
 
-def _number(file: BinaryIO, box: Box, otherwise: int) -> int:
+def box_number(file: BinaryIO, box: Box, otherwise: int) -> int:
     """The timescale of an ``mvhd`` box or the track ID of a ``tkhd`` box; ``otherwise`` if the box is too short."""
     file.seek(box.body)
     head = file.read(min(24, box.end - box.body))

@@ -12,6 +12,7 @@ from farm.errors import SourceError
 
 #: Codecs of single pictures: beside another video, a stream of them is a cover or a preview without the disposition.
 _STILLS = frozenset({"mjpeg", "png", "bmp", "gif", "webp", "tiff"})
+_NONE: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,15 @@ class Videos:
     empty: frozenset[int]
 
 
-def videos_of(container: InputContainer, path: Path, wanted: int | None = None) -> Videos:
-    """Choose the video streams of an opened file. ``wanted``: the index of the one to redact, cover art too.
+def videos_of(
+    container: InputContainer, path: Path, wanted: int | None = None, ignored: frozenset[int] = _NONE
+) -> Videos:
+    """Choose the video streams of an opened file. ``wanted``: the index of the one to redact, cover art too;
+    ``ignored``: of streams that are no videos of their own.
 
     By default it is the first one whose codec is not of single pictures. Raises SourceError if there is none.
     """
-    all_videos = [s for s in container.streams.video if not is_cover_art(s)]
+    all_videos = [s for s in container.streams.video if not is_cover_art(s) and s.index not in ignored]
     videos = [s for s in all_videos if not _is_empty(s)]
     empty = frozenset(s.index for s in all_videos if s not in videos)
     if wanted is not None:

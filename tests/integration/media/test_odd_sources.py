@@ -11,6 +11,7 @@ import pytest
 
 from farm.errors import SourceError
 from farm.media.planes import planes_of
+from farm.media.reading.limits import Limits
 from farm.media.reading.probe import probe_source
 from farm.media.verifying.comparing import compare
 from tests.integration.trips import CLIPS, X264, Rendered, ffmpeg, rendered, start, verdicts
@@ -196,3 +197,33 @@ def test_a_source_that_changes_on_the_way_is_noticed(tmp_path: Path, second: tup
     again = ("-i", str(source), *X264, "-pix_fmt", "yuv420p", "-copyts", "-muxdelay", "0", "-fps_mode", "passthrough")
     output = rendered(tmp_path / "again.ts", *again, "-color_range", "tv", "-colorspace", "bt709", "-flags", "0")
     assert f"its {name} changes in the source only" in verdicts(compare(source, output))["changes"]
+
+
+def cropped_theora(source: Path, target: Path, width: int, height: int) -> Path:
+    """A copy of an Ogg file whose Theora header shows only a part of the pictures, 128 samples from their edges."""
+    content = bytearray(source.read_bytes())
+    at = content.index(b"\x80theora") + 7
+    content[at + 7 : at + 15] = width.to_bytes(3, "big") + height.to_bytes(3, "big") + b"\x80\x80"
+    start = content.rindex(b"OggS", 0, at)
+    end = content.index(b"OggS", at)
+    content[start + 22 : start + 26] = bytes(4)
+    crc = 0
+    for byte in content[start:end]:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ 0x04C11DB7 if crc >> 31 else crc << 1) & 0xFFFFFFFF
+    content[start + 22 : start + 26] = crc.to_bytes(4, "little")
+    target.write_bytes(content)
+    return target
+
+
+def test_theora_that_shows_a_small_part_of_its_pictures(render: Rendered, tmp_path: Path) -> None:
+    """The decoder's limit on pixels is about the pictures that it decodes, not about the part that is shown."""
+    words = ("-f", "lavfi", "-i", "testsrc2=size=768x768:rate=10:duration=0.5", "-c:v", "libtheora", "-q:v", "9")
+    source = cropped_theora(render("whole.ogv", *words), tmp_path / "part.ogv", 496, 496)
+    trip = start(source, tmp_path)
+    assert (trip.manifest.source.video.width, trip.manifest.source.video.height) == (496, 496)
+    trip.compose()
+    assert trip.verify() == 5
+    with pytest.raises(SourceError, match=r"part\.ogv"):
+        probe_source(source, Limits(pixels=300_000))
