@@ -39,7 +39,7 @@ _LOSSLESS = frozenset({
 #: Families as people write them.
 _NAMES = {
     "h264": "H.264", "hevc": "HEVC", "av1": "AV1", "vp8": "VP8", "vp9": "VP9", "mpeg1video": "MPEG-1",
-    "mpeg2video": "MPEG-2", "mpeg4": "MPEG-4", "prores": "ProRes", "ffv1": "FFV1", "mjpeg": "MJPEG",
+    "mpeg2video": "MPEG-2", "mpeg4": "MPEG-4", "prores": "ProRes", "ffv1": "FFV1", "mjpeg": "MJPEG", "png": "PNG",
 }  # fmt: skip
 #: FFmpeg's names of where a chroma sample lies, by its number.
 _CHROMA_LOCATIONS = {1: "left", 2: "center", 3: "topleft", 4: "top", 5: "bottomleft", 6: "bottom"}
