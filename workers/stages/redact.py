@@ -70,6 +70,8 @@ def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
             painted = spent.each("paint", frames)
             with closing(prefetch(painted, AHEAD, "paint")) as ready:
                 _encode(ready, writer, samples, report, spent)
+        if writer.pts != pts:
+            raise VerificationError(f"{path}: the frames that were encoded are not those that were planned")
         return samples, writer.size
 
     if redact.crf == AUTO:

@@ -11,6 +11,7 @@ import ffmpeg
 
 from farm.domain.manifest import OtherStream, Source
 from farm.media.composing.colour_boxes import colour_boxes
+from farm.media.composing.decode_times import Ending
 from farm.media.composing.trim import WHOLE, Trim
 from farm.media.encoding.sound import EncodedSound
 from farm.media.reading.opening import INPUT_OPTIONS
@@ -51,26 +52,6 @@ class Tags:
     def writable(self) -> bool:
         """Whether ffmpeg's command line can name the removed keys."""
         return not any("=" in key for key in self.removed) and sum(map(len, self.removed)) <= _LONGEST_KEYS
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """The end of a joined video in its ticks: the pts of the packets shown and decoded last, and its end."""
-
-    shown: int
-    decoded: int
-    end: int
-
-    def bitstream_filter(self, container: str) -> str:
-        """FFmpeg's bitstream filter with which a copy ends there.
-
-        ffmpeg assumes that a packet lasts until the next one in decoding order, and the MP4 muxer that the video ends
-        with the latest packet. So in MP4 all other packets last one tick, which nothing else is computed from.
-        """
-        others = "1" if container in ("mp4", "mov") else "DURATION"
-        decoded = f"if(eq(PTS,{self.decoded}),{self.end - self.decoded},{others})"
-        lasts = f"if(eq(PTS,{self.shown}),{self.end - self.shown},{decoded})"
-        return f"setts=pts=PTS:dts=DTS:duration='{lasts}'"
 
 
 @dataclass(frozen=True, slots=True)

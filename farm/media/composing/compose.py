@@ -16,8 +16,9 @@ from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.domain.sound import SoundSpan
 from farm.errors import OutputError, SourceError, VerificationError
-from farm.media.composing.arguments import ComposeInputs, CoverArt, Ending, Tags, compose_arguments, written_tags
-from farm.media.composing.remux import ChunkPts, join_segments
+from farm.media.composing.arguments import ComposeInputs, CoverArt, Tags, compose_arguments, written_tags
+from farm.media.composing.decode_times import ChunkPts, Ending
+from farm.media.composing.remux import join_segments
 from farm.media.composing.sound import is_edited, sound_notes, write_sound
 from farm.media.composing.streams import USUAL, Rest, rest_of
 from farm.media.composing.trim import Trim, ffmetadata
@@ -64,9 +65,10 @@ def compose(
     frames = manifest.frames
     parts = 3 if is_edited(options, sound) else 2
     with _workspace(out) as (joined, folder), ExitStack() as stack:
-        join_segments(manifest, chunk_pts, segments, joined, part(progress, frames, 0, parts))
+        joining = part(progress, frames, 0, parts)
+        ending = join_segments(manifest, chunk_pts, segments, joined, joining, lasts=container != "mpegts")
         inputs = _inputs(source, manifest, settings.codec, joined, container, options, folder)
-        inputs = replace(inputs, ending=_ending(joined, manifest, chunk_pts(manifest.chunks[-1])[-1]))
+        inputs = replace(inputs, ending=_in_ticks_of(joined, ending, settings.time_base))
         if is_edited(options, sound):
             listening = part(progress, frames, 1, parts)
             made = write_sound(
@@ -90,19 +92,11 @@ def _copy(ffmpeg: Path, inputs: ComposeInputs, container: str, out: Path, frames
         _copy(ffmpeg, replace(inputs, reserved=0), container, out, frames, progress)
 
 
-def _ending(joined: Path, manifest: Manifest, pts: int) -> Ending | None:
-    """The end of the joined video, whose last frame is at ``pts``, in that file's ticks; None if it is not exact."""
+def _in_ticks_of(joined: Path, ending: Ending, tick: Fraction) -> Ending | None:
+    """``ending``, in ticks of ``tick`` seconds, in those of the joined file; None if it is not exact."""
     with open_source(joined) as opened:
-        stream = opened.streams.video[0]
-        if stream.time_base is None:
-            return None
-        scale = manifest.source.video.time_base / stream.time_base
-        shown, end = (pts - manifest.shift) * scale, (manifest.chunks[-1].pts_end - manifest.shift) * scale
-        opened.seek(int(shown), stream=stream, backward=True)
-        decoded = [packet.pts for packet in opened.demux(stream) if packet.pts is not None]
-    if shown.denominator != 1 or end.denominator != 1 or not decoded:
-        return None
-    return Ending(int(shown), decoded[-1], int(end))
+        own = opened.streams.video[0].time_base
+    return ending.scaled(tick / own) if own else None
 
 
 def left_out(

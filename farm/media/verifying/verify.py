@@ -11,7 +11,7 @@ from farm.domain.options import ComposeOptions
 from farm.domain.sound import SoundSpan
 from farm.errors import VerificationError
 from farm.media.composing.containers import keeps_packets
-from farm.media.composing.remux import ChunkPts
+from farm.media.composing.decode_times import BOXED, ChunkPts
 from farm.media.composing.sound import in_frames, is_edited
 from farm.media.composing.streams import USUAL
 from farm.media.encoding.choice import output_video
@@ -77,8 +77,9 @@ def verify_output(
                 watching(checker.frames)
         checker.end()
         checks.end()
-        if container in ("mp4", "mov"):  # the others do not store it
+        if container in BOXED:  # the others do not store it
             _check_end(stream.id, manifest, output_path)
+        checker.check_end(container, manifest)
     if edited:
         with open_source(output_path) as output, open_source(source_path) as source:
             listening = in_frames(part(progress, manifest.frames, 1, 2), manifest)

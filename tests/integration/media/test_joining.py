@@ -15,7 +15,7 @@ from farm.errors import VerificationError
 from farm.executables import find_ffmpeg
 from farm.media.composing.remux import join_segments, joined_format
 from farm.media.reading.probe import probe_source
-from tests.integration.drawn import FAMILIES, P3, TICKS, settings_for, times, video, write
+from tests.integration.drawn import FAMILIES, FINE, P3, TICKS, settings_for, times, video, write
 
 pytestmark = pytest.mark.integration
 
@@ -52,7 +52,7 @@ class Joined:
 
 
 @pytest.mark.parametrize("shift", [0, 5000])
-@pytest.mark.parametrize("time_base", TICKS)
+@pytest.mark.parametrize("time_base", [*TICKS, *FINE])
 @pytest.mark.parametrize(("codec", "pix_fmt"), FAMILIES)
 def test_joined_packets_have_the_planned_times(
     codec: str, pix_fmt: str, time_base: Fraction, shift: int, tmp_path: Path
