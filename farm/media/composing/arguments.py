@@ -11,6 +11,7 @@ import ffmpeg
 
 from farm.domain.manifest import OtherStream, Source
 from farm.media.composing.colour_boxes import colour_boxes
+from farm.media.composing.colours import range_filter
 from farm.media.composing.decode_times import Ending
 from farm.media.composing.trim import WHOLE, Trim
 from farm.media.encoding.sound import EncodedSound
@@ -192,14 +193,21 @@ def _stream_settings(
         settings[f"disposition:{place}"] = inputs.dispositions.get(index) or "0"
         if other is None and inputs.codec == "hevc" and container in ("mp4", "mov"):
             settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other
-        if other is None and inputs.ending is not None:
-            settings[f"bsf:{place}"] = inputs.ending.bitstream_filter(container)
+        if other is None and (filters := _video_filters(inputs, container)):
+            settings[f"bsf:{place}"] = filters
         if other is not None and other.index in inputs.sound:
             encoded = inputs.sound[other.index].encoded.settings
             settings |= {f"{option}:{place}": value for option, value in encoded.items()}
         elif other is not None and other.kind in _MOVABLE and not inputs.trim.whole:
             settings[f"bsf:{place}"] = inputs.trim.bitstream_filter(inputs.ticks[index])
     return settings
+
+
+def _video_filters(inputs: ComposeInputs, container: str) -> str:
+    """The bitstream filters of the video, ``,`` between them."""
+    ending = inputs.ending.bitstream_filter(container) if inputs.ending else None
+    stated = range_filter(container, inputs.codec, inputs.source.video)
+    return ",".join(text for text in (ending, stated) if text)
 
 
 def _attachments(inputs: ComposeInputs, first: int) -> list[str]:

@@ -9,6 +9,7 @@ from farm.domain.manifest import OtherStream, VideoStream
 from farm.domain.options import ComposeOptions
 from farm.domain.orientation import Matrix
 from farm.errors import OutputError
+from farm.media.composing.colours import is_full_yuv, states_full_range
 from farm.media.composing.streams import USUAL, holds
 
 #: FFmpeg's muxer for each suffix that an output may have.
@@ -53,12 +54,15 @@ class Needs:
     matrix: Matrix | None = None
     sample_aspect: Fraction | None = None
     width: int = 0
+    full_range: bool = False
 
     @classmethod
     def of(cls, video: VideoStream, others: Sequence[OtherStream] = (), options: ComposeOptions = USUAL) -> "Needs":
         """The needs of an output with the video ``video`` and the streams of the source that ``options`` keep."""
         kept = tuple(o for o in others if not (options.audio == "drop" and o.kind == "audio"))
-        return cls(video.codec, video.time_base, kept, video.matrix, video.sample_aspect, video.width)
+        return cls(
+            video.codec, video.time_base, kept, video.matrix, video.sample_aspect, video.width, is_full_yuv(video)
+        )
 
 
 def output_suffix(container: str, options: ComposeOptions) -> str:
@@ -164,6 +168,8 @@ def _why_not(container: str, needs: Needs) -> str | None:
         return "cannot keep which way up this video is shown"
     if not _holds_aspect(container, needs):
         return f"cannot keep this video's sample aspect ({needs.sample_aspect}) exactly"
+    if needs.full_range and not states_full_range(container, needs.codec):
+        return f"cannot say that {needs.codec} video uses the full range"
     return None
 
 

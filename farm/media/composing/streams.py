@@ -9,6 +9,7 @@ from av.container import InputContainer
 from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.media.composing.arguments import Tags, keeps_any_key
+from farm.media.composing.colours import range_note
 from farm.media.composing.trim import Chapter, Trim, chapters_of
 from farm.media.reading.metadata import kept, names, of_the_file
 from farm.media.reading.stream_details import StreamDetails, letters_of, stream_details
@@ -179,6 +180,8 @@ def rest_of(
     if chapters and container == "mpegts":
         notes.append("the chapters were left out: mpegts files cannot hold them")
         chapters = []
+    if note := range_note(container, manifest.encoder.codec, manifest.source.video):
+        notes.append(note)
     tags, removed = _all_tags(opened, manifest, container, options.metadata, trim, plan)
     if removed or lost:
         notes.append(f"metadata left out: {names((*removed, *lost))}")

@@ -42,6 +42,8 @@ class Video(ABC):
         self.frames = 0
         self.packets = 0
         self._dts: int | None = None
+        # Matroska stores none, and libavformat derives MPEG-1's wrongly
+        self._stores_dts = not stream.container.format.name.startswith("matroska")
         self._last: deque[tuple[int, int]] = deque(maxlen=_TAIL)  # pts and duration
 
     @abstractmethod
@@ -65,7 +67,7 @@ class Video(ABC):
             raise VerificationError(f"{where}: is hidden by an edit list")
         if packet.pts is None:
             raise VerificationError(f"{where}: has no pts")
-        if packet.dts is not None:  # Matroska stores none, and libavformat cannot derive the first ones
+        if packet.dts is not None and self._stores_dts:
             if packet.dts > packet.pts:
                 raise VerificationError(f"{where}: its dts {packet.dts} is after its pts {packet.pts}")
             if self._dts is not None and packet.dts <= self._dts:
