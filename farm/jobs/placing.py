@@ -18,10 +18,18 @@ from farm.domain.regions import Asked
 from farm.errors import OutputError, SettingsError, SourceError
 from farm.exchange.formats import format_named
 from farm.jobs.images import KeptImage, with_image
-from farm.media.composing.containers import Needs, container_for, default_container, refuse_loss
+from farm.media.composing.containers import (
+    Needs,
+    container_for,
+    default_container,
+    keeps_order,
+    refuse_loss,
+    refuse_times,
+)
 from farm.media.composing.sound import is_edited, refuse_uneditable
-from farm.media.encoding.choice import at_rate, encoder_settings, output_video
-from farm.media.reading.index import index_source, plan_manifest
+from farm.media.composing.times import SPARSE, sound_fault, times_fault
+from farm.media.encoding.choice import at_rate, encoder_settings, in_order, output_video
+from farm.media.reading.index import index_source, plan_manifest, wanted_times
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import Probe, probe_source
 from farm.processes import for_the_user
@@ -95,12 +103,17 @@ class Prepared:
     def plan(self, workers: int) -> tuple[Manifest, Sequence["array[int]"]]:
         """Demux the source: the manifest and each chunk's pts. ``workers``: what the number of chunks is fitted to.
 
-        Raises SourceError, also if the file changed since it was probed.
+        Raises SourceError, also if the file changed since it was probed; OutputError if the output's container cannot
+        hold the times of its frames.
         """
         request = self.request
         probe = replace(self.probe, path=request.source.resolve())
         indexed = index_source(probe, request.options.source, request.limits)
         encoder = at_rate(self.encoder, indexed.source.video.average_rate)
+        if self.container != PICTURES_CONTAINER:
+            wanted, needs = indexed.wanted, _needs_of(request, probe, output_video(probe.video, encoder))
+            with _named(request.source):
+                refuse_times(self.container, needs, wanted.shown, wanted.end - wanted.shift)
         return plan_manifest(indexed, encoder, request.chunk_seconds, workers)
 
 
@@ -132,6 +145,7 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
             container, notes = PICTURES_CONTAINER, probe.notes
         else:
             output, container, why = _video_place(request, probe, output_video(probe.video, encoder))
+            encoder = encoder if keeps_order(container) else in_order(encoder)
             notes = (*probe.notes, *chosen, *why, *((_SHOWS,) if request.options.redact.debug else ()))
     prepared = Prepared(request, probe, encoder, output, container, notes, image)
     prepared.check_place()
@@ -141,10 +155,15 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
 def _video_place(request: Request, seen: Probe, video: VideoStream) -> tuple[Path, str, tuple[str, ...]]:
     """The output's path and container, and a note if the container is not the source's."""
     source, output, debug = request.source, request.output, request.options.redact.debug
-    needs = Needs.of(video, seen.others, request.options.compose)
+    needs = _needs_of(request, seen, video)
     notes: tuple[str, ...] = ()
     if output is None or request.folder or _is_folder(output):
         container, suffix, why = default_container(seen.container, needs, source.suffix)
+        if container in SPARSE:
+            times = wanted_times(seen, request.options.source, request.limits)
+            fault = times_fault(container, needs.codec, needs.time_base, times.shown, times.end - times.shift)
+            if fault := fault or sound_fault(container, source, needs.others):
+                container, suffix, why = default_container(seen.container, needs, source.suffix, fault)
         output = (output or source.parent) / f"{source.stem}{DEBUG_MARK if debug else OUTPUT_MARK}{suffix}"
         notes = (why,) if why else ()
     elif debug and not output.stem.endswith(DEBUG_MARK):
@@ -152,10 +171,16 @@ def _video_place(request: Request, seen: Probe, video: VideoStream) -> tuple[Pat
         raise OutputError(f"{output}: the name says nothing of the faces that --debug shows", hint=f"write -o {right}")
     else:
         container = container_for(output.suffix, seen.container, needs, source.suffix)
+        if fault := sound_fault(container, source, needs.others):
+            raise OutputError(f"an output named *{output.suffix} {fault}", hint="use -o NAME.mkv")
     refuse_loss(container, needs)
     if is_edited(request.options.compose):
         refuse_uneditable(seen.others, container)
     return _absolute(output), container, notes
+
+
+def _needs_of(request: Request, seen: Probe, video: VideoStream) -> Needs:
+    return Needs.of(video, seen.others, request.options.compose, whole=request.options.source.start is None)
 
 
 def _absolute(path: Path) -> Path:

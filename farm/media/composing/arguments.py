@@ -12,7 +12,7 @@ import ffmpeg
 from farm.domain.manifest import OtherStream, Source
 from farm.media.composing.colour_boxes import colour_boxes
 from farm.media.composing.colours import range_filter
-from farm.media.composing.decode_times import Ending
+from farm.media.composing.decode_times import BOXED, Ending
 from farm.media.composing.trim import WHOLE, Trim
 from farm.media.encoding.sound import EncodedSound
 from farm.media.reading.opening import INPUT_OPTIONS
@@ -21,6 +21,8 @@ from farm.media.reading.sound import SoundFormat
 _LARGEST_TIMESCALE = 2**31 - 1
 _NOTHING = "t:9999?"
 _LONGEST_KEYS = 4096  # characters of the removed keys of a stream, of which there are hundreds at most
+#: FFmpeg's muxer of a container that it knows by another name.
+_FORMATS = {"mpeg": "vob"}
 _MOVABLE = ("audio", "subtitle", "data")
 
 
@@ -108,7 +110,7 @@ def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[
         streams.append(_ffmetadata(inputs.written))
     origins = {index: f"{last}:s:{place}" for place, index in enumerate(written_tags(inputs.tags))}
     settings: dict[str, object] = {
-        "format": container,
+        "format": _FORMATS.get(container, container),
         "c": "copy",
         "map_chapters": chapters,
         "avoid_negative_ts": "disabled",
@@ -191,7 +193,9 @@ def _stream_settings(
         index = inputs.source.video.index if other is None else other.index
         settings[f"map_metadata:s:{place}"] = origins.get(index, f"{number}:s:{index}")
         settings[f"disposition:{place}"] = inputs.dispositions.get(index) or "0"
-        if other is None and inputs.codec == "hevc" and container in ("mp4", "mov"):
+        if other is None and container == "avi":  # its ticks; else they would be the denominator's
+            settings[f"r:{place}"] = str(1 / inputs.source.video.time_base)
+        if other is None and inputs.codec == "hevc" and container in BOXED:
             settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other
         if other is None and (filters := _video_filters(inputs, container)):
             settings[f"bsf:{place}"] = filters
@@ -221,7 +225,7 @@ def _attachments(inputs: ComposeInputs, first: int) -> list[str]:
 
 def _muxer_settings(inputs: ComposeInputs, container: str) -> dict[str, object]:
     ticks = inputs.source.video.time_base.denominator
-    if container in ("mp4", "mov"):
+    if container in BOXED:
         # edit lists, which carry the times that streams begin at, count in the movie's timescale
         common = lcm(ticks, *inputs.rates, *(edited.sound.rate for edited in inputs.sound.values()))
         # the index comes first, for progressive download: into reserved space, else by moving everything
@@ -239,7 +243,9 @@ def _muxer_settings(inputs: ComposeInputs, container: str) -> dict[str, object]:
     if container == "mpegts":
         # one audio frame per PES packet: its time is then written, not computed from the one before
         return {"muxdelay": "0", "muxpreload": "0", "mpegts_copyts": "1", "pes_payload_size": "0"}
-    return {"default_mode": "passthrough"}
+    if container == "mpeg":
+        return {"preload": "0"}  # else all times are moved by it
+    return {"default_mode": "passthrough"} if container in ("matroska", "webm") else {}
 
 
 def _file(path: Path) -> str:

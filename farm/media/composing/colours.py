@@ -2,6 +2,7 @@
 
 from farm.domain.manifest import VideoStream
 from farm.domain.pixels import pixel_format
+from farm.media.encoding.holding import LIKE_BT601, ONE_MATRIX
 
 LIMITED, UNSPECIFIED = 1, 2
 #: Containers that state the colours whatever the codec is. QuickTime's own box has no range.
@@ -9,7 +10,9 @@ _CONTAINERS = frozenset({"mp4", "matroska", "webm"})
 #: Codecs whose streams state the range, or have only one. x264 does so only beside other colours, or if it is full.
 _CODECS = frozenset({"hevc", "av1", "vp8", "vp9", "mpeg1video", "mpeg2video", "prores", "mjpeg"})
 #: Muxers that write H.264's parameter sets into the stream, where a bitstream filter can change them.
-_IN_STREAM = frozenset({"mpegts"})
+_IN_STREAM = frozenset({"mpegts", "avi"})
+#: Containers that state no colours, and the codecs that do so themselves.
+_COLOURLESS, _COLOURED = frozenset({"mpegts", "mpeg", "avi", "flv"}), frozenset({"h264", "hevc", "mpeg2video"})
 
 
 def is_full_yuv(video: VideoStream) -> bool:
@@ -23,13 +26,18 @@ def states_full_range(container: str, codec: str) -> bool:
     return container in _CONTAINERS or codec in _CODECS or codec == "h264"
 
 
+def states_colours(container: str, codec: str) -> bool:
+    """Whether an output of ``codec`` in ``container`` states primaries, transfer and matrix."""
+    return container not in _COLOURLESS or codec in _COLOURED
+
+
 def states_range(container: str, codec: str, video: VideoStream) -> bool:
     """Whether an output of ``codec`` in ``container`` states the range of ``video`` as the source does."""
     if not video.color_range and not video.full_range:
         return True
     if codec != "h264" or container in _CONTAINERS:
         return states_full_range(container, codec)
-    return video.full_range or _has_colours(video) or container in _IN_STREAM
+    return video.full_range or has_colours(video) or container in _IN_STREAM
 
 
 def range_note(container: str, codec: str, video: VideoStream) -> str | None:
@@ -41,9 +49,13 @@ def range_note(container: str, codec: str, video: VideoStream) -> str | None:
 
 def range_filter(container: str, codec: str, video: VideoStream) -> str | None:
     """FFmpeg's bitstream filter that states the range, where neither the encoder nor the container does."""
-    alone = video.color_range == LIMITED and not video.full_range and not _has_colours(video)
+    alone = video.color_range == LIMITED and not video.full_range and not has_colours(video)
     return "h264_metadata=video_full_range_flag=0" if codec == "h264" and container in _IN_STREAM and alone else None
 
 
-def _has_colours(video: VideoStream) -> bool:
-    return any(c != UNSPECIFIED for c in (video.color_primaries, video.color_transfer, video.color_space))
+def has_colours(video: VideoStream) -> bool:
+    """Whether primaries, transfer or matrix are specified, apart from a matrix that the codec implies."""
+    implied = video.codec in ONE_MATRIX and video.color_space in LIKE_BT601
+    return any(c != UNSPECIFIED for c in (video.color_primaries, video.color_transfer)) or not (
+        implied or video.color_space == UNSPECIFIED
+    )

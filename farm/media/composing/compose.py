@@ -17,10 +17,11 @@ from farm.domain.options import ComposeOptions
 from farm.domain.sound import SoundSpan
 from farm.errors import OutputError, SourceError, VerificationError
 from farm.media.composing.arguments import ComposeInputs, CoverArt, Tags, compose_arguments, written_tags
-from farm.media.composing.decode_times import ChunkPts, Ending
+from farm.media.composing.decode_times import BOXED, STATED, ChunkPts, Ending
 from farm.media.composing.remux import join_segments
 from farm.media.composing.sound import is_edited, sound_notes, write_sound
 from farm.media.composing.streams import USUAL, Rest, rest_of
+from farm.media.composing.times import delay_of
 from farm.media.composing.trim import Trim, ffmetadata
 from farm.media.failing import reading, writing
 from farm.media.ffmpeg import TOO_SMALL, run_ffmpeg
@@ -66,7 +67,10 @@ def compose(
     parts = 3 if is_edited(options, sound) else 2
     with _workspace(out) as (joined, folder), ExitStack() as stack:
         joining = part(progress, frames, 0, parts)
-        ending = join_segments(manifest, chunk_pts, segments, joined, joining, lasts=container != "mpegts")
+        delay = delay_of(container, settings.codec)
+        ending = join_segments(
+            manifest, chunk_pts, segments, joined, joining, lasts=container in STATED, delay=delay
+        )  # fmt: skip
         inputs = _inputs(source, manifest, settings.codec, joined, container, options, folder)
         inputs = replace(inputs, ending=_in_ticks_of(joined, ending, settings.time_base))
         if is_edited(options, sound):
@@ -82,7 +86,7 @@ def compose(
 def _copy(ffmpeg: Path, inputs: ComposeInputs, container: str, out: Path, frames: int, progress: Progress) -> None:
     with reading(inputs.path, SourceError, "cannot be read"):
         expected = inputs.video.stat().st_size + inputs.path.stat().st_size
-    if container in ("mp4", "mov") and not inputs.reserved:
+    if container in BOXED and not inputs.reserved:
         expected *= 2  # it may move everything once more at the end
     try:
         run_ffmpeg(ffmpeg, compose_arguments(inputs, container, out), out, expected, frames, progress)
@@ -158,7 +162,7 @@ def _inputs(
             ticks={s.index: s.time_base or Fraction(1) for s in opened.streams},
             tags=rest.tags,
             written=_written(rest, folder),
-            reserved=_reserved(rest, opened, manifest.frames, joined) if container in ("mp4", "mov") else 0,
+            reserved=_reserved(rest, opened, manifest.frames, joined) if container in BOXED else 0,
         )
 
 

@@ -17,7 +17,9 @@ from itertools import chain
 from farm.domain.manifest import Chunk
 
 #: Muxers of files whose packets last until the next one is decoded.
-BOXED = frozenset({"mp4", "mov"})
+BOXED = frozenset({"mp4", "mov", "3gp", "3g2"})
+#: Those that state a frame rate, or all that it is computed from; that of the others is guessed from some packets.
+STATED = BOXED | {"matroska", "webm"}
 ChunkPts = Callable[[Chunk], "array[int]"]
 
 

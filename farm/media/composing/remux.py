@@ -72,12 +72,14 @@ def join_segments(
     progress: Progress = no_progress,
     *,
     lasts: bool = True,
+    delay: int = 0,
 ) -> Ending:
     """Write all segments' packets at their absolute times into a file with one track (see :func:`joined_format`).
 
     The track has the source's display matrix, colours and HDR metadata. Its times are the source's less the
     manifest's ``shift``. ``segments``: one per chunk, in order. ``lasts``: the output states how long packets last;
-    else the dts go back before the first pts no further than they have to. Returns how the video ends.
+    else the dts go back before the first pts no further than they have to. ``delay``: the least number of frames that
+    a packet is decoded ahead. Returns how the video ends.
     Raises VerificationError if a segment does not hold exactly the planned frames, or its parameter sets differ from
     the first one's; StorageError if the disk is full; and whatever ``progress`` raises.
     """
@@ -86,6 +88,7 @@ def join_segments(
     video, frames, done = manifest.source.video, manifest.frames, 0
     shown = (value - manifest.shift for chunk in manifest.chunks for value in chunk_pts(chunk))
     depth, decoded = _order_of(segments, part(progress, frames, 0, 2))
+    depth = max(depth, min(delay, frames - 1))
     tail = Tail(manifest.chunks, chunk_pts, manifest.shift, depth, decoded)
     times = decode_times(shown, depth, tail.room if lasts else None)
     begin = next(times)

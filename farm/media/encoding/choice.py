@@ -90,6 +90,13 @@ def at_rate(settings: EncoderSettings, rate: Fraction | None) -> EncoderSettings
     return replace(settings, rate=ENCODERS[settings.encoder].clock_rate(rate))
 
 
+def in_order(settings: EncoderSettings) -> EncoderSettings:
+    """The settings without B-frames: each frame is decoded when it is shown."""
+    if not settings.reorders:
+        return settings
+    return replace(settings, options={**settings.options, "bf": "0"}, reorders=False)
+
+
 def output_video(video: VideoStream, settings: EncoderSettings) -> VideoStream:
     """What the output's video stream has to be: the source's, with the settings' codec, size and order of samples."""
     return replace(

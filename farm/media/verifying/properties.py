@@ -10,6 +10,7 @@ from farm.domain.manifest import VideoStream
 from farm.domain.orientation import UPRIGHT, Matrix
 from farm.domain.pixels import pixel_format, plain_format
 from farm.media.composing.colours import states_range
+from farm.media.composing.decode_times import BOXED
 from farm.media.encoding.holding import LIKE_BT601, ONE_MATRIX
 from farm.media.reading.picture import frame_properties
 from farm.media.verifying.packets import seconds
@@ -63,7 +64,7 @@ def display_properties(want: VideoStream, got: VideoStream, container: str) -> I
     """
     yield Property("sample aspect", want.sample_aspect or Fraction(1), got.sample_aspect or Fraction(1))
     yield Property("orientation", want.orientation, got.orientation)
-    if container in ("mp4", "mov"):
+    if container in BOXED:
         yield Property("display matrix", _matrix(want), _matrix(got))
     yield Property("field order", want.fields, got.fields)
     yield _range(want, got, container)

@@ -6,12 +6,10 @@ from fractions import Fraction
 from itertools import pairwise
 
 from farm.domain.manifest import VideoStream
-from farm.media.composing.decode_times import BOXED
+from farm.media.composing.decode_times import BOXED, STATED
 from farm.media.verifying.packets import seconds
 
 _MATROSKA = frozenset({"matroska", "webm"})
-#: Containers that state the rate, or all that it is computed from; that of the others is guessed from some packets.
-STATED = BOXED | _MATROSKA
 #: Matroska states the rate as a duration, which FFmpeg rounds to a fraction of small numbers.
 _ROUNDED, _EXACT = Fraction(1, 1000), Fraction(1, 1_000_000)
 

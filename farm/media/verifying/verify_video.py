@@ -15,12 +15,12 @@ from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.manifest import Chunk, Manifest, VideoStream
 from farm.errors import VerificationError
-from farm.media.composing.decode_times import ChunkPts
+from farm.media.composing.decode_times import STATED, ChunkPts
 from farm.media.composing.remux import open_segment
 from farm.media.failing import reading
 from farm.media.reading.decoding import STRICT, set_up_decoder
 from farm.media.verifying.packets import seconds
-from farm.media.verifying.rates import STATED, lasting_fault, rate_fault
+from farm.media.verifying.rates import lasting_fault, rate_fault
 
 #: Full decoding without the deblocking filter, which cannot fail.
 UNDAMAGED = {**STRICT, "skip_loop_filter": "all"}
