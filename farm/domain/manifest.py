@@ -197,7 +197,7 @@ class Manifest:
 
         They count from 0 of its clock, but in MPEG's streams, whose times begin anywhere, from what comes first.
         """
-        return self.chunks[0].pts_start if container in ("mpegts", "mpeg") else self.shift
+        return self.chunks[0].pts_start if container in ("mpegts", "m2ts", "mpeg") else self.shift
 
     def frames_before(self, index: int) -> int:
         """The number of a chunk's first frame among all planned frames, counted from 0."""

@@ -20,6 +20,7 @@ from farm.exchange.formats import format_named
 from farm.jobs.images import KeptImage, with_image
 from farm.media.composing.containers import (
     Needs,
+    NoContainer,
     container_for,
     default_container,
     keeps_order,
@@ -28,7 +29,7 @@ from farm.media.composing.containers import (
 )
 from farm.media.composing.sound import is_edited, refuse_uneditable
 from farm.media.composing.times import SPARSE, sound_fault, times_fault
-from farm.media.encoding.choice import at_rate, encoder_settings, in_order, output_video
+from farm.media.encoding.choice import at_rate, encoder_settings, in_order, other_families, output_video
 from farm.media.reading.index import index_source, plan_manifest, wanted_times
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import Probe, probe_source
@@ -137,19 +138,43 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
     request = replace(request, options=replace(request.options, redact=redact))
     probe = probe_source(request.source, request.limits)
     with _named(request.source):
-        encoder, chosen = encoder_settings(probe.video, request.options.redact, encoders)
         if request.options.compose.pictures:
             if request.options.redact.debug:
                 raise SettingsError("--debug makes a video, no pictures", hint="leave one of them out")
             output = _absolute(request.output or request.source.with_suffix(".frames"))
+            encoder, _ = encoder_settings(probe.video, request.options.redact, encoders)
             container, notes = PICTURES_CONTAINER, probe.notes
         else:
-            output, container, why = _video_place(request, probe, output_video(probe.video, encoder))
-            encoder = encoder if keeps_order(container) else in_order(encoder)
-            notes = (*probe.notes, *chosen, *why, *((_SHOWS,) if request.options.redact.debug else ()))
+            encoder, output, container, why = _encoder_and_place(request, probe, encoders)
+            notes = (*probe.notes, *why, *((_SHOWS,) if request.options.redact.debug else ()))
     prepared = Prepared(request, probe, encoder, output, container, notes, image)
     prepared.check_place()
     return prepared
+
+
+def _encoder_and_place(
+    request: Request, seen: Probe, encoders: AbstractSet[str]
+) -> tuple[EncoderSettings, Path, str, tuple[str, ...]]:
+    """The encoder, the output's path and container, and notes. Without a container, another family is tried."""
+    redact = request.options.redact
+    named = redact.codec is not None or redact.encoder is not None
+    refusal: NoContainer | None = None
+    for family in (None, *(() if named else other_families(seen.video))):
+        try:
+            asked = redact if family is None else replace(redact, codec=family)
+            encoder, chosen = encoder_settings(seen.video, asked, encoders)
+            output, container, why = _video_place(request, seen, output_video(seen.video, encoder))
+        except NoContainer as error:
+            refusal = refusal or error
+            continue
+        except (SettingsError, SourceError):  # the other family does not hold the video
+            if refusal is None:
+                raise
+            continue
+        other = (f"{refusal.message}: the output is {encoder.codec}",) if refusal else ()
+        return encoder if keeps_order(container) else in_order(encoder), output, container, (*chosen, *other, *why)
+    assert refusal is not None
+    raise refusal
 
 
 def _video_place(request: Request, seen: Probe, video: VideoStream) -> tuple[Path, str, tuple[str, ...]]:

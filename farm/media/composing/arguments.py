@@ -12,7 +12,7 @@ import ffmpeg
 from farm.domain.manifest import OtherStream, Source
 from farm.media.composing.colour_boxes import colour_boxes
 from farm.media.composing.colours import range_filter
-from farm.media.composing.decode_times import BOXED, Ending
+from farm.media.composing.decode_times import BOXED, STATED, TRANSPORT, Ending
 from farm.media.composing.trim import WHOLE, Trim
 from farm.media.encoding.sound import EncodedSound
 from farm.media.reading.opening import INPUT_OPTIONS
@@ -22,7 +22,7 @@ _LARGEST_TIMESCALE = 2**31 - 1
 _NOTHING = "t:9999?"
 _LONGEST_KEYS = 4096  # characters of the removed keys of a stream, of which there are hundreds at most
 #: FFmpeg's muxer of a container that it knows by another name.
-_FORMATS = {"mpeg": "vob"}
+_FORMATS = {"mpeg": "vob", "m2ts": "mpegts"}
 _MOVABLE = ("audio", "subtitle", "data")
 
 
@@ -195,6 +195,7 @@ def _stream_settings(
         settings[f"disposition:{place}"] = inputs.dispositions.get(index) or "0"
         if other is None and container == "avi":  # its ticks; else they would be the denominator's
             settings[f"r:{place}"] = str(1 / inputs.source.video.time_base)
+            settings |= {f"tag:{place}": "FMP4"} if inputs.codec == "mpeg4" else {}  # as FFmpeg itself writes it
         if other is None and inputs.codec == "hevc" and container in BOXED:
             settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other
         if other is None and (filters := _video_filters(inputs, container)):
@@ -209,7 +210,7 @@ def _stream_settings(
 
 def _video_filters(inputs: ComposeInputs, container: str) -> str:
     """The bitstream filters of the video, ``,`` between them."""
-    ending = inputs.ending.bitstream_filter(container) if inputs.ending else None
+    ending = inputs.ending.bitstream_filter(container) if inputs.ending and container in STATED else None
     stated = range_filter(container, inputs.codec, inputs.source.video)
     return ",".join(text for text in (ending, stated) if text)
 
@@ -240,9 +241,10 @@ def _muxer_settings(inputs: ComposeInputs, container: str) -> dict[str, object]:
             **({"movflags": flags} if flags else {}),
             **({"moov_size": str(inputs.reserved)} if inputs.reserved else {}),
         }
-    if container == "mpegts":
+    if container in TRANSPORT:
         # one audio frame per PES packet: its time is then written, not computed from the one before
-        return {"muxdelay": "0", "muxpreload": "0", "mpegts_copyts": "1", "pes_payload_size": "0"}
+        mode = {"mpegts_m2ts_mode": "1"} if container == "m2ts" else {}
+        return {"muxdelay": "0", "muxpreload": "0", "mpegts_copyts": "1", "pes_payload_size": "0", **mode}
     if container == "mpeg":
         return {"preload": "0"}  # else all times are moved by it
     return {"default_mode": "passthrough"} if container in ("matroska", "webm") else {}

@@ -2,6 +2,7 @@
 
 from farm.domain.manifest import VideoStream
 from farm.domain.pixels import pixel_format
+from farm.media.composing.decode_times import TRANSPORT
 from farm.media.encoding.holding import LIKE_BT601, ONE_MATRIX
 
 LIMITED, UNSPECIFIED = 1, 2
@@ -10,9 +11,9 @@ _CONTAINERS = frozenset({"mp4", "matroska", "webm"})
 #: Codecs whose streams state the range, or have only one. x264 does so only beside other colours, or if it is full.
 _CODECS = frozenset({"hevc", "av1", "vp8", "vp9", "mpeg1video", "mpeg2video", "prores", "mjpeg"})
 #: Muxers that write H.264's parameter sets into the stream, where a bitstream filter can change them.
-_IN_STREAM = frozenset({"mpegts", "avi"})
+_IN_STREAM = TRANSPORT
 #: Containers that state no colours, and the codecs that do so themselves.
-_COLOURLESS, _COLOURED = frozenset({"mpegts", "mpeg", "avi", "flv"}), frozenset({"h264", "hevc", "mpeg2video"})
+_COLOURLESS, _COLOURED = TRANSPORT | {"mpeg", "avi", "flv"}, frozenset({"h264", "hevc", "mpeg2video"})
 
 
 def is_full_yuv(video: VideoStream) -> bool:

@@ -11,7 +11,7 @@ from farm.domain.options import ComposeOptions
 from farm.domain.orientation import Matrix
 from farm.errors import OutputError
 from farm.media.composing.colours import has_colours, is_full_yuv, states_colours, states_full_range
-from farm.media.composing.decode_times import BOXED
+from farm.media.composing.decode_times import BOXED, TRANSPORT
 from farm.media.composing.streams import USUAL, holds
 from farm.media.composing.times import holds_ticks, times_fault
 
@@ -23,6 +23,8 @@ MUXERS = {
     ".mkv": "matroska",
     ".webm": "webm",
     ".ts": "mpegts",
+    ".m2ts": "m2ts",
+    ".mts": "m2ts",
     ".avi": "avi",
     ".mpg": "mpeg",
     ".mpeg": "mpeg",
@@ -43,16 +45,16 @@ _VIDEO: dict[str, frozenset[str]] = {
         {"h264", "hevc", "av1", "vp8", "vp9", "mpeg1video", "mpeg2video", "mpeg4", "prores", "ffv1", "mjpeg"}
     ),
     "webm": frozenset({"av1", "vp8", "vp9"}),
-    "mpegts": frozenset({"h264", "hevc", "mpeg2video"}),
-    "avi": frozenset({"h264", "mpeg4", "mjpeg"}),
+    **dict.fromkeys(TRANSPORT, frozenset({"h264", "hevc", "mpeg2video"})),
+    "avi": frozenset({"mpeg4", "mjpeg"}),  # FFmpeg's versions guess different times for H.264 in it
     "mpeg": frozenset({"mpeg1video", "mpeg2video"}),
     "3gp": frozenset({"h264", "mpeg4"}),
     "3g2": frozenset({"h264", "mpeg4"}),
     "flv": frozenset({"h264"}),
 }
 #: Muxers that rewrite packets: start codes instead of lengths, parameter sets in the stream, frames cut elsewhere.
-_REWRITING = frozenset({"mpegts", "mpeg", "avi"})
-#: Containers that cannot say that a packet is shown later than it is decoded, or whose clock begins at zero.
+_REWRITING = TRANSPORT | {"mpeg", "avi"}
+#: Containers whose clock begins at 0: the first frame cannot be decoded before that.
 _UNORDERED = frozenset({"avi", "flv"})
 #: The aspects of the whole picture that MPEG-2 can state, and FLV's streams of a kind.
 _MPEG2_ASPECTS, _FLV_STREAMS = frozenset({Fraction(4, 3), Fraction(16, 9), Fraction(221, 100)}), 1
@@ -106,6 +108,10 @@ class Needs:
         )
 
 
+class NoContainer(OutputError):
+    """No container holds a video as its encoder writes it; another encoder may help."""
+
+
 def output_suffix(container: str, options: ComposeOptions) -> str:
     """Suffix of the composed artefact, with its dot. ``container``: FFmpeg's name of it."""
     return PICTURE_ARCHIVE if options.pictures else SUFFIXES.get(container, ".mkv")
@@ -153,7 +159,7 @@ def container_for(suffix: str, source_container: str, needs: Needs, source_suffi
 
 
 def keeps_order(container: str) -> bool:
-    """Whether a container keeps the times of frames that are decoded in another order than they are shown."""
+    """Whether a container keeps the times of frames that are decoded in another order than they are shown from 0 on."""
     return container not in _UNORDERED
 
 
@@ -171,7 +177,7 @@ def refuse_loss(container: str, needs: Needs) -> None:
     lost = _lost(needs.others, container)
     if not lost:
         return
-    able = [c for c in (*_OTHERS, "mpegts") if not _why_not(c, needs, None) and not _lost(needs.others, c)]
+    able = [c for c in (*_OTHERS, "mpegts", "m2ts") if not _why_not(c, needs, None) and not _lost(needs.others, c)]
     without = " ".join(f"-map -0:{other.index}" for other in lost)
     names = ", ".join(f"stream {other.index} ({other.kind}, {other.codec})" for other in lost)
     hint = f"convert or remove it first, for example: ffmpeg -i IN -map 0 {without} -c copy OUT"
@@ -206,7 +212,7 @@ def _chosen(source_container: str, needs: Needs, source_suffix: str, *, without_
     if not able:
         what = f"this video's times (ticks of {needs.time_base} s) and picture exactly as {needs.codec}"
         hint = "choose another codec, for example redact.codec h264"
-        raise OutputError(f"no container keeps {what}", hint=hint, field="redact.codec")
+        raise NoContainer(f"no container keeps {what}", hint=hint, field="redact.codec")
     whole = [c for c in able if not _why_not_streams(c, needs)]
     audible = [c for c in able if not _lost(needs.others, c)]
     return (whole or audible or able)[0]
@@ -220,6 +226,8 @@ def _own_container(source_container: str, source_suffix: str) -> str | None:
         return named if named in BOXED else "mp4"
     if family == "matroska":
         return "webm" if named == "webm" else "matroska"
+    if family == "mpegts":
+        return named if named in TRANSPORT else "mpegts"
     return family if family in MUXERS.values() else None
 
 
@@ -269,7 +277,7 @@ def _holds_aspect(container: str, needs: Needs) -> bool:
     MPEG's program and transport streams leave it to the video, and MPEG-2 knows three shapes of the picture.
     """
     aspect = needs.sample_aspect or Fraction(1)
-    if container in ("mpegts", "mpeg") and needs.codec in ("mpeg1video", "mpeg2video") and needs.height:
+    if container in (*TRANSPORT, "mpeg") and needs.codec in ("mpeg1video", "mpeg2video") and needs.height:
         shape = aspect * needs.width / needs.height
         return aspect == 1 or (needs.codec == "mpeg2video" and shape in _MPEG2_ASPECTS)
     return container != "webm" or (aspect * needs.width).denominator == 1

@@ -10,6 +10,7 @@ from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.media.composing.arguments import Tags, keeps_any_key
 from farm.media.composing.colours import range_note
+from farm.media.composing.decode_times import TRANSPORT
 from farm.media.composing.trim import Chapter, Trim, chapters_of
 from farm.media.reading.metadata import kept, names, of_the_file
 from farm.media.reading.stream_details import StreamDetails, letters_of, stream_details
@@ -18,6 +19,11 @@ USUAL = ComposeOptions()
 NO_DETAILS = StreamDetails()
 _COVER_CODECS = frozenset({"mjpeg", "png", "bmp"})
 _MOBILE = frozenset({"aac", "amr_nb", "amr_wb"})
+_TRANSPORTED = {
+    "audio": frozenset({"aac", "aac_latm", "mp3", "mp2", "ac3", "eac3", "dts", "truehd", "opus", "s302m"}),
+    "subtitle": frozenset({"dvb_subtitle", "dvb_teletext"}),
+    "data": frozenset({"klv", "timed_id3"}),
+}
 _HELD: dict[str, dict[str, frozenset[str]]] = {
     "mp4": {
         "audio": frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "dts", "truehd", "vorbis"}),
@@ -29,10 +35,11 @@ _HELD: dict[str, dict[str, frozenset[str]]] = {
         "subtitle": frozenset({"mov_text"}),
         "cover": _COVER_CODECS,
     },
-    "mpegts": {
-        "audio": frozenset({"aac", "aac_latm", "mp3", "mp2", "ac3", "eac3", "dts", "truehd", "opus", "s302m"}),
-        "subtitle": frozenset({"dvb_subtitle", "dvb_teletext"}),
-        "data": frozenset({"klv", "timed_id3"}),
+    "mpegts": _TRANSPORTED,
+    "m2ts": _TRANSPORTED
+    | {
+        "audio": _TRANSPORTED["audio"] | {"pcm_bluray"},
+        "subtitle": _TRANSPORTED["subtitle"] | {"hdmv_pgs_subtitle"},
     },
     "webm": {"audio": frozenset({"vorbis", "opus"}), "subtitle": frozenset({"webvtt"})},
     "avi": {"audio": frozenset({"mp3", "mp2", "ac3", "pcm_u8", "pcm_s16le", "pcm_s24le"})},
@@ -42,10 +49,8 @@ _HELD: dict[str, dict[str, frozenset[str]]] = {
     "flv": {"audio": frozenset({"aac", "mp3"})},
 }
 #: Containers without chapters, and those whose streams have no language.
-_NO_CHAPTERS, _NO_LANGUAGES = (
-    frozenset({"mpegts", "avi", "mpeg", "flv", "3gp", "3g2"}),
-    frozenset({"avi", "mpeg", "flv"}),
-)
+_NO_CHAPTERS, _NO_LANGUAGES = TRANSPORT | {"avi", "mpeg", "flv", "3gp", "3g2"}, frozenset({"avi", "mpeg", "flv"})
+
 _MATROSKA_NOT = frozenset(
     {"mov_text", "dvb_teletext", "eia_608", "unknown", "aac_latm", "s302m", "adpcm_ima_qt", "nellymoser"}
 )

@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from farm.domain.manifest import OtherStream
-from farm.media.composing.decode_times import BOXED
+from farm.media.composing.decode_times import BOXED, TRANSPORT
 from farm.media.reading.opening import open_source
 
 #: The most frames that an encoder decodes before one that is shown earlier; see the least that MP4's offsets count to.
@@ -29,7 +29,7 @@ def holds_ticks(container: str, tick: Fraction, rate: Fraction | None) -> bool:
     """Whether a container counts in ticks of ``tick`` seconds. ``rate``: frames a second."""
     if container in ("matroska", "webm", "flv"):
         return (tick * 1000).denominator == 1
-    if container in ("mpegts", "mpeg"):
+    if container in (*TRANSPORT, "mpeg"):
         return (tick * 90_000).denominator == 1
     if container == "avi":
         return rate is not None and rate * tick >= _DENSE
@@ -39,9 +39,9 @@ def holds_ticks(container: str, tick: Fraction, rate: Fraction | None) -> bool:
 def delay_of(container: str, codec: str) -> int:
     """The frames by which the first is decoded before it is shown, even if none is reordered.
 
-    FFmpeg takes these codecs to reorder frames where the container states only one time.
+    FFmpeg takes MPEG-1 to reorder frames where a program stream states only one time.
     """
-    return int((container, codec) in (("avi", "h264"), ("mpeg", "mpeg1video")))
+    return int((container, codec) == ("mpeg", "mpeg1video"))
 
 
 def times_fault(container: str, codec: str, tick: Fraction, pts: "array[int]", end: int) -> str | None:
@@ -52,10 +52,10 @@ def times_fault(container: str, codec: str, tick: Fraction, pts: "array[int]", e
     delay = delay_of(container, codec)
     gap = max(end - pts[-1], max((b - a for a, b in pairwise(pts)), default=0))
     if container in BOXED and end - pts[0] >= _MP4_TICKS:
-        reordered = max((b - a for a, b in zip(pts, pts[_REORDERED:], strict=False)), default=end - pts[0])
-        if max(gap, reordered) >= _MP4_TICKS:
+        moved = [b - a for a, b in zip(pts, pts[_REORDERED:], strict=False)] or [pts[-1] - pts[0]]
+        if max(gap, *moved) >= _MP4_TICKS:
             return f"cannot keep frames {float(gap * tick):.3f} s apart in ticks of {tick} s"
-    if container in ("mpegts", "mpeg") and end * tick * 90_000 >= _MPEG_TICKS:
+    if container in (*TRANSPORT, "mpeg") and end * tick * 90_000 >= _MPEG_TICKS:
         return "cannot keep times from 26.5 hours on"
     steps = {b - a for a, b in pairwise(pts)}
     if container == "mpeg" and (len(steps) > 1 or not {step * tick * 90_000 for step in steps} <= _MPEG_STEPS):
@@ -68,9 +68,7 @@ def times_fault(container: str, codec: str, tick: Fraction, pts: "array[int]", e
         return None
     if gap >= _EMPTY or end - pts[0] > len(pts) / _DENSE:
         return f"would need an empty packet for each tick of {tick} s without a frame"
-    if delay and (pts[0] < delay or (len(pts) > 1 and pts[1] - pts[0] != 1)):
-        return f"cannot keep the time of the first frame of {codec} video"
-    return None if delay or not pts[0] else f"begins at 0, and this video at {float(pts[0] * tick):.3f} s"
+    return f"begins at 0, and this video at {float(pts[0] * tick):.3f} s" if pts[0] else None
 
 
 def sound_fault(container: str, path: Path, others: Sequence[OtherStream]) -> str | None:

@@ -85,6 +85,11 @@ def encoder_settings(
     return settings, notes
 
 
+def other_families(video: VideoStream) -> tuple[str, ...]:
+    """The codec families that are tried, in order, where no container holds what the first choice writes."""
+    return _TRIED.get(video.codec, _OTHERS)[1:]
+
+
 def at_rate(settings: EncoderSettings, rate: Fraction | None) -> EncoderSettings:
     """The settings for another average frame rate, which is known exactly once the whole source is demuxed."""
     return replace(settings, rate=ENCODERS[settings.encoder].clock_rate(rate))

@@ -117,7 +117,7 @@ def compare(
     if part:
         chosen = _part(result, wanted, found, thumbnails_of(frames, output, got))
     else:
-        both = {packets.container, indexed.source.container}
+        both = {packets.container.replace("m2ts", "mpegts"), indexed.source.container}
         free = len(both) > 1 and not _FREE_CLOCKS.isdisjoint(both)
         chosen = _whole(result, wanted, found, free=free)
     shift = Fraction(0) if chosen is None else chosen.shift

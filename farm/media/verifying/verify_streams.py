@@ -19,7 +19,7 @@ from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.errors import VerificationError
 from farm.media.composing.arguments import Tags, keeps_any_key
-from farm.media.composing.decode_times import BOXED
+from farm.media.composing.decode_times import BOXED, TRANSPORT
 from farm.media.composing.streams import USUAL, Rest, made_by_muxer, rest_of
 from farm.media.composing.trim import WHOLE, Trim, check_chapters
 from farm.media.failing import reading
@@ -36,10 +36,11 @@ _SURE = {
     "matroska": frozenset({"title", "comment", "language"}),
     "webm": frozenset({"title", "language"}),
     **dict.fromkeys(("avi", "flv"), frozenset({"title", "comment"})),
-    **dict.fromkeys(("mpegts", "mpeg", "3gp", "3g2"), frozenset[str]()),
+    **dict.fromkeys((*TRANSPORT, "mpeg", "3gp", "3g2"), frozenset[str]()),
 }
 #: The first letters of the brands of MP4's relatives.
 _BRANDS = {"qt ": "mov", "3gp": "3gp", "3g2": "3g2"}
+_M2TS = 192  # bytes of a packet, of which the fifth marks its beginning
 _LANGUAGE = re.compile("[a-z]{3}")
 
 
@@ -205,10 +206,13 @@ def container_of(output: InputContainer) -> str:
     name = output.format.name.split(",", maxsplit=1)[0]
     if name == "mov":
         return _BRANDS.get(output.metadata.get("major_brand", "")[:3], "mp4")
-    if name == "matroska":
+    if name in ("matroska", "mpegts"):
         path = Path(output.name)
         with reading(path, VerificationError, "the output cannot be read"), path.open("rb") as file:
-            return "webm" if b"webm" in file.read(64) else name  # as its EBML header says
+            head = file.read(_M2TS + 5)
+        if name == "matroska":
+            return "webm" if b"webm" in head[:64] else name  # as its EBML header says
+        return "m2ts" if head[4:5] == head[_M2TS + 4 :] == b"G" else name
     return name
 
 

@@ -21,7 +21,7 @@ from farm.media.encoding.encode import SegmentWriter, _arranged
 from farm.media.encoding.holding import LAYOUTS, REORDERED
 from farm.media.reading.probe import probe_source
 from farm.media.verifying.verify_segment import verify_segment
-from tests.integration.drawn import FAMILIES, FINE, P3, TICKS, frame, level, settings_for, times, video, write
+from tests.integration.drawn import FAMILIES, P3, TICKS, frame, level, settings_for, times, video, write
 
 pytestmark = pytest.mark.integration
 
@@ -91,20 +91,6 @@ def test_times_pictures_and_parameter_sets_are_exact(codec: str, pix_fmt: str, t
             assert max(off, default=0) <= (0 if settings.codec == "ffv1" else 10), off
     # one parameter set a time base: neither the chunk's length nor the number of threads changes it
     assert len(headers) == len(TICKS)
-
-
-@pytest.mark.parametrize("time_base", FINE)
-@pytest.mark.parametrize(("codec", "pix_fmt"), FAMILIES)
-def test_a_segment_of_any_time_base_holds_every_frame(
-    codec: str, pix_fmt: str, time_base: Fraction, tmp_path: Path
-) -> None:
-    source = video(codec, pix_fmt, time_base)
-    settings = settings_for(source)
-    pts = [2**62 + round(number / (30 * time_base)) + number % 3 for number in range(9)]
-    pts[5] = pts[4] + 1  # closer than any encoder's clock counts
-    path = write(tmp_path / "a.seg", source, settings, pts)
-    assert verify_segment(path, pts, settings) == 9
-    assert sorted(packet.pts or 0 for packet in segment_packets(path)) == list(range(9))
 
 
 @pytest.mark.parametrize("full", [1, 2])
