@@ -29,7 +29,7 @@ from farm.media.composing.containers import (
 )
 from farm.media.composing.sound import is_edited, refuse_uneditable
 from farm.media.composing.times import SPARSE, sound_fault, times_fault
-from farm.media.encoding.choice import at_rate, encoder_settings, in_order, other_families, output_video
+from farm.media.encoding.choice import at_rate, encoder_settings, flattened, in_order, other_families, output_video
 from farm.media.reading.index import index_source, plan_manifest, wanted_times
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import Probe, probe_source
@@ -38,6 +38,7 @@ from farm.processes import for_the_user
 #: In place of a container's name: the output is a folder of pictures.
 PICTURES_CONTAINER = "pictures"
 _LIMITS = Limits()
+_Placed = tuple[EncoderSettings, Path, str, tuple[str, ...]]
 _SHOWS = "WARNING: faces are not redacted (--debug): boxes are drawn, nothing is covered; keep it as the source"
 _NO_EDITS = Asked()
 
@@ -152,13 +153,11 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
     return prepared
 
 
-def _encoder_and_place(
-    request: Request, seen: Probe, encoders: AbstractSet[str]
-) -> tuple[EncoderSettings, Path, str, tuple[str, ...]]:
+def _encoder_and_place(request: Request, seen: Probe, encoders: AbstractSet[str]) -> _Placed:
     """The encoder, the output's path and container, and notes. Without a container, another family is tried."""
     redact = request.options.redact
     named = redact.codec is not None or redact.encoder is not None
-    refusal: NoContainer | None = None
+    refusal: OutputError | None = None
     for family in (None, *(() if named else other_families(seen.video))):
         try:
             asked = redact if family is None else replace(redact, codec=family)
@@ -167,6 +166,8 @@ def _encoder_and_place(
         except NoContainer as error:
             refusal = refusal or error
             continue
+        except OutputError as error:
+            return _flattened(request, seen, encoders, error)
         except (SettingsError, SourceError):  # the other family does not hold the video
             if refusal is None:
                 raise
@@ -174,6 +175,17 @@ def _encoder_and_place(
         other = (f"{refusal.message}: the output is {encoder.codec}",) if refusal else ()
         return encoder if keeps_order(container) else in_order(encoder), output, container, (*chosen, *other, *why)
     assert refusal is not None
+    raise refusal
+
+
+def _flattened(request: Request, seen: Probe, encoders: AbstractSet[str], refusal: OutputError) -> _Placed:
+    """As :func:`_encoder_and_place`, for a GIF whose output was named as one that cannot hold its pixels."""
+    for video in flattened(seen.video) if request.output is not None and request.options.redact.codec is None else ():
+        with suppress(OutputError, SettingsError, SourceError):
+            encoder, _ = encoder_settings(video, request.options.redact, encoders)
+            output, container, why = _video_place(request, seen, output_video(video, encoder))
+            note = f"{seen.video.codec} becomes {encoder.codec} in {encoder.pix_fmt}, without transparency, as -o asks"
+            return encoder if keeps_order(container) else in_order(encoder), output, container, (note, *why)
     raise refusal
 
 

@@ -23,6 +23,7 @@ from farm.media.composing.sound import is_edited, sound_notes, write_sound
 from farm.media.composing.streams import USUAL, Rest, rest_of
 from farm.media.composing.times import delay_of
 from farm.media.composing.trim import Trim, ffmetadata
+from farm.media.encoding.choice import encoded_video
 from farm.media.failing import reading, writing
 from farm.media.ffmpeg import TOO_SMALL, run_ffmpeg
 from farm.media.progress import Progress, no_progress, part
@@ -148,7 +149,7 @@ def _inputs(
         return ComposeInputs(
             video=joined,
             path=source,
-            source=manifest.source,
+            source=replace(manifest.source, video=encoded_video(manifest.source.video, manifest.encoder)),
             kept=tuple(o for o in rest.plan.kept if o not in attached),
             covers=tuple(_covers(opened, attached, rest.tags, folder)),
             dispositions={

@@ -17,6 +17,7 @@ from farm.domain.manifest import Chunk, Manifest, VideoStream
 from farm.errors import VerificationError
 from farm.media.composing.colour_boxes import write_colours
 from farm.media.composing.decode_times import ChunkPts, Ending, Tail, decode_times, reorder_depth
+from farm.media.encoding.choice import encoded_video
 from farm.media.encoding.encode import muxer_options
 from farm.media.failing import reading, writing
 from farm.media.progress import Progress, no_progress, part
@@ -85,7 +86,7 @@ def join_segments(
     """
     if not manifest.chunks or len(segments) != len(manifest.chunks):
         raise VerificationError(f"{len(segments)} segments for {len(manifest.chunks)} chunks")
-    video, frames, done = manifest.source.video, manifest.frames, 0
+    video, frames, done = encoded_video(manifest.source.video, manifest.encoder), manifest.frames, 0
     shown = (value - manifest.shift for chunk in manifest.chunks for value in chunk_pts(chunk))
     depth, decoded = _order_of(segments, part(progress, frames, 0, 2))
     depth = max(depth, min(delay, frames - 1))

@@ -12,6 +12,7 @@ from farm.media.composing.arguments import Tags, keeps_any_key
 from farm.media.composing.colours import range_note
 from farm.media.composing.decode_times import TRANSPORT
 from farm.media.composing.trim import Chapter, Trim, chapters_of
+from farm.media.encoding.choice import encoded_video
 from farm.media.reading.metadata import kept, names, of_the_file
 from farm.media.reading.stream_details import StreamDetails, letters_of, stream_details
 
@@ -209,7 +210,7 @@ def rest_of(
     if chapters and container in _NO_CHAPTERS:
         notes.append(f"the chapters were left out: {container} files cannot hold them")
         chapters = []
-    if note := range_note(container, manifest.encoder.codec, manifest.source.video):
+    if note := range_note(container, manifest.encoder.codec, encoded_video(manifest.source.video, manifest.encoder)):
         notes.append(note)
     tags, removed = _all_tags(opened, manifest, container, options.metadata, trim, plan)
     if removed or lost:

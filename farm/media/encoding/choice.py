@@ -85,6 +85,22 @@ def encoder_settings(
     return settings, notes
 
 
+def flattened(video: VideoStream) -> tuple[VideoStream, ...]:
+    """A GIF as videos are usually: without transparency, in BT.601's limited YUV. None for anything else.
+
+    The first has half the colour's resolution, which every player shows; the other holds odd sizes.
+    """
+    if video.codec != "gif":
+        return ()
+    formats = ("yuv420p", "yuv444p")
+    return tuple(replace(video, codec="", pix_fmt=f, color_range=1, color_space=BT601) for f in formats)
+
+
+def encoded_video(video: VideoStream, settings: EncoderSettings) -> VideoStream:
+    """The video as it is passed to the encoder: ``video``, or what :func:`flattened` makes of it."""
+    return next((v for v in flattened(video) if v.pix_fmt == settings.given), video)
+
+
 def other_families(video: VideoStream) -> tuple[str, ...]:
     """The codec families that are tried, in order, where no container holds what the first choice writes."""
     return _TRIED.get(video.codec, _OTHERS)[1:]

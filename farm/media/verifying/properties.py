@@ -91,11 +91,13 @@ def _range(want: VideoStream, got: VideoStream, container: str) -> Property:
 def as_said(want: VideoStream, got: VideoStream) -> VideoStream:
     """The source's stream with the output's name of the colour matrix, if both names mean the same matrix.
 
-    Motion JPEG and VP8 name none and are decoded as BT.601; RGB has the matrix 0.
+    Motion JPEG and VP8 name none and are decoded as BT.601; RGB has the matrix 0, and any after it was converted.
     """
     implied = got.codec in ONE_MATRIX and want.color_space in LIKE_BT601
     if implied or (_is_rgb(got) and _is_rgb(want)):
         return replace(want, color_space=got.color_space)
+    if _is_rgb(want) and pixel_format(got.pix_fmt):  # only YUV has a matrix and a range
+        return replace(want, pix_fmt=got.pix_fmt, color_space=got.color_space, color_range=got.color_range)
     return want
 
 
