@@ -19,7 +19,8 @@ _DENSE, _EMPTY = Fraction(1, 4), 60_000
 #: Program streams state no time for a frame that begins in the same packet as another: readers count on from that one
 #: at the video's own rate. So all frames have to last as long as a rate that MPEG has, in whole ticks.
 _MPEG_STEPS = frozenset(map(Fraction, (3750, 3600, 3003, 3000, 1800, 1500)))
-#: Samples in a packet, of those codecs that AVI does not divide into single ones.
+#: Samples in a packet, of those codecs that AVI does not divide into single ones; MP3 has half below this rate.
+_FULL_RATE = 32_000
 _SAMPLES = {"mp3": 1152, "mp2": 1152, "ac3": 1536}
 #: Containers for which the frames' times have to be known before they are chosen.
 SPARSE = frozenset({"avi", "mpeg"})
@@ -80,7 +81,8 @@ def sound_fault(container: str, path: Path, others: Sequence[OtherStream]) -> st
         return None
     with open_source(path) as opened:
         for stream in opened.streams.audio:
-            samples = _SAMPLES.get(stream.codec_context.codec.canonical_name, 1)
+            codec = stream.codec_context.codec.canonical_name
+            samples = _SAMPLES.get(codec, 1) // (2 if codec == "mp3" and stream.rate < _FULL_RATE else 1)
             if not stream.rate or stream.time_base != Fraction(samples, stream.rate):
                 return f"would change the times of stream {stream.index} (audio), whose header is unusual"
     return None
