@@ -17,7 +17,7 @@ from farm.domain.options import JobOptions
 from farm.domain.stages import work_named
 
 #: Raised whenever a change of the code changes what a stage writes for the same inputs.
-FORMAT_VERSION = 10
+FORMAT_VERSION = 11
 
 #: Suffix of a composed output that is an archive of pictures.
 PICTURE_ARCHIVE = ".zip"

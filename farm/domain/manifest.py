@@ -205,9 +205,9 @@ class Manifest:
     def zero(self, container: str) -> int:
         """The pts that players count from in an output of this container, FFmpeg's name of it.
 
-        They count from 0 of its clock, but in a transport stream, whose times begin anywhere, from what comes first.
+        They count from 0 of its clock, but in MPEG's streams, whose times begin anywhere, from what comes first.
         """
-        return self.chunks[0].pts_start if container == "mpegts" else self.shift
+        return self.chunks[0].pts_start if container in ("mpegts", "m2ts", "mpeg") else self.shift
 
     def frames_before(self, index: int) -> int:
         """The number of a chunk's first frame among all planned frames, counted from 0."""

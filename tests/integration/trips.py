@@ -125,7 +125,7 @@ def _companion(source: Path, folder: Path, index: int) -> RedactedStream:
     trip.out = folder / "out.mov"
     trip.compose()
     trip.verify()
-    return RedactedStream(trip.out, trip.manifest, trip.pts[-1][-1])
+    return RedactedStream(trip.out, trip.manifest)
 
 
 def _start(

@@ -20,8 +20,8 @@ _MILLISECOND = Fraction(1, 1000)
 #: Messages of ffmpeg's decoders when they show something other than the encoded picture.
 _DAMAGE = re.compile(r"CRC mismatch|conceal|error while decoding MB|damaged at")
 #: FFmpeg's names of the containers that outputs keep, and of those that replace all others.
-_STAYS = ("mov", "matroska", "mpegts")
-_BECOMES = ("matroska", "mov")
+_STAYS = ("mov", "matroska", "mpegts", "mpeg", "flv")
+_BECOMES = ("matroska", "mov", "avi")
 _BECOMES_CODEC = {"vvc": "hevc", "gif": "ffv1", "rawvideo": "ffv1", "huffyuv": "ffv1"}
 
 

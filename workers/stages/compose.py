@@ -1,6 +1,5 @@
 """Stage compose: joins all segments and the source's other streams into one file and verifies it."""
 
-import json
 import shutil
 from contextlib import ExitStack
 from dataclasses import replace
@@ -9,7 +8,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from farm.digests import file_digest
-from farm.domain.artefacts import pts_key
 from farm.domain.manifest import load_manifest
 from farm.domain.sound import SoundSpan, load_spans
 from farm.errors import StorageError, VerificationError
@@ -114,9 +112,7 @@ def _redacted(plan: Plan, stack: ExitStack, spent: Spent) -> dict[int, RedactedS
             source = manifest.source
             if (source.digest, source.video.index) != (plan.manifest.source.digest, index):
                 raise VerificationError(f"{key} is not the plan of stream {index} of this source")
-            with opened(plan.store, pts_key(key, manifest.chunks[-1])) as path:
-                last = json.loads(path.read_text())[-1]
-            found[index] = RedactedStream(stack.enter_context(opened(plan.store, output.key)), manifest, last)
+            found[index] = RedactedStream(stack.enter_context(opened(plan.store, output.key)), manifest)
     return found
 
 

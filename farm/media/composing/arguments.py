@@ -11,6 +11,8 @@ import ffmpeg
 
 from farm.domain.manifest import COVER, OtherStream, Source, VideoStream
 from farm.media.composing.colour_boxes import colour_boxes
+from farm.media.composing.colours import range_filter
+from farm.media.composing.decode_times import BOXED, STATED, TRANSPORT, Ending
 from farm.media.composing.trim import WHOLE, Trim
 from farm.media.encoding.sound import EncodedSound
 from farm.media.reading.opening import INPUT_OPTIONS
@@ -19,6 +21,8 @@ from farm.media.reading.sound import SoundFormat
 _LARGEST_TIMESCALE = 2**31 - 1
 _NOTHING = "t:9999?"
 _LONGEST_KEYS = 4096  # characters of the removed keys of a stream, of which there are hundreds at most
+#: FFmpeg's muxer of a container that it knows by another name.
+_FORMATS = {"mpeg": "vob", "m2ts": "mpegts"}
 _MOVABLE = ("audio", "subtitle", "data")
 
 
@@ -51,26 +55,6 @@ class Tags:
     def writable(self) -> bool:
         """Whether ffmpeg's command line can name the removed keys."""
         return not any("=" in key for key in self.removed) and sum(map(len, self.removed)) <= _LONGEST_KEYS
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """The end of a joined video in its ticks: the pts of the packets shown and decoded last, and its end."""
-
-    shown: int
-    decoded: int
-    end: int
-
-    def bitstream_filter(self, container: str) -> str:
-        """FFmpeg's bitstream filter with which a copy ends there.
-
-        ffmpeg assumes that a packet lasts until the next one in decoding order, and the MP4 muxer that the video ends
-        with the latest packet. So in MP4 all other packets last one tick, which nothing else is computed from.
-        """
-        others = "1" if container in ("mp4", "mov") else "DURATION"
-        decoded = f"if(eq(PTS,{self.decoded}),{self.end - self.decoded},{others})"
-        lasts = f"if(eq(PTS,{self.shown}),{self.end - self.shown},{decoded})"
-        return f"setts=pts=PTS:dts=DTS:duration='{lasts}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +100,12 @@ class ComposeInputs:
     sound: Mapping[int, EditedSound] = field(default_factory=dict)
     redacted: Mapping[int, RedactedVideo] = field(default_factory=dict)
 
+    def written_video(self, other: OtherStream | None) -> RedactedVideo:
+        """The main video, or the one in place of another stream."""
+        if other is not None:
+            return self.redacted[other.index]
+        return RedactedVideo(self.video, self.source.video, self.codec, self.ending)
+
     @property
     def time_bases(self) -> tuple[Fraction, ...]:
         """Of all videos."""
@@ -143,7 +133,7 @@ def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[
         streams.append(_ffmetadata(inputs.written))
     origins = {index: f"{last}:s:{place}" for place, index in enumerate(written_tags(inputs.tags))}
     settings: dict[str, object] = {
-        "format": container,
+        "format": _FORMATS.get(container, container),
         "c": "copy",
         "map_chapters": chapters,
         "avoid_negative_ts": "disabled",
@@ -232,18 +222,27 @@ def _stream_settings(
         index = inputs.source.video.index if other is None else other.index
         settings[f"map_metadata:s:{place}"] = origins.get(index, f"{number}:s:{index}")
         settings[f"disposition:{place}"] = inputs.dispositions.get(index) or "0"
-        redacted = None if other is None else inputs.redacted.get(other.index)
-        codec, ending = (redacted.codec, redacted.ending) if redacted else (inputs.codec, inputs.ending)
-        if other is None or redacted:
-            if codec == "hevc" and container in ("mp4", "mov"):
-                settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other
-            if ending is not None:
-                settings[f"bsf:{place}"] = ending.bitstream_filter(container)
+        if other is None and container == "avi":  # its ticks; else they would be the denominator's
+            settings[f"r:{place}"] = str(1 / inputs.source.video.time_base)
+            settings |= {f"tag:{place}": "FMP4"} if inputs.codec == "mpeg4" else {}  # as FFmpeg itself writes it
+        if other is None or other.index in inputs.redacted:
+            settings |= _video_settings(inputs.written_video(other), place, container)
         if other is not None and other.index in inputs.sound:
             encoded = inputs.sound[other.index].encoded.settings
             settings |= {f"{option}:{place}": value for option, value in encoded.items()}
         elif other is not None and other.kind in _MOVABLE and not inputs.trim.whole:
             settings[f"bsf:{place}"] = inputs.trim.bitstream_filter(inputs.ticks[index])
+    return settings
+
+
+def _video_settings(video: RedactedVideo, place: int, container: str) -> dict[str, object]:
+    """The tag and the bitstream filters of a video, ``,`` between them."""
+    ending = video.ending.bitstream_filter(container) if video.ending and container in STATED else None
+    stated = range_filter(container, video.codec, video.video)
+    filters = ",".join(text for text in (ending, stated) if text)
+    settings: dict[str, object] = {f"bsf:{place}": filters} if filters else {}
+    if video.codec == "hevc" and container in BOXED:
+        settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other
     return settings
 
 
@@ -258,7 +257,7 @@ def _attachments(inputs: ComposeInputs, first: int) -> list[str]:
 
 def _muxer_settings(inputs: ComposeInputs, container: str) -> dict[str, object]:
     ticks = lcm(*(time_base.denominator for time_base in inputs.time_bases))
-    if container in ("mp4", "mov"):
+    if container in BOXED:
         # edit lists, which carry the times that streams begin at, count in the movie's timescale
         common = lcm(ticks, *inputs.rates, *(edited.sound.rate for edited in inputs.sound.values()))
         # the index comes first, for progressive download: into reserved space, else by moving everything
@@ -274,10 +273,13 @@ def _muxer_settings(inputs: ComposeInputs, container: str) -> dict[str, object]:
             **({"movflags": flags} if flags else {}),
             **({"moov_size": str(inputs.reserved)} if inputs.reserved else {}),
         }
-    if container == "mpegts":
+    if container in TRANSPORT:
         # one audio frame per PES packet: its time is then written, not computed from the one before
-        return {"muxdelay": "0", "muxpreload": "0", "mpegts_copyts": "1", "pes_payload_size": "0"}
-    return {"default_mode": "passthrough"}
+        mode = {"mpegts_m2ts_mode": "1"} if container == "m2ts" else {}
+        return {"muxdelay": "0", "muxpreload": "0", "mpegts_copyts": "1", "pes_payload_size": "0", **mode}
+    if container == "mpeg":
+        return {"preload": "0"}  # else all times are moved by it
+    return {"default_mode": "passthrough"} if container in ("matroska", "webm") else {}
 
 
 def _file(path: Path) -> str:

@@ -18,12 +18,14 @@ from farm.domain.options import ComposeOptions
 from farm.domain.sound import SoundSpan
 from farm.errors import OutputError, SourceError, VerificationError
 from farm.media.composing.arguments import ComposeInputs, compose_arguments, written_tags
-from farm.media.composing.ending import ending_of
+from farm.media.composing.decode_times import BOXED, STATED, ChunkPts, Ending
 from farm.media.composing.redacted import RedactedStream, attached_covers, check_complete, redacted_videos
-from farm.media.composing.remux import ChunkPts, join_segments
+from farm.media.composing.remux import join_segments
 from farm.media.composing.sound import is_edited, sound_notes, write_sound
 from farm.media.composing.streams import USUAL, Rest, rest_of
+from farm.media.composing.times import delay_of
 from farm.media.composing.trim import Trim, ffmetadata
+from farm.media.encoding.choice import encoded_video
 from farm.media.failing import reading, writing
 from farm.media.ffmpeg import TOO_SMALL, run_ffmpeg
 from farm.media.progress import Progress, no_progress, part
@@ -70,9 +72,13 @@ def compose(
     frames = manifest.frames
     parts = 3 if is_edited(options, sound) else 2
     with _workspace(out) as (joined, folder), ExitStack() as stack:
-        join_segments(manifest, chunk_pts, segments, joined, part(progress, frames, 0, parts))
+        joining = part(progress, frames, 0, parts)
+        delay = delay_of(container, settings.codec)
+        ending = join_segments(
+            manifest, chunk_pts, segments, joined, joining, lasts=container in STATED, delay=delay
+        )  # fmt: skip
         inputs = _inputs(source, manifest, settings.codec, joined, container, options, folder, redacted)
-        inputs = replace(inputs, ending=ending_of(joined, manifest, chunk_pts(manifest.chunks[-1])[-1]))
+        inputs = replace(inputs, ending=_in_ticks_of(joined, ending, settings.time_base))
         if is_edited(options, sound):
             listening = part(progress, frames, 1, parts)
             made = write_sound(
@@ -87,7 +93,7 @@ def _copy(ffmpeg: Path, inputs: ComposeInputs, container: str, out: Path, frames
     with reading(inputs.path, SourceError, "cannot be read"):
         files = (inputs.video, inputs.path, *(each.path for each in inputs.redacted.values()))
         expected = sum(file.stat().st_size for file in files)
-    if container in ("mp4", "mov") and not inputs.reserved:
+    if container in BOXED and not inputs.reserved:
         expected *= 2  # it may move everything once more at the end
     try:
         run_ffmpeg(ffmpeg, compose_arguments(inputs, container, out), out, expected, frames, progress)
@@ -95,6 +101,13 @@ def _copy(ffmpeg: Path, inputs: ComposeInputs, container: str, out: Path, frames
         if not inputs.reserved or TOO_SMALL not in error.message:
             raise
         _copy(ffmpeg, replace(inputs, reserved=0), container, out, frames, progress)
+
+
+def _in_ticks_of(joined: Path, ending: Ending, tick: Fraction) -> Ending | None:
+    """``ending``, in ticks of ``tick`` seconds, in those of the joined file; None if it is not exact."""
+    with open_source(joined) as opened:
+        own = opened.streams.video[0].time_base
+    return ending.scaled(tick / own) if own else None
 
 
 def left_out(
@@ -144,7 +157,7 @@ def _inputs(
         return ComposeInputs(
             video=joined,
             path=source,
-            source=manifest.source,
+            source=replace(manifest.source, video=encoded_video(manifest.source.video, manifest.encoder)),
             kept=tuple(o for o in rest.plan.kept if o not in attached),
             covers=tuple(attached_covers(attached, redacted, rest.tags, folder)),
             dispositions={
@@ -162,7 +175,7 @@ def _inputs(
             tags=rest.tags,
             written=_written(rest, folder),
             redacted=redacted_videos([o for o in rest.plan.kept if o not in attached], redacted),
-            reserved=_reserved(rest, opened, manifest.frames, joined) if container in ("mp4", "mov") else 0,
+            reserved=_reserved(rest, opened, manifest.frames, joined) if container in BOXED else 0,
         )
 
 

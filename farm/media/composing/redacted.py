@@ -12,6 +12,7 @@ from farm.domain.manifest import COVER, Manifest, OtherStream
 from farm.errors import VerificationError
 from farm.media.composing.arguments import CoverArt, RedactedVideo, Tags
 from farm.media.composing.ending import ending_of
+from farm.media.encoding.choice import encoded_video
 from farm.media.failing import reading
 from farm.media.reading.opening import open_source
 
@@ -21,11 +22,10 @@ _FILES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 
 @dataclass(frozen=True, slots=True)
 class RedactedStream:
-    """The verified output of a companion job, a file with one video. ``last``: the pts of its last frame."""
+    """The verified output of a companion job, a file with one video, and the job's plan."""
 
     path: Path
     manifest: Manifest
-    last: int
 
     @property
     def codec(self) -> str:
@@ -54,8 +54,8 @@ def redacted_videos(kept: Sequence[OtherStream], redacted: Mapping[int, Redacted
     for other in kept:
         stream = redacted.get(other.index)
         if stream is not None:
-            ending = None if other.kind == COVER else ending_of(stream.path, stream.manifest, stream.last)
-            video = stream.manifest.source.video
+            ending = None if other.kind == COVER else ending_of(stream.path, stream.manifest)
+            video = encoded_video(stream.manifest.source.video, stream.manifest.encoder)
             videos[other.index] = RedactedVideo(stream.path, video, stream.codec, ending)
     return videos
 

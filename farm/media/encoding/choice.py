@@ -85,9 +85,37 @@ def encoder_settings(
     return settings, notes
 
 
+def flattened(video: VideoStream) -> tuple[VideoStream, ...]:
+    """A GIF as videos are usually: without transparency, in BT.601's limited YUV. None for anything else.
+
+    The first has half the colour's resolution, which every player shows; the other holds odd sizes.
+    """
+    if video.codec != "gif":
+        return ()
+    formats = ("yuv420p", "yuv444p")
+    return tuple(replace(video, codec="", pix_fmt=f, color_range=1, color_space=BT601) for f in formats)
+
+
+def encoded_video(video: VideoStream, settings: EncoderSettings) -> VideoStream:
+    """The video as it is passed to the encoder: ``video``, or what :func:`flattened` makes of it."""
+    return next((v for v in flattened(video) if v.pix_fmt == settings.given), video)
+
+
+def other_families(video: VideoStream) -> tuple[str, ...]:
+    """The codec families that are tried, in order, where no container holds what the first choice writes."""
+    return _TRIED.get(video.codec, _OTHERS)[1:]
+
+
 def at_rate(settings: EncoderSettings, rate: Fraction | None) -> EncoderSettings:
     """The settings for another average frame rate, which is known exactly once the whole source is demuxed."""
     return replace(settings, rate=ENCODERS[settings.encoder].clock_rate(rate))
+
+
+def in_order(settings: EncoderSettings) -> EncoderSettings:
+    """The settings without B-frames: each frame is decoded when it is shown."""
+    if not settings.reorders:
+        return settings
+    return replace(settings, options={**settings.options, "bf": "0"}, reorders=False)
 
 
 def output_video(video: VideoStream, settings: EncoderSettings) -> VideoStream:

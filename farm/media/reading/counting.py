@@ -33,7 +33,7 @@ def counted_frames(path: Path, video: VideoStream, threads: int = 1, *, numbered
     ``numbered``: see :func:`farm.media.reading.decoding.decoded`.
     Raises SourceError, and FFmpegError for frames that cannot be decoded.
     """
-    times = iter(_times(path, video))
+    times = iter(packet_times(path, video))
     with open_video(path, video, threads) as (container, stream):
         for frame in decoded(container, stream, numbered=numbered):
             frame.pts, frame.time_base = next(times, None), video.time_base
@@ -47,7 +47,7 @@ def is_numbered(container: InputContainer, stream: Stream) -> bool:
     return container.format.name in BARE or is_cover_art(stream)
 
 
-def _times(path: Path, video: VideoStream) -> Iterable[int]:
+def packet_times(path: Path, video: VideoStream) -> Iterable[int]:
     """All numbers, see :func:`is_numbered`, else the sorted times of the packets: pts, or dts if some have no pts."""
     pts, dts = array("q"), array("q")
     with (

@@ -30,6 +30,7 @@ from farm.media.verifying.properties import (
     encoding_properties,
     said,
 )
+from farm.media.verifying.rates import frames_fault
 from farm.media.verifying.verify_sound import SoundEdits, sound_fault
 
 OK, DIFFERS, FAILED = "ok", "differs", "failed"
@@ -120,13 +121,17 @@ def compare(
     if part:
         chosen = _part(result, wanted, found, thumbnails_of(frames, output, got))
     else:
-        both = {packets.container, indexed.source.container}
+        both = {packets.container.replace("m2ts", "mpegts"), indexed.source.container}
         free = len(both) > 1 and not _FREE_CLOCKS.isdisjoint(both)
         chosen = _whole(result, wanted, found, free=free)
     shift = Fraction(0) if chosen is None else chosen.shift
     _order(result, packets)
     if not part and not is_still:
-        _end(result, packets, indexed.wanted.end * ours.time_base - shift)
+        end = indexed.wanted.end * ours.time_base - shift
+        _end(result, packets, end)
+        if result.frames == result.source_frames and packets.pts:
+            fault = frames_fault(got, packets.container, packets.pts, packets.lasting, end)
+            result.check("rate", fault, f"{float(got.average_rate or 0):.6g} frames a second, as its frames have")
     _properties(result, ours, got, packets.container)
     if copy is None:
         _streams(result, indexed.source, packets, shift, part=part, sound=sound)
@@ -143,8 +148,8 @@ def _part(result: Comparison, wanted: list[Fraction], found: list[Fraction], thu
     if chosen is None:
         result.say("times", FAILED, "the output's frames are not some of the source's, moved by one time")
         return None
-    share = f"{len(found)} of the source's {len(wanted)} frames"
-    result.say("frames", OK if len(found) == len(wanted) else DIFFERS, share)
+    verdict = OK if len(found) == len(wanted) else DIFFERS
+    result.say("frames", verdict, f"{len(found)} of the source's {len(wanted)} frames")
     result.say("times", OK, f"each frame is at the source's time, less {seconds(chosen.shift)}")
     return chosen
 
@@ -189,11 +194,10 @@ def _order(result: Comparison, packets: FilePackets) -> None:
 
 
 def _end(result: Comparison, packets: FilePackets, want: Fraction) -> None:
-    if packets.end is None:
-        return
-    text = f"the last frame is shown until {seconds(packets.end)}"
-    same = abs(packets.end - want) < _MOMENT  # other tools round it
-    result.check("end", None if same else f"{text}, the source's until {seconds(want)}", text)
+    if packets.end is not None:
+        text = f"the last frame is shown until {seconds(packets.end)}"
+        same = abs(packets.end - want) < _MOMENT  # other tools round it
+        result.check("end", None if same else f"{text}, the source's until {seconds(want)}", text)
 
 
 def _properties(result: Comparison, want: VideoStream, got: VideoStream, container: str) -> None:
@@ -288,15 +292,13 @@ def _summed(result: Comparison, pictures: Pictures) -> None:
     bad = [f"from {seconds(start)} on its PSNR is {psnr:.1f} dB" for start, psnr in rated if psnr < pictures.lowest]
     faults += bad[:3]
     worst = min((psnr for _, psnr in rated), default=inf)
-    good = "what was not changed is equal"
-    if pictures.psnr is None:
-        good = "nothing is left to be compared"
-    elif pictures.psnr < inf:
+    good = "nothing is left to be compared" if pictures.psnr is None else "what was not changed is equal"
+    if pictures.psnr is not None and pictures.psnr < inf:
         good = f"what was not changed has a PSNR of {pictures.psnr:.1f} dB, at least {worst:.1f} dB in any 10 s"
     result.check("picture", "; ".join(faults) or None, good)
     if pictures.black:
-        first = seconds(pictures.black[0])
-        result.say("black", DIFFERS, f"{len(pictures.black)} frames are wholly black, the first at {first}")
+        many, first = len(pictures.black), seconds(pictures.black[0])
+        result.say("black", DIFFERS, f"{many} frames are wholly black, the first at {first}")
     pictures.places.end()
     result.changed_frames = pictures.places.frames + len(pictures.black)
     if result.changed_frames:

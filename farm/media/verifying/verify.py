@@ -13,8 +13,8 @@ from farm.domain.options import ComposeOptions
 from farm.domain.sound import SoundSpan
 from farm.errors import VerificationError
 from farm.media.composing.containers import keeps_packets
+from farm.media.composing.decode_times import BOXED, ChunkPts
 from farm.media.composing.redacted import RedactedStream, check_complete
-from farm.media.composing.remux import ChunkPts
 from farm.media.composing.sound import in_frames, is_edited
 from farm.media.composing.streams import USUAL
 from farm.media.encoding.choice import output_video
@@ -88,11 +88,12 @@ def verify_output(
                 watching(checker.frames)
         for each in (checker, *further.values(), checks):
             each.end()
-        if container in ("mp4", "mov"):  # the others do not store it
-            _check_end(stream.id, manifest, output_path)
-            for index, other in checks.redacted.items():
-                if other.kind == VIDEO:
-                    _check_end(output.streams[index].id, redacted[other.index].manifest, output_path)
+        checker.check_end(container, manifest)
+        ends = {video.index: manifest} | {
+            index: redacted[other.index].manifest for index, other in checks.redacted.items() if other.kind == VIDEO
+        }
+        for index, planned in ends.items() if container in BOXED else ():  # the others do not store it
+            _check_end(output.streams[index].id, planned, output_path)
     if edited:
         with open_source(output_path) as output, open_source(source_path) as source:
             listening = in_frames(part(progress, manifest.frames, 1, 2), manifest)

@@ -19,6 +19,7 @@ from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.errors import VerificationError
 from farm.media.composing.arguments import Tags, keeps_any_key, place_of_video
+from farm.media.composing.decode_times import BOXED, TRANSPORT
 from farm.media.composing.streams import USUAL, Rest, made_by_muxer, rest_of
 from farm.media.composing.trim import WHOLE, Trim, check_chapters
 from farm.media.failing import reading
@@ -34,8 +35,12 @@ _SURE = {
     "mov": frozenset({"title", "comment"}),
     "matroska": frozenset({"title", "comment", "language"}),
     "webm": frozenset({"title", "language"}),
-    "mpegts": frozenset[str](),
+    **dict.fromkeys(("avi", "flv"), frozenset({"title", "comment"})),
+    **dict.fromkeys((*TRANSPORT, "mpeg", "3gp", "3g2"), frozenset[str]()),
 }
+#: The first letters of the brands of MP4's relatives.
+_BRANDS = {"qt ": "mov", "3gp": "3gp", "3g2": "3g2"}
+_M2TS = 192  # bytes of a packet, of which the fifth marks its beginning
 _LANGUAGE = re.compile("[a-z]{3}")
 
 
@@ -203,14 +208,17 @@ def _paired(
 
 
 def container_of(output: InputContainer) -> str:
-    """The muxer of an output: MP4 and QuickTime share one demuxer and differ in the brand."""
+    """The container of an output: MP4, QuickTime and 3GP share one demuxer and differ in the brand."""
     name = output.format.name.split(",", maxsplit=1)[0]
     if name == "mov":
-        return "mov" if output.metadata.get("major_brand", "").startswith("qt") else "mp4"
-    if name == "matroska":
+        return _BRANDS.get(output.metadata.get("major_brand", "")[:3], "mp4")
+    if name in ("matroska", "mpegts"):
         path = Path(output.name)
         with reading(path, VerificationError, "the output cannot be read"), path.open("rb") as file:
-            return "webm" if b"webm" in file.read(64) else name  # as its EBML header says
+            head = file.read(_M2TS + 5)
+        if name == "matroska":
+            return "webm" if b"webm" in head[:64] else name  # as its EBML header says
+        return "m2ts" if head[4:5] == head[_M2TS + 4 :] == b"G" else name
     return name
 
 
@@ -250,7 +258,7 @@ def _check_kept(
         sure = name in _SURE[container] or (any_key and name.startswith("com."))
         if not sure or (name == "language" and (value == "und" or not _LANGUAGE.fullmatch(value))):
             continue
-        if where != "the output" and name != "language" and container in ("mp4", "mov"):
+        if where != "the output" and name != "language" and container in BOXED:
             continue  # container tracks store no other metadata there
         if value.strip() and have.get(name, "").strip() != value.strip():
             raise VerificationError(f"{where}: its metadata {key} is {have.get(name)!r}, the source's {value!r}")

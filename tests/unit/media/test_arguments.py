@@ -110,7 +110,7 @@ def test_settings_close_gops_and_keep_the_picture(codec: str) -> None:
         ("mpegts", None, Fraction(1, 90000), "mpegts", ".ts"),
         ("avi", None, Fraction(1, 25), "matroska", ".mkv"),  # 40 ms
         ("avi", None, Fraction(1001, 24000), "mov", ".mov"),  # no whole milliseconds: Matroska would round
-        ("flv", None, Fraction(1, 1000), "matroska", ".mkv"),
+        ("flv", None, Fraction(1, 1000), "flv", ".flv"),
     ],
 )
 def test_containers(source: str, suffix: str | None, time_base: Fraction, container: str, default: str) -> None:
