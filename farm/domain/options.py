@@ -25,6 +25,8 @@ CODEC_NAMES = {
 #: For ``redact.crf``: as large as the source.
 AUTO = "auto"
 UNDETECTABLE = ("fail", "blackout")
+#: For ``source.resize_to``: the size of the first frame, or of the largest one.
+FIRST, LARGEST = "first", "largest"
 METADATA = ("keep", "strip-private", "strip")
 VOICES = ("keep", "disguise")
 PICTURE_FORMATS = ("png", "jpeg")
@@ -79,6 +81,7 @@ class SourceOptions(Section):
     ``start`` and ``end`` in seconds on the source's own clock, counted from its first frame: frames from ``start`` on
     and before ``end``. At most one of ``fps`` (frames per second) and ``every`` (seconds) samples: the first frame in
     each such interval is kept. ``on_undetectable``: a frame that cannot be decoded fails the job, or is black.
+    ``resize_to``: the size into which frames of other sizes are scaled, :data:`FIRST` or :data:`LARGEST`.
     """
 
     section = "source"
@@ -94,6 +97,10 @@ class SourceOptions(Section):
     on_undetectable: str = option(
         "fail", "Frames that cannot be decoded: fail (stop) or blackout (cover them).", "Source", "WHAT",
         choices=UNDETECTABLE, last=True,
+    )  # fmt: skip
+    resize_to: str | None = option(
+        None, "Scale all frames of a video that changes its size into one size: {choices}.", "Source", "SIZE",
+        choices=(FIRST, LARGEST), last=True,
     )  # fmt: skip
 
     def check(self) -> None:

@@ -23,7 +23,8 @@ from farm.media.composing.sound import is_edited, refuse_uneditable
 from farm.media.encoding.choice import at_rate, encoder_settings, output_video
 from farm.media.reading.index import index_source, plan_manifest
 from farm.media.reading.limits import Limits
-from farm.media.reading.probe import Probe, probe_source
+from farm.media.reading.probe import Probe
+from farm.media.reading.resizing import probe_as_asked
 from farm.processes import for_the_user
 
 #: In place of a container's name: the output is a folder of pictures.
@@ -122,7 +123,7 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
         )  # fmt: skip
     redact, image = with_image(request.options.redact)
     request = replace(request, options=replace(request.options, redact=redact))
-    probe = probe_source(request.source, request.limits)
+    probe = probe_as_asked(request.source, request.options.source, request.limits)
     with _named(request.source):
         encoder, chosen = encoder_settings(probe.video, request.options.redact, encoders)
         if request.options.compose.pictures:

@@ -39,7 +39,7 @@ class Link:
 @dataclass(frozen=True, slots=True)
 class Proof:
     """A job's chain. ``part``: only a part or a sample of the source was asked for. ``sound``: what of it was edited,
-    if any was.
+    if any was. ``resize_to``: see :class:`farm.domain.options.SourceOptions`.
     """
 
     job: str
@@ -49,6 +49,7 @@ class Proof:
     part: bool
     links: tuple[Link, ...]
     sound: SoundEdits | None = None
+    resize_to: str | None = None
 
     @property
     def holds(self) -> bool:
@@ -81,9 +82,12 @@ def prove(context: Context, job_id: str) -> Proof:
         *_output(job, stages[-1][1]),
     )
     pictures = job.container == PICTURES_CONTAINER
-    options = load_options(job.options).compose
-    sound = SoundEdits(manifest, job.container, options, spans) if is_edited(options, spans) else None
-    return Proof(job.id, Path(manifest.source.path), Path(job.output), pictures, manifest.picked, links, sound)
+    asked = load_options(job.options)
+    edited = is_edited(asked.compose, spans)
+    return Proof(
+        job.id, Path(manifest.source.path), Path(job.output), pictures, manifest.picked, links,
+        SoundEdits(manifest, job.container, asked.compose, spans) if edited else None, asked.source.resize_to,
+    )  # fmt: skip
 
 
 def _source(manifest: Manifest) -> Link:

@@ -45,7 +45,8 @@ def open_video(
     with open_source(path) as container:
         stream = container.streams[video.index]
         assert isinstance(stream, AvVideoStream)
-        set_up_decoder(stream, threads, strictness(video.codec) if options is None else options)
+        chosen = strictness(video.codec) if options is None else options
+        set_up_decoder(stream, threads, {**_pixels_of(video), **chosen})
         yield container, stream
 
 
@@ -63,6 +64,12 @@ def set_up_decoder(stream: AvVideoStream, threads: int, options: Mapping[str, st
     # the planned size is within the user's limits; a picture that becomes larger is not decoded
     planned = (context.width + _MARGIN) * (context.height + _MARGIN) if context.width else Limits().pixels
     context.options = {"max_pixels": str(planned), **options}
+
+
+def _pixels_of(video: VideoStream) -> dict[str, str]:
+    """The decoder's option for the pixels of the largest planned size, where there are several."""
+    sizes = [(video.width, video.height), *(row[:2] for row in video.resized)]
+    return {"max_pixels": str(max((w + _MARGIN) * (h + _MARGIN) for w, h in sizes))} if video.resized else {}
 
 
 def strictness(codec: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from farm.domain.manifest import Manifest, VideoStream
 from farm.domain.orientation import is_sideways
 from farm.media.reading.counting import counted_frames
 from farm.media.reading.decoding import open_video
+from farm.media.reading.resizing import in_size
 
 #: RGB uint8, height x width x 3: a picture as a player shows it.
 Still = NDArray[np.uint8]
@@ -46,7 +47,8 @@ def stills(manifest: Manifest, wanted: Iterable[int]) -> Iterator[tuple[int, Sti
     source = manifest.source
     for frame in _frames(Path(source.path), source.video, sorted(set(wanted))):
         assert frame.pts is not None
-        yield frame.pts, _shown(frame, source.video)
+        if source.video.has_size(frame.width, frame.height):
+            yield frame.pts, _shown(in_size(frame, source.video), source.video)
 
 
 def _frames(path: Path, video: VideoStream, wanted: list[int]) -> Iterator[VideoFrame]:
