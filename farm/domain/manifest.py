@@ -137,7 +137,10 @@ class OtherStream:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source as probed when the job was planned. ``digest``: SHA-256 of its bytes."""
+    """A source as probed when the job was planned. ``digest``: SHA-256 of its bytes.
+
+    ``original``: the path of the video that was submitted, where ``path`` is a repaired copy of it.
+    """
 
     path: str
     size: int
@@ -146,6 +149,12 @@ class Source:
     container: str
     video: VideoStream
     others: tuple[OtherStream, ...]
+    original: str = ""
+
+    @property
+    def submitted(self) -> str:
+        """The path of the video that was submitted."""
+        return self.original or self.path
 
 
 @dataclass(frozen=True, slots=True)

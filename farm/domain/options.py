@@ -82,6 +82,7 @@ class SourceOptions(Section):
     and before ``end``. At most one of ``fps`` (frames per second) and ``every`` (seconds) samples: the first frame in
     each such interval is kept. ``on_undetectable``: a frame that cannot be decoded fails the job, or is black.
     ``resize_to``: the size into which frames of other sizes are scaled, :data:`FIRST` or :data:`LARGEST`.
+    ``repair``: what is redacted is a repaired copy, in a job ``copy``, its key in the store; None if none was needed.
     """
 
     section = "source"
@@ -102,6 +103,11 @@ class SourceOptions(Section):
         None, "Scale all frames of a video that changes its size into one size: {choices}.", "Source", "SIZE",
         choices=(FIRST, LARGEST), last=True,
     )  # fmt: skip
+    repair: bool = option(
+        False, "Redact a copy with times that only go forward, without damaged packets; for joined recordings.",
+        "Source", shown="off", last=True,
+    )  # fmt: skip
+    copy: str | None = option(None, "The key of the repaired copy.")
 
     def check(self) -> None:
         """See :meth:`farm.domain.option.Section.check`."""

@@ -13,11 +13,12 @@ from farm.domain.artefacts import DEBUG_MARK, OUTPUT_MARK
 from farm.domain.detectors import NOTHING
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Manifest, VideoStream
-from farm.domain.options import JobOptions
+from farm.domain.options import JobOptions, SourceOptions
 from farm.domain.regions import Asked
 from farm.errors import OutputError, SettingsError, SourceError
 from farm.exchange.formats import format_named
 from farm.jobs.images import KeptImage, with_image
+from farm.jobs.repairing import Repairs
 from farm.media.composing.containers import Needs, container_for, default_container, refuse_loss
 from farm.media.composing.sound import is_edited, refuse_uneditable
 from farm.media.encoding.choice import at_rate, encoder_settings, output_video
@@ -41,7 +42,7 @@ class Request:
     ``folder``: ``output`` is a folder, which is made where it is missing. ``own``: folders of the farm, which take no
     outputs. ``review``: a person has to approve the masks before anything is redacted. ``audit``: the output is
     audited before it is published; ``strict``: and not published while it shows a face. ``edits``: of its masks.
-    ``references``: the faces on the photos that ``options.people`` names.
+    ``references``: the faces on the photos that ``options.people`` names. ``repairs``: where repaired copies go.
     """
 
     source: Path
@@ -57,6 +58,7 @@ class Request:
     strict: bool = False
     edits: Asked = _NO_EDITS
     references: str | None = field(default=None, repr=False)
+    repairs: Repairs | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,14 @@ class Prepared:
         Raises SourceError, also if the file changed since it was probed.
         """
         request = self.request
-        probe = replace(self.probe, path=request.source.resolve())
-        indexed = index_source(probe, request.options.source, request.limits)
+        repaired, source = request.options.source.copy is not None, request.source.resolve()
+        probe = self.probe if repaired else replace(self.probe, path=source)
+        try:
+            indexed = index_source(probe, request.options.source, request.limits)
+        except SourceError as e:
+            raise SourceError(e.message.replace(str(probe.path), str(source)), hint=e.hint, field=e.field) from e
+        if repaired:
+            indexed = replace(indexed, source=replace(indexed.source, original=str(source)))
         encoder = at_rate(self.encoder, indexed.source.video.average_rate)
         return plan_manifest(indexed, encoder, request.chunk_seconds, workers)
 
@@ -123,7 +131,8 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
         )  # fmt: skip
     redact, image = with_image(request.options.redact)
     request = replace(request, options=replace(request.options, redact=redact))
-    probe = probe_as_asked(request.source, request.options.source, request.limits)
+    probe, asked = _probed(request)
+    request = replace(request, options=replace(request.options, source=asked))
     with _named(request.source):
         encoder, chosen = encoder_settings(probe.video, request.options.redact, encoders)
         if request.options.compose.pictures:
@@ -137,6 +146,16 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
     prepared = Prepared(request, probe, encoder, output, container, notes, image)
     prepared.check_place()
     return prepared
+
+
+def _probed(request: Request) -> tuple[Probe, SourceOptions]:
+    """The probe of what is redacted, the source or its repaired copy, and the options with the copy's key."""
+    source, asked, limits = request.source, request.options.source, request.limits
+    if not asked.repair:
+        return probe_as_asked(source, asked, limits), asked
+    if request.repairs is None:
+        raise SettingsError("source.repair: there is no store for the copy", field="source.repair")
+    return request.repairs.probe(source, asked, limits)
 
 
 def _video_place(request: Request, seen: Probe, video: VideoStream) -> tuple[Path, str, tuple[str, ...]]:

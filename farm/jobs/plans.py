@@ -65,7 +65,7 @@ def restore_plan(context: Context, job_id: str) -> None:
         return
     limits = Limits.of(context.settings)
     options = load_options(job.options).source
-    indexed = index_source(probe_as_asked(Path(job.source), options, limits), options, limits)
+    indexed = index_source(probe_as_asked(Path(manifest.source.path), options, limits), options, limits)
     if indexed.source.digest != manifest.source.digest:
         raise SourceError(f"{job.source}: is not the file that was submitted", hint="submit it again")
     store_plan(context.store, job.plan, manifest, cut(indexed.wanted.pts, manifest.chunks))

@@ -91,12 +91,16 @@ def prove(context: Context, job_id: str) -> Proof:
 
 
 def _source(manifest: Manifest) -> Link:
-    path = Path(manifest.source.path)
+    source = manifest.source
+    path, what = Path(source.path), "the file that was submitted"
+    if source.original:
+        what = f"the repaired copy of {source.original}, whose own content is not checked"
     try:
-        same = file_digest(path) == manifest.source.digest
+        same = file_digest(path) == source.digest
     except OSError as e:
-        return Link("source", False, f"{path} cannot be read: {e.strerror}")
-    return Link("source", same, f"{path} is {'' if same else 'not '}the file that was submitted")
+        gone = "; repaired copies are cleaned: submit the video again" if source.original else ""
+        return Link("source", False, f"{path} cannot be read: {e.strerror}{gone}")
+    return Link("source", same, f"{path} is {'' if same else 'not '}{what}")
 
 
 def _plan(context: Context, job: Job, manifest: Manifest) -> Link:

@@ -19,7 +19,7 @@ from farm.domain.edits import Edit, digest_of
 from farm.domain.lifecycle import ChunkStatus, JobEvent
 from farm.domain.manifest import Manifest, dump_manifest
 from farm.domain.stages import JobStatus
-from farm.errors import IllegalTransition, JobFailed, OutputError
+from farm.errors import IllegalTransition, JobFailed, OutputError, StorageError
 from farm.jobs.auditing import audit_of
 from farm.jobs.beginning import begin_stage
 from farm.jobs.context import Context, claim_store
@@ -53,6 +53,7 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
     """
     request, output = prepared.request, prepared.output
     prepared.check_place()  # earlier videos of the same command may have taken hours
+    _check_copy(context, request)
     manifest, pts = prepared.plan(workers)
     warning = check_space(context.settings.store_root, prepared, manifest)
     edits = _edits(context, prepared, manifest, pts)
@@ -66,6 +67,7 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
     plan = plan_key(manifest)
     claim_store(context)
     while True:
+        _check_copy(context, request)
         store_plan(context.store, plan, manifest, pts)
         if prepared.image:
             put_image(context.store, prepared.image)
@@ -80,6 +82,12 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
             return replace(submitted, warning=warning)
         except _PlanDiscarded:
             _edits(context, prepared, manifest, pts)
+
+
+def _check_copy(context: Context, request: Request) -> None:
+    copy = request.options.source.copy
+    if copy is not None and not context.store.exists(copy):
+        raise StorageError(f"{request.source}: its repaired copy was cleaned just now", hint="repeat the command")
 
 
 def _edits(context: Context, prepared: Prepared, manifest: Manifest, pts: Sequence["array[int]"]) -> list[Edit]:
@@ -113,12 +121,13 @@ class _PlanDiscarded(Exception):
     """The plan that was just found or stored is gone: ``farm clean`` knew no job that needs it."""
 
 
-def _check_plan(store: Storage, plan: str, manifest: Manifest, image: KeptImage | None) -> None:
+def _check_plan(store: Storage, plan: str, manifest: Manifest, image: KeptImage | None, copy: str | None) -> None:
     """Raises _PlanDiscarded unless the plan is there. From a transaction on that changes the job's row, it stays.
 
-    So does the ``image`` that the job's options name.
+    So do the ``image`` and the repaired ``copy`` that the job's options name.
     """
     keys = (plan, *(pts_key(plan, chunk) for chunk in manifest.chunks), *([image.key] if image else []))
+    keys = (*keys, *([copy] if copy else []))
     if not all(map(store.exists, keys)):
         raise _PlanDiscarded
 
@@ -179,7 +188,7 @@ def _add_job(
         id=secrets.token_hex(4),
         fingerprint=name,
         status=JobStatus.PLANNING.value,
-        source=manifest.source.path,
+        source=manifest.source.submitted,
         output=str(prepared.output),
         overwrite=request.overwrite,
         review=request.review,
@@ -200,7 +209,7 @@ def _add_job(
         session.add(job)
         session.flush()
         session.add(Plan(job_id=job.id, manifest=dump_manifest(manifest)))
-        _check_plan(context.store, plan, manifest, prepared.image)
+        _check_plan(context.store, plan, manifest, prepared.image, request.options.source.copy)
         whole = all(context.store.exists(edit.masks) for edit in edits if edit.masks is not None)
         if not whole or not has_references(context.store, plan, request.options.people):
             raise _PlanDiscarded

@@ -22,7 +22,7 @@ from farm.media.reading.resizing import changed_size, in_size, other_format, oth
 #: The chunks after one, in order, each with the pts of its first frames.
 Following = Sequence[tuple[Chunk, Sequence[int]]]
 
-_REPAIR = "the source is damaged there; repair or cut it, then submit it again"
+_REPAIR = "the source is damaged there: add --repair to leave damaged frames out, or --on-undetectable blackout"
 
 
 @dataclass(frozen=True, slots=True)

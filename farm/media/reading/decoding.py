@@ -27,6 +27,8 @@ _THREADED = frozenset({"hevc", "vp8", "vp9", "av1"})
 #: H.264's decoder flags all damage that it notices. Making it raise would find no more damage (measured), but turn the
 #: frames that a seek into an open GOP leaves without references into errors.
 _FLAGGING = frozenset({"h264"})
+#: Decoders that always start threads of their own.
+OWN_THREADS = frozenset({"vvc"})
 _INVALID = 1094995529  # AVERROR_INVALIDDATA
 _MARGIN = 256  # pixels that a coded picture may be larger than the shown one, each way
 #: Called with the number of a packet that cannot be decoded, from where reading began; None: reading itself failed.

@@ -22,10 +22,13 @@ from farm.media.reading.boxes import boxes
 CUT_HINT = "copy or download it again; a recorder may be able to repair it"
 SEGMENT = 0x18538067
 _CLUSTER = 0x1F43B675
+_EBML = 0x1A45DFA3
 UNKNOWN = -1
 _LONGEST = 12  # bytes of an element's header
 _CRC = b"\xbf\x84"  # the element's ID and its size, four bytes
 _PIECE = 1 << 20
+#: Bytes behind the last packet of an FLV file in which the header of another one would be.
+_BEHIND = 64
 _REVERSED = bytes(int(f"{n:08b}"[::-1], 2) for n in range(256))
 #: Bytes after an FFV1 slice: its size alone, or also a status and a checksum.
 _PLAIN, _CHECKED = 3, 8
@@ -46,6 +49,30 @@ def cut_off(path: Path, container: str) -> str | None:
         size = os.fstat(file.fileno()).st_size
         missing = check(file, size)
     return missing and f"is cut off: it ends {missing}"
+
+
+def check_single(path: Path, container: str, end: int) -> None:
+    """Raise SourceError for a file that was joined behind another, of which libavformat reads only the first.
+
+    ``container``: FFmpeg's name; ``end``: the byte behind the last packet that was read.
+    """
+    family = container.split(",", maxsplit=1)[0]
+    if family not in ("mov", "flv", "matroska"):
+        return
+    with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
+        if family == "mov":
+            kinds = [box.kind for box in boxes(file, 0, os.fstat(file.fileno()).st_size)]
+            joined = min(kinds.count(b"ftyp"), kinds.count(b"moov")) > 1 and b"moof" not in kinds
+        elif family == "matroska":  # the second segment is read, and others are not
+            joined = any(at > end for at in _headers(file))
+        else:
+            file.seek(end)
+            joined = b"FLV\1" in file.read(_BEHIND)
+    if joined:
+        raise SourceError(
+            f"{path}: another file is joined behind what is read of it",
+            hint="join the files themselves: ffmpeg -f concat -safe 0 -i LIST -c copy OUT, LIST naming them",
+        )
 
 
 def check_begun(path: Path) -> None:
@@ -159,6 +186,18 @@ def broken_checksum(path: Path, container: str) -> int | None:
             if length > 6 and head[:2] == _CRC and _crc(file, length - 6) != int.from_bytes(head[2:], "little"):
                 return at
     return None
+
+
+def _headers(file: BinaryIO) -> Iterator[int]:
+    """The offset of each EBML header, up to the first segment of unknown size."""
+    at = 0
+    while header := element_at(file, at):
+        element, body, length = header
+        if element == _EBML:
+            yield at
+        if length < 0:
+            return
+        at = body + length
 
 
 def _clusters(file: BinaryIO) -> Iterator[tuple[int, int, int]]:

@@ -99,10 +99,10 @@ def compare(
     """Compare ``output`` with ``source``.
 
     ``part``: the output may hold only some of the source's frames, all shifted by one time. ``lowest``: see
-    :data:`LOWEST`. ``sound``: how it was edited; None: it has to be the source's, packet by packet.
-    ``resize_to``: into which size the frames of a source that changes it were scaled. Reads both files
-    twice and decodes both once (a part: twice). Memory: 8 to 16 bytes per packet. Raises SourceError if the source
-    cannot be read or one of the two is no file, VerificationError if the output is not a video that can be read.
+    :data:`LOWEST`. ``sound``: how it was edited; None: it has to be the source's, packet by packet. ``resize_to``: the
+    size that frames of several sizes were scaled to. Reads both files twice and decodes both once (a part: twice).
+    Memory: 8 to 16 bytes per packet. Raises SourceError if the source cannot be read or one of the two is no file,
+    VerificationError if the output is not a video that can be read.
     """
     for path in (source, output):
         check_readable(path)
@@ -110,8 +110,7 @@ def compare(
     options = SourceOptions(on_undetectable="blackout", resize_to=resize_to)
     indexed = index_source(probe_as_asked(source, options, limits), options, limits)
     video, planned = indexed.source.video, indexed.wanted.pts
-    probed = probe_output(output)
-    got = probed.video
+    got = (probed := probe_output(output)).video
     packets = read_packets(output, got, probed.others, VerificationError)
     result.frames, result.source_frames = len(packets.pts), len(planned)
     wanted = [pts * video.time_base for pts in planned]
