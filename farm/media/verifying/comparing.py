@@ -101,8 +101,7 @@ def compare(
     ``part``: the output may hold only some of the source's frames, all shifted by one time. ``lowest``: see
     :data:`LOWEST`. ``sound``: how it was edited; None: it has to be the source's, packet by packet. ``resize_to``: the
     size that frames of several sizes were scaled to. Reads both files twice and decodes both once (a part: twice).
-    Memory: 8 to 16 bytes per packet. Raises SourceError if the source cannot be read or one of the two is no file,
-    VerificationError if the output is not a video that can be read.
+    Memory: 8 to 16 bytes per packet. Raises SourceError, VerificationError for an output that cannot be read.
     """
     for path in (source, output):
         check_readable(path)
