@@ -18,7 +18,7 @@ from farm.domain.regions import Asked
 from farm.errors import OutputError, SettingsError, SourceError
 from farm.exchange.formats import format_named
 from farm.jobs.images import KeptImage, with_image
-from farm.jobs.repairing import Repairs
+from farm.jobs.repairing import Repairs, said_of
 from farm.media.composing.containers import Needs, container_for, default_container, refuse_loss
 from farm.media.composing.sound import is_edited, refuse_uneditable
 from farm.media.encoding.choice import at_rate, encoder_settings, output_video
@@ -103,10 +103,8 @@ class Prepared:
         request = self.request
         repaired, source = request.options.source.copy is not None, request.source.resolve()
         probe = self.probe if repaired else replace(self.probe, path=source)
-        try:
+        with said_of(source, probe.path):
             indexed = index_source(probe, request.options.source, request.limits)
-        except SourceError as e:
-            raise SourceError(e.message.replace(str(probe.path), str(source)), hint=e.hint, field=e.field) from e
         if repaired:
             indexed = replace(indexed, source=replace(indexed.source, original=str(source)))
         encoder = at_rate(self.encoder, indexed.source.video.average_rate)

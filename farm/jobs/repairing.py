@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +24,15 @@ from farm.storage.base import Storage
 
 #: The copies' time of change, so that the same copy gives the same plan. A later one shows that it was changed.
 _MOMENT_NS = 946_684_800 * 10**9
+
+
+@contextmanager
+def said_of(source: Path, copy: Path) -> Iterator[None]:
+    """Errors of a copy name the source."""
+    try:
+        yield
+    except SourceError as e:
+        raise SourceError(e.message.replace(str(copy), str(source)), hint=e.hint, field=e.field) from e
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +58,10 @@ class Repairs:
         self.tell(shown(f"{source}: is copied for --repair ({decimal(seen.size)})"))
         with reading(source, SourceError, "cannot be read"):
             name = repaired_name(repair.suffix, file_digest(source))
-        with self.store.put(name) as draft:
+        with self.store.put(name) as draft, said_of(source, draft.path):
             notes = write_repaired(repair, draft.path)
             os.utime(draft.path, ns=(_MOMENT_NS, _MOMENT_NS))
-        with self.store.fetch(draft.key) as path:
+        with self.store.fetch(draft.key) as path, said_of(source, path.resolve()):
             copy = probe_as_asked(path.resolve(), options, limits)
         return (
             replace(copy, container=seen.container, notes=(*notes, *copy.notes)),

@@ -24,7 +24,7 @@ from farm.media.composing.trim import Trim, ffmetadata
 from farm.media.failing import reading, writing
 from farm.media.ffmpeg import TOO_SMALL, run_ffmpeg
 from farm.media.progress import Progress, no_progress, part
-from farm.media.reading.opening import open_source
+from farm.media.reading.opening import demuxed, open_source
 from farm.processes import scratch_prefix
 
 _WORTH_IT = 64 * 2**20  # bytes of video from which on space for an MP4's index is reserved, instead of moving all
@@ -193,7 +193,7 @@ def _covers(
     for number, other in enumerate(covers, start=1):
         stream = container.streams[other.index]
         container.seek(0)
-        for packet in container.demux(stream):
+        for packet in demuxed(container, stream):
             suffix, mimetype = _COVER_FILES.get(other.codec, (other.codec, f"image/{other.codec}"))
             about = {key.lower(): value for key, value in tags[other.index].kept.items()}
             path = folder / f"cover{number}.{suffix}"

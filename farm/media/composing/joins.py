@@ -17,6 +17,7 @@ from farm.media.failing import reason
 from farm.media.reading.decoding import is_shown
 from farm.media.reading.frame_index import LATE, has_jumped
 from farm.media.reading.integrity import check_single
+from farm.media.reading.opening import demuxed
 from farm.media.reading.probe import Probe
 
 #: A file whose times jump back more often has no times that could be repaired.
@@ -67,13 +68,14 @@ class Survey:
 class Timeline:
     """New times. ``joins``: as in :class:`Survey`; ``offsets``: seconds that each recording is moved by; ``begins``:
     when each begins then. ``moved``: of video pts that several frames have, or that leave no room, the new pts in
-    decoding order, in ticks.
+    decoding order, in ticks. ``early``: the first frame is before zero.
     """
 
     joins: tuple[int, ...]
     offsets: tuple[Fraction, ...]
     begins: tuple[Fraction, ...]
     moved: dict[int, list[int]]
+    early: bool
 
 
 class Places:
@@ -93,7 +95,7 @@ def read_on(container: InputContainer, ends: list[str]) -> Iterator["Packet[Any]
     """All packets that are not empty; where reading fails, that is added to ``ends``."""
     streams = [s for s in container.streams if s.type in ("video", "audio", "subtitle", "data")]
     try:
-        for packet in container.demux(streams):
+        for packet in demuxed(container, streams):
             beat()
             if packet.size:
                 yield packet
@@ -160,9 +162,14 @@ def _count(found: Survey, packet: "Packet[Any]", seen: Probe, number: int) -> No
     run.begin, run.end = min(run.begin, packet.pts), max(run.end, packet.pts + duration)
 
 
-def timeline(found: Survey, seen: Probe) -> Timeline:
-    """Each recording begins when all streams of the one before have ended; what is in sync stays in sync."""
+def timeline(found: Survey, seen: Probe, *, positive: bool) -> Timeline:
+    """Each recording begins when all streams of the one before have ended; what is in sync stays in sync.
+
+    ``positive``: the copy can hold no time before zero, of whatever stream.
+    """
     first = min(found.pts) * seen.video.time_base
+    if positive:
+        first = min(run.begin * found.ticks[stream] for (_, stream), run in found.runs.items())
     tick, offsets, begins, end = seen.video.time_base, list[Fraction](), list[Fraction](), Fraction(0)
     for number in range(len(found.joins) + 1):
         mine = [(run, found.ticks[s]) for (of, s), run in found.runs.items() if of == number]
@@ -173,7 +180,7 @@ def timeline(found: Survey, seen: Probe) -> Timeline:
         end = max((run.end * ticks + offsets[-1] for run, ticks in mine), default=end)
     whole = [int(offset / tick) for offset in offsets]
     times = array("q", sorted(p + whole[n] for p, n in zip(found.pts, found.recordings, strict=True)))
-    return Timeline(tuple(found.joins), tuple(offsets), tuple(begins), spread(times))
+    return Timeline(tuple(found.joins), tuple(offsets), tuple(begins), spread(times), min(found.pts) < 0)
 
 
 def spread(times: "array[int]") -> dict[int, list[int]]:

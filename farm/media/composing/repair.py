@@ -17,11 +17,12 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from farm.errors import SourceError
+from farm.errors import SourceError, StorageError
 from farm.media.composing.joins import Places, Timeline, read_on, survey, timeline
-from farm.media.failing import reading, reason, writing
+from farm.media.failing import reading, reason, write_error, writing
 from farm.media.reading.decoding import OWN_THREADS, decoded, is_shown, open_video, strictness
-from farm.media.reading.integrity import cut_off
+from farm.media.reading.frame_index import UNREPAIRED
+from farm.media.reading.integrity import CUT_HINT, faults_of
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import open_source
 from farm.media.reading.probe import BARE, Probe, probe_source
@@ -35,6 +36,8 @@ _SAME = {
 _NUT = (".nut", dict[str, str]())
 #: Copies that store dts: in the others they are made up when the file is read.
 _WITH_DTS = (".ts", ".mov")
+#: Copies that hold no time before zero.
+_POSITIVE = (".ts", ".nut")
 _NEVER = -(2**63)
 _MOST_LINES = 8
 #: What the copy has to show as the source does.
@@ -62,7 +65,7 @@ class Repair:
     def needed(self) -> bool:
         """Whether anything is to be repaired."""
         times = self.timeline
-        return bool(times.joins or any(times.offsets) or times.moved or self.faults or self.damaged)
+        return bool(times.joins or times.early or times.moved or self.faults or self.damaged)
 
 
 def plan_repair(probe: Probe, limits: Limits) -> Repair:
@@ -72,14 +75,17 @@ def plan_repair(probe: Probe, limits: Limits) -> Repair:
         found = survey(container, probe)
     if kind in BARE or (found.untimed and probe.video.timing == "counted"):
         raise SourceError(f"{path}: has no times that could be repaired", hint="submit it without --repair")
+    if kind == UNREPAIRED:
+        raise SourceError(f"{path}: is Ogg, of which no exact copy can be made", hint=CUT_HINT)
     if found.hidden:
         raise SourceError(f"{path}: an edit list hides frames of it, which --repair would show")
     if not found.pts:
         raise SourceError(f"{path}: holds no whole frame", hint="copy or download it again")
-    faults = tuple(fault for fault in (found.failed, cut_off(path, probe.container)) if fault)
+    faults = tuple(fault for fault in (found.failed, *faults_of(path, probe.container)) if fault)
     suffix, options = _SAME.get(kind, _NUT)
     bad = frozenset(found.flagged) - found.forgiven | _undecodable(probe, limits)
-    return Repair(probe, timeline(found, probe), faults, bad, found.damaged or bool(bad), suffix, options)
+    times = timeline(found, probe, positive=suffix in _POSITIVE)
+    return Repair(probe, times, faults, bad, found.damaged or bool(bad), suffix, options)
 
 
 def _undecodable(probe: Probe, limits: Limits) -> set[int]:
@@ -120,7 +126,13 @@ def write_repaired(repair: Repair, out: Path) -> tuple[str, ...]:
     ):
         tracks, left = _tracks(source, copy, repair)
         copier = _Copier(repair, copy, tracks)
-        copier.run(source)
+        try:
+            copier.run(source)
+        except av.error.FFmpegError as error:
+            failed = write_error(out, error.errno, reason(error))
+            if isinstance(failed, StorageError):
+                raise failed from error
+            raise SourceError(f"{path}: cannot be repaired: its streams fit no copy: {reason(error)}") from error
     _check(repair, out, copier)
     return (*_said(repair), *copier.said(), *left)
 
@@ -132,7 +144,7 @@ def _tracks(source: InputContainer, copy: OutputContainer, repair: Repair) -> tu
         if stream.index in repair.probe.empty:
             continue
         try:
-            track = copy.add_stream_from_template(stream)
+            track = copy.add_stream_from_template(stream, opaque=True)  # it needs no encoder
         except (av.error.FFmpegError, ValueError, TypeError, AttributeError, NotImplementedError) as error:
             if stream.type in ("video", "audio"):
                 raise SourceError(
@@ -261,7 +273,10 @@ def _said(repair: Repair) -> Iterator[str]:
 
 def _check(repair: Repair, out: Path, copier: _Copier) -> None:
     """Raise SourceError unless the copy holds what was written, and shows as the source does."""
-    path, seen = repair.probe.path, probe_source(out)
+    path = repair.probe.path
+    if not copier.pts:
+        raise SourceError(f"{path}: cannot be repaired: no frame of it is whole")
+    seen = probe_source(out)
     for name in _PROPERTIES:
         ours, theirs = (getattr(probe.video, name) for probe in (repair.probe, seen))
         if (ours or None) != (theirs or None) and {ours, theirs} != {None, 1}:  # square pixels need not be stated

@@ -16,7 +16,7 @@ from farm.domain.manifest import VideoStream
 from farm.liveness import beat
 from farm.media.reading.integrity import intact_slices
 from farm.media.reading.limits import Limits
-from farm.media.reading.opening import open_source
+from farm.media.reading.opening import demuxed, open_source
 
 #: Options with which a decoder raises an error instead of concealing damage.
 STRICT = {"err_detect": "explode"}
@@ -136,7 +136,7 @@ def packets(
 ) -> Iterator["Packet[AvVideoStream]"]:
     """Yield the packets of a stream that are not empty: an empty one would flush the decoder."""
     try:
-        for packet in container.demux(stream):
+        for packet in demuxed(container, stream):
             if packet.size:
                 yield packet
     except av.error.FFmpegError as error:

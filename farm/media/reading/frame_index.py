@@ -15,9 +15,9 @@ from farm.domain.manifest import VideoStream
 from farm.errors import SourceError
 from farm.media.failing import reading, reason
 from farm.media.reading.decoding import is_shown
-from farm.media.reading.integrity import CUT_HINT, broken_checksum, check_single, cut_off
+from farm.media.reading.integrity import CUT_HINT, check_single, faults_of
 from farm.media.reading.limits import Limits
-from farm.media.reading.opening import open_source
+from farm.media.reading.opening import demuxed, open_source
 from farm.media.reading.probe import Probe, several
 from farm.media.reading.stream_details import TrackEnd, track_ends
 
@@ -27,6 +27,8 @@ _SHORT_SHARE = 0.02
 _UNTIMED = "put it into another container first, for example: ffmpeg -fflags +genpts -i IN -c copy OUT.mkv"
 #: The hint where ``--repair`` helps.
 REPAIR_HINT = "add --repair: a copy with repaired times is redacted, and what was changed is listed"
+#: FFmpeg's name of the format of which no exact copy can be made: the ends of its sound are lost.
+UNREPAIRED = "ogg"
 _WHOLE_HINT = "add --repair to redact what is whole of it"
 #: Seconds by which times have to jump back for two recordings to be joined there.
 _JUMP = 0.1
@@ -66,13 +68,12 @@ def index_frames(path: Path, seen: Probe, limits: Limits, *, damaged: bool = Fal
     """
     reader = _Reader(path, seen, limits, damaged=damaged)
     with open_source(path) as container, reading(path, SourceError, "cannot be read to its end", CUT_HINT):
-        reader.tell_damage(cut_off(path, container.format.name))
-        if (place := broken_checksum(path, container.format.name)) is not None:
-            reader.tell_damage(f"is damaged behind byte {place}: a checksum in it does not match")
+        for fault in faults_of(path, container.format.name):
+            reader.tell_damage(fault)
         # all but attachments: a subtitle may end long after the video
         streams = [s for s in container.streams if s.type in ("video", "audio", "subtitle", "data")]
         try:
-            for packet in container.demux(streams):
+            for packet in demuxed(container, streams):
                 reader.take(packet)
         except av.error.FFmpegError as error:
             if not damaged:
@@ -115,9 +116,13 @@ class _Reader:
     def tell_damage(self, what: str | None) -> None:
         """Raise SourceError for a fault ``what`` of the file, or note it if damage is accepted."""
         if what and not self.damaged:
-            raise SourceError(f"{self.path}: {what}", hint=f"{CUT_HINT}; or {_WHOLE_HINT}")
+            raise SourceError(f"{self.path}: {what}", hint=self.hint(f"{CUT_HINT}; or {_WHOLE_HINT}"))
         if what and f"the source {what}" not in self.notes:
             self.notes.append(f"the source {what}")
+
+    def hint(self, text: str) -> str:
+        """``text``, which names --repair, unless that does not help here."""
+        return CUT_HINT if self.seen.container == UNREPAIRED else text
 
     def take(self, packet: "Packet[Any]") -> None:
         """Take the next packet in decoding order."""
@@ -160,7 +165,7 @@ class _Reader:
             if self.reached is not None and has_jumped(self.reached, packet.dts, self.video.time_base):
                 raise SourceError(
                     f"{self.path}: its times jump back, from {self._seconds(self.reached)} to "
-                    f"{self._seconds(packet.dts)}: it looks like two recordings joined", hint=REPAIR_HINT,
+                    f"{self._seconds(packet.dts)}: it looks like two recordings joined", hint=self.hint(REPAIR_HINT),
                 )  # fmt: skip
             self.reached = packet.dts if self.reached is None else max(packet.dts, self.reached)
         if self.flagged and self.packets - self.flagged[1] > LATE:
@@ -179,7 +184,7 @@ class _Reader:
         if self.last_key is not None and pts <= self.last_key:
             raise SourceError(
                 f"{self.path}: its times jump back, from {self._seconds(self.last_key)} to {self._seconds(pts)}",
-                hint=REPAIR_HINT,
+                hint=self.hint(REPAIR_HINT),
             )
         self.last_key = pts
 
@@ -236,11 +241,13 @@ class _Reader:
     def _check_times(self, pts: "array[int]") -> None:
         for a, b in pairwise(pts):
             if a == b:
-                raise SourceError(f"{self.path}: two frames have the same time, {self._seconds(a)}", hint=REPAIR_HINT)
+                raise SourceError(
+                    f"{self.path}: two frames have the same time, {self._seconds(a)}", hint=self.hint(REPAIR_HINT)
+                )
         if pts[0] < 0:
             raise SourceError(
                 f"{self.path}: its first frame is at a negative time, {self._seconds(pts[0])}",
-                hint=REPAIR_HINT,
+                hint=self.hint(REPAIR_HINT),
             )
 
     def _seconds(self, pts: int) -> str:

@@ -27,6 +27,7 @@ UNKNOWN = -1
 _LONGEST = 12  # bytes of an element's header
 _CRC = b"\xbf\x84"  # the element's ID and its size, four bytes
 _PIECE = 1 << 20
+_ONES = 0xFFFFFFFF
 #: Bytes behind the last packet of an FLV file in which the header of another one would be.
 _BEHIND = 64
 _REVERSED = bytes(int(f"{n:08b}"[::-1], 2) for n in range(256))
@@ -49,6 +50,14 @@ def cut_off(path: Path, container: str) -> str | None:
         size = os.fstat(file.fileno()).st_size
         missing = check(file, size)
     return missing and f"is cut off: it ends {missing}"
+
+
+def faults_of(path: Path, container: str) -> Iterator[str]:
+    """What the structure of a file and its checksums show, in words. ``container``: FFmpeg's name."""
+    if missing := cut_off(path, container):
+        yield missing
+    if (place := broken_checksum(path, container)) is not None:
+        yield f"is damaged behind byte {place}: a checksum in it does not match"
 
 
 def check_single(path: Path, container: str, end: int) -> None:
@@ -173,13 +182,16 @@ _CHECKS: dict[str, Callable[[BinaryIO, int], str | None]] = {
 
 
 def broken_checksum(path: Path, container: str) -> int | None:
-    """The offset of the first cluster whose CRC-32 does not match its content (RFC 8794, 11.3.1); None if all match.
+    """The offset of the first cluster or page whose CRC-32 does not match its content; None if all match.
 
-    Only Matroska and WebM hold checksums, and only some: FFmpeg writes them. ``container``: FFmpeg's name.
+    Matroska and WebM (RFC 8794, 11.3.1) hold checksums where FFmpeg wrote them, Ogg always: libavformat leaves out its
+    damaged pages without an error. ``container``: FFmpeg's name.
     """
-    if not container.startswith("matroska"):
+    if not container.startswith(("matroska", "ogg")):
         return None
     with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
+        if container == "ogg":
+            return _broken_page(file)
         for at, body, length in _clusters(file):
             file.seek(body)
             head = file.read(6)
@@ -213,6 +225,22 @@ def _clusters(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
         if element == _CLUSTER:
             yield at, body, length
         at = body + length
+
+
+def _broken_page(file: BinaryIO) -> int | None:
+    """The offset of the first damaged Ogg page (RFC 3533, 6): its CRC is computed with the field of the CRC zero.
+
+    The polynomial is zlib's with the bits in the other order, from 0 on. Anything else in their place is damage, too.
+    """
+    at = 0
+    while (head := file.read(27))[:4] == b"OggS" and len(head) == 27:
+        sizes = file.read(head[26])
+        body = head[:22] + bytes(4) + head[26:] + sizes + file.read(sum(sizes))
+        value = zlib.crc32(body.translate(_REVERSED), _ONES) ^ _ONES
+        if int(f"{value:032b}"[::-1], 2) != int.from_bytes(head[22:26], "little"):
+            return at
+        at += len(body)
+    return at if head else None
 
 
 def _crc(file: BinaryIO, length: int) -> int:

@@ -170,6 +170,18 @@ def test_a_damaged_frame_and_what_depends_on_it_are_left_out_and_counted(render:
     assert journey.manifest.frames == FRAMES - sum(lost)
 
 
+def test_a_damaged_page_of_ogg_is_noticed(render: Rendered, tmp_path: Path) -> None:
+    content = render("whole.ogv", *PICTURE, "-c:v", "libtheora", "-q:v", "7", "-c:a", "libvorbis").read_bytes()
+    assert plan_of(written(tmp_path / "whole.ogv", content), 1.0)[0].frames == FRAMES
+    half = len(content) // 2
+    source = written(tmp_path / "harmed.ogv", content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :])
+    text = refused(source)
+    assert "is damaged behind byte" in text
+    assert "--repair" not in text
+    with pytest.raises(SourceError, match="is Ogg, of which no exact copy can be made"):
+        travelled(source, tmp_path / "work")
+
+
 def same_times(path: Path, source: Path, numbers: Iterable[int]) -> Path:
     """The video of a source, packets with these numbers at the time of the one before."""
     with av.open(str(source)) as opened, av.open(str(path), "w") as out:
