@@ -17,7 +17,7 @@ from tests.matrix.clips import Kitchen
 from tests.matrix.foreign import foreign, way
 from tests.matrix.mutations import FILES, damaged, mutation
 
-SECONDS = 30.0
+SECONDS = 60.0
 _START_SECONDS = 60.0
 
 

@@ -9,7 +9,7 @@ from tests.matrix.clips import Kitchen
 from tests.matrix.hunting import hunt, summary
 
 _SEED = int(os.environ.get("FARM_FUZZ_SEED") or 3)
-_COUNT = int(os.environ.get("FARM_FUZZ_COUNT") or 300)
+_COUNT = int(os.environ.get("FARM_FUZZ_COUNT") or 450)
 _KEPT = os.environ.get("FARM_FUZZ_DIR")
 
 
