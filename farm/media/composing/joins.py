@@ -1,6 +1,7 @@
 """Where the times of a file jump back, which is where recordings were joined, and times that make them one video."""
 
 from array import array
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -108,7 +109,8 @@ def survey(container: InputContainer, seen: Probe) -> Survey:
     found = Survey({s.index: s.time_base or Fraction(1) for s in container.streams})
     last = dict[int, tuple[int, int]]()  # of each stream: time and recording
     places, ends = Places(), list[str]()
-    late = int(_REORDERED / (seen.video.average_rate or 25) / seen.video.time_base)
+    late: deque[tuple[int, Packet[Any]]] = deque(maxlen=LATE)
+    slowly = int(_REORDERED / (seen.video.average_rate or 25) / seen.video.time_base)
     for packet in read_on(container, ends):
         at, stream = places.of(packet), packet.stream_index
         video = stream == seen.video.index
@@ -118,13 +120,14 @@ def survey(container: InputContainer, seen: Probe) -> Survey:
             found.untimed |= packet.pts is None
             if video:
                 found.flagged.append(found.packets - 1)
+                late.append((found.packets - 1, packet))
             continue
         time = packet.pts if packet.dts is None else packet.dts
         if video and packet.dts is None:  # pts are not in the order of decoding
             _count(found, packet, seen, found.recording(at))
             continue
         before, number = last.get(stream, (time, 0))
-        slack = late if video and not packet.is_keyframe else 0
+        slack = slowly if video and not packet.is_keyframe else 0
         if has_jumped(before - slack, time, found.ticks[stream]):
             if number < len(found.joins):  # another stream has jumped already
                 found.joins[-1] = min(found.joins[-1], at)
@@ -132,7 +135,10 @@ def survey(container: InputContainer, seen: Probe) -> Survey:
                 found.joins.append(at)
             number = len(found.joins)
             if video:
-                found.forgiven.update(n for n in found.flagged[-LATE:] if n >= found.packets - 1 - LATE)
+                for count, flagged in late:
+                    if count >= found.packets - 1 - LATE:
+                        found.forgiven.add(count)
+                        _count(found, flagged, seen, number - 1)
             if number > _MOST_JOINS:
                 raise SourceError(f"{seen.path}: its times jump back more than {_MOST_JOINS} times")
             before = time

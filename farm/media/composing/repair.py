@@ -8,6 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -291,5 +292,6 @@ def _check(repair: Repair, out: Path, copier: _Copier) -> None:
             if shown and packet.pts is not None:
                 exact = packet.pts * scale
                 found.append(int(exact) if exact.denominator == 1 else _NEVER)
-    if array("q", sorted(found)) != wanted or packets != copier.packets:
+    unique = all(a < b for a, b in pairwise(wanted))
+    if not unique or array("q", sorted(found)) != wanted or packets != copier.packets:
         raise SourceError(f"{path}: cannot be repaired: a copy of it does not hold the same packets and times")

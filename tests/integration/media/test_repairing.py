@@ -91,6 +91,15 @@ def test_joined_recordings(render: Rendered, tmp_path: Path, kind: str) -> None:
     assert copy.read_bytes() == again.read_bytes() == Path(journey.manifest.source.path).read_bytes()
 
 
+def test_the_frame_before_a_join_is_kept_whole(render: Rendered, tmp_path: Path) -> None:
+    """The join makes the container call it damaged, and it may be shown last."""
+    short = render("short.ts", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=10:duration=0.7", *X264)
+    copy, notes = repaired(written(tmp_path / "joined.ts", 2 * short.read_bytes()), tmp_path)
+    times = pts_of(copy)
+    assert [b - a for a, b in pairwise(times)] == [9000] * 13
+    assert not any("left out" in note for note in notes)
+
+
 @pytest.mark.parametrize(("kind", "times"), [("mp4", 2), ("flv", 2), ("mkv", 3)])
 def test_a_second_file_that_is_not_read_is_refused_with_and_without_repair(
     render: Rendered, tmp_path: Path, kind: str, times: int
