@@ -9,8 +9,10 @@ from math import ceil
 from typing import Any
 
 import av.error
+import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
+from numpy.typing import NDArray
 
 from farm.errors import SourceError
 from farm.liveness import beat
@@ -184,9 +186,14 @@ def timeline(found: Survey, seen: Probe, *, positive: bool) -> Timeline:
         offsets.append(ceil(wanted / tick) * tick)
         begins.append(begin + offsets[-1])
         end = max((run.end * ticks + offsets[-1] for run, ticks in mine), default=end)
-    whole = [int(offset / tick) for offset in offsets]
-    times = array("q", sorted(p + whole[n] for p, n in zip(found.pts, found.recordings, strict=True)))
+    whole = np.array([int(offset / tick) for offset in offsets], np.int64)
+    times = in_order(np.frombuffer(found.pts, np.int64) + whole[np.frombuffer(found.recordings, np.uint16)])
     return Timeline(tuple(found.joins), tuple(offsets), tuple(begins), spread(times), min(found.pts) < 0)
+
+
+def in_order(times: NDArray[np.int64]) -> "array[int]":
+    """Sorted times; a list of Python's numbers would take five times as much memory."""
+    return array("q", np.sort(times).tobytes())
 
 
 def spread(times: "array[int]") -> dict[int, list[int]]:

@@ -14,12 +14,13 @@ from typing import Any
 
 import av
 import av.error
+import numpy as np
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
 from farm.errors import SourceError, StorageError
-from farm.media.composing.joins import Places, Timeline, read_on, survey, timeline
+from farm.media.composing.joins import Places, Timeline, in_order, read_on, survey, timeline
 from farm.media.failing import reading, reason, write_error, writing
 from farm.media.reading.decoding import OWN_THREADS, decoded, is_shown, open_video, strictness
 from farm.media.reading.frame_index import UNREPAIRED
@@ -235,9 +236,11 @@ class _Copier:
 
     def _moved(self, pts: int) -> int:
         """The new pts of the next frame of this one."""
-        new = self._times.moved.get(pts, [pts])
-        self._used[pts] += len(new) > 1
-        return new[min(max(self._used[pts], 1), len(new)) - 1]
+        new = self._times.moved.get(pts)
+        if new is None:
+            return pts
+        self._used[pts] += 1
+        return new[min(self._used[pts], len(new)) - 1]
 
     def said(self) -> Iterator[str]:
         """A line on what was left out and moved."""
@@ -282,7 +285,7 @@ def _check(repair: Repair, out: Path, copier: _Copier) -> None:
         ours, theirs = (getattr(probe.video, name) for probe in (repair.probe, seen))
         if (ours or None) != (theirs or None) and {ours, theirs} != {None, 1}:  # square pixels need not be stated
             raise SourceError(f"{path}: cannot be repaired: the copy would lose its {name.replace('_', ' ')}")
-    wanted = array("q", sorted(copier.pts))
+    wanted = in_order(np.frombuffer(copier.pts, np.int64))
     found, packets = array("q"), Counter[int]()
     scale = seen.video.time_base / repair.probe.video.time_base
     with open_source(out) as copy, reading(path, SourceError, "the repaired copy cannot be read"):
@@ -293,5 +296,5 @@ def _check(repair: Repair, out: Path, copier: _Copier) -> None:
                 exact = packet.pts * scale
                 found.append(int(exact) if exact.denominator == 1 else _NEVER)
     unique = all(a < b for a, b in pairwise(wanted))
-    if not unique or array("q", sorted(found)) != wanted or packets != copier.packets:
+    if not unique or in_order(np.frombuffer(found, np.int64)) != wanted or packets != copier.packets:
         raise SourceError(f"{path}: cannot be repaired: a copy of it does not hold the same packets and times")
