@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from farm.coordinator.outcomes import accept
 from farm.domain.options import SourceOptions
 from farm.domain.stages import JobStatus
 from farm.errors import StorageError
@@ -16,6 +17,7 @@ from farm.jobs.queries import job_facts
 from farm.jobs.repairing import Repairs
 from farm.jobs.retention import clean
 from farm.jobs.submit import submit
+from farm.messages import Failed
 from tests.integration.coordinator.conftest import Bench
 from tests.integration.coordinator.test_submit import SOFTWARE, asked
 from tests.integration.trips import X264, Rendered, with_sound
@@ -59,6 +61,20 @@ def test_the_job_reads_the_copy_and_shows_the_source(bench: Bench, prepared: Pre
     shutil.rmtree(plan.parent / "pts")
     source.unlink()  # what is planned is the copy
     restore_plan(bench.context, submitted.job)
+
+
+def test_an_error_of_a_worker_names_the_source(bench: Bench, prepared: Prepare, source: Path) -> None:
+    asked_for = prepared()
+    job = submit(bench.context, asked_for, "1" * 64, 1).job
+    bench.hello(encoders=("libx264",))
+    order = bench.orders()[0]
+    assert order.source == str(source)
+    bench.start(order)
+    reason = f"{asked_for.probe.path}: the frame at 2.000 s is damaged"
+    failed = Failed(token=order.token, worker=bench.worker_of(order), reason=reason, permanent=True)
+    accept(bench.context, failed)
+    said = job_facts(bench.context, job).reason or ""
+    assert f"{source}: the frame at 2.000 s is damaged" in said
 
 
 def test_the_copy_is_kept_while_the_job_needs_it(bench: Bench, prepared: Prepare) -> None:

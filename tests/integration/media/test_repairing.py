@@ -219,6 +219,18 @@ def test_two_frames_with_one_time_are_spread(render: Rendered, tmp_path: Path) -
     assert any("5 frames had times of others, the first at 0.360 s" in note for note in journey.notes)
 
 
+def test_a_clock_that_begins_before_zero_is_moved(render: Rendered, tmp_path: Path) -> None:
+    """So libavformat reads a transport stream whose clock wraps around."""
+    source = tmp_path / "wraps.ts"
+    ffmpeg(render("whole.ts", *PICTURE, *CODECS["ts"]), "-output_ts_offset", "95442", "-muxdelay", "0", source)
+    assert "at a negative time" in refused(source)
+    journey = travelled(source, tmp_path / "work")
+    assert any("all times moved by +1." in note for note in journey.notes)
+    times = pts_of(journey.output)
+    assert [b - a for a, b in pairwise(times)] == [b - a for a, b in pairwise(pts_of(source))]
+    assert times[0] >= 0
+
+
 def test_times_are_spread_without_changing_the_others() -> None:
     assert spread(array("q", [0, 40, 40, 80])) == {40: [40, 60]}
     assert spread(array("q", [0, 1, 1, 1, 2, 10])) == {1: [1, 2, 3], 2: [4]}
