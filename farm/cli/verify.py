@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from farm.cli.jobs import JsonOption
+from farm.domain.options import SourceOptions
 from farm.domain.printable import shown
 from farm.errors import SettingsError, SourceError, VerificationError
 from farm.settings import load_settings
@@ -38,6 +39,10 @@ def verify(
         typer.Option("--psnr", metavar="DB", help="Minimum quality of the unchanged areas, in dB PSNR, in every 10 s."),
     ] = 24.0,
     threads: Annotated[int, typer.Option("--threads", metavar="N", help="Threads for decoding.")] = 1,
+    resize_to: Annotated[
+        str | None,
+        typer.Option("--resize-to", metavar="SIZE", help="As for farm submit, if OUTPUT was made with it."),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every property that was compared.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,7 +69,7 @@ def verify(
         raise SettingsError("name SOURCE and OUTPUT, or a job with --job", hint="farm verify --help")
     proof = proved(job, as_json=as_json) if job else None
     if proof is not None:
-        source, output, part = proof.source, proof.output, proof.part
+        source, output, part, resize_to = proof.source, proof.output, proof.part, proof.resize_to
         if proof.pictures:
             return
     assert source is not None
@@ -75,8 +80,10 @@ def verify(
     limits = Limits.of(load_settings())
     edits = proof.sound if proof else None
     video = proof.video if proof else video
+    asked = SourceOptions(**SourceOptions.parsed({"resize_to": resize_to})).resize_to
     found = compare_all(
-        source, output, part=part, lowest=lowest, threads=threads, limits=limits, sound=edits, video=video
+        source, output, part=part, lowest=lowest, threads=threads, limits=limits, sound=edits, video=video,
+        resize_to=asked
     )  # fmt: skip
     if as_json:
         display.print_json(facts(found) | chain(proof))

@@ -18,6 +18,8 @@ FORMAT_VERSION = 5
 VIDEO, COVER, THUMBNAILS = "video", "cover", "thumbnails"
 #: The largest pixel aspect ratio that is applied, either way; a larger one is an error in the file.
 _LONGEST_PIXEL = 4.0
+#: The size (width, height) of frames that are scaled, and where they lie in the picture: x, y, width, height.
+Placement = tuple[int, int, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class VideoStream:
     which field of an interlaced frame is first in time, ``tff`` or ``bff``. ``mastering``: SMPTE ST 2086, the numbers
     of :class:`Mastering`; ``light``: MaxCLL and MaxFALL in cd/m2 (CTA-861.3). ``chroma_location``: FFmpeg's number, 0
     if nothing is stated. ``timing``: ``stamped``; ``counted`` if the container has no presentation times, and the n-th
-    decoded frame has the n-th time of the plan, counted from the file's beginning.
+    decoded frame has the n-th time of the plan, counted from the file's beginning. ``resized``: the other sizes that
+    frames of the source have, and where these lie in the picture when they are scaled into ``width`` x ``height``.
     """
 
     index: int
@@ -64,6 +67,11 @@ class VideoStream:
     light: tuple[int, int] | None = None
     chroma_location: int = 0
     timing: str = "stamped"
+    resized: tuple[Placement, ...] = ()
+
+    def has_size(self, width: int, height: int) -> bool:
+        """Whether frames of this size are planned."""
+        return (width, height) == (self.width, self.height) or any(r[:2] == (width, height) for r in self.resized)
 
     @property
     def orientation(self) -> int:
@@ -139,7 +147,10 @@ class OtherStream:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source as probed when the job was planned. ``digest``: SHA-256 of its bytes."""
+    """A source as probed when the job was planned. ``digest``: SHA-256 of its bytes.
+
+    ``original``: the path of the video that was submitted, where ``path`` is a repaired copy of it.
+    """
 
     path: str
     size: int
@@ -148,6 +159,12 @@ class Source:
     container: str
     video: VideoStream
     others: tuple[OtherStream, ...]
+    original: str = ""
+
+    @property
+    def submitted(self) -> str:
+        """The path of the video that was submitted."""
+        return self.original or self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,4 +286,5 @@ def _loaded(video: dict[str, Any]) -> dict[str, Any]:
         "matrix": video["matrix"] and tuple(video["matrix"]),
         "mastering": mastering,
         "light": video["light"] and tuple(video["light"]),
+        "resized": tuple(map(tuple, video["resized"])),
     }

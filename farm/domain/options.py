@@ -25,6 +25,8 @@ CODEC_NAMES = {
 #: For ``redact.crf``: as large as the source.
 AUTO = "auto"
 UNDETECTABLE = ("fail", "blackout")
+#: For ``source.resize_to``: the size of the first frame, or of the largest one.
+FIRST, LARGEST = "first", "largest"
 METADATA = ("keep", "strip-private", "strip")
 VOICES = ("keep", "disguise")
 PICTURE_FORMATS = ("png", "jpeg")
@@ -80,6 +82,8 @@ class SourceOptions(Section):
     and before ``end``. At most one of ``fps`` (frames per second) and ``every`` (seconds) samples: the first frame in
     each such interval is kept. ``on_undetectable``: a frame that cannot be decoded fails the job, or is black.
     ``video``: the index of the only video stream that is redacted; the others are left out.
+    ``resize_to``: the size into which frames of other sizes are scaled, :data:`FIRST` or :data:`LARGEST`.
+    ``repair``: what is redacted is a repaired copy, in a job ``copy``, its key in the store; None if none was needed.
     """
 
     section = "source"
@@ -100,6 +104,15 @@ class SourceOptions(Section):
         "fail", "Frames that cannot be decoded: fail (stop) or blackout (cover them).", "Source", "WHAT",
         choices=UNDETECTABLE, last=True,
     )  # fmt: skip
+    resize_to: str | None = option(
+        None, "Scale all frames of a video that changes its size into one size: {choices}.", "Source", "SIZE",
+        choices=(FIRST, LARGEST), last=True,
+    )  # fmt: skip
+    repair: bool = option(
+        False, "Redact a copy with times that only go forward, without damaged packets; for joined recordings.",
+        "Source", shown="off", last=True,
+    )  # fmt: skip
+    copy: str | None = option(None, "The key of the repaired copy.")
 
     def check(self) -> None:
         """See :meth:`farm.domain.option.Section.check`."""

@@ -123,7 +123,7 @@ def revise(context: Context, job_id: str) -> tuple[str, bool]:
         raise IllegalTransition(f"job {job.id} is not done: it is {job.status}", hint=what_to_do(job))
     if job.masked == latest and Path(job.output).exists() and all(map(context.store.exists, tracks)):
         return job.main or job.id, False
-    check_source(Path(job.source), manifest.source)
+    check_source(Path(manifest.source.path), manifest.source)
     with context.database.read() as session:
         check_output(session, job)
     restore_plan(context, job.id)

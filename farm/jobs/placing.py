@@ -13,11 +13,12 @@ from farm.domain.artefacts import DEBUG_MARK, OUTPUT_MARK
 from farm.domain.detectors import NOTHING
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import VIDEO, Manifest, VideoStream
-from farm.domain.options import JobOptions
+from farm.domain.options import JobOptions, SourceOptions
 from farm.domain.regions import Asked
 from farm.errors import OutputError, SettingsError, SourceError
 from farm.exchange.formats import format_named
 from farm.jobs.images import KeptImage, with_image
+from farm.jobs.repairing import Repairs, said_of
 from farm.jobs.videos import Companion, with_companions
 from farm.media.composing.containers import (
     Needs,
@@ -33,7 +34,8 @@ from farm.media.composing.times import SPARSE, sound_fault, times_fault
 from farm.media.encoding.choice import at_rate, encoder_settings, flattened, in_order, other_families, output_video
 from farm.media.reading.index import index_source, plan_manifest, wanted_times
 from farm.media.reading.limits import Limits
-from farm.media.reading.probe import Probe, probe_source
+from farm.media.reading.probe import Probe
+from farm.media.reading.resizing import probe_as_asked
 from farm.processes import for_the_user
 
 #: In place of a container's name: the output is a folder of pictures.
@@ -51,7 +53,7 @@ class Request:
     ``folder``: ``output`` is a folder, which is made where it is missing. ``own``: folders of the farm, which take no
     outputs. ``review``: a person has to approve the masks before anything is redacted. ``audit``: the output is
     audited before it is published; ``strict``: and not published while it shows a face. ``edits``: of its masks.
-    ``references``: the faces on the photos that ``options.people`` names.
+    ``references``: the faces on the photos that ``options.people`` names. ``repairs``: where repaired copies go.
     """
 
     source: Path
@@ -67,6 +69,7 @@ class Request:
     strict: bool = False
     edits: Asked = _NO_EDITS
     references: str | None = field(default=None, repr=False)
+    repairs: Repairs | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +123,12 @@ class Prepared:
         hold the times of its frames.
         """
         request = self.request
-        probe = replace(self.probe, path=request.source.resolve())
-        indexed = index_source(probe, request.options.source, request.limits)
+        repaired, source = request.options.source.copy is not None, request.source.resolve()
+        probe = self.probe if repaired else replace(self.probe, path=source)
+        with said_of(source, probe.path):
+            indexed = index_source(probe, request.options.source, request.limits)
+        if repaired:
+            indexed = replace(indexed, source=replace(indexed.source, original=str(source)))
         encoder = at_rate(self.encoder, indexed.source.video.average_rate)
         if self.container != PICTURES_CONTAINER:
             wanted, needs = indexed.wanted, _needs_of(request, probe, output_video(probe.video, encoder))
@@ -148,7 +155,8 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
         )  # fmt: skip
     redact, image = with_image(request.options.redact)
     request = replace(request, options=replace(request.options, redact=redact))
-    probe = probe_source(request.source, request.limits, request.options.source.video)
+    probe, asked = _probed(request)
+    request = replace(request, options=replace(request.options, source=asked))
     with _named(request.source):
         probe, companions = with_companions(
             probe, request.options, encoders, request.limits, edited=request.edits != Asked(author=request.edits.author)
@@ -167,6 +175,16 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
     prepared = Prepared(request, probe, encoder, output, container, notes, image, companions)
     prepared.check_place()
     return prepared
+
+
+def _probed(request: Request) -> tuple[Probe, SourceOptions]:
+    """The probe of what is redacted, the source or its repaired copy, and the options with the copy's key."""
+    source, asked, limits = request.source, request.options.source, request.limits
+    if not asked.repair:
+        return probe_as_asked(source, asked, limits), asked
+    if request.repairs is None:
+        raise SettingsError("source.repair: there is no store for the copy", field="source.repair")
+    return request.repairs.probe(source, asked, limits)
 
 
 def _encoder_and_place(request: Request, seen: Probe, encoders: AbstractSet[str], beside: tuple[Needs, ...]) -> _Placed:

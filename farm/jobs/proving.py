@@ -40,7 +40,8 @@ class Link:
 @dataclass(frozen=True, slots=True)
 class Proof:
     """A job's chain. ``part``: only a part or a sample of the source was asked for. ``sound``: what of it was edited,
-    if any was. ``video``: the index of the source's main video.
+    if any was. ``video``: the index of the source's main video. ``resize_to``: see
+    :class:`farm.domain.options.SourceOptions`.
     """
 
     job: str
@@ -51,6 +52,7 @@ class Proof:
     links: tuple[Link, ...]
     sound: SoundEdits | None = None
     video: int | None = None
+    resize_to: str | None = None
 
     @property
     def holds(self) -> bool:
@@ -79,11 +81,12 @@ def prove(context: Context, job_id: str) -> Proof:
         for link in _chain(context, each)[1]
     ]
     pictures = job.container == PICTURES_CONTAINER
-    options = load_options(job.options).compose
+    asked = load_options(job.options)
+    options, resize_to = asked.compose, asked.source.resize_to
     sound = SoundEdits(manifest, job.container, options, spans) if is_edited(options, spans) else None
     links = (*chain, *of_others, *_output(job, rows))
     paths, video = (Path(manifest.source.path), Path(job.output)), manifest.source.video.index
-    return Proof(job.id, *paths, pictures, manifest.picked, links, sound, video)
+    return Proof(job.id, *paths, pictures, manifest.picked, links, sound, video, resize_to)
 
 
 def _chain(context: Context, job: Job) -> tuple[Manifest, list[Link], list[Chunk]]:
@@ -100,12 +103,16 @@ def _chain(context: Context, job: Job) -> tuple[Manifest, list[Link], list[Chunk
 
 
 def _source(manifest: Manifest) -> Link:
-    path = Path(manifest.source.path)
+    source = manifest.source
+    path, what = Path(source.path), "the file that was submitted"
+    if source.original:
+        what = f"the repaired copy of {source.original}, whose own content is not checked"
     try:
-        same = file_digest(path) == manifest.source.digest
+        same = file_digest(path) == source.digest
     except OSError as e:
-        return Link("source", False, f"{path} cannot be read: {e.strerror}")
-    return Link("source", same, f"{path} is {'' if same else 'not '}the file that was submitted")
+        gone = "; repaired copies are cleaned: submit the video again" if source.original else ""
+        return Link("source", False, f"{path} cannot be read: {e.strerror}{gone}")
+    return Link("source", same, f"{path} is {'' if same else 'not '}{what}")
 
 
 def _plan(context: Context, job: Job, manifest: Manifest) -> Link:

@@ -48,7 +48,7 @@ def redo(
     with context.database.read() as session:
         job = session.get_one(Job, marker.job)
         _check(job)
-        check_source(Path(job.source), marker.manifest.source)
+        check_source(Path(marker.manifest.source.path), marker.manifest.source)
         if job.status == JobStatus.DONE:
             check_output(session, job)
     restore_plan(context, job.id)

@@ -19,7 +19,7 @@ from farm.domain.edits import Edit, digest_of
 from farm.domain.lifecycle import ChunkStatus, JobEvent
 from farm.domain.manifest import Manifest, dump_manifest
 from farm.domain.stages import JobStatus
-from farm.errors import IllegalTransition, JobFailed, OutputError
+from farm.errors import IllegalTransition, JobFailed, OutputError, StorageError
 from farm.jobs.auditing import audit_of
 from farm.jobs.beginning import begin_stage
 from farm.jobs.companions import group_of
@@ -75,6 +75,7 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
     """
     request, output = prepared.request, prepared.output
     prepared.check_place()  # earlier videos of the same command may have taken hours
+    _check_copy(context, request)
     manifest, pts = prepared.plan(workers)
     warning = check_space(context.settings.store_root, prepared, manifest)
     edits = tuple(_edits(context, prepared, manifest, pts))
@@ -89,6 +90,7 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
     companions = [_Planned(other, *other.plan(workers), model_sha256) for other in others]
     claim_store(context)
     while True:
+        _check_copy(context, request)
         for planned in (main, *companions):
             store_plan(context.store, planned.key, planned.manifest, planned.pts)
             if request.references is not None:
@@ -104,6 +106,12 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
             return replace(submitted, warning=warning)
         except _PlanDiscarded:
             _edits(context, prepared, manifest, pts)
+
+
+def _check_copy(context: Context, request: Request) -> None:
+    copy = request.options.source.copy
+    if copy is not None and not context.store.exists(copy):
+        raise StorageError(f"{request.source}: its repaired copy was cleaned just now", hint="repeat the command")
 
 
 def _edits(context: Context, prepared: Prepared, manifest: Manifest, pts: Sequence["array[int]"]) -> list[Edit]:
@@ -137,12 +145,13 @@ class _PlanDiscarded(Exception):
     """The plan that was just found or stored is gone: ``farm clean`` knew no job that needs it."""
 
 
-def _check_plan(store: Storage, plan: str, manifest: Manifest, image: KeptImage | None) -> None:
+def _check_plan(store: Storage, plan: str, manifest: Manifest, image: KeptImage | None, copy: str | None) -> None:
     """Raises _PlanDiscarded unless the plan is there. From a transaction on that changes the job's row, it stays.
 
-    So does the ``image`` that the job's options name.
+    So do the ``image`` and the repaired ``copy`` that the job's options name.
     """
     keys = (plan, *(pts_key(plan, chunk) for chunk in manifest.chunks), *([image.key] if image else []))
+    keys = (*keys, *([copy] if copy else []))
     if not all(map(store.exists, keys)):
         raise _PlanDiscarded
 
@@ -229,7 +238,7 @@ def _job(planned: _Planned, now: float) -> Job:
         id=secrets.token_hex(4),
         fingerprint=planned.fingerprint,
         status=JobStatus.PLANNING.value,
-        source=manifest.source.path,
+        source=manifest.source.submitted,
         output=str(prepared.output),
         overwrite=request.overwrite,
         review=request.review,
@@ -252,7 +261,7 @@ def _add_job(session: Session, store: Storage, job: Job, planned: _Planned, now:
     session.add(job)
     session.flush()
     session.add(Plan(job_id=job.id, manifest=dump_manifest(manifest)))
-    _check_plan(store, job.plan, manifest, prepared.image)
+    _check_plan(store, job.plan, manifest, prepared.image, prepared.request.options.source.copy)
     whole = all(store.exists(edit.masks) for edit in planned.edits if edit.masks is not None)
     if not whole or not has_references(store, job.plan, prepared.request.options.people):
         raise _PlanDiscarded

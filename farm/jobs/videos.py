@@ -11,7 +11,8 @@ from farm.errors import SettingsError, SourceError
 from farm.media.composing.containers import Needs, default_container
 from farm.media.encoding.choice import encoder_settings, output_size, output_video
 from farm.media.reading.limits import Limits
-from farm.media.reading.probe import Probe, probe_source
+from farm.media.reading.probe import Probe
+from farm.media.reading.resizing import probe_as_asked
 
 #: Codecs of redacted cover art: JPEG for YUV, PNG for RGB.
 _PICTURE_CODECS = ("mjpeg", "png")
@@ -93,12 +94,12 @@ def _video(
     probe: Probe, other: OtherStream, options: JobOptions, encoders: AbstractSet[str], limits: Limits
 ) -> Companion:
     try:
-        seen = _probed(probe, other, limits)
+        source = replace(options.source, video=other.index)
+        seen = replace(probe_as_asked(probe.path, source, limits), others=())
         redact = options.redact
         if redact.scale is not None and _is_smaller(seen, redact.scale):
             redact = replace(redact, scale=None)
         encoder, notes = encoder_settings(seen.video, redact, encoders)
-        source = replace(options.source, video=other.index)
         asked = replace(options, source=source, redact=redact, link=replace(options.link, require_faces=False))
         return _companion(other, seen, encoder, asked, notes)
     except SourceError as e:
@@ -120,16 +121,12 @@ def _cover(
 ) -> Companion:
     if options.detect.detector == NOTHING:
         raise SourceError("no faces are looked for")
-    seen = _probed(probe, other, limits)
+    source = SourceOptions(video=other.index, repair=options.source.repair, copy=options.source.copy)
+    seen = replace(probe_as_asked(probe.path, source, limits), others=())
     encoder, notes = encoder_settings(seen.video, RedactOptions(), encoders, _PICTURE_CODECS)
     redact = replace(options.redact, scale=None, crf=_QUALITY, codec=None, encoder=None, overlay=None)
-    source, link = SourceOptions(video=other.index), replace(options.link, require_faces=False)
-    asked = replace(options, source=source, link=link, redact=redact)
+    asked = replace(options, source=source, link=replace(options.link, require_faces=False), redact=redact)
     return _companion(other, seen, encoder, asked, notes)
-
-
-def _probed(probe: Probe, other: OtherStream, limits: Limits) -> Probe:
-    return replace(probe_source(probe.path, limits, other.index), others=())
 
 
 def _companion(

@@ -12,9 +12,9 @@ from av.video.frame import VideoFrame
 from farm.domain.manifest import VideoStream
 from farm.errors import SourceError
 from farm.media.failing import reading
-from farm.media.reading.decoding import decoded, open_video, packets
+from farm.media.reading.decoding import OWN_THREADS, decoded, open_video, packets
 from farm.media.reading.fields import CUT_WITHIN_A_FRAME, Fields, Part
-from farm.media.reading.frame_index import SAME_TIME, FrameIndex, usual_duration
+from farm.media.reading.frame_index import REPAIR_HINT, FrameIndex, usual_duration
 from farm.media.reading.integrity import CUT_HINT, check_complete
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import BARE
@@ -22,8 +22,6 @@ from farm.media.reading.videos import is_cover_art
 
 #: Pictures after the first shown one that may be missing: they lead it and depend on pictures before it.
 _LEADING = 16
-#: Decoders that always start threads of their own.
-_OWN_THREADS = frozenset({"vvc"})
 
 
 def counted_frames(path: Path, video: VideoStream, threads: int = 1, *, numbered: bool = False) -> Iterator[VideoFrame]:
@@ -66,7 +64,7 @@ def packet_times(path: Path, video: VideoStream) -> Iterable[int]:
                 dts.append(packet.dts)
     times = sorted(pts if len(pts) >= len(dts) else dts)
     if len(set(times)) != len(times):
-        raise SourceError(f"{path}: two frames have the same time", hint=SAME_TIME)
+        raise SourceError(f"{path}: two frames have the same time", hint=REPAIR_HINT)
     if times and times[0] < 0:
         raise SourceError(f"{path}: its first frame is at a negative time, {times[0]} ticks")
     return array("q", times)
@@ -81,7 +79,7 @@ def count_frames(path: Path, video: VideoStream, container: str, limits: Limits)
     missing, size, whole, numbered = _packets_of(path, video)
     pts = array("q")
     with reading(path, SourceError, "cannot be decoded, and its frames can only be counted"):
-        for frame in counted_frames(path, video, numbered=video.codec not in _OWN_THREADS):
+        for frame in counted_frames(path, video, numbered=video.codec not in OWN_THREADS):
             if frame.is_corrupt:
                 raise SourceError(f"{path}: its frame {len(pts)} is damaged", hint=CUT_HINT)
             number = frame.opaque if isinstance(frame.opaque, int) else len(pts)

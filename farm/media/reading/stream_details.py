@@ -15,7 +15,7 @@ from farm.errors import SourceError
 from farm.media.failing import reading
 from farm.media.reading.boxes import Box, walk
 from farm.media.reading.metadata import has_coordinates
-from farm.media.reading.opening import open_source
+from farm.media.reading.opening import demuxed, open_source
 
 _HOLDERS = (b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl")
 _TEXT_SUBTITLES = frozenset({"mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text", "microdvd"})
@@ -129,7 +129,7 @@ def _placing(path: Path) -> frozenset[int]:
         if texts:
             for stream in source.streams:
                 stream.discard = Discard.default if stream in texts else Discard.all
-            for packet in source.demux(texts):
+            for packet in demuxed(source, texts):
                 if packet.stream_index not in found and has_coordinates(bytes(packet).decode("utf-8", "replace")):
                     found.add(packet.stream_index)
                 if len(found) == len(texts):

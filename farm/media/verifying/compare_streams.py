@@ -17,7 +17,7 @@ from farm.media.composing.streams import made_by_muxer
 from farm.media.failing import reading
 from farm.media.reading.counting import is_numbered
 from farm.media.reading.decoding import is_shown
-from farm.media.reading.opening import open_source
+from farm.media.reading.opening import demuxed, open_source
 from farm.media.reading.stream_details import track_ends
 from farm.media.verifying.packets import (
     Content,
@@ -110,7 +110,7 @@ def read_packets(path: Path, video: VideoStream, others: Iterable[OtherStream], 
         streams = {o.index: _stream(container, o, made=o.index in made) for o in others}
         found = FilePackets(container_of(container), list(streams.values()))
         found.metadata, found.chapters = dict(container.metadata), _chapters(container)
-        for packet in container.demux():
+        for packet in demuxed(container):
             other = streams.get(packet.stream_index)
             if other is not None:
                 other.add(read_packet(packet, other.other.codec))

@@ -18,7 +18,8 @@ from farm.media.reading.decoding import STRICT, decoded, open_video
 from farm.media.reading.index import index_source
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import check_readable
-from farm.media.reading.probe import probe_output, probe_source
+from farm.media.reading.probe import probe_output
+from farm.media.reading.resizing import probe_as_asked
 from farm.media.verifying.compare_pictures import Pictures, Window
 from farm.media.verifying.compare_streams import FilePackets, compare_streams, read_packets, tags_of
 from farm.media.verifying.packets import seconds
@@ -96,19 +97,21 @@ def compare(
     sound: SoundEdits | None = None,
     video: int | None = None,
     copy: int | None = None,
+    resize_to: str | None = None,
 ) -> Comparison:
     """Compare ``output`` with ``source``, and of several videos the main ones.
 
     ``video``: the index of the source's. ``copy``: of the output's; then nothing but these two streams is compared.
     ``part``: the output may hold only some of the source's frames, all shifted by one time. ``lowest``: see
-    :data:`LOWEST`. ``sound``: how it was edited; None: it has to be the source's, packet by packet. Reads both files
-    twice and decodes both once (a part: twice). Memory: 8 to 16 bytes per packet. Raises SourceError if the source
-    cannot be read or one of the two is no file, VerificationError if the output is not a video that can be read.
+    :data:`LOWEST`. ``sound``: how it was edited; None: it has to be the source's, packet by packet. ``resize_to``: the
+    size that frames of several sizes were scaled to. Reads both files twice and decodes both once (a part: twice).
+    Memory: 8 to 16 bytes per packet. Raises SourceError, VerificationError for an output that cannot be read.
     """
     for path in (source, output):
         check_readable(path)
     result = Comparison(source, output)
-    indexed = index_source(probe_source(source, limits, video), SourceOptions(on_undetectable="blackout"), limits)
+    options = SourceOptions(on_undetectable="blackout", resize_to=resize_to, video=video)
+    indexed = index_source(probe_as_asked(source, options, limits), options, limits)
     ours, planned = indexed.source.video, indexed.wanted.pts
     probed = probe_output(output, copy)
     got = probed.video

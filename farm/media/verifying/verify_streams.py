@@ -24,6 +24,7 @@ from farm.media.composing.streams import USUAL, Rest, made_by_muxer, rest_of
 from farm.media.composing.trim import WHOLE, Trim, check_chapters
 from farm.media.failing import reading
 from farm.media.reading.metadata import is_private, kept
+from farm.media.reading.opening import demuxed
 from farm.media.reading.videos import is_cover_art, kind_of
 from farm.media.verifying.packets import Content, Joined, is_cut_freely, name_of, read_packet, seconds
 
@@ -82,7 +83,7 @@ class StreamCheck:
         self.redacted: dict[int, OtherStream] = {}
         self._by_source = {pair.other.index: pair for pair in pairs.values()}
         chosen = [source.streams[i] for i in self._by_source]
-        self._source: Iterator[Packet[Any]] = source.demux(chosen) if chosen else iter(())
+        self._source: Iterator[Packet[Any]] = demuxed(source, chosen) if chosen else iter(())
 
     def take(self, packet: "Packet[Any]") -> None:
         """Compare a packet of the output with the next one of the source's stream."""
