@@ -97,7 +97,7 @@ matrix: $(READY)  ## Check every property of every clip and footage file; writes
 	  status=$$?; cat build/matrix.md; exit $$status
 
 .PHONY: fuzz-media
-fuzz-media: $(READY)  ## Run 300 damaged files (FARM_FUZZ_SEED, FARM_FUZZ_COUNT): each gives a verified output or one error line
+fuzz-media: $(READY)  ## Run 450 damaged files (FARM_FUZZ_SEED, FARM_FUZZ_COUNT): each gives a verified output or one error line
 	$(BIN)/pytest -m fuzz -s -o timeout=0 tests/matrix/test_fuzz.py $(PYTEST_ARGS)
 
 .PHONY: bench

@@ -57,7 +57,7 @@ _FFMPEG = _Needed(
     least=(61, 7),
     release="FFmpeg 7.1",
     able=(
-        ("-muxers", frozenset({"matroska", "mov", "mp4", "mpegts", "webm"})),
+        ("-muxers", frozenset({"matroska", "mov", "mp4", "mpegts", "webm", "avi", "vob", "3gp", "3g2", "flv"})),
         ("-bsfs", frozenset({"noise", "setts"})),
     ),
 )

@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,9 +25,9 @@ from farm.storage.base import Storage
 MODEL = "1" * 64
 
 
-def settings_of(video: VideoStream, redact: RedactOptions) -> EncoderSettings:
+def settings_of(video: VideoStream, redact: RedactOptions, tried: tuple[str, ...] = ()) -> EncoderSettings:
     """The settings where workers have every encoder."""
-    return encoder_settings(video, redact, frozenset(ENCODERS))[0]
+    return encoder_settings(video, redact, frozenset(ENCODERS), tried)[0]
 
 
 def plan_of(
@@ -37,11 +37,15 @@ def plan_of(
     limits: Limits | None = None,
     redact: RedactOptions | None = None,
     workers: int = 1,
+    index: int | None = None,
 ) -> tuple[Manifest, Sequence["array[int]"]]:
-    """The manifest of a source and each chunk's pts."""
+    """The manifest of a source and each chunk's pts. ``index``: of a further video or a cover, without the rest."""
     limits = limits or Limits()
-    indexed = index_source(probe_source(path, limits), options or SourceOptions(), limits)
-    encoder = settings_of(indexed.source.video, redact or RedactOptions())
+    probe = probe_source(path, limits, index)
+    probe = probe if index is None else replace(probe, others=())
+    indexed = index_source(probe, options or SourceOptions(), limits)
+    still = index is not None and probe.video.timing == "counted"
+    encoder = settings_of(indexed.source.video, redact or RedactOptions(), ("mjpeg", "png") if still else ())
     return plan_manifest(indexed, encoder, chunk_seconds, workers)
 
 

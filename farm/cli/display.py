@@ -193,12 +193,14 @@ class Watcher:
         def poll() -> JobFacts | None:
             nonlocal drawn, last
             status = job_status(self._context, self._job)
-            if status is not last or time.monotonic() - drawn >= _DRAW_SECONDS:
+            draws = status is not last or time.monotonic() - drawn >= _DRAW_SECONDS
+            if draws:
                 if status is not last and not self._bars and not self._quiet:
                     errors.print(f"job {self._job}: {status}")
                 drawn, last = time.monotonic(), status
                 draw(status)
-            if status.over or status is JobStatus.REVIEWING:
+            # while it redacts, it may come to wait for the review of a companion
+            if status.over or status is JobStatus.REVIEWING or (draws and status is JobStatus.REDACTING):
                 facts = job_facts(self._context, self._job)
                 if facts.over or facts.waits:
                     return facts

@@ -140,6 +140,7 @@ def submit_for_review(settings: Settings, video: Path, *, overwrite: bool) -> st
 def batch_of(settings: Settings, videos: list[Path], output: str | None, how: How) -> "Batch":
     """The videos of a command, once all is checked that does not depend on one of them."""
     from farm.cli.batch import Batch
+    from farm.cli.display import tell
     from farm.cli.model_progress import fetcher
     from farm.jobs.placing import Prepared
     from farm.local.asking import check_options, job_options
@@ -159,6 +160,7 @@ def batch_of(settings: Settings, videos: list[Path], output: str | None, how: Ho
         return checked.prepare(
             video.source, video.output, overwrite=how.overwrite, folder=found.folder and not how.pictures,
             review=how.review, audit=how.audit, strict=how.strict, edits=how.edits,
+            tell=(lambda _: None) if how.as_json else tell,
         )  # fmt: skip
 
     return Batch(settings, how, checked.options, found, prepared)

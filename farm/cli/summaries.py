@@ -28,6 +28,7 @@ def summary(facts: JobFacts, seconds: float) -> str:
     parts = [f"{facts.output}: {length} in {seconds:.1f} s, {rate:.1f} frames/s", *_faces(facts), *_sizes(facts)]
     if facts.audited:
         parts.extend(audit_lines(facts.audited, facts.id))
+    parts.extend(map(str, facts.companions))
     parts.extend(filter(None, [*facts.notes, options_line(facts.options)]))
     chunks = sum(s.chunks for s in facts.stages)
     encoded = next((stage for stage in facts.stages if stage.stage == "redact"), None)
@@ -45,10 +46,13 @@ def summary(facts: JobFacts, seconds: float) -> str:
 def _review(facts: JobFacts) -> list[str]:
     """What to do with a job that waits for a person."""
     found = f"{_counted(facts.faces or 0, 'track')} in {facts.frames_with_faces or 0} of {facts.frames} frames"
+    first = facts.waiting[0]
+    others = [each for each in facts.companions if each.id in facts.waiting[1:]]
     return [
         f"job {facts.id} waits for review, and nothing is published before: {found}.",
-        f"Look: farm preview {facts.id}, farm tracks {facts.id}. Correct: farm edit {facts.id} --help.",
-        f"When all is right: farm approve {facts.id}",
+        f"Look: farm preview {first}, farm tracks {first}. Correct: farm edit {first} --help.",
+        f"When all is right: farm approve {first}",
+        *(f"{each}, which is approved on its own: farm approve {each.id}" for each in others),
     ]
 
 

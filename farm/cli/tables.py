@@ -89,7 +89,9 @@ def job_details(job: JobFacts) -> Iterator[str]:
         yield f"  ended:     {moment(job.finished_at)}"
     if job.reason:
         yield f"  reason:    {shown(job.reason)}"
-    for note in job.notes:
+    if job.main is not None:
+        yield f"  redacts stream {job.stream} for job {job.main}"
+    for note in (*map(str, job.companions), *job.notes):
         yield f"  {shown(note)}"
 
 

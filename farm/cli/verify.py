@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from farm.cli.jobs import JsonOption
+from farm.domain.options import SourceOptions
 from farm.domain.printable import shown
 from farm.errors import SettingsError, SourceError, VerificationError
 from farm.settings import load_settings
@@ -28,12 +29,20 @@ def verify(
         str | None,
         typer.Option("--job", metavar="JOB", help="A job that is done, in place of SOURCE and OUTPUT."),
     ] = None,
+    video: Annotated[
+        int | None,
+        typer.Option("--video", metavar="INDEX", help="The stream of SOURCE that was redacted with --video."),
+    ] = None,
     part: Annotated[bool, typer.Option("--part", help="OUTPUT may hold only a part or a sample of SOURCE.")] = False,
     lowest: Annotated[
         float,
         typer.Option("--psnr", metavar="DB", help="Minimum quality of the unchanged areas, in dB PSNR, in every 10 s."),
     ] = 24.0,
     threads: Annotated[int, typer.Option("--threads", metavar="N", help="Threads for decoding.")] = 1,
+    resize_to: Annotated[
+        str | None,
+        typer.Option("--resize-to", metavar="SIZE", help="As for farm submit, if OUTPUT was made with it."),
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every property that was compared.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -54,13 +63,13 @@ def verify(
     """
     from farm.cli import display
     from farm.media.reading.limits import Limits
-    from farm.media.verifying.comparing import compare
+    from farm.media.verifying.further import compare_all
 
     if (job is None) == (source is None or output is None) or (job is not None and source is not None):
         raise SettingsError("name SOURCE and OUTPUT, or a job with --job", hint="farm verify --help")
     proof = proved(job, as_json=as_json) if job else None
     if proof is not None:
-        source, output, part = proof.source, proof.output, proof.part
+        source, output, part, resize_to = proof.source, proof.output, proof.part, proof.resize_to
         if proof.pictures:
             return
     assert source is not None
@@ -70,7 +79,12 @@ def verify(
         raise SettingsError("--psnr must be from 0 to 100, --threads from 1 to 256")
     limits = Limits.of(load_settings())
     edits = proof.sound if proof else None
-    found = compare(source, output, part=part, lowest=lowest, threads=threads, limits=limits, sound=edits)
+    video = proof.video if proof else video
+    asked = SourceOptions(**SourceOptions.parsed({"resize_to": resize_to})).resize_to
+    found = compare_all(
+        source, output, part=part, lowest=lowest, threads=threads, limits=limits, sound=edits, video=video,
+        resize_to=asked
+    )  # fmt: skip
     if as_json:
         display.print_json(facts(found) | chain(proof))
     else:

@@ -18,7 +18,9 @@ from farm.domain.stages import STAGES, WORKER_STAGES, JobStatus, Stage, next_sta
 from farm.errors import DamagedArtefact, DatabaseError, FarmError, StorageError
 from farm.jobs.auditing import may_publish
 from farm.jobs.beginning import begin_stage, stage_artefacts
+from farm.jobs.companions import abandoned, check_companions, companions_of, composed, group_of
 from farm.jobs.context import Context
+from farm.jobs.edits import begin_revision
 from farm.jobs.ending import fail_job
 from farm.jobs.plans import job_manifest
 from farm.jobs.recognition import UNDECIDED
@@ -38,7 +40,8 @@ def ready(context: Context) -> list[str]:
     done = Job.status.in_(_OF_WORKERS) & (Job.open_chunks == 0)
     own = Job.status.in_(_OWN) & ~_WAITS
     with context.database.read() as session:
-        return list(session.scalars(select(Job.id).where(or_(done, own))))
+        found = session.scalars(select(Job.id).where(or_(done, own)))
+        return list(dict.fromkeys((*abandoned(session), *found)))
 
 
 def advance(context: Context, job_id: str, damaged: str | None = None) -> None:
@@ -77,6 +80,8 @@ def _step(context: Context, job_id: str) -> bool:
     """Take one step; False where there is none to take, or the job was changed meanwhile."""
     with context.database.read() as session:
         job = session.get_one(Job, job_id)
+        if not JobStatus(job.status).over:
+            check_companions(companions_of(session, job_id))
     stage = stage_at(JobStatus(job.status))
     if stage is not None and stage.edited and job.open_chunks and not recognised(context, job):
         return False
@@ -84,7 +89,8 @@ def _step(context: Context, job_id: str) -> bool:
         return False
     if job.open_chunks:
         return stage.by == "coordinator" and _run(context, job, stage)
-    return _begin(context, job) if next_stage(stage) else _publish(context, job, stage)
+    following = next_stage(stage)
+    return _begin(context, job, following) if following else _publish(context, job, stage)
 
 
 def _waits(job: Job) -> bool:
@@ -108,20 +114,38 @@ def _run(context: Context, job: Job, stage: Stage) -> bool:
     return True
 
 
-def _begin(context: Context, job: Job) -> bool:
+def _begin(context: Context, job: Job, following: Stage) -> bool:
+    if following is STAGES[-1] and not _companions_done(context, job.id):
+        return False
     manifest = _manifest(context, job)
     with context.database.write() as session:
         fresh = session.get_one(Job, job.id)
         return fresh.status == job.status and begin_stage(session, context.store, fresh, manifest, context.clock())
 
 
+def _companions_done(context: Context, job_id: str) -> bool:
+    """Whether the outputs of all companions are there. One that the store has lost is made again."""
+    with context.database.read() as session:
+        made = {job.id: composed(session, job) for job in companions_of(session, job_id)}
+    lost = [each for each, output in made.items() if output is not None and not context.store.exists(output["key"])]
+    for each in lost:
+        with context.database.write() as session:
+            companion = locked_job(session, each)
+            if companion.status == JobStatus.DONE:
+                begin_revision(session, context.store, companion, context.clock())
+    return not lost and None not in made.values()
+
+
 def _publish(context: Context, job: Job, stage: Stage) -> bool:
     with context.database.read() as session:
         (output,) = stage_artefacts(session, job.id, stage.name)
+        group = group_of(session, job.id)
     if not may_publish(context, job, output):
         return False
-    publish_output(context.store, job, output)
-    why = write_beside(context, job.id, output.sha256) if job.audit else None
+    why = None
+    if job.main is None:  # a companion's output becomes a part of its main job's
+        publish_output(context.store, job, output)
+        why = write_beside(context, job.id, output.sha256) if job.audit else None
     with context.database.write() as session:
         fresh = locked_job(session, job.id)
         if fresh.status != stage.status:
@@ -131,8 +155,11 @@ def _publish(context: Context, job: Job, stage: Stage) -> bool:
             record_event(session, context.clock(), why, job.id)
         move_job(session, fresh, JobEvent.STAGE_DONE, context.clock())
         remove_leftovers(fresh)
+    if job.main is not None:
+        return False
     try:
-        discard_intermediates(context, job.id)
+        for each in group:
+            discard_intermediates(context, each)
     except StorageError as e:
         text = "job %s: its composed output stays in the store until it is cleaned: %s"
         log.warning(text, job.id, e, extra={"job": job.id})

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from farm.coordinator.losses import PAUSE, STORE_PAUSE, Loss, fail_attempt, lose_worker, release
 from farm.database.events import add_note, record_event
-from farm.database.models import Attempt, Chunk, Worker
+from farm.database.models import Attempt, Chunk, Job, Worker
 from farm.database.statuses import end_attempt, lease_attempt, move_chunk, set_worker
 from farm.domain.artefacts import key_of
 from farm.domain.lifecycle import OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, Death
@@ -158,11 +158,18 @@ def _about_attempt(session: Session, context: Context, attempt: Attempt, outcome
             fail_attempt(session, context, attempt, "farm", reason, now, pause=STORE_PAUSE)
         case Failed():
             death = None if outcome.death is None else Death(outcome.death, outcome.frames)
-            cause, reason, permanent = outcome.cause, outcome.reason, outcome.permanent
+            cause, permanent = outcome.cause, outcome.permanent
+            reason = _of_source(context, attempt.chunk.job, outcome.reason)
             fail_attempt(session, context, attempt, cause, reason, now, permanent=permanent, death=death)
         case GivenBack():
             release(session, [attempt], now, outcome.reason, AttemptStatus.GIVEN_BACK, not_before=now + PAUSE)
     return True
+
+
+def _of_source(context: Context, job: Job, reason: str) -> str:
+    """A reason that names the video that was submitted where it names a repaired copy of it."""
+    copy = job.options.get("source", {}).get("copy")
+    return reason.replace(str(context.settings.store_root.resolve() / copy), job.source) if copy else reason
 
 
 def _completed(session: Session, context: Context, attempt: Attempt, outcome: Completed, now: float) -> None:

@@ -12,9 +12,10 @@ from farm.database.statuses import delete_chunks, locked_job, move_job, set_back
 from farm.domain.artefacts import name_of
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest
-from farm.domain.stages import Errand, JobStatus, Stage, work_named
+from farm.domain.stages import STAGES, Errand, JobStatus, Stage, work_named
 from farm.errors import JobFailed
 from farm.jobs.beginning import stage_rows
+from farm.jobs.companions import companions_of, composed
 from farm.jobs.context import Context
 from farm.jobs.plans import job_manifest, restore_plan
 from farm.messages import Artefact
@@ -44,7 +45,10 @@ def remake(context: Context, job_id: str, key: str) -> None:
     with context.database.write() as session:
         stage = _maker(session, job_id, key)
         rows = stage_rows(session, job_id, stage.name) if stage else []
-    if stage is None or (stage.by == "coordinator" and _is_same(rows, do_stage(context, job_id, stage)[1])):
+    if stage is None:
+        _wait_for_companion(context, job_id, key)
+        return
+    if stage.by == "coordinator" and _is_same(rows, do_stage(context, job_id, stage)[1]):
         return
     lost = {row.id for row in rows if row.artefact and not is_whole(store, row.artefact["key"])}
     with context.database.write() as session:
@@ -58,6 +62,16 @@ def remake(context: Context, job_id: str, key: str) -> None:
             set_back(session, job, stage, again)
             if job.status != JobStatus.PAUSED:
                 move_job(session, job, JobEvent.REMAKE, context.clock(), f"{key} is made again")
+
+
+def _wait_for_companion(context: Context, job_id: str, key: str) -> None:
+    """If ``key`` is the output of a companion, set the job back to before its last stage: it is made again first."""
+    with context.database.write() as session:
+        outputs = [composed(session, companion) for companion in companions_of(session, job_id)]
+        job = locked_job(session, job_id)
+        if job.status == JobStatus.COMPOSING and key in [output["key"] for output in outputs if output]:
+            set_back(session, job, STAGES[-2], [])
+            move_job(session, job, JobEvent.REMAKE, context.clock(), f"{key} is made again")
 
 
 def _count(context: Context, job_id: str, key: str) -> None:

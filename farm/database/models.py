@@ -63,7 +63,8 @@ class Job(Base):
     ``masked``: of the last edit that its masks contain; ``unmatched``: the numbers of edits whose track was not found.
     ``published``: the SHA-256 of the video that it published last. ``audit``: how its output is looked at before it is
     published, :meth:`farm.domain.residuals.Audit.request`, and ``strict``: not published while it shows a face;
-    ``audited``: what the last audit found, see :mod:`farm.jobs.auditing`.
+    ``audited``: what the last audit found, see :mod:`farm.jobs.auditing`. ``main``: the job that this is a companion
+    of: it redacts the video or the cover ``stream`` of the same source, see :mod:`farm.jobs.companions`.
     """
 
     __tablename__ = "jobs"
@@ -98,6 +99,8 @@ class Job(Base):
     audit: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     strict: Mapped[bool] = mapped_column(default=False, server_default=false())
     audited: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    main: Mapped[str | None] = mapped_column(index=True)
+    stream: Mapped[int | None]
 
 
 class Plan(Base):

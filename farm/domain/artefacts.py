@@ -17,7 +17,7 @@ from farm.domain.options import JobOptions
 from farm.domain.stages import work_named
 
 #: Raised whenever a change of the code changes what a stage writes for the same inputs.
-FORMAT_VERSION = 10
+FORMAT_VERSION = 11
 
 #: Suffix of a composed output that is an archive of pictures.
 PICTURE_ARCHIVE = ".zip"
@@ -29,6 +29,8 @@ DEBUG_MARK = ".debug"
 
 #: First part of the keys of masks that were imported.
 IMPORTS = "imports"
+#: First part of the keys of repaired copies of sources.
+REPAIRED = "repaired"
 
 
 def fingerprint(*parts: object) -> str:
@@ -150,6 +152,11 @@ def is_image(key: str) -> bool:
 def is_image_folder(prefix: str) -> bool:
     """Whether this is the prefix of a picture's key."""
     return re.fullmatch("images/[0-9a-f]{32}", prefix) is not None
+
+
+def repaired_name(suffix: str, source_digest: str) -> str:
+    """Name of the repaired copy of a source. It belongs to the jobs whose options name it."""
+    return f"{REPAIRED}/{fingerprint(REPAIRED, source_digest)}/source{suffix}"
 
 
 def references_name(plan: str) -> str:

@@ -13,9 +13,13 @@ from farm.domain.pixels import is_full_range
 from farm.domain.polygon import Polygon
 from farm.errors import JobFailed
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
+#: Kinds of other streams: FFmpeg's type of a further video, and cover art, which companion jobs redact; thumbnails.
+VIDEO, COVER, THUMBNAILS = "video", "cover", "thumbnails"
 #: The largest pixel aspect ratio that is applied, either way; a larger one is an error in the file.
 _LONGEST_PIXEL = 4.0
+#: The size (width, height) of frames that are scaled, and where they lie in the picture: x, y, width, height.
+Placement = tuple[int, int, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,8 @@ class VideoStream:
     which field of an interlaced frame is first in time, ``tff`` or ``bff``. ``mastering``: SMPTE ST 2086, the numbers
     of :class:`Mastering`; ``light``: MaxCLL and MaxFALL in cd/m2 (CTA-861.3). ``chroma_location``: FFmpeg's number, 0
     if nothing is stated. ``timing``: ``stamped``; ``counted`` if the container has no presentation times, and the n-th
-    decoded frame has the n-th time of the plan, counted from the file's beginning.
+    decoded frame has the n-th time of the plan, counted from the file's beginning. ``resized``: the other sizes that
+    frames of the source have, and where these lie in the picture when they are scaled into ``width`` x ``height``.
     """
 
     index: int
@@ -62,6 +67,11 @@ class VideoStream:
     light: tuple[int, int] | None = None
     chroma_location: int = 0
     timing: str = "stamped"
+    resized: tuple[Placement, ...] = ()
+
+    def has_size(self, width: int, height: int) -> bool:
+        """Whether frames of this size are planned."""
+        return (width, height) == (self.width, self.height) or any(r[:2] == (width, height) for r in self.resized)
 
     @property
     def orientation(self) -> int:
@@ -120,16 +130,27 @@ class VideoStream:
 
 @dataclass(frozen=True, slots=True)
 class OtherStream:
-    """A stream that is copied: its index in the source, its kind (audio, subtitle, data, attachment) and codec."""
+    """Another stream of the output: its index in the source, its kind (audio, subtitle, data, attachment) and codec.
+
+    It is copied; one of the kinds :data:`VIDEO` and :data:`COVER` is redacted by a companion job, and taken from there.
+    """
 
     index: int
     kind: str
     codec: str
 
+    @property
+    def redacted(self) -> bool:
+        """Whether a companion job redacts it."""
+        return self.kind in (VIDEO, COVER)
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source as probed when the job was planned. ``digest``: SHA-256 of its bytes."""
+    """A source as probed when the job was planned. ``digest``: SHA-256 of its bytes.
+
+    ``original``: the path of the video that was submitted, where ``path`` is a repaired copy of it.
+    """
 
     path: str
     size: int
@@ -138,6 +159,12 @@ class Source:
     container: str
     video: VideoStream
     others: tuple[OtherStream, ...]
+    original: str = ""
+
+    @property
+    def submitted(self) -> str:
+        """The path of the video that was submitted."""
+        return self.original or self.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +222,9 @@ class Manifest:
     def zero(self, container: str) -> int:
         """The pts that players count from in an output of this container, FFmpeg's name of it.
 
-        They count from 0 of its clock, but in a transport stream, whose times begin anywhere, from what comes first.
+        They count from 0 of its clock, but in MPEG's streams, whose times begin anywhere, from what comes first.
         """
-        return self.chunks[0].pts_start if container == "mpegts" else self.shift
+        return self.chunks[0].pts_start if container in ("mpegts", "m2ts", "mpeg") else self.shift
 
     def frames_before(self, index: int) -> int:
         """The number of a chunk's first frame among all planned frames, counted from 0."""
@@ -259,4 +286,5 @@ def _loaded(video: dict[str, Any]) -> dict[str, Any]:
         "matrix": video["matrix"] and tuple(video["matrix"]),
         "mastering": mastering,
         "light": video["light"] and tuple(video["light"]),
+        "resized": tuple(map(tuple, video["resized"])),
     }

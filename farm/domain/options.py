@@ -25,6 +25,8 @@ CODEC_NAMES = {
 #: For ``redact.crf``: as large as the source.
 AUTO = "auto"
 UNDETECTABLE = ("fail", "blackout")
+#: For ``source.resize_to``: the size of the first frame, or of the largest one.
+FIRST, LARGEST = "first", "largest"
 METADATA = ("keep", "strip-private", "strip")
 VOICES = ("keep", "disguise")
 PICTURE_FORMATS = ("png", "jpeg")
@@ -79,9 +81,16 @@ class SourceOptions(Section):
     ``start`` and ``end`` in seconds on the source's own clock, counted from its first frame: frames from ``start`` on
     and before ``end``. At most one of ``fps`` (frames per second) and ``every`` (seconds) samples: the first frame in
     each such interval is kept. ``on_undetectable``: a frame that cannot be decoded fails the job, or is black.
+    ``video``: the index of the only video stream that is redacted; the others are left out.
+    ``resize_to``: the size into which frames of other sizes are scaled, :data:`FIRST` or :data:`LARGEST`.
+    ``repair``: what is redacted is a repaired copy, in a job ``copy``, its key in the store; None if none was needed.
     """
 
     section = "source"
+
+    video: int | None = option(
+        None, "Redact only this video stream, by its index (from 0), and leave out the others.", "Source", "INDEX", ge=0
+    )
 
     start: float | None = option(
         None, "Start at this time, such as 90, 5s or 1:02:03.5.", "Source", "TIME", ge=0, time=True
@@ -95,6 +104,15 @@ class SourceOptions(Section):
         "fail", "Frames that cannot be decoded: fail (stop) or blackout (cover them).", "Source", "WHAT",
         choices=UNDETECTABLE, last=True,
     )  # fmt: skip
+    resize_to: str | None = option(
+        None, "Scale all frames of a video that changes its size into one size: {choices}.", "Source", "SIZE",
+        choices=(FIRST, LARGEST), last=True,
+    )  # fmt: skip
+    repair: bool = option(
+        False, "Redact a copy with times that only go forward, without damaged packets; for joined recordings.",
+        "Source", shown="off", last=True,
+    )  # fmt: skip
+    copy: str | None = option(None, "The key of the repaired copy.")
 
     def check(self) -> None:
         """See :meth:`farm.domain.option.Section.check`."""
@@ -103,6 +121,11 @@ class SourceOptions(Section):
         if self.fps is not None and self.every is not None:
             name = self.options()["every"].name
             raise SettingsError(f"{name}: cannot be combined with source.fps; use one of them", field=name)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all frames are asked for."""
+        return self.start is None and self.end is None and self.interval is None
 
     @property
     def interval(self) -> Fraction | None:

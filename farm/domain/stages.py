@@ -65,7 +65,8 @@ class Stage(Work):
 
     - ``status``: the job's while the stage runs.
     - ``after``: the stage that has to be done before this one begins.
-    - ``edited``: its artefacts are also made of the job's edits of masks; ``sounds``: its requests say those of sound.
+    - ``edited``: its artefacts are also made of the job's edits of masks; ``sounds``: its requests say those of sound,
+      and where the outputs of companion jobs are.
     - ``asked``: a person may ask for single chunks to be done otherwise: by the ``request`` of their rows.
     - ``counts_frames``: its progress is counted in frames and shown to people.
     - ``intermediate``: its artefacts are deleted once the output is published.

@@ -106,7 +106,8 @@ def audit(
         return job.audited
     if job.status != JobStatus.DONE:
         raise IllegalTransition(f"job {job.id} is not done: it is {job.status}", hint=f"farm status {job.id}")
-    _check_output(job)
+    if job.main is None:  # a companion's is a part of another output
+        _check_output(job)
     asked = audit_of(manifest, change(load_options(job.options).detect), every)
     restore_plan(context, job.id)
     _check_segments(context, job)
@@ -126,7 +127,7 @@ def audit(
 def job_of_output(context: Context, path: Path) -> str:
     """The id of the job that published a file last. Raises NotFound."""
     with context.database.read() as session:
-        mine = select(Job.id).where(Job.output == str(path.absolute()), Job.published.is_not(None))
+        mine = select(Job.id).where(Job.output == str(path.absolute()), Job.published.is_not(None), Job.main.is_(None))
         found = session.scalar(mine.order_by(Job.finished_at.desc()).limit(1))
     if found is None:
         raise NotFound(f"{path}: no job of this farm has published it", hint="name a job: `farm status` lists them")

@@ -17,6 +17,7 @@ from farm.domain.options import load_options
 from farm.domain.sound import sound_spans
 from farm.domain.stages import JobStatus, Stage, next_stage, stage_at
 from farm.errors import VerificationError
+from farm.jobs.companions import streams_request
 from farm.media.composing.containers import output_suffix
 from farm.messages import Artefact
 from farm.storage.base import Storage
@@ -103,7 +104,7 @@ def planned_rows(session: Session, job: Job, manifest: Manifest, stage: Stage, *
     of, suffix = stage_fingerprint(stage.name, facts), output_suffix(job.container, options.compose)
 
     edits = [digest_of(of_masks(job_edits(session, job.id, job.masked)))] if stage.edited else []
-    usual = _sound(session, job, undone=undone) if stage.sounds else {}
+    usual = _sound(session, job, undone=undone) | streams_request(session, job.id) if stage.sounds else {}
     # chunks that were looked at again stay as they are
     said = {row.index: row.request for row in stage_rows(session, job.id, stage.name)} if stage.asked else {}
 

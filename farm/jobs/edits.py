@@ -17,6 +17,7 @@ from farm.domain.lifecycle import JobEvent
 from farm.domain.stages import JobStatus, stage_named
 from farm.errors import EditError, IllegalTransition, OutputError
 from farm.jobs.beginning import stage_rows
+from farm.jobs.companions import locked_with_main
 from farm.jobs.context import Context
 from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.plans import job_manifest, restore_plan
@@ -77,7 +78,8 @@ def undo(before: list[Edit], number: int | None, author: str, reason: str) -> Ed
 
 
 def approve(context: Context, job_id: str, author: str, reason: str) -> str:
-    """Let a job that waits for a person go on, with all edits that it has. Returns the job's id.
+    """Let a job that waits for a person go on, with all edits that it has. Returns the id of the job to follow: its
+    main job's, where it has one.
 
     Raises NotFound, IllegalTransition for a job that does not wait.
     """
@@ -94,7 +96,7 @@ def approve(context: Context, job_id: str, author: str, reason: str) -> str:
             raise IllegalTransition(f"job {job.id}: it is not known yet whose faces its tracks show", hint=hint)
         job.review, job.approved, job.audited = False, last_edit(session, job.id), None
         record_event(session, context.clock(), f"approved by {author}" + (f": {reason}" if reason else ""), job.id)
-        return job.id
+        return job.main or job.id
 
 
 def check_said(author: str, reason: str) -> None:
@@ -108,10 +110,10 @@ def check_said(author: str, reason: str) -> None:
 def revise(context: Context, job_id: str) -> tuple[str, bool]:
     """Begin a new revision of a job that is done: its masks are made anew, and of segments those whose masks changed.
 
-    Returns the job's id, and whether there is anything to do: not where its masks contain all of its edits, and its
-    output and its tracks are there. Raises NotFound, IllegalTransition for a job that is not done, SourceError for a
-    source that is gone or was changed, OutputError where what lies under the output's name is not what was published,
-    JobFailed, StorageError.
+    Returns the id of the job to follow (see :func:`approve`), and whether there is anything to do: not where its masks
+    contain all of its edits, and its output and its tracks are there. Raises NotFound, IllegalTransition for a job that
+    is not done, SourceError for a source that is gone or was changed, OutputError where what lies under the output's
+    name is not what was published, JobFailed, StorageError.
     """
     with context.database.read() as session:
         job = find_job(session, job_id)
@@ -120,18 +122,32 @@ def revise(context: Context, job_id: str) -> tuple[str, bool]:
     if job.status != JobStatus.DONE:
         raise IllegalTransition(f"job {job.id} is not done: it is {job.status}", hint=what_to_do(job))
     if job.masked == latest and Path(job.output).exists() and all(map(context.store.exists, tracks)):
-        return job.id, False
-    check_source(Path(job.source), manifest.source)
-    check_output(job)
+        return job.main or job.id, False
+    check_source(Path(manifest.source.path), manifest.source)
+    with context.database.read() as session:
+        check_output(session, job)
     restore_plan(context, job.id)
     with context.database.write() as session:
-        fresh = locked_job(session, job.id)
+        fresh = locked_with_main(session, job.id)
         if fresh.status != JobStatus.DONE:
             raise IllegalTransition(f"job {job.id} is {fresh.status} by now")
-        hold_back(session, context.store, fresh)
-        fresh.repairs, fresh.approved = 0, last_edit(session, job.id)
-        move_job(session, fresh, JobEvent.REVISE, context.clock(), f"edits up to {fresh.approved}")
-    return job.id, True
+        begin_revision(session, context.store, fresh, context.clock())
+        revise_main(session, context.store, fresh, context.clock())
+    return job.main or job.id, True
+
+
+def begin_revision(session: Session, store: Storage, job: Job, now: float) -> None:
+    """Have the masks of a job that is done, and has been locked, made anew, and what follows from them."""
+    hold_back(session, store, job)
+    job.repairs, job.approved = 0, last_edit(session, job.id)
+    move_job(session, job, JobEvent.REVISE, now, f"edits up to {job.approved}")
+
+
+def revise_main(session: Session, store: Storage, companion: Job, now: float) -> None:
+    """Have the main job of a companion that is made anew take its new output."""
+    main = locked_job(session, companion.main) if companion.main is not None else None
+    if main is not None and main.status == JobStatus.DONE:
+        begin_revision(session, store, main, now)
 
 
 def what_to_do(job: Job) -> str:
@@ -158,8 +174,9 @@ def hold_back(session: Session, store: Storage, job: Job) -> None:
     set_back(session, job, stage, lost)
 
 
-def check_output(job: Job) -> None:
-    """Raise OutputError where the output's name holds anything but what the job published last."""
+def check_output(session: Session, job: Job) -> None:
+    """Raise OutputError where the output's name holds anything but what the job, or its main job, published last."""
+    job = session.get_one(Job, job.main) if job.main is not None else job
     output = Path(job.output)
     if job.container == PICTURES_CONTAINER:
         if output.is_dir() and any(output.iterdir()):

@@ -194,6 +194,6 @@ def _about(manifest: Manifest) -> About:
     width, height = manifest.source.video.shown_size
     seconds = manifest.seconds
     return About(
-        Path(manifest.source.path).name, manifest.source.digest, width, height, manifest.frames, round(seconds, 6),
+        Path(manifest.source.submitted).name, manifest.source.digest, width, height, manifest.frames, round(seconds, 6),
         manifest.frames / seconds if seconds else 0.0,
     )  # fmt: skip

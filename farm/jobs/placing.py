@@ -12,23 +12,36 @@ from pathlib import Path
 from farm.domain.artefacts import DEBUG_MARK, OUTPUT_MARK
 from farm.domain.detectors import NOTHING
 from farm.domain.encoding import EncoderSettings
-from farm.domain.manifest import Manifest, VideoStream
-from farm.domain.options import JobOptions
+from farm.domain.manifest import VIDEO, Manifest, VideoStream
+from farm.domain.options import JobOptions, SourceOptions
 from farm.domain.regions import Asked
 from farm.errors import OutputError, SettingsError, SourceError
 from farm.exchange.formats import format_named
 from farm.jobs.images import KeptImage, with_image
-from farm.media.composing.containers import Needs, container_for, default_container, refuse_loss
+from farm.jobs.repairing import Repairs, said_of
+from farm.jobs.videos import Companion, with_companions
+from farm.media.composing.containers import (
+    Needs,
+    NoContainer,
+    container_for,
+    default_container,
+    keeps_order,
+    refuse_loss,
+    refuse_times,
+)
 from farm.media.composing.sound import is_edited, refuse_uneditable
-from farm.media.encoding.choice import at_rate, encoder_settings, output_video
-from farm.media.reading.index import index_source, plan_manifest
+from farm.media.composing.times import SPARSE, sound_fault, times_fault
+from farm.media.encoding.choice import at_rate, encoder_settings, flattened, in_order, other_families, output_video
+from farm.media.reading.index import index_source, plan_manifest, wanted_times
 from farm.media.reading.limits import Limits
-from farm.media.reading.probe import Probe, probe_source
+from farm.media.reading.probe import Probe
+from farm.media.reading.resizing import probe_as_asked
 from farm.processes import for_the_user
 
 #: In place of a container's name: the output is a folder of pictures.
 PICTURES_CONTAINER = "pictures"
 _LIMITS = Limits()
+_Placed = tuple[EncoderSettings, Path, str, tuple[str, ...]]
 _SHOWS = "WARNING: faces are not redacted (--debug): boxes are drawn, nothing is covered; keep it as the source"
 _NO_EDITS = Asked()
 
@@ -40,7 +53,7 @@ class Request:
     ``folder``: ``output`` is a folder, which is made where it is missing. ``own``: folders of the farm, which take no
     outputs. ``review``: a person has to approve the masks before anything is redacted. ``audit``: the output is
     audited before it is published; ``strict``: and not published while it shows a face. ``edits``: of its masks.
-    ``references``: the faces on the photos that ``options.people`` names.
+    ``references``: the faces on the photos that ``options.people`` names. ``repairs``: where repaired copies go.
     """
 
     source: Path
@@ -56,6 +69,7 @@ class Request:
     strict: bool = False
     edits: Asked = _NO_EDITS
     references: str | None = field(default=None, repr=False)
+    repairs: Repairs | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +78,7 @@ class Prepared:
 
     ``container``: FFmpeg's name of the output's, :data:`PICTURES_CONTAINER` for a folder of pictures. ``notes`` for
     the person, on the source, the encoder and the container. ``image``: the picture for the style ``image``, whose key
-    the request's options name.
+    the request's options name. ``companions``: further videos and cover art, which jobs of their own redact.
     """
 
     request: Request
@@ -74,6 +88,16 @@ class Prepared:
     container: str
     notes: tuple[str, ...]
     image: KeptImage | None = None
+    companions: tuple[Companion, ...] = ()
+
+    def of(self, companion: Companion) -> "Prepared":
+        """What the job of a companion does: it covers no fixed regions, and nobody reviews a single picture."""
+        edits, review = Asked(author=self.request.edits.author), self.request.review and companion.kind == VIDEO
+        request = replace(self.request, options=companion.options, edits=edits, review=review)
+        return replace(
+            self, request=request, probe=companion.probe, encoder=companion.encoder, container=companion.container,
+            notes=companion.notes, companions=(),
+        )  # fmt: skip
 
     def check_place(self) -> None:
         """Raises OutputError unless the output can be written where it goes. Makes its folder where that is asked."""
@@ -95,12 +119,21 @@ class Prepared:
     def plan(self, workers: int) -> tuple[Manifest, Sequence["array[int]"]]:
         """Demux the source: the manifest and each chunk's pts. ``workers``: what the number of chunks is fitted to.
 
-        Raises SourceError, also if the file changed since it was probed.
+        Raises SourceError, also if the file changed since it was probed; OutputError if the output's container cannot
+        hold the times of its frames.
         """
         request = self.request
-        probe = replace(self.probe, path=request.source.resolve())
-        indexed = index_source(probe, request.options.source, request.limits)
+        repaired, source = request.options.source.copy is not None, request.source.resolve()
+        probe = self.probe if repaired else replace(self.probe, path=source)
+        with said_of(source, probe.path):
+            indexed = index_source(probe, request.options.source, request.limits)
+        if repaired:
+            indexed = replace(indexed, source=replace(indexed.source, original=str(source)))
         encoder = at_rate(self.encoder, indexed.source.video.average_rate)
+        if self.container != PICTURES_CONTAINER:
+            wanted, needs = indexed.wanted, _needs_of(request, probe, output_video(probe.video, encoder))
+            with _named(request.source):
+                refuse_times(self.container, needs, wanted.shown, wanted.end - wanted.shift)
         return plan_manifest(indexed, encoder, request.chunk_seconds, workers)
 
 
@@ -122,29 +155,93 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
         )  # fmt: skip
     redact, image = with_image(request.options.redact)
     request = replace(request, options=replace(request.options, redact=redact))
-    probe = probe_source(request.source, request.limits)
+    probe, asked = _probed(request)
+    request = replace(request, options=replace(request.options, source=asked))
     with _named(request.source):
-        encoder, chosen = encoder_settings(probe.video, request.options.redact, encoders)
+        probe, companions = with_companions(
+            probe, request.options, encoders, request.limits, edited=request.edits != Asked(author=request.edits.author)
+        )
         if request.options.compose.pictures:
             if request.options.redact.debug:
                 raise SettingsError("--debug makes a video, no pictures", hint="leave one of them out")
             output = _absolute(request.output or request.source.with_suffix(".frames"))
+            encoder, _ = encoder_settings(probe.video, request.options.redact, encoders)
             container, notes = PICTURES_CONTAINER, probe.notes
         else:
-            output, container, why = _video_place(request, probe, output_video(probe.video, encoder))
-            notes = (*probe.notes, *chosen, *why, *((_SHOWS,) if request.options.redact.debug else ()))
-    prepared = Prepared(request, probe, encoder, output, container, notes, image)
+            beside = tuple(each.needs for each in companions if each.kind == VIDEO)
+            encoder, output, container, why = _encoder_and_place(request, probe, encoders, beside)
+            notes = (*probe.notes, *why, *((_SHOWS,) if request.options.redact.debug else ()))
+    notes += tuple(f"{each.name}: {note}" for each in companions for note in each.notes)
+    prepared = Prepared(request, probe, encoder, output, container, notes, image, companions)
     prepared.check_place()
     return prepared
 
 
-def _video_place(request: Request, seen: Probe, video: VideoStream) -> tuple[Path, str, tuple[str, ...]]:
+def _probed(request: Request) -> tuple[Probe, SourceOptions]:
+    """The probe of what is redacted, the source or its repaired copy, and the options with the copy's key."""
+    source, asked, limits = request.source, request.options.source, request.limits
+    if not asked.repair:
+        return probe_as_asked(source, asked, limits), asked
+    if request.repairs is None:
+        raise SettingsError("source.repair: there is no store for the copy", field="source.repair")
+    return request.repairs.probe(source, asked, limits)
+
+
+def _encoder_and_place(request: Request, seen: Probe, encoders: AbstractSet[str], beside: tuple[Needs, ...]) -> _Placed:
+    """The encoder, the output's path and container, and notes. Without a container, another family is tried.
+
+    ``beside``: what the container must hold because of further videos.
+    """
+    redact = request.options.redact
+    named = redact.codec is not None or redact.encoder is not None
+    refusal: OutputError | None = None
+    for family in (None, *(() if named else other_families(seen.video))):
+        try:
+            asked = redact if family is None else replace(redact, codec=family)
+            encoder, chosen = encoder_settings(seen.video, asked, encoders)
+            output, container, why = _video_place(request, seen, output_video(seen.video, encoder), beside)
+        except NoContainer as error:
+            refusal = refusal or error
+            continue
+        except OutputError as error:
+            return _flattened(request, seen, encoders, error, beside)
+        except (SettingsError, SourceError):  # the other family does not hold the video
+            if refusal is None:
+                raise
+            continue
+        other = (f"{refusal.message}: the output is {encoder.codec}",) if refusal else ()
+        return encoder if keeps_order(container) else in_order(encoder), output, container, (*chosen, *other, *why)
+    assert refusal is not None
+    raise refusal
+
+
+def _flattened(
+    request: Request, seen: Probe, encoders: AbstractSet[str], refusal: OutputError, beside: tuple[Needs, ...]
+) -> _Placed:
+    """As :func:`_encoder_and_place`, for a GIF whose output was named as one that cannot hold its pixels."""
+    for video in flattened(seen.video) if request.output is not None and request.options.redact.codec is None else ():
+        with suppress(OutputError, SettingsError, SourceError):
+            encoder, _ = encoder_settings(video, request.options.redact, encoders)
+            output, container, why = _video_place(request, seen, output_video(video, encoder), beside)
+            note = f"{seen.video.codec} becomes {encoder.codec} in {encoder.pix_fmt}, without transparency, as -o asks"
+            return encoder if keeps_order(container) else in_order(encoder), output, container, (note, *why)
+    raise refusal
+
+
+def _video_place(
+    request: Request, seen: Probe, video: VideoStream, beside: tuple[Needs, ...]
+) -> tuple[Path, str, tuple[str, ...]]:
     """The output's path and container, and a note if the container is not the source's."""
     source, output, debug = request.source, request.output, request.options.redact.debug
-    needs = Needs.of(video, seen.others, request.options.compose)
+    needs = replace(_needs_of(request, seen, video), beside=beside)
     notes: tuple[str, ...] = ()
     if output is None or request.folder or _is_folder(output):
         container, suffix, why = default_container(seen.container, needs, source.suffix)
+        if container in SPARSE:
+            times = wanted_times(seen, request.options.source, request.limits)
+            fault = times_fault(container, needs.codec, needs.time_base, times.shown, times.end - times.shift)
+            if fault := fault or sound_fault(container, source, needs.others):
+                container, suffix, why = default_container(seen.container, needs, source.suffix, fault)
         output = (output or source.parent) / f"{source.stem}{DEBUG_MARK if debug else OUTPUT_MARK}{suffix}"
         notes = (why,) if why else ()
     elif debug and not output.stem.endswith(DEBUG_MARK):
@@ -152,10 +249,16 @@ def _video_place(request: Request, seen: Probe, video: VideoStream) -> tuple[Pat
         raise OutputError(f"{output}: the name says nothing of the faces that --debug shows", hint=f"write -o {right}")
     else:
         container = container_for(output.suffix, seen.container, needs, source.suffix)
+        if fault := sound_fault(container, source, needs.others):
+            raise OutputError(f"an output named *{output.suffix} {fault}", hint="use -o NAME.mkv")
     refuse_loss(container, needs)
     if is_edited(request.options.compose):
         refuse_uneditable(seen.others, container)
     return _absolute(output), container, notes
+
+
+def _needs_of(request: Request, seen: Probe, video: VideoStream) -> Needs:
+    return Needs.of(video, seen.others, request.options.compose, whole=request.options.source.start is None)
 
 
 def _absolute(path: Path) -> Path:

@@ -15,7 +15,7 @@ from farm.errors import JobFailed, SourceError, StorageError
 from farm.jobs.context import Context
 from farm.media.reading.index import cut, index_source
 from farm.media.reading.limits import Limits
-from farm.media.reading.probe import probe_source
+from farm.media.reading.resizing import probe_as_asked
 from farm.storage.base import Storage, is_whole
 
 
@@ -64,7 +64,8 @@ def restore_plan(context: Context, job_id: str) -> None:
         _store(context.store, job.plan, dump_manifest(manifest))
         return
     limits = Limits.of(context.settings)
-    indexed = index_source(probe_source(Path(job.source), limits), load_options(job.options).source, limits)
+    options = load_options(job.options).source
+    indexed = index_source(probe_as_asked(Path(manifest.source.path), options, limits), options, limits)
     if indexed.source.digest != manifest.source.digest:
         raise SourceError(f"{job.source}: is not the file that was submitted", hint="submit it again")
     store_plan(context.store, job.plan, manifest, cut(indexed.wanted.pts, manifest.chunks))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,6 +17,7 @@ from farm.domain.sound import load_spans
 from farm.domain.stages import STAGES, JobStatus, Stage, work_named
 from farm.errors import IllegalTransition, VerificationError
 from farm.jobs.beginning import planned_rows, stage_rows
+from farm.jobs.companions import companions_of, refuse_companion
 from farm.jobs.context import Context
 from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.plans import job_manifest
@@ -39,7 +40,8 @@ class Link:
 @dataclass(frozen=True, slots=True)
 class Proof:
     """A job's chain. ``part``: only a part or a sample of the source was asked for. ``sound``: what of it was edited,
-    if any was.
+    if any was. ``video``: the index of the source's main video. ``resize_to``: see
+    :class:`farm.domain.options.SourceOptions`.
     """
 
     job: str
@@ -49,6 +51,8 @@ class Proof:
     part: bool
     links: tuple[Link, ...]
     sound: SoundEdits | None = None
+    video: int | None = None
+    resize_to: str | None = None
 
     @property
     def holds(self) -> bool:
@@ -65,34 +69,50 @@ def prove(context: Context, job_id: str) -> Proof:
     """
     with context.database.read() as session:
         job = find_job(session, job_id)
+        refuse_companion(job)
         if job.status != JobStatus.DONE:
             raise IllegalTransition(f"job {job.id} is {job.status}", hint="only a job that is done can be verified")
+        companions = companions_of(session, job.id)
+    manifest, chain, rows = _chain(context, job)
+    spans = load_spans(rows[0].request.get("sound", [])) if rows else ()
+    of_others = [
+        replace(link, name=f"{link.name} of stream {each.stream}")
+        for each in companions
+        for link in _chain(context, each)[1]
+    ]
+    pictures = job.container == PICTURES_CONTAINER
+    asked = load_options(job.options)
+    options, resize_to = asked.compose, asked.source.resize_to
+    sound = SoundEdits(manifest, job.container, options, spans) if is_edited(options, spans) else None
+    links = (*chain, *of_others, *_output(job, rows))
+    paths, video = (Path(manifest.source.path), Path(job.output)), manifest.source.video.index
+    return Proof(job.id, *paths, pictures, manifest.picked, links, sound, video, resize_to)
+
+
+def _chain(context: Context, job: Job) -> tuple[Manifest, list[Link], list[Chunk]]:
+    """The plan of a job, the links up to its last stage, and the rows of that."""
+    with context.database.read() as session:
         manifest = job_manifest(session, job.id)
         stages = [
             (stage, rows, _planned(session, job, manifest, stage, rows))
             for stage in STAGES[1:]
             for rows in [stage_rows(session, job.id, stage.name)]
         ]
-        spans = load_spans(stages[-1][1][0].request.get("sound", [])) if stages[-1][1] else ()
-    links = (
-        _source(manifest),
-        _plan(context, job, manifest),
-        *(_stage(context, *stage) for stage in stages),
-        *_output(job, stages[-1][1]),
-    )
-    pictures = job.container == PICTURES_CONTAINER
-    options = load_options(job.options).compose
-    sound = SoundEdits(manifest, job.container, options, spans) if is_edited(options, spans) else None
-    return Proof(job.id, Path(manifest.source.path), Path(job.output), pictures, manifest.picked, links, sound)
+    links = [_source(manifest), _plan(context, job, manifest), *(_stage(context, *stage) for stage in stages)]
+    return manifest, links, stages[-1][1]
 
 
 def _source(manifest: Manifest) -> Link:
-    path = Path(manifest.source.path)
+    source = manifest.source
+    path, what = Path(source.path), "the file that was submitted"
+    if source.original:
+        what = f"the repaired copy of {source.original}, whose own content is not checked"
     try:
-        same = file_digest(path) == manifest.source.digest
+        same = file_digest(path) == source.digest
     except OSError as e:
-        return Link("source", False, f"{path} cannot be read: {e.strerror}")
-    return Link("source", same, f"{path} is {'' if same else 'not '}the file that was submitted")
+        gone = "; repaired copies are cleaned: submit the video again" if source.original else ""
+        return Link("source", False, f"{path} cannot be read: {e.strerror}{gone}")
+    return Link("source", same, f"{path} is {'' if same else 'not '}{what}")
 
 
 def _plan(context: Context, job: Job, manifest: Manifest) -> Link:

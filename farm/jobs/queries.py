@@ -1,41 +1,27 @@
 """Facts about jobs for user interfaces: plain values, each read in one transaction."""
 
 import time
-from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from math import isfinite
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from farm.database.models import Attempt, Chunk, Edit, Event, Job, Leader, Note
-from farm.domain.lifecycle import AttemptStatus, ChunkStatus
 from farm.domain.stages import STAGES, JobStatus
 from farm.errors import JobFailed, NotFound
+from farm.jobs.companions import companions_of
 from farm.jobs.context import Context
 from farm.jobs.recognition import is_undecided
+from farm.jobs.stage_facts import CompanionFacts, StageFacts, companion_facts, lowest_psnr, made, stage_facts
 from farm.messages import MOVED_ASIDE, Artefact
 
 #: A coordinator beats this often; after this much silence another one takes over.
 BEAT_SECONDS, SILENCE_SECONDS = 2.0, 10.0
 _RECENT, _RECENT_SECONDS = 20, 86400.0
 _SEGMENTS = STAGES[-1].inputs  # the last stage reads the segments
-
-
-@dataclass(frozen=True, slots=True)
-class StageFacts:
-    """Progress of one stage of a job. ``frames_done``: of finished chunks, and of running ones as far as reported."""
-
-    stage: str
-    chunks: int
-    chunks_done: int
-    chunks_reused: int
-    frames: int
-    frames_done: int
-    spent: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +35,9 @@ class JobFacts:
     linked. ``source_size`` and ``output_size``: of the files, or of all pictures, in bytes; None if not known (yet).
     ``failures``: attempts that failed since the job was submitted or retried. ``edits``: how many the job has, and
     ``masked``: how many of them its masks contain. ``review``: a person has to approve its masks. ``audited``: what the
-    last audit found, as :func:`farm.jobs.auditing.audit` returns it. ``undecided``:
-    whom it covers is still to be decided by its photos.
+    last audit found, as :func:`farm.jobs.auditing.audit` returns it. ``redacted``: it waits for its companions.
+    ``undecided``: whom it covers is still to be decided by its photos. ``main``: the job that it redacts the stream
+    ``stream`` for; ``companions``: the jobs that redact other streams for it.
     """
 
     id: str
@@ -79,16 +66,35 @@ class JobFacts:
     review: bool = False
     audited: dict[str, Any] | None = None
     undecided: bool = False
+    main: str | None = None
+    stream: int | None = None
+    companions: tuple[CompanionFacts, ...] = ()
+    redacted: bool = field(default=False, repr=False)
 
     @property
     def waits(self) -> bool:
-        """Whether the job waits for a person to approve its masks."""
-        return self.review and self.status == JobStatus.REVIEWING and not self.undecided
+        """Whether the job waits for a person to approve its masks, or those of a companion and nothing else."""
+        return bool(self.waiting)
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """The jobs whose masks a person has to approve, if nothing goes on before."""
+        if any(not (each.waits or JobStatus(each.status).over) for each in self.companions):
+            return ()
+        if self.review and self.status == JobStatus.REVIEWING and not self.undecided:
+            return (self.id, *(each.id for each in self.companions if each.waits))
+        return tuple(each.id for each in self.companions if each.waits) if self.redacted else ()
 
     @property
     def refused(self) -> bool:
-        """Whether an audit has refused its output, so that it waits for a person."""
-        return self.waits and bool(self.audited)
+        """Whether an audit has refused its output, or that of a companion, so that it waits for a person."""
+        return bool(self.refusals)
+
+    @property
+    def refusals(self) -> tuple[str, ...]:
+        """The jobs of :attr:`waiting` whose output an audit has refused."""
+        refused = [each.id for each in self.companions if each.refused] + ([self.id] if self.audited else [])
+        return tuple(each for each in self.waiting if each in refused)
 
     @property
     def unmasked(self) -> int:
@@ -108,7 +114,9 @@ class JobFacts:
 
     def row(self) -> dict[str, Any]:
         """All facts as JSON."""
-        return {**asdict(self), "created_at": iso_time(self.created_at), "finished_at": iso_time(self.finished_at)}
+        row = {**asdict(self), "created_at": iso_time(self.created_at), "finished_at": iso_time(self.finished_at)}
+        del row["redacted"]
+        return row
 
 
 def check_done(facts: JobFacts) -> None:
@@ -120,7 +128,7 @@ def check_done(facts: JobFacts) -> None:
     if facts.refused:
         raise JobFailed(
             f"job {facts.id}: its output was not published: the audit found faces outside the masks",
-            hint=f"farm audit {facts.id} lists them",
+            hint=f"farm audit {facts.refusals[0]} lists them",
         )
     if facts.status != "done" and not facts.waits:
         raise JobFailed(f"job {facts.id} was {facts.status}", hint=f"resume it: farm retry {facts.id}")
@@ -161,16 +169,17 @@ def job_status(context: Context, job_id: str) -> JobStatus:
 def list_jobs(
     context: Context, statuses: Collection[JobStatus] = tuple(JobStatus), limit: int | None = None
 ) -> list[JobFacts]:
-    """The jobs that have one of the statuses, newest first; at most ``limit``."""
+    """The jobs that have one of the statuses, newest first; at most ``limit``. Companions are part of their jobs."""
     with context.database.read() as session:
-        wanted = select(Job).where(Job.status.in_(statuses)).order_by(Job.created_at.desc(), Job.id)
+        mine = (Job.status.in_(statuses), Job.main.is_(None))
+        wanted = select(Job).where(*mine).order_by(Job.created_at.desc(), Job.id)
         return [_facts(session, job) for job in session.scalars(wanted.limit(limit))]
 
 
 def count_jobs(context: Context) -> dict[str, int]:
     """How many jobs have each status, of those that any has."""
     with context.database.read() as session:
-        rows = session.execute(select(Job.status, func.count()).group_by(Job.status))
+        rows = session.execute(select(Job.status, func.count()).where(Job.main.is_(None)).group_by(Job.status))
         return dict(sorted((status, count) for status, count in rows))
 
 
@@ -216,7 +225,10 @@ def refused_messages(context: Context) -> list[tuple[float, str]]:
 
 
 def _facts(session: Session, job: Job) -> JobFacts:
-    mine = (Chunk.job_id == job.id, Attempt.cause.is_not(None), ~Attempt.reset)
+    companions = companions_of(session, job.id)
+    group, frames = [job.id, *(each.id for each in companions)], job.frames + sum(each.frames for each in companions)
+    over = JobStatus(job.status).over
+    mine = (Chunk.job_id.in_(group), Attempt.cause.is_not(None), ~Attempt.reset)
     failures = session.scalar(select(func.count()).select_from(Attempt).join(Chunk).where(*mine))
     found = job.found or {}
     return JobFacts(
@@ -231,9 +243,13 @@ def _facts(session: Session, job: Job) -> JobFacts:
         finished_at=job.finished_at,
         notes=tuple(session.scalars(select(Note.text).where(Note.job_id == job.id).order_by(Note.id))),
         failures=failures or 0,
-        stages=tuple(_stage(session, job, stage.name) for stage in STAGES if stage.counts_frames),
+        stages=tuple(
+            stage_facts(session, group, frames=frames, stage=stage.name, over=over)
+            for stage in STAGES
+            if stage.counts_frames
+        ),
         container=job.container,
-        psnr=lowest_psnr(Artefact.model_validate(row) for row in _made(session, job, _SEGMENTS)),
+        psnr=lowest_psnr(Artefact.model_validate(row) for row in made(session, job, _SEGMENTS)),
         permanent=job.permanent,
         options=job.options,
         faces=found.get("tracks"),
@@ -245,45 +261,9 @@ def _facts(session: Session, job: Job) -> JobFacts:
         review=job.review,
         audited=job.audited,
         undecided=is_undecided(session, job),
-        output_size=next((int(row["size"]) for row in _made(session, job, STAGES[-1].name)), None),
-    )
-
-
-def lowest_psnr(segments: Iterable[Artefact]) -> float | None:
-    """The lowest PSNR of segments; None where none was measured, or nothing differs."""
-    measured = [s.psnr for s in segments if s.psnr is not None and isfinite(s.psnr)]
-    return min(measured, default=None)
-
-
-def _made(session: Session, job: Job, stage: str | None) -> Iterable[dict[str, Any]]:
-    """What a stage of a job that is over has written, as JSON; before, the answer would be of a part only."""
-    if not JobStatus(job.status).over:
-        return ()
-    mine = (Chunk.job_id == job.id, Chunk.stage == stage, Chunk.artefact.is_not(None))
-    return (row for row in session.scalars(select(Chunk.artefact).where(*mine)) if row is not None)
-
-
-def _stage(session: Session, job: Job, stage: str) -> StageFacts:
-    mine = (Chunk.job_id == job.id, Chunk.stage == stage)
-    is_done = Chunk.status == ChunkStatus.DONE.value
-    number, frames = func.count(), func.coalesce(func.sum(Chunk.frames).filter(is_done), 0)
-    counts = select(number, number.filter(is_done), number.filter(is_done, Chunk.reused), frames).where(*mine)
-    chunks, chunks_done, reused, frames_done = (int(n) for n in session.execute(counts).one())
-    under_way = session.scalar(
-        select(func.coalesce(func.sum(Attempt.frames), 0))
-        .join(Chunk)
-        .where(*mine, Attempt.status == AttemptStatus.LEASED.value)
-    )
-    spent: Counter[str] = Counter()
-    if JobStatus(job.status).over:  # of interest only at the end, and the most expensive query
-        for row in session.scalars(select(Chunk.spent).where(*mine, is_done)):
-            spent.update(row)
-    return StageFacts(
-        stage=stage,
-        chunks=chunks,
-        chunks_done=chunks_done,
-        chunks_reused=reused,
-        frames=job.frames,
-        frames_done=frames_done + int(under_way or 0),
-        spent={k: round(v, 3) for k, v in spent.items()},
+        output_size=next((int(row["size"]) for row in made(session, job, STAGES[-1].name)), None),
+        main=job.main,
+        stream=job.stream,
+        companions=tuple(companion_facts(session, each) for each in companions),
+        redacted=job.status == JobStatus.REDACTING and not job.open_chunks,
     )

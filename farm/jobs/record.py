@@ -54,7 +54,8 @@ def record(context: Context, job_id: str, published: str | None = None) -> dict[
         "farm": {"version": __version__, "format": FORMAT_VERSION},
         "written": iso_time(context.clock()),
         "job": job.id,
-        "source": {"path": source.path, "sha256": source.digest, "size": source.size},
+        "source": {"path": source.path, "sha256": source.digest, "size": source.size}
+        | ({"repaired_from": source.original} if source.original else {}),
         "output": _output(Path(job.output), job.container, published or job.published) | {"encoder": job.encoder},
         "video": {"frames": manifest.frames, "seconds": manifest.seconds, "found": job.found},
         "model": {"sha256": job.model_sha256, "networks": _networks(load_options(job.options).detect)},

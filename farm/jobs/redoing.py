@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from farm.database.edits import last_edit
 from farm.database.events import record_event
 from farm.database.models import Chunk, Job
-from farm.database.statuses import locked_job, move_job, set_back
+from farm.database.statuses import move_job, set_back
 from farm.domain.artefacts import artefact_name
 from farm.domain.detectors import DetectOptions
 from farm.domain.lifecycle import JobEvent
@@ -21,8 +21,9 @@ from farm.domain.regions import Span
 from farm.domain.stages import JobStatus, stage_named
 from farm.errors import IllegalTransition
 from farm.jobs.beginning import stage_rows
+from farm.jobs.companions import locked_with_main
 from farm.jobs.context import Context
-from farm.jobs.edits import check_output, what_to_do
+from farm.jobs.edits import check_output, revise_main, what_to_do
 from farm.jobs.marking import Marker
 from farm.jobs.plans import restore_plan
 from farm.jobs.retrying import resumable_stage
@@ -37,25 +38,25 @@ def redo(
 ) -> tuple[str, int]:
     """Look again at the chunks of a span. ``change`` makes their options from those of the job.
 
-    Returns the job's id and how many chunks that are. What follows is a revision, as of
-    :func:`farm.jobs.edits.revise`: tracks are linked anew, and segments made again whose masks changed. A job that
-    waits for review waits again. Raises NotFound, IllegalTransition for a job that is not done and does not wait,
-    EditError for a span outside the video, SourceError, OutputError, JobFailed, StorageError.
+    Returns the id of the job to follow (see :func:`farm.jobs.edits.approve`), and how many chunks that are. What
+    follows is a revision, as of :func:`farm.jobs.edits.revise`: tracks are linked anew, and segments made again whose
+    masks changed. A job that waits for review waits again. Raises NotFound, IllegalTransition for a job that is not
+    done and does not wait, EditError for a span outside the video, SourceError, OutputError, JobFailed, StorageError.
     """
     marker = Marker(context, job_id, "")
     wanted = [chunk.index for chunk in _chunks(marker.manifest, marker.span(span))]
     with context.database.read() as session:
         job = session.get_one(Job, marker.job)
-    _check(job)
-    check_source(Path(job.source), marker.manifest.source)
-    if job.status == JobStatus.DONE:
-        check_output(job)
+        _check(job)
+        check_source(Path(marker.manifest.source.path), marker.manifest.source)
+        if job.status == JobStatus.DONE:
+            check_output(session, job)
     restore_plan(context, job.id)
     detect = load_options(job.options).detect
     changed = change(detect)
     request = {} if changed == detect else {"detect": asdict(changed)}
     with context.database.write() as session:
-        fresh, stage = locked_job(session, job.id), stage_named("detect")
+        fresh, stage = locked_with_main(session, job.id), stage_named("detect")
         _check(fresh)
         _, lost = resumable_stage(session, context.store, fresh, stage)
         again = _asked(session, fresh, marker.manifest, wanted, request)
@@ -67,7 +68,9 @@ def redo(
         text = f"looks again at {len(wanted)} chunk{'' if len(wanted) == 1 else 's'}"
         record_event(session, context.clock(), text, job.id)
         move_job(session, fresh, event, context.clock(), text)
-    return job.id, len(wanted)
+        if event is JobEvent.REVISE:
+            revise_main(session, context.store, fresh, context.clock())
+    return job.main or job.id, len(wanted)
 
 
 def _check(job: Job) -> None:

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, text, true
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select, text, true
+from sqlalchemy.orm import Session, aliased
 
 from farm.database.models import Attempt, Chunk, Edit, Event, Job, Note, Plan, Worker
 from farm.database.statuses import locked_job
-from farm.domain.artefacts import IMPORTS, artefact_folder, is_image_folder
+from farm.domain.artefacts import IMPORTS, REPAIRED, artefact_folder, is_image_folder
 from farm.domain.stages import ERRANDS, STAGES, JobStatus
 from farm.errors import NotFound, StorageError
 from farm.jobs.context import Context, claim_store
@@ -29,7 +29,7 @@ _FRESH_SECONDS = 3600
 #: A writer may verify for hours what it has written.
 _UNFINISHED_SECONDS = 24 * 3600
 _BATCH = 100  # groups or jobs per transaction, which others wait for
-_FOLDERS = (*(work.key.partition("/")[0] for work in (*STAGES, *ERRANDS)), IMPORTS)
+_FOLDERS = (*(work.key.partition("/")[0] for work in (*STAGES, *ERRANDS)), IMPORTS, REPAIRED)
 _OURS = re.compile(rf"({'|'.join(_FOLDERS)})/[0-9a-f]{{32}}")
 
 
@@ -62,10 +62,10 @@ def clean(
 ) -> Cleaned:
     """Delete what is left of jobs that ended more than ``older_than`` seconds ago, and what belongs to no job.
 
-    A failed or cancelled job keeps its plan for as long as it is listed, so that ``farm retry`` can make the rest
-    again; any job keeps the masks that were imported for it, which nothing can make again. Jobs are listed for the time
-    that the settings name. ``dry_run``: only measure. ``stopped`` ends this early. Raises StorageError, also where
-    another database uses the same store: its jobs cannot be seen here.
+    A failed or cancelled job keeps its plan and its repaired source for as long as it is listed, so that ``farm retry``
+    can make the rest again; any job keeps the masks that were imported for it, which nothing can make again. Jobs are
+    listed for the time that the settings name. ``dry_run``: only measure. ``stopped`` ends this early. Raises
+    StorageError, also where another database uses the same store: its jobs cannot be seen here.
     """
     now = context.clock()
     users = claim_store(context)
@@ -75,6 +75,8 @@ def clean(
             hint="give each farm a store of its own; the line of a database that is gone may be removed from .owners",
         )
     keep = or_(Job.status.not_in(_OVER), Job.finished_at.is_(None), Job.finished_at >= now - older_than)
+    main = aliased(Job)  # which may still take a companion's output
+    keep = or_(keep, exists().where(main.id == Job.main, main.status.not_in(_OVER)))
     plan_kept = or_(keep, Job.status != JobStatus.DONE)
     groups = (
         group for group in context.store.groups() if _OURS.fullmatch(group.prefix) or is_image_folder(group.prefix)
@@ -83,8 +85,8 @@ def clean(
     while not stopped() and (batch := {group.prefix: group for group in islice(groups, _BATCH)}):
         with _excluding(context, reading=dry_run) as session:
             needed = _named(session, keep, batch) | _plans(session, plan_kept, batch)
-            needed |= _images(session, batch) | _imports(session, batch)
-            named = _named(session, true(), batch) | _plans(session, true(), batch)
+            needed |= _images(session, batch) | _imports(session, batch) | _copies(session, plan_kept, batch)
+            named = _named(session, true(), batch) | _plans(session, true(), batch) | _copies(session, true(), batch)
             for prefix in batch.keys() - needed:
                 if prefix in named:
                     artefacts += batch[prefix].extent
@@ -166,9 +168,18 @@ def _imports(session: Session, prefixes: Iterable[str]) -> set[str]:
     return set(session.scalars(select(group).where(group.in_(list(prefixes))).distinct()))
 
 
+def _copies(session: Session, jobs: ColumnElement[bool], prefixes: Iterable[str]) -> set[str]:
+    """Those of some groups that are the repaired sources of these jobs."""
+    group = func.substr(Job.options["source"]["copy"].as_string(), 1, len(f"{REPAIRED}/") + 32)
+    return set(session.scalars(select(group).where(group.in_(list(prefixes)), jobs).distinct()))
+
+
 def _old_jobs(context: Context, before: float) -> list[str]:
     with context.database.read() as session:
-        return list(session.scalars(select(Job.id).where(Job.status.in_(_OVER), Job.finished_at < before)))
+        main = aliased(Job)
+        needed = exists().where(main.id == Job.main)  # a revision of the main job takes its companions' outputs
+        old = (Job.status.in_(_OVER), Job.finished_at < before, ~needed)
+        return list(session.scalars(select(Job.id).where(*old)))
 
 
 def _forget(context: Context, jobs: Iterable[str], before: float) -> list[str]:

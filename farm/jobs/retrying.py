@@ -61,7 +61,7 @@ def retry_job(session: Session, store: Storage, job: Job, now: float, damaged: A
         record_event(session, now, f"missing from the store, done again from {stage.name}: {chunks}", job.id)
     renew_rows(session, job, manifest, stage)
     if job.open_chunks:
-        check_source(Path(job.source), manifest.source)
+        check_source(Path(manifest.source.path), manifest.source)
     job.repairs = 0
     move_job(session, job, JobEvent.RETRY, now)
     mine = select(Chunk.id).where(Chunk.job_id == job.id)

@@ -2,12 +2,15 @@
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 
 from farm.domain.manifest import Manifest
 from farm.errors import StorageError
-from farm.jobs.placing import Prepared
+
+if TYPE_CHECKING:
+    from farm.jobs.placing import Prepared
 
 #: At its largest, while the output is put together, the store holds the segments, their video joined, and the output.
 _COPIES = 3
@@ -17,7 +20,7 @@ _LOSSLESS = frozenset({"ffv1"})
 _LOSSLESS_RATE = 0.5  # bytes of a lossless segment per byte of its frames
 
 
-def check_space(store: Path, prepared: Prepared, manifest: Manifest) -> str | None:
+def check_space(store: Path, prepared: "Prepared", manifest: Manifest) -> str | None:
     """A line for the user where the disk of the store or of the output may be too small for a job.
 
     Raises StorageError where one is nearly full.
@@ -37,7 +40,7 @@ def check_space(store: Path, prepared: Prepared, manifest: Manifest) -> str | No
     return None
 
 
-def _estimate(prepared: Prepared, manifest: Manifest) -> int:
+def _estimate(prepared: "Prepared", manifest: Manifest) -> int:
     """The size of the output in bytes: about that of its source, unless it is lossless."""
     video = manifest.source.video
     if manifest.encoder.codec not in _LOSSLESS:

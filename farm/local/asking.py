@@ -1,7 +1,7 @@
 """What is asked of jobs: their options by the settings in force, checked as far as no video is needed for that."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from farm.errors import SettingsError
 from farm.jobs.abilities import try_detector, usable, with_runtime
 from farm.jobs.people import with_people
 from farm.jobs.placing import Prepared, Request, prepare
+from farm.jobs.repairing import Repairs
 from farm.local.farm import check_programs, is_running
 from farm.media.reading.limits import Limits
 from farm.models.brought import with_files
 from farm.models.digest import Fetch, fetch_recogniser
 from farm.settings import Settings
 from farm.signing import Signer
+from farm.storage.opening import open_storage
 
 _LOSSLESS = "ffv1"
 
@@ -67,14 +69,16 @@ class Checked:
         audit: bool = False,
         strict: bool = False,
         edits: Asked,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> Prepared:
         """One video with these options: see :class:`farm.jobs.placing.Request`, and :func:`farm.jobs.placing.prepare`
-        for what is raised.
+        for what is raised. ``tell`` is given a line before a long copy.
         """
         settings = self.settings
         request = Request(
             source, output, overwrite, self.options, settings.chunk_seconds, Limits.of(settings), folder,
             (settings.home, settings.store_root), review, audit, strict, edits, self.references,
+            Repairs(open_storage(settings), settings.store_root, tell),
         )  # fmt: skip
         return prepare(request, self.encoders)
 

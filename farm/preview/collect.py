@@ -87,7 +87,7 @@ def collect(context: Context, job_id: str) -> Preview:
             shot.picture = crop(still, shot.facts.best)
         if pts in views:
             views[pts] = _with_picture(views[pts], still)
-    name = Path(manifest.source.path).name
+    name = Path(manifest.source.submitted).name
     ordered = [view for _, view in sorted(views.items())]
     return Preview(tracks.job.id, name, manifest.seconds, len(facts), shots, ordered, open_times)
 

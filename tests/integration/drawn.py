@@ -18,6 +18,8 @@ from tests.planned import settings_of
 P3 = Mastering((34000, 16000, 13250, 34500, 7500, 3000), (15635, 16450), (10_000_000, 50))
 FIRST = 90_000 * 3600
 TICKS = (Fraction(1, 90_000), Fraction(1, 1000), Fraction(1001, 24_000))
+#: Ticks finer than most containers count.
+FINE = (Fraction(1, 10**9), Fraction(1, 2**31 - 1), Fraction(7, 1_000_003))
 #: One kind of picture of each family.
 FAMILIES = [
     ("h264", "yuv420p"),

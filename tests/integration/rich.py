@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 
+from farm.media.reading.videos import is_cover_art
 from tests.integration.trips import PICTURE, X264, Rendered, Trip
 
 PLACE = "+48.2082+016.3738/"
@@ -21,9 +22,10 @@ def packets(path: Path, index: int) -> Packets:
 
 
 def picture(path: Path) -> bytes:
-    """The cover of a file; in MP4 it has no place among the packets."""
+    """The samples of a file's cover; in MP4 it has no place among the packets."""
     with av.open(str(path)) as container:
-        return next(bytes(p) for p in container.demux() if p.stream_index == 1)
+        cover = next(s for s in container.streams.video if is_cover_art(s))
+        return next(bytes(frame.planes[0]) for frame in container.decode(cover))
 
 
 def metadata(path: Path) -> dict[str, str]:

@@ -2,8 +2,8 @@
 
 import subprocess
 from array import array
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
@@ -15,11 +15,13 @@ from farm.domain.sound import SoundSpan
 from farm.executables import find_ffmpeg
 from farm.media.composing.compose import compose
 from farm.media.composing.containers import Needs, container_for, default_container
+from farm.media.composing.redacted import RedactedStream
 from farm.media.composing.streams import USUAL
 from farm.media.encoding.encode import SegmentWriter
 from farm.media.progress import Progress, no_progress
 from farm.media.reading.opening import open_source
 from farm.media.reading.unpacking import unpacked
+from farm.media.reading.videos import is_cover_art
 from farm.media.verifying.comparing import Comparison
 from farm.media.verifying.fidelity import Samples
 from farm.media.verifying.verify import verify_output
@@ -66,6 +68,7 @@ class Trip:
     out: Path
     options: ComposeOptions = USUAL
     sound: tuple[SoundSpan, ...] = ()
+    redacted: Mapping[int, RedactedStream] = field(default_factory=dict)
 
     def chunk_pts(self, chunk: Chunk) -> "array[int]":
         return self.pts[chunk.index]
@@ -77,12 +80,13 @@ class Trip:
         parts = (self.source, self.manifest, self.chunk_pts, self.segments, self.settings)
         program = ffmpeg or find_ffmpeg().path
         return compose(
-            *parts, self.out, container, ffmpeg=program, progress=progress, options=self.options, sound=self.sound
+            *parts, self.out, container, ffmpeg=program, progress=progress, options=self.options, sound=self.sound,
+            redacted=self.redacted,
         )  # fmt: skip
 
     def verify(self, progress: Progress = no_progress) -> int:
         parts = (self.source, self.manifest, self.chunk_pts, self.out, self.segments, self.settings)
-        return verify_output(*parts, self.options, self.sound, threads=2, progress=progress)
+        return verify_output(*parts, self.options, self.sound, redacted=self.redacted, threads=2, progress=progress)
 
 
 def rendered(path: Path, *arguments: str) -> Path:
@@ -96,16 +100,39 @@ def rendered(path: Path, *arguments: str) -> Path:
 def decoded(trip: Manifest, path: Path, chunk: Chunk) -> Iterator[av.VideoFrame]:
     """From the beginning: slow, and free of any seeking that these tests are not about."""
     with open_source(path) as container:
-        for frame in container.decode(container.streams[trip.source.video.index]):
+        stream = container.streams[trip.source.video.index]
+        for number, frame in enumerate(container.decode(stream)):
             assert isinstance(frame, av.VideoFrame)
+            if is_cover_art(stream):
+                frame.pts, frame.time_base = number, trip.source.video.time_base
             if frame.pts is not None and chunk.pts_start <= frame.pts < chunk.pts_end:
                 yield unpacked(frame, trip.source.video.codec)
 
 
 def start(source: Path, folder: Path, threads: tuple[int, ...] = (1, 2), redact: RedactOptions | None = None) -> Trip:
-    """Plans a source in chunks of about 0.7 s and encodes each, with different numbers of threads."""
+    """Plans a source in chunks of about 0.7 s and encodes each, with different numbers of threads; its further videos
+    and covers too.
+    """
+    trip = _start(source, folder, threads, redact)
+    others = [other.index for other in trip.manifest.source.others if other.redacted]
+    trip.redacted = {index: _companion(source, folder / str(index), index) for index in others}
+    return trip
+
+
+def _companion(source: Path, folder: Path, index: int) -> RedactedStream:
+    folder.mkdir()
+    trip = _start(source, folder, (1,), None, index)
+    trip.out = folder / "out.mov"
+    trip.compose()
+    trip.verify()
+    return RedactedStream(trip.out, trip.manifest)
+
+
+def _start(
+    source: Path, folder: Path, threads: tuple[int, ...], redact: RedactOptions | None, index: int | None = None
+) -> Trip:
     usual = RedactOptions(preset="ultrafast" if source.name.startswith("hevc") else "veryfast")
-    manifest, pts = plan_of(source, 0.7, redact=redact or usual, workers=2)
+    manifest, pts = plan_of(source, 0.7, redact=redact or usual, workers=2, index=index)
     video, settings = manifest.source.video, manifest.encoder
     segments = []
     for chunk in manifest.chunks:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from tests.conftest import PROJECT
 from tests.matrix.clips import Kitchen
+from tests.matrix.foreign import foreign, way
 from tests.matrix.mutations import FILES, damaged, mutation
 
-SECONDS = 30.0
+SECONDS = 60.0
 _START_SECONDS = 60.0
 
 
@@ -45,12 +46,12 @@ class Victim:
         self._process: subprocess.Popen[str] | None = None
         self._answers: queue.Queue[str | None] = queue.Queue()
 
-    def take(self, source: Path, folder: Path) -> tuple[str, str]:
-        """Process one file; return how it ended, and the message."""
+    def take(self, source: Path, folder: Path, way: str = "plain") -> tuple[str, str]:
+        """Process one file in one of :data:`tests.matrix.foreign.WAYS`; return how it ended, and the message."""
         process = self._running()
         assert process.stdin
         try:
-            process.stdin.write(json.dumps({"source": str(source), "folder": str(folder)}) + "\n")
+            process.stdin.write(json.dumps({"source": str(source), "folder": str(folder), "way": way}) + "\n")
             process.stdin.flush()
             ended, said = json.loads(self._answer("hang"))
             wrong = json.loads(self._answer("hang of the checker"))
@@ -111,23 +112,30 @@ def _listen(process: "subprocess.Popen[str]", answers: "queue.Queue[str | None]"
     answers.put(None)
 
 
-def hunt(kitchen: Kitchen, folder: Path, seed: int, numbers: Iterable[int], processes: int = 2) -> list[Ending]:
-    """Run the mutations ``numbers``. Files that ended incorrectly stay in ``folder``, named by seed and number."""
+def hunt(
+    kitchen: Kitchen, folder: Path, seed: int, numbers: Iterable[int], processes: int = 2, *, rare: bool = False
+) -> list[Ending]:
+    """Run the mutations ``numbers``. Files that ended incorrectly stay in ``folder``, named by seed and number.
+
+    ``rare``: of the files of :mod:`tests.matrix.foreign` as well, in all ways of submitting them.
+    """
     sound = {name: kitchen.clip(name, recipe).read_bytes() for name, recipe in FILES.items()}
+    if rare:
+        sound |= foreign(kitchen, sound)
     idle: queue.Queue[Victim] = queue.Queue()
     victims = [Victim() for _ in range(processes)]
     for victim in victims:
         idle.put(victim)
 
     def one(number: int) -> Ending:
-        name, kind, chance = mutation(seed, number)
+        name, kind, chance = mutation(seed, number, tuple(sound))
         source = folder / f"{seed}-{number}-{name}"
         source.write_bytes(damaged(sound[name], kind, chance))
         victim, began = idle.get(), time.monotonic()
         work = folder / f"work{number}"
         work.mkdir()
         try:
-            how, said = victim.take(source, work)
+            how, said = victim.take(source, work, way(chance) if rare else "plain")
         finally:
             idle.put(victim)
         subprocess.run(["rm", "-rf", str(work)], check=True)
@@ -149,7 +157,7 @@ def summary(endings: Iterable[Ending]) -> str:
     found = list(endings)
     hows = sorted({e.how for e in found})
     lines = [f"| file | {' | '.join(hows)} |", "|---" * (len(hows) + 1) + "|"]
-    for name in FILES:
+    for name in sorted({e.name for e in found}):
         counts = Counter(e.how for e in found if e.name == name)
         lines.append(f"| {name} | {' | '.join(str(counts[how]) for how in hows)} |")
     wrong = [f"{e.number} {e.name} {e.kind}: {e.how}: {e.said}" for e in found if not e.allowed]

@@ -18,6 +18,7 @@ from farm.domain.track import load_frame
 from farm.executables import find_ffmpeg
 from farm.jobs.placing import Request, prepare
 from farm.jobs.plans import store_plan
+from farm.jobs.repairing import Repairs
 from farm.media.encoding.encoders import ENCODERS
 from farm.messages import Artefact, Order
 from farm.storage.local import LocalStorage
@@ -104,7 +105,8 @@ def travel(
     chunk_seconds: float | None = CHUNK_SECONDS,
 ) -> Journey:
     """Plan, detect, link, redact and compose. Raises whatever the farm raises."""
-    request = Request(source, folder, overwrite=True, options=options, chunk_seconds=chunk_seconds)
+    repairs = Repairs(LocalStorage(folder / "store"), folder / "store")
+    request = Request(source, folder, overwrite=True, options=options, chunk_seconds=chunk_seconds, repairs=repairs)
     prepared = prepare(request, frozenset(ENCODERS))
     manifest, slices = prepared.plan(workers=1)
     store = LocalStorage(folder / "store")

@@ -1,6 +1,7 @@
-"""Ten small files, and ways to damage them that are reproducible from a seed."""
+"""Ten usual files, and ways to damage them that are reproducible from a seed."""
 
 import random
+from collections.abc import Sequence
 
 #: The clips to damage: all common containers and codec families; Matroska with and without checksums.
 FILES: dict[str, str] = {
@@ -18,10 +19,9 @@ FILES: dict[str, str] = {
 }
 
 
-def mutation(seed: int, number: int) -> tuple[str, str, random.Random]:
+def mutation(seed: int, number: int, names: Sequence[str] = tuple(FILES)) -> tuple[str, str, random.Random]:
     """Return the file and the kind of damage of mutation ``number``, and the random source that decides where."""
     chance = random.Random(f"{seed}/{number}")
-    names = list(FILES)
     kinds = list(KINDS)
     return names[number % len(names)], kinds[number // len(names) % len(kinds)], chance
 
@@ -83,8 +83,18 @@ def leave_out(content: bytearray, chance: random.Random) -> bytearray:
     return content
 
 
+def lie(content: bytearray, chance: random.Random) -> bytearray:
+    """Replace four bytes, where containers have their lengths, with a length that is wrong."""
+    near = min(3000, len(content) - 4)
+    at = chance.choice((chance.randrange(near), len(content) - 4 - chance.randrange(near)))
+    length = chance.choice((0, 1, 0x7FFFFFFF, 0xFFFFFFFF, len(content), 2 * len(content), 0x01000000))
+    content[at : at + 4] = length.to_bytes(4, chance.choice(("big", "little")))
+    return content
+
+
 KINDS = {
-    kind.__name__: kind for kind in (flip, flip_in_front, flip_at_the_end, truncate, splice, overwrite, swap, leave_out)
+    kind.__name__: kind
+    for kind in (flip, flip_in_front, flip_at_the_end, truncate, splice, overwrite, swap, leave_out, lie)
 }
 
 

@@ -20,8 +20,8 @@ _MILLISECOND = Fraction(1, 1000)
 #: Messages of ffmpeg's decoders when they show something other than the encoded picture.
 _DAMAGE = re.compile(r"CRC mismatch|conceal|error while decoding MB|damaged at")
 #: FFmpeg's names of the containers that outputs keep, and of those that replace all others.
-_STAYS = ("mov", "matroska", "mpegts")
-_BECOMES = ("matroska", "mov")
+_STAYS = ("mov", "matroska", "mpegts", "mpeg", "flv")
+_BECOMES = ("matroska", "mov", "avi")
 _BECOMES_CODEC = {"vvc": "hevc", "gif": "ffv1", "rawvideo": "ffv1", "huffyuv": "ffv1"}
 
 
@@ -192,8 +192,9 @@ def _streams(both: Both) -> Answer:
 
 
 def _packets(both: Both) -> Answer:
-    before = [s for s in _kept(both) if s.kind not in {"attachment", "data"}]
-    after = [s for s in _ordered(both.output.others) if s.kind not in {"attachment", "data"}]
+    copied = {"audio", "subtitle"}  # further videos and covers are redacted
+    before = [s for s in _kept(both) if s.kind in copied]
+    after = [s for s in _ordered(both.output.others) if s.kind in copied]
     if not before:
         return None, ""
     for one, other in zip(before, after, strict=False):
@@ -202,7 +203,7 @@ def _packets(both: Both) -> Answer:
             return False, f"stream {one.index}: packet {seen[:60]}"
         tick = 0 if one.tick == other.tick else max(one.tick, other.tick)
         for number, ((a, _), (b, _)) in enumerate(zip(one.packets, other.packets, strict=True)):
-            if not one.cover and a is not None and (b is None or abs(a - b) > tick):
+            if a is not None and (b is None or abs(a - b) > tick):
                 return False, f"stream {one.index}: packet {number} at {b}, the source's at {a}"
     return len(before) == len(after), f"{len(after)} streams, the source has {len(before)}"
 

@@ -1,7 +1,7 @@
 """A process that handles damaged files one by one and reports how each ended. Started by :mod:`hunting`.
 
-Reads JSON lines ``{"source": …, "folder": …}`` and answers each with two lines: how the farm ended, and what the
-checker found.
+Reads JSON lines ``{"source": …, "folder": …, "way": …}`` and answers each with two lines: how the farm ended, and
+what the checker found.
 """
 
 import contextlib
@@ -11,14 +11,22 @@ import os
 import resource
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
+from farm.domain.options import FIRST, JobOptions, SourceOptions
 from farm.errors import FarmError
-from tests.matrix.journey import Journey, Tools, travel
+from farm.media.verifying.comparing import FAILED, compare
+from tests.matrix.journey import SOLID, Journey, Tools, travel
 from tests.matrix.properties import Allowed, check
 from tests.matrix.rows import failures
 from tests.matrix.test_matrix import left_out, one_line
 
+OPTIONS = {
+    "plain": SOLID,
+    "repair": replace(SOLID, source=SourceOptions(repair=True)),
+    "resize": replace(SOLID, source=SourceOptions(resize_to=FIRST)),
+}
 MEMORY = 4 << 30  # bytes of address space
 
 
@@ -30,14 +38,14 @@ def main() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         source, folder = Path(order["source"]), Path(order["folder"])
-        ended, said, journey = _travel(source, folder)
+        ended, said, journey = _travel(source, folder, OPTIONS[order["way"]])
         answers.write(json.dumps([ended, said]) + "\n")
         answers.write(json.dumps(_examine(source, folder, journey)) + "\n")
 
 
-def _travel(source: Path, folder: Path) -> tuple[str, str, Journey | None]:
+def _travel(source: Path, folder: Path, options: JobOptions) -> tuple[str, str, Journey | None]:
     try:
-        journey = travel(source, folder, Tools(fixed=True))
+        journey = travel(source, folder, Tools(fixed=True), options)
     except FarmError as error:
         with contextlib.suppress(AssertionError):
             return "refused", one_line(error, source), None
@@ -50,9 +58,15 @@ def _travel(source: Path, folder: Path) -> tuple[str, str, Journey | None]:
 def _examine(source: Path, folder: Path, journey: Journey | None) -> list[str]:
     if journey is None:
         return [f"{p.name} was left" for p in folder.glob("store/outputs/**/output*")]
-    allowed = Allowed(journey.manifest.source.video.index, left_out=left_out(journey))
+    read = Path(journey.manifest.source.path)  # the source, or its repaired copy
+    if journey.manifest.source.video.resized:  # the checker knows no other size than the source's
+        found = compare(read, journey.output, resize_to=FIRST)
+        return [f"{finding.name}: {finding.text}" for finding in found.findings if finding.verdict == FAILED]
+    video, encoder = journey.manifest.source.video, journey.manifest.encoder
+    codec = None if encoder.codec == video.codec else encoder.codec  # which codecs are kept is the matrix's to check
+    allowed = Allowed(video.index, codec, left_out=left_out(journey))
     try:
-        wrong = failures(check(source, journey.output, allowed, journey.rectangles))
+        wrong = failures(check(read, journey.output, allowed, journey.rectangles))
     except Exception:  # noqa: BLE001 - a checker that fails has confirmed nothing
         return [traceback.format_exc()]
     # Some damaged HEVC decodes to a different picture in each run, with any number of threads, and logs nothing. The

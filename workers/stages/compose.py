@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from farm.digests import file_digest
+from farm.domain.manifest import load_manifest
 from farm.domain.sound import SoundSpan, load_spans
 from farm.errors import StorageError, VerificationError
 from farm.media.composing.compose import compose, left_out
 from farm.media.composing.pictures import check_pictures, write_pictures
+from farm.media.composing.redacted import RedactedStream
 from farm.media.progress import part
 from farm.media.verifying.verify import verify_output
-from farm.messages import Order
+from farm.messages import Artefact, Order
 from farm.storage.base import Storage, check_content, opened
 from workers.stages.orders import Plan, Report, Result, Tools, Written, make_once, read_plan
 from workers.stages.spent import Spent
@@ -51,6 +53,7 @@ def _compose(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent)
     composing, verifying = (part(report, manifest.frames, number, _PARTS) for number in (1, 2))
     with ExitStack() as stack:
         paths = _segments(plan, stack, report, spent)
+        redacted = _redacted(plan, stack, spent)
         if options.pictures:
             with spent.part("compose"):
                 frames = write_pictures(manifest, plan.pts, paths, options.pictures, path, composing)
@@ -63,15 +66,17 @@ def _compose(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent)
                 compose(
                     *parts, paths, settings, path, plan.order.container,
                     ffmpeg=tools.ffmpeg, progress=composing, options=options, sound=sound,
+                    redacted=redacted,
                 )  # fmt: skip
             with spent.part("verify"):
                 digest = file_digest(path)
                 frames = verify_output(
-                    *parts, path, paths, settings, options, sound, threads=tools.threads, progress=verifying
-                )
+                    *parts, path, paths, settings, options, sound, redacted=redacted, threads=tools.threads,
+                    progress=verifying,
+                )  # fmt: skip
         with spent.part("check"):
-            for segment in plan.order.inputs:  # the output was compared with what they were when it was
-                check_content(plan.store, segment.key)
+            for key in (*(segment.key for segment in plan.order.inputs), *_outputs(plan.order)):
+                check_content(plan.store, key)  # the output was compared with what they were when it was
     plan.check_source()
     return Written(frames, digest)
 
@@ -82,6 +87,33 @@ def _sound(order: Order) -> tuple[SoundSpan, ...]:
         return load_spans(cast("Any", order.request.get("sound", [])))
     except (ValueError, TypeError) as e:
         raise VerificationError(f"the order's request is none: {e}") from e
+
+
+def _streams(order: Order) -> dict[int, tuple[str, Artefact]]:
+    """The plan and the output of each companion job, by the stream of the source. Raises VerificationError."""
+    rows = cast("dict[str, Any]", order.request.get("streams", {}))
+    try:
+        return {int(at): (row["plan"], Artefact.model_validate(row["output"])) for at, row in rows.items()}
+    except (ValueError, TypeError, KeyError, AttributeError) as e:
+        raise VerificationError(f"the order's request names no outputs of companions: {e}") from e
+
+
+def _outputs(order: Order) -> list[str]:
+    return [output.key for _, output in _streams(order).values()]
+
+
+def _redacted(plan: Plan, stack: ExitStack, spent: Spent) -> dict[int, RedactedStream]:
+    """The further videos and covers, as companion jobs wrote them. Raises DamagedArtefact, VerificationError."""
+    found = {}
+    with spent.part("check"):
+        for index, (key, output) in _streams(plan.order).items():
+            with opened(plan.store, key) as path:
+                manifest = load_manifest(path.read_text())
+            source = manifest.source
+            if (source.digest, source.video.index) != (plan.manifest.source.digest, index):
+                raise VerificationError(f"{key} is not the plan of stream {index} of this source")
+            found[index] = RedactedStream(stack.enter_context(opened(plan.store, output.key)), manifest)
+    return found
 
 
 def _segments(plan: Plan, stack: ExitStack, report: Report, spent: Spent) -> list[Path]:

@@ -171,11 +171,16 @@ def read_plan(order: Order, store: Storage, *, of_source: bool = True) -> Plan:
     """
     with opened(store, order.plan) as path:
         manifest = load_manifest(path.read_text())
-    plan = Plan(with_inputs(order, store), manifest, load_options(order.options), Path(order.source), store)
+    plan = Plan(with_inputs(order, store), manifest, load_options(order.options), _source(manifest, order), store)
     plan.check()
     if of_source:
         plan.check_source()
     return plan
+
+
+def _source(manifest: Manifest, order: Order) -> Path:
+    """What is read: the file that the order names, or the repaired copy of it."""
+    return Path(manifest.source.path if manifest.source.original else order.source)
 
 
 @dataclass(frozen=True, slots=True)

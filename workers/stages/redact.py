@@ -27,7 +27,7 @@ from workers.stages.covering import Covering
 from workers.stages.orders import Plan, Report, Result, Tools, Written, make_once, read_plan
 from workers.stages.prefetch import AHEAD, prefetch
 from workers.stages.spent import Spent
-from workers.vision.resampling import resized
+from workers.vision.resampling import in_format, resized
 from workers.vision.sketch import is_like
 
 _PARTS = TRIES + 2  # of the reported progress: the encodes of `--crf auto`, and verifying
@@ -66,10 +66,13 @@ def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) 
         with opened(plan.store, tracks.key) as lines, lines.open(encoding="ascii") as rows:
             decoded = plan.decoded(pts, tools.threads, spent)
             first = 1 + plan.manifest.frames_before(chunk.index)
-            frames = _painted(plan.source, decoded, map(load_frame, rows), covering, first, size, covered)
+            flat = settings.given if settings.given != video.pix_fmt else None
+            frames = _painted(plan.source, decoded, map(load_frame, rows), covering, first, size, covered, flat)
             painted = spent.each("paint", frames)
             with closing(prefetch(painted, AHEAD, "paint")) as ready:
                 _encode(ready, writer, samples, report, spent)
+        if writer.pts != pts:
+            raise VerificationError(f"{path}: the frames that were encoded are not those that were planned")
         return samples, writer.size
 
     if redact.crf == AUTO:
@@ -110,10 +113,12 @@ def _painted(
     first: int,
     size: tuple[int, int],
     covered: Counter[str],
+    pix_fmt: str | None = None,
 ) -> Generator[_Painted, None, None]:
     """Each frame with its tracks covered, in the output's size ``size``.
 
-    ``first``: the number of the first frame; ``covered`` counts the frames that the tracks cover.
+    ``pix_fmt``: to convert them to. ``first``: the number of the first frame; ``covered`` counts the frames that the
+    tracks cover.
     Raises VerificationError unless lines and frames match, SourceError for a frame of ``source`` that is not the
     picture that was examined.
     """
@@ -136,6 +141,7 @@ def _painted(
             covers += covering.burn(frame, number, row)
             if row.black or row.boxes:
                 covered["frames"] += 1
-            yield resized(frame, *size), covers
+            fitted = resized(frame, *size)
+            yield in_format(fitted, pix_fmt) if pix_fmt else fitted, covers
         if next(tracks, None) is not None:
             raise VerificationError("the tracks have more lines than the chunk has frames")

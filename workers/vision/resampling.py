@@ -4,7 +4,7 @@ from typing import cast
 
 import av
 import cv2
-from av.video.reformatter import Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from farm.media.planes import Plane
 
@@ -39,6 +39,16 @@ def resized(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
     # PyAV interprets the frame's matrix as a libswscale number and returns 5 (BT.470 BG) as 6 (equal weights)
     smaller.colorspace = frame.colorspace
     return smaller
+
+
+def in_format(frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
+    """``frame`` in another pixel format (itself if it has that): RGB becomes BT.601's limited YUV, without alpha."""
+    if frame.format.name == pix_fmt:
+        return frame
+    return frame.reformat(
+        format=pix_fmt, dst_colorspace=Colorspace.ITU601, src_color_range=ColorRange.JPEG,
+        dst_color_range=ColorRange.MPEG, threads=1,
+    )  # fmt: skip
 
 
 def use_one_thread() -> None:

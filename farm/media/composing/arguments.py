@@ -9,8 +9,10 @@ from typing import Any
 
 import ffmpeg
 
-from farm.domain.manifest import OtherStream, Source
+from farm.domain.manifest import COVER, OtherStream, Source, VideoStream
 from farm.media.composing.colour_boxes import colour_boxes
+from farm.media.composing.colours import range_filter
+from farm.media.composing.decode_times import BOXED, STATED, TRANSPORT, Ending
 from farm.media.composing.trim import WHOLE, Trim
 from farm.media.encoding.sound import EncodedSound
 from farm.media.reading.opening import INPUT_OPTIONS
@@ -19,6 +21,8 @@ from farm.media.reading.sound import SoundFormat
 _LARGEST_TIMESCALE = 2**31 - 1
 _NOTHING = "t:9999?"
 _LONGEST_KEYS = 4096  # characters of the removed keys of a stream, of which there are hundreds at most
+#: FFmpeg's muxer of a container that it knows by another name.
+_FORMATS = {"mpeg": "vob", "m2ts": "mpegts"}
 _MOVABLE = ("audio", "subtitle", "data")
 
 
@@ -54,23 +58,13 @@ class Tags:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """The end of a joined video in its ticks: the pts of the packets shown and decoded last, and its end."""
+class RedactedVideo:
+    """A file with a further video, or a cover, and the ``codec`` that it is in. ``video``: what the source's is."""
 
-    shown: int
-    decoded: int
-    end: int
-
-    def bitstream_filter(self, container: str) -> str:
-        """FFmpeg's bitstream filter with which a copy ends there.
-
-        ffmpeg assumes that a packet lasts until the next one in decoding order, and the MP4 muxer that the video ends
-        with the latest packet. So in MP4 all other packets last one tick, which nothing else is computed from.
-        """
-        others = "1" if container in ("mp4", "mov") else "DURATION"
-        decoded = f"if(eq(PTS,{self.decoded}),{self.end - self.decoded},{others})"
-        lasts = f"if(eq(PTS,{self.shown}),{self.end - self.shown},{decoded})"
-        return f"setts=pts=PTS:dts=DTS:duration='{lasts}'"
+    path: Path
+    video: VideoStream
+    codec: str
+    ending: Ending | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +78,8 @@ class ComposeInputs:
     metadata by index, None for the file's own; all is copied where none is given. ``written``: a file in ffmpeg's
     ``ffmetadata`` format with what :func:`written_tags` returns, None if that is empty. ``reserved``: bytes reserved at
     the front of an MP4 for its index; 0 if its size is not known. ``ending``: of the joined video, if known exactly.
-    ``sound``: edited streams, by index, which are encoded in place of the source's.
+    ``sound``: edited streams, by index, which are encoded in place of the source's; ``redacted``: further videos and
+    covers, which are copied in place of the source's.
     """
 
     video: Path
@@ -103,6 +98,18 @@ class ComposeInputs:
     reserved: int = 0
     ending: Ending | None = None
     sound: Mapping[int, EditedSound] = field(default_factory=dict)
+    redacted: Mapping[int, RedactedVideo] = field(default_factory=dict)
+
+    def written_video(self, other: OtherStream | None) -> RedactedVideo:
+        """The main video, or the one in place of another stream."""
+        if other is not None:
+            return self.redacted[other.index]
+        return RedactedVideo(self.video, self.source.video, self.codec, self.ending)
+
+    @property
+    def time_bases(self) -> tuple[Fraction, ...]:
+        """Of all videos."""
+        return (self.source.video.time_base, *(each.video.time_base for each in self.redacted.values()))
 
 
 def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[str]:
@@ -117,7 +124,7 @@ def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[
     # those without a mapped stream, and so their metadata
     streams = [original[_NOTHING]]
     streams += [_origin(inputs, o, joined, original) for o in order]
-    number, last = 0, 2 + len(inputs.sound)
+    number, last = 0, 2 + len(inputs.sound) + len(inputs.redacted)
     chapters = str(number) if inputs.chapters else "-1"
     if isinstance(inputs.chapters, Path):
         streams.append(_ffmetadata(inputs.chapters))
@@ -126,7 +133,7 @@ def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[
         streams.append(_ffmetadata(inputs.written))
     origins = {index: f"{last}:s:{place}" for place, index in enumerate(written_tags(inputs.tags))}
     settings: dict[str, object] = {
-        "format": container,
+        "format": _FORMATS.get(container, container),
         "c": "copy",
         "map_chapters": chapters,
         "avoid_negative_ts": "disabled",
@@ -150,6 +157,8 @@ def _origin(inputs: ComposeInputs, other: OtherStream | None, joined: Any, origi
     """Where a stream of the output comes from; None is the video."""
     if other is None:
         return joined["v:0"]
+    if other.index in inputs.redacted:
+        return ffmpeg.input(_file(inputs.redacted[other.index].path), **INPUT_OPTIONS)["v:0"]
     edited = inputs.sound.get(other.index)
     if edited is None:
         return original[str(other.index)]
@@ -188,9 +197,13 @@ def _without(specifier: str, tags: Tags | None) -> list[str]:
 def _order(inputs: ComposeInputs) -> list[OtherStream | None]:
     """The output's streams; None is the video, which keeps its place among the source's streams."""
     order: list[OtherStream | None] = list(inputs.kept)
-    tracks = [o for o in inputs.kept if o.kind not in ("attachment", "cover")]
-    order.insert(sum(o.index < inputs.source.video.index for o in tracks), None)
+    order.insert(place_of_video(inputs.kept, inputs.source.video.index), None)
     return order
+
+
+def place_of_video(kept: Sequence[OtherStream], index: int) -> int:
+    """The place among an output's streams of the video with this index in the source: as in the source."""
+    return sum(o.index < index for o in kept if o.kind not in ("attachment", COVER))
 
 
 def _stream_settings(
@@ -209,15 +222,27 @@ def _stream_settings(
         index = inputs.source.video.index if other is None else other.index
         settings[f"map_metadata:s:{place}"] = origins.get(index, f"{number}:s:{index}")
         settings[f"disposition:{place}"] = inputs.dispositions.get(index) or "0"
-        if other is None and inputs.codec == "hevc" and container in ("mp4", "mov"):
-            settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other
-        if other is None and inputs.ending is not None:
-            settings[f"bsf:{place}"] = inputs.ending.bitstream_filter(container)
+        if other is None and container == "avi":  # its ticks; else they would be the denominator's
+            settings[f"r:{place}"] = str(1 / inputs.source.video.time_base)
+            settings |= {f"tag:{place}": "FMP4"} if inputs.codec == "mpeg4" else {}  # as FFmpeg itself writes it
+        if other is None or other.index in inputs.redacted:
+            settings |= _video_settings(inputs.written_video(other), place, container)
         if other is not None and other.index in inputs.sound:
             encoded = inputs.sound[other.index].encoded.settings
             settings |= {f"{option}:{place}": value for option, value in encoded.items()}
         elif other is not None and other.kind in _MOVABLE and not inputs.trim.whole:
             settings[f"bsf:{place}"] = inputs.trim.bitstream_filter(inputs.ticks[index])
+    return settings
+
+
+def _video_settings(video: RedactedVideo, place: int, container: str) -> dict[str, object]:
+    """The tag and the bitstream filters of a video, ``,`` between them."""
+    ending = video.ending.bitstream_filter(container) if video.ending and container in STATED else None
+    stated = range_filter(container, video.codec, video.video)
+    filters = ",".join(text for text in (ending, stated) if text)
+    settings: dict[str, object] = {f"bsf:{place}": filters} if filters else {}
+    if video.codec == "hevc" and container in BOXED:
+        settings[f"tag:{place}"] = "hvc1"  # parameter sets in the header only; some players know no other
     return settings
 
 
@@ -231,8 +256,8 @@ def _attachments(inputs: ComposeInputs, first: int) -> list[str]:
 
 
 def _muxer_settings(inputs: ComposeInputs, container: str) -> dict[str, object]:
-    ticks = inputs.source.video.time_base.denominator
-    if container in ("mp4", "mov"):
+    ticks = lcm(*(time_base.denominator for time_base in inputs.time_bases))
+    if container in BOXED:
         # edit lists, which carry the times that streams begin at, count in the movie's timescale
         common = lcm(ticks, *inputs.rates, *(edited.sound.rate for edited in inputs.sound.values()))
         # the index comes first, for progressive download: into reserved space, else by moving everything
@@ -240,17 +265,21 @@ def _muxer_settings(inputs: ComposeInputs, container: str) -> dict[str, object]:
         tags = inputs.tags.get(None)
         flags += "+use_metadata_tags" if tags and keeps_any_key(container, tags.kept) else ""
         # FFmpeg leaves out colours of which not all three are known; only some codecs say them in their own header
-        flags += "+write_colr" if colour_boxes(inputs.source.video) else ""
+        videos = (inputs.source.video, *(each.video for each in inputs.redacted.values()))
+        flags += "+write_colr" if any(map(colour_boxes, videos)) else ""
         return {
             "video_track_timescale": str(ticks),
             "movie_timescale": str(common if common <= _LARGEST_TIMESCALE else ticks),
             **({"movflags": flags} if flags else {}),
             **({"moov_size": str(inputs.reserved)} if inputs.reserved else {}),
         }
-    if container == "mpegts":
+    if container in TRANSPORT:
         # one audio frame per PES packet: its time is then written, not computed from the one before
-        return {"muxdelay": "0", "muxpreload": "0", "mpegts_copyts": "1", "pes_payload_size": "0"}
-    return {"default_mode": "passthrough"}
+        mode = {"mpegts_m2ts_mode": "1"} if container == "m2ts" else {}
+        return {"muxdelay": "0", "muxpreload": "0", "mpegts_copyts": "1", "pes_payload_size": "0", **mode}
+    if container == "mpeg":
+        return {"preload": "0"}  # else all times are moved by it
+    return {"default_mode": "passthrough"} if container in ("matroska", "webm") else {}
 
 
 def _file(path: Path) -> str:

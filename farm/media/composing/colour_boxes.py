@@ -31,7 +31,7 @@ def colour_boxes(video: VideoStream) -> list[bytes]:
     made: list[bytes] = []
     codes = (video.color_primaries, video.color_transfer, video.color_space)
     full = video.full_range
-    if full or any(code != _UNSPECIFIED for code in codes):
+    if full or video.color_range or any(code != _UNSPECIFIED for code in codes):
         made.append(_box(b"colr", struct.pack(">4s3HB", b"nclx", *codes, 0x80 if full else 0)))
     display = video.mastering
     if display and display.primaries and display.white and display.luminance:

@@ -7,20 +7,25 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 
 from av.container import InputContainer
 from av.stream import Disposition
 
 from farm.domain.encoding import EncoderSettings
-from farm.domain.manifest import Manifest, OtherStream
+from farm.domain.manifest import COVER, Manifest
 from farm.domain.options import ComposeOptions
 from farm.domain.sound import SoundSpan
 from farm.errors import OutputError, SourceError, VerificationError
-from farm.media.composing.arguments import ComposeInputs, CoverArt, Ending, Tags, compose_arguments, written_tags
-from farm.media.composing.remux import ChunkPts, join_segments
+from farm.media.composing.arguments import ComposeInputs, compose_arguments, written_tags
+from farm.media.composing.decode_times import BOXED, STATED, ChunkPts, Ending
+from farm.media.composing.redacted import RedactedStream, attached_covers, check_complete, redacted_videos
+from farm.media.composing.remux import join_segments
 from farm.media.composing.sound import is_edited, sound_notes, write_sound
 from farm.media.composing.streams import USUAL, Rest, rest_of
+from farm.media.composing.times import delay_of
 from farm.media.composing.trim import Trim, ffmetadata
+from farm.media.encoding.choice import encoded_video
 from farm.media.failing import reading, writing
 from farm.media.ffmpeg import TOO_SMALL, run_ffmpeg
 from farm.media.progress import Progress, no_progress, part
@@ -29,7 +34,9 @@ from farm.processes import scratch_prefix
 
 _WORTH_IT = 64 * 2**20  # bytes of video from which on space for an MP4's index is reserved, instead of moving all
 _A_FRAME, _A_PACKET, _A_CHAPTER, _FILE = 48, 32, 512, 65_536  # bytes at most of an MP4's index
-_COVER_FILES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
+#: A cover that is redacted is the video of its companion's file.
+_OF_COVERS = (Disposition.attached_pic,)
+_NONE: Mapping[int, RedactedStream] = MappingProxyType({})
 
 
 def compose(
@@ -45,14 +52,15 @@ def compose(
     progress: Progress = no_progress,
     options: ComposeOptions = USUAL,
     sound: Sequence[SoundSpan] = (),
+    redacted: Mapping[int, RedactedStream] = _NONE,
 ) -> tuple[str, ...]:
     """Write ``out`` (a temporary path, never the final name) from the source and its segments, one per chunk in order.
 
     The video is joined into a temporary file beside ``out``; the program ``ffmpeg`` then copies it and the source's
     other streams, once. If the sound is edited (``sound``: its spans; or its voices are disguised), its samples are
-    written to such files, too, and ffmpeg encodes them. ``container``: from
-    :func:`farm.media.composing.containers.container_for`. Returns the notes of :func:`left_out`. ``progress`` is called
-    with counts from 0 to the video's frames, at least every second or two.
+    written to such files, too, and ffmpeg encodes them. ``redacted``: further videos and covers, by the stream's index
+    in the source. ``container``: from :func:`farm.media.composing.containers.container_for`. Returns the notes of
+    :func:`left_out`. ``progress`` is called with counts from 0 to the video's frames, at least every second or two.
 
     Raises VerificationError for segments that do not fit, OutputError with ffmpeg's last line, StorageError if the
     disk is full or ffmpeg was killed, and whatever ``progress`` raises; then ffmpeg is stopped and all files are
@@ -64,9 +72,13 @@ def compose(
     frames = manifest.frames
     parts = 3 if is_edited(options, sound) else 2
     with _workspace(out) as (joined, folder), ExitStack() as stack:
-        join_segments(manifest, chunk_pts, segments, joined, part(progress, frames, 0, parts))
-        inputs = _inputs(source, manifest, settings.codec, joined, container, options, folder)
-        inputs = replace(inputs, ending=_ending(joined, manifest, chunk_pts(manifest.chunks[-1])[-1]))
+        joining = part(progress, frames, 0, parts)
+        delay = delay_of(container, settings.codec)
+        ending = join_segments(
+            manifest, chunk_pts, segments, joined, joining, lasts=container in STATED, delay=delay
+        )  # fmt: skip
+        inputs = _inputs(source, manifest, settings.codec, joined, container, options, folder, redacted)
+        inputs = replace(inputs, ending=_in_ticks_of(joined, ending, settings.time_base))
         if is_edited(options, sound):
             listening = part(progress, frames, 1, parts)
             made = write_sound(
@@ -79,8 +91,9 @@ def compose(
 
 def _copy(ffmpeg: Path, inputs: ComposeInputs, container: str, out: Path, frames: int, progress: Progress) -> None:
     with reading(inputs.path, SourceError, "cannot be read"):
-        expected = inputs.video.stat().st_size + inputs.path.stat().st_size
-    if container in ("mp4", "mov") and not inputs.reserved:
+        files = (inputs.video, inputs.path, *(each.path for each in inputs.redacted.values()))
+        expected = sum(file.stat().st_size for file in files)
+    if container in BOXED and not inputs.reserved:
         expected *= 2  # it may move everything once more at the end
     try:
         run_ffmpeg(ffmpeg, compose_arguments(inputs, container, out), out, expected, frames, progress)
@@ -90,19 +103,11 @@ def _copy(ffmpeg: Path, inputs: ComposeInputs, container: str, out: Path, frames
         _copy(ffmpeg, replace(inputs, reserved=0), container, out, frames, progress)
 
 
-def _ending(joined: Path, manifest: Manifest, pts: int) -> Ending | None:
-    """The end of the joined video, whose last frame is at ``pts``, in that file's ticks; None if it is not exact."""
+def _in_ticks_of(joined: Path, ending: Ending, tick: Fraction) -> Ending | None:
+    """``ending``, in ticks of ``tick`` seconds, in those of the joined file; None if it is not exact."""
     with open_source(joined) as opened:
-        stream = opened.streams.video[0]
-        if stream.time_base is None:
-            return None
-        scale = manifest.source.video.time_base / stream.time_base
-        shown, end = (pts - manifest.shift) * scale, (manifest.chunks[-1].pts_end - manifest.shift) * scale
-        opened.seek(int(shown), stream=stream, backward=True)
-        decoded = [packet.pts for packet in opened.demux(stream) if packet.pts is not None]
-    if shown.denominator != 1 or end.denominator != 1 or not decoded:
-        return None
-    return Ending(int(shown), decoded[-1], int(end))
+        own = opened.streams.video[0].time_base
+    return ending.scaled(tick / own) if own else None
 
 
 def left_out(
@@ -143,19 +148,24 @@ def _inputs(
     container: str,
     options: ComposeOptions,
     folder: Path,
+    redacted: Mapping[int, RedactedStream],
 ) -> ComposeInputs:
     with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
         rest = rest_of(opened, source, manifest, container, options)
-        attached = [o for o in rest.plan.kept if container == "matroska" and o.kind == "cover"]
+        check_complete(rest.plan.kept, redacted)
+        attached = [o for o in rest.plan.kept if container == "matroska" and o.kind == COVER]
         return ComposeInputs(
             video=joined,
             path=source,
-            source=manifest.source,
+            source=replace(manifest.source, video=encoded_video(manifest.source.video, manifest.encoder)),
             kept=tuple(o for o in rest.plan.kept if o not in attached),
-            covers=tuple(_covers(opened, attached, rest.tags, folder)),
+            covers=tuple(attached_covers(attached, redacted, rest.tags, folder)),
             dispositions={
-                s.index: "+".join(flag.name or "" for flag in Disposition if flag in s.disposition)
+                s.index: "+".join(
+                    flag.name or "" for flag in Disposition if flag in s.disposition and flag not in hidden
+                )
                 for s in opened.streams
+                for hidden in [_OF_COVERS if s.index == manifest.source.video.index else ()]
             },
             rates=tuple(s.time_base.denominator for s in opened.streams.audio if s.time_base),
             chapters=_chapters(rest, folder),
@@ -164,7 +174,8 @@ def _inputs(
             ticks={s.index: s.time_base or Fraction(1) for s in opened.streams},
             tags=rest.tags,
             written=_written(rest, folder),
-            reserved=_reserved(rest, opened, manifest.frames, joined) if container in ("mp4", "mov") else 0,
+            redacted=redacted_videos([o for o in rest.plan.kept if o not in attached], redacted),
+            reserved=_reserved(rest, opened, manifest.frames, joined) if container in BOXED else 0,
         )
 
 
@@ -186,27 +197,11 @@ def _written(rest: Rest, folder: Path) -> Path | None:
     return path
 
 
-def _covers(
-    container: InputContainer, covers: Sequence[OtherStream], tags: Mapping[int | None, Tags], folder: Path
-) -> Iterator[CoverArt]:
-    """Write cover art to files, which ffmpeg attaches."""
-    for number, other in enumerate(covers, start=1):
-        stream = container.streams[other.index]
-        container.seek(0)
-        for packet in container.demux(stream):
-            suffix, mimetype = _COVER_FILES.get(other.codec, (other.codec, f"image/{other.codec}"))
-            about = {key.lower(): value for key, value in tags[other.index].kept.items()}
-            path = folder / f"cover{number}.{suffix}"
-            path.write_bytes(bytes(packet))
-            yield CoverArt(path, about.get("filename") or f"cover.{suffix}", about.get("mimetype") or mimetype)
-            break
-
-
 def _reserved(rest: Rest, opened: InputContainer, frames: int, joined: Path) -> int:
     """The maximum size of an MP4's index in bytes; 0 if it is not known, or not small compared with the video."""
     size = joined.stat().st_size
     packets = [opened.streams[o.index].frames for o in rest.plan.kept]
-    if size < _WORTH_IT or not all(packets) or any(o.kind == "cover" for o in rest.plan.kept):
+    if size < _WORTH_IT or not all(packets) or any(o.redacted for o in rest.plan.kept):
         return 0
     tags = sum(len(key) + 4 * len(value) for tags in rest.tags.values() for key, value in tags.kept.items())
     needed = _FILE + 8 * tags + _A_FRAME * frames + _A_PACKET * sum(packets) + _A_CHAPTER * len(rest.chapters)

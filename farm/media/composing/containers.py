@@ -1,17 +1,22 @@
 """Chooses the container of an output: the source's own, or the next that can hold everything exactly."""
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import lcm
 
 from farm.domain.artefacts import PICTURE_ARCHIVE
-from farm.domain.manifest import OtherStream, VideoStream
+from farm.domain.manifest import VIDEO, OtherStream, VideoStream
 from farm.domain.options import ComposeOptions
 from farm.domain.orientation import Matrix
 from farm.errors import OutputError
+from farm.media.composing.colours import has_colours, is_full_yuv, states_colours, states_full_range
+from farm.media.composing.decode_times import BOXED, TRANSPORT
 from farm.media.composing.streams import USUAL, holds
+from farm.media.composing.times import holds_ticks, times_fault
 
-#: FFmpeg's muxer for each suffix that an output may have.
+#: The container of an output for each suffix that it may have: FFmpeg's name of the muxer, or of the demuxer.
 MUXERS = {
     ".mp4": "mp4",
     ".m4v": "mp4",
@@ -19,6 +24,16 @@ MUXERS = {
     ".mkv": "matroska",
     ".webm": "webm",
     ".ts": "mpegts",
+    ".m2ts": "m2ts",
+    ".mts": "m2ts",
+    ".avi": "avi",
+    ".mpg": "mpeg",
+    ".mpeg": "mpeg",
+    ".vob": "mpeg",
+    ".ps": "mpeg",
+    ".3gp": "3gp",
+    ".3g2": "3g2",
+    ".flv": "flv",
 }
 #: The usual suffix of each muxer: the first in the table.
 SUFFIXES = {muxer: suffix for suffix, muxer in reversed(MUXERS.items())}
@@ -26,16 +41,27 @@ _ONE = 65536  # in a display matrix, whose numbers have 16 fractional bits
 #: The codecs that each muxer keeps with every pts, header, aspect and colours (measured with FFmpeg).
 _VIDEO: dict[str, frozenset[str]] = {
     "mp4": frozenset({"h264", "hevc", "av1", "vp9", "mpeg1video", "mpeg2video", "mpeg4", "mjpeg"}),
-    "mov": frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "prores", "ffv1", "mjpeg"}),
+    "mov": frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "prores", "ffv1", "mjpeg", "png"}),
     "matroska": frozenset(
         {"h264", "hevc", "av1", "vp8", "vp9", "mpeg1video", "mpeg2video", "mpeg4", "prores", "ffv1", "mjpeg"}
     ),
     "webm": frozenset({"av1", "vp8", "vp9"}),
-    "mpegts": frozenset({"h264", "hevc", "mpeg2video"}),
+    **dict.fromkeys(TRANSPORT, frozenset({"h264", "hevc", "mpeg2video"})),
+    "avi": frozenset({"mpeg4", "mjpeg"}),  # FFmpeg's versions guess different times for H.264 in it
+    "mpeg": frozenset({"mpeg1video", "mpeg2video"}),
+    "3gp": frozenset({"h264", "mpeg4"}),
+    "3g2": frozenset({"h264", "mpeg4"}),
+    "flv": frozenset({"h264"}),
 }
-#: Muxers that rewrite packets. MPEG-TS: start codes instead of lengths, parameter sets in the stream.
-_REWRITING = frozenset({"mpegts"})
+#: Muxers that rewrite packets: start codes instead of lengths, parameter sets in the stream, frames cut elsewhere.
+_REWRITING = TRANSPORT | {"mpeg", "avi"}
+#: Containers whose clock begins at 0: the first frame cannot be decoded before that.
+_UNORDERED = frozenset({"avi", "flv"})
+#: The aspects of the whole picture that MPEG-2 can state, and FLV's streams of a kind.
+_MPEG2_ASPECTS, _FLV_STREAMS = frozenset({Fraction(4, 3), Fraction(16, 9), Fraction(221, 100)}), 1
 _MOV = ("mp4", "mov", "matroska")
+#: Muxers that the farm lets write several videos.
+_SEVERAL = frozenset({"mp4", "mov", "matroska", "webm"})
 _OTHERS = ("matroska", "mov", "mp4")
 _LOSABLE = ("audio", "subtitle")
 
@@ -44,7 +70,8 @@ _LOSABLE = ("audio", "subtitle")
 class Needs:
     """What an output must hold: video of ``codec`` with ticks of ``time_base`` seconds, and ``others`` of the source.
 
-    ``width`` in pixels.
+    ``width`` and ``height`` in pixels. ``rate``: frames a second. ``colours``: primaries, transfer and matrix are not
+    all unspecified. ``whole``: nothing is cut off at the beginning. ``beside``: further videos in the same file.
     """
 
     codec: str
@@ -53,12 +80,45 @@ class Needs:
     matrix: Matrix | None = None
     sample_aspect: Fraction | None = None
     width: int = 0
+    full_range: bool = False
+    height: int = 0
+    rate: Fraction | None = None
+    colours: bool = False
+    whole: bool = True
+    beside: tuple["Needs", ...] = ()
+
+    @property
+    def time_bases(self) -> tuple[Fraction, ...]:
+        """Of all videos."""
+        return (self.time_base, *(each.time_base for each in self.beside))
 
     @classmethod
-    def of(cls, video: VideoStream, others: Sequence[OtherStream] = (), options: ComposeOptions = USUAL) -> "Needs":
+    def of(
+        cls,
+        video: VideoStream,
+        others: Sequence[OtherStream] = (),
+        options: ComposeOptions = USUAL,
+        *,
+        whole: bool = True,
+    ) -> "Needs":
         """The needs of an output with the video ``video`` and the streams of the source that ``options`` keep."""
-        kept = tuple(o for o in others if not (options.audio == "drop" and o.kind == "audio"))
-        return cls(video.codec, video.time_base, kept, video.matrix, video.sample_aspect, video.width)
+        return cls(
+            codec=video.codec,
+            time_base=video.time_base,
+            others=tuple(o for o in others if o.kind != VIDEO and not (options.audio == "drop" and o.kind == "audio")),
+            matrix=video.matrix,
+            sample_aspect=video.sample_aspect,
+            width=video.width,
+            full_range=is_full_yuv(video),
+            height=video.height,
+            rate=video.average_rate,
+            colours=has_colours(video),
+            whole=whole,
+        )
+
+
+class NoContainer(OutputError):
+    """No container holds a video as its encoder writes it; another encoder may help."""
 
 
 def output_suffix(container: str, options: ComposeOptions) -> str:
@@ -66,14 +126,17 @@ def output_suffix(container: str, options: ComposeOptions) -> str:
     return PICTURE_ARCHIVE if options.pictures else SUFFIXES.get(container, ".mkv")
 
 
-def default_container(source_container: str, needs: Needs, source_suffix: str) -> tuple[str, str, str | None]:
+def default_container(
+    source_container: str, needs: Needs, source_suffix: str, fault: str | None = None
+) -> tuple[str, str, str | None]:
     """The default of an output: FFmpeg's muxer, the suffix, and a note if it is not the source's own container.
 
     The muxer is the source's if it holds everything, else the next that does, or, if none does, one that holds video,
     audio and subtitles. ``source_suffix`` distinguishes QuickTime from MP4; it stays if it stands for the muxer.
+    ``fault``: why the source's own cannot hold the times of its frames.
     Raises OutputError if no container holds the video exactly.
     """
-    container = _chosen(source_container, needs, source_suffix)
+    container = _chosen(source_container, needs, source_suffix, without_own=fault is not None)
     suffix = source_suffix if MUXERS.get(source_suffix.lower()) == container else SUFFIXES[container]
     own = _own_container(source_container, source_suffix)
     if own == container:
@@ -82,13 +145,13 @@ def default_container(source_container: str, needs: Needs, source_suffix: str) -
     if own is None:
         note = f"the source is {named}, which is not written here; the output is {usual}, which keeps it exactly"
     else:
-        why = _why_not(own, needs) or _why_not_streams(own, needs)
+        why = fault or _why_not(own, needs, own) or _why_not_streams(own, needs)
         note = f"the source is {named}; the output is {usual}: {named} {why}"
     return container, suffix, note
 
 
 def container_for(suffix: str, source_container: str, needs: Needs, source_suffix: str) -> str:
-    """The muxer for an output with ``suffix``: ``mp4``, ``mov``, ``matroska``, ``webm`` or ``mpegts``.
+    """The container for an output with ``suffix``, one of :data:`MUXERS`.
 
     Without a suffix it is the default one. Raises OutputError, with the default suffix as a hint, if it cannot hold the
     video exactly.
@@ -96,11 +159,17 @@ def container_for(suffix: str, source_container: str, needs: Needs, source_suffi
     if not suffix:
         return _chosen(source_container, needs, source_suffix)
     wanted = MUXERS.get(suffix.lower())
-    why = f"cannot hold {needs.codec} video here" if wanted is None else _why_not(wanted, needs)
+    own = _own_container(source_container, source_suffix)
+    why = f"cannot hold {needs.codec} video here" if wanted is None else _why_not(wanted, needs, own)
     if wanted is None or why:
         other = _chosen(source_container, needs, source_suffix)
         raise OutputError(f"an output named *{suffix} {why}", hint=f"use the suffix {SUFFIXES[other]}")
     return wanted
+
+
+def keeps_order(container: str) -> bool:
+    """Whether a container keeps the times of frames that are decoded in another order than they are shown from 0 on."""
+    return container not in _UNORDERED
 
 
 def keeps_packets(container: str) -> bool:
@@ -117,7 +186,7 @@ def refuse_loss(container: str, needs: Needs) -> None:
     lost = _lost(needs.others, container)
     if not lost:
         return
-    able = [c for c in (*_OTHERS, "mpegts") if not _why_not(c, needs) and not _lost(needs.others, c)]
+    able = [c for c in (*_OTHERS, "mpegts", "m2ts") if not _why_not(c, needs, None) and not _lost(needs.others, c)]
     without = " ".join(f"-map -0:{other.index}" for other in lost)
     names = ", ".join(f"stream {other.index} ({other.kind}, {other.codec})" for other in lost)
     hint = f"convert or remove it first, for example: ffmpeg -i IN -map 0 {without} -c copy OUT"
@@ -130,14 +199,29 @@ def refuse_loss(container: str, needs: Needs) -> None:
     )
 
 
-def _chosen(source_container: str, needs: Needs, source_suffix: str) -> str:
+def refuse_times(container: str, needs: Needs, pts: "array[int]", end: int) -> None:
+    """Raise OutputError, with a hint, if an output cannot hold the times of its frames; see :func:`times_fault`."""
+    fault = times_fault(container, needs.codec, needs.time_base, pts, end)
+    if fault is None:
+        return
+    able = [
+        c
+        for c in _OTHERS
+        if not (_why_not(c, needs, None) or times_fault(c, needs.codec, needs.time_base, pts, end))
+        and not _lost(needs.others, c)
+    ]
+    hint = f"use -o NAME{SUFFIXES[able[0]]}" if able else "shorten it first: no other container holds them either"
+    raise OutputError(f"an output named *{SUFFIXES[container]} {fault}", hint=hint)
+
+
+def _chosen(source_container: str, needs: Needs, source_suffix: str, *, without_own: bool = False) -> str:
     own = _own_container(source_container, source_suffix)
-    order = dict.fromkeys(((own,) if own else ()) + (_MOV if own in _MOV[:2] else _OTHERS))
-    able = [c for c in order if not _why_not(c, needs)]
+    order = dict.fromkeys(((own,) if own else ()) + (_MOV if own in BOXED else _OTHERS))
+    able = [c for c in order if not _why_not(c, needs, own) and not (without_own and c == own)]
     if not able:
         what = f"this video's times (ticks of {needs.time_base} s) and picture exactly as {needs.codec}"
         hint = "choose another codec, for example redact.codec h264"
-        raise OutputError(f"no container keeps {what}", hint=hint, field="redact.codec")
+        raise NoContainer(f"no container keeps {what}", hint=hint, field="redact.codec")
     whole = [c for c in able if not _why_not_streams(c, needs)]
     audible = [c for c in able if not _lost(needs.others, c)]
     return (whole or audible or able)[0]
@@ -148,22 +232,49 @@ def _own_container(source_container: str, source_suffix: str) -> str | None:
     named = MUXERS.get(source_suffix.lower())
     family = source_container.split(",", maxsplit=1)[0]
     if family == "mov":
-        return named if named in ("mp4", "mov") else "mp4"
+        return named if named in BOXED else "mp4"
     if family == "matroska":
         return "webm" if named == "webm" else "matroska"
-    return "mpegts" if family == "mpegts" else None
+    if family == "mpegts":
+        return named if named in TRANSPORT else "mpegts"
+    return family if family in MUXERS.values() else None
 
 
-def _why_not(container: str, needs: Needs) -> str | None:
-    """Why a container cannot hold the video exactly, as text to follow its name; None if it can."""
+def common_timescale(time_bases: Iterable[Fraction]) -> int | None:
+    """The ticks per second in which an MP4 holds the times of all its videos exactly; None if there are none."""
+    ticks = lcm(*(time_base.denominator for time_base in time_bases))
+    return ticks if ticks < 2**31 else None
+
+
+def _why_not(container: str, needs: Needs, own: str | None) -> str | None:
+    """Why a container cannot hold the videos exactly, as text to follow its name; None if it can.
+
+    ``own``: the source's container.
+    """
+    if needs.beside and container not in _SEVERAL:
+        return "cannot hold several videos here"
+    if needs.beside and container in BOXED and common_timescale(needs.time_bases) is None:
+        return "cannot keep the times of all of its videos exactly"
+    return next((why for each in (needs, *needs.beside) if (why := _why_not_one(container, each, own))), None)
+
+
+def _why_not_one(container: str, needs: Needs, own: str | None) -> str | None:
     if needs.codec not in _VIDEO[container]:
         return f"cannot hold {needs.codec} video here"
-    if not _holds_times(container, needs.time_base):
+    if not holds_ticks(container, needs.time_base, needs.rate):
         return f"cannot keep this video's times (ticks of {needs.time_base} s) exactly"
     if not _holds_matrix(container, needs.matrix):
         return "cannot keep which way up this video is shown"
     if not _holds_aspect(container, needs):
         return f"cannot keep this video's sample aspect ({needs.sample_aspect}) exactly"
+    if needs.full_range and not states_full_range(container, needs.codec):
+        return f"cannot say that {needs.codec} video uses the full range"
+    if needs.colours and not states_colours(container, needs.codec):
+        return f"cannot state the colours of {needs.codec} video"
+    if container == "avi" and not (own == "avi" and needs.whole) and any(o.kind == "audio" for o in needs.others):
+        return "cannot say when audio begins"
+    if container == "flv" and sum(o.kind == "audio" for o in needs.others) > _FLV_STREAMS:
+        return "cannot hold more than one audio stream"
     return None
 
 
@@ -174,26 +285,25 @@ def _why_not_streams(container: str, needs: Needs) -> str | None:
     return None
 
 
-def _holds_times(container: str, time_base: Fraction) -> bool:
-    if container in ("matroska", "webm"):
-        return (time_base * 1000).denominator == 1
-    if container == "mpegts":
-        return (time_base * 90_000).denominator == 1
-    return time_base.denominator < 2**31
-
-
 def _holds_matrix(container: str, matrix: Matrix | None) -> bool:
     """Whether a container keeps the orientation: Matroska keeps quarter turns and mirrors, MPEG-TS none."""
-    if matrix is None or container in ("mp4", "mov"):
+    if matrix is None or container in BOXED:
         return True
     a, b, _, c, d = matrix[:5]
     turned = sorted((abs(a), abs(b))) == [0, _ONE] and (abs(c), abs(d)) == (abs(b), abs(a))
-    return (container != "mpegts" and turned) or (a, b, c, d) == (_ONE, 0, 0, _ONE)
+    return (container in ("matroska", "webm") and turned) or (a, b, c, d) == (_ONE, 0, 0, _ONE)
 
 
 def _holds_aspect(container: str, needs: Needs) -> bool:
-    """Whether a container keeps the sample aspect: WebM stores the display width in whole pixels, others a ratio."""
-    return container != "webm" or ((needs.sample_aspect or 1) * needs.width).denominator == 1
+    """Whether a container keeps the sample aspect: WebM stores the display width in whole pixels, others a ratio.
+
+    MPEG's program and transport streams leave it to the video, and MPEG-2 knows three shapes of the picture.
+    """
+    aspect = needs.sample_aspect or Fraction(1)
+    if container in (*TRANSPORT, "mpeg") and needs.codec in ("mpeg1video", "mpeg2video") and needs.height:
+        shape = aspect * needs.width / needs.height
+        return aspect == 1 or (needs.codec == "mpeg2video" and shape in _MPEG2_ASPECTS)
+    return container != "webm" or (aspect * needs.width).denominator == 1
 
 
 def _lost(others: Sequence[OtherStream], container: str) -> list[OtherStream]:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from farm.domain.manifest import Manifest, VideoStream
 from farm.domain.pixels import pixel_format
 from farm.errors import VerificationError
-from farm.media.composing.remux import ChunkPts, open_segment
+from farm.media.composing.decode_times import ChunkPts
+from farm.media.composing.remux import open_segment
 from farm.media.failing import reading, writing
 from farm.media.planes import matrix_of
 from farm.media.progress import Progress, no_progress
@@ -91,7 +92,7 @@ def _frames(segment: Path, pts: "array[int]") -> Iterator[tuple[int, VideoFrame]
     ):
         number = 0
         for number, frame in enumerate(container.decode(video=0), start=1):
-            if number > len(pts) or frame.pts != pts[number - 1] - pts[0]:
+            if number > len(pts) or frame.pts != number - 1:
                 raise VerificationError(f"{segment}: frame {number - 1} is not where it was planned")
             yield pts[number - 1], frame
     if number != len(pts):

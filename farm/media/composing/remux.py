@@ -1,13 +1,9 @@
-"""Joins segments into one video track, every packet at its absolute time.
-
-P are the pts of all frames in presentation order, D is the reorder depth of the whole video. The i-th packet in
-decoding order gets ``dts = P[i - D]``; the first D continue P backwards. So dts rise strictly and never exceed the pts.
-"""
+"""Joins segments into one video track, every packet at its absolute time."""
 
 from array import array
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -20,11 +16,12 @@ from av.video.stream import VideoStream as AvVideoStream
 from farm.domain.manifest import Chunk, Manifest, VideoStream
 from farm.errors import VerificationError
 from farm.media.composing.colour_boxes import write_colours
+from farm.media.composing.decode_times import ChunkPts, Ending, Tail, decode_times, reorder_depth
+from farm.media.encoding.choice import encoded_video
 from farm.media.encoding.encode import muxer_options
 from farm.media.failing import reading, writing
 from farm.media.progress import Progress, no_progress, part
 
-ChunkPts = Callable[[Chunk], "array[int]"]
 _EBML = b"\x1a\x45\xdf\xa3"
 
 
@@ -47,25 +44,17 @@ def open_segment(path: Path) -> InputContainer:
 
 
 def segment_packets(path: Path) -> Iterator["Packet[AvVideoStream]"]:
-    """Yield a segment's packets in decoding order; their times are ticks from the chunk's first frame."""
+    """Yield a segment's packets in decoding order; their pts are the frames' numbers in the chunk."""
     with _opened_segment(path) as container:
         for packet in container.demux(container.streams.video[0]):
             if packet.pts is not None:
                 yield packet
 
 
-def reorder_depth(pts: Sequence[int]) -> int:
-    """The largest number of places that a packet comes later in decoding order than in presentation order.
-
-    ``pts`` in decoding order, all different. The result is the least D with ``sorted(pts)[i - D] <= pts[i]``.
-    """
-    rank = {value: place for place, value in enumerate(sorted(pts))}
-    return max((at - rank[value] for at, value in enumerate(pts)), default=0)
-
-
-def _video_reorder_depth(segments: Sequence[Path], progress: Progress) -> int:
-    """The largest reorder depth of all segments of a video."""
+def _order_of(segments: Sequence[Path], progress: Progress) -> tuple[int, int]:
+    """The largest reorder depth of all segments, and the number in its segment of the frame that is decoded last."""
     depth = done = 0
+    pts = array("q")
     for segment in segments:
         pts = array("q")
         for packet in segment_packets(segment):
@@ -73,37 +62,40 @@ def _video_reorder_depth(segments: Sequence[Path], progress: Progress) -> int:
             progress(done + len(pts))
         done += len(pts)
         depth = max(depth, reorder_depth(pts))
-    return depth
-
-
-def decode_times(pts: Iterator[int], depth: int) -> Iterator[int]:
-    """Yield the dts of each packet in decoding order, from all pts in presentation order (see the module)."""
-    head = [value for _, value in zip(range(2), pts, strict=False)]
-    if not head:
-        return iter(())
-    step = head[1] - head[0] if len(head) > 1 else 1
-    # if there is no room for whole steps between zero and the first frame, take smaller ones
-    if 0 < head[0] < depth * step and head[0] >= depth:
-        step = head[0] // depth
-    before = (head[0] - (depth - i) * step for i in range(depth))
-    return chain(before, head, pts)
+    return depth, pts[-1] if pts else 0
 
 
 def join_segments(
-    manifest: Manifest, chunk_pts: ChunkPts, segments: Sequence[Path], out: Path, progress: Progress = no_progress
-) -> None:
+    manifest: Manifest,
+    chunk_pts: ChunkPts,
+    segments: Sequence[Path],
+    out: Path,
+    progress: Progress = no_progress,
+    *,
+    lasts: bool = True,
+    delay: int = 0,
+) -> Ending:
     """Write all segments' packets at their absolute times into a file with one track (see :func:`joined_format`).
 
     The track has the source's display matrix, colours and HDR metadata. Its times are the source's less the
-    manifest's ``shift``. ``segments``: one per chunk, in order. Raises VerificationError if a segment does not hold
-    exactly the planned frames, or its parameter sets differ from the first one's; StorageError if the disk is full;
-    and whatever ``progress`` raises.
+    manifest's ``shift``. ``segments``: one per chunk, in order. ``lasts``: the output states how long packets last;
+    else the dts go back before the first pts no further than they have to. ``delay``: the least number of frames that
+    a packet is decoded ahead. Returns how the video ends.
+    Raises VerificationError if a segment does not hold exactly the planned frames, or its parameter sets differ from
+    the first one's; StorageError if the disk is full; and whatever ``progress`` raises.
     """
     if not manifest.chunks or len(segments) != len(manifest.chunks):
         raise VerificationError(f"{len(segments)} segments for {len(manifest.chunks)} chunks")
-    video, frames, done = manifest.source.video, manifest.frames, 0
+    video, frames, done = encoded_video(manifest.source.video, manifest.encoder), manifest.frames, 0
     shown = (value - manifest.shift for chunk in manifest.chunks for value in chunk_pts(chunk))
-    times = decode_times(shown, _video_reorder_depth(segments, part(progress, frames, 0, 2)))
+    depth, decoded = _order_of(segments, part(progress, frames, 0, 2))
+    depth = max(depth, min(delay, frames - 1))
+    tail = Tail(manifest.chunks, chunk_pts, manifest.shift, depth, decoded)
+    times = decode_times(shown, depth, tail.room if lasts else None)
+    begin = next(times)
+    times = chain((begin,), times)
+    ending = tail.ending(manifest.chunks[0].pts_start - manifest.shift - begin)
+    lasting = set[int]()
     joining = part(progress, frames, 1, 2)
     with _opened_segment(segments[0]) as first, writing(out):
         header = _header(first.streams.video[0])
@@ -121,9 +113,10 @@ def join_segments(
                 for packet in _planned(opened.demux(template), chunk, chunk_pts(chunk), segment):
                     done += 1
                     pts, duration = (packet.pts or 0) - manifest.shift, packet.duration or 0
+                    if len(lasting) < 2 and pts != ending.shown:
+                        lasting.add(duration)
                     if done == frames and boxed:
-                        # MP4 lasts until the packet decoded last ends, which need not be the one shown last
-                        duration = max(duration, manifest.chunks[-1].pts_end - manifest.shift - pts)
+                        duration = ending.last
                     packet.pts, packet.dts, packet.duration = pts, next(times), duration
                     packet.time_base, packet.stream = video.time_base, track
                     with writing(out):  # only this: a full disk must not be taken for a bad segment
@@ -132,6 +125,7 @@ def join_segments(
     if boxed:
         with writing(out):
             write_colours(out, video)
+    return replace(ending, every=lasting.pop()) if len(lasting) == 1 else ending
 
 
 def _open_joined(out: Path, template: AvVideoStream, video: VideoStream) -> tuple[OutputContainer, AvVideoStream]:
@@ -159,12 +153,11 @@ def _planned(
     for packet in packets:
         if packet.pts is None:
             continue
-        shown = packet.pts + pts[0]
-        place = bisect_left(pts, shown)
-        if place == len(pts) or pts[place] != shown:
-            raise VerificationError(f"{segment}: holds a frame at {shown}, which is not in chunk {chunk.index}")
+        place = packet.pts
+        if not 0 <= place < len(pts):
+            raise VerificationError(f"{segment}: holds a frame {place}, which is not in chunk {chunk.index}")
         following = pts[place + 1] if place + 1 < len(pts) else chunk.pts_end
-        packet.pts, packet.duration = shown, following - shown
+        packet.pts, packet.duration = pts[place], following - pts[place]
         yield packet
         found += 1
     if found != len(pts):

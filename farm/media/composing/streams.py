@@ -6,16 +6,25 @@ from pathlib import Path
 
 from av.container import InputContainer
 
-from farm.domain.manifest import Manifest, OtherStream
+from farm.domain.manifest import THUMBNAILS, VIDEO, Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.media.composing.arguments import Tags, keeps_any_key
+from farm.media.composing.colours import range_note
+from farm.media.composing.decode_times import TRANSPORT
 from farm.media.composing.trim import Chapter, Trim, chapters_of
+from farm.media.encoding.choice import encoded_video
 from farm.media.reading.metadata import kept, names, of_the_file
 from farm.media.reading.stream_details import StreamDetails, letters_of, stream_details
 
 USUAL = ComposeOptions()
 NO_DETAILS = StreamDetails()
 _COVER_CODECS = frozenset({"mjpeg", "png", "bmp"})
+_MOBILE = frozenset({"aac", "amr_nb", "amr_wb"})
+_TRANSPORTED = {
+    "audio": frozenset({"aac", "aac_latm", "mp3", "mp2", "ac3", "eac3", "dts", "truehd", "opus", "s302m"}),
+    "subtitle": frozenset({"dvb_subtitle", "dvb_teletext"}),
+    "data": frozenset({"klv", "timed_id3"}),
+}
 _HELD: dict[str, dict[str, frozenset[str]]] = {
     "mp4": {
         "audio": frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "dts", "truehd", "vorbis"}),
@@ -27,13 +36,22 @@ _HELD: dict[str, dict[str, frozenset[str]]] = {
         "subtitle": frozenset({"mov_text"}),
         "cover": _COVER_CODECS,
     },
-    "mpegts": {
-        "audio": frozenset({"aac", "aac_latm", "mp3", "mp2", "ac3", "eac3", "dts", "truehd", "opus", "s302m"}),
-        "subtitle": frozenset({"dvb_subtitle", "dvb_teletext"}),
-        "data": frozenset({"klv", "timed_id3"}),
+    "mpegts": _TRANSPORTED,
+    "m2ts": _TRANSPORTED
+    | {
+        "audio": _TRANSPORTED["audio"] | {"pcm_bluray"},
+        "subtitle": _TRANSPORTED["subtitle"] | {"hdmv_pgs_subtitle"},
     },
     "webm": {"audio": frozenset({"vorbis", "opus"}), "subtitle": frozenset({"webvtt"})},
+    "avi": {"audio": frozenset({"mp3", "mp2", "ac3", "pcm_u8", "pcm_s16le", "pcm_s24le"})},
+    "mpeg": {"audio": frozenset({"mp2", "mp3", "ac3", "dts"})},
+    "3gp": {"audio": _MOBILE, "subtitle": frozenset({"mov_text"})},
+    "3g2": {"audio": _MOBILE, "subtitle": frozenset({"mov_text"})},
+    "flv": {"audio": frozenset({"aac", "mp3"})},
 }
+#: Containers without chapters, and those whose streams have no language.
+_NO_CHAPTERS, _NO_LANGUAGES = TRANSPORT | {"avi", "mpeg", "flv", "3gp", "3g2"}, frozenset({"avi", "mpeg", "flv"})
+
 _MATROSKA_NOT = frozenset(
     {"mov_text", "dvb_teletext", "eia_608", "unknown", "aac_latm", "s302m", "adpcm_ima_qt", "nellymoser"}
 )
@@ -50,12 +68,25 @@ _MP4_KEYS = frozenset({
     "season_number", "media_type", "hd_video", "gapless_playback", "compilation", "disc", "track", "location",
     "creation_time", "make", "model", "author", "software", "timecode",
 })  # fmt: skip
+#: The file's metadata that each container keeps; all of it where there is no row.
+_KEYS = {
+    "mp4": _MP4_KEYS,
+    "mov": _MP4_KEYS,
+    "mpeg": frozenset({"encoder"}),
+    "avi": frozenset({
+        "title", "artist", "album", "comment", "copyright", "date", "genre", "encoder", "language", "software",
+    }),
+    **dict.fromkeys(("3gp", "3g2"), frozenset({
+        "title", "artist", "author", "genre", "comment", "album", "copyright", "date", "encoder",
+        "creation_time", "major_brand", "minor_version", "compatible_brands",
+    })),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
     """The other streams of an output in its order (the source's; attachments and cover art last), and a note on each
-    stream of the source that is left out and on all cover art.
+    stream of the source that is left out.
     """
 
     kept: tuple[OtherStream, ...]
@@ -87,11 +118,6 @@ def plan_streams(
     dropped = sum(o.kind == "audio" for o in others) if options.audio == "drop" else 0
     if dropped:
         notes.append(f"{dropped} audio stream{'s were' if dropped > 1 else ' was'} left out, as asked")
-    notes += [
-        f"stream {o.index} (cover) is the source's own picture: a face in it is not covered"
-        for o in kept
-        if o.kind == "cover"
-    ]
     notes += [
         f"stream {o.index} (attachment) is a picture or a video of its own: a face in it is not covered"
         for o in kept
@@ -132,9 +158,9 @@ def _why_not(other: OtherStream, container: str, options: ComposeOptions, detail
         return _why_not_data(other, container, options, details.letters.get(other.index))
     if other.index in details.placing and options.metadata != "keep":
         return "its text tells where this was filmed (--metadata keep keeps it)"
-    if other.index in details.thumbnails:
+    if other.kind == THUMBNAILS:
         return "its pictures are frames of the video, and faces in them are not covered"
-    if not holds(container, other):
+    if other.kind != VIDEO and not holds(container, other):  # that was asked of its companion's output
         return f"{container} files cannot hold it"
     return None
 
@@ -176,12 +202,16 @@ def rest_of(
     plan = plan_streams(manifest.source.others, container, options, details)
     chapters, lost = chapters_of(opened, trim, options.metadata)
     notes = list(plan.notes)
-    if chapters and container == "mpegts":
-        notes.append("the chapters were left out: mpegts files cannot hold them")
+    if chapters and container in _NO_CHAPTERS:
+        notes.append(f"the chapters were left out: {container} files cannot hold them")
         chapters = []
+    if note := range_note(container, manifest.encoder.codec, encoded_video(manifest.source.video, manifest.encoder)):
+        notes.append(note)
     tags, removed = _all_tags(opened, manifest, container, options.metadata, trim, plan)
     if removed or lost:
         notes.append(f"metadata left out: {names((*removed, *lost))}")
+    if container in _NO_LANGUAGES and any(_is_named(tags[o.index].kept) for o in plan.kept):
+        notes.append(f"the languages of the streams were left out: {container} files cannot hold them")
     unheld = _unheld(container, tags[None].kept)
     if unheld:
         notes.append(f"metadata left out because {container} files cannot hold it: {names(unheld)}")
@@ -218,9 +248,14 @@ def _twins(tags: Mapping[str, str]) -> list[str]:
     return [key for key, value in tags.items() if key[-4:-3] == "-" and tags.get(key[:-4]) == value]
 
 
+def _is_named(tags: Mapping[str, str]) -> bool:
+    return tags.get("language", "und") != "und"
+
+
 def _unheld(container: str, tags: Mapping[str, str]) -> list[str]:
-    """Keys of the file's metadata that an MP4 or QuickTime file cannot hold."""
-    if container not in ("mp4", "mov") or keeps_any_key(container, tags):
+    """Keys of the file's metadata that an output cannot hold; Matroska and FLV hold any."""
+    held = _KEYS.get(container)
+    if held is None or keeps_any_key(container, tags):
         return []
     twins = _twins(tags)
-    return [key for key in tags if key not in twins and key.lower() not in _MP4_KEYS]
+    return [key for key in tags if key not in twins and key.lower() not in held]

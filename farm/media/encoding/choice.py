@@ -39,24 +39,24 @@ _LOSSLESS = frozenset({
 #: Families as people write them.
 _NAMES = {
     "h264": "H.264", "hevc": "HEVC", "av1": "AV1", "vp8": "VP8", "vp9": "VP9", "mpeg1video": "MPEG-1",
-    "mpeg2video": "MPEG-2", "mpeg4": "MPEG-4", "prores": "ProRes", "ffv1": "FFV1", "mjpeg": "MJPEG",
+    "mpeg2video": "MPEG-2", "mpeg4": "MPEG-4", "prores": "ProRes", "ffv1": "FFV1", "mjpeg": "MJPEG", "png": "PNG",
 }  # fmt: skip
 #: FFmpeg's names of where a chroma sample lies, by its number.
 _CHROMA_LOCATIONS = {1: "left", 2: "center", 3: "topleft", 4: "top", 5: "bottomleft", 6: "bottom"}
 
 
 def encoder_settings(
-    video: VideoStream, redact: RedactOptions, available: AbstractSet[str]
+    video: VideoStream, redact: RedactOptions, available: AbstractSet[str], tried: tuple[str, ...] = ()
 ) -> tuple[EncoderSettings, tuple[str, ...]]:
     """The settings for a video, and notes on the choice for the user.
 
     The encoder is of the video's own codec family if that holds the video exactly, or what the user chose.
-    ``available``: names of the encoders that workers have.
+    ``available``: names of the encoders that workers have. ``tried``: families to choose from, in order.
     Raises SettingsError for options that the workers or this video do not allow, SourceError for a video that nothing
     holds exactly.
     """
     width, height = output_size(video, redact.scale)
-    encoder, notes = _Choice(video, redact, (width, height), available).made()
+    encoder, notes = _Choice(video, redact, (width, height), available, tried).made()
     pix_fmt = decoded_format(encoder, video.pix_fmt)
     if pix_fmt is None:
         raise SourceError(f"{encoder.name} cannot hold pixels in {video.pix_fmt}")
@@ -85,9 +85,37 @@ def encoder_settings(
     return settings, notes
 
 
+def flattened(video: VideoStream) -> tuple[VideoStream, ...]:
+    """A GIF as videos are usually: without transparency, in BT.601's limited YUV. None for anything else.
+
+    The first has half the colour's resolution, which every player shows; the other holds odd sizes.
+    """
+    if video.codec != "gif":
+        return ()
+    formats = ("yuv420p", "yuv444p")
+    return tuple(replace(video, codec="", pix_fmt=f, color_range=1, color_space=BT601) for f in formats)
+
+
+def encoded_video(video: VideoStream, settings: EncoderSettings) -> VideoStream:
+    """The video as it is passed to the encoder: ``video``, or what :func:`flattened` makes of it."""
+    return next((v for v in flattened(video) if v.pix_fmt == settings.given), video)
+
+
+def other_families(video: VideoStream) -> tuple[str, ...]:
+    """The codec families that are tried, in order, where no container holds what the first choice writes."""
+    return _TRIED.get(video.codec, _OTHERS)[1:]
+
+
 def at_rate(settings: EncoderSettings, rate: Fraction | None) -> EncoderSettings:
     """The settings for another average frame rate, which is known exactly once the whole source is demuxed."""
     return replace(settings, rate=ENCODERS[settings.encoder].clock_rate(rate))
+
+
+def in_order(settings: EncoderSettings) -> EncoderSettings:
+    """The settings without B-frames: each frame is decoded when it is shown."""
+    if not settings.reorders:
+        return settings
+    return replace(settings, options={**settings.options, "bf": "0"}, reorders=False)
 
 
 def output_video(video: VideoStream, settings: EncoderSettings) -> VideoStream:
@@ -145,6 +173,7 @@ class _Choice:
     redact: RedactOptions
     size: tuple[int, int]
     available: AbstractSet[str]
+    tried: tuple[str, ...] = ()
 
     def made(self) -> tuple[Encoder, tuple[str, ...]]:
         """The encoder, and notes on the choice."""
@@ -157,7 +186,7 @@ class _Choice:
 
     def _usual(self) -> tuple[Encoder, tuple[str, ...]]:
         video, codec = self.video, self.redact.codec
-        default = _TRIED.get(video.codec, ("ffv1",) if video.codec in _LOSSLESS else _OTHERS)
+        default = self.tried or _TRIED.get(video.codec, ("ffv1",) if video.codec in _LOSSLESS else _OTHERS)
         tried = default if codec is None else (codec,)
         reasons: list[str] = []
         for family in tried:
@@ -167,7 +196,7 @@ class _Choice:
                     if codec is not None or family == video.codec:
                         return encoder, ()
                     own = any(e.name in self.available for e in encoders_of(video.codec))
-                    what = f"{video.codec} with {reasons[0]}" if own else video.codec
+                    what = f"{video.codec} with {reasons[0]}" if own and reasons else video.codec
                     return encoder, (f"{what} has no encoder here: the output is {family}",)
                 reasons.append(reason)
         names = " or ".join(_NAMES[family] for family in tried)

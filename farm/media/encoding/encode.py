@@ -1,11 +1,10 @@
-"""Encodes the frames of a chunk into a segment, at their exact times.
+"""Encodes the frames of a chunk into a segment.
 
-A segment is an MP4, QuickTime or Matroska file whose times count the source's ticks from the chunk's first frame,
-whatever the length of a tick: MP4 keeps integers and the order of B-frames exactly. Matroska does so with a tick
-written as a millisecond, and holds VP8, which MP4 cannot.
+A segment is an MP4, QuickTime or Matroska file. The pts of a frame in it is its number in the chunk, from 0: the plan
+holds the times, in any time base, and no container has to. Matroska holds VP8, which MP4 cannot.
 """
 
-from collections import deque
+from array import array
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -24,8 +23,12 @@ from farm.errors import DeviceError, SourceError, VerificationError
 from farm.media.encoding.encoders import ENCODERS, Encoder
 from farm.media.failing import reason, writing
 
-#: x265 reads the dts of a video with no more frames than it delays (2) from memory that nothing was written to.
-_SHORT = 4
+#: A segment's ticks, one per frame. Matroska knows no others.
+_TICK = Fraction(1, 1000)
+#: An encoder's clock is no finer: libvpx takes no finer one, and the exact times are not needed to choose a quality.
+_FINEST = Fraction(1, 1_000_000)
+#: Packets that a segment's dts are behind: more than any encoder reorders.
+_DELAY = 64
 
 
 def muxer_options(time_base: Fraction) -> dict[str, str]:
@@ -38,7 +41,7 @@ class SegmentWriter:
     """Writes one chunk's frames, in order, into a segment file.
 
     A context manager: leaving it without an error finishes the file, leaving it with one closes it unfinished.
-    ``frames``: how many were written; ``size``: of their packets so far, in bytes.
+    ``pts``: of the frames that were written; ``size``: of their packets so far, in bytes.
     Raises DeviceError for an encoder that does not run here, VerificationError for a frame that does not fit the
     settings, StorageError when the disk is full.
     """
@@ -46,22 +49,25 @@ class SegmentWriter:
     def __init__(self, path: Path, settings: EncoderSettings, threads: int) -> None:
         """``threads``: how many the encoder may use."""
         self.path = path
-        self.frames = 0
+        self.pts = array("q")
         self.size = 0
         self._settings = settings
         self._encoder = ENCODERS[settings.encoder]
-        self._first = 0
-        self._last: int | None = None
-        self._counted: deque[int] = deque()  # times of the frames that a counting encoder has not given back yet
+        self._packets = 0
+        self._numbers: dict[int, int] = {}  # of the frames that the encoder has not given back yet, by its clock
+        self._ticked = -1  # by the encoder's clock
         self._finished = False
         self._setfield: Graph | None = None
-        matroska = settings.muxer == "matroska"
-        self._ticks = Fraction(1, 1000 if matroska else settings.time_base.denominator)
-        self._clock = 1 / settings.rate if settings.counted else settings.time_base
+        self._clock = 1 / settings.rate if settings.counted else max(settings.time_base, _FINEST)
         with writing(path):
-            options = {} if matroska else muxer_options(settings.time_base)
+            options = {} if settings.muxer == "matroska" else muxer_options(_TICK)
             self._container = av.open(str(path), "w", format=settings.muxer, container_options=options)
             self._stream = self._open_stream(threads)
+
+    @property
+    def frames(self) -> int:
+        """How many frames were written."""
+        return len(self.pts)
 
     def _open_stream(self, threads: int) -> AvVideoStream:
         """The segment's only stream, its encoder opened. Raises DeviceError for missing hardware, else SourceError."""
@@ -71,7 +77,7 @@ class SegmentWriter:
         except av.codec.codec.UnknownCodecError as error:
             raise self._missing("this FFmpeg was built without it") from error
         assert isinstance(stream, AvVideoStream)
-        stream.time_base = self._ticks
+        stream.time_base = _TICK
         context = stream.codec_context
         context.time_base = self._clock
         context.framerate = settings.rate
@@ -102,21 +108,16 @@ class SegmentWriter:
         )
 
     def write(self, frame: VideoFrame) -> None:
-        """Encodes one frame. Its picture type and colours become the segment's, its times stay."""
+        """Encodes one frame. Its picture type and colours become the segment's, its time stays."""
         time = self._time(frame)
-        if self._last is None:
-            self._first = time
-        self._last = time
         arranged = _arranged(frame, self._settings)
         self._label(arranged)
         if self._settings.fields != "progressive" and not arranged.interlaced_frame:
             arranged = self._fields(arranged)
-        # times count from the chunk's first frame; the caller's frame gets its own back
-        arranged.pts, arranged.time_base = time - self._first, self._clock
-        if self._settings.counted:
-            self._counted.append(arranged.pts)
-            arranged.pts = self.frames
-        self.frames += 1
+        # the caller's frame gets its own time back
+        arranged.pts, arranged.time_base = self._tick(time), self._clock
+        self._numbers[arranged.pts] = self.frames
+        self.pts.append(time)
         try:
             with writing(self.path):
                 self._mux(arranged)
@@ -162,30 +163,34 @@ class SegmentWriter:
             )
         if frame.pts is None or frame.time_base != settings.time_base:
             raise VerificationError(f"{where}: has no time in ticks of {settings.time_base} s")
-        if self._last is not None and frame.pts <= self._last:
-            raise VerificationError(f"{where}: its pts {frame.pts} is not after {self._last}")
+        if self.pts and frame.pts <= self.pts[-1]:
+            raise VerificationError(f"{where}: its pts {frame.pts} is not after {self.pts[-1]}")
         return frame.pts
 
+    def _tick(self, time: int) -> int:
+        """The time of the frame at ``time`` by the encoder's clock: its number, or from the first frame on."""
+        if self._settings.counted:
+            return self.frames
+        passed = (time - self.pts[0]) * self._settings.time_base if self.pts else Fraction(0)
+        self._ticked = max(self._ticked + 1, round(passed / self._clock))
+        return self._ticked
+
     def _mux(self, frame: VideoFrame | None) -> None:
-        packets = self._stream.encode(frame)
-        for packet in packets:
-            self._set_times(packet)
-        if frame is None and len(packets) == self.frames <= _SHORT:
-            _set_order(packets)
-        for packet in packets:
+        for packet in self._stream.encode(frame):
             self.size += packet.size
-            packet.time_base = self._ticks
+            packet.pts = self._number(packet)
+            packet.dts = self._packets - _DELAY if self._settings.reorders else packet.pts
+            packet.time_base = _TICK
+            self._packets += 1
             self._container.mux(packet)
 
-    def _set_times(self, packet: "Packet[AvVideoStream]") -> None:
-        if packet.pts is None:
-            raise VerificationError(f"{self.path.name}: the encoder wrote a packet without a time")
-        if self._settings.counted:
-            if not self._counted:
-                raise VerificationError(f"{self.path.name}: the encoder wrote more packets than it got frames")
-            packet.pts = self._counted.popleft()
-        if not self._settings.reorders:
-            packet.dts = packet.pts
+    def _number(self, packet: "Packet[AvVideoStream]") -> int:
+        """The number of a packet's frame. Encoders that count may return times by another clock, but in order."""
+        time = next(iter(self._numbers), None) if self._settings.counted else packet.pts
+        number = None if time is None else self._numbers.pop(time, None)
+        if number is None:
+            raise VerificationError(f"{self.path.name}: the encoder wrote a packet for no frame that it was given")
+        return number
 
     def close(self) -> None:
         """Encodes what is left and finishes the file. Raises VerificationError if no frame was written."""
@@ -214,13 +219,6 @@ class SegmentWriter:
             # the first error is the one to report; the file is discarded
             with suppress(av.error.FFmpegError, OSError, ValueError):
                 self._container.close()
-
-
-def _set_order(packets: "list[Packet[AvVideoStream]]") -> None:
-    """Gives the packets of a short segment, in decoding order, rising dts that end at the first pts."""
-    pts = sorted(packet.pts or 0 for packet in packets)
-    for packet, value in zip(packets, pts, strict=True):
-        packet.dts = value - (pts[-1] - pts[0])
 
 
 def _arranged(frame: VideoFrame, settings: EncoderSettings) -> VideoFrame:

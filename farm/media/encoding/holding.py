@@ -27,6 +27,11 @@ REORDERED = {
     **dict.fromkeys(("rgb24", "bgr24", "rgb0", "0rgb", "0bgr", "gbrp"), "bgr0"),
     **dict.fromkeys(("rgba", "argb", "abgr", "gbrap"), "bgra"),
 }
+#: The same for PNG.
+PACKED = {
+    **dict.fromkeys(("bgr24", "rgb0", "bgr0", "0rgb", "0bgr", "gbrp"), "rgb24"),
+    **dict.fromkeys(("bgra", "argb", "abgr", "gbrap"), "rgba"),
+}
 #: Families whose streams name no colour matrix: decoders take BT.601's, whatever the container states.
 ONE_MATRIX = frozenset({"mjpeg", "vp8"})
 BT601 = 5
@@ -112,7 +117,8 @@ def decoded_format(encoder: Encoder, pix_fmt: str) -> str | None:
     samples in another order in memory.
     """
     held = layouts(encoder.name)
-    choices = [pix_fmt, plain_format(pix_fmt), *([REORDERED[pix_fmt]] if pix_fmt in REORDERED else [])]
+    reordered = (each[pix_fmt] for each in (REORDERED, PACKED) if pix_fmt in each)
+    choices = [pix_fmt, plain_format(pix_fmt), *reordered]
     return next((choice for choice in choices if choice in held), None)
 
 

@@ -11,18 +11,18 @@ import av
 import av.error
 
 from farm.domain.manifest import Chunk, Source, VideoStream
-from farm.domain.pixels import plain_format
 from farm.errors import SourceError
 from farm.media.planes import black_frame
 from farm.media.reading.counting import counted_frames
 from farm.media.reading.damage import EARLIER, Scout, fits, seek
 from farm.media.reading.decoding import decoded, open_video
 from farm.media.reading.picture import frame_properties
+from farm.media.reading.resizing import changed_size, in_size, other_format, other_size
 
 #: The chunks after one, in order, each with the pts of its first frames.
 Following = Sequence[tuple[Chunk, Sequence[int]]]
 
-_REPAIR = "the source is damaged there; repair or cut it, then submit it again"
+_REPAIR = "the source is damaged there: add --repair to leave damaged frames out, or --on-undetectable blackout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def decode_chunk(
         for one in reader.frames(blackout=blackout):
             if not one.black:
                 reader.check_colours(one.frame)
-            yield one
+            yield one if one.black else Decoded(in_size(one.frame, video))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,15 +174,11 @@ class _Reader:
         video = self.video
         if fits(frame, video):
             return
-        where = f"{self.path}: the frame {self._at(pts)} is"
         if frame.is_corrupt:
-            raise SourceError(f"{where} damaged", hint=_REPAIR)
-        if (frame.width, frame.height) != (video.width, video.height):
-            raise SourceError(
-                f"{where} {frame.width}x{frame.height}, not {video.width}x{video.height}",
-                hint="a video that changes its size cannot be redacted",
-            )
-        raise SourceError(f"{where} {frame.format.name}, not {plain_format(video.pix_fmt)}")
+            raise SourceError(f"{self.path}: the frame {self._at(pts)} is damaged", hint=_REPAIR)
+        if not video.has_size(frame.width, frame.height):
+            raise changed_size(self.path, frame, video, f" {self._at(pts)}")
+        raise other_format(self.path, frame, video, f" {self._at(pts)}")
 
     def check_colours(self, frame: av.VideoFrame) -> None:
         """Raise SourceError if a frame's colours change: the output's header states one set for all frames."""
@@ -226,5 +222,7 @@ class _Reader:
         return f"at {float(pts * self.video.time_base):.3f} s (pts {pts})"
 
     def _undecodable(self, error: av.error.FFmpegError) -> SourceError:
+        if (other := other_size(self.path, self.video, self.chunk)) is not None:
+            return other
         start, end = (float(t * self.video.time_base) for t in (self.chunk.pts_start, self.chunk.pts_end))
         return SourceError(f"{self.path}: cannot be decoded between {start:.3f} and {end:.3f} s: {error.strerror}")

@@ -5,32 +5,33 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
+from av.container import InputContainer
+from av.stream import Stream
 from av.video.frame import VideoFrame
 
 from farm.domain.manifest import VideoStream
 from farm.errors import SourceError
 from farm.media.failing import reading
-from farm.media.reading.decoding import decoded, open_video, packets
+from farm.media.reading.decoding import OWN_THREADS, decoded, open_video, packets
 from farm.media.reading.fields import CUT_WITHIN_A_FRAME, Fields, Part
-from farm.media.reading.frame_index import SAME_TIME, FrameIndex, usual_duration
+from farm.media.reading.frame_index import REPAIR_HINT, FrameIndex, usual_duration
 from farm.media.reading.integrity import CUT_HINT, check_complete
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import BARE
+from farm.media.reading.videos import is_cover_art
 
 #: Pictures after the first shown one that may be missing: they lead it and depend on pictures before it.
 _LEADING = 16
-#: Decoders that always start threads of their own.
-_OWN_THREADS = frozenset({"vvc"})
 
 
 def counted_frames(path: Path, video: VideoStream, threads: int = 1, *, numbered: bool = False) -> Iterator[VideoFrame]:
     """Yield all frames of a ``counted`` video with their times, in ticks of ``video.time_base``.
 
-    In a bare stream the n-th frame has the time n, else the n-th of the sorted times of its packets.
+    In a bare stream, and of cover art, the n-th frame has the time n, else the n-th of the sorted times of its packets.
     ``numbered``: see :func:`farm.media.reading.decoding.decoded`.
     Raises SourceError, and FFmpegError for frames that cannot be decoded.
     """
-    times = iter(_times(path, video))
+    times = iter(packet_times(path, video))
     with open_video(path, video, threads) as (container, stream):
         for frame in decoded(container, stream, numbered=numbered):
             frame.pts, frame.time_base = next(times, None), video.time_base
@@ -39,14 +40,19 @@ def counted_frames(path: Path, video: VideoStream, threads: int = 1, *, numbered
             yield frame
 
 
-def _times(path: Path, video: VideoStream) -> Iterable[int]:
-    """All numbers for a bare stream, else the sorted times of the packets: pts, or dts if some have no pts."""
+def is_numbered(container: InputContainer, stream: Stream) -> bool:
+    """Whether the times of a stream's frames are their numbers."""
+    return container.format.name in BARE or is_cover_art(stream)
+
+
+def packet_times(path: Path, video: VideoStream) -> Iterable[int]:
+    """All numbers, see :func:`is_numbered`, else the sorted times of the packets: pts, or dts if some have no pts."""
     pts, dts = array("q"), array("q")
     with (
         open_video(path, video) as (container, stream),
         reading(path, SourceError, "cannot be read to its end", CUT_HINT),
     ):
-        if container.format.name in BARE:
+        if is_numbered(container, stream):
             return count()
         fields = Fields(video.codec, stream.codec_context.extradata)
         for packet in packets(container, stream):
@@ -58,7 +64,7 @@ def _times(path: Path, video: VideoStream) -> Iterable[int]:
                 dts.append(packet.dts)
     times = sorted(pts if len(pts) >= len(dts) else dts)
     if len(set(times)) != len(times):
-        raise SourceError(f"{path}: two frames have the same time", hint=SAME_TIME)
+        raise SourceError(f"{path}: two frames have the same time", hint=REPAIR_HINT)
     if times and times[0] < 0:
         raise SourceError(f"{path}: its first frame is at a negative time, {times[0]} ticks")
     return array("q", times)
@@ -70,10 +76,10 @@ def count_frames(path: Path, video: VideoStream, container: str, limits: Limits)
     Raises SourceError for any damage: if a picture were missing, all later ones would get the wrong time.
     """
     check_complete(path, container)
-    missing, size, whole = _packets_of(path, video)
+    missing, size, whole, numbered = _packets_of(path, video)
     pts = array("q")
     with reading(path, SourceError, "cannot be decoded, and its frames can only be counted"):
-        for frame in counted_frames(path, video, numbered=video.codec not in _OWN_THREADS):
+        for frame in counted_frames(path, video, numbered=video.codec not in OWN_THREADS):
             if frame.is_corrupt:
                 raise SourceError(f"{path}: its frame {len(pts)} is damaged", hint=CUT_HINT)
             number = frame.opaque if isinstance(frame.opaque, int) else len(pts)
@@ -82,8 +88,8 @@ def count_frames(path: Path, video: VideoStream, container: str, limits: Limits)
             limits.check_length(path, float((pts[-1] - pts[0]) * video.time_base))
     if not pts:
         raise SourceError(f"{path}: holds no frame", hint="is it complete?")
-    notes = (*_left_out(path, missing, bare=container in BARE), *(() if whole else (CUT_WITHIN_A_FRAME,)))
-    duration = 1 if container in BARE else usual_duration(pts, video)
+    notes = (*_left_out(path, missing, bare=numbered), *(() if whole else (CUT_WITHIN_A_FRAME,)))
+    duration = 1 if numbered else usual_duration(pts, video)
     sizes = array("q", [size // len(pts)]) * len(pts)  # which packet is which frame's is not known
     return FrameIndex(pts, sizes, array("q", pts[:1]), array("q", [0]), duration, notes)
 
@@ -100,8 +106,9 @@ def _left_out(path: Path, missing: bytearray, *, bare: bool) -> tuple[str, ...]:
     return (f"{left} frames before its first key frame cannot be decoded and are left out",)
 
 
-def _packets_of(path: Path, video: VideoStream) -> tuple[bytearray, int, bool]:
-    """For each packet 1 if it begins a frame that is shown, else 0; the bytes of all; whether the last frame is whole.
+def _packets_of(path: Path, video: VideoStream) -> tuple[bytearray, int, bool, bool]:
+    """For each packet 1 if it begins a frame that is shown, else 0; the bytes of all; whether the last frame is whole;
+    whether the frames' times are their numbers.
 
     A frame of which one field is in the file is not shown.
     """
@@ -115,6 +122,7 @@ def _packets_of(path: Path, video: VideoStream) -> tuple[bytearray, int, bool]:
             part = fields.part(packet)
             begins.append(part is not Part.SECOND)
             size += packet.size
+        numbered = is_numbered(container, stream)
     if part is Part.FIRST:
         begins[-1:] = b"\0"
-    return begins, size, part is not Part.FIRST
+    return begins, size, part is not Part.FIRST, numbered

@@ -38,8 +38,8 @@ def seek(
 
 
 def fits(frame: av.VideoFrame, video: VideoStream) -> bool:
-    """Whether a frame is intact, as far as its decoder knows, and has the planned size and format."""
-    same_size = (frame.width, frame.height) == (video.width, video.height)
+    """Whether a frame is intact, as far as its decoder knows, and has a planned size and the planned format."""
+    same_size = video.has_size(frame.width, frame.height)
     return not frame.is_corrupt and same_size and plain_format(frame.format.name) == plain_format(video.pix_fmt)
 
 

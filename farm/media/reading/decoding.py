@@ -18,7 +18,7 @@ from farm.domain.manifest import VideoStream
 from farm.liveness import beat
 from farm.media.reading.integrity import intact_slices
 from farm.media.reading.limits import Limits
-from farm.media.reading.opening import open_source
+from farm.media.reading.opening import demuxed, open_source
 from farm.media.reading.unpacking import unpacked
 
 #: Options with which a decoder raises an error instead of concealing damage.
@@ -32,6 +32,8 @@ _THREADED = frozenset({"hevc", "vp8", "vp9", "av1"})
 _FLAGGING = frozenset({"h264"})
 #: MPEG-2's decoder raises for every picture in fields, intact or not, and flags no damage in them: only its log tells.
 _TELLING = frozenset({"mpeg2video"})
+#: Decoders that always start threads of their own.
+OWN_THREADS = frozenset({"vvc"})
 _INVALID = 1094995529  # AVERROR_INVALIDDATA
 _THEORA = b"\x80theora"  # begins its header
 _MARGIN = 256  # pixels that a coded picture may be larger than the shown one, each way
@@ -51,7 +53,8 @@ def open_video(
     with open_source(path) as container:
         stream = container.streams[video.index]
         assert isinstance(stream, AvVideoStream)
-        set_up_decoder(stream, threads, strictness(video.codec) if options is None else options)
+        chosen = strictness(video.codec) if options is None else options
+        set_up_decoder(stream, threads, {**_pixels_of(video), **chosen})
         yield container, stream
 
 
@@ -79,6 +82,12 @@ def coded_size(context: VideoCodecContext) -> tuple[int, int]:
     if width and len(head) >= 7:  # Theora I, 6.2: the version, then the size in macroblocks
         width, height = (max(n, 16 * int.from_bytes(head[at : at + 2], "big")) for n, at in ((width, 3), (height, 5)))
     return width, height
+
+
+def _pixels_of(video: VideoStream) -> dict[str, str]:
+    """The decoder's option for the pixels of the largest planned size, where there are several."""
+    sizes = [(video.width, video.height), *(row[:2] for row in video.resized)]
+    return {"max_pixels": str(max((w + _MARGIN) * (h + _MARGIN) for w, h in sizes))} if video.resized else {}
 
 
 def strictness(codec: str) -> dict[str, str]:
@@ -143,7 +152,7 @@ def packets(
 ) -> Iterator["Packet[AvVideoStream]"]:
     """Yield the packets of a stream that are not empty: an empty one would flush the decoder."""
     try:
-        for packet in container.demux(stream):
+        for packet in demuxed(container, stream):
             if packet.size:
                 yield packet
     except av.error.FFmpegError as error:

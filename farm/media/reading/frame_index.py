@@ -16,17 +16,25 @@ from farm.errors import SourceError
 from farm.media.failing import reading, reason
 from farm.media.reading.decoding import is_shown
 from farm.media.reading.fields import CUT_WITHIN_A_FRAME, Fields, Part
-from farm.media.reading.integrity import CUT_HINT, broken_checksum, cut_off
+from farm.media.reading.integrity import CUT_HINT, check_single, faults_of
 from farm.media.reading.limits import Limits
-from farm.media.reading.opening import open_source
-from farm.media.reading.probe import Probe, several
+from farm.media.reading.opening import demuxed, open_source
+from farm.media.reading.probe import Probe
 from farm.media.reading.stream_details import TrackEnd, track_ends
 
 #: A file whose packets end this much (seconds, and share) before its header's duration is cut off.
 _SHORT_SECONDS = 1.0
 _SHORT_SHARE = 0.02
 _UNTIMED = "put it into another container first, for example: ffmpeg -fflags +genpts -i IN -c copy OUT.mkv"
-SAME_TIME = "give each its own first, for example: ffmpeg -i IN -fps_mode cfr -c:a copy OUT.mkv"
+#: The hint where ``--repair`` helps.
+REPAIR_HINT = "add --repair: a copy with repaired times is redacted, and what was changed is listed"
+#: FFmpeg's name of the format of which no exact copy can be made: the ends of its sound are lost.
+UNREPAIRED = "ogg"
+_WHOLE_HINT = "add --repair to redact what is whole of it"
+#: Seconds by which times have to jump back for two recordings to be joined there.
+_JUMP = 0.1
+#: Packets of a video before a join that its container may call damaged, as the join breaks its counters.
+LATE = 3
 _SIZE_BITS = 32  # of a packet's size in bytes
 _HEADER_DURATION = ("mov", "matroska", "flv", "asf")
 
@@ -61,21 +69,21 @@ def index_frames(path: Path, seen: Probe, limits: Limits, *, damaged: bool = Fal
     """
     reader = _Reader(path, seen, limits, damaged=damaged)
     with open_source(path) as container, reading(path, SourceError, "cannot be read to its end", CUT_HINT):
-        reader.tell_damage(cut_off(path, container.format.name))
-        if (place := broken_checksum(path, container.format.name)) is not None:
-            reader.tell_damage(f"is damaged behind byte {place}: a checksum in it does not match")
+        for fault in faults_of(path, container.format.name):
+            reader.tell_damage(fault)
         context = container.streams[seen.video.index].codec_context
         reader.fields = Fields(seen.video.codec, context.extradata)
         # all but attachments: a subtitle may end long after the video
         streams = [s for s in container.streams if s.type in ("video", "audio", "subtitle", "data")]
         try:
-            for packet in container.demux(streams):
+            for packet in demuxed(container, streams):
                 reader.take(packet)
         except av.error.FFmpegError as error:
             if not damaged:
                 raise
             reader.tell_damage(f"cannot be read behind {float(reader.until):.3f} s: {reason(error)}")
         _check_all_read(container, seen.video, reader)
+        check_single(path, container.format.name, reader.place)
         if container.format.name.startswith("mov"):
             reader.said = track_ends(path).get(container.streams[seen.video.index].id)
     return reader.index()
@@ -96,9 +104,14 @@ class _Reader:
         self.keys = array("q")
         self.open_gop = array("q")
         self.packets = 0
+        self.place = 0  # of the byte behind the latest packet
         self.untimed = 0
         self.last = (0, 0)  # the latest pts and its duration
         self.last_key: int | None = None  # the latest shown key frame
+        self.reached: int | None = None  # the greatest dts
+        self.flagged: tuple[int, int] | None = (
+            None  # the pts and number of a damaged packet, until the next ones are read
+        )
         self.until = Fraction(0)  # seconds: where the last packet of any stream ends
         self.latest = 0  # the duration of the latest packet in decoding order
         self.said: TrackEnd | None = None  # the declared end of an MP4's container track
@@ -109,9 +122,13 @@ class _Reader:
     def tell_damage(self, what: str | None) -> None:
         """Raise SourceError for a fault ``what`` of the file, or note it if damage is accepted."""
         if what and not self.damaged:
-            raise SourceError(f"{self.path}: {what}", hint=CUT_HINT)
+            raise SourceError(f"{self.path}: {what}", hint=self.hint(f"{CUT_HINT}; or {_WHOLE_HINT}"))
         if what and f"the source {what}" not in self.notes:
             self.notes.append(f"the source {what}")
+
+    def hint(self, text: str) -> str:
+        """``text``, which names --repair, unless that does not help here."""
+        return CUT_HINT if self.seen.container == UNREPAIRED else text
 
     def take(self, packet: "Packet[Any]") -> None:
         """Take the next packet in decoding order."""
@@ -119,8 +136,12 @@ class _Reader:
             return  # the end of a stream
         if packet.pts is not None:
             self.until = max(self.until, (packet.pts + (packet.duration or 0)) * packet.time_base)
+        self.place = (packet.pos or 0) + packet.size
         if packet.stream_index in self.seen.empty and packet.size:
-            raise several(self.path, len(self.seen.empty) + 1)
+            raise SourceError(
+                f"{self.path}: its video stream {packet.stream_index} looked empty, and holds pictures further on",
+                hint=f"leave it out with --video {self.video.index}",
+            )
         if packet.stream_index == self.video.index:
             self.packets += 1
             if packet.size and is_shown(self.video.codec, packet):
@@ -168,8 +189,9 @@ class _Reader:
                 raise SourceError(f"{self.path}: frame {self.packets} has no timestamp", hint=_UNTIMED)
             self.untimed += 1
             return
+        self._check_jump(packet)
         if packet.is_corrupt:
-            self.tell_damage(f"is damaged or cut off at {self._seconds(pts)}")
+            self.flagged = self.flagged or (pts, self.packets)
         if packet.is_keyframe:
             self._take_key(pts, hidden=packet.is_discard)
         elif self.keys and pts < self.keys[-1]:
@@ -181,6 +203,23 @@ class _Reader:
             if pts >= self.last[0] or len(self.pts) == 1:
                 self.last = (pts, packet.duration or 0)
 
+    def _check_jump(self, packet: "Packet[Any]") -> None:
+        """Raise SourceError where the times jump back; tell damage shortly before only then, as joins cause it."""
+        if packet.dts is not None and not packet.is_corrupt:
+            if self.reached is not None and has_jumped(self.reached, packet.dts, self.video.time_base):
+                raise SourceError(
+                    f"{self.path}: its times jump back, from {self._seconds(self.reached)} to "
+                    f"{self._seconds(packet.dts)}: it looks like two recordings joined", hint=self.hint(REPAIR_HINT),
+                )  # fmt: skip
+            self.reached = packet.dts if self.reached is None else max(packet.dts, self.reached)
+        if self.flagged and self.packets - self.flagged[1] > LATE:
+            self._tell_flagged()
+
+    def _tell_flagged(self) -> None:
+        if self.flagged is not None:
+            self.tell_damage(f"is damaged or cut off at {self._seconds(self.flagged[0])}")
+            self.flagged = None
+
     def _take_key(self, pts: int, *, hidden: bool) -> None:
         self.keys.append(pts)
         self.open_gop.append(0)
@@ -189,7 +228,7 @@ class _Reader:
         if self.last_key is not None and pts <= self.last_key:
             raise SourceError(
                 f"{self.path}: its times jump back, from {self._seconds(self.last_key)} to {self._seconds(pts)}",
-                hint="cut it there, and redact the parts one by one",
+                hint=self.hint(REPAIR_HINT),
             )
         self.last_key = pts
 
@@ -197,6 +236,7 @@ class _Reader:
         """The sorted result."""
         if self._drop_single() is not None:
             self.notes.append(CUT_WITHIN_A_FRAME)
+        self._tell_flagged()
         if self.untimed:
             self.notes.append(f"{self.untimed} frames of the source have no time and were left out")
         # sorted by pts: both in one number, as pairs would take far more memory
@@ -247,15 +287,22 @@ class _Reader:
     def _check_times(self, pts: "array[int]") -> None:
         for a, b in pairwise(pts):
             if a == b:
-                raise SourceError(f"{self.path}: two frames have the same time, {self._seconds(a)}", hint=SAME_TIME)
+                raise SourceError(
+                    f"{self.path}: two frames have the same time, {self._seconds(a)}", hint=self.hint(REPAIR_HINT)
+                )
         if pts[0] < 0:
             raise SourceError(
                 f"{self.path}: its first frame is at a negative time, {self._seconds(pts[0])}",
-                hint="move it first, for example: ffmpeg -i IN -c copy -avoid_negative_ts make_zero OUT",
+                hint=self.hint(REPAIR_HINT),
             )
 
     def _seconds(self, pts: int) -> str:
         return f"{float(pts * self.video.time_base):.3f} s"
+
+
+def has_jumped(before: int, time: int, tick: Fraction) -> bool:
+    """Whether times in the order of decoding jump back so far, from ``before`` to ``time``, that a recording ends."""
+    return time < before and (before - time) * tick > _JUMP
 
 
 def usual_duration(pts: "array[int]", video: VideoStream) -> int:

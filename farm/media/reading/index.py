@@ -16,8 +16,8 @@ from farm.domain.options import SourceOptions
 from farm.domain.planner import plan_chunks
 from farm.errors import SourceError
 from farm.media.failing import reading
-from farm.media.reading.counting import count_frames
-from farm.media.reading.frame_index import FrameIndex, index_frames
+from farm.media.reading.counting import count_frames, packet_times
+from farm.media.reading.frame_index import FrameIndex, index_frames, usual_duration
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import Probe, file_state
 
@@ -32,6 +32,11 @@ class Selection:
     shift: int
     until: int | None
 
+    @property
+    def shown(self) -> "array[int]":
+        """The pts of the output's frames."""
+        return array("q", (value - self.shift for value in self.pts)) if self.shift else self.pts
+
 
 @dataclass(frozen=True, slots=True)
 class IndexedSource:
@@ -41,6 +46,20 @@ class IndexedSource:
     frames: FrameIndex
     wanted: Selection
     notes: tuple[str, ...]
+
+
+def wanted_times(probe: Probe, options: SourceOptions, limits: Limits) -> Selection:
+    """The times of the frames that are asked for, of a file that is no bare stream. Demuxes the source once.
+
+    Raises SourceError.
+    """
+    path, video = probe.path, probe.video
+    if video.timing == "counted":
+        pts, none = array("q", packet_times(path, video)), array("q")
+        frames = FrameIndex(pts, none, none, none, usual_duration(pts, video))
+    else:
+        frames = index_frames(path, probe, limits, damaged=options.on_undetectable == "blackout")
+    return _select(path, frames, options, video.time_base)
 
 
 def index_source(probe: Probe, options: SourceOptions, limits: Limits) -> IndexedSource:
@@ -102,7 +121,7 @@ def _select(path: Path, frames: FrameIndex, options: SourceOptions, time_base: F
         end = until
     else:
         until = None if end == frames.end else until
-    picked = not (options.start is None and options.end is None and options.interval is None)
+    picked = not options.whole
     shift = part[0] if options.start is not None else 0
     return Selection(_sampled(part, options.interval, time_base), end, picked, shift, until)
 

@@ -22,10 +22,14 @@ from farm.media.reading.boxes import boxes
 CUT_HINT = "copy or download it again; a recorder may be able to repair it"
 SEGMENT = 0x18538067
 _CLUSTER = 0x1F43B675
+_EBML = 0x1A45DFA3
 UNKNOWN = -1
 _LONGEST = 12  # bytes of an element's header
 _CRC = b"\xbf\x84"  # the element's ID and its size, four bytes
 _PIECE = 1 << 20
+_ONES = 0xFFFFFFFF
+#: Bytes behind the last packet of an FLV file in which the header of another one would be.
+_BEHIND = 64
 _REVERSED = bytes(int(f"{n:08b}"[::-1], 2) for n in range(256))
 #: Bytes after an FFV1 slice: its size alone, or also a status and a checksum.
 _PLAIN, _CHECKED = 3, 8
@@ -46,6 +50,38 @@ def cut_off(path: Path, container: str) -> str | None:
         size = os.fstat(file.fileno()).st_size
         missing = check(file, size)
     return missing and f"is cut off: it ends {missing}"
+
+
+def faults_of(path: Path, container: str) -> Iterator[str]:
+    """What the structure of a file and its checksums show, in words. ``container``: FFmpeg's name."""
+    if missing := cut_off(path, container):
+        yield missing
+    if (place := broken_checksum(path, container)) is not None:
+        yield f"is damaged behind byte {place}: a checksum in it does not match"
+
+
+def check_single(path: Path, container: str, end: int) -> None:
+    """Raise SourceError for a file that was joined behind another, of which libavformat reads only the first.
+
+    ``container``: FFmpeg's name; ``end``: the byte behind the last packet that was read.
+    """
+    family = container.split(",", maxsplit=1)[0]
+    if family not in ("mov", "flv", "matroska"):
+        return
+    with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
+        if family == "mov":
+            kinds = [box.kind for box in boxes(file, 0, os.fstat(file.fileno()).st_size)]
+            joined = min(kinds.count(b"ftyp"), kinds.count(b"moov")) > 1 and b"moof" not in kinds
+        elif family == "matroska":  # the second segment is read, and others are not
+            joined = any(at > end for at in _headers(file))
+        else:
+            file.seek(end)
+            joined = b"FLV\1" in file.read(_BEHIND)
+    if joined:
+        raise SourceError(
+            f"{path}: another file is joined behind what is read of it",
+            hint="join the files themselves: ffmpeg -f concat -safe 0 -i LIST -c copy OUT, LIST naming them",
+        )
 
 
 def check_begun(path: Path) -> None:
@@ -146,19 +182,34 @@ _CHECKS: dict[str, Callable[[BinaryIO, int], str | None]] = {
 
 
 def broken_checksum(path: Path, container: str) -> int | None:
-    """The offset of the first cluster whose CRC-32 does not match its content (RFC 8794, 11.3.1); None if all match.
+    """The offset of the first cluster or page whose CRC-32 does not match its content; None if all match.
 
-    Only Matroska and WebM hold checksums, and only some: FFmpeg writes them. ``container``: FFmpeg's name.
+    Matroska and WebM (RFC 8794, 11.3.1) hold checksums where FFmpeg wrote them, Ogg always: libavformat leaves out its
+    damaged pages without an error. ``container``: FFmpeg's name.
     """
-    if not container.startswith("matroska"):
+    if not container.startswith(("matroska", "ogg")):
         return None
     with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
+        if container == "ogg":
+            return _broken_page(file)
         for at, body, length in _clusters(file):
             file.seek(body)
             head = file.read(6)
             if length > 6 and head[:2] == _CRC and _crc(file, length - 6) != int.from_bytes(head[2:], "little"):
                 return at
     return None
+
+
+def _headers(file: BinaryIO) -> Iterator[int]:
+    """The offset of each EBML header, up to the first segment of unknown size."""
+    at = 0
+    while header := element_at(file, at):
+        element, body, length = header
+        if element == _EBML:
+            yield at
+        if length < 0:
+            return
+        at = body + length
 
 
 def _clusters(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
@@ -174,6 +225,22 @@ def _clusters(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
         if element == _CLUSTER:
             yield at, body, length
         at = body + length
+
+
+def _broken_page(file: BinaryIO) -> int | None:
+    """The offset of the first damaged Ogg page (RFC 3533, 6): its CRC is computed with the field of the CRC zero.
+
+    The polynomial is zlib's with the bits in the other order, from 0 on. Anything else in their place is damage, too.
+    """
+    at = 0
+    while (head := file.read(27))[:4] == b"OggS" and len(head) == 27:
+        sizes = file.read(head[26])
+        body = head[:22] + bytes(4) + head[26:] + sizes + file.read(sum(sizes))
+        value = zlib.crc32(body.translate(_REVERSED), _ONES) ^ _ONES
+        if int(f"{value:032b}"[::-1], 2) != int.from_bytes(head[22:26], "little"):
+            return at
+        at += len(body)
+    return at if head else None
 
 
 def _crc(file: BinaryIO, length: int) -> int:

@@ -2,10 +2,14 @@
 
 import os
 import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 
 from farm.errors import SourceError
 from farm.media.failing import reason
@@ -69,4 +73,18 @@ def open_source(path: Path, most_pixels: int | None = None) -> InputContainer:
         raise SourceError(
             f"{path}: is not a video that can be read ({reason(error)})",
             hint="is it complete, and does a player open it?",
+        ) from error
+
+
+def demuxed(container: InputContainer, streams: Stream | Sequence[Stream] = ()) -> Iterator["Packet[Any]"]:
+    """The packets of some streams, or of all, in the file's order.
+
+    Raises FFmpegError, and SourceError for a stream that begins in mid-file: PyAV has no place for it.
+    """
+    try:
+        yield from container.demux(streams) if streams else container.demux()
+    except IndexError as error:
+        raise SourceError(
+            f"{container.name}: one of its streams begins in mid-file",
+            hint="leave it out first, for example: ffmpeg -i IN -map 0:v -map 0:a? -c copy OUT.mkv",
         ) from error

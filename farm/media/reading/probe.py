@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av.error
 from av.container import InputContainer
-from av.stream import Disposition, Stream
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideoStream
 
@@ -23,6 +23,7 @@ from farm.media.reading.limits import NO_LIMITS, Limits
 from farm.media.reading.opening import check_readable, open_source
 from farm.media.reading.picture import picture_of
 from farm.media.reading.unpacking import has_separate_palette
+from farm.media.reading.videos import is_cover_art, kind_of, videos_of
 
 #: Bare streams, without times of showing: FFmpeg's names.
 BARE = frozenset({"h264", "hevc", "vvc", "m4v", "mpegvideo", "obu", "mjpeg", "jpeg_pipe"})
@@ -56,18 +57,19 @@ class Probe:
     notes: tuple[str, ...]
 
 
-def probe_output(path: Path) -> Probe:
+def probe_output(path: Path, video: int | None = None) -> Probe:
     """Read an output as :func:`probe_source` does, without limits. Raises VerificationError."""
     try:
-        return probe_source(path, NO_LIMITS)
+        return probe_source(path, NO_LIMITS, video)
     except SourceError as error:
         raise VerificationError(f"the output cannot be read: {error.message}") from error
 
 
-def probe_source(path: Path, limits: Limits | None = None) -> Probe:
+def probe_source(path: Path, limits: Limits | None = None, video: int | None = None) -> Probe:
     """Reads a source's header and decodes its first frames, without searching for damage.
 
-    Raises SourceError with one reason for what cannot be redacted exactly, and for what exceeds ``limits``.
+    ``video``: the index of the stream to redact, by default the first video (see :func:`videos_of`). Raises SourceError
+    with one reason for what cannot be redacted exactly, and for what exceeds ``limits``.
     """
     limits = limits or Limits()
     check_readable(path)
@@ -79,7 +81,8 @@ def probe_source(path: Path, limits: Limits | None = None) -> Probe:
     ):
         refuse_many_opened(path, container)
         layers = enhancement_layers(path, container)
-        stream, empty = _video_stream(container, path, layers)
+        videos = videos_of(container, path, video, ignored=layers)
+        stream, empty = videos.stream, videos.empty
         _refuse_stream(container, stream, path, limits)
         _refuse_covers(container, path, limits)
         frames, whole = _first_frames(container, stream, path)
@@ -91,18 +94,21 @@ def probe_source(path: Path, limits: Limits | None = None) -> Probe:
             if s.index != stream.index and s.index not in empty | layers
         )
         name = container.format.name
-        counted = name in BARE or (whole and not _in_order(frames)) or has_separate_palette(stream)
+        still, ordered = is_cover_art(stream), _in_order(frames)
+        counted = still or name in BARE or (whole and not ordered) or has_separate_palette(stream)
         later = () if counted or stream.codec_context.codec.canonical_name in _NO_FIELDS else _later(container, stream)
-        video, notes = _described(stream, [*frames, *later])
-        if counted:
-            video, more = _counted(stream, video, bare=name in BARE, in_order=_in_order(frames))
+        found, notes = _described(stream, [*frames, *later])
+        if still:
+            found = replace(found, timing="counted", time_base=Fraction(1), average_rate=Fraction(1))
+        elif counted:
+            found, more = _counted(stream, found, bare=name in BARE, in_order=ordered)
             notes = (*more, *notes)
         if layers:
             notes = (*notes, "the second layer of Dolby Vision was left out: the output is the base picture")
         if empty:
             notes = (*notes, "an empty video track was left out")
         first = None if counted else frames[0].pts
-        return Probe(path, size, mtime_ns, name, video, others, first, empty, notes)
+        return Probe(path, size, mtime_ns, name, found, others, first, empty, notes)
 
 
 def file_state(path: Path) -> tuple[int, int]:
@@ -110,50 +116,6 @@ def file_state(path: Path) -> tuple[int, int]:
     with reading(path, SourceError, "cannot be read"):
         status = path.stat()
     return status.st_size, status.st_mtime_ns
-
-
-def is_cover_art(stream: Stream) -> bool:
-    """Whether a stream is a picture that players show for the file (cover art, thumbnails), not a video."""
-    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
-
-
-def kind_of(stream: Stream) -> str:
-    """FFmpeg's type of a stream, or ``cover``."""
-    return "cover" if is_cover_art(stream) else stream.type
-
-
-def _video_stream(
-    container: InputContainer, path: Path, layers: frozenset[int]
-) -> tuple[AvVideoStream, frozenset[int]]:
-    """The stream to redact, and the indices of video streams in which nothing was found, without those of ``layers``.
-
-    Raises SourceError if there is none to redact, or more than one.
-    """
-    all_videos = [s for s in container.streams.video if not is_cover_art(s) and s.index not in layers]
-    videos = [s for s in all_videos if not _is_empty(s)]
-    if not all_videos:
-        what = "holds audio only" if container.streams.audio else "holds no video stream"
-        raise SourceError(f"{path}: {what}", hint="there is nothing to redact in it")
-    if not videos:
-        raise SourceError(f"{path}: its video stream is empty", hint="is it complete?")
-    if len(videos) > 1:
-        raise several(path, len(videos))
-    return videos[0], frozenset(s.index for s in all_videos if s is not videos[0])
-
-
-def several(path: Path, count: int) -> SourceError:
-    """The error for a file with ``count`` videos."""
-    return SourceError(
-        f"{path}: holds {count} video streams, and only files with one are redacted so far",
-        hint="extract one, for example: ffmpeg -i IN -map 0:v:0 -map 0:a -c copy OUT",
-    )
-
-
-def _is_empty(stream: AvVideoStream) -> bool:
-    """Whether nothing of a stream was found at the file's beginning or in its index; demuxing it all makes sure."""
-    context = getattr(stream, "codec_context", None)
-    known = context is not None and context.pix_fmt is not None
-    return not known and not len(stream.index_entries) and not stream.frames
 
 
 def _refuse_stream(container: InputContainer, stream: AvVideoStream, path: Path, limits: Limits) -> None:

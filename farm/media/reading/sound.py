@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from farm.errors import FarmError
 from farm.media.failing import reading
 from farm.media.progress import Progress, no_progress
+from farm.media.reading.opening import demuxed
 
 #: Seconds by which the times that a file states and the times of counted samples may differ: files round the former.
 TOLERANCE = Fraction(1, 50)
@@ -190,7 +191,7 @@ def decoded_sound(
     seen: dict[int, int] = {}
     streams = [_audio(container, index, path, kind) for index in tracks]
     with reading(path, kind, "its sound cannot be read"):
-        for packet in container.demux(streams) if streams else ():
+        for packet in demuxed(container, streams) if streams else ():
             track = tracks[packet.stream.index]
             track.size += packet.size
             try:

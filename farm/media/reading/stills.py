@@ -16,6 +16,8 @@ from farm.domain.manifest import Manifest, VideoStream
 from farm.domain.orientation import is_sideways
 from farm.media.reading.counting import counted_frames
 from farm.media.reading.decoding import open_video
+from farm.media.reading.opening import demuxed
+from farm.media.reading.resizing import in_size
 
 #: RGB uint8, height x width x 3: a picture as a player shows it.
 Still = NDArray[np.uint8]
@@ -46,7 +48,8 @@ def stills(manifest: Manifest, wanted: Iterable[int]) -> Iterator[tuple[int, Sti
     source = manifest.source
     for frame in _frames(Path(source.path), source.video, sorted(set(wanted))):
         assert frame.pts is not None
-        yield frame.pts, _shown(frame, source.video)
+        if source.video.has_size(frame.width, frame.height):
+            yield frame.pts, _shown(in_size(frame, source.video), source.video)
 
 
 def _frames(path: Path, video: VideoStream, wanted: list[int]) -> Iterator[VideoFrame]:
@@ -97,7 +100,7 @@ class _Seeker:
     def _decoded(self) -> Iterator[VideoFrame]:
         """The frames from here on, without those before the wanted one that no other frame is decoded from."""
         codec = self._stream.codec_context
-        for packet in self._container.demux(self._stream):
+        for packet in demuxed(self._container, self._stream):
             codec.skip_frame = "NONREF" if packet.pts is not None and packet.pts < self._wanted else "DEFAULT"
             yield from packet.decode()
 

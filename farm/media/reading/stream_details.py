@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from av.container import InputContainer
-from av.stream import AttachmentStream, Discard, Disposition
+from av.stream import AttachmentStream, Discard
 
 from farm.errors import SourceError
 from farm.media.failing import reading
 from farm.media.reading.boxes import Box, walk
 from farm.media.reading.metadata import has_coordinates
-from farm.media.reading.opening import open_source
+from farm.media.reading.opening import demuxed, open_source
 
 _HOLDERS = (b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl")
 _TEXT_SUBTITLES = frozenset({"mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text", "microdvd"})
@@ -33,14 +33,13 @@ class StreamDetails:
     """Details of a source. Streams have libavformat's indices.
 
     ``chapters``: whether it has any. ``letters``: the sample entry (``gpmd``) of each MP4 container track. ``placing``:
-    the subtitle streams and attachments whose text contains coordinates. ``thumbnails``: the streams of pictures that
-    are frames of the video. ``pictures``: the attachments that are pictures or videos, whatever their declared type.
+    the subtitle streams and attachments whose text contains coordinates. ``pictures``: the attachments that are
+    pictures or videos, whatever their declared type.
     """
 
     chapters: bool = False
     letters: Mapping[int, str] = field(default_factory=dict)
     placing: frozenset[int] = frozenset()
-    thumbnails: frozenset[int] = frozenset()
     pictures: frozenset[int] = frozenset()
 
 
@@ -49,14 +48,13 @@ def stream_details(source: InputContainer, path: Path, *, texts: bool) -> Stream
 
     Raises SourceError if the file cannot be read.
     """
-    thumbnails = frozenset(s.index for s in source.streams if s.disposition & Disposition.timed_thumbnails)
     attached = {s.index: bytes(s.data or b"") for s in source.streams if isinstance(s, AttachmentStream)}
     pictures = frozenset(index for index, content in attached.items() if _PICTURE.match(content))
     placing = frozenset[int]()
     if texts:  # attachments without a zero byte are text: a GPS track, for example
         written = {index: content.decode("utf-8", "replace") for index, content in attached.items() if 0 not in content}
         placing = _placing(path) | {index for index, text in written.items() if has_coordinates(text)}
-    return StreamDetails(bool(source.chapters()), letters_of(source, path), placing, thumbnails, pictures)
+    return StreamDetails(bool(source.chapters()), letters_of(source, path), placing, pictures)
 
 
 def letters_of(source: InputContainer, path: Path) -> dict[int, str]:
@@ -131,7 +129,7 @@ def _placing(path: Path) -> frozenset[int]:
         if texts:
             for stream in source.streams:
                 stream.discard = Discard.default if stream in texts else Discard.all
-            for packet in source.demux(texts):
+            for packet in demuxed(source, texts):
                 if packet.stream_index not in found and has_coordinates(bytes(packet).decode("utf-8", "replace")):
                     found.add(packet.stream_index)
                 if len(found) == len(texts):

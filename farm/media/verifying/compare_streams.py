@@ -15,8 +15,9 @@ from farm.domain.manifest import OtherStream, VideoStream
 from farm.errors import FarmError
 from farm.media.composing.streams import made_by_muxer
 from farm.media.failing import reading
+from farm.media.reading.counting import is_numbered
 from farm.media.reading.decoding import is_shown
-from farm.media.reading.opening import open_source
+from farm.media.reading.opening import demuxed, open_source
 from farm.media.reading.stream_details import track_ends
 from farm.media.verifying.packets import (
     Content,
@@ -27,6 +28,7 @@ from farm.media.verifying.packets import (
     read_packet,
     seconds,
 )
+from farm.media.verifying.rates import by_time
 from farm.media.verifying.verify_streams import container_of
 
 _NO_ROLE = Disposition(0)
@@ -66,11 +68,15 @@ class StreamPackets:
 
 @dataclass(slots=True)
 class FilePackets:
-    """The packets of a file. ``container``: its muxer. ``faults``: lines on invalid packets of the video."""
+    """The packets of a file. ``container``: its muxer. ``pts`` and ``lasting``: of the video's frames, by pts.
+
+    ``faults``: lines on invalid packets of the video.
+    """
 
     container: str
     streams: list[StreamPackets]
     pts: "array[int]" = field(default_factory=lambda: array("q"))
+    lasting: "array[int]" = field(default_factory=lambda: array("q"))
     faults: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
     chapters: list[tuple[Fraction, Fraction, str]] = field(default_factory=list)
@@ -87,32 +93,35 @@ class FilePackets:
         if packet.pts is None:
             self.faults.setdefault("times", f"packet {number} of the video has no time")
             return
-        if packet.dts is not None:
+        if packet.dts is not None and self.container not in ("matroska", "webm"):  # as in verify_video
             if packet.dts > packet.pts:
                 self.faults.setdefault("order", f"packet {number} is decoded after it is shown")
             if self._dts is not None and packet.dts <= self._dts:
                 self.faults.setdefault("order", f"packet {number}: its dts {packet.dts} is not after {self._dts}")
             self._dts = packet.dts
         self.pts.append(packet.pts)
+        self.lasting.append(packet.duration or 0)
 
 
 def read_packets(path: Path, video: VideoStream, others: Iterable[OtherStream], kind: type[FarmError]) -> FilePackets:
-    """Demux a file once; errors become ``kind``. Memory: 8 bytes per frame, 16 per packet of another stream."""
+    """Demux a file once; errors become ``kind``. Memory: 16 bytes per frame and per packet of another stream."""
     with open_source(path) as container, reading(path, kind, "cannot be read to its end"):
         made = made_by_muxer(container, path)
         streams = {o.index: _stream(container, o, made=o.index in made) for o in others}
         found = FilePackets(container_of(container), list(streams.values()))
         found.metadata, found.chapters = dict(container.metadata), _chapters(container)
-        for packet in container.demux():
+        for packet in demuxed(container):
             other = streams.get(packet.stream_index)
             if other is not None:
                 other.add(read_packet(packet, other.other.codec))
             elif packet.stream_index == video.index and packet.size and is_shown(video.codec, packet):
+                if is_numbered(container, container.streams[video.index]):
+                    packet.pts = len(found.pts)
                 found.take(packet)
         stream = container.streams[video.index]
         if container.format.name.startswith("mov") and (said := track_ends(path).get(stream.id)):
             found.end = said.seconds
-    found.pts = array("q", sorted(found.pts))
+    found.pts, found.lasting = by_time(found.pts, found.lasting)
     return found
 
 

@@ -18,7 +18,8 @@ from farm.media.reading.decoding import STRICT, decoded, open_video
 from farm.media.reading.index import index_source
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import check_readable
-from farm.media.reading.probe import probe_output, probe_source
+from farm.media.reading.probe import probe_output
+from farm.media.reading.resizing import probe_as_asked
 from farm.media.verifying.compare_pictures import Pictures, Window
 from farm.media.verifying.compare_streams import FilePackets, compare_streams, read_packets, tags_of
 from farm.media.verifying.packets import seconds
@@ -30,6 +31,7 @@ from farm.media.verifying.properties import (
     encoding_properties,
     said,
 )
+from farm.media.verifying.rates import frames_fault
 from farm.media.verifying.verify_sound import SoundEdits, sound_fault
 
 OK, DIFFERS, FAILED = "ok", "differs", "failed"
@@ -93,38 +95,49 @@ def compare(
     threads: int = 1,
     limits: Limits = _LIMITS,
     sound: SoundEdits | None = None,
+    video: int | None = None,
+    copy: int | None = None,
+    resize_to: str | None = None,
 ) -> Comparison:
-    """Compare ``output`` with ``source``.
+    """Compare ``output`` with ``source``, and of several videos the main ones.
 
+    ``video``: the index of the source's. ``copy``: of the output's; then nothing but these two streams is compared.
     ``part``: the output may hold only some of the source's frames, all shifted by one time. ``lowest``: see
-    :data:`LOWEST`. ``sound``: how it was edited; None: it has to be the source's, packet by packet. Reads both files
-    twice and decodes both once (a part: twice). Memory: 8 to 16 bytes per packet. Raises SourceError if the source
-    cannot be read or one of the two is no file, VerificationError if the output is not a video that can be read.
+    :data:`LOWEST`. ``sound``: how it was edited; None: it has to be the source's, packet by packet. ``resize_to``: the
+    size that frames of several sizes were scaled to. Reads both files twice and decodes both once (a part: twice).
+    Memory: 8 to 16 bytes per packet. Raises SourceError, VerificationError for an output that cannot be read.
     """
     for path in (source, output):
         check_readable(path)
     result = Comparison(source, output)
-    indexed = index_source(probe_source(source, limits), SourceOptions(on_undetectable="blackout"), limits)
-    video, planned = indexed.source.video, indexed.wanted.pts
-    probed = probe_output(output)
+    options = SourceOptions(on_undetectable="blackout", resize_to=resize_to, video=video)
+    indexed = index_source(probe_as_asked(source, options, limits), options, limits)
+    ours, planned = indexed.source.video, indexed.wanted.pts
+    probed = probe_output(output, copy)
     got = probed.video
     packets = read_packets(output, got, probed.others, VerificationError)
+    is_still = ours.timing == "counted" and copy is not None  # cover art, which has no end
     result.frames, result.source_frames = len(packets.pts), len(planned)
-    wanted = [pts * video.time_base for pts in planned]
+    wanted = [pts * ours.time_base for pts in planned]
     found = [pts * got.time_base for pts in packets.pts]
-    frames = PlannedFrames(source, video, planned, threads)
+    frames = PlannedFrames(source, ours, planned, threads)
     if part:
         chosen = _part(result, wanted, found, thumbnails_of(frames, output, got))
     else:
-        both = {packets.container, indexed.source.container}
+        both = {packets.container.replace("m2ts", "mpegts"), indexed.source.container}
         free = len(both) > 1 and not _FREE_CLOCKS.isdisjoint(both)
         chosen = _whole(result, wanted, found, free=free)
     shift = Fraction(0) if chosen is None else chosen.shift
     _order(result, packets)
-    if not part:
-        _end(result, packets, indexed.wanted.end * video.time_base - shift)
-    _properties(result, video, got, packets.container)
-    _streams(result, indexed.source, packets, shift, part=part, sound=sound)
+    if not part and not is_still:
+        end = indexed.wanted.end * ours.time_base - shift
+        _end(result, packets, end)
+        if result.frames == result.source_frames and packets.pts:
+            fault = frames_fault(got, packets.container, packets.pts, packets.lasting, end)
+            result.check("rate", fault, f"{float(got.average_rate or 0):.6g} frames a second, as its frames have")
+    _properties(result, ours, got, packets.container)
+    if copy is None:
+        _streams(result, indexed.source, packets, shift, part=part, sound=sound)
     if chosen is not None:
         pictures = Pictures(lowest)
         _pictures(result, frames, output, got, [planned[i] for i in chosen.frames], found, pictures, threads)
@@ -138,8 +151,8 @@ def _part(result: Comparison, wanted: list[Fraction], found: list[Fraction], thu
     if chosen is None:
         result.say("times", FAILED, "the output's frames are not some of the source's, moved by one time")
         return None
-    share = f"{len(found)} of the source's {len(wanted)} frames"
-    result.say("frames", OK if len(found) == len(wanted) else DIFFERS, share)
+    verdict = OK if len(found) == len(wanted) else DIFFERS
+    result.say("frames", verdict, f"{len(found)} of the source's {len(wanted)} frames")
     result.say("times", OK, f"each frame is at the source's time, less {seconds(chosen.shift)}")
     return chosen
 
@@ -184,11 +197,10 @@ def _order(result: Comparison, packets: FilePackets) -> None:
 
 
 def _end(result: Comparison, packets: FilePackets, want: Fraction) -> None:
-    if packets.end is None:
-        return
-    text = f"the last frame is shown until {seconds(packets.end)}"
-    same = abs(packets.end - want) < _MOMENT  # other tools round it
-    result.check("end", None if same else f"{text}, the source's until {seconds(want)}", text)
+    if packets.end is not None:
+        text = f"the last frame is shown until {seconds(packets.end)}"
+        same = abs(packets.end - want) < _MOMENT  # other tools round it
+        result.check("end", None if same else f"{text}, the source's until {seconds(want)}", text)
 
 
 def _properties(result: Comparison, want: VideoStream, got: VideoStream, container: str) -> None:
@@ -203,7 +215,10 @@ def _streams(
     result: Comparison, read: Source, output: FilePackets, shift: Fraction, *, part: bool, sound: SoundEdits | None
 ) -> None:
     source = read_packets(Path(read.path), read.video, read.others, SourceError)
-    ours, theirs = ([s for s in f.streams if not (sound and s.other.kind == "audio")] for f in (source, output))
+    ours, theirs = (
+        [s for s in f.streams if not s.other.redacted and not (sound and s.other.kind == "audio")]
+        for f in (source, output)
+    )
     streams = compare_streams(ours, theirs, shift, part=part)
     if sound:
         fault = sound_fault(result.source, result.output, sound)
@@ -280,15 +295,13 @@ def _summed(result: Comparison, pictures: Pictures) -> None:
     bad = [f"from {seconds(start)} on its PSNR is {psnr:.1f} dB" for start, psnr in rated if psnr < pictures.lowest]
     faults += bad[:3]
     worst = min((psnr for _, psnr in rated), default=inf)
-    good = "what was not changed is equal"
-    if pictures.psnr is None:
-        good = "nothing is left to be compared"
-    elif pictures.psnr < inf:
+    good = "nothing is left to be compared" if pictures.psnr is None else "what was not changed is equal"
+    if pictures.psnr is not None and pictures.psnr < inf:
         good = f"what was not changed has a PSNR of {pictures.psnr:.1f} dB, at least {worst:.1f} dB in any 10 s"
     result.check("picture", "; ".join(faults) or None, good)
     if pictures.black:
-        first = seconds(pictures.black[0])
-        result.say("black", DIFFERS, f"{len(pictures.black)} frames are wholly black, the first at {first}")
+        many, first = len(pictures.black), seconds(pictures.black[0])
+        result.say("black", DIFFERS, f"{many} frames are wholly black, the first at {first}")
     pictures.places.end()
     result.changed_frames = pictures.places.frames + len(pictures.black)
     if result.changed_frames:

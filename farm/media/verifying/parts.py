@@ -20,6 +20,7 @@ from farm.errors import SourceError, VerificationError
 from farm.media.failing import reading
 from farm.media.planes import format_of, planes_of
 from farm.media.reading.decoding import decoded, open_video
+from farm.media.reading.resizing import in_size
 
 _SIDE = 8  # a thumbnail has 8 x 8 samples
 _COMPARED = 16  # frames of the output that are compared by their thumbnails
@@ -46,11 +47,13 @@ class PlannedFrames:
             reading(self.path, SourceError, "cannot be decoded"),
         ):
             for number, frame in enumerate(decoded(*opened, damage=lambda *_: None)):
+                if frame.is_corrupt or not self.video.has_size(frame.width, frame.height):
+                    continue
                 if self.video.timing == "counted":
                     if number < len(self.planned):
-                        yield self.planned[number], frame
-                elif frame.pts is not None and not frame.is_corrupt:
-                    yield frame.pts, frame
+                        yield self.planned[number], in_size(frame, self.video)
+                elif frame.pts is not None:
+                    yield frame.pts, in_size(frame, self.video)
 
 
 @dataclass(frozen=True, slots=True)

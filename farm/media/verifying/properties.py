@@ -9,6 +9,8 @@ from av.video.frame import VideoFrame
 from farm.domain.manifest import VideoStream
 from farm.domain.orientation import UPRIGHT, Matrix
 from farm.domain.pixels import pixel_format, plain_format
+from farm.media.composing.colours import states_range
+from farm.media.composing.decode_times import BOXED
 from farm.media.encoding.holding import LIKE_BT601, ONE_MATRIX
 from farm.media.reading.picture import frame_properties
 from farm.media.verifying.packets import seconds
@@ -62,10 +64,10 @@ def display_properties(want: VideoStream, got: VideoStream, container: str) -> I
     """
     yield Property("sample aspect", want.sample_aspect or Fraction(1), got.sample_aspect or Fraction(1))
     yield Property("orientation", want.orientation, got.orientation)
-    if container in ("mp4", "mov"):
+    if container in BOXED:
         yield Property("display matrix", _matrix(want), _matrix(got))
     yield Property("field order", want.fields, got.fields)
-    yield Property("colour range", is_full(want), is_full(got))
+    yield _range(want, got, container)
     yield Property("colour primaries", want.color_primaries, got.color_primaries)
     yield Property("colour transfer", want.color_transfer, got.color_transfer)
     yield Property("colour matrix", want.color_space, got.color_space)
@@ -76,14 +78,26 @@ def display_properties(want: VideoStream, got: VideoStream, container: str) -> I
         yield Property("chroma location", want.chroma_location, got.chroma_location)
 
 
+def _range(want: VideoStream, got: VideoStream, container: str) -> Property:
+    """The range, also as the tag that a decoder reports, where the source has one and the output can have it."""
+    tags = want.color_range, got.color_range
+    if 0 in tags[:1] or _is_rgb(want) or _is_rgb(got) or (not tags[1] and not states_range(container, got.codec, want)):
+        return Property("colour range", is_full(want), is_full(got))
+    names = ["not specified", "limited", "full"]
+    said = [names[2] if is_full(video) else names[video.color_range] for video in (want, got)]
+    return Property("colour range", *said)
+
+
 def as_said(want: VideoStream, got: VideoStream) -> VideoStream:
     """The source's stream with the output's name of the colour matrix, if both names mean the same matrix.
 
-    Motion JPEG and VP8 name none and are decoded as BT.601; RGB has the matrix 0.
+    Motion JPEG and VP8 name none and are decoded as BT.601; RGB has the matrix 0, and any after it was converted.
     """
     implied = got.codec in ONE_MATRIX and want.color_space in LIKE_BT601
     if implied or (_is_rgb(got) and _is_rgb(want)):
         return replace(want, color_space=got.color_space)
+    if _is_rgb(want) and pixel_format(got.pix_fmt):  # only YUV has a matrix and a range
+        return replace(want, pix_fmt=got.pix_fmt, color_space=got.color_space, color_range=got.color_range)
     return want
 
 

@@ -1,17 +1,20 @@
 """Checks an output against the plan. Nothing is published that does not pass."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
+from av.container import InputContainer
 from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.encoding import EncoderSettings
-from farm.domain.manifest import Manifest
+from farm.domain.manifest import VIDEO, Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.domain.sound import SoundSpan
 from farm.errors import VerificationError
 from farm.media.composing.containers import keeps_packets
-from farm.media.composing.remux import ChunkPts
+from farm.media.composing.decode_times import BOXED, ChunkPts
+from farm.media.composing.redacted import RedactedStream, check_complete
 from farm.media.composing.sound import in_frames, is_edited
 from farm.media.composing.streams import USUAL
 from farm.media.encoding.choice import output_video
@@ -22,9 +25,12 @@ from farm.media.reading.probe import probe_output
 from farm.media.reading.stream_details import track_ends
 from farm.media.verifying.packets import seconds
 from farm.media.verifying.properties import display_properties, encoding_properties
+from farm.media.verifying.verify_redacted import RedactedVideo
 from farm.media.verifying.verify_sound import check_sound
 from farm.media.verifying.verify_streams import container_of, open_checks
 from farm.media.verifying.verify_video import CopiedVideo, DecodedVideo, Video
+
+_NONE: Mapping[int, RedactedStream] = MappingProxyType({})
 
 
 def verify_output(
@@ -37,6 +43,7 @@ def verify_output(
     options: ComposeOptions = USUAL,
     sound: Sequence[SoundSpan] = (),
     *,
+    redacted: Mapping[int, RedactedStream] = _NONE,
     threads: int = 1,
     progress: Progress = no_progress,
 ) -> int:
@@ -49,18 +56,20 @@ def verify_output(
     codec, size, pixel format, colour, HDR, sample aspect, orientation, field order, the last frame's duration, damage,
     a frame that an edit list hides, each packet of the video and of every copied stream, and metadata that ``options``
     keep or remove; of sound that is edited (``sound``: its spans), the decoded samples, see
-    :mod:`farm.media.verifying.verify_sound`; and whatever ``progress`` raises.
+    :mod:`farm.media.verifying.verify_sound`; of the further videos and covers ``redacted``, all that
+    :mod:`farm.media.verifying.verify_redacted` compares; and whatever ``progress`` raises.
     """
-    video = probe_output(output_path).video
+    alone = None if redacted else probe_output(output_path).video
     with open_source(output_path) as output, open_source(source_path) as source:
-        container = container_of(output)
+        container, edited = container_of(output), is_edited(options, sound)
+        checks = open_checks(source, output, manifest, options, sound_edited=edited)
+        video = alone or probe_output(output_path, checks.video).video
         want = output_video(manifest.source.video, settings)
         for pair in (*encoding_properties(want, video), *display_properties(want, video, container)):
             if not pair.equal:
                 raise VerificationError(f"{output_path}: {pair.difference}")
-        edited = is_edited(options, sound)
         watching = part(progress, manifest.frames, 0, 2) if edited else progress
-        checks = open_checks(source, output, manifest, options, sound_edited=edited)
+        further = _further(output_path, output, checks.redacted, redacted, container)
         stream = output.streams[video.index]
         assert isinstance(stream, AvVideoStream)
         checker: Video
@@ -72,18 +81,38 @@ def verify_output(
             for packet in output.demux():
                 if packet.stream.index == video.index:  # an end-of-stream packet's own index is not set
                     checker.take(packet)
+                elif packet.stream.index in further:
+                    further[packet.stream.index].take(packet)
                 else:
                     checks.take(packet)
                 watching(checker.frames)
-        checker.end()
-        checks.end()
-        if container in ("mp4", "mov"):  # the others do not store it
-            _check_end(stream.id, manifest, output_path)
+        for each in (checker, *further.values(), checks):
+            each.end()
+        checker.check_end(container, manifest)
+        ends = {video.index: manifest} | {
+            index: redacted[other.index].manifest for index, other in checks.redacted.items() if other.kind == VIDEO
+        }
+        for index, planned in ends.items() if container in BOXED else ():  # the others do not store it
+            _check_end(output.streams[index].id, planned, output_path)
     if edited:
         with open_source(output_path) as output, open_source(source_path) as source:
             listening = in_frames(part(progress, manifest.frames, 1, 2), manifest)
             check_sound(source, output, checks.edited, manifest, container, options, sound, listening)
     return checker.frames
+
+
+def _further(
+    path: Path,
+    output: InputContainer,
+    streams: Mapping[int, OtherStream],
+    redacted: Mapping[int, RedactedStream],
+    container: str,
+) -> dict[int, RedactedVideo]:
+    check_complete([*streams.values()], redacted)
+    return {
+        index: RedactedVideo(path, output.streams[index], other, redacted[other.index], container)
+        for index, other in streams.items()
+    }
 
 
 def _check_end(number: int, manifest: Manifest, path: Path) -> None:

@@ -29,7 +29,7 @@ def verify_segment(
     """Decode a segment, check that it holds exactly the frames ``expected_pts``, and return their number.
 
     ``expected_pts`` in ticks of the settings' time base, ascending. ``samples``: frames of the encoder's input, to be
-    compared with what players decode. The segment's times count from its first frame, which must be a key frame.
+    compared with what players decode. The segment's pts are the frames' numbers, and the first must be a key frame.
     Raises VerificationError naming what differs and where in the source.
     """
     shown = array("q")
@@ -68,11 +68,9 @@ def _check_frame(
     """Raise VerificationError unless a frame is as planned; returns its name for the user."""
     if number == len(expected_pts):
         raise VerificationError(f"{path}: holds more than the {number} frames that were planned")
-    want = expected_pts[number]
-    where = f"{path}: frame {number}, of {seconds(want * settings.time_base)},"
-    off = None if frame.pts is None else frame.pts - (want - expected_pts[0])
-    if off != 0:
-        raise VerificationError(f"{where} is {'without a time' if off is None else f'{off} ticks off'}")
+    where = f"{path}: frame {number}, of {seconds(expected_pts[number] * settings.time_base)},"
+    if frame.pts != number:
+        raise VerificationError(f"{where} has the number {frame.pts}")
     if frame.is_corrupt:
         raise VerificationError(f"{where} is decoded with errors")
     planned = (settings.width, settings.height, plain_format(settings.pix_fmt))

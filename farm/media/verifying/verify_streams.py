@@ -18,12 +18,14 @@ from av.stream import Stream
 from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.errors import VerificationError
-from farm.media.composing.arguments import Tags, keeps_any_key
+from farm.media.composing.arguments import Tags, keeps_any_key, place_of_video
+from farm.media.composing.decode_times import BOXED, TRANSPORT
 from farm.media.composing.streams import USUAL, Rest, made_by_muxer, rest_of
 from farm.media.composing.trim import WHOLE, Trim, check_chapters
 from farm.media.failing import reading
 from farm.media.reading.metadata import is_private, kept
-from farm.media.reading.probe import is_cover_art, kind_of
+from farm.media.reading.opening import demuxed
+from farm.media.reading.videos import is_cover_art, kind_of
 from farm.media.verifying.packets import Content, Joined, is_cut_freely, name_of, read_packet, seconds
 
 #: Muxers add these.
@@ -34,8 +36,12 @@ _SURE = {
     "mov": frozenset({"title", "comment"}),
     "matroska": frozenset({"title", "comment", "language"}),
     "webm": frozenset({"title", "language"}),
-    "mpegts": frozenset[str](),
+    **dict.fromkeys(("avi", "flv"), frozenset({"title", "comment"})),
+    **dict.fromkeys((*TRANSPORT, "mpeg", "3gp", "3g2"), frozenset[str]()),
 }
+#: The first letters of the brands of MP4's relatives.
+_BRANDS = {"qt ": "mov", "3gp": "3gp", "3g2": "3g2"}
+_M2TS = 192  # bytes of a packet, of which the fifth marks its beginning
 _LANGUAGE = re.compile("[a-z]{3}")
 
 
@@ -71,11 +77,13 @@ class StreamCheck:
     def __init__(self, source: InputContainer, pairs: dict[int, _Pair], ignored: frozenset[int]) -> None:
         self._pairs = pairs
         self._ignored = ignored
-        #: the source's streams of sound that were edited, by the output's index
+        self.video = 0
+        #: the source's streams of sound that were edited, and those that were redacted, by the output's index
         self.edited: dict[int, OtherStream] = {}
+        self.redacted: dict[int, OtherStream] = {}
         self._by_source = {pair.other.index: pair for pair in pairs.values()}
         chosen = [source.streams[i] for i in self._by_source]
-        self._source: Iterator[Packet[Any]] = source.demux(chosen) if chosen else iter(())
+        self._source: Iterator[Packet[Any]] = demuxed(source, chosen) if chosen else iter(())
 
     def take(self, packet: "Packet[Any]") -> None:
         """Compare a packet of the output with the next one of the source's stream."""
@@ -149,32 +157,37 @@ def open_checks(
 ) -> StreamCheck:
     """Pair each copied stream of the source with the output's, and check metadata and chapters.
 
-    ``sound_edited``: sound is not copied, and not compared here; :attr:`StreamCheck.edited` names its streams.
+    ``sound_edited``: sound is not copied, and not compared here; :attr:`StreamCheck.edited` names its streams,
+    :attr:`StreamCheck.redacted` further videos and cover art, :attr:`StreamCheck.video` the main video.
 
     Raises VerificationError if a stream is missing, removed metadata is present, or kept metadata is missing.
     """
     container = container_of(output)
     rest = rest_of(source, Path(source.name), manifest, container, options)
-    copies = _copies(output)
+    video = place_of_video(rest.plan.kept, manifest.source.video.index)
+    copies = _copies(output, video)
     if len(copies) != len(rest.plan.kept):
         raise VerificationError(f"the output has {len(copies)} other streams, {len(rest.plan.kept)} were copied")
     partners = list(zip(rest.plan.kept, copies, strict=True))
     for other, copy in partners:
         if kind_of(copy) != other.kind:
             raise VerificationError(f"stream {other.index} ({other.kind}): is {kind_of(copy)} in the output")
-    _check_tags(rest, options.metadata, container, output, manifest, partners)
+    _check_tags(
+        rest, options.metadata, container, output, [(manifest.source.video.index, output.streams[video])], partners
+    )
     check_chapters(rest.chapters, output)
     edited = {copy.index: other for other, copy in partners if sound_edited and other.kind == "audio"}
-    copied = [(other, copy) for other, copy in partners if copy.index not in edited]
+    copied = [(other, copy) for other, copy in partners if copy.index not in edited and not other.redacted]
     check = _paired(source, output, copied, Trim.of(manifest))
-    check.edited = edited
+    check.video, check.edited = video, edited
+    check.redacted = {copy.index: other for other, copy in partners if other.redacted}
     return check
 
 
-def _copies(output: InputContainer) -> list[Stream]:
-    """The output's streams except its video and those made by the muxer."""
+def _copies(output: InputContainer, video: int) -> list[Stream]:
+    """The output's streams except its main video and those made by the muxer."""
     made = made_by_muxer(output, Path(output.name))
-    return [s for s in output.streams if kind_of(s) != "video" and not (s.type == "data" and s.index in made)]
+    return [s for s in output.streams if s.index != video and not (s.type == "data" and s.index in made)]
 
 
 def _paired(
@@ -188,23 +201,25 @@ def _paired(
                 raise VerificationError(f"stream {other.index} (attachment): its bytes are not the source's")
             continue
         tick = copy.time_base or Fraction(1)
-        moved = trim if other.kind != "cover" else WHOLE
-        if not moved.whole:  # the shift is in the source's ticks, the result in the output's
+        if not trim.whole:  # the shift is in the source's ticks, the result in the output's
             tick = max(tick, ours.time_base or Fraction(0))
-        pairs[copy.index] = _Pair(other, tick, moved)
+        pairs[copy.index] = _Pair(other, tick, trim)
     ignored = frozenset(s.index for s in output.streams if s.index not in pairs)
     return StreamCheck(source, pairs, ignored)
 
 
 def container_of(output: InputContainer) -> str:
-    """The muxer of an output: MP4 and QuickTime share one demuxer and differ in the brand."""
+    """The container of an output: MP4, QuickTime and 3GP share one demuxer and differ in the brand."""
     name = output.format.name.split(",", maxsplit=1)[0]
     if name == "mov":
-        return "mov" if output.metadata.get("major_brand", "").startswith("qt") else "mp4"
-    if name == "matroska":
+        return _BRANDS.get(output.metadata.get("major_brand", "")[:3], "mp4")
+    if name in ("matroska", "mpegts"):
         path = Path(output.name)
         with reading(path, VerificationError, "the output cannot be read"), path.open("rb") as file:
-            return "webm" if b"webm" in file.read(64) else name  # as its EBML header says
+            head = file.read(_M2TS + 5)
+        if name == "matroska":
+            return "webm" if b"webm" in head[:64] else name  # as its EBML header says
+        return "m2ts" if head[4:5] == head[_M2TS + 4 :] == b"G" else name
     return name
 
 
@@ -220,13 +235,12 @@ def _check_tags(
     policy: str,
     container: str,
     output: InputContainer,
-    manifest: Manifest,
+    videos: Sequence[tuple[int, Stream]],
     partners: Sequence[tuple[OtherStream, Stream]],
 ) -> None:
     """Raise VerificationError for metadata that ``policy`` removes and for lost metadata, as far as it can be told."""
     any_key = keeps_any_key(container, rest.tags[None].kept)
     _check_kept("the output", rest.tags[None], output.metadata, policy, container, any_key=any_key)
-    videos = [(manifest.source.video.index, s) for s in output.streams.video if not is_cover_art(s)]
     for index, copy in (*videos, *((other.index, copy) for other, copy in partners)):
         tags = rest.tags.get(index)
         if tags is not None and copy.type != "attachment" and not is_cover_art(copy):
@@ -245,7 +259,7 @@ def _check_kept(
         sure = name in _SURE[container] or (any_key and name.startswith("com."))
         if not sure or (name == "language" and (value == "und" or not _LANGUAGE.fullmatch(value))):
             continue
-        if where != "the output" and name != "language" and container in ("mp4", "mov"):
+        if where != "the output" and name != "language" and container in BOXED:
             continue  # container tracks store no other metadata there
         if value.strip() and have.get(name, "").strip() != value.strip():
             raise VerificationError(f"{where}: its metadata {key} is {have.get(name)!r}, the source's {value!r}")

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from array import array
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,13 +15,17 @@ from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.manifest import Chunk, Manifest, VideoStream
 from farm.errors import VerificationError
-from farm.media.composing.remux import ChunkPts, open_segment
+from farm.media.composing.decode_times import STATED, ChunkPts
+from farm.media.composing.remux import open_segment
 from farm.media.failing import reading
 from farm.media.reading.decoding import STRICT, set_up_decoder
 from farm.media.verifying.packets import seconds
+from farm.media.verifying.rates import lasting_fault, rate_fault
 
 #: Full decoding without the deblocking filter, which cannot fail.
 UNDAMAGED = {**STRICT, "skip_loop_filter": "all"}
+#: Packets whose durations are checked: the last ones, where the muxer cannot derive them.
+_TAIL = 64
 _HVCC_ARRAYS = 22  # bytes before the number of arrays in an HEVCDecoderConfigurationRecord
 
 
@@ -37,6 +42,9 @@ class Video(ABC):
         self.frames = 0
         self.packets = 0
         self._dts: int | None = None
+        # Matroska stores none, and libavformat derives MPEG-1's wrongly
+        self._stores_dts = not stream.container.format.name.startswith("matroska")
+        self._last: deque[tuple[int, int]] = deque(maxlen=_TAIL)  # pts and duration
 
     @abstractmethod
     def take(self, packet: "Packet[Any]") -> None:
@@ -59,14 +67,25 @@ class Video(ABC):
             raise VerificationError(f"{where}: is hidden by an edit list")
         if packet.pts is None:
             raise VerificationError(f"{where}: has no pts")
-        if packet.dts is not None:  # Matroska stores none, and libavformat cannot derive the first ones
+        if packet.dts is not None and self._stores_dts:
             if packet.dts > packet.pts:
                 raise VerificationError(f"{where}: its dts {packet.dts} is after its pts {packet.pts}")
             if self._dts is not None and packet.dts <= self._dts:
                 raise VerificationError(f"{where}: its dts {packet.dts} is not after the one before, {self._dts}")
             self._dts = packet.dts
         self.packets += 1
+        self._last.append((packet.pts, packet.duration or 0))
         return packet.pts
+
+    def check_end(self, container: str, manifest: Manifest) -> None:
+        """Raise VerificationError for another average rate than the frames', or last packets that overlap."""
+        if container not in STATED:
+            return
+        begin, end = self.when(manifest.chunks[0].pts_start), self.when(manifest.chunks[-1].pts_end)
+        pts, lasting = zip(*sorted(self._last), strict=True)
+        fault = rate_fault(self.video, container, manifest.frames, end - begin)
+        if fault := fault or lasting_fault(self.video, container, pts, lasting, end):
+            raise VerificationError(f"{self.path}: {fault}")
 
     def check_frame(self, frame: VideoFrame, number: int, want: Fraction) -> None:
         """Raise VerificationError unless a decoded frame is intact, at ``want`` seconds, of right size and format."""
@@ -212,7 +231,7 @@ class CopiedVideo(Video):
                         continue
                     if len(shown) == len(pts):
                         raise self.too_many()
-                    shown.append(packet.pts + pts[0])
+                    shown.append(pts[packet.pts] if 0 <= packet.pts < len(pts) else -1)
                     yield _Planned(packet, self.when(shown[-1]), segment, first=len(shown) == 1)
             for number, (got, want) in enumerate(zip(sorted(shown), pts, strict=False), start=before):
                 self.check_time(number, self.when(got), self.when(want))

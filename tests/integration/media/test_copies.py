@@ -68,7 +68,10 @@ def copied(source: str, suffix: str, render: Rendered, folder: Path) -> Comparis
 @pytest.mark.parametrize(("source", "suffix"), PAIRS)
 def test_a_stream_copy_is_the_same_video(source: str, suffix: str, render: Rendered, tmp_path: Path) -> None:
     found = copied(source, suffix, render, tmp_path)
-    assert verdicts(found, "failed") == {}
+    # Matroska says that the range is limited; ffmpeg loses that where x264's header does not say it, but in QuickTime
+    # it cannot be said
+    lost = {"colour_range"} if source.endswith(".mkv") and suffix in ("mp4", "ts") else set[str]()
+    assert set(verdicts(found, "failed")) == lost
     assert verdicts(found, "ok")["packets"].endswith("packets of 1 other streams are the source's")
     assert verdicts(found, "ok")["streams"] == "the output has every stream of the source"
     moved = verdicts(found, "differs").get("times", "")

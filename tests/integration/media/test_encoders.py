@@ -78,7 +78,7 @@ def test_times_pictures_and_parameter_sets_are_exact(codec: str, pix_fmt: str, t
                 stream = opened.streams.video[0]
                 frames = list(opened.decode(stream))
                 headers.add((time_base, stream.codec_context.extradata))
-            assert [f.pts for f in frames] == [value - pts[0] for value in pts]
+            assert [f.pts for f in frames] == list(range(count))
             assert {plain_format(f.format.name) for f in frames} == {plain_format(settings.pix_fmt)}
             assert {(f.width, f.height) for f in frames} == {(64, 48)}
             packed = len(frames[0].planes) == 1 and pix_fmt != "gray"

@@ -13,6 +13,7 @@ from farm.errors import VerificationError
 from farm.media.encoding.encode import SegmentWriter
 from farm.media.reading.probe import probe_source
 from farm.media.verifying.verify_segment import verify_segment
+from tests.integration.rich import picture
 from tests.integration.trips import CLIPS, X264, Rendered, Trip, decoded, ffmpeg, start, with_sound
 
 
@@ -50,7 +51,7 @@ def test_everything_else_is_kept(render: Rendered, tmp_path: Path) -> None:
         "-metadata:s:3", "mimetype=image/png", "-attach", str(words), "-metadata:s:4", "mimetype=text/plain",
     )  # fmt: skip
     trip = start(source, tmp_path)
-    assert trip.compose() == ("stream 3 (cover) is the source's own picture: a face in it is not covered",)
+    assert trip.compose() == ()
     trip.verify()
     with av.open(str(source)) as ours, av.open(str(trip.out)) as copy:
         assert [s.type for s in copy.streams] == ["audio", "video", "subtitle", "attachment", "video"]
@@ -62,8 +63,7 @@ def test_everything_else_is_kept(render: Rendered, tmp_path: Path) -> None:
         assert copy.streams[0].metadata["language"] == "fra"
         for index in range(3):
             assert copy.streams[index].disposition == ours.streams[index].disposition
-        packets = [bytes(next(c.demux(s))) for c, s in ((ours, ours.streams[3]), (copy, copy.streams[4]))]
-        assert packets[0] == packets[1] == cover.read_bytes()
+    assert picture(trip.out) == picture(source)
 
 
 def test_colour_and_aspect_come_out_as_they_went_in(render: Rendered, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_colour_and_aspect_come_out_as_they_went_in(render: Rendered, tmp_path: 
 def test_one_tick_off_is_noticed(trip: Trip) -> None:
     last = trip.pts[-1]
     moved = array("q", [*last[:-1], last[-1] + 1])
-    with pytest.raises(VerificationError, match=r"frame 89: is at 2\.9666"):
+    with pytest.raises(VerificationError, match=r"packet 89 \(2\.9667.*another time"):
         replace(trip, pts=[*trip.pts[:-1], moved]).verify()
 
 

@@ -13,9 +13,10 @@ from farm.domain.manifest import Chunk, Manifest, Source, VideoStream
 from farm.domain.orientation import Matrix
 from farm.errors import VerificationError
 from farm.executables import find_ffmpeg
-from farm.media.composing.remux import join_segments, joined_format
+from farm.media.composing.remux import join_segments, joined_format, segment_packets
 from farm.media.reading.probe import probe_source
-from tests.integration.drawn import FAMILIES, P3, TICKS, settings_for, times, video, write
+from farm.media.verifying.verify_segment import verify_segment
+from tests.integration.drawn import FAMILIES, FINE, P3, TICKS, settings_for, times, video, write
 
 pytestmark = pytest.mark.integration
 
@@ -52,7 +53,7 @@ class Joined:
 
 
 @pytest.mark.parametrize("shift", [0, 5000])
-@pytest.mark.parametrize("time_base", TICKS)
+@pytest.mark.parametrize("time_base", [*TICKS, *FINE])
 @pytest.mark.parametrize(("codec", "pix_fmt"), FAMILIES)
 def test_joined_packets_have_the_planned_times(
     codec: str, pix_fmt: str, time_base: Fraction, shift: int, tmp_path: Path
@@ -74,6 +75,20 @@ def test_joined_packets_have_the_planned_times(
     assert shown == planned
     if joined.format in {"mp4", "mov"}:  # the last frame is shown until the plan's end
         assert length == (joined.end - 5000) * time_base
+
+
+@pytest.mark.parametrize("time_base", FINE)
+@pytest.mark.parametrize(("codec", "pix_fmt"), FAMILIES)
+def test_a_segment_of_any_time_base_holds_every_frame(
+    codec: str, pix_fmt: str, time_base: Fraction, tmp_path: Path
+) -> None:
+    source = video(codec, pix_fmt, time_base)
+    settings = settings_for(source)
+    pts = [2**62 + round(number / (30 * time_base)) + number % 3 for number in range(9)]
+    pts[5] = pts[4] + 1  # closer than any encoder's clock counts
+    path = write(tmp_path / "a.seg", source, settings, pts)
+    assert verify_segment(path, pts, settings) == 9
+    assert sorted(packet.pts or 0 for packet in segment_packets(path)) == list(range(9))
 
 
 def matrices() -> dict[int, Matrix]:

@@ -74,11 +74,8 @@ def test_a_segment_of_another_size_or_format(trip: Trip) -> None:
         verify_segment(trip.segments[0], trip.pts[0], replace(trip.settings, pix_fmt="yuv444p"))
 
 
-def test_a_segment_with_other_times(trip: Trip) -> None:
+def test_a_segment_with_other_frames(trip: Trip) -> None:
     pts = trip.pts[0]
-    moved = type(pts)("q", [*pts[:-1], pts[-1] + 1])
-    with pytest.raises(VerificationError, match="is -1 ticks off"):
-        verify_segment(trip.segments[0], moved, trip.settings)
     for other in (pts[:-1], type(pts)("q", [*pts, pts[-1] + 512])):
         with pytest.raises(VerificationError, match=r"planned"):
             verify_segment(trip.segments[0], other, trip.settings)

@@ -20,7 +20,8 @@ from farm.cli.summaries import summary
 from farm.domain.manifest import VideoStream
 from farm.domain.options import RedactOptions
 from farm.errors import SettingsError
-from farm.jobs.queries import JobFacts, lowest_psnr
+from farm.jobs.queries import JobFacts
+from farm.jobs.stage_facts import lowest_psnr
 from farm.messages import Artefact
 from tests.planned import settings_of
 from tests.unit.cli.conftest import Run, the_line

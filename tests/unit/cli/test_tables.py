@@ -7,7 +7,8 @@ import pytest
 from rich.cells import cell_len
 
 from farm.cli.tables import Row, cut, job_details, job_lines, middle, result_lines, row_of
-from farm.jobs.queries import JobFacts, StageFacts
+from farm.jobs.queries import JobFacts
+from farm.jobs.stage_facts import StageFacts
 from tests.unit.cli.conftest import facts_of
 
 EVIL = "/v/evil\x1b]0;owned\x07\nname\t\u202e東京.mp4"

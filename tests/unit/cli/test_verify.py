@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from farm.cli import verify
 from farm.cli.main import app
 from farm.errors import SettingsError, SourceError, VerificationError
-from farm.media.verifying import comparing
+from farm.media.verifying import further
 from farm.media.verifying.compare_pictures import Window
 from farm.media.verifying.comparing import Comparison
 
@@ -42,7 +42,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Any:
                 raise found
             return found
 
-        monkeypatch.setattr(comparing, "compare", compare)
+        monkeypatch.setattr(further, "compare_all", compare)
         return CliRunner().invoke(app, ["verify", "in.mp4", "out.mp4", *words])
 
     return call

@@ -110,7 +110,7 @@ def test_settings_close_gops_and_keep_the_picture(codec: str) -> None:
         ("mpegts", None, Fraction(1, 90000), "mpegts", ".ts"),
         ("avi", None, Fraction(1, 25), "matroska", ".mkv"),  # 40 ms
         ("avi", None, Fraction(1001, 24000), "mov", ".mov"),  # no whole milliseconds: Matroska would round
-        ("flv", None, Fraction(1, 1000), "matroska", ".mkv"),
+        ("flv", None, Fraction(1, 1000), "flv", ".flv"),
     ],
 )
 def test_containers(source: str, suffix: str | None, time_base: Fraction, container: str, default: str) -> None:
@@ -182,8 +182,8 @@ def test_tracks_of_measurements_are_private(letters: str, policy: str, kept: boo
 
 
 def test_thumbnails_of_the_video_and_texts_with_places_are_left_out() -> None:
-    others = (TEXT, OtherStream(3, "cover", "mjpeg"))
-    details = StreamDetails(placing=frozenset({2}), thumbnails=frozenset({3}))
+    others = (TEXT, OtherStream(3, "thumbnails", "mjpeg"))
+    details = StreamDetails(placing=frozenset({2}))
     plan = plan_streams(others, "mp4", details=details)
     assert not plan.kept
     assert "where this was filmed" in plan.notes[0]

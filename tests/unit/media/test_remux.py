@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farm.errors import VerificationError
-from farm.media.composing.remux import decode_times, joined_format, reorder_depth, segment_packets
+from farm.media.composing.decode_times import decode_times, reorder_depth
+from farm.media.composing.remux import joined_format, segment_packets
 
 
 def reordered(pts: list[int], size: int) -> list[int]:
