@@ -17,9 +17,11 @@ from farm.domain.options import JobOptions
 from farm.domain.regions import Asked
 from farm.errors import OutputError, SettingsError, SourceError
 from farm.exchange.formats import format_named
+from farm.jobs.advising import advised
 from farm.jobs.images import KeptImage, with_image
 from farm.media.composing.containers import Needs, container_for, default_container, refuse_loss
 from farm.media.composing.sound import is_edited, refuse_uneditable
+from farm.media.composing.streams import check_dropped, wanted
 from farm.media.encoding.choice import at_rate, encoder_settings, output_video
 from farm.media.reading.index import index_source, plan_manifest
 from farm.media.reading.limits import Limits
@@ -124,24 +126,41 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
     request = replace(request, options=replace(request.options, redact=redact))
     probe = probe_source(request.source, request.limits)
     with _named(request.source):
-        encoder, chosen = encoder_settings(probe.video, request.options.redact, encoders)
+        check_dropped(probe.video.index, probe.others, request.options.compose)
         if request.options.compose.pictures:
+            encoder, _ = encoder_settings(probe.video, request.options.redact, encoders)
             if request.options.redact.debug:
                 raise SettingsError("--debug makes a video, no pictures", hint="leave one of them out")
             output = _absolute(request.output or request.source.with_suffix(".frames"))
             container, notes = PICTURES_CONTAINER, probe.notes
         else:
-            output, container, why = _video_place(request, probe, output_video(probe.video, encoder))
-            notes = (*probe.notes, *chosen, *why, *((_SHOWS,) if request.options.redact.debug else ()))
+
+            def attempt(options: JobOptions, suffix: str | None = None) -> _Made:
+                named = request.source.with_name(f"video{DEBUG_MARK}{suffix}")
+                asked = request if suffix is None else replace(request, output=named, folder=False)
+                return _made(replace(asked, options=options), probe, encoders)
+
+            encoder, output, container, why = advised(attempt, request.options, probe)
+            notes = (*probe.notes, *why, *((_SHOWS,) if request.options.redact.debug else ()))
     prepared = Prepared(request, probe, encoder, output, container, notes, image)
     prepared.check_place()
     return prepared
 
 
+_Made = tuple[EncoderSettings, Path, str, tuple[str, ...]]
+
+
+def _made(request: Request, probe: Probe, encoders: AbstractSet[str]) -> _Made:
+    """The encoder of a video, its path and container, and notes on these choices. Makes nothing."""
+    encoder, chosen = encoder_settings(probe.video, request.options.redact, encoders)
+    output, container, why = _video_place(request, probe, output_video(probe.video, encoder))
+    return encoder, output, container, (*chosen, *why)
+
+
 def _video_place(request: Request, seen: Probe, video: VideoStream) -> tuple[Path, str, tuple[str, ...]]:
     """The output's path and container, and a note if the container is not the source's."""
     source, output, debug = request.source, request.output, request.options.redact.debug
-    needs = Needs.of(video, seen.others, request.options.compose)
+    needs = Needs.of(video, seen.others, request.options.compose, seen.container)
     notes: tuple[str, ...] = ()
     if output is None or request.folder or _is_folder(output):
         container, suffix, why = default_container(seen.container, needs, source.suffix)
@@ -154,7 +173,7 @@ def _video_place(request: Request, seen: Probe, video: VideoStream) -> tuple[Pat
         container = container_for(output.suffix, seen.container, needs, source.suffix)
     refuse_loss(container, needs)
     if is_edited(request.options.compose):
-        refuse_uneditable(seen.others, container)
+        refuse_uneditable(wanted(seen.others, request.options.compose), container)
     return _absolute(output), container, notes
 
 

@@ -21,7 +21,6 @@ from farm.jobs.context import Context
 from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.plans import job_manifest
 from farm.jobs.queries import find_job
-from farm.media.composing.sound import is_edited
 from farm.media.verifying.verify_sound import SoundEdits
 from farm.messages import Artefact
 from farm.storage.base import is_whole
@@ -38,8 +37,8 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A job's chain. ``part``: only a part or a sample of the source was asked for. ``sound``: what of it was edited,
-    if any was.
+    """A job's chain. ``part``: only a part or a sample of the source was asked for. ``sound``: what was asked of it,
+    where the output is a video.
     """
 
     job: str
@@ -82,7 +81,7 @@ def prove(context: Context, job_id: str) -> Proof:
     )
     pictures = job.container == PICTURES_CONTAINER
     options = load_options(job.options).compose
-    sound = SoundEdits(manifest, job.container, options, spans) if is_edited(options, spans) else None
+    sound = None if pictures else SoundEdits(manifest, job.container, options, spans)
     return Proof(job.id, Path(manifest.source.path), Path(job.output), pictures, manifest.picked, links, sound)
 
 

@@ -17,13 +17,15 @@ from farm.domain.options import ComposeOptions
 from farm.domain.sound import SoundSpan
 from farm.errors import OutputError, SourceError, VerificationError
 from farm.media.composing.arguments import ComposeInputs, CoverArt, Ending, Tags, compose_arguments, written_tags
+from farm.media.composing.edit_lists import Hidden, write_hidden
 from farm.media.composing.remux import ChunkPts, join_segments
-from farm.media.composing.sound import is_edited, sound_notes, write_sound
+from farm.media.composing.sound import encoded_streams, sound_notes, write_sound
 from farm.media.composing.streams import USUAL, Rest, rest_of
 from farm.media.composing.trim import Trim, ffmetadata
 from farm.media.failing import reading, writing
 from farm.media.ffmpeg import TOO_SMALL, run_ffmpeg
 from farm.media.progress import Progress, no_progress, part
+from farm.media.reading.hidden_sound import beginnings
 from farm.media.reading.opening import open_source
 from farm.processes import scratch_prefix
 
@@ -62,19 +64,39 @@ def compose(
     if settings.time_base != manifest.source.video.time_base:
         raise VerificationError("the segments' time base is not the source's")
     frames = manifest.frames
-    parts = 3 if is_edited(options, sound) else 2
     with _workspace(out) as (joined, folder), ExitStack() as stack:
+        codecs = _encoded(source, manifest, container, options, sound)
+        parts = 3 if codecs else 2
         join_segments(manifest, chunk_pts, segments, joined, part(progress, frames, 0, parts))
         inputs = _inputs(source, manifest, settings.codec, joined, container, options, folder)
         inputs = replace(inputs, ending=_ending(joined, manifest, chunk_pts(manifest.chunks[-1])[-1]))
-        if is_edited(options, sound):
+        if codecs:
             listening = part(progress, frames, 1, parts)
-            made = write_sound(
-                source, manifest, inputs.kept, container, options, sound, out, stack, ffmpeg, listening
-            )  # fmt: skip
+            made = write_sound(source, manifest, codecs, container, options, sound, out, stack, ffmpeg, listening)
             inputs = replace(inputs, sound=made)
+        if container in ("mp4", "mov"):
+            inputs = replace(inputs, hidden=_hidden(source, inputs, codecs))
         _copy(ffmpeg, inputs, container, out, frames, part(progress, frames, parts - 1, parts))
+        if inputs.hidden:
+            write_hidden(out, {inputs.place(index): hidden for index, hidden in inputs.hidden.items()})
     return left_out(source, manifest, container, options, sound)
+
+
+def _encoded(
+    source: Path, manifest: Manifest, container: str, options: ComposeOptions, sound: Sequence[SoundSpan]
+) -> dict[int, str]:
+    """The streams of sound that are not copied, and their codecs."""
+    with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
+        return encoded_streams(rest_of(opened, source, manifest, container, options).plan, options, sound)
+
+
+def _hidden(source: Path, inputs: ComposeInputs, codecs: Mapping[int, str]) -> dict[int, Hidden]:
+    """The beginnings of copied sound that are not heard, and that the muxer does not hide by itself."""
+    copied = [o.index for o in inputs.kept if o.kind == "audio" and o.index not in codecs]
+    with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
+        found = beginnings(opened, copied, inputs.trim.holds)
+    made = {index: Hidden.of(beginning, inputs.trim.shift) for index, beginning in found.items()}
+    return {index: hidden for index, hidden in made.items() if hidden is not None}
 
 
 def _copy(ffmpeg: Path, inputs: ComposeInputs, container: str, out: Path, frames: int, progress: Progress) -> None:
@@ -118,8 +140,8 @@ def left_out(
     """
     with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
         rest = rest_of(opened, source, manifest, container, options)
-        edited = sound_notes(opened, rest.plan.kept, container) if is_edited(options, sound) else ()
-        return (*rest.notes, *edited)
+        codecs = encoded_streams(rest.plan, options, sound)
+        return (*rest.notes, *sound_notes(opened, rest.plan, codecs, container))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from farm.domain.manifest import OtherStream, VideoStream
 from farm.domain.options import ComposeOptions
 from farm.domain.orientation import Matrix
 from farm.errors import OutputError
-from farm.media.composing.streams import USUAL, holds
+from farm.media.composing.streams import LOSABLE, USUAL, encoded_as, holds, wanted
 
 #: FFmpeg's muxer for each suffix that an output may have.
 MUXERS = {
@@ -37,14 +37,13 @@ _VIDEO: dict[str, frozenset[str]] = {
 _REWRITING = frozenset({"mpegts"})
 _MOV = ("mp4", "mov", "matroska")
 _OTHERS = ("matroska", "mov", "mp4")
-_LOSABLE = ("audio", "subtitle")
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What an output must hold: video of ``codec`` with ticks of ``time_base`` seconds, and ``others`` of the source.
 
-    ``width`` in pixels.
+    ``width`` in pixels. ``options``: what of the source is kept, and how; ``source``: FFmpeg's name of its container.
     """
 
     codec: str
@@ -53,12 +52,30 @@ class Needs:
     matrix: Matrix | None = None
     sample_aspect: Fraction | None = None
     width: int = 0
+    options: ComposeOptions = USUAL
+    source: str = ""
 
     @classmethod
-    def of(cls, video: VideoStream, others: Sequence[OtherStream] = (), options: ComposeOptions = USUAL) -> "Needs":
+    def of(
+        cls,
+        video: VideoStream,
+        others: Sequence[OtherStream] = (),
+        options: ComposeOptions = USUAL,
+        source: str = "",
+    ) -> "Needs":
         """The needs of an output with the video ``video`` and the streams of the source that ``options`` keep."""
-        kept = tuple(o for o in others if not (options.audio == "drop" and o.kind == "audio"))
-        return cls(video.codec, video.time_base, kept, video.matrix, video.sample_aspect, video.width)
+        kept = wanted(others, options)
+        size = video.matrix, video.sample_aspect, video.width
+        return cls(video.codec, video.time_base, kept, *size, options, source)
+
+    def held(self, container: str, other: OtherStream) -> bool:
+        """Whether a container holds a stream, as it is or encoded as the options say."""
+        known = holds(container, other, self.source)
+        return known or encoded_as(container, other, self.options, self.source) is not None
+
+    def lost(self, container: str) -> list[OtherStream]:
+        """The sound and subtitles that a container cannot hold."""
+        return [other for other in self.others if other.kind in LOSABLE and not self.held(container, other)]
 
 
 def output_suffix(container: str, options: ComposeOptions) -> str:
@@ -90,16 +107,15 @@ def default_container(source_container: str, needs: Needs, source_suffix: str) -
 def container_for(suffix: str, source_container: str, needs: Needs, source_suffix: str) -> str:
     """The muxer for an output with ``suffix``: ``mp4``, ``mov``, ``matroska``, ``webm`` or ``mpegts``.
 
-    Without a suffix it is the default one. Raises OutputError, with the default suffix as a hint, if it cannot hold the
-    video exactly.
+    Without a suffix it is the default one. Raises OutputError, which :mod:`farm.jobs.advising` completes, if it cannot
+    hold the video exactly.
     """
     if not suffix:
         return _chosen(source_container, needs, source_suffix)
     wanted = MUXERS.get(suffix.lower())
     why = f"cannot hold {needs.codec} video here" if wanted is None else _why_not(wanted, needs)
     if wanted is None or why:
-        other = _chosen(source_container, needs, source_suffix)
-        raise OutputError(f"an output named *{suffix} {why}", hint=f"use the suffix {SUFFIXES[other]}")
+        raise OutputError(f"an output named *{suffix} {why}", field="redact.codec")
     return wanted
 
 
@@ -109,25 +125,16 @@ def keeps_packets(container: str) -> bool:
 
 
 def refuse_loss(container: str, needs: Needs) -> None:
-    """Raise OutputError, with a hint, if an output would lack an audio or subtitle stream of the source.
+    """Raise OutputError, which :mod:`farm.jobs.advising` completes, for sound or subtitles that would be lost.
 
     :func:`farm.media.composing.streams.plan_streams` notes other streams that are left out (data, cover art,
     attachments).
     """
-    lost = _lost(needs.others, container)
-    if not lost:
-        return
-    able = [c for c in (*_OTHERS, "mpegts") if not _why_not(c, needs) and not _lost(needs.others, c)]
-    without = " ".join(f"-map -0:{other.index}" for other in lost)
-    names = ", ".join(f"stream {other.index} ({other.kind}, {other.codec})" for other in lost)
-    hint = f"convert or remove it first, for example: ffmpeg -i IN -map 0 {without} -c copy OUT"
-    if able:
-        hint = f"use -o NAME{SUFFIXES[able[0]]}"
-    elif all(other.kind == "audio" for other in lost):
-        hint += "; or leave all audio out with compose.audio drop"
-    raise OutputError(
-        f"an output named *{SUFFIXES[container]} cannot hold {names} of the source", hint=hint, field="compose.audio"
-    )
+    lost = needs.lost(container)
+    if lost:
+        names = ", ".join(f"stream {other.index} ({other.kind}, {other.codec})" for other in lost)
+        what = f"an output named *{SUFFIXES[container]} cannot hold {names} of the source"
+        raise OutputError(what, field="compose.audio")
 
 
 def _chosen(source_container: str, needs: Needs, source_suffix: str) -> str:
@@ -136,10 +143,9 @@ def _chosen(source_container: str, needs: Needs, source_suffix: str) -> str:
     able = [c for c in order if not _why_not(c, needs)]
     if not able:
         what = f"this video's times (ticks of {needs.time_base} s) and picture exactly as {needs.codec}"
-        hint = "choose another codec, for example redact.codec h264"
-        raise OutputError(f"no container keeps {what}", hint=hint, field="redact.codec")
+        raise OutputError(f"no container keeps {what}", field="redact.codec")
     whole = [c for c in able if not _why_not_streams(c, needs)]
-    audible = [c for c in able if not _lost(needs.others, c)]
+    audible = [c for c in able if not needs.lost(c)]
     return (whole or audible or able)[0]
 
 
@@ -169,7 +175,7 @@ def _why_not(container: str, needs: Needs) -> str | None:
 
 def _why_not_streams(container: str, needs: Needs) -> str | None:
     for other in needs.others:
-        if other.kind in (*_LOSABLE, "attachment", "cover") and not holds(container, other):
+        if other.kind in (*LOSABLE, "attachment", "cover") and not needs.held(container, other):
             return f"cannot hold stream {other.index} ({other.kind}, {other.codec})"
     return None
 
@@ -194,7 +200,3 @@ def _holds_matrix(container: str, matrix: Matrix | None) -> bool:
 def _holds_aspect(container: str, needs: Needs) -> bool:
     """Whether a container keeps the sample aspect: WebM stores the display width in whole pixels, others a ratio."""
     return container != "webm" or ((needs.sample_aspect or 1) * needs.width).denominator == 1
-
-
-def _lost(others: Sequence[OtherStream], container: str) -> list[OtherStream]:
-    return [other for other in others if other.kind in _LOSABLE and not holds(container, other)]

@@ -1,21 +1,46 @@
 """Decides what an output takes from the source apart from the video: streams, metadata and chapters."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from av.codec import Codec
+from av.codec.codec import UnknownCodecError
 from av.container import InputContainer
 
 from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
-from farm.media.composing.arguments import Tags, keeps_any_key
-from farm.media.composing.trim import Chapter, Trim, chapters_of
-from farm.media.reading.metadata import kept, names, of_the_file
+from farm.media.composing.arguments import Tags
+from farm.media.composing.tags import all_tags, unheld_tags
+from farm.media.composing.trim import WHOLE, Chapter, Trim, chapters_of
+from farm.media.reading.hidden_sound import ENCODER_DELAY, beginnings
+from farm.media.reading.metadata import names
+from farm.media.reading.opening import open_source
 from farm.media.reading.stream_details import StreamDetails, letters_of, stream_details
 
 USUAL = ComposeOptions()
 NO_DETAILS = StreamDetails()
 _COVER_CODECS = frozenset({"mjpeg", "png", "bmp"})
+_PCM = frozenset({"s16le", "s16be", "s24le", "s24be", "s32le", "s32be", "f32le", "f64le"})
+#: QuickTime's forms of PCM, and Matroska's: each has a way to write it.
+_MOV_PCM = frozenset(f"pcm_{form}" for form in (*_PCM, "f32be", "f64be", "s8", "u8", "alaw", "mulaw"))
+_MATROSKA_AUDIO = frozenset(f"pcm_{form}" for form in (*_PCM, "u8")) | {
+    "aac", "ac3", "alac", "dts", "eac3", "flac", "mlp", "mp1", "mp2", "mp3", "opus", "qdm2", "ra_144", "truehd",
+    "tta", "vorbis", "wavpack",
+}  # fmt: skip
+#: What Matroska describes by the number that Windows has for the codec (``A_MS/ACM``).
+_MATROSKA_NUMBERED = frozenset({
+    "pcm_alaw", "pcm_mulaw", "amr_nb", "amr_wb", "adpcm_ms", "adpcm_ima_wav", "adpcm_yamaha", "adpcm_g722",
+    "adpcm_g726", "adpcm_swf", "adpcm_ct", "g723_1", "g729", "gsm_ms", "imc", "speex", "truespeech", "wmav1", "wmav2",
+    "wmapro", "wmalossless", "wmavoice",
+})  # fmt: skip
+#: The formats whose streams have that number, or one from which FFmpeg finds it. FLV's and RealMedia's are others.
+_NUMBERING = frozenset({"matroska", "asf", "avi", "nut", "wav", "mov"})
+_MATROSKA_NOT = frozenset({"mov_text", "dvb_teletext", "eia_608"})
+#: FFmpeg's names of what it has no name for, and the kinds of streams that may not be lost without a word.
+_UNNAMED = frozenset({"unknown", "none"})
+_HIDING = frozenset({"mov", "matroska"})
+LOSABLE = ("audio", "subtitle", "unknown")
 _HELD: dict[str, dict[str, frozenset[str]]] = {
     "mp4": {
         "audio": frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "dts", "truehd", "vorbis"}),
@@ -23,7 +48,7 @@ _HELD: dict[str, dict[str, frozenset[str]]] = {
         "cover": _COVER_CODECS,
     },
     "mov": {
-        "audio": frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "alac", "dts", "amr_nb", "amr_wb", "adpcm_ima_qt"}),
+        "audio": _MOV_PCM | {"aac", "mp3", "mp2", "ac3", "eac3", "alac", "dts", "amr_nb", "amr_wb", "adpcm_ima_qt"},
         "subtitle": frozenset({"mov_text"}),
         "cover": _COVER_CODECS,
     },
@@ -34,32 +59,25 @@ _HELD: dict[str, dict[str, frozenset[str]]] = {
     },
     "webm": {"audio": frozenset({"vorbis", "opus"}), "subtitle": frozenset({"webvtt"})},
 }
-_MATROSKA_NOT = frozenset(
-    {"mov_text", "dvb_teletext", "eia_608", "unknown", "aac_latm", "s302m", "adpcm_ima_qt", "nellymoser"}
-)
 #: Kinds of streams that come last in a file, whatever order they were requested in.
 _LAST = {"attachment": 1, "cover": 2}
 _HINTS = frozenset({"rtp ", "srtp", "rrtp", "rsrp", "sm2t", "tsp ", "fdp ", "pm2t", "pstp"})
 _GPMD, _TIMECODE, _TEXT = "gpmd", "tmcd", "text"
 #: Data tracks that are known to hold no private data.
 _HARMLESS = frozenset({_TIMECODE, "mp4s", "c608", "scte_35", "epg"})
-#: The file's metadata that MP4 keeps as iTunes tags; QuickTime keeps ``make`` and ``model`` too.
-_MP4_KEYS = frozenset({
-    "title", "artist", "album_artist", "composer", "album", "date", "encoder", "comment", "genre", "copyright",
-    "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords", "episode_sort",
-    "season_number", "media_type", "hd_video", "gapless_playback", "compilation", "disc", "track", "location",
-    "creation_time", "make", "model", "author", "software", "timecode",
-})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
     """The other streams of an output in its order (the source's; attachments and cover art last), and a note on each
     stream of the source that is left out and on all cover art.
+
+    ``encoded``: sound in ``kept`` that is not copied, with the codec that it gets, by index.
     """
 
     kept: tuple[OtherStream, ...]
     notes: tuple[str, ...]
+    encoded: Mapping[int, str] = field(default_factory=dict)
 
 
 def plan_streams(
@@ -67,26 +85,35 @@ def plan_streams(
     container: str,
     options: ComposeOptions = USUAL,
     details: StreamDetails = NO_DETAILS,
+    source: str = "",
 ) -> StreamPlan:
-    """Choose the streams that a container takes unchanged.
+    """Choose the streams that a container takes, and those of them that are encoded for it.
 
-    ``details``: from :func:`farm.media.reading.stream_details.stream_details`.
+    ``details``: from :func:`farm.media.reading.stream_details.stream_details`. ``source``: see :func:`holds`.
     """
     kept: list[OtherStream] = []
     notes: list[str] = []
-    for other in others:
-        if options.audio == "drop" and other.kind == "audio":
-            continue
+    encoded: dict[int, str] = {}
+    for other in wanted(others, options):
         if _made_anew(other, container, details):
             continue
-        why = _why_not(other, container, options, details)
+        why = _why_not(other, container, options, details, source)
+        codec = encoded_as(container, other, options, source)
+        if codec is not None:
+            encoded[other.index], why = codec, None
+            notes.append(f"{_name(other, details)} was encoded as {codec}: {container} files cannot hold it")
         if why is None:
             kept.append(other)
         else:
-            notes.append(f"stream {other.index} ({other.kind}, {_named(other, details)}) was left out: {why}")
+            notes.append(f"{_name(other, details)} was left out: {why}")
     dropped = sum(o.kind == "audio" for o in others) if options.audio == "drop" else 0
     if dropped:
         notes.append(f"{dropped} audio stream{'s were' if dropped > 1 else ' was'} left out, as asked")
+    notes += [
+        f"{_name(o, details)} was left out, as asked"
+        for o in others
+        if o not in wanted([o], options) and not (options.audio == "drop" and o.kind == "audio")
+    ]
     notes += [
         f"stream {o.index} (cover) is the source's own picture: a face in it is not covered"
         for o in kept
@@ -98,23 +125,88 @@ def plan_streams(
         if o.index in details.pictures
     ]
     kept.sort(key=lambda other: _LAST.get(other.kind, 0))
-    return StreamPlan(tuple(kept), tuple(notes))
+    return StreamPlan(tuple(kept), tuple(notes), encoded)
 
 
-def holds(container: str, other: OtherStream) -> bool:
-    """Whether a container can hold a stream without changing it."""
-    if container == "matroska":
-        return other.kind in ("attachment", "cover") or (
-            other.kind in ("audio", "subtitle") and other.codec not in _MATROSKA_NOT
-        )
-    if container == "mov" and other.kind == "audio" and other.codec.startswith("pcm_"):
-        return True
-    return other.codec in _HELD[container].get(other.kind, frozenset())
+def is_unknown(other: OtherStream) -> bool:
+    """Whether FFmpeg has no name for a stream of sound or subtitles, so that nothing can read it."""
+    return other.kind in LOSABLE and other.codec in _UNNAMED
+
+
+def wanted(others: Iterable[OtherStream], options: ComposeOptions) -> tuple[OtherStream, ...]:
+    """The streams that the options do not leave out."""
+    return tuple(
+        other
+        for other in others
+        if not (options.audio == "drop" and other.kind == "audio")
+        and not (options.drop_unknown and is_unknown(other))
+        and other.index not in options.dropped
+    )
+
+
+def check_dropped(video: int, others: Iterable[OtherStream], options: ComposeOptions) -> None:
+    """Raise SettingsError for streams to leave out that are not there. ``video``: the number of the redacted one."""
+    declared, there = options.options()["drop_streams"], sorted(other.index for other in others)
+    if video in options.dropped:
+        raise declared.refused(options.drop_streams, f"stream {video} is the video that is redacted")
+    if unknown := options.dropped.difference(there):
+        numbers = f"; its streams beside the video are {', '.join(map(str, there))}" if there else ""
+        raise declared.refused(options.drop_streams, f"the source has no stream {min(unknown)}{numbers}")
+
+
+def encoded_as(container: str, other: OtherStream, options: ComposeOptions, source: str = "") -> str | None:
+    """The codec in which sound is encoded since a container cannot hold it and ``options.audio`` is ``aac``; or None.
+
+    ``source``: see :func:`holds`.
+    """
+    if options.audio != "aac" or other.kind != "audio" or holds(container, other, source):
+        return None
+    if not can_be_decoded(other.codec):
+        return None
+    return "opus" if container == "webm" else "aac"
+
+
+def can_be_decoded(codec: str) -> bool:
+    """Whether there is a decoder for a codec of sound, by FFmpeg's name of it."""
+    try:
+        Codec(codec, "r")
+    except UnknownCodecError:
+        return False
+    return True
+
+
+def holds(container: str, other: OtherStream, source: str = "") -> bool:
+    """Whether a container can hold a stream without changing it.
+
+    ``source``: FFmpeg's name of the container that it comes from, if that is known.
+    """
+    if container != "matroska":
+        return other.codec in _HELD[container].get(other.kind, frozenset())
+    if other.kind == "audio":
+        numbered = not source or not _NUMBERING.isdisjoint(source.split(","))
+        return other.codec in _MATROSKA_AUDIO or (other.codec in _MATROSKA_NUMBERED and numbered)
+    return other.kind in ("attachment", "cover") or (
+        other.kind == "subtitle" and other.codec not in _MATROSKA_NOT and not is_unknown(other)
+    )
 
 
 def made_by_muxer(output: InputContainer, path: Path) -> frozenset[int]:
     """The streams of an output that the MP4 muxer makes from chapters or a time code."""
     return frozenset(index for index, letters in letters_of(output, path).items() if letters in (_TEXT, _TIMECODE))
+
+
+def _heard_too_early(
+    opened: InputContainer, path: Path, plan: StreamPlan, container: str, trim: Trim
+) -> list[OtherStream]:
+    """The streams whose hidden beginning would be heard in a copy, or would hide what follows in a part."""
+    delays = container in ("matroska", "webm")  # as long as the source says, from the first packet on
+    hides = not _HIDING.isdisjoint(opened.format.name.split(","))
+    copied = [o for o in plan.kept if o.kind == "audio" and o.index not in plan.encoded]
+    if not copied or not hides or container in ("mp4", "mov") or (delays and trim.start is None):
+        return []
+    with open_source(path) as again:
+        found = beginnings(again, [o.index for o in copied], WHOLE.holds if delays else trim.holds)
+    return [o for o in copied if o.index in found and found[o.index].hidden > ENCODER_DELAY]
 
 
 def _made_anew(other: OtherStream, container: str, details: StreamDetails) -> bool:
@@ -127,14 +219,16 @@ def _made_anew(other: OtherStream, container: str, details: StreamDetails) -> bo
     return (details.chapters and letters == _TEXT) or (letters == _TIMECODE and container in ("mp4", "mov", "matroska"))
 
 
-def _why_not(other: OtherStream, container: str, options: ComposeOptions, details: StreamDetails) -> str | None:
+def _why_not(
+    other: OtherStream, container: str, options: ComposeOptions, details: StreamDetails, source: str
+) -> str | None:
     if other.kind == "data":
         return _why_not_data(other, container, options, details.letters.get(other.index))
     if other.index in details.placing and options.metadata != "keep":
         return "its text tells where this was filmed (--metadata keep keeps it)"
     if other.index in details.thumbnails:
         return "its pictures are frames of the video, and faces in them are not covered"
-    if not holds(container, other):
+    if not holds(container, other, source):
         return f"{container} files cannot hold it"
     return None
 
@@ -151,8 +245,9 @@ def _why_not_data(other: OtherStream, container: str, options: ComposeOptions, l
     return "what describes it cannot be copied" if letters else f"{container} files cannot hold it"
 
 
-def _named(other: OtherStream, details: StreamDetails) -> str:
-    return details.letters.get(other.index, other.codec).strip() if other.kind == "data" else other.codec
+def _name(other: OtherStream, details: StreamDetails) -> str:
+    codec = details.letters.get(other.index, other.codec).strip() if other.kind == "data" else other.codec
+    return f"stream {other.index} ({other.kind}, {codec})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,54 +268,23 @@ def rest_of(
     """Decide what an output takes from a source, with notes for the user. Raises SourceError."""
     trim = Trim.of(manifest)
     details = stream_details(opened, path, texts=options.metadata != "keep")
-    plan = plan_streams(manifest.source.others, container, options, details)
+    plan = plan_streams(manifest.source.others, container, options, details, opened.format.name)
+    again = _heard_too_early(opened, path, plan, container, trim)
+    plan = replace(plan, encoded={**plan.encoded, **{other.index: other.codec for other in again}})
     chapters, lost = chapters_of(opened, trim, options.metadata)
     notes = list(plan.notes)
+    hidden = f"was encoded again: of its sound, {container} files cannot hide the beginning that the source hides"
+    notes += [f"{_name(other, details)} {hidden}" for other in again]
     if chapters and container == "mpegts":
         notes.append("the chapters were left out: mpegts files cannot hold them")
         chapters = []
-    tags, removed = _all_tags(opened, manifest, container, options.metadata, trim, plan)
+    indexes = {manifest.source.video.index, *(o.index for o in plan.kept)}
+    tags, removed = all_tags(opened, indexes, container, options.metadata, part=trim.start is not None)
     if removed or lost:
         notes.append(f"metadata left out: {names((*removed, *lost))}")
-    unheld = _unheld(container, tags[None].kept)
+    unheld = unheld_tags(container, tags[None].kept)
     if unheld:
         notes.append(f"metadata left out because {container} files cannot hold it: {names(unheld)}")
     if trim.start is not None and any("timecode" in map(str.lower, t.removed) for t in tags.values()):
         notes.append("the time code was left out: it is that of the source's first frame")
     return Rest(plan, tags, tuple(chapters), not trim.whole or bool(lost), tuple(notes))
-
-
-def _all_tags(
-    opened: InputContainer, manifest: Manifest, container: str, policy: str, trim: Trim, plan: StreamPlan
-) -> tuple[dict[int | None, Tags], tuple[str, ...]]:
-    """The metadata of everything in the output, and the keys that the policy removes."""
-    indexes = {manifest.source.video.index, *(o.index for o in plan.kept)}
-    owners: dict[int | None, dict[str, str]] = {
-        None: opened.metadata,
-        **{s.index: s.metadata for s in opened.streams if s.index in indexes},
-    }
-    tags: dict[int | None, Tags] = {}
-    all_removed: list[str] = []
-    for index, metadata in owners.items():
-        remains, removed = kept(metadata, policy)
-        all_removed += removed
-        gone = [key for key in metadata if of_the_file(key)]
-        if trim.start is not None:
-            gone += [key for key in remains if key.lower() == "timecode"]
-        if index is None and keeps_any_key(container, remains):
-            gone += _twins(remains)
-        tags[index] = Tags({k: v for k, v in remains.items() if k not in gone}, (*removed, *gone))
-    return tags, tuple(all_removed)
-
-
-def _twins(tags: Mapping[str, str]) -> list[str]:
-    """Keys that libavformat repeats with their language (``make-eng`` beside ``make``)."""
-    return [key for key, value in tags.items() if key[-4:-3] == "-" and tags.get(key[:-4]) == value]
-
-
-def _unheld(container: str, tags: Mapping[str, str]) -> list[str]:
-    """Keys of the file's metadata that an MP4 or QuickTime file cannot hold."""
-    if container not in ("mp4", "mov") or keeps_any_key(container, tags):
-        return []
-    twins = _twins(tags)
-    return [key for key in tags if key not in twins and key.lower() not in _MP4_KEYS]

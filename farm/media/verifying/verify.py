@@ -12,7 +12,7 @@ from farm.domain.sound import SoundSpan
 from farm.errors import VerificationError
 from farm.media.composing.containers import keeps_packets
 from farm.media.composing.remux import ChunkPts
-from farm.media.composing.sound import in_frames, is_edited
+from farm.media.composing.sound import in_frames
 from farm.media.composing.streams import USUAL
 from farm.media.encoding.choice import output_video
 from farm.media.failing import reading
@@ -58,9 +58,8 @@ def verify_output(
         for pair in (*encoding_properties(want, video), *display_properties(want, video, container)):
             if not pair.equal:
                 raise VerificationError(f"{output_path}: {pair.difference}")
-        edited = is_edited(options, sound)
-        watching = part(progress, manifest.frames, 0, 2) if edited else progress
-        checks = open_checks(source, output, manifest, options, sound_edited=edited)
+        checks = open_checks(source, output, manifest, options, sound)
+        watching = part(progress, manifest.frames, 0, 2) if checks.edited else progress
         stream = output.streams[video.index]
         assert isinstance(stream, AvVideoStream)
         checker: Video
@@ -79,7 +78,7 @@ def verify_output(
         checks.end()
         if container in ("mp4", "mov"):  # the others do not store it
             _check_end(stream.id, manifest, output_path)
-    if edited:
+    if checks.edited:
         with open_source(output_path) as output, open_source(source_path) as source:
             listening = in_frames(part(progress, manifest.frames, 1, 2), manifest)
             check_sound(source, output, checks.edited, manifest, container, options, sound, listening)

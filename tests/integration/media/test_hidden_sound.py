@@ -1,0 +1,166 @@
+"""Sound that the source's edit list or codec delay hides is not heard in the output: the samples and their times."""
+
+import os
+import struct
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from farm.errors import VerificationError
+from farm.executables import find_ffmpeg
+from farm.media.verifying.comparing import compare
+from tests.integration.rich import part
+from tests.integration.trips import PICTURE, X264, Rendered, Trip, start, verdicts
+from tests.integration.voices import Decoded, alike, decode, edited, voiced
+
+DATA = Path(os.environ.get("FARM_TEST_DATA", "../shared/data")) / "videos/wild/audio_edit_hidden_start.mp4"
+#: Seconds of the sound that are hidden: between two packets.
+HIDDEN = Fraction(4, 5)
+Hides = Callable[..., Path]
+
+
+def mux(*words: str | Path) -> None:
+    command = [find_ffmpeg().path, "-nostdin", "-y", "-v", "error", *words]
+    subprocess.run([str(word) for word in command], check=True)
+
+
+def with_edit_list(path: Path, rate: int, hidden: Fraction, waits: Fraction | None = None) -> None:
+    """Raise the media_time of the last edit list of an MP4; ``waits``: the length of its empty edit."""
+    data = bytearray(path.read_bytes())
+    at = data.rfind(b"elst", 0, data.rfind(b"mdhd") + 4 if data.rfind(b"mdhd") > data.rfind(b"elst") else None)
+    movie = struct.unpack_from(">I", data, data.find(b"mvhd") + 16)[0]
+    assert struct.unpack_from(">I", data, at + 8)[0] == 2
+    if waits is not None:
+        struct.pack_into(">I", data, at + 12, round(waits * movie))
+    lasts, begins = struct.unpack_from(">Ii", data, at + 24)
+    struct.pack_into(">Ii", data, at + 24, lasts - round(hidden * movie), begins + round(hidden * rate))
+    path.write_bytes(data)
+
+
+@pytest.fixture
+def hides(render: Rendered, tmp_path: Path) -> Hides:
+    """``hides(name, …)``: a clip of 3 s whose sound waits for a second, and then hides :data:`HIDDEN` of itself."""
+
+    def hides(name: str = "in.mp4", codec: str = "aac", rate: int = 48000, waits: Fraction | None = None) -> Path:
+        sound = voiced(render, "voice.mov", ["-c:a", codec], rate=rate)
+        video = render("picture.mp4", "-f", "lavfi", "-i", PICTURE.replace("rate=30", "rate=25"), *X264)
+        out = tmp_path / name
+        late = ("-i", video, "-itsoffset", "1.0", "-i", sound, "-map", "0:v", "-map", "1:a", "-c", "copy")
+        mux(*late, "-movie_timescale", str(rate), "-video_track_timescale", "1000", out)
+        with_edit_list(out, rate, HIDDEN, waits)
+        return out
+
+    return hides
+
+
+def assert_equal(ours: Decoded, theirs: Decoded, within: Fraction = Fraction(0)) -> None:
+    """The same samples at the same time."""
+    assert abs(theirs.began - ours.began) <= within
+    assert np.array_equal(ours.samples, theirs.samples)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate"),
+    [("in.mp4", "aac", 48000), ("in.mp4", "aac", 44100), ("in.mov", "pcm_s16le", 48000), ("in.mp4", "mp3", 44100),
+     ("in.mov", "alac", 44100), ("in.mp4", "ac3", 48000)],
+)  # fmt: skip
+def test_it_stays_hidden_and_what_is_heard_is_equal(
+    name: str, codec: str, rate: int, hides: Hides, tmp_path: Path
+) -> None:
+    trip = start(hides(name, codec, rate), tmp_path)
+    trip.compose()
+    trip.verify()
+    ours, theirs = decode(trip.source), decode(trip.out)
+    assert ours.began > Fraction(9, 10)
+    assert len(ours.samples) < 2.3 * rate
+    assert_equal(ours, theirs)
+    assert not verdicts(compare(trip.source, trip.out))
+
+
+@pytest.mark.parametrize("waits", [Fraction(0), Fraction(3, 10), Fraction(4, 5)])
+def test_it_may_begin_before_zero(waits: Fraction, hides: Hides, tmp_path: Path) -> None:
+    trip = start(hides(waits=waits), tmp_path)
+    trip.compose()
+    trip.verify()
+    assert abs(decode(trip.source).began - waits) < Fraction(1, 100)
+    assert_equal(decode(trip.source), decode(trip.out))
+
+
+def test_matroska_hides_it_too(hides: Hides, tmp_path: Path) -> None:
+    trip = replace(start(hides(), tmp_path), out=tmp_path / "out.mkv")
+    trip.compose()
+    trip.verify()
+    assert_equal(decode(trip.source), decode(trip.out), Fraction(1, 1000))
+    back = start(trip.out, tmp_path)
+    back = replace(back, out=tmp_path / "back.mp4")
+    back.compose()
+    back.verify()
+    assert_equal(decode(trip.source), decode(back.out), Fraction(1, 500))
+
+
+def test_where_it_cannot_be_hidden_the_sound_is_encoded_again(hides: Hides, tmp_path: Path) -> None:
+    trip = replace(start(hides(), tmp_path), out=tmp_path / "out.ts")
+    assert "cannot hide the beginning" in "".join(trip.compose())
+    trip.verify()
+    ours, theirs = decode(trip.source), decode(trip.out)
+    assert abs(ours.began - theirs.began) < Fraction(1, 20)
+    times = Fraction(3, 2), Fraction(2)
+    assert alike(ours.between(*times), theirs.between(*times)) > 10
+
+
+@pytest.mark.parametrize(("first", "suffix"), [(1, ".mp4"), (2, ".mp4"), (1, ".mkv"), (2, ".mkv"), (2, ".ts")])
+def test_a_part_hides_what_is_left_of_it(first: int, suffix: str, hides: Hides, tmp_path: Path) -> None:
+    trip = replace(part(start(hides(), tmp_path), first, 3), out=tmp_path / f"out{suffix}")
+    trip.compose()
+    trip.verify()
+    ours, theirs, shift = decode(trip.source), decode(trip.out), Fraction(trip.manifest.shift, 1000)
+    assert abs(theirs.began - max(ours.began - shift, Fraction(0))) < Fraction(1, 20)
+    times = Fraction(9, 5), Fraction(11, 5)
+    assert alike(ours.between(*times), theirs.between(*(time - shift for time in times))) > 10
+
+
+def test_a_muted_output_has_nothing_of_it(hides: Hides, tmp_path: Path) -> None:
+    trip = edited(start(hides(), tmp_path), begin=Fraction(3, 2), end=Fraction(2))
+    trip.compose()
+    trip.verify()
+    ours, theirs = decode(trip.source), decode(trip.out)
+    assert abs(ours.began - theirs.began) < Fraction(1, 20)
+    assert alike(ours.between(ours.began, Fraction(7, 5)), theirs.between(ours.began, Fraction(7, 5))) > 10
+
+
+def test_an_output_that_plays_it_fails(hides: Hides, tmp_path: Path) -> None:
+    trip = start(hides(), tmp_path)
+    trip.compose()
+    with_edit_list(trip.out, 48000, -HIDDEN, waits=decode(trip.source).began - HIDDEN)
+    with pytest.raises(VerificationError, match=r"is heard from 0\.1\d+ s on, the source's from 0\.9"):
+        trip.verify()
+    assert "is heard from" in verdicts(compare(trip.source, trip.out))["packets"]
+
+
+def test_an_edit_list_that_ends_early_and_both_edited(hides: Hides, tmp_path: Path) -> None:
+    source = hides()
+    data = bytearray(source.read_bytes())
+    at = [i for i in range(len(data)) if data[i : i + 4] == b"elst"]
+    lasts = struct.unpack_from(">I", data, at[1] + 24)[0]
+    struct.pack_into(">I", data, at[1] + 24, lasts - 24000)  # half a second
+    video = struct.unpack_from(">Ii", data, at[0] + 12)
+    struct.pack_into(">Ii", data, at[0] + 12, video[0] - 9600, video[1] + 200)  # its first five frames
+    source.write_bytes(data)
+    trip: Trip = start(source, tmp_path)
+    trip.compose()
+    trip.verify()
+    assert_equal(decode(trip.source), decode(trip.out))
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="no such sample here")
+def test_the_sample(tmp_path: Path) -> None:
+    trip = start(DATA, tmp_path)
+    trip.compose()
+    trip.verify()
+    assert len(decode(trip.out).samples) == 54832
+    assert_equal(decode(trip.source), decode(trip.out))
