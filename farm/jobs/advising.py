@@ -40,8 +40,7 @@ class Change:
             compose = replace(compose, audio="aac")
         name, _, numbers = self.drop.partition(" ")
         if name == "compose.drop_streams":
-            both = compose.dropped | {int(number) for number in numbers.split(",")}
-            compose = replace(compose, drop_streams=",".join(map(str, sorted(both))))
+            compose = replace(compose, drop_streams=numbers)
         elif name == "compose.drop_unknown":
             compose = replace(compose, drop_unknown=True)
         elif name:
@@ -133,4 +132,5 @@ def _drop(options: JobOptions, probe: Probe, container: str) -> str:
         return "compose.drop_unknown"
     if lost and lost == [other for other in needs.others if other.kind == "audio"]:
         return "compose.audio drop"
-    return f"compose.drop_streams {','.join(str(other.index) for other in lost)}" if lost else ""
+    numbers = sorted({*options.compose.dropped, *(other.index for other in lost)})
+    return f"compose.drop_streams {','.join(map(str, numbers))}" if lost else ""

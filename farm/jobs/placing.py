@@ -134,13 +134,7 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
             output = _absolute(request.output or request.source.with_suffix(".frames"))
             container, notes = PICTURES_CONTAINER, probe.notes
         else:
-
-            def attempt(options: JobOptions, suffix: str | None = None) -> _Made:
-                named = request.source.with_name(f"video{DEBUG_MARK}{suffix}")
-                asked = request if suffix is None else replace(request, output=named, folder=False)
-                return _made(replace(asked, options=options), probe, encoders)
-
-            encoder, output, container, why = advised(attempt, request.options, probe)
+            encoder, output, container, why = choose(request, probe, encoders)
             notes = (*probe.notes, *why, *((_SHOWS,) if request.options.redact.debug else ()))
     prepared = Prepared(request, probe, encoder, output, container, notes, image)
     prepared.check_place()
@@ -150,8 +144,21 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
 _Made = tuple[EncoderSettings, Path, str, tuple[str, ...]]
 
 
+def choose(request: Request, probe: Probe, encoders: AbstractSet[str]) -> _Made:
+    """The encoder of a video, its output's path and container, and notes on these choices. Makes nothing.
+
+    Raises as :func:`prepare`; the hints on what to ask in place of what cannot be held were tried.
+    """
+
+    def attempt(options: JobOptions, suffix: str | None = None) -> _Made:
+        named = request.source.with_name(f"video{DEBUG_MARK}{suffix}")
+        asked = request if suffix is None else replace(request, output=named, folder=False)
+        return _made(replace(asked, options=options), probe, encoders)
+
+    return advised(attempt, request.options, probe)
+
+
 def _made(request: Request, probe: Probe, encoders: AbstractSet[str]) -> _Made:
-    """The encoder of a video, its path and container, and notes on these choices. Makes nothing."""
     encoder, chosen = encoder_settings(probe.video, request.options.redact, encoders)
     output, container, why = _video_place(request, probe, output_video(probe.video, encoder))
     return encoder, output, container, (*chosen, *why)

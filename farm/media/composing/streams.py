@@ -37,10 +37,10 @@ _MATROSKA_NUMBERED = frozenset({
 #: The formats whose streams have that number, or one from which FFmpeg finds it. FLV's and RealMedia's are others.
 _NUMBERING = frozenset({"matroska", "asf", "avi", "nut", "wav", "mov"})
 _MATROSKA_NOT = frozenset({"mov_text", "dvb_teletext", "eia_608"})
-#: FFmpeg's names of what it has no name for, and the kinds of streams that may not be lost without a word.
+#: FFmpeg's names of what it has no name for, what hides sound, and the kinds of streams that are never left out unasked.
 _UNNAMED = frozenset({"unknown", "none"})
 _HIDING = frozenset({"mov", "matroska"})
-LOSABLE = ("audio", "subtitle", "unknown")
+LOSABLE = ("audio", "subtitle")
 _HELD: dict[str, dict[str, frozenset[str]]] = {
     "mp4": {
         "audio": frozenset({"aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "dts", "truehd", "vorbis"}),

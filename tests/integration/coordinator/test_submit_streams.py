@@ -17,6 +17,6 @@ def test_subtitles_that_the_output_cannot_hold_are_refused(render: Rendered, tmp
     source = render("words.mkv", *with_sound(), "-i", str(words), *X264, "-map", "0", "-map", "1", "-map", "2")
     with pytest.raises(OutputError, match=r"\*\.mp4 cannot hold stream 2 \(subtitle, ass\)") as caught:
         prepare(Request(source, tmp_path / "out.mp4", False, JobOptions()), frozenset(ENCODERS))
-    assert caught.value.hint == "use -o NAME.mkv"
+    assert caught.value.hint == "use -o NAME.mkv; or add compose.drop_streams 2"
     taken = prepare(Request(source, tmp_path / "out.mkv", False, JobOptions()), frozenset(ENCODERS))
     assert taken.container == "matroska"

@@ -197,7 +197,6 @@ def test_thumbnails_of_the_video_and_texts_with_places_are_left_out() -> None:
         (OtherStream(2, "subtitle", "ass"), "mp4"),
         (OtherStream(2, "audio", "pcm_s16le"), "mp4"),
         (OtherStream(2, "audio", "unknown"), "matroska"),
-        (OtherStream(2, "unknown", "unknown"), "matroska"),
         (OtherStream(2, "subtitle", "eia_608"), "mov"),
     ],
 )
