@@ -126,5 +126,10 @@ def verdicts(found: Comparison, verdict: str = "failed") -> dict[str, str]:
 
 
 def ffmpeg(first: Path, *arguments: str | Path) -> None:
-    command = [find_ffmpeg().path, "-nostdin", "-y", "-v", "error", "-i", first, *arguments[:-1], "-c", "copy"]
-    subprocess.run([str(word) for word in (*command, arguments[-1])], check=True)
+    run("-i", first, *arguments[:-1], "-c", "copy", arguments[-1])
+
+
+def run(*words: str | Path) -> None:
+    """The program ffmpeg with these words."""
+    command = [find_ffmpeg().path, "-nostdin", "-y", "-v", "error", *words]
+    subprocess.run([str(word) for word in command], check=True)

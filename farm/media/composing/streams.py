@@ -37,9 +37,11 @@ _MATROSKA_NUMBERED = frozenset({
 #: The formats whose streams have that number, or one from which FFmpeg finds it. FLV's and RealMedia's are others.
 _NUMBERING = frozenset({"matroska", "asf", "avi", "nut", "wav", "mov"})
 _MATROSKA_NOT = frozenset({"mov_text", "dvb_teletext", "eia_608"})
-#: FFmpeg's names of what it has no name for, what hides sound, and the kinds of streams that are never left out unasked.
+#: FFmpeg's names of what it has no name for.
 _UNNAMED = frozenset({"unknown", "none"})
+#: The formats that may hide a beginning.
 _HIDING = frozenset({"mov", "matroska"})
+#: The kinds of streams that are not left out unless that is asked.
 LOSABLE = ("audio", "subtitle")
 _HELD: dict[str, dict[str, frozenset[str]]] = {
     "mp4": {

@@ -2,7 +2,6 @@
 
 import os
 import struct
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -12,21 +11,15 @@ import numpy as np
 import pytest
 
 from farm.errors import VerificationError
-from farm.executables import find_ffmpeg
 from farm.media.verifying.comparing import compare
 from tests.integration.rich import part
-from tests.integration.trips import PICTURE, X264, Rendered, Trip, start, verdicts
+from tests.integration.trips import PICTURE, X264, Rendered, Trip, run, start, verdicts
 from tests.integration.voices import Decoded, alike, decode, edited, voiced
 
 DATA = Path(os.environ.get("FARM_TEST_DATA", "../shared/data")) / "videos/wild/audio_edit_hidden_start.mp4"
 #: Seconds of the sound that are hidden: between two packets.
 HIDDEN = Fraction(4, 5)
 Hides = Callable[..., Path]
-
-
-def mux(*words: str | Path) -> None:
-    command = [find_ffmpeg().path, "-nostdin", "-y", "-v", "error", *words]
-    subprocess.run([str(word) for word in command], check=True)
 
 
 def with_edit_list(path: Path, rate: int, hidden: Fraction, waits: Fraction | None = None) -> None:
@@ -51,7 +44,7 @@ def hides(render: Rendered, tmp_path: Path) -> Hides:
         video = render("picture.mp4", "-f", "lavfi", "-i", PICTURE.replace("rate=30", "rate=25"), *X264)
         out = tmp_path / name
         late = ("-i", video, "-itsoffset", "1.0", "-i", sound, "-map", "0:v", "-map", "1:a", "-c", "copy")
-        mux(*late, "-movie_timescale", str(rate), "-video_track_timescale", "1000", out)
+        run(*late, "-movie_timescale", str(rate), "-video_track_timescale", "1000", out)
         with_edit_list(out, rate, HIDDEN, waits)
         return out
 
