@@ -16,6 +16,7 @@ from farm.media.failing import reading
 from farm.media.reading.boxes import Box, walk
 from farm.media.reading.metadata import has_coordinates
 from farm.media.reading.opening import open_source
+from farm.media.reading.probe import codec_name
 
 _HOLDERS = (b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl")
 _TEXT_SUBTITLES = frozenset({"mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text", "microdvd"})
@@ -126,7 +127,7 @@ def _edits(box: bytes) -> list[int]:
 def _placing(path: Path) -> frozenset[int]:
     """The subtitle streams that contain coordinates; reads packet by packet, and skips other streams if it can."""
     with open_source(path) as source, reading(path, SourceError, "cannot be read"):
-        texts = [s for s in source.streams.subtitles if s.codec_context.codec.canonical_name in _TEXT_SUBTITLES]
+        texts = [s for s in source.streams.subtitles if codec_name(s) in _TEXT_SUBTITLES]
         found: set[int] = set()
         if texts:
             for stream in source.streams:
