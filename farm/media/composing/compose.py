@@ -17,7 +17,7 @@ from farm.domain.options import ComposeOptions
 from farm.domain.sound import SoundSpan
 from farm.errors import OutputError, SourceError, VerificationError
 from farm.media.composing.arguments import ComposeInputs, CoverArt, Ending, Tags, compose_arguments, written_tags
-from farm.media.composing.edit_lists import Hidden, write_hidden
+from farm.media.composing.edit_lists import hidden_by_edits, write_hidden
 from farm.media.composing.remux import ChunkPts, join_segments
 from farm.media.composing.sound import encoded_streams, sound_notes, write_sound
 from farm.media.composing.streams import USUAL, Rest, rest_of
@@ -25,7 +25,6 @@ from farm.media.composing.trim import Trim, ffmetadata
 from farm.media.failing import reading, writing
 from farm.media.ffmpeg import TOO_SMALL, run_ffmpeg
 from farm.media.progress import Progress, no_progress, part
-from farm.media.reading.hidden_sound import beginnings
 from farm.media.reading.opening import open_source
 from farm.processes import scratch_prefix
 
@@ -65,38 +64,21 @@ def compose(
         raise VerificationError("the segments' time base is not the source's")
     frames = manifest.frames
     with _workspace(out) as (joined, folder), ExitStack() as stack:
-        codecs = _encoded(source, manifest, container, options, sound)
+        rest, codecs, notes = _decided(source, manifest, container, options, sound)
         parts = 3 if codecs else 2
         join_segments(manifest, chunk_pts, segments, joined, part(progress, frames, 0, parts))
-        inputs = _inputs(source, manifest, settings.codec, joined, container, options, folder)
+        inputs = _inputs(source, manifest, settings.codec, joined, container, rest, folder)
         inputs = replace(inputs, ending=_ending(joined, manifest, chunk_pts(manifest.chunks[-1])[-1]))
         if codecs:
             listening = part(progress, frames, 1, parts)
             made = write_sound(source, manifest, codecs, container, options, sound, out, stack, ffmpeg, listening)
             inputs = replace(inputs, sound=made)
         if container in ("mp4", "mov"):
-            inputs = replace(inputs, hidden=_hidden(source, inputs, codecs))
+            inputs = replace(inputs, hidden=hidden_by_edits(rest.heard, codecs, inputs.trim.shift))
         _copy(ffmpeg, inputs, container, out, frames, part(progress, frames, parts - 1, parts))
         if inputs.hidden:
             write_hidden(out, {inputs.place(index): hidden for index, hidden in inputs.hidden.items()})
-    return left_out(source, manifest, container, options, sound)
-
-
-def _encoded(
-    source: Path, manifest: Manifest, container: str, options: ComposeOptions, sound: Sequence[SoundSpan]
-) -> dict[int, str]:
-    """The streams of sound that are not copied, and their codecs."""
-    with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
-        return encoded_streams(rest_of(opened, source, manifest, container, options).plan, options, sound)
-
-
-def _hidden(source: Path, inputs: ComposeInputs, codecs: Mapping[int, str]) -> dict[int, Hidden]:
-    """The beginnings of copied sound that are not heard, and that the muxer does not hide by itself."""
-    copied = [o.index for o in inputs.kept if o.kind == "audio" and o.index not in codecs]
-    with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
-        found = beginnings(opened, copied, inputs.trim.holds)
-    made = {index: Hidden.of(beginning, inputs.trim.shift) for index, beginning in found.items()}
-    return {index: hidden for index, hidden in made.items() if hidden is not None}
+    return notes
 
 
 def _copy(ffmpeg: Path, inputs: ComposeInputs, container: str, out: Path, frames: int, progress: Progress) -> None:
@@ -127,6 +109,16 @@ def _ending(joined: Path, manifest: Manifest, pts: int) -> Ending | None:
     return Ending(int(shown), decoded[-1], int(end))
 
 
+def _decided(
+    source: Path, manifest: Manifest, container: str, options: ComposeOptions, sound: Sequence[SoundSpan]
+) -> tuple[Rest, dict[int, str], tuple[str, ...]]:
+    """What an output takes apart from the video, the codecs of sound that is not copied, and notes."""
+    with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
+        rest = rest_of(opened, source, manifest, container, options)
+        codecs = encoded_streams(rest.plan, options, sound)
+        return rest, codecs, (*rest.notes, *sound_notes(opened, rest.plan, codecs, container))
+
+
 def left_out(
     source: Path,
     manifest: Manifest,
@@ -138,10 +130,7 @@ def left_out(
 
     Raises SourceError.
     """
-    with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
-        rest = rest_of(opened, source, manifest, container, options)
-        codecs = encoded_streams(rest.plan, options, sound)
-        return (*rest.notes, *sound_notes(opened, rest.plan, codecs, container))
+    return _decided(source, manifest, container, options, sound)[2]
 
 
 @contextmanager
@@ -163,11 +152,10 @@ def _inputs(
     codec: str,
     joined: Path,
     container: str,
-    options: ComposeOptions,
+    rest: Rest,
     folder: Path,
 ) -> ComposeInputs:
     with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
-        rest = rest_of(opened, source, manifest, container, options)
         attached = [o for o in rest.plan.kept if container == "matroska" and o.kind == "cover"]
         return ComposeInputs(
             video=joined,

@@ -4,7 +4,7 @@ The muxer writes one edit, with an empty one before it for a track that begins l
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
@@ -44,6 +44,12 @@ class Hidden:
         if beginning.hidden <= 0 or heard < Fraction(1, 1000):
             return None
         return cls(heard, beginning.hidden, max(0, 1 - floor(first)))
+
+
+def hidden_by_edits(heard: Mapping[int, Beginning], encoded: Container[int], shift: Fraction) -> dict[int, Hidden]:
+    """What has to be written for copied streams, by index. ``encoded``: the streams that are not copied."""
+    made = {index: Hidden.of(beginning, shift) for index, beginning in heard.items() if index not in encoded}
+    return {index: hidden for index, hidden in made.items() if hidden is not None}
 
 
 def write_hidden(path: Path, hidden: Mapping[int, Hidden]) -> None:

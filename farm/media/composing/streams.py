@@ -11,11 +11,11 @@ from av.container import InputContainer
 from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.media.composing.arguments import Tags
+from farm.media.composing.hiding import beginnings_of
 from farm.media.composing.tags import all_tags, unheld_tags
-from farm.media.composing.trim import WHOLE, Chapter, Trim, chapters_of
-from farm.media.reading.hidden_sound import ENCODER_DELAY, beginnings
+from farm.media.composing.trim import Chapter, Trim, chapters_of
+from farm.media.reading.hidden_sound import Beginning
 from farm.media.reading.metadata import names
-from farm.media.reading.opening import open_source
 from farm.media.reading.stream_details import StreamDetails, letters_of, stream_details
 
 USUAL = ComposeOptions()
@@ -39,8 +39,6 @@ _NUMBERING = frozenset({"matroska", "asf", "avi", "nut", "wav", "mov"})
 _MATROSKA_NOT = frozenset({"mov_text", "dvb_teletext", "eia_608"})
 #: FFmpeg's names of what it has no name for.
 _UNNAMED = frozenset({"unknown", "none"})
-#: The formats that may hide a beginning.
-_HIDING = frozenset({"mov", "matroska"})
 #: The kinds of streams that are not left out unless that is asked.
 LOSABLE = ("audio", "subtitle")
 _HELD: dict[str, dict[str, frozenset[str]]] = {
@@ -197,20 +195,6 @@ def made_by_muxer(output: InputContainer, path: Path) -> frozenset[int]:
     return frozenset(index for index, letters in letters_of(output, path).items() if letters in (_TEXT, _TIMECODE))
 
 
-def _heard_too_early(
-    opened: InputContainer, path: Path, plan: StreamPlan, container: str, trim: Trim
-) -> list[OtherStream]:
-    """The streams whose hidden beginning would be heard in a copy, or would hide what follows in a part."""
-    delays = container in ("matroska", "webm")  # as long as the source says, from the first packet on
-    hides = not _HIDING.isdisjoint(opened.format.name.split(","))
-    copied = [o for o in plan.kept if o.kind == "audio" and o.index not in plan.encoded]
-    if not copied or not hides or container in ("mp4", "mov") or (delays and trim.start is None):
-        return []
-    with open_source(path) as again:
-        found = beginnings(again, [o.index for o in copied], WHOLE.holds if delays else trim.holds)
-    return [o for o in copied if o.index in found and found[o.index].hidden > ENCODER_DELAY]
-
-
 def _made_anew(other: OtherStream, container: str, details: StreamDetails) -> bool:
     """Whether a muxer writes the stream itself: the text track of chapters, or a time code from its tag."""
     if other.kind != "data":
@@ -262,6 +246,8 @@ class Rest:
     #: whether the output's chapters differ from the source's
     changed: bool
     notes: tuple[str, ...]
+    #: when copied sound is heard, by index
+    heard: Mapping[int, Beginning] = field(default_factory=dict)
 
 
 def rest_of(
@@ -271,12 +257,13 @@ def rest_of(
     trim = Trim.of(manifest)
     details = stream_details(opened, path, texts=options.metadata != "keep")
     plan = plan_streams(manifest.source.others, container, options, details, opened.format.name)
-    again = _heard_too_early(opened, path, plan, container, trim)
-    plan = replace(plan, encoded={**plan.encoded, **{other.index: other.codec for other in again}})
+    copied = [other for other in plan.kept if other.kind == "audio" and other.index not in plan.encoded]
+    begins = beginnings_of(opened, path, [other.index for other in copied], container, trim)
+    again = {other.index: other.codec for other in copied if other.index in begins.too_early}
+    plan = replace(plan, encoded={**plan.encoded, **again})
     chapters, lost = chapters_of(opened, trim, options.metadata)
     notes = list(plan.notes)
-    hidden = f"was encoded again: of its sound, {container} files cannot hide the beginning that the source hides"
-    notes += [f"{_name(other, details)} {hidden}" for other in again]
+    notes += [f"{_name(o, details)} {begins.notes[o.index]}" for o in copied if o.index in begins.notes]
     if chapters and container == "mpegts":
         notes.append("the chapters were left out: mpegts files cannot hold them")
         chapters = []
@@ -289,4 +276,4 @@ def rest_of(
         notes.append(f"metadata left out because {container} files cannot hold it: {names(unheld)}")
     if trim.start is not None and any("timecode" in map(str.lower, t.removed) for t in tags.values()):
         notes.append("the time code was left out: it is that of the source's first frame")
-    return Rest(plan, tags, tuple(chapters), not trim.whole or bool(lost), tuple(notes))
+    return Rest(plan, tags, tuple(chapters), not trim.whole or bool(lost), tuple(notes), begins.found)

@@ -24,11 +24,12 @@ _MOST = 50_000
 class Beginning:
     """Seconds of a stream's clock: ``first``, the time of its first packet, and ``heard``, of its first played sample.
 
-    None: not known yet.
+    None: not known yet. ``delay``: of a part of a stream, the seconds that are hidden of the whole stream.
     """
 
     first: Fraction | None = None
     heard: Fraction | None = None
+    delay: Fraction = Fraction(0)
 
     def take(self, packet: "Packet[Any]") -> None:
         """Take the next packet of the stream."""
@@ -83,7 +84,7 @@ def beginnings(
             break
     for index, beginning in part.items():
         if beginning.first is not None and (heard := whole[index].heard) is not None:
-            beginning.heard = max(heard, beginning.first)
+            beginning.heard, beginning.delay = max(heard, beginning.first), whole[index].hidden
     return {index: beginning for index, beginning in part.items() if beginning.heard is not None}
 
 
