@@ -20,7 +20,7 @@ from farm.exchange.formats import format_named
 from farm.jobs.advising import advised
 from farm.jobs.images import KeptImage, with_image
 from farm.media.composing.containers import Needs, container_for, default_container, refuse_loss
-from farm.media.composing.sound import is_edited, refuse_uneditable
+from farm.media.composing.sound import is_edited, refuse_uneditable, refuse_unencodable
 from farm.media.composing.streams import check_dropped, wanted
 from farm.media.encoding.choice import at_rate, encoder_settings, output_video
 from farm.media.reading.index import index_source, plan_manifest
@@ -135,6 +135,8 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
             container, notes = PICTURES_CONTAINER, probe.notes
         else:
             encoder, output, container, why = choose(request, probe, encoders)
+            if request.options.compose.audio == "aac":
+                refuse_unencodable(request.source, probe.others, container, request.options.compose)
             notes = (*probe.notes, *why, *((_SHOWS,) if request.options.redact.debug else ()))
     prepared = Prepared(request, probe, encoder, output, container, notes, image)
     prepared.check_place()

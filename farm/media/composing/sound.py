@@ -22,10 +22,10 @@ from farm.errors import OutputError, SourceError
 from farm.media.composing.arguments import EditedSound
 from farm.media.composing.disguise import Disguise, new_curve
 from farm.media.composing.replacing import Replacement, replacements_of, with_replacements
-from farm.media.composing.streams import StreamPlan, can_be_decoded, holds
+from farm.media.composing.streams import StreamPlan, can_be_decoded, encoded_as, holds, wanted
 from farm.media.composing.trim import Trim
 from farm.media.encoding.sound import can_be_encoded, rate_for, sound_encoder
-from farm.media.failing import writing
+from farm.media.failing import reading, writing
 from farm.media.progress import Progress, no_progress
 from farm.media.reading.opening import open_source
 from farm.media.reading.sound import Heard, Samples, SoundFormat, Track, as_float, decoded_sound
@@ -33,6 +33,8 @@ from farm.media.reading.sound import Heard, Samples, SoundFormat, Track, as_floa
 _PCM = {
     "u8": "pcm_u8", "s16": "pcm_s16le", "s32": "pcm_s32le", "s64": "pcm_s64le", "flt": "pcm_f32le", "dbl": "pcm_f64le",
 }  # fmt: skip
+#: Of AAC and Opus.
+_MOST_CHANNELS = 8
 
 
 def is_edited(options: ComposeOptions, spans: Sequence[SoundSpan] = ()) -> bool:
@@ -173,13 +175,33 @@ def sound_notes(opened: InputContainer, plan: StreamPlan, codecs: Mapping[int, s
     """Notes on streams of sound that are encoded in another codec than the source's, as there is no encoder for it."""
     notes = []
     for other in plan.kept:
-        stream, wanted = opened.streams[other.index], codecs.get(other.index)
-        if wanted is not None and isinstance(stream, AudioStream) and stream.rate:
-            sound = SoundFormat(rate_for(wanted, stream.rate), stream.layout.name, stream.channels, "flt")
-            codec = sound_encoder(wanted, sound, 0, held_by(container)).codec
-            if codec != wanted:
+        stream, given = opened.streams[other.index], codecs.get(other.index)
+        if given is not None and isinstance(stream, AudioStream) and stream.rate:
+            sound = SoundFormat(rate_for(given, stream.rate), stream.layout.name, stream.channels, "flt")
+            codec = sound_encoder(given, sound, 0, held_by(container)).codec
+            if codec != given:
                 notes.append(f"stream {other.index} (audio, {other.codec}) was encoded as {codec}")
     return notes
+
+
+def refuse_unencodable(path: Path, others: Sequence[OtherStream], container: str, options: ComposeOptions) -> None:
+    """Raise OutputError for sound that ``options.audio`` is to encode, and that no encoder takes: of many channels.
+
+    Raises SourceError for a file that cannot be read.
+    """
+    with open_source(path) as opened, reading(path, SourceError, "cannot be read"):
+        for other in wanted(others, options):
+            codec = encoded_as(container, other, options, opened.format.name)
+            stream = opened.streams[other.index]
+            if codec is None or not isinstance(stream, AudioStream):
+                continue
+            if not 0 < stream.channels <= _MOST_CHANNELS:
+                raise OutputError(
+                    f"stream {other.index} (audio, {other.codec}): its {stream.channels} channels cannot be encoded as "
+                    f"{codec}",
+                    hint="use compose.audio drop",
+                    field="compose.audio",
+                )
 
 
 def refuse_uneditable(others: Sequence[OtherStream], container: str) -> None:
