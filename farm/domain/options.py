@@ -220,7 +220,7 @@ class ComposeOptions(Section):
         last=True,
     )  # fmt: skip
     drop_unknown: bool = option(
-        False, "Leave out streams of a kind that cannot be read.", "Source", shown="off", last=True
+        False, "Leave out sound and subtitles that have no known format.", "Source", shown="off", last=True
     )
     pictures: str | None = option(
         None, "File format for --frames: {choices}.", "Output", "KIND", setting="frames_as", shown="png",
