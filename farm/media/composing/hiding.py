@@ -7,7 +7,7 @@ from pathlib import Path
 from av.container import InputContainer
 
 from farm.media.composing.trim import Trim
-from farm.media.reading.hidden_sound import ENCODER_DELAY, Beginning, beginnings
+from farm.media.reading.hidden_sound import ENCODER_DELAY, Beginning, beginnings, cut_tracks
 from farm.media.reading.opening import open_source
 
 #: The formats that may hide a beginning.
@@ -29,8 +29,10 @@ def beginnings_of(
     """The beginnings of streams of an opened file that are to be copied into a container."""
     if not copied or _HIDING.isdisjoint(opened.format.name.split(",")):
         return Beginnings()
+    cut = cut_tracks(path) if opened.format.name.startswith("mov") else frozenset[int]()
+    pieces = [index for index in copied if opened.streams[index].id in cut]
     with open_source(path) as again:  # what is opened stays at its beginning
-        found = beginnings(again, copied, trim.holds)
+        found = beginnings(again, [index for index in copied if index not in pieces], trim.holds)
     early = frozenset(index for index, each in found.items() if _too_early(each, container, trim))
     notes = {
         index: f"has {float(each.hidden):.2f} s of sound at its beginning that are in the file, but not heard"
@@ -38,7 +40,8 @@ def beginnings_of(
         if each.hidden > ENCODER_DELAY
     }
     cannot = f"was encoded again: {container} files cannot hide the beginning of its sound that the source hides"
-    return Beginnings(found, early, notes | dict.fromkeys(early, cannot))
+    pieced = "was encoded again: an edit list of the source leaves out pieces of its sound"
+    return Beginnings(found, early.union(pieces), notes | dict.fromkeys(early, cannot) | dict.fromkeys(pieces, pieced))
 
 
 def _too_early(beginning: Beginning, container: str, trim: Trim) -> bool:

@@ -3,19 +3,27 @@
 libavformat reports both in the same way: the first packet says how many samples are not played, or packets are marked.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard
 
+from farm.errors import SourceError
+from farm.media.failing import reading
+from farm.media.reading.boxes import walk
+from farm.media.reading.stream_details import edit_list, number_of
+
 #: The longest delay in seconds of an encoder, which is before the sound; HE-AAC's is 0.118 s.
 ENCODER_DELAY = Fraction(1, 8)
 #: The containers that hide everything before their time 0, and any beginning; of seconds, what they may be rounded by.
 _BEGINNING_AT_ZERO, _ROUNDED = frozenset({"mp4", "mov"}), Fraction(1, 500)
+_HOLDERS = (b"moov", b"trak", b"edts", b"mdia")
 #: Packets that are read for the beginnings of all streams.
 _MOST = 50_000
 
@@ -86,6 +94,33 @@ def beginnings(
         if beginning.first is not None and (heard := whole[index].heard) is not None:
             beginning.heard, beginning.delay = max(heard, beginning.first), whole[index].hidden
     return {index: beginning for index, beginning in part.items() if beginning.heard is not None}
+
+
+def cut_tracks(path: Path) -> frozenset[int]:
+    """The container tracks of an MP4 or QuickTime file whose edit list leaves out or moves pieces, by track ID.
+
+    Raises SourceError.
+    """
+    movie = track = 0
+    edits: dict[int, list[tuple[int, int]]] = {}
+    ticks: dict[int, int] = {}
+    with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
+        for box in walk(file, path.stat().st_size, _HOLDERS):
+            if box.kind == b"mvhd":
+                movie = number_of(file, box, movie)
+            elif box.kind == b"tkhd":
+                track = number_of(file, box, track)
+            elif box.kind == b"elst":
+                edits[track] = [(lasts, begins) for lasts, begins in edit_list(file, box) if begins >= 0]
+            elif box.kind == b"mdhd":
+                ticks[track] = number_of(file, box, 0)
+    return frozenset(track for track, rows in edits.items() if movie and _is_cut(rows, movie, ticks.get(track, 0)))
+
+
+def _is_cut(edits: Sequence[tuple[int, int]], movie: int, ticks: int) -> bool:
+    """Whether an edit begins elsewhere than where the one before it ends. ``movie``, ``ticks``: ticks a second."""
+    gaps = (abs(after[1] - before[1] - Fraction(before[0] * ticks, movie)) for before, after in pairwise(edits))
+    return any(gap > ticks * _ROUNDED for gap in gaps)
 
 
 def heard_fault(source: Beginning, output: Beginning, shift: Fraction, container: str, tick: Fraction) -> str | None:

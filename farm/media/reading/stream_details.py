@@ -73,7 +73,7 @@ def sample_entries(path: Path) -> dict[int, str]:
     with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
         for box in walk(file, path.stat().st_size, _HOLDERS):
             if box.kind == b"tkhd":
-                track = _number(file, box, track)
+                track = number_of(file, box, track)
             elif box.kind == b"stsd" and box.end - box.body >= 16:
                 file.seek(box.body + 12)
                 found.setdefault(track, file.read(4).decode("latin-1"))
@@ -95,33 +95,37 @@ def track_ends(path: Path) -> dict[int, TrackEnd]:
     with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
         for box in walk(file, path.stat().st_size, _HOLDERS):
             if box.kind == b"mvhd":
-                ticks = _number(file, box, ticks)
+                ticks = number_of(file, box, ticks)
             elif box.kind == b"tkhd":
-                track = _number(file, box, track)
+                track = number_of(file, box, track)
             elif box.kind == b"elst" and ticks:
-                file.seek(box.body)
-                lasts = _edits(file.read(min(box.end - box.body, _LONGEST_EDITS)))
+                lasts = [lasts for lasts, _ in edit_list(file, box)] or [0]
                 if all(lasts):
                     found[track] = TrackEnd(Fraction(sum(lasts), ticks), Fraction(1, ticks))
     return found
 
 
-def _number(file: BinaryIO, box: Box, otherwise: int) -> int:
+def number_of(file: BinaryIO, box: Box, otherwise: int) -> int:
     """The timescale of an ``mvhd`` box or the track ID of a ``tkhd`` box; ``otherwise`` if the box is too short."""
     file.seek(box.body)
     head = file.read(min(24, box.end - box.body))
     return struct.unpack_from(">I", head, 20 if head[0] == 1 else 12)[0] if len(head) == 24 else otherwise
 
 
-def _edits(box: bytes) -> list[int]:
-    """The duration of each edit in ticks of the movie; 0 if it is not known."""
-    if len(box) < 8:
-        return [0]
-    entry, size = (">Q", 20) if box[0] == 1 else (">I", 12)
-    (count,) = struct.unpack_from(">I", box, 4)
-    if not count or len(box) < 8 + count * size:
-        return [0]
-    return [struct.unpack_from(entry, box, 8 + at * size)[0] for at in range(count)]
+def edit_list(file: BinaryIO, box: Box) -> list[tuple[int, int]]:
+    """The edits of an ``elst`` box: how long each lasts, in ticks of the movie, and where it begins, in the track's.
+
+    A beginning of -1 is an empty edit. No edits if the box is not as long as it says.
+    """
+    file.seek(box.body)
+    content = file.read(min(box.end - box.body, _LONGEST_EDITS))
+    if len(content) < 8:
+        return []
+    entry, size = (">Qq", 20) if content[0] == 1 else (">Ii", 12)
+    (count,) = struct.unpack_from(">I", content, 4)
+    if len(content) < 8 + count * size:
+        return []
+    return [struct.unpack_from(entry, content, 8 + at * size) for at in range(count)]
 
 
 def _placing(path: Path) -> frozenset[int]:

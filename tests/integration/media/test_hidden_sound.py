@@ -150,6 +150,35 @@ def test_an_edit_list_that_ends_early_and_both_edited(hides: Hides, tmp_path: Pa
     assert_equal(decode(trip.source), decode(trip.out))
 
 
+def with_pieces(path: Path, rate: int, pieces: list[tuple[Fraction, Fraction]]) -> None:
+    """Replace the edit list of the second track of an MP4 whose index comes last by pieces, each from and to a time."""
+    data = bytearray(path.read_bytes())
+    moov, trak = data.rfind(b"moov") - 4, data.rfind(b"trak") - 4
+    edts, elst = data.find(b"edts", trak) - 4, data.find(b"elst", trak) - 4
+    movie = struct.unpack_from(">I", data, data.find(b"mvhd", moov) + 16)[0]
+    rows = [struct.pack(">Iihh", round((b - a) * movie), round(a * rate), 1, 0) for a, b in pieces]
+    new = struct.pack(">I4sII", 16 + 12 * len(rows), b"elst", 0, len(rows)) + b"".join(rows)
+    size = struct.unpack_from(">I", data, elst)[0]
+    for at in (moov, trak, edts):
+        struct.pack_into(">I", data, at, struct.unpack_from(">I", data, at)[0] + len(new) - size)
+    data[elst : elst + size] = new
+    path.write_bytes(data)
+
+
+def test_an_edit_list_that_leaves_out_pieces(render: Rendered, tmp_path: Path) -> None:
+    source = tmp_path / "in.mp4"
+    source.write_bytes(voiced(render, "aac.mp4").read_bytes())
+    with_pieces(source, 48000, [(Fraction(0), Fraction(7, 10)), (Fraction(11, 10), Fraction(5, 2))])
+    trip = start(source, tmp_path)
+    assert "an edit list of the source leaves out pieces" in "".join(trip.compose())
+    trip.verify()
+    ours, theirs = decode(source), decode(trip.out)
+    assert len(ours.samples) < 2.2 * 48000
+    assert abs(len(ours.samples) - len(theirs.samples)) < 2400
+    for times in ((Fraction(1, 10), Fraction(6, 10)), (Fraction(1), Fraction(19, 10))):
+        assert alike(ours.between(*times), theirs.between(*times)) > 8
+
+
 @pytest.mark.skipif(not DATA.exists(), reason="no such sample here")
 def test_the_sample(tmp_path: Path) -> None:
     trip = start(DATA, tmp_path)
