@@ -88,8 +88,12 @@ def _write(file: BinaryIO, edits: Box, header: Box, hidden: Hidden, scale: int, 
         raise VerificationError("an edit list that is written is not the muxer's: no empty edit, then another one")
     waits, hides = round(hidden.heard * scale), round(hidden.lasts * ticks)
     lasts = max(1, rows[1][0] - round(hidden.lasts * scale))
+    try:
+        written = struct.pack(form, waits, -1, 1, 0) + struct.pack(form, lasts, rows[1][1] + hides, 1, 0)
+    except struct.error as error:
+        raise VerificationError("an edit list cannot hold when the source's sound is heard") from error
     file.seek(edits.body + 8)
-    file.write(struct.pack(form, waits, -1, 1, 0) + struct.pack(form, lasts, rows[1][1] + hides, 1, 0))
+    file.write(written)
     _store(file, header, _TRACK_LASTS, waits + lasts)
 
 

@@ -11,7 +11,7 @@ from farm.media.reading.hidden_sound import ENCODER_DELAY, Beginning, beginnings
 from farm.media.reading.opening import open_source
 
 #: The formats that may hide a beginning.
-_HIDING = frozenset({"mov", "matroska"})
+_HIDING = frozenset({"mov", "matroska", "ogg", "nut"})
 
 
 @dataclass(frozen=True, slots=True)

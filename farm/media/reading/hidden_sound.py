@@ -46,9 +46,8 @@ class Beginning:
         when = packet.pts * packet.time_base
         if self.first is None:
             self.first = when
-            skipped = skipped_samples(packet)
-            if skipped:
-                rate = packet.stream.codec_context.sample_rate
+            rate = getattr(getattr(packet.stream, "codec_context", None), "sample_rate", 0)
+            if rate and (skipped := skipped_samples(packet)) > 0:
                 self.heard = when + Fraction(skipped, rate)
         if self.heard is None and not packet.is_discard:
             self.heard = when
@@ -60,10 +59,10 @@ class Beginning:
 
 
 def skipped_samples(packet: "Packet[Any]") -> int:
-    """Samples that a decoder leaves out from this packet of sound on."""
+    """Samples that a decoder leaves out from this packet of sound on; a negative number means none."""
     if not packet.has_sidedata("skip_samples"):
         return 0
-    return int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[:4], "little")
+    return int.from_bytes(bytes(packet.get_sidedata("skip_samples"))[:4], "little", signed=True)
 
 
 def beginnings(
