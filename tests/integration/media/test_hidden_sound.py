@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from farm.errors import VerificationError
+from farm.media.composing.edit_lists import Hidden, write_hidden
 from farm.media.verifying.comparing import compare
 from tests.integration.rich import part
 from tests.integration.trips import PICTURE, X264, Rendered, Trip, run, start, verdicts
@@ -148,6 +149,34 @@ def test_an_edit_list_that_ends_early_and_both_edited(hides: Hides, tmp_path: Pa
     trip.compose()
     trip.verify()
     assert_equal(decode(trip.source), decode(trip.out))
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("libopus", ".mkv"), ("libmp3lame", ".mkv"), ("libopus", ".ogv")])
+def test_a_codec_delay_behind_a_late_start(codec: str, suffix: str, render: Rendered, tmp_path: Path) -> None:
+    video = {".mkv": X264, ".ogv": ["-c:v", "libtheora"]}[suffix]
+    sound = ("-f", "lavfi", "-i", "sine=sample_rate=48000:duration=2", "-c:a", codec)
+    made, late = render(f"in{suffix}", "-f", "lavfi", "-i", PICTURE, *sound, *video), tmp_path / f"late{suffix}"
+    run("-i", made, "-itsoffset", "0.5", "-i", made, "-map", "0:v", "-map", "1:a", "-c", "copy", late)
+    trip = replace(start(late, tmp_path), out=tmp_path / "out.mp4")
+    trip.compose()
+    trip.verify()
+    ours, theirs = decode(late), decode(trip.out)
+    assert abs(ours.began - theirs.began) <= Fraction(1, 500)
+    assert np.array_equal(ours.samples, theirs.samples[: len(ours.samples)])
+    assert len(theirs.samples) - len(ours.samples) < 1152  # what fills the last packet up
+
+
+def test_edit_lists_are_written_into_the_muxers_files_only(hides: Hides, tmp_path: Path) -> None:
+    hidden = Hidden(Fraction(1), Fraction(1, 2), 0)
+    source, none = hides(), tmp_path / "none.mp4"
+    write_hidden(source, {1: hidden})
+    assert decode(source).began == 1
+    none.write_bytes(bytes(64))
+    for path, number, what in ((none, 1, "no tracks"), (source, 2, "no tracks"), (source, 0, "not the muxer's")):
+        with pytest.raises(VerificationError, match=what):
+            write_hidden(path, {number: hidden})
+    with pytest.raises(VerificationError, match="cannot hold when"):
+        write_hidden(source, {1: replace(hidden, heard=Fraction(2**40))})
 
 
 def with_pieces(path: Path, rate: int, pieces: list[tuple[Fraction, Fraction]]) -> None:
