@@ -234,9 +234,9 @@ class _Reader:
 
     def index(self) -> FrameIndex:
         """The sorted result."""
+        self._tell_flagged()
         if self._drop_single() is not None:
             self.notes.append(CUT_WITHIN_A_FRAME)
-        self._tell_flagged()
         if self.untimed:
             self.notes.append(f"{self.untimed} frames of the source have no time and were left out")
         # sorted by pts: both in one number, as pairs would take far more memory
