@@ -1,4 +1,4 @@
-"""Writes H.264 in fields (PAFF), which no encoder at hand does: every macroblock is raw samples (I_PCM).
+"""Writes H.264 in fields (PAFF), which no encoder at hand does: every macroblock is raw samples (I_PCM). And MPEG-2.
 
 ITU-T H.264, 7.3: the syntax; 9.1: Exp-Golomb codes. Pictures are of one brightness for each field.
 """
@@ -20,34 +20,34 @@ class _Bits:
     """A string of bits, the highest first."""
 
     def __init__(self) -> None:
-        self._text: list[str] = []
+        self.text: list[str] = []
 
     def put(self, value: int, count: int = 1) -> "_Bits":
         """``count`` bits."""
-        self._text.append(f"{value:0{count}b}")
+        self.text.append(f"{value:0{count}b}")
         return self
 
     def golomb(self, *values: int) -> "_Bits":
         """Unsigned Exp-Golomb codes."""
         for value in values:
             digits = f"{value + 1:b}"
-            self._text.append("0" * (len(digits) - 1) + digits)
+            self.text.append("0" * (len(digits) - 1) + digits)
         return self
 
     def aligned(self) -> "_Bits":
         """Zeros up to the next byte."""
-        self._text = ["".join(self._text)]
-        self._text.append("0" * (-len(self._text[0]) % 8))
+        self.text = ["".join(self.text)]
+        self.text.append("0" * (-len(self.text[0]) % 8))
         return self
 
     def raw(self, content: bytes) -> None:
         """Whole bytes."""
-        self._text.append(f"{int.from_bytes(content, 'big'):0{8 * len(content)}b}")
+        self.text.append(f"{int.from_bytes(content, 'big'):0{8 * len(content)}b}")
 
     def unit(self, kind: int, *, reference: bool = True) -> bytes:
         """A NAL unit, after a start code."""
         self.put(1).aligned()
-        text = "".join(self._text)
+        text = "".join(self.text)
         content = int(text, 2).to_bytes(len(text) // 8, "big")
         escaped, zeros = bytearray(), 0
         for byte in content:
@@ -194,3 +194,67 @@ def muxed(
                 packet.stream = stream
                 target.mux(packet)
     return path
+
+
+#: ISO/IEC 13818-2, table B.12: the number of bits of a luma block's difference.
+_LUMA_SIZES = ("100", "00", "01", "101", "110", "1110", "11110", "111110")
+
+
+def mpeg2_in_fields(path: Path, frames: int) -> Path:
+    """Write MPEG-2 in fields, the top field first, of the same brightness as :func:`in_fields` has.
+
+    A bare stream where the suffix is ``.m2v``; else a container of 25 frames a second, with one packet a frame.
+    """
+    made = [_mpeg2_frame(number) for number in range(frames)]
+    stream_file = path.with_suffix(".m2v")
+    stream_file.write_bytes(b"".join(made) + b"\0\0\1\xb7")
+    if path != stream_file:
+        with av.open(str(stream_file)) as source, av.open(str(path), "w") as target:
+            stream = target.add_stream_from_template(source.streams.video[0])
+            for number, content in enumerate(made):
+                packet = av.Packet(content)
+                packet.time_base, packet.duration = Fraction(1, 25), 1
+                packet.pts = packet.dts = number + 1
+                packet.is_keyframe = True
+                packet.stream = stream
+                target.mux(packet)
+    return path
+
+
+def _mpeg2_frame(number: int) -> bytes:
+    content = bytearray()
+    sequence = _Bits().put(WIDTH, 12).put(HEIGHT, 12).put(1, 4).put(3, 4).put(10_000, 18).put(1).put(100, 10)
+    content += _section(0xB3, sequence.put(0, 3))
+    content += _section(0xB5, _Bits().put(1, 4).put(0x48, 8).put(0).put(1, 2).put(0, 16).put(1).put(0, 16))
+    content += _section(0xB8, _Bits().put(1 << 12 | number, 25).put(1).put(0))
+    for structure in (1, 2):  # top, bottom
+        content += _section(0, _Bits().put(0, 10).put(1, 3).put(0xFFFF, 16).put(0))
+        coding = _Bits().put(8, 4).put(0xFFFF, 16).put(0, 2).put(structure, 2).put(0, 10)
+        content += _section(0xB5, coding)
+        for row in range(DOWN // 2):
+            content += _section(1 + row, _mpeg2_row(19 + 2 * number + structure))
+    return bytes(content)
+
+
+def _section(kind: int, bits: _Bits) -> bytes:
+    text = "".join(bits.aligned().text)
+    return b"\0\0\1" + bytes([kind]) + int(text, 2).to_bytes(len(text) // 8, "big")
+
+
+def _mpeg2_row(light: int) -> _Bits:
+    """A slice of intra macroblocks; the first block differs from 128, all others from the block before in nothing."""
+    bits = _Bits().put(2, 5).put(0)
+    difference = light - 128
+    for macroblock in range(ACROSS):
+        bits.put(0b11, 2)
+        for block in range(6):
+            if block >= 4:
+                bits.put(0b00, 2)
+            elif macroblock or block or not difference:
+                bits.put(0b100, 3)
+            else:
+                size = abs(difference).bit_length()
+                bits.put(int(_LUMA_SIZES[size], 2), len(_LUMA_SIZES[size]))
+                bits.put(difference if difference > 0 else difference + (1 << size) - 1, size)
+            bits.put(0b10, 2)
+    return bits

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import av.error
+import av.logging
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
@@ -31,6 +32,8 @@ _THREADED = frozenset({"hevc", "vp8", "vp9", "av1"})
 _FLAGGING = frozenset({"h264"})
 #: Decoders that always start threads of their own.
 OWN_THREADS = frozenset({"vvc"})
+#: MPEG-2's decoder raises for every picture in fields, intact or not, and flags no damage in them: only its log tells.
+_TELLING = frozenset({"mpeg2video"})
 _INVALID = 1094995529  # AVERROR_INVALIDDATA
 _THEORA = b"\x80theora"  # begins its header
 _MARGIN = 256  # pixels that a coded picture may be larger than the shown one, each way
@@ -89,7 +92,7 @@ def _pixels_of(video: VideoStream) -> dict[str, str]:
 
 def strictness(codec: str) -> dict[str, str]:
     """The options with which the decoder of ``codec`` (FFmpeg's name) reports all damage that it notices."""
-    return {} if codec in _FLAGGING else _CHECKED
+    return {} if codec in _FLAGGING | _TELLING else _CHECKED
 
 
 def decoded(
@@ -172,7 +175,12 @@ def _taken(
     try:
         if codec == "ffv1":
             _check_slices(stream, packet)
-        frames = [unpacked(frame, codec) for frame in stream.codec_context.decode(packet)]
+        frames, told = _told(stream, packet) if codec in _TELLING else (stream.codec_context.decode(packet), None)
+        if told and damage is None:
+            raise told
+        if told and damage:
+            damage(number, told)
+        frames = [unpacked(frame, codec) for frame in frames]
     except av.error.FFmpegError as error:
         if damage is None:
             raise
@@ -182,6 +190,23 @@ def _taken(
         if stream.time_base is not None:
             frame.time_base = stream.time_base  # frames flushed at the end have none
         yield frame
+
+
+def _told(
+    stream: AvVideoStream, packet: "Packet[AvVideoStream] | None"
+) -> tuple[list[VideoFrame], av.error.FFmpegError | None]:
+    """The frames that a packet yields, and an error if the decoder logs one meanwhile."""
+    level, skipping = av.logging.get_level(), av.logging.get_skip_repeated()
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)
+    try:
+        with av.logging.Capture() as logged:
+            frames = stream.codec_context.decode(packet)
+    finally:
+        av.logging.set_level(level)
+        av.logging.set_skip_repeated(skipping)
+    text = next((text.strip() for at, _, text in logged if at <= av.logging.ERROR), None)
+    return frames, av.error.InvalidDataError(_INVALID, text) if text else None
 
 
 def is_shown(codec: str, packet: "Packet[Any]") -> bool:

@@ -95,7 +95,7 @@ def probe_source(path: Path, limits: Limits | None = None, video: int | None = N
         )
         name = container.format.name
         still, ordered = is_cover_art(stream), _in_order(frames)
-        counted = still or name in BARE or (whole and not ordered) or has_separate_palette(stream, name)
+        counted = still or name in BARE or (whole and not ordered) or has_separate_palette(stream)
         later = () if counted or stream.codec_context.codec.canonical_name in _NO_FIELDS else _later(container, stream)
         found, notes = _described(stream, [*frames, *later])
         if still:

@@ -49,7 +49,7 @@ _FIELDS = {
 _BITS = {"monob": 1, "monow": 0}
 _PALETTE = "pal8"
 _INVALID = 1094995529  # AVERROR_INVALIDDATA
-#: Codecs whose palettes may be transparent.
+#: Codecs whose palettes may be transparent, and come with each picture.
 _TRANSPARENT = frozenset({"png", "apng"})
 #: What FFmpeg cannot allocate a converted frame for; no decoder of it writes them.
 _UNKNOWN = frozenset({"y210be", "y212be", "y216be", "x2rgb10be", "x2bgr10be", "xv30be", "v30xbe"})
@@ -89,12 +89,13 @@ def _words(name: str) -> _Words | None:
     return _Words(planes, target, order, 16 - found.bits if left and found else 0)
 
 
-def has_separate_palette(stream: VideoStream, container: str) -> bool:
-    """Whether frames need a palette that comes before them in the file, so that none can be decoded after a seek.
+def has_separate_palette(stream: VideoStream) -> bool:
+    """Whether frames may need a palette that comes before them in the file, so that none is decoded after a seek.
 
-    AVI stores it in chunks of its own. ``container``: FFmpeg's name.
+    AVI stores palettes in chunks of their own, and libavformat hands out QuickTime's with the first packet only.
     """
-    return container == "avi" and stream.codec_context.pix_fmt == _PALETTE
+    context = stream.codec_context
+    return context.pix_fmt == _PALETTE and context.codec.canonical_name not in _TRANSPARENT
 
 
 @cache

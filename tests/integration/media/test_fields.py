@@ -15,7 +15,7 @@ from farm.errors import SourceError
 from farm.media.planes import planes_of
 from farm.media.reading.chunk import decode_chunk
 from farm.media.verifying.comparing import compare
-from tests.fields import Coded, bare, in_fields, muxed, shown_at
+from tests.fields import Coded, bare, in_fields, mpeg2_in_fields, muxed, shown_at
 from tests.integration.trips import Rendered, start, verdicts
 from tests.planned import plan_of
 
@@ -145,6 +145,27 @@ def test_a_recording_that_ends_within_a_frame(tmp_path: Path, name: str) -> None
     assert manifest.frames == FRAMES - 1
     assert any("ends with one field of a frame" in note for note in manifest.notes)
     assert _decoded(source, manifest, pts) == _expected(frames[:-1])
+
+
+@pytest.mark.parametrize("suffix", ["ts", "mkv", "mp4", "m2v"])
+def test_mpeg2_in_fields(tmp_path: Path, suffix: str) -> None:
+    """libavformat joins these in one packet."""
+    source = mpeg2_in_fields(tmp_path / f"joined.{suffix}", FRAMES)
+    manifest, pts = plan_of(source, None)
+    assert (manifest.frames, manifest.source.video.fields) == (FRAMES, "tff")
+    assert _decoded(source, manifest, pts) == [(20 + 2 * n, 21 + 2 * n) for n in range(FRAMES)]
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "m2v"])
+def test_damage_in_mpeg2_fields_is_noticed(tmp_path: Path, suffix: str) -> None:
+    """In these the decoder flags nothing; its log tells."""
+    source = mpeg2_in_fields(tmp_path / f"damaged.{suffix}", FRAMES)
+    content = bytearray(source.read_bytes())
+    at = content.index(b"\0\0\1\x02", len(content) // 2) + 12  # within a slice
+    content[at : at + 8] = b"\xff" * 8
+    source.write_bytes(content)
+    with pytest.raises(SourceError, match=r"cannot be decoded|checksum"):
+        _decoded(source, *plan_of(source, None))
 
 
 def test_a_recording_of_a_broadcast() -> None:
