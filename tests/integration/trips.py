@@ -23,7 +23,7 @@ from farm.media.progress import Progress, no_progress
 from farm.media.reading.opening import open_source
 from farm.media.reading.unpacking import unpacked
 from farm.media.reading.videos import is_cover_art
-from farm.media.verifying.comparing import Comparison
+from farm.media.verifying.comparison import Comparison
 from farm.media.verifying.fidelity import Samples
 from farm.media.verifying.verify import verify_output
 from farm.media.verifying.verify_segment import verify_segment
