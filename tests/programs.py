@@ -20,6 +20,6 @@ def ffmpeg_like(folder: Path, version: str, filters: str = "noise setts", otherw
         folder,
         "ffmpeg",
         f"case \"$*\" in\n-version) echo '{version}' ;;\n"
-        "'-hide_banner -muxers') echo ' E mp4 E mov E matroska E mpegts E webm' ;;\n"
+        "'-hide_banner -muxers') echo ' E mp4 E mov E matroska E mpegts E webm E avi E vob E 3gp E 3g2 E flv' ;;\n"
         f"'-hide_banner -bsfs') echo '{filters}' ;;\n*) {otherwise} ;;\nesac",
     )

@@ -14,7 +14,7 @@ from farm.settings import load_settings
 
 if TYPE_CHECKING:
     from farm.jobs.proving import Proof
-    from farm.media.verifying.comparing import Comparison
+    from farm.media.verifying.comparison import Comparison
 
 
 def register(app: typer.Typer) -> None:
@@ -103,7 +103,7 @@ def check_files(source: Path, output: Path) -> None:
 
 def print_findings(found: "Comparison", *, verbose: bool) -> None:
     """A line if nothing failed, and one for each property that differs; for each at all if ``verbose``."""
-    from farm.media.verifying.comparing import OK
+    from farm.media.verifying.comparison import OK
 
     if found.holds:
         typer.echo(verdict(found))
@@ -114,7 +114,7 @@ def print_findings(found: "Comparison", *, verbose: bool) -> None:
 
 def check_held(found: "Comparison", *, part: bool) -> None:
     """Raises VerificationError, naming what failed, unless the comparison holds."""
-    from farm.media.verifying.comparing import FAILED
+    from farm.media.verifying.comparison import FAILED
 
     if found.holds:
         return
@@ -152,7 +152,7 @@ def chain(proof: "Proof | None") -> dict[str, Any]:
 
 def verdict(found: "Comparison") -> str:
     """The line on an output in which nothing failed."""
-    from farm.media.verifying.comparing import DIFFERS
+    from farm.media.verifying.comparison import DIFFERS
 
     if found.changed_frames:
         changed = f"changed in {found.changed_frames} frames"

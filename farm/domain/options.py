@@ -1,5 +1,6 @@
 """What a user may ask of a job. Every option that changes the output is part of the job's fingerprint."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
@@ -27,6 +28,7 @@ AUTO = "auto"
 UNDETECTABLE = ("fail", "blackout")
 #: For ``source.resize_to``: the size of the first frame, or of the largest one.
 FIRST, LARGEST = "first", "largest"
+AUDIO = ("keep", "drop", "aac")
 METADATA = ("keep", "strip-private", "strip")
 VOICES = ("keep", "disguise")
 PICTURE_FORMATS = ("png", "jpeg")
@@ -224,7 +226,10 @@ class ComposeOptions(Section):
 
     section = "compose"
 
-    audio: str = option("keep", "Sound: {choices}.", "Source", "WHAT", choices=("keep", "drop"))
+    audio: str = option(
+        "keep", "Sound: keep, drop, or aac (encode what the output's container cannot hold; in WebM as Opus).",
+        "Source", "WHAT", choices=AUDIO,
+    )  # fmt: skip
     voice: str = option(
         "keep", "Voices: keep, or disguise (all sound; no proof against forensics or people who know the voice).",
         "Source", "WHAT", choices=VOICES, last=True,
@@ -233,10 +238,27 @@ class ComposeOptions(Section):
         "strip-private", "Metadata: keep, strip-private (removes places and names) or strip (removes all).", "Source",
         "WHAT", choices=METADATA,
     )  # fmt: skip
+    drop_streams: str | None = option(
+        None, "Leave out these streams of the source, such as 2,3 (numbered as in ffprobe).", "Source", "NUMBERS",
+        last=True,
+    )  # fmt: skip
+    drop_unknown: bool = option(
+        False, "Leave out sound and subtitles that have no known format.", "Source", shown="off", last=True
+    )
     pictures: str | None = option(
         None, "File format for --frames: {choices}.", "Output", "KIND", setting="frames_as", shown="png",
         choices=PICTURE_FORMATS,
     )  # fmt: skip
+
+    def check(self) -> None:
+        """See :meth:`farm.domain.option.Section.check`."""
+        if not re.fullmatch(r"\d{1,4}(,\d{1,4})*", self.drop_streams or "0", re.ASCII):
+            raise self.options()["drop_streams"].refused(self.drop_streams, "name the streams by number, such as 2,3")
+
+    @property
+    def dropped(self) -> frozenset[int]:
+        """The numbers of the streams to leave out."""
+        return frozenset(int(number) for number in (self.drop_streams or "").split(",") if number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from farm.jobs.plans import job_manifest
 from farm.jobs.queries import find_job
 from farm.jobs.tracks import JobTracks, anchors_of
 from farm.media.composing.sound import refuse_uneditable
+from farm.media.composing.streams import wanted
 
 
 def override_of(style: str | None, shape: str | None, margin: str | None, image: str | None = None) -> Override | None:
@@ -264,10 +265,11 @@ class Marker(VideoMarker):
 
     def sound(self, action: Action, span: Span) -> Edit:
         """Mute all sound of a span, or put a tone in its place. Raises EditError where there is no sound to edit."""
-        heard = [other for other in self.manifest.source.others if other.kind == "audio"]
         options = load_options(self._job.options).compose
-        if not heard or options.audio == "drop" or options.pictures:
-            why = "its video has none" if not heard else "all of it is left out of its output"
+        heard = [other for other in wanted(self.manifest.source.others, options) if other.kind == "audio"]
+        if not heard or options.pictures:
+            none = all(other.kind != "audio" for other in self.manifest.source.others)
+            why = "its video has none" if none else "all of it is left out of its output"
             raise EditError(f"job {self.job} has no sound to {action.value}: {why}")
         try:
             refuse_uneditable(heard, self._job.container)

@@ -1,7 +1,5 @@
 """What a request becomes: its source probed once, the encoder, and the output's place, before anything is begun."""
 
-import os
-import tempfile
 from array import array
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -17,11 +15,12 @@ from farm.domain.options import JobOptions, SourceOptions
 from farm.domain.regions import Asked
 from farm.errors import OutputError, SettingsError, SourceError
 from farm.exchange.formats import format_named
+from farm.jobs.advising import advised
 from farm.jobs.images import KeptImage, with_image
+from farm.jobs.outputs import absolute, check_folder, check_free, check_new, check_own, is_folder
 from farm.jobs.repairing import Repairs, said_of
 from farm.jobs.videos import Companion, with_companions
 from farm.media.composing.containers import (
-    Needs,
     NoContainer,
     container_for,
     default_container,
@@ -29,7 +28,9 @@ from farm.media.composing.containers import (
     refuse_loss,
     refuse_times,
 )
-from farm.media.composing.sound import is_edited, refuse_uneditable
+from farm.media.composing.needs import Needs
+from farm.media.composing.sound import is_edited, refuse_uneditable, refuse_unencodable
+from farm.media.composing.streams import check_dropped, wanted
 from farm.media.composing.times import SPARSE, sound_fault, times_fault
 from farm.media.encoding.choice import at_rate, encoder_settings, flattened, in_order, other_families, output_video
 from farm.media.reading.index import index_source, plan_manifest, wanted_times
@@ -102,17 +103,17 @@ class Prepared:
     def check_place(self) -> None:
         """Raises OutputError unless the output can be written where it goes. Makes its folder where that is asked."""
         try:
-            _check_own(self.request, self.output)
+            check_own(self.request.own, self.output)
             if self.container == PICTURES_CONTAINER:
-                _check_new(self.output)
+                check_new(self.output)
             if self.request.folder:
                 with for_the_user():
                     self.output.parent.mkdir(parents=True, exist_ok=True)
-            _check_folder(self.output.parent)
+            check_folder(self.output.parent)
             with suppress(FileNotFoundError):
                 self.output.lstat()  # raises for a name that is too long
             if self.container != PICTURES_CONTAINER:
-                _check_free(self.request, self.output)
+                check_free(self.request.source, self.output, overwrite=self.request.overwrite)
         except OSError as e:  # a name that is too long, a folder without permission, a file where a folder should be
             raise OutputError(f"cannot write to {self.output}: {e.strerror}", hint="choose another name with -o") from e
 
@@ -158,18 +159,22 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
     probe, asked = _probed(request)
     request = replace(request, options=replace(request.options, source=asked))
     with _named(request.source):
+        check_dropped(probe.video.index, probe.others, request.options.compose)
         probe, companions = with_companions(
             probe, request.options, encoders, request.limits, edited=request.edits != Asked(author=request.edits.author)
         )
         if request.options.compose.pictures:
+            encoder, _ = encoder_settings(probe.video, request.options.redact, encoders)
             if request.options.redact.debug:
                 raise SettingsError("--debug makes a video, no pictures", hint="leave one of them out")
-            output = _absolute(request.output or request.source.with_suffix(".frames"))
+            output = absolute(request.output or request.source.with_suffix(".frames"))
             encoder, _ = encoder_settings(probe.video, request.options.redact, encoders)
             container, notes = PICTURES_CONTAINER, probe.notes
         else:
             beside = tuple(each.needs for each in companions if each.kind == VIDEO)
-            encoder, output, container, why = _encoder_and_place(request, probe, encoders, beside)
+            encoder, output, container, why = choose(request, probe, encoders, beside)
+            if request.options.compose.audio == "aac":
+                refuse_unencodable(request.source, probe.others, container, request.options.compose)
             notes = (*probe.notes, *why, *((_SHOWS,) if request.options.redact.debug else ()))
     notes += tuple(f"{each.name}: {note}" for each in companions for note in each.notes)
     prepared = Prepared(request, probe, encoder, output, container, notes, image, companions)
@@ -187,11 +192,23 @@ def _probed(request: Request) -> tuple[Probe, SourceOptions]:
     return request.repairs.probe(source, asked, limits)
 
 
-def _encoder_and_place(request: Request, seen: Probe, encoders: AbstractSet[str], beside: tuple[Needs, ...]) -> _Placed:
-    """The encoder, the output's path and container, and notes. Without a container, another family is tried.
+def choose(request: Request, probe: Probe, encoders: AbstractSet[str], beside: tuple[Needs, ...] = ()) -> _Placed:
+    """The encoder of a video, its output's path and container, and notes on these choices. Makes nothing.
 
-    ``beside``: what the container must hold because of further videos.
+    ``beside``: what the container must hold because of further videos. Raises as :func:`prepare`; the hints on what to
+    ask in place of what cannot be held were tried.
     """
+
+    def attempt(options: JobOptions, suffix: str | None = None) -> _Placed:
+        named = request.source.with_name(f"video{DEBUG_MARK}{suffix}")
+        asked = request if suffix is None else replace(request, output=named, folder=False)
+        return _encoder_and_place(replace(asked, options=options), probe, encoders, beside)
+
+    return advised(attempt, request.options, probe)
+
+
+def _encoder_and_place(request: Request, seen: Probe, encoders: AbstractSet[str], beside: tuple[Needs, ...]) -> _Placed:
+    """As :func:`choose`, without advice. Without a container, another family is tried."""
     redact = request.options.redact
     named = redact.codec is not None or redact.encoder is not None
     refusal: OutputError | None = None
@@ -235,7 +252,7 @@ def _video_place(
     source, output, debug = request.source, request.output, request.options.redact.debug
     needs = replace(_needs_of(request, seen, video), beside=beside)
     notes: tuple[str, ...] = ()
-    if output is None or request.folder or _is_folder(output):
+    if output is None or request.folder or is_folder(output):
         container, suffix, why = default_container(seen.container, needs, source.suffix)
         if container in SPARSE:
             times = wanted_times(seen, request.options.source, request.limits)
@@ -253,65 +270,13 @@ def _video_place(
             raise OutputError(f"an output named *{output.suffix} {fault}", hint="use -o NAME.mkv")
     refuse_loss(container, needs)
     if is_edited(request.options.compose):
-        refuse_uneditable(seen.others, container)
-    return _absolute(output), container, notes
+        refuse_uneditable(wanted(seen.others, request.options.compose), container)
+    return absolute(output), container, notes
 
 
 def _needs_of(request: Request, seen: Probe, video: VideoStream) -> Needs:
-    return Needs.of(video, seen.others, request.options.compose, whole=request.options.source.start is None)
-
-
-def _absolute(path: Path) -> Path:
-    if os.fsencode(path).decode("utf-8", "replace") != os.fsdecode(path):  # the database takes text only
-        raise OutputError(f"{path}: the output's name is not in UTF-8", hint="choose another name with -o")
-    return Path(os.path.abspath(path))  # noqa: PTH100 - removes dots, and keeps the user's own links
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # check_place says why
-        return False
-
-
-def _check_own(request: Request, output: Path) -> None:
-    """The farm deletes what it does not know in its own folders."""
-    for folder in request.own:
-        if (output.parent.resolve() / output.name).is_relative_to(folder.resolve()):
-            raise OutputError(f"{output} is inside the farm's own folder {folder}", hint="choose another with -o")
-
-
-def _check_new(folder: Path) -> None:
-    """Pictures go to a folder that does not exist yet, or is empty. It is replaced, which no link or mount can be."""
-    if folder.is_symlink() or folder.is_mount():
-        what = "symbolic link" if folder.is_symlink() else "mount point"
-        raise OutputError(f"{folder} is a {what}", hint="name a new folder with --frames")
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        what = "empty" if folder.is_dir() else "a folder"
-        raise OutputError(f"{folder} exists and is not {what}", hint="name a new folder with --frames")
-
-
-def _check_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        raise OutputError(f"{folder}: no such folder", hint="create it first, or choose another")
-    try:  # asking the file system is not enough: root may write everywhere, a full or read-only disk refuses
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError as e:
-        raise OutputError(f"cannot write into {folder}: {e.strerror}", hint="choose another folder with -o") from e
-
-
-def _check_free(request: Request, output: Path) -> None:
-    if not os.path.lexists(output):
-        return
-    if output.is_symlink() and not output.exists():
-        hint = "remove the link, or choose another name with -o"
-        raise OutputError(f"{output} is a symbolic link that leads to no file", hint=hint)
-    if output.is_dir() or output.samefile(request.source):
-        raise OutputError(f"{output} is the source or a folder", hint="choose another name with -o")
-    if not output.is_file():
-        raise OutputError(f"{output} is not a regular file", hint="choose another name with -o")
-    if not request.overwrite:
-        raise OutputError(f"{output} exists", hint="use --overwrite, or another name with -o")
+    whole = request.options.source.start is None
+    return Needs.of(video, seen.others, request.options.compose, seen.container, whole=whole)
 
 
 @contextmanager

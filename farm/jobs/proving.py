@@ -22,7 +22,6 @@ from farm.jobs.context import Context
 from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.plans import job_manifest
 from farm.jobs.queries import find_job
-from farm.media.composing.sound import is_edited
 from farm.media.verifying.verify_sound import SoundEdits
 from farm.messages import Artefact
 from farm.storage.base import is_whole
@@ -39,8 +38,8 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A job's chain. ``part``: only a part or a sample of the source was asked for. ``sound``: what of it was edited,
-    if any was. ``video``: the index of the source's main video. ``resize_to``: see
+    """A job's chain. ``part``: only a part or a sample of the source was asked for. ``sound``: what was asked of it,
+    where the output is a video. ``video``: the index of the source's main video. ``resize_to``: see
     :class:`farm.domain.options.SourceOptions`.
     """
 
@@ -83,7 +82,7 @@ def prove(context: Context, job_id: str) -> Proof:
     pictures = job.container == PICTURES_CONTAINER
     asked = load_options(job.options)
     options, resize_to = asked.compose, asked.source.resize_to
-    sound = SoundEdits(manifest, job.container, options, spans) if is_edited(options, spans) else None
+    sound = None if pictures else SoundEdits(manifest, job.container, options, spans)
     links = (*chain, *of_others, *_output(job, rows))
     paths, video = (Path(manifest.source.path), Path(job.output)), manifest.source.video.index
     return Proof(job.id, *paths, pictures, manifest.picked, links, sound, video, resize_to)

@@ -8,7 +8,8 @@ from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import VIDEO, OtherStream
 from farm.domain.options import ComposeOptions, JobOptions, RedactOptions, SourceOptions
 from farm.errors import SettingsError, SourceError
-from farm.media.composing.containers import Needs, default_container
+from farm.media.composing.containers import default_container
+from farm.media.composing.needs import Needs
 from farm.media.encoding.choice import encoder_settings, output_size, output_video
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import Probe
@@ -57,7 +58,7 @@ def with_companions(
     notes = list(probe.notes)
     companions: list[Companion] = []
     for other in probe.others:
-        if not other.redacted:
+        if not other.redacted or other.index in options.compose.dropped:
             kept.append(other)
         elif other.kind == VIDEO and options.source.video is not None:
             notes.append(f"stream {other.index} (video, {other.codec}) was left out, as asked")
@@ -77,6 +78,10 @@ def with_companions(
 
 def _check_together(probe: Probe, other: OtherStream, options: JobOptions, *, edited: bool) -> None:
     """Raise SettingsError for what can be asked of one video only."""
+    if options.source.copy is not None:
+        raise SourceError(
+            f"{probe.path}: holds several videos, which cannot be repaired together", field="source.repair"
+        )
     asked = [] if options.source.whole else ["a part or a sample of it (--start, --end, --fps, --every)"]
     asked += ["pictures (--frames)"] if options.compose.pictures else []
     asked += ["masks (--cover, --ignore, --only-in, --detections)"] if edited else []

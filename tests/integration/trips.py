@@ -14,7 +14,8 @@ from farm.domain.options import ComposeOptions, RedactOptions
 from farm.domain.sound import SoundSpan
 from farm.executables import find_ffmpeg
 from farm.media.composing.compose import compose
-from farm.media.composing.containers import Needs, container_for, default_container
+from farm.media.composing.containers import container_for, default_container
+from farm.media.composing.needs import Needs
 from farm.media.composing.redacted import RedactedStream
 from farm.media.composing.streams import USUAL
 from farm.media.encoding.encode import SegmentWriter
@@ -22,7 +23,7 @@ from farm.media.progress import Progress, no_progress
 from farm.media.reading.opening import open_source
 from farm.media.reading.unpacking import unpacked
 from farm.media.reading.videos import is_cover_art
-from farm.media.verifying.comparing import Comparison
+from farm.media.verifying.comparison import Comparison
 from farm.media.verifying.fidelity import Samples
 from farm.media.verifying.verify import verify_output
 from farm.media.verifying.verify_segment import verify_segment
@@ -154,5 +155,10 @@ def verdicts(found: Comparison, verdict: str = "failed") -> dict[str, str]:
 
 
 def ffmpeg(first: Path, *arguments: str | Path) -> None:
-    command = [find_ffmpeg().path, "-nostdin", "-y", "-v", "error", "-i", first, *arguments[:-1], "-c", "copy"]
-    subprocess.run([str(word) for word in (*command, arguments[-1])], check=True)
+    run("-i", first, *arguments[:-1], "-c", "copy", arguments[-1])
+
+
+def run(*words: str | Path) -> None:
+    """The program ffmpeg with these words."""
+    command = [find_ffmpeg().path, "-nostdin", "-y", "-v", "error", *words]
+    subprocess.run([str(word) for word in command], check=True)

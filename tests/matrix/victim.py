@@ -16,7 +16,8 @@ from pathlib import Path
 
 from farm.domain.options import FIRST, JobOptions, SourceOptions
 from farm.errors import FarmError
-from farm.media.verifying.comparing import FAILED, compare
+from farm.media.verifying.comparing import compare
+from farm.media.verifying.comparison import FAILED
 from tests.matrix.journey import SOLID, Journey, Tools, travel
 from tests.matrix.properties import Allowed, check
 from tests.matrix.rows import failures

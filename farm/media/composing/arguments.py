@@ -1,7 +1,7 @@
 """Builds the ffmpeg command line that muxes the joined video and the source's other streams. Runs nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
@@ -13,6 +13,7 @@ from farm.domain.manifest import COVER, OtherStream, Source, VideoStream
 from farm.media.composing.colour_boxes import colour_boxes
 from farm.media.composing.colours import range_filter
 from farm.media.composing.decode_times import BOXED, STATED, TRANSPORT, Ending
+from farm.media.composing.edit_lists import Hidden
 from farm.media.composing.trim import WHOLE, Trim
 from farm.media.encoding.sound import EncodedSound
 from farm.media.reading.opening import INPUT_OPTIONS
@@ -79,7 +80,8 @@ class ComposeInputs:
     ``ffmetadata`` format with what :func:`written_tags` returns, None if that is empty. ``reserved``: bytes reserved at
     the front of an MP4 for its index; 0 if its size is not known. ``ending``: of the joined video, if known exactly.
     ``sound``: edited streams, by index, which are encoded in place of the source's; ``redacted``: further videos and
-    covers, which are copied in place of the source's.
+    covers, which are copied in place of the source's. ``hidden``: beginnings of copied sound that are hidden once the
+    file is written, by index.
     """
 
     video: Path
@@ -110,6 +112,17 @@ class ComposeInputs:
     def time_bases(self) -> tuple[Fraction, ...]:
         """Of all videos."""
         return (self.source.video.time_base, *(each.video.time_base for each in self.redacted.values()))
+
+    hidden: Mapping[int, Hidden] = field(default_factory=dict)
+
+    def place(self, index: int) -> int:
+        """The number in the output of a stream of the source."""
+        return next(at for at, other in enumerate(_order(self)) if other is not None and other.index == index)
+
+    def trim_of(self, index: int) -> Trim:
+        """How a copied stream of the source is cut and moved."""
+        hidden = self.hidden.get(index)
+        return self.trim if hidden is None else replace(self.trim, shift=self.trim.shift - hidden.moved)
 
 
 def compose_arguments(inputs: ComposeInputs, container: str, out: Path) -> list[str]:
@@ -230,8 +243,8 @@ def _stream_settings(
         if other is not None and other.index in inputs.sound:
             encoded = inputs.sound[other.index].encoded.settings
             settings |= {f"{option}:{place}": value for option, value in encoded.items()}
-        elif other is not None and other.kind in _MOVABLE and not inputs.trim.whole:
-            settings[f"bsf:{place}"] = inputs.trim.bitstream_filter(inputs.ticks[index])
+        elif other is not None and other.kind in _MOVABLE and not inputs.trim_of(index).whole:
+            settings[f"bsf:{place}"] = inputs.trim_of(index).bitstream_filter(inputs.ticks[index])
     return settings
 
 

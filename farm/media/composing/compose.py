@@ -19,9 +19,10 @@ from farm.domain.sound import SoundSpan
 from farm.errors import OutputError, SourceError, VerificationError
 from farm.media.composing.arguments import ComposeInputs, compose_arguments, written_tags
 from farm.media.composing.decode_times import BOXED, STATED, ChunkPts, Ending
+from farm.media.composing.edit_lists import hidden_by_edits, write_hidden
 from farm.media.composing.redacted import RedactedStream, attached_covers, check_complete, redacted_videos
 from farm.media.composing.remux import join_segments
-from farm.media.composing.sound import is_edited, sound_notes, write_sound
+from farm.media.composing.sound import encoded_streams, sound_notes, write_sound
 from farm.media.composing.streams import USUAL, Rest, rest_of
 from farm.media.composing.times import delay_of
 from farm.media.composing.trim import Trim, ffmetadata
@@ -70,23 +71,26 @@ def compose(
     if settings.time_base != manifest.source.video.time_base:
         raise VerificationError("the segments' time base is not the source's")
     frames = manifest.frames
-    parts = 3 if is_edited(options, sound) else 2
     with _workspace(out) as (joined, folder), ExitStack() as stack:
+        rest, codecs, notes = _decided(source, manifest, container, options, sound)
+        parts = 3 if codecs else 2
         joining = part(progress, frames, 0, parts)
         delay = delay_of(container, settings.codec)
         ending = join_segments(
             manifest, chunk_pts, segments, joined, joining, lasts=container in STATED, delay=delay
         )  # fmt: skip
-        inputs = _inputs(source, manifest, settings.codec, joined, container, options, folder, redacted)
+        inputs = _inputs(source, manifest, settings.codec, joined, container, rest, folder, redacted)
         inputs = replace(inputs, ending=_in_ticks_of(joined, ending, settings.time_base))
-        if is_edited(options, sound):
+        if codecs:
             listening = part(progress, frames, 1, parts)
-            made = write_sound(
-                source, manifest, inputs.kept, container, options, sound, out, stack, ffmpeg, listening
-            )  # fmt: skip
+            made = write_sound(source, manifest, codecs, container, options, sound, out, stack, ffmpeg, listening)
             inputs = replace(inputs, sound=made)
+        if container in BOXED:
+            inputs = replace(inputs, hidden=hidden_by_edits(rest.heard, codecs, inputs.trim.shift))
         _copy(ffmpeg, inputs, container, out, frames, part(progress, frames, parts - 1, parts))
-    return left_out(source, manifest, container, options, sound)
+        if inputs.hidden:
+            write_hidden(out, {inputs.place(index): hidden for index, hidden in inputs.hidden.items()})
+    return notes
 
 
 def _copy(ffmpeg: Path, inputs: ComposeInputs, container: str, out: Path, frames: int, progress: Progress) -> None:
@@ -110,6 +114,16 @@ def _in_ticks_of(joined: Path, ending: Ending, tick: Fraction) -> Ending | None:
     return ending.scaled(tick / own) if own else None
 
 
+def _decided(
+    source: Path, manifest: Manifest, container: str, options: ComposeOptions, sound: Sequence[SoundSpan]
+) -> tuple[Rest, dict[int, str], tuple[str, ...]]:
+    """What an output takes apart from the video, the codecs of sound that is not copied, and notes."""
+    with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
+        rest = rest_of(opened, source, manifest, container, options)
+        codecs = encoded_streams(rest.plan, options, sound)
+        return rest, codecs, (*rest.notes, *sound_notes(opened, rest.plan, codecs, container))
+
+
 def left_out(
     source: Path,
     manifest: Manifest,
@@ -121,10 +135,7 @@ def left_out(
 
     Raises SourceError.
     """
-    with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
-        rest = rest_of(opened, source, manifest, container, options)
-        edited = sound_notes(opened, rest.plan.kept, container) if is_edited(options, sound) else ()
-        return (*rest.notes, *edited)
+    return _decided(source, manifest, container, options, sound)[2]
 
 
 @contextmanager
@@ -146,12 +157,11 @@ def _inputs(
     codec: str,
     joined: Path,
     container: str,
-    options: ComposeOptions,
+    rest: Rest,
     folder: Path,
     redacted: Mapping[int, RedactedStream],
 ) -> ComposeInputs:
     with open_source(source) as opened, reading(source, SourceError, "cannot be read"):
-        rest = rest_of(opened, source, manifest, container, options)
         check_complete(rest.plan.kept, redacted)
         attached = [o for o in rest.plan.kept if container == "matroska" and o.kind == COVER]
         return ComposeInputs(

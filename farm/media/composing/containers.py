@@ -1,19 +1,16 @@
 """Chooses the container of an output: the source's own, or the next that can hold everything exactly."""
 
 from array import array
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm
 
 from farm.domain.artefacts import PICTURE_ARCHIVE
-from farm.domain.manifest import VIDEO, OtherStream, VideoStream
 from farm.domain.options import ComposeOptions
 from farm.domain.orientation import Matrix
 from farm.errors import OutputError
-from farm.media.composing.colours import has_colours, is_full_yuv, states_colours, states_full_range
+from farm.media.composing.colours import states_colours, states_full_range
 from farm.media.composing.decode_times import BOXED, TRANSPORT
-from farm.media.composing.streams import USUAL, holds
+from farm.media.composing.held import LOSABLE
+from farm.media.composing.needs import Needs
 from farm.media.composing.times import holds_ticks, times_fault
 
 #: The container of an output for each suffix that it may have: FFmpeg's name of the muxer, or of the demuxer.
@@ -63,58 +60,6 @@ _MOV = ("mp4", "mov", "matroska")
 #: Muxers that the farm lets write several videos.
 _SEVERAL = frozenset({"mp4", "mov", "matroska", "webm"})
 _OTHERS = ("matroska", "mov", "mp4")
-_LOSABLE = ("audio", "subtitle")
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What an output must hold: video of ``codec`` with ticks of ``time_base`` seconds, and ``others`` of the source.
-
-    ``width`` and ``height`` in pixels. ``rate``: frames a second. ``colours``: primaries, transfer and matrix are not
-    all unspecified. ``whole``: nothing is cut off at the beginning. ``beside``: further videos in the same file.
-    """
-
-    codec: str
-    time_base: Fraction
-    others: tuple[OtherStream, ...] = ()
-    matrix: Matrix | None = None
-    sample_aspect: Fraction | None = None
-    width: int = 0
-    full_range: bool = False
-    height: int = 0
-    rate: Fraction | None = None
-    colours: bool = False
-    whole: bool = True
-    beside: tuple["Needs", ...] = ()
-
-    @property
-    def time_bases(self) -> tuple[Fraction, ...]:
-        """Of all videos."""
-        return (self.time_base, *(each.time_base for each in self.beside))
-
-    @classmethod
-    def of(
-        cls,
-        video: VideoStream,
-        others: Sequence[OtherStream] = (),
-        options: ComposeOptions = USUAL,
-        *,
-        whole: bool = True,
-    ) -> "Needs":
-        """The needs of an output with the video ``video`` and the streams of the source that ``options`` keep."""
-        return cls(
-            codec=video.codec,
-            time_base=video.time_base,
-            others=tuple(o for o in others if o.kind != VIDEO and not (options.audio == "drop" and o.kind == "audio")),
-            matrix=video.matrix,
-            sample_aspect=video.sample_aspect,
-            width=video.width,
-            full_range=is_full_yuv(video),
-            height=video.height,
-            rate=video.average_rate,
-            colours=has_colours(video),
-            whole=whole,
-        )
 
 
 class NoContainer(OutputError):
@@ -153,8 +98,8 @@ def default_container(
 def container_for(suffix: str, source_container: str, needs: Needs, source_suffix: str) -> str:
     """The container for an output with ``suffix``, one of :data:`MUXERS`.
 
-    Without a suffix it is the default one. Raises OutputError, with the default suffix as a hint, if it cannot hold the
-    video exactly.
+    Without a suffix it is the default one. Raises OutputError, which :mod:`farm.jobs.advising` completes, if it cannot
+    hold the video exactly.
     """
     if not suffix:
         return _chosen(source_container, needs, source_suffix)
@@ -162,8 +107,7 @@ def container_for(suffix: str, source_container: str, needs: Needs, source_suffi
     own = _own_container(source_container, source_suffix)
     why = f"cannot hold {needs.codec} video here" if wanted is None else _why_not(wanted, needs, own)
     if wanted is None or why:
-        other = _chosen(source_container, needs, source_suffix)
-        raise OutputError(f"an output named *{suffix} {why}", hint=f"use the suffix {SUFFIXES[other]}")
+        raise OutputError(f"an output named *{suffix} {why}", field="redact.codec")
     return wanted
 
 
@@ -178,25 +122,16 @@ def keeps_packets(container: str) -> bool:
 
 
 def refuse_loss(container: str, needs: Needs) -> None:
-    """Raise OutputError, with a hint, if an output would lack an audio or subtitle stream of the source.
+    """Raise OutputError, which :mod:`farm.jobs.advising` completes, for sound or subtitles that would be lost.
 
     :func:`farm.media.composing.streams.plan_streams` notes other streams that are left out (data, cover art,
     attachments).
     """
-    lost = _lost(needs.others, container)
-    if not lost:
-        return
-    able = [c for c in (*_OTHERS, "mpegts", "m2ts") if not _why_not(c, needs, None) and not _lost(needs.others, c)]
-    without = " ".join(f"-map -0:{other.index}" for other in lost)
-    names = ", ".join(f"stream {other.index} ({other.kind}, {other.codec})" for other in lost)
-    hint = f"convert or remove it first, for example: ffmpeg -i IN -map 0 {without} -c copy OUT"
-    if able:
-        hint = f"use -o NAME{SUFFIXES[able[0]]}"
-    elif all(other.kind == "audio" for other in lost):
-        hint += "; or leave all audio out with compose.audio drop"
-    raise OutputError(
-        f"an output named *{SUFFIXES[container]} cannot hold {names} of the source", hint=hint, field="compose.audio"
-    )
+    lost = needs.lost(container)
+    if lost:
+        names = ", ".join(f"stream {other.index} ({other.kind}, {other.codec})" for other in lost)
+        what = f"an output named *{SUFFIXES[container]} cannot hold {names} of the source"
+        raise OutputError(what, field="compose.audio")
 
 
 def refuse_times(container: str, needs: Needs, pts: "array[int]", end: int) -> None:
@@ -208,7 +143,7 @@ def refuse_times(container: str, needs: Needs, pts: "array[int]", end: int) -> N
         c
         for c in _OTHERS
         if not (_why_not(c, needs, None) or times_fault(c, needs.codec, needs.time_base, pts, end))
-        and not _lost(needs.others, c)
+        and not needs.lost(c)
     ]
     hint = f"use -o NAME{SUFFIXES[able[0]]}" if able else "shorten it first: no other container holds them either"
     raise OutputError(f"an output named *{SUFFIXES[container]} {fault}", hint=hint)
@@ -220,10 +155,9 @@ def _chosen(source_container: str, needs: Needs, source_suffix: str, *, without_
     able = [c for c in order if not _why_not(c, needs, own) and not (without_own and c == own)]
     if not able:
         what = f"this video's times (ticks of {needs.time_base} s) and picture exactly as {needs.codec}"
-        hint = "choose another codec, for example redact.codec h264"
-        raise NoContainer(f"no container keeps {what}", hint=hint, field="redact.codec")
+        raise NoContainer(f"no container keeps {what}", field="redact.codec")
     whole = [c for c in able if not _why_not_streams(c, needs)]
-    audible = [c for c in able if not _lost(needs.others, c)]
+    audible = [c for c in able if not needs.lost(c)]
     return (whole or audible or able)[0]
 
 
@@ -240,12 +174,6 @@ def _own_container(source_container: str, source_suffix: str) -> str | None:
     return family if family in MUXERS.values() else None
 
 
-def common_timescale(time_bases: Iterable[Fraction]) -> int | None:
-    """The ticks per second in which an MP4 holds the times of all its videos exactly; None if there are none."""
-    ticks = lcm(*(time_base.denominator for time_base in time_bases))
-    return ticks if ticks < 2**31 else None
-
-
 def _why_not(container: str, needs: Needs, own: str | None) -> str | None:
     """Why a container cannot hold the videos exactly, as text to follow its name; None if it can.
 
@@ -253,7 +181,7 @@ def _why_not(container: str, needs: Needs, own: str | None) -> str | None:
     """
     if needs.beside and container not in _SEVERAL:
         return "cannot hold several videos here"
-    if needs.beside and container in BOXED and common_timescale(needs.time_bases) is None:
+    if needs.beside and container in BOXED and needs.timescale is None:
         return "cannot keep the times of all of its videos exactly"
     return next((why for each in (needs, *needs.beside) if (why := _why_not_one(container, each, own))), None)
 
@@ -280,7 +208,7 @@ def _why_not_one(container: str, needs: Needs, own: str | None) -> str | None:
 
 def _why_not_streams(container: str, needs: Needs) -> str | None:
     for other in needs.others:
-        if other.kind in (*_LOSABLE, "attachment", "cover") and not holds(container, other):
+        if other.kind in (*LOSABLE, "attachment", "cover") and not needs.held(container, other):
             return f"cannot hold stream {other.index} ({other.kind}, {other.codec})"
     return None
 
@@ -304,7 +232,3 @@ def _holds_aspect(container: str, needs: Needs) -> bool:
         shape = aspect * needs.width / needs.height
         return aspect == 1 or (needs.codec == "mpeg2video" and shape in _MPEG2_ASPECTS)
     return container != "webm" or (aspect * needs.width).denominator == 1
-
-
-def _lost(others: Sequence[OtherStream], container: str) -> list[OtherStream]:
-    return [other for other in others if other.kind in _LOSABLE and not holds(container, other)]

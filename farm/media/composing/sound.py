@@ -2,7 +2,7 @@
 composes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -12,7 +12,6 @@ import av
 import av.error
 import numpy as np
 from av.audio.stream import AudioStream
-from av.codec import codecs_available
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
@@ -22,11 +21,12 @@ from farm.domain.sound import SoundSpan
 from farm.errors import OutputError, SourceError
 from farm.media.composing.arguments import EditedSound
 from farm.media.composing.disguise import Disguise, new_curve
+from farm.media.composing.held import can_be_decoded, encoded_as, holds
 from farm.media.composing.replacing import Replacement, replacements_of, with_replacements
-from farm.media.composing.streams import holds
+from farm.media.composing.streams import StreamPlan, wanted
 from farm.media.composing.trim import Trim
-from farm.media.encoding.sound import can_be_encoded, sound_encoder
-from farm.media.failing import writing
+from farm.media.encoding.sound import can_be_encoded, rate_for, sound_encoder
+from farm.media.failing import reading, writing
 from farm.media.progress import Progress, no_progress
 from farm.media.reading.opening import open_source
 from farm.media.reading.sound import Heard, Samples, SoundFormat, Track, as_float, decoded_sound
@@ -34,6 +34,8 @@ from farm.media.reading.sound import Heard, Samples, SoundFormat, Track, as_floa
 _PCM = {
     "u8": "pcm_u8", "s16": "pcm_s16le", "s32": "pcm_s32le", "s64": "pcm_s64le", "flt": "pcm_f32le", "dbl": "pcm_f64le",
 }  # fmt: skip
+#: Of AAC and Opus.
+_MOST_CHANNELS = 8
 
 
 def is_edited(options: ComposeOptions, spans: Sequence[SoundSpan] = ()) -> bool:
@@ -41,9 +43,22 @@ def is_edited(options: ComposeOptions, spans: Sequence[SoundSpan] = ()) -> bool:
     return options.audio != "drop" and not options.pictures and bool(spans or options.voice == "disguise")
 
 
-def heard_of(trim: Trim) -> Heard:
-    """The part of a source's sound that an output has."""
-    return Heard(trim.start, trim.end)
+def encoded_streams(plan: StreamPlan, options: ComposeOptions, spans: Sequence[SoundSpan] = ()) -> dict[int, str]:
+    """The streams of sound that are not copied, with the codecs that they are encoded as if there is an encoder."""
+    everything = is_edited(options, spans)
+    return {
+        other.index: plan.encoded.get(other.index, other.codec)
+        for other in plan.kept
+        if other.kind == "audio" and (everything or other.index in plan.encoded)
+    }
+
+
+def source_track(opened: InputContainer, index: int, codec: str, trim: Trim) -> Track:
+    """A source's stream as it is encoded as ``codec``: the part that an output has, at a rate that the codec takes."""
+    track, stream = Track(index, Heard(trim.start, trim.end)), opened.streams[index]
+    if isinstance(stream, AudioStream) and (rate := rate_for(codec, stream.rate)) != stream.rate:
+        track.format = SoundFormat(rate, stream.layout.name, stream.channels, stream.format.packed.name)
+    return track
 
 
 @dataclass(slots=True)
@@ -112,7 +127,7 @@ class _Writer:
 def write_sound(
     source: Path,
     manifest: Manifest,
-    kept: Sequence[OtherStream],
+    codecs: Mapping[int, str],
     container: str,
     options: ComposeOptions,
     spans: Sequence[SoundSpan],
@@ -121,19 +136,18 @@ def write_sound(
     ffmpeg: Path,
     progress: Progress = no_progress,
 ) -> dict[int, EditedSound]:
-    """Write the edited samples of every stream of sound in ``kept`` to files beside ``out``, which ``stack`` removes.
+    """Write the edited samples of streams of sound to files beside ``out``, which ``stack`` removes.
 
-    Returns them by the stream's index; a stream that has no sound is not among them. ``progress`` is called with frames
-    of the video. Raises SourceError for sound that cannot be decoded, OutputError for a codec that cannot be encoded,
-    StorageError.
+    ``codecs``: of :func:`encoded_streams`. Returns the files by the stream's index; a stream that has no sound is not
+    among them. ``progress`` is called with frames of the video. Raises SourceError for sound that cannot be decoded,
+    OutputError for a codec that cannot be encoded, StorageError.
     """  # fmt: skip
     trim, tick = Trim.of(manifest), manifest.source.video.time_base
-    codecs = {other.index: other.codec for other in kept if other.kind == "audio"}
-    tracks = {index: Track(index, heard_of(trim)) for index in codecs}
     curve = new_curve(manifest.seconds) if options.voice == "disguise" else None
     writers: dict[int, _Writer] = {}
     made: dict[int, EditedSound] = {}
     with ExitStack() as files, open_source(source) as opened:
+        tracks = {index: source_track(opened, index, codec, trim) for index, codec in codecs.items()}
         seen = in_frames(progress, manifest)
         for track, samples in decoded_sound(opened, source, tracks, SourceError, seen):
             if track.index not in writers:
@@ -158,23 +172,43 @@ def write_sound(
     return made
 
 
-def sound_notes(opened: InputContainer, kept: Sequence[OtherStream], container: str) -> list[str]:
+def sound_notes(opened: InputContainer, plan: StreamPlan, codecs: Mapping[int, str], container: str) -> list[str]:
     """Notes on streams of sound that are encoded in another codec than the source's, as there is no encoder for it."""
     notes = []
-    for other in kept:
-        stream = opened.streams[other.index]
-        if other.kind == "audio" and isinstance(stream, AudioStream) and stream.rate:
-            sound = SoundFormat(stream.rate, stream.layout.name, stream.channels, "flt")
-            codec = sound_encoder(other.codec, sound, 0, held_by(container)).codec
-            if codec != other.codec:
+    for other in plan.kept:
+        stream, given = opened.streams[other.index], codecs.get(other.index)
+        if given is not None and isinstance(stream, AudioStream) and stream.rate:
+            sound = SoundFormat(rate_for(given, stream.rate), stream.layout.name, stream.channels, "flt")
+            codec = sound_encoder(given, sound, 0, held_by(container)).codec
+            if codec != given:
                 notes.append(f"stream {other.index} (audio, {other.codec}) was encoded as {codec}")
     return notes
+
+
+def refuse_unencodable(path: Path, others: Sequence[OtherStream], container: str, options: ComposeOptions) -> None:
+    """Raise OutputError for sound that ``options.audio`` is to encode, and that no encoder takes: of many channels.
+
+    Raises SourceError for a file that cannot be read.
+    """
+    with open_source(path) as opened, reading(path, SourceError, "cannot be read"):
+        for other in wanted(others, options):
+            codec = encoded_as(container, other, options, opened.format.name)
+            stream = opened.streams[other.index]
+            if codec is None or not isinstance(stream, AudioStream):
+                continue
+            if not 0 < stream.channels <= _MOST_CHANNELS:
+                raise OutputError(
+                    f"stream {other.index} (audio, {other.codec}): its {stream.channels} channels cannot be encoded as "
+                    f"{codec}",
+                    hint="use compose.audio drop",
+                    field="compose.audio",
+                )
 
 
 def refuse_uneditable(others: Sequence[OtherStream], container: str) -> None:
     """Raise OutputError for a stream of sound whose codec cannot be edited in an output of this container."""
     for other in others:
-        known = other.codec in codecs_available
+        known = can_be_decoded(other.codec)
         if other.kind == "audio" and not (known and can_be_encoded(other.codec, held_by(container))):
             raise OutputError(
                 f"stream {other.index} (audio, {other.codec}): its sound cannot be edited: there is no "

@@ -239,8 +239,7 @@ _CRF_FLOOR, _AV1_FLOOR = Floor("crf", 18, 0.8), Floor("crf", 30, 0.55)
 _QP_FLOOR = _CRF_FLOOR._replace(option="qp")
 _AV1_SCALE = _END_NVENC_AV1 / _END_AV1
 _NVENC_AV1_FLOOR = Floor("qp", _AV1_FLOOR.usual * _AV1_SCALE, _AV1_FLOOR.step / _AV1_SCALE)
-#: Encoders without such a scale: noise has 16 dB at MPEG's greatest step, 24 in ProRes.
-_FIXED = 10.0
+_FIXED = 10.0  # dB, of encoders without such a scale: noise has 16 dB at MPEG's greatest step, 24 in ProRes
 # captions come with the decoded frames; parameter sets name no options, which differ with the number of threads
 _CAPTIONS = (("a53cc", "1"),)
 _STITCHABLE = (("x264-params", "stitchable=1"),)

@@ -132,6 +132,13 @@ def sound_encoder(codec: str, sound: SoundFormat, source_bits: int, holds: Calla
     )
 
 
+def rate_for(codec: str, rate: int) -> int:
+    """The rate at which a codec is encoded: ``rate`` if it takes that, else the next higher one, or its highest."""
+    encoder = _encoder_of(codec)
+    rates = encoder.rates if encoder else ()
+    return rate if not rates or rate in rates else min((r for r in rates if r > rate), default=max(rates))
+
+
 def can_be_encoded(codec: str, holds: Callable[[str], bool]) -> bool:
     """Whether there is an encoder for a codec of sound or for a substitute, whatever its rate."""
     return any(True for _ in _candidates(codec, holds))

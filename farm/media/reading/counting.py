@@ -14,7 +14,8 @@ from farm.errors import SourceError
 from farm.media.failing import reading
 from farm.media.reading.decoding import OWN_THREADS, decoded, open_video, packets
 from farm.media.reading.fields import CUT_WITHIN_A_FRAME, Fields, Part
-from farm.media.reading.frame_index import REPAIR_HINT, FrameIndex, usual_duration
+from farm.media.reading.frame_index import REPAIR_HINT
+from farm.media.reading.frame_times import FrameIndex, usual_duration
 from farm.media.reading.integrity import CUT_HINT, check_complete
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import BARE

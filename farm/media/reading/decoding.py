@@ -30,10 +30,10 @@ _THREADED = frozenset({"hevc", "vp8", "vp9", "av1"})
 #: H.264's decoder flags all damage that it notices. Making it raise would find no more damage (measured), but turn the
 #: frames that a seek into an open GOP leaves without references into errors.
 _FLAGGING = frozenset({"h264"})
-#: MPEG-2's decoder raises for every picture in fields, intact or not, and flags no damage in them: only its log tells.
-_TELLING = frozenset({"mpeg2video"})
 #: Decoders that always start threads of their own.
 OWN_THREADS = frozenset({"vvc"})
+#: MPEG-2's decoder raises for every picture in fields, intact or not, and flags no damage in them: only its log tells.
+_TELLING = frozenset({"mpeg2video"})
 _INVALID = 1094995529  # AVERROR_INVALIDDATA
 _THEORA = b"\x80theora"  # begins its header
 _MARGIN = 256  # pixels that a coded picture may be larger than the shown one, each way

@@ -1,7 +1,6 @@
 """The times of all frames of a source: demuxed once, nothing decoded."""
 
 from array import array
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +15,7 @@ from farm.errors import SourceError
 from farm.media.failing import reading, reason
 from farm.media.reading.decoding import is_shown
 from farm.media.reading.fields import CUT_WITHIN_A_FRAME, Fields, Part
+from farm.media.reading.frame_times import FrameIndex, last_duration
 from farm.media.reading.integrity import CUT_HINT, check_single, faults_of
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import demuxed, open_source
@@ -37,28 +37,6 @@ _JUMP = 0.1
 LATE = 3
 _SIZE_BITS = 32  # of a packet's size in bytes
 _HEADER_DURATION = ("mov", "matroska", "flv", "asf")
-
-
-@dataclass(frozen=True, slots=True)
-class FrameIndex:
-    """Times in ticks of the stream's time base, ascending.
-
-    ``pts`` of all shown frames, and the ``sizes`` of their packets in bytes. ``keys``: pts of all key frames, shown or
-    not; ``open_gop``: 1 for each after which, in decoding order, frames follow that are shown before it.
-    ``last_duration`` of the last frame. ``notes`` are for the user.
-    """
-
-    pts: "array[int]"
-    sizes: "array[int]"
-    keys: "array[int]"
-    open_gop: "array[int]"
-    last_duration: int
-    notes: tuple[str, ...] = ()
-
-    @property
-    def end(self) -> int:
-        """Where the last frame ends."""
-        return self.pts[-1] + self.last_duration
 
 
 def index_frames(path: Path, seen: Probe, limits: Limits, *, damaged: bool = False) -> FrameIndex:
@@ -234,9 +212,9 @@ class _Reader:
 
     def index(self) -> FrameIndex:
         """The sorted result."""
+        self._tell_flagged()
         if self._drop_single() is not None:
             self.notes.append(CUT_WITHIN_A_FRAME)
-        self._tell_flagged()
         if self.untimed:
             self.notes.append(f"{self.untimed} frames of the source have no time and were left out")
         # sorted by pts: both in one number, as pairs would take far more memory
@@ -245,27 +223,11 @@ class _Reader:
         sizes = array("q", (row & ((1 << _SIZE_BITS) - 1) for row in rows[len(rows) - len(pts) :]))
         self._check_times(pts)
         keys = sorted(dict(zip(self.keys, self.open_gop, strict=True)).items())
-        duration = self._last_duration(pts)
+        duration = last_duration(pts, self.video, (self.last[1], self.latest), self.said)
         self.limits.check_length(self.path, float((pts[-1] + duration - pts[0]) * self.video.time_base))
         notes = tuple(self.notes)
         shown, open_gop = array("q", (k for k, _ in keys)), array("q", (o for _, o in keys))
         return FrameIndex(pts, sizes, shown, open_gop, duration, notes)
-
-    def _last_duration(self, pts: "array[int]") -> int:
-        """The last frame's duration.
-
-        In MP4 a packet's duration runs from its dts to the next, which is not the frame's own if frames are reordered
-        and differ in length. The track's edit list states its end, rounded; the packets' durations give it exactly.
-        """
-        usual = self.last[1] or usual_duration(pts, self.video)
-        if self.said is None:
-            return usual
-        left = self.said.seconds / self.video.time_base - pts[-1]  # ticks
-        near = self.said.tick / self.video.time_base
-        for known in (usual, self.latest):
-            if known > 0 and abs(known - left) < near:
-                return known
-        return round(left) if round(left) > 0 else usual
 
     def _decodable(self, pts: "array[int]") -> "array[int]":
         """The pts without frames before the first key frame that no decoder shows, by the first decoded frame."""
@@ -303,14 +265,6 @@ class _Reader:
 def has_jumped(before: int, time: int, tick: Fraction) -> bool:
     """Whether times in the order of decoding jump back so far, from ``before`` to ``time``, that a recording ends."""
     return time < before and (before - time) * tick > _JUMP
-
-
-def usual_duration(pts: "array[int]", video: VideoStream) -> int:
-    """The last frame's duration if the container has none: that of the frame before, or one frame of the rate."""
-    if len(pts) > 1:
-        return pts[-1] - pts[-2]
-    rate = video.average_rate
-    return max(1, round(1 / (rate * video.time_base))) if rate else 1
 
 
 def _check_all_read(container: InputContainer, video: VideoStream, reader: _Reader) -> None:

@@ -17,7 +17,8 @@ from farm.domain.planner import plan_chunks
 from farm.errors import SourceError
 from farm.media.failing import reading
 from farm.media.reading.counting import count_frames, packet_times
-from farm.media.reading.frame_index import FrameIndex, index_frames, usual_duration
+from farm.media.reading.frame_index import index_frames
+from farm.media.reading.frame_times import FrameIndex, usual_duration
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import Probe, file_state
 

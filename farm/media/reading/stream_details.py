@@ -16,6 +16,7 @@ from farm.media.failing import reading
 from farm.media.reading.boxes import Box, walk
 from farm.media.reading.metadata import has_coordinates
 from farm.media.reading.opening import demuxed, open_source
+from farm.media.reading.probe import codec_name
 
 _HOLDERS = (b"moov", b"trak", b"edts", b"mdia", b"minf", b"stbl")
 _TEXT_SUBTITLES = frozenset({"mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text", "microdvd"})
@@ -96,8 +97,7 @@ def track_ends(path: Path) -> dict[int, TrackEnd]:
             elif box.kind == b"tkhd":
                 track = box_number(file, box, track)
             elif box.kind == b"elst" and ticks:
-                file.seek(box.body)
-                lasts = _edits(file.read(min(box.end - box.body, _LONGEST_EDITS)))
+                lasts = [lasts for lasts, _ in edit_list(file, box)] or [0]
                 if all(lasts):
                     found[track] = TrackEnd(Fraction(sum(lasts), ticks), Fraction(1, ticks))
     return found
@@ -110,21 +110,26 @@ def box_number(file: BinaryIO, box: Box, otherwise: int) -> int:
     return struct.unpack_from(">I", head, 20 if head[0] == 1 else 12)[0] if len(head) == 24 else otherwise
 
 
-def _edits(box: bytes) -> list[int]:
-    """The duration of each edit in ticks of the movie; 0 if it is not known."""
-    if len(box) < 8:
-        return [0]
-    entry, size = (">Q", 20) if box[0] == 1 else (">I", 12)
-    (count,) = struct.unpack_from(">I", box, 4)
-    if not count or len(box) < 8 + count * size:
-        return [0]
-    return [struct.unpack_from(entry, box, 8 + at * size)[0] for at in range(count)]
+def edit_list(file: BinaryIO, box: Box) -> list[tuple[int, int]]:
+    """The edits of an ``elst`` box: how long each lasts, in ticks of the movie, and where it begins, in the track's.
+
+    A beginning of -1 is an empty edit. No edits if the box is not as long as it says.
+    """
+    file.seek(box.body)
+    content = file.read(min(box.end - box.body, _LONGEST_EDITS))
+    if len(content) < 8:
+        return []
+    entry, size = (">Qq", 20) if content[0] == 1 else (">Ii", 12)
+    (count,) = struct.unpack_from(">I", content, 4)
+    if len(content) < 8 + count * size:
+        return []
+    return [struct.unpack_from(entry, content, 8 + at * size) for at in range(count)]
 
 
 def _placing(path: Path) -> frozenset[int]:
     """The subtitle streams that contain coordinates; reads packet by packet, and skips other streams if it can."""
     with open_source(path) as source, reading(path, SourceError, "cannot be read"):
-        texts = [s for s in source.streams.subtitles if s.codec_context.codec.canonical_name in _TEXT_SUBTITLES]
+        texts = [s for s in source.streams.subtitles if codec_name(s) in _TEXT_SUBTITLES]
         found: set[int] = set()
         if texts:
             for stream in source.streams:

@@ -17,6 +17,7 @@ from farm.media.composing.streams import made_by_muxer
 from farm.media.failing import reading
 from farm.media.reading.counting import is_numbered
 from farm.media.reading.decoding import is_shown
+from farm.media.reading.hidden_sound import Beginning, heard_fault
 from farm.media.reading.opening import demuxed, open_source
 from farm.media.reading.stream_details import track_ends
 from farm.media.verifying.packets import (
@@ -41,6 +42,7 @@ class StreamPackets:
 
     ``whole``: all packets of PCM as one string of bytes, however they are cut. ``made``: whether a muxer made the
     stream from chapters or a time code. ``language``: as the file says it; ``flags``: FFmpeg's dispositions.
+    ``container``: the file's; ``beginning``: when sound is heard.
     """
 
     other: OtherStream
@@ -51,6 +53,8 @@ class StreamPackets:
     hashes: "array[int]" = field(default_factory=lambda: array("Q"))
     times: "array[int]" = field(default_factory=lambda: array("q"))
     whole: Joined = field(default_factory=Joined)
+    container: str = ""
+    beginning: Beginning = field(default_factory=Beginning)
 
     def add(self, content: Content | None) -> None:
         """Append a packet, except end markers and blank subtitles, which muxers add as they need them."""
@@ -107,13 +111,16 @@ def read_packets(path: Path, video: VideoStream, others: Iterable[OtherStream], 
     """Demux a file once; errors become ``kind``. Memory: 16 bytes per frame and per packet of another stream."""
     with open_source(path) as container, reading(path, kind, "cannot be read to its end"):
         made = made_by_muxer(container, path)
-        streams = {o.index: _stream(container, o, made=o.index in made) for o in others}
-        found = FilePackets(container_of(container), list(streams.values()))
+        kind_of_file = container_of(container)
+        streams = {o.index: _stream(container, o, kind_of_file, made=o.index in made) for o in others}
+        found = FilePackets(kind_of_file, list(streams.values()))
         found.metadata, found.chapters = dict(container.metadata), _chapters(container)
         for packet in demuxed(container):
             other = streams.get(packet.stream_index)
             if other is not None:
                 other.add(read_packet(packet, other.other.codec))
+                if other.other.kind == "audio":
+                    other.beginning.take(packet)
             elif packet.stream_index == video.index and packet.size and is_shown(video.codec, packet):
                 if is_numbered(container, container.streams[video.index]):
                     packet.pts = len(found.pts)
@@ -125,10 +132,11 @@ def read_packets(path: Path, video: VideoStream, others: Iterable[OtherStream], 
     return found
 
 
-def _stream(container: InputContainer, other: OtherStream, *, made: bool) -> StreamPackets:
+def _stream(container: InputContainer, other: OtherStream, name: str, *, made: bool) -> StreamPackets:
     stream = container.streams[other.index]
     language = stream.metadata.get("language", "und")
-    found = StreamPackets(other, stream.time_base or Fraction(1), made, language, stream.disposition)
+    tick = stream.time_base or Fraction(1)
+    found = StreamPackets(other, tick, made, language, stream.disposition, container=name)
     if other.kind == "attachment":  # its bytes are the stream's, not a packet's
         found.add(Content(None, found.tick, getattr(stream, "data", None) or b""))
     return found
@@ -240,11 +248,16 @@ def _difference(source: StreamPackets, output: StreamPackets, shift: Fraction, *
     elif source.hashes != output.hashes:
         if not is_cut_freely(source.other.codec) or source.whole.digest != output.whole.digest:
             return _first_difference(source, output)
-        return _other_time(source.whole.began, output.whole.began, 0, shift, tick)
+        late = _other_time(source.whole.began, output.whole.began, 0, shift, tick)
+        return late or heard_fault(source.beginning, output.beginning, shift, output.container, tick)
     if source.other.kind in ("attachment", "cover"):
         return None
     pairs = enumerate((source.when(begin + number), output.when(number)) for number in range(len(output.hashes)))
-    return next((line for number, times in pairs if (line := _other_time(*times, number, shift, tick))), None)
+    late = next((line for number, times in pairs if (line := _other_time(*times, number, shift, tick))), None)
+    if late is None and source.other.kind == "audio" and output.hashes:
+        heard = Beginning(source.when(begin), source.beginning.heard)
+        return heard_fault(heard, output.beginning, shift, output.container, tick)
+    return late
 
 
 def _other_time(

@@ -1,7 +1,6 @@
 """Compares an output with its source, without a plan, segments or a database: anyone with both files can."""
 
 from contextlib import closing
-from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 from math import inf
@@ -20,8 +19,9 @@ from farm.media.reading.limits import Limits
 from farm.media.reading.opening import check_readable
 from farm.media.reading.probe import probe_output
 from farm.media.reading.resizing import probe_as_asked
-from farm.media.verifying.compare_pictures import Pictures, Window
+from farm.media.verifying.compare_pictures import Pictures
 from farm.media.verifying.compare_streams import FilePackets, compare_streams, read_packets, tags_of
+from farm.media.verifying.comparison import DIFFERS, FAILED, OK, Comparison
 from farm.media.verifying.packets import seconds
 from farm.media.verifying.parts import Part, PlannedFrames, Thumbnails, find_part, thumbnails_of
 from farm.media.verifying.properties import (
@@ -32,9 +32,8 @@ from farm.media.verifying.properties import (
     said,
 )
 from farm.media.verifying.rates import frames_fault
-from farm.media.verifying.verify_sound import SoundEdits, sound_fault
+from farm.media.verifying.verify_sound import SoundEdits, copied, sound_fault
 
-OK, DIFFERS, FAILED = "ok", "differs", "failed"
 #: The lowest luma PSNR in dB, outside of changed blocks, of ten seconds of the source's video.
 LOWEST = 24.0
 _LIMITS = Limits()
@@ -42,48 +41,6 @@ _MOMENT = Fraction(1, 1000)
 #: Containers whose clock may start at any value. Tools that copy streams from or to another container shift all of
 #: them, so that they start at that container's usual value.
 _FREE_CLOCKS = frozenset({"mpegts", "mpeg", "flv"})
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One property. ``verdict``: ``ok``; ``differs``: as the user may have chosen; ``failed``: not allowed."""
-
-    name: str
-    verdict: str
-    text: str
-
-
-@dataclass(slots=True)
-class Comparison:
-    """All findings. ``frames`` of the output, ``source_frames`` of the source; ``changed_frames``: how many of the
-    output's differ from the source's by more than encoding explains.
-
-    ``changed``: share of the picture that was replaced for certain; ``psnr`` of the rest, in dB. All three are None if
-    no picture was compared.
-    """
-
-    source: Path
-    output: Path
-    frames: int = 0
-    source_frames: int = 0
-    changed_frames: int | None = None
-    findings: list[Finding] = field(default_factory=list)
-    windows: list[Window] = field(default_factory=list)
-    changed: float | None = None
-    psnr: float | None = None
-
-    @property
-    def holds(self) -> bool:
-        """Whether nothing failed."""
-        return all(finding.verdict != FAILED for finding in self.findings)
-
-    def say(self, name: str, verdict: str, text: str) -> None:
-        """Add a finding."""
-        self.findings.append(Finding(name, verdict, text))
-
-    def check(self, name: str, fault: str | None, good: str) -> None:
-        """Add a finding that fails with ``fault`` if there is one, and else is ok with ``good``."""
-        self.say(name, FAILED if fault else OK, fault or good)
 
 
 def compare(
@@ -103,7 +60,7 @@ def compare(
 
     ``video``: the index of the source's. ``copy``: of the output's; then nothing but these two streams is compared.
     ``part``: the output may hold only some of the source's frames, all shifted by one time. ``lowest``: see
-    :data:`LOWEST`. ``sound``: how it was edited; None: it has to be the source's, packet by packet. ``resize_to``: the
+    :data:`LOWEST`. ``sound``: what was asked of it; None: it is the source's, packet by packet. ``resize_to``: the
     size that frames of several sizes were scaled to. Reads both files twice and decodes both once (a part: twice).
     Memory: 8 to 16 bytes per packet. Raises SourceError, VerificationError for an output that cannot be read.
     """
@@ -215,14 +172,13 @@ def _streams(
     result: Comparison, read: Source, output: FilePackets, shift: Fraction, *, part: bool, sound: SoundEdits | None
 ) -> None:
     source = read_packets(Path(read.path), read.video, read.others, SourceError)
-    ours, theirs = (
-        [s for s in f.streams if not s.other.redacted and not (sound and s.other.kind == "audio")]
-        for f in (source, output)
-    )
-    streams = compare_streams(ours, theirs, shift, part=part)
+    ours, theirs = ([s for s in f.streams if not s.other.redacted] for f in (source, output))
     if sound:
+        ours, theirs = copied(result.source, ours, theirs, sound)
+    streams = compare_streams(ours, theirs, shift, part=part)
+    if sound and len(ours) < sum(not s.other.redacted for s in source.streams):
         fault = sound_fault(result.source, result.output, sound)
-        result.check("sound", fault, "silent, a tone or disguised where it was edited, elsewhere as in the source")
+        result.check("sound", fault, "edited or encoded as asked, elsewhere as in the source")
     result.check(
         "packets",
         "; ".join(streams.wrong) or None,

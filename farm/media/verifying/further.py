@@ -7,7 +7,8 @@ from farm.domain.manifest import OtherStream
 from farm.errors import VerificationError
 from farm.media.reading.limits import NO_LIMITS, Limits
 from farm.media.reading.probe import probe_output, probe_source
-from farm.media.verifying.comparing import DIFFERS, FAILED, OK, Comparison, compare
+from farm.media.verifying.comparing import compare
+from farm.media.verifying.comparison import DIFFERS, FAILED, OK, Comparison
 from farm.media.verifying.packets import name_of
 
 

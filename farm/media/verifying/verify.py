@@ -15,7 +15,7 @@ from farm.errors import VerificationError
 from farm.media.composing.containers import keeps_packets
 from farm.media.composing.decode_times import BOXED, ChunkPts
 from farm.media.composing.redacted import RedactedStream, check_complete
-from farm.media.composing.sound import in_frames, is_edited
+from farm.media.composing.sound import in_frames
 from farm.media.composing.streams import USUAL
 from farm.media.encoding.choice import output_video
 from farm.media.failing import reading
@@ -61,14 +61,14 @@ def verify_output(
     """
     alone = None if redacted else probe_output(output_path).video
     with open_source(output_path) as output, open_source(source_path) as source:
-        container, edited = container_of(output), is_edited(options, sound)
-        checks = open_checks(source, output, manifest, options, sound_edited=edited)
+        container = container_of(output)
+        checks = open_checks(source, output, manifest, options, sound)
         video = alone or probe_output(output_path, checks.video).video
         want = output_video(manifest.source.video, settings)
         for pair in (*encoding_properties(want, video), *display_properties(want, video, container)):
             if not pair.equal:
                 raise VerificationError(f"{output_path}: {pair.difference}")
-        watching = part(progress, manifest.frames, 0, 2) if edited else progress
+        watching = part(progress, manifest.frames, 0, 2) if checks.edited else progress
         further = _further(output_path, output, checks.redacted, redacted, container)
         stream = output.streams[video.index]
         assert isinstance(stream, AvVideoStream)
@@ -94,7 +94,7 @@ def verify_output(
         }
         for index, planned in ends.items() if container in BOXED else ():  # the others do not store it
             _check_end(output.streams[index].id, planned, output_path)
-    if edited:
+    if checks.edited:
         with open_source(output_path) as output, open_source(source_path) as source:
             listening = in_frames(part(progress, manifest.frames, 1, 2), manifest)
             check_sound(source, output, checks.edited, manifest, container, options, sound, listening)

@@ -6,7 +6,7 @@ A part of a source has exactly the packets that begin in it, shifted as its vide
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,15 @@ from av.stream import Stream
 
 from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
+from farm.domain.sound import SoundSpan
 from farm.errors import VerificationError
 from farm.media.composing.arguments import Tags, keeps_any_key, place_of_video
 from farm.media.composing.decode_times import BOXED, TRANSPORT
+from farm.media.composing.sound import encoded_streams
 from farm.media.composing.streams import USUAL, Rest, made_by_muxer, rest_of
 from farm.media.composing.trim import WHOLE, Trim, check_chapters
 from farm.media.failing import reading
+from farm.media.reading.hidden_sound import Beginning, heard_fault
 from farm.media.reading.metadata import is_private, kept
 from farm.media.reading.opening import demuxed
 from farm.media.reading.videos import is_cover_art, kind_of
@@ -54,6 +57,10 @@ class _Pair:
     trim: Trim = WHOLE
     waiting: deque[tuple[Fraction | None, bytes]] = field(default_factory=deque)
     packets: int = 0
+    #: when its first packet that the copy has begins in the source, and when both are heard
+    begins: Fraction | None = None
+    heard: Beginning = field(default_factory=Beginning)
+    copy_heard: Beginning = field(default_factory=Beginning)
     #: used instead of packets if containers may divide the stream anywhere
     ours: Joined = field(default_factory=Joined)
     theirs: Joined = field(default_factory=Joined)
@@ -74,9 +81,12 @@ class StreamCheck:
     Memory depends on how differently the two files are interleaved, not on their length.
     """
 
-    def __init__(self, source: InputContainer, pairs: dict[int, _Pair], ignored: frozenset[int]) -> None:
+    def __init__(
+        self, source: InputContainer, pairs: dict[int, _Pair], ignored: frozenset[int], container: str
+    ) -> None:
         self._pairs = pairs
         self._ignored = ignored
+        self._container = container
         self.video = 0
         #: the source's streams of sound that were edited, and those that were redacted, by the output's index
         self.edited: dict[int, OtherStream] = {}
@@ -96,6 +106,8 @@ class StreamCheck:
         content = read_packet(packet, pair.other.codec)
         if content is None:
             return
+        if pair.other.kind == "audio":
+            pair.copy_heard.take(packet)
         if pair.whole:
             pair.theirs.add(content)
         else:
@@ -124,8 +136,12 @@ class StreamCheck:
             return False
         pair = self._by_source[packet.stream.index]
         content = read_packet(packet, pair.other.codec)
+        if content is not None and pair.other.kind == "audio":
+            pair.heard.take(packet)
         if content is None or not pair.trim.holds(content.when):
             return True
+        if pair.begins is None:
+            pair.begins = content.when
         if pair.whole:
             pair.ours.add(content)
         else:
@@ -145,6 +161,10 @@ class StreamCheck:
             if pair.whole:
                 began = pair.moved(pair.ours.began)
                 self._compare(pair, began, pair.ours.digest, pair.theirs.began, pair.theirs.digest)
+            heard = Beginning(pair.begins, pair.heard.heard)
+            fault = heard_fault(heard, pair.copy_heard, pair.trim.shift, self._container, pair.tick)
+            if fault is not None:
+                raise VerificationError(f"{name_of(pair.other)}: {fault}")
 
 
 def open_checks(
@@ -152,13 +172,13 @@ def open_checks(
     output: InputContainer,
     manifest: Manifest,
     options: ComposeOptions = USUAL,
-    *,
-    sound_edited: bool = False,
+    sound: Sequence[SoundSpan] = (),
 ) -> StreamCheck:
     """Pair each copied stream of the source with the output's, and check metadata and chapters.
 
-    ``sound_edited``: sound is not copied, and not compared here; :attr:`StreamCheck.edited` names its streams,
-    :attr:`StreamCheck.redacted` further videos and cover art, :attr:`StreamCheck.video` the main video.
+    ``sound``: spans of it that were edited. Sound that is not copied is not compared here; :attr:`StreamCheck.edited`
+    names its streams, with the codecs that they have now; :attr:`StreamCheck.redacted` further videos and cover art,
+    :attr:`StreamCheck.video` the main video.
 
     Raises VerificationError if a stream is missing, removed metadata is present, or kept metadata is missing.
     """
@@ -176,7 +196,8 @@ def open_checks(
         rest, options.metadata, container, output, [(manifest.source.video.index, output.streams[video])], partners
     )
     check_chapters(rest.chapters, output)
-    edited = {copy.index: other for other, copy in partners if sound_edited and other.kind == "audio"}
+    codecs = encoded_streams(rest.plan, options, sound)
+    edited = {c.index: replace(o, codec=codecs[o.index]) for o, c in partners if o.index in codecs}
     copied = [(other, copy) for other, copy in partners if copy.index not in edited and not other.redacted]
     check = _paired(source, output, copied, Trim.of(manifest))
     check.video, check.edited = video, edited
@@ -201,11 +222,12 @@ def _paired(
                 raise VerificationError(f"stream {other.index} (attachment): its bytes are not the source's")
             continue
         tick = copy.time_base or Fraction(1)
-        if not trim.whole:  # the shift is in the source's ticks, the result in the output's
+        # the shift is in the source's ticks, the result in the output's; and ffmpeg spaces sound evenly within these
+        if not trim.whole or other.kind == "audio":
             tick = max(tick, ours.time_base or Fraction(0))
         pairs[copy.index] = _Pair(other, tick, trim)
     ignored = frozenset(s.index for s in output.streams if s.index not in pairs)
-    return StreamCheck(source, pairs, ignored)
+    return StreamCheck(source, pairs, ignored, container_of(output))
 
 
 def container_of(output: InputContainer) -> str:

@@ -1,6 +1,7 @@
 """Edits of the sound: they change what is composed, and nothing that is encoded of the video."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -97,7 +98,7 @@ def test_a_job_that_its_sound_made_fail_goes_on_without_the_edit(bench: Bench, a
     ],
 )
 def test_sound_that_is_not_there_cannot_be_edited(
-    others: tuple[OtherStream, ...], options: dict[str, str], why: str, bench: Bench, add_job: AddJob
+    others: tuple[OtherStream, ...], options: dict[str, Any], why: str, bench: Bench, add_job: AddJob
 ) -> None:
     add_job(others=others, options=JobOptions(compose=ComposeOptions(**options)))
     with pytest.raises(EditError, match=why):

@@ -5,7 +5,8 @@ from pathlib import Path
 import av
 import pytest
 
-from farm.media.verifying.comparing import Comparison, compare
+from farm.media.verifying.comparing import compare
+from farm.media.verifying.comparison import Comparison
 from tests.integration.trips import VP8, X264, Rendered, ffmpeg, verdicts
 
 PICTURE = ["-f", "lavfi", "-i", "testsrc2=size=160x120:rate=25:duration=1"]

@@ -8,7 +8,8 @@ import pytest
 
 from farm.errors import OutputError
 from farm.executables import find_ffmpeg
-from farm.media.composing.containers import Needs, container_for
+from farm.media.composing.containers import container_for
+from farm.media.composing.needs import Needs
 from farm.media.verifying.comparing import compare
 from tests.integration.trips import VP8, Rendered, start
 

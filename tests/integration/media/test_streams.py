@@ -11,7 +11,8 @@ from farm.domain.options import ComposeOptions
 from farm.errors import OutputError, VerificationError
 from farm.media.composing import compose as composing
 from farm.media.composing.arguments import compose_arguments
-from farm.media.composing.containers import Needs, default_container
+from farm.media.composing.containers import default_container
+from farm.media.composing.needs import Needs
 from farm.media.composing.trim import Trim
 from tests.integration.rich import metadata, packets, part, picture, rich, subtitles
 from tests.integration.trips import PICTURE, X264, Rendered, Trip, start, with_sound

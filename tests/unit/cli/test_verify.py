@@ -15,7 +15,7 @@ from farm.cli.main import app
 from farm.errors import SettingsError, SourceError, VerificationError
 from farm.media.verifying import further
 from farm.media.verifying.compare_pictures import Window
-from farm.media.verifying.comparing import Comparison
+from farm.media.verifying.comparison import Comparison
 
 
 def comparison(*findings: tuple[str, str, str]) -> Comparison:

@@ -158,7 +158,7 @@ def test_a_value_that_cannot_be_used_is_refused_by_name(kind: type, values: dict
         ({"source": {"fps": -1}}, "use a number of frames per second above 0 and at most 1000"),
         ({"source": {"every": -1}}, "use a time such as 90, 5s or 1:02:03.5 above 0"),
         ({"link": {"gap": 11}}, "use a time such as 90, 5s or 1:02:03.5 from 0 to 10"),
-        ({"compose": {"audio": ""}}, "choose keep or drop"),
+        ({"compose": {"audio": ""}}, "choose keep, drop or aac"),
     ],
 )
 def test_what_can_be_used_is_said(values: dict[str, dict[str, object]], allowed: str) -> None:

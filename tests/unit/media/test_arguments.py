@@ -11,7 +11,8 @@ from farm.domain.manifest import OtherStream, Source, VideoStream
 from farm.domain.options import ComposeOptions, RedactOptions
 from farm.errors import OutputError
 from farm.media.composing.arguments import ComposeInputs, CoverArt, Tags, compose_arguments, written_tags
-from farm.media.composing.containers import MUXERS, Needs, container_for, default_container, refuse_loss
+from farm.media.composing.containers import MUXERS, container_for, default_container, refuse_loss
+from farm.media.composing.needs import Needs
 from farm.media.composing.streams import plan_streams
 from farm.media.composing.trim import Trim
 from farm.media.reading.stream_details import StreamDetails
@@ -134,10 +135,9 @@ def test_a_source_s_own_suffix_is_kept_where_it_fits() -> None:
         (".ts", Fraction(1, 1000001)),
     ],
 )
-def test_a_suffix_that_cannot_hold_the_video_is_refused_with_one_that_can(suffix: str, time_base: Fraction) -> None:
-    with pytest.raises(OutputError) as caught:
+def test_a_suffix_that_cannot_hold_the_video_is_refused(suffix: str, time_base: Fraction) -> None:
+    with pytest.raises(OutputError, match=rf"an output named \*{suffix} cannot"):
         container_for(suffix, "mov,mp4", Needs("h264", time_base), "")
-    assert ".mp4" in (caught.value.hint or "")
 
 
 def test_streams_a_container_cannot_hold_are_noted() -> None:
@@ -193,25 +193,17 @@ def test_thumbnails_of_the_video_and_texts_with_places_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "container", "time_base", "hint"),
+    ("other", "container"),
     [
-        (OtherStream(2, "subtitle", "ass"), "mp4", MS, "use -o NAME.mkv"),
-        (OtherStream(2, "audio", "pcm_s16le"), "mp4", TICK, "use -o NAME.mov"),  # Matroska would round the times
-        (OtherStream(2, "audio", "amr_nb"), "mp4", TICK, "use -o NAME.mov"),
-        (OtherStream(2, "subtitle", "eia_608"), "mov", TICK, "ffmpeg -i IN -map 0 -map -0:2 -c copy OUT"),
+        (OtherStream(2, "subtitle", "ass"), "mp4"),
+        (OtherStream(2, "audio", "pcm_s16le"), "mp4"),
+        (OtherStream(2, "audio", "unknown"), "matroska"),
+        (OtherStream(2, "subtitle", "eia_608"), "mov"),
     ],
 )
-def test_sound_and_subtitles_are_never_lost(other: OtherStream, container: str, time_base: Fraction, hint: str) -> None:
-    with pytest.raises(OutputError, match=rf"stream 2 \({other.kind}, {other.codec}\)") as caught:
-        refuse_loss(container, Needs("h264", time_base, (AAC, other)))
-    assert hint in (caught.value.hint or "")
-
-
-def test_no_container_is_named_that_loses_something_else() -> None:
-    needs = Needs("h264", MS, (AAC, OtherStream(2, "subtitle", "ass")), matrix=SLANTED)
-    with pytest.raises(OutputError) as caught:
-        refuse_loss("mp4", needs)  # Matroska holds these subtitles, but not this matrix
-    assert caught.value.hint == "convert or remove it first, for example: ffmpeg -i IN -map 0 -map -0:2 -c copy OUT"
+def test_sound_and_subtitles_are_never_lost(other: OtherStream, container: str) -> None:
+    with pytest.raises(OutputError, match=rf"stream 2 \({other.kind}, {other.codec}\)"):
+        refuse_loss(container, Needs("h264", TICK, (AAC, other)))
 
 
 def test_streams_of_other_kinds_may_be_left_out() -> None:
@@ -251,9 +243,8 @@ def test_the_next_container_that_holds_everything(source: str, suffix: str, need
 
 
 def test_times_that_no_container_keeps_are_refused() -> None:
-    with pytest.raises(OutputError, match="no container") as caught:
+    with pytest.raises(OutputError, match="no container"):
         default_container("avi", Needs("vp8", Fraction(1001, 24000)), "")
-    assert "redact.codec h264" in (caught.value.hint or "")
 
 
 def test_a_part_is_cut_and_moved_in_ticks_of_each_stream() -> None:

@@ -6,7 +6,8 @@ from fractions import Fraction
 import pytest
 
 from farm.domain.manifest import OtherStream
-from farm.media.composing.containers import Needs, default_container
+from farm.media.composing.containers import default_container
+from farm.media.composing.needs import Needs
 from farm.media.composing.times import times_fault
 
 NS, MS, FRAME, MPEG = Fraction(1, 10**9), Fraction(1, 1000), Fraction(1, 25), Fraction(1, 90_000)
