@@ -196,7 +196,7 @@ class _Choice:
                     if codec is not None or family == video.codec:
                         return encoder, ()
                     own = any(e.name in self.available for e in encoders_of(video.codec))
-                    what = f"{video.codec} with {reasons[0]}" if own else video.codec
+                    what = f"{video.codec} with {reasons[0]}" if own and reasons else video.codec
                     return encoder, (f"{what} has no encoder here: the output is {family}",)
                 reasons.append(reason)
         names = " or ".join(_NAMES[family] for family in tried)

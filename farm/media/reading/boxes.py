@@ -62,3 +62,10 @@ def walk(file: BinaryIO, end: int, into: Container[bytes]) -> Iterator[Box]:
             levels.pop()
         else:
             return
+
+
+def box_number(file: BinaryIO, box: Box, otherwise: int) -> int:
+    """The timescale of an ``mvhd`` box or the track ID of a ``tkhd`` box; ``otherwise`` if the box is too short."""
+    file.seek(box.body)
+    head = file.read(min(24, box.end - box.body))
+    return struct.unpack_from(">I", head, 20 if head[0] == 1 else 12)[0] if len(head) == 24 else otherwise

@@ -10,9 +10,8 @@ from av.video.frame import VideoFrame
 
 from farm.errors import SourceError
 from farm.media.failing import reading
-from farm.media.reading.boxes import walk
+from farm.media.reading.boxes import box_number, walk
 from farm.media.reading.side_data import Kind, side_data_of
-from farm.media.reading.stream_details import box_number
 
 _HOLDERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
 #: The configuration record in a sample entry: versions, profile and level, then how the base picture is compatible.

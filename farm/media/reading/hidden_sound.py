@@ -16,8 +16,8 @@ from av.stream import Discard
 
 from farm.errors import SourceError
 from farm.media.failing import reading
-from farm.media.reading.boxes import walk
-from farm.media.reading.stream_details import box_number, edit_list
+from farm.media.reading.boxes import box_number, walk
+from farm.media.reading.stream_details import edit_list
 
 #: The longest delay in seconds of an encoder, which is before the sound; HE-AAC's is 0.118 s.
 ENCODER_DELAY = Fraction(1, 8)

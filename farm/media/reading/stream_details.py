@@ -13,7 +13,7 @@ from av.stream import AttachmentStream, Discard
 
 from farm.errors import SourceError
 from farm.media.failing import reading
-from farm.media.reading.boxes import Box, walk
+from farm.media.reading.boxes import Box, box_number, walk
 from farm.media.reading.metadata import has_coordinates
 from farm.media.reading.opening import demuxed, open_source
 from farm.media.reading.probe import codec_name
@@ -101,13 +101,6 @@ def track_ends(path: Path) -> dict[int, TrackEnd]:
                 if all(lasts):
                     found[track] = TrackEnd(Fraction(sum(lasts), ticks), Fraction(1, ticks))
     return found
-
-
-def box_number(file: BinaryIO, box: Box, otherwise: int) -> int:
-    """The timescale of an ``mvhd`` box or the track ID of a ``tkhd`` box; ``otherwise`` if the box is too short."""
-    file.seek(box.body)
-    head = file.read(min(24, box.end - box.body))
-    return struct.unpack_from(">I", head, 20 if head[0] == 1 else 12)[0] if len(head) == 24 else otherwise
 
 
 def edit_list(file: BinaryIO, box: Box) -> list[tuple[int, int]]:

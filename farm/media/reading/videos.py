@@ -47,7 +47,7 @@ def videos_of(
         raise SourceError(f"{path}: {what}", hint="there is nothing to redact in it")
     if not videos:
         raise SourceError(f"{path}: its video stream is empty", hint="is it complete?")
-    moving = [s for s in videos if s.codec_context.codec.canonical_name not in _STILLS]
+    moving = [s for s in videos if _codec(s) not in _STILLS]
     return Videos((moving or videos)[0], empty)
 
 
@@ -68,6 +68,12 @@ def _listed(videos: list[AvVideoStream]) -> str:
         return "there is no video stream in it"
     named = (f"{s.index} ({s.codec_context.codec.canonical_name}, {s.width}x{s.height})" for s in videos)
     return f"its video streams are {', '.join(named)}"
+
+
+def _codec(stream: AvVideoStream) -> str:
+    """FFmpeg's name; empty where there is no decoder, and thus no context."""
+    context = getattr(stream, "codec_context", None)
+    return "" if context is None else context.codec.canonical_name
 
 
 def _is_empty(stream: AvVideoStream) -> bool:
