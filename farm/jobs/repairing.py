@@ -11,6 +11,7 @@ from rich.filesize import decimal
 
 from farm.digests import file_digest
 from farm.domain.artefacts import repaired_name
+from farm.domain.manifest import VIDEO
 from farm.domain.options import SourceOptions
 from farm.domain.printable import shown
 from farm.errors import SourceError, StorageError
@@ -54,6 +55,9 @@ class Repairs:
         if not repair.needed:
             seen = probe_as_asked(source, options, limits)
             return replace(seen, notes=(*seen.notes, "repair: nothing to repair was found")), options
+        if any(other.kind == VIDEO for other in seen.others):
+            hint = "extract one first, for example: ffmpeg -i IN -map 0:v:0 -map 0:a -c copy OUT"
+            raise SourceError(f"{source}: holds several videos, which cannot be repaired together", hint=hint)
         self._check_space(seen)
         self.tell(shown(f"{source}: is copied for --repair ({decimal(seen.size)})"))
         with reading(source, SourceError, "cannot be read"):
