@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
 from farm.domain.artefacts import plan_key
 from farm.domain.detection import Detection
@@ -16,7 +18,7 @@ from farm.domain.manifest import Manifest
 from farm.domain.options import JobOptions, RedactOptions
 from farm.domain.track import load_frame
 from farm.executables import find_ffmpeg
-from farm.jobs.placing import Request, prepare
+from farm.jobs.placing import Prepared, Request, prepare
 from farm.jobs.plans import store_plan
 from farm.jobs.repairing import Repairs
 from farm.media.encoding.encoders import ENCODERS
@@ -26,6 +28,7 @@ from tests.matrix.pixels import Rectangle
 from tests.planned import masked, order_of
 from workers.stages.compose import run as run_compose
 from workers.stages.detect import run as run_detect
+from workers.stages.orders import Result
 from workers.stages.redact import run as run_redact
 from workers.vision.detectors.base import Detector
 from workers.vision.detectors.combined import create_detector
@@ -108,8 +111,31 @@ def travel(
     repairs = Repairs(LocalStorage(folder / "store"), folder / "store")
     request = Request(source, folder, overwrite=True, options=options, chunk_seconds=chunk_seconds, repairs=repairs)
     prepared = prepare(request, frozenset(ENCODERS))
-    manifest, slices = prepared.plan(workers=1)
     store = LocalStorage(folder / "store")
+    made = _made(prepared, source, store, tools)
+    return Journey(
+        source,
+        store.root / made.composed.artefact.key,
+        prepared.container,
+        made.manifest,
+        [store.root / r.key for r in made.redacted],
+        store,
+        _rectangles(store, made.manifest, made.masks),
+        (*prepared.notes, *made.manifest.notes, *made.composed.notes),
+    )
+
+
+class _Made(NamedTuple):
+    manifest: Manifest
+    masks: Sequence[Artefact]
+    redacted: Sequence[Artefact]
+    composed: Result
+
+
+def _made(prepared: Prepared, source: Path, store: LocalStorage, tools: Tools) -> _Made:
+    """All stages of a job; before the last one, those of its companions."""
+    manifest, slices = prepared.plan(workers=1)
+    options = prepared.request.options
     store_plan(store, plan_key(manifest), manifest, slices)
 
     def order(stage: str, chunk: int, *inputs: Artefact) -> Order:
@@ -119,17 +145,14 @@ def travel(
     found = [run_detect(order("detect", n), store, tools, _nobody).artefact for n in numbers]
     masks = masked(store, manifest, options, found, prepared.container)
     redacted = [run_redact(order("redact", n, masks[n]), store, tools, _nobody).artefact for n in numbers]
-    composed = run_compose(order("compose", 0, *redacted), store, tools, _nobody)
-    return Journey(
-        source,
-        store.root / composed.artefact.key,
-        prepared.container,
-        manifest,
-        [store.root / r.key for r in redacted],
-        store,
-        _rectangles(store, manifest, masks),
-        (*prepared.notes, *manifest.notes, *composed.notes),
-    )
+    streams: dict[str, JsonValue] = {}
+    for companion in prepared.companions:
+        other = _made(prepared.of(companion), source, store, tools)
+        row = {"plan": plan_key(other.manifest), "output": other.composed.artefact.model_dump(mode="json")}
+        streams[str(other.manifest.source.video.index)] = cast("JsonValue", row)
+    last = order("compose", 0, *redacted)
+    last = last.model_copy(update={"request": {"streams": streams}}) if streams else last
+    return _Made(manifest, masks, redacted, run_compose(last, store, tools, _nobody))
 
 
 def _nobody(_: int) -> None:

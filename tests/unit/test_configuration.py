@@ -75,7 +75,7 @@ def test_variables_that_resemble_no_setting_are_of_somebody_else(home: Path, mon
     others = [
         *map("FARM_{}".format, ("TEST_DATA", "FUZZ_SEED", "FUZZ_COUNT", "FUZZ_DIR", "MATRIX_REPORT", "MATRIX_MODEL"))
     ]
-    others += [*map("FARM_{}".format, ("VIDEOS", "REDIS_PASSWORD", "POSTGRES_PASSWORD", "FROM_THE_PAST", "ID"))]
+    others += [*map("FARM_{}".format, ("CLIPS", "REDIS_PASSWORD", "POSTGRES_PASSWORD", "FROM_THE_PAST", "ID"))]
     for name in others:
         monkeypatch.setenv(name, "1")
     load_settings()

@@ -107,6 +107,7 @@ def container_for(suffix: str, source_container: str, needs: Needs, source_suffi
     own = _own_container(source_container, source_suffix)
     why = f"cannot hold {needs.codec} video here" if wanted is None else _why_not(wanted, needs, own)
     if wanted is None or why:
+        _chosen(source_container, needs, source_suffix)  # raises NoContainer where none holds it
         raise OutputError(f"an output named *{suffix} {why}", field="redact.codec")
     return wanted
 

@@ -242,7 +242,7 @@ def _matrix(encoder: Encoder, pix_fmt: str, color_space: int) -> int:
     Decoders know RGB samples by the matrix 0 alone. JPEG and VP8 have one matrix and do not name it.
     """
     pixels = pixel_format(pix_fmt)
-    if pixels and pixels.family == "rgb" and encoder.family in {"h264", "hevc", "vp9"}:
+    if pixels and pixels.family == "rgb" and encoder.family in {"h264", "hevc", "vp9", "png"}:
         return 0
     return BT601 if encoder.family in ONE_MATRIX else color_space
 

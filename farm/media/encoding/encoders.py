@@ -269,7 +269,7 @@ _SOFTWARE = (
             changed=frozenset({"yuv444p10le", "yuva444p10le"})),
     Encoder("ffv1", "ffv1", _ffv1, inf, 1, counted=True, interlaced=True),
     Encoder("mjpeg", "mjpeg", _quantiser, _FIXED, 1, counted=True, full_range=True),
-    Encoder("png", "png", lambda _: {}, inf, 1, "mov", counted=True),  # of cover art
+    Encoder("png", "png", lambda _: {"pred": "mixed"}, inf, 1, "mov", counted=True),  # of covers
 )  # fmt: skip
 _8, _10 = ("nv12",), ("nv12", "p010le")
 # Those that take frames from ordinary memory. Quick Sync counts in 1/90000 s whatever it is told; it and AMF write no

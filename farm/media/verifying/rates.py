@@ -14,9 +14,14 @@ _MATROSKA = frozenset({"matroska", "webm"})
 _ROUNDED, _EXACT = Fraction(1, 1000), Fraction(1, 1_000_000)
 
 
-def rate_fault(video: VideoStream, container: str, frames: int, length: Fraction) -> str | None:
-    """A line unless the file's average frame rate is that of its ``frames`` in ``length`` seconds."""
-    if not video.average_rate or length <= 0:
+def rate_fault(
+    video: VideoStream, container: str, frames: int, length: Fraction, stated: Fraction | None = None
+) -> str | None:
+    """A line unless the file's average frame rate is that of its ``frames`` in ``length`` seconds.
+
+    Outside MP4, where it may be that of most frames, it may also be the one that the source ``stated``.
+    """
+    if not video.average_rate or length <= 0 or (container not in BOXED and video.average_rate == stated):
         return None
     near = max(length * (_EXACT if container in BOXED else _ROUNDED), 2 * video.time_base)
     if abs(frames / video.average_rate - length) < near:

@@ -88,12 +88,12 @@ def verify_output(
                 watching(checker.frames)
         for each in (checker, *further.values(), checks):
             each.end()
-        checker.check_end(container, manifest)
         ends = {video.index: manifest} | {
             index: redacted[other.index].manifest for index, other in checks.redacted.items() if other.kind == VIDEO
         }
         for index, planned in ends.items() if container in BOXED else ():  # the others do not store it
             _check_end(output.streams[index].id, planned, output_path)
+        checker.check_end(container, manifest)
     if checks.edited:
         with open_source(output_path) as output, open_source(source_path) as source:
             listening = in_frames(part(progress, manifest.frames, 1, 2), manifest)

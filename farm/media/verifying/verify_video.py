@@ -83,7 +83,7 @@ class Video(ABC):
             return
         begin, end = self.when(manifest.chunks[0].pts_start), self.when(manifest.chunks[-1].pts_end)
         pts, lasting = zip(*sorted(self._last), strict=True)
-        fault = rate_fault(self.video, container, manifest.frames, end - begin)
+        fault = rate_fault(self.video, container, manifest.frames, end - begin, manifest.source.video.average_rate)
         if fault := fault or lasting_fault(self.video, container, pts, lasting, end):
             raise VerificationError(f"{self.path}: {fault}")
 

@@ -1,5 +1,6 @@
 """Whole runs into containers that are chosen by name, or because no usual one holds the times."""
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_ticks_finer_than_a_millisecond(tmp_path: Path, monkeypatch: pytest.Monk
     assert journey.container == "mp4"
     assert any("cannot keep this video's times (ticks of 1/1000000 s)" in note for note in journey.notes)
     assert times(journey.output) == times(source) == [Fraction(n, 1_000_000) for n in (0, 33, 67, 101, 133, 166)]
-    with pytest.raises(OutputError, match=r"use the suffix \.mp4"):
+    with pytest.raises(OutputError, match=r"use -o NAME\.mp4"):
         prepared(source, tmp_path / "out.webm")
 
 
@@ -99,7 +100,7 @@ def test_vp8_whose_times_no_container_holds_becomes_vp9(render: Rendered, tmp_pa
     assert journey.container == "mp4"
     assert any("exactly as vp8: the output is vp9" in note for note in journey.notes)
     assert times(journey.output) == times(source) == [Fraction(n, 30) for n in range(15)]
-    with pytest.raises(OutputError, match=r"use the suffix \.mp4"):
+    with pytest.raises(OutputError, match=r"use -o NAME\.mp4"):
         prepared(source, tmp_path / "out.webm")
     prepared(source, tmp_path / "out.mp4")
 
@@ -156,7 +157,7 @@ def test_a_container_that_cannot_says_which_property_and_names_one_that_can(
     source = render(f"{made[1]}.mp4", *PICTURE, *made)
     with pytest.raises(OutputError, match=why) as caught:
         prepared(source, tmp_path / f"out.{suffix}")
-    advised = (caught.value.hint or "").rpartition(" ")[2]
+    advised = re.findall(r"NAME(\.\w+)", caught.value.hint or "")[0]
     assert prepared(source, tmp_path / f"out{advised}").output.suffix == advised
 
 

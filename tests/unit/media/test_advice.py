@@ -78,10 +78,10 @@ def test_each_advice_is_accepted_as_it_stands() -> None:
 @pytest.mark.parametrize(
     ("probe", "suffix", "hint"),
     [
-        (probe_of("mpegts", ".mts", "h264", TICKS[1], ("subtitle", "hdmv_pgs_subtitle")), None,
-         "add compose.drop_streams 1"),
+        (probe_of("mpegts", ".ts", "h264", TICKS[1], ("subtitle", "hdmv_pgs_subtitle")), None,
+         "use -o NAME.m2ts; or add compose.drop_streams 1"),
         (probe_of("mpegts", ".mts", "h264", TICKS[1], ("subtitle", "hdmv_pgs_subtitle")), ".mkv",
-         "use -o NAME.mp4 and add compose.drop_streams 1"),
+         "use -o NAME.mts"),
         (probe_of("asf", ".wmv", "vc1", TICKS[0], ("audio", "wmapro")), ".mp4",
          "use -o NAME.mkv; or add compose.audio aac; or add compose.audio drop"),
         (probe_of("rm", ".rm", "rv40", TICKS[0], ("audio", "sipr")), None,
