@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 VIDEO ?=
 PYTEST_ARGS ?=
-# processes that run tests; each file stays in one of them
+# processes that run tests; each file stays in one of them, and the long ones (e2e) come first
 TEST_PROCESSES ?= 2
 SEEDS ?=
 MUTATIONS ?=
@@ -39,7 +39,7 @@ demo: $(READY)  ## Blur a clip with a real face, or your own video: make demo VI
 
 .PHONY: test
 test: lint types contracts  ## Everything that must pass: lint, types, import contracts, tests
-	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile -m "not faults and not benchmarks and not fuzz and not matrix and not exchange" $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -m "not faults and not benchmarks and not fuzz and not matrix and not exchange" $(PYTEST_ARGS)
 
 .PHONY: check
 check: lint types contracts  ## Check lint, types and import contracts, without the tests
