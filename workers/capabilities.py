@@ -6,6 +6,7 @@ encoders would add 70 MiB to 70, and a crash of a driver would end the worker.
 """
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -47,6 +48,8 @@ def ask(settings: "Settings", device: str) -> Capabilities:
         done.check_returncode()
         found = json.loads(done.stdout)
     except subprocess.CalledProcessError as e:
+        if e.returncode == -signal.SIGKILL:  # as the kernel does where memory is short
+            raise FarmError(f"{device}: the process that determines the worker's abilities was killed") from e
         last = (e.stderr.strip().splitlines() or [str(e)])[-1]  # str: a signal, as when a driver crashes
         raise DeviceError(f"{device}: the worker's abilities cannot be determined: {last}") from e
     except (OSError, subprocess.TimeoutExpired, ValueError) as e:

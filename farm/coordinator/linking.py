@@ -42,10 +42,11 @@ def black_notes(linked: Written, manifest: Manifest) -> list[str]:
     """A line for the user where there are black frames."""
     if linked.first_black is None:
         return []
-    begins = manifest.chunks[0].pts_start  # times count from the output's beginning
-    first = float((linked.first_black - begins) * manifest.source.video.time_base)
+    first = float((linked.first_black - manifest.chunks[0].pts_start) * manifest.source.video.time_base)
     frames = "1 frame is" if linked.black == 1 else f"{linked.black} frames are"
-    return [f"{frames} black because the source could not be decoded there, the first at {first:.3f} s"]
+    return [
+        f"{frames} black because the source could not be decoded there, the first {first:.3f} s after the first frame"
+    ]
 
 
 def link_job(

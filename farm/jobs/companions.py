@@ -57,8 +57,9 @@ def check_companions(companions: Sequence[Job]) -> None:
     """Raise JobFailed if a companion has ended without an output."""
     for job in companions:
         if job.status in _ENDED_EARLY:
-            said = f"stream {job.stream} of the source could not be redacted (job {job.id} is {job.status})"
-            error = JobFailed(f"{said}: {job.reason}" if job.reason else said)
+            said = f"stream {job.stream} of the source could not be redacted (job {job.id} is {job.status}"
+            without = f"; --drop-streams {job.stream} leaves it out)"
+            error = JobFailed(said + without + (f": {job.reason}" if job.reason else ""))
             error.permanent = job.permanent
             raise error
 

@@ -100,6 +100,14 @@ class Prepared:
             notes=companion.notes, companions=(),
         )  # fmt: skip
 
+    def without(self, companion: Companion, note: str) -> "Prepared":
+        """The same, with a companion's stream left out, and a note on that."""
+        index = companion.probe.video.index
+        others = tuple(other for other in self.probe.others if other.index != index)
+        companions = tuple(each for each in self.companions if each is not companion)
+        probe = replace(self.probe, others=others)
+        return replace(self, probe=probe, companions=companions, notes=(*self.notes, note))
+
     def check_place(self) -> None:
         """Raises OutputError unless the output can be written where it goes. Makes its folder where that is asked."""
         try:
@@ -176,7 +184,6 @@ def prepare(request: Request, encoders: AbstractSet[str]) -> Prepared:
             if request.options.compose.audio == "aac":
                 refuse_unencodable(request.source, probe.others, container, request.options.compose)
             notes = (*probe.notes, *why, *((_SHOWS,) if request.options.redact.debug else ()))
-    notes += tuple(f"{each.name}: {note}" for each in companions for note in each.notes)
     prepared = Prepared(request, probe, encoder, output, container, notes, image, companions)
     prepared.check_place()
     return prepared

@@ -205,6 +205,12 @@ def coordinator_silence(context: Context) -> float | None:
     return 0.0 if last_beat(context) != leader.beat else silence
 
 
+def _notes(session: Session, job: Job) -> list[str]:
+    """The notes of a job; those of a companion say of which stream they are."""
+    said = session.scalars(select(Note.text).where(Note.job_id == job.id).order_by(Note.id))
+    return [text if job.main is None else f"stream {job.stream}: {text}" for text in said]
+
+
 def job_events(context: Context, job_id: str) -> list[tuple[float, str]]:
     """The events of a job that are about no single chunk, in order. Raises NotFound."""
     with context.database.read() as session:
@@ -241,7 +247,7 @@ def _facts(session: Session, job: Job) -> JobFacts:
         seconds=job.seconds,
         created_at=job.created_at,
         finished_at=job.finished_at,
-        notes=tuple(session.scalars(select(Note.text).where(Note.job_id == job.id).order_by(Note.id))),
+        notes=(*_notes(session, job), *(text for each in companions for text in _notes(session, each))),
         failures=failures or 0,
         stages=tuple(
             stage_facts(session, group, frames=frames, stage=stage.name, over=over)

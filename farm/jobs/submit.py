@@ -17,9 +17,9 @@ from farm.database.statuses import locked_job, move_job
 from farm.domain.artefacts import job_fingerprint, plan_key, pts_key
 from farm.domain.edits import Edit, digest_of
 from farm.domain.lifecycle import ChunkStatus, JobEvent
-from farm.domain.manifest import Manifest, dump_manifest
+from farm.domain.manifest import VIDEO, Manifest, dump_manifest
 from farm.domain.stages import JobStatus
-from farm.errors import IllegalTransition, JobFailed, OutputError, StorageError
+from farm.errors import IllegalTransition, JobFailed, OutputError, SourceError, StorageError
 from farm.jobs.auditing import audit_of
 from farm.jobs.beginning import begin_stage
 from farm.jobs.companions import group_of
@@ -32,6 +32,7 @@ from farm.jobs.plans import job_manifest, store_plan
 from farm.jobs.recognition import has_references, store_references
 from farm.jobs.retrying import damaged_artefacts, retry_job
 from farm.jobs.space import check_space
+from farm.jobs.videos import error_of, left_out
 from farm.storage.base import Storage
 
 
@@ -76,6 +77,7 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
     request, output = prepared.request, prepared.output
     prepared.check_place()  # earlier videos of the same command may have taken hours
     _check_copy(context, request)
+    prepared, companions = _companions(prepared, model_sha256, workers)
     manifest, pts = prepared.plan(workers)
     warning = check_space(context.settings.store_root, prepared, manifest)
     edits = tuple(_edits(context, prepared, manifest, pts))
@@ -86,8 +88,6 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
     if request.chunk_seconds is None:
         manifest, pts = _with_earlier_chunks(context, earlier, manifest, pts)
         main = replace(main, manifest=manifest, pts=pts)
-    others = [prepared.of(companion) for companion in prepared.companions]
-    companions = [_Planned(other, *other.plan(workers), model_sha256) for other in others]
     claim_store(context)
     while True:
         _check_copy(context, request)
@@ -106,6 +106,20 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
             return replace(submitted, warning=warning)
         except _PlanDiscarded:
             _edits(context, prepared, manifest, pts)
+
+
+def _companions(prepared: Prepared, model_sha256: str, workers: int) -> tuple[Prepared, list[_Planned]]:
+    """The plans of all companions. A cover that cannot be planned is left out of what was prepared, with a note."""
+    planned = []
+    for companion in prepared.companions:
+        other, path, index = prepared.of(companion), prepared.probe.path, companion.probe.video.index
+        try:
+            planned.append(_Planned(other, *other.plan(workers), model_sha256))
+        except SourceError as e:
+            if companion.kind == VIDEO:
+                raise error_of(index, path, e) from e
+            prepared = prepared.without(companion, left_out(index, path, e))
+    return prepared, planned
 
 
 def _check_copy(context: Context, request: Request) -> None:
@@ -226,8 +240,6 @@ def _add_jobs(context: Context, main: _Planned, companions: Sequence[_Planned]) 
             companion = _job(planned, now)
             companion.main, companion.stream = job.id, planned.manifest.source.video.index
             _add_job(session, context.store, companion, planned, now)
-            for text in planned.manifest.notes:
-                add_note(session, job.id, f"stream {companion.stream}: {text}")
     return Submitted(job.id, prepared.output, resumed=False)
 
 

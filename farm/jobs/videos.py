@@ -2,12 +2,14 @@
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from farm.domain.detectors import NOTHING
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import VIDEO, OtherStream
 from farm.domain.options import ComposeOptions, JobOptions, RedactOptions, SourceOptions
-from farm.errors import SettingsError, SourceError
+from farm.domain.orientation import UPRIGHT
+from farm.errors import FarmError, SettingsError, SourceError
 from farm.media.composing.containers import default_container
 from farm.media.composing.needs import Needs
 from farm.media.encoding.choice import encoder_settings, output_size, output_video
@@ -71,9 +73,20 @@ def with_companions(
                 companions.append(_cover(probe, other, options, encoders, limits))
                 kept.append(other)
             except (SourceError, SettingsError) as e:
-                why = e.message.removeprefix(f"{probe.path}: ")
-                notes.append(f"stream {other.index} (cover) was left out, as it cannot be redacted: {why}")
+                notes.append(left_out(other.index, probe.path, e))
     return replace(probe, others=tuple(kept), notes=tuple(notes)), tuple(companions)
+
+
+def left_out(index: int, path: Path, why: FarmError) -> str:
+    """The note on a cover that cannot be redacted."""
+    said = why.message.removeprefix(f"{path}: ")
+    return f"stream {index} (cover) was left out, as it cannot be redacted: {said}"
+
+
+def error_of(index: int, path: Path, why: SourceError) -> SourceError:
+    """The error of a further video, with what to do."""
+    said = f"{path}: stream {index} (video): {why.message.removeprefix(f'{path}: ')}"
+    return SourceError(said, hint=f"leave it out with --drop-streams {index}", field=why.field)
 
 
 def _check_together(probe: Probe, other: OtherStream, options: JobOptions, *, edited: bool) -> None:
@@ -108,9 +121,7 @@ def _video(
         asked = replace(options, source=source, redact=redact, link=replace(options.link, require_faces=False))
         return _companion(other, seen, encoder, asked, notes)
     except SourceError as e:
-        said = f"{probe.path}: stream {other.index} (video): {e.message.removeprefix(f'{probe.path}: ')}"
-        ours = probe.video.index
-        raise SourceError(said, hint=f"leave it out with --video {ours}", field=e.field) from e
+        raise error_of(other.index, probe.path, e) from e
 
 
 def _is_smaller(seen: Probe, scale: int) -> bool:
@@ -128,6 +139,8 @@ def _cover(
         raise SourceError("no faces are looked for")
     source = SourceOptions(video=other.index, repair=options.source.repair, copy=options.source.copy)
     seen = replace(probe_as_asked(probe.path, source, limits), others=())
+    if seen.video.orientation != UPRIGHT:
+        raise SourceError("its EXIF data turns it, which the redacted picture would not say")
     encoder, notes = encoder_settings(seen.video, RedactOptions(), encoders, _PICTURE_CODECS)
     redact = replace(options.redact, scale=None, crf=_QUALITY, codec=None, encoder=None, overlay=None)
     asked = replace(options, source=source, link=replace(options.link, require_faces=False), redact=redact)

@@ -162,9 +162,20 @@ def test_a_face_in_cover_art_is_covered(
     assert farm.json("verify", "--job", row["id"])["verified"]
 
 
-def test_a_cover_that_cannot_be_redacted_is_left_out(farm: Farm, clip: Path, face: Picture, tmp_path: Path) -> None:
-    picture, source, out = tmp_path / "who.png", tmp_path / "in.mp4", tmp_path / "out.mp4"
-    Image.fromarray(face[:, :, 0].astype(np.uint16) * 257).save(picture)  # 16 bits, which no encoder of pictures takes
+@pytest.mark.parametrize("how", ["deep", "cut", "turned"])
+def test_a_cover_that_cannot_be_redacted_is_left_out(
+    farm: Farm, clip: Path, face: Picture, tmp_path: Path, how: str
+) -> None:
+    picture, source, out = tmp_path / "who.jpg", tmp_path / "in.mp4", tmp_path / "out.mp4"
+    if how == "deep":  # 16 bits, which no encoder of pictures takes
+        picture = tmp_path / "who.png"
+        Image.fromarray(face[:, :, 0].astype(np.uint16) * 257).save(picture)
+    else:
+        exif = Image.Exif()
+        exif[0x112] = 6 if how == "turned" else 1
+        Image.fromarray(face).save(picture, exif=exif)
+    if how == "cut":
+        picture.write_bytes(picture.read_bytes()[:3000])
     ffmpeg(clip, picture, "-map", "0", "-map", "1", "-c", "copy", "-disposition:v:1", "attached_pic", source)
     said = farm.run("submit", source, "-o", out).stdout
     assert "stream 2 (cover) was left out, as it cannot be redacted" in said
@@ -186,3 +197,6 @@ def test_the_output_fails_where_a_companion_does(farm: Farm, dual: Path, tmp_pat
     assert said.returncode not in (0, 70)
     assert "stream 2" in said.stderr
     assert not out.exists()
+    said = farm.run("submit", broken, "-o", out, "--on-undetectable", "blackout")
+    assert "stream 2: " in said.stdout
+    assert "black because the source could not be decoded" in said.stdout
