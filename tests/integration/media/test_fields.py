@@ -104,7 +104,7 @@ def test_an_output_without_fields_fails(render: Rendered, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["lone.mkv", "lone.mp4", "lone.ts"])
-@pytest.mark.parametrize("at", [3, 4])
+@pytest.mark.parametrize("at", [0, 3, 4])
 def test_a_field_without_the_other_one_is_damage_and_blackens_nothing_else(tmp_path: Path, name: str, at: int) -> None:
     frames = in_fields(FRAMES)
     whole = [*frames[:at], *frames[at + 1 :]]
@@ -147,6 +147,28 @@ def test_a_recording_that_ends_within_a_frame(tmp_path: Path, name: str) -> None
     assert manifest.frames == FRAMES - 1
     assert any("ends with one field of a frame" in note for note in manifest.notes)
     assert _decoded(source, manifest, pts) == _expected(frames[:-1])
+
+
+@pytest.mark.parametrize("name", ["within.mkv", "within.ts", "within.h264"])
+def test_a_recording_that_begins_within_a_frame(tmp_path: Path, name: str) -> None:
+    frames = in_fields(FRAMES)[4:]
+    cut = [frames[0][1:], *frames[1:]]
+    source = bare(tmp_path / name, cut) if name.endswith("h264") else muxed(tmp_path / name, cut)
+    manifest, pts = plan_of(source, None)
+    assert any(
+        "begins with one field of a frame" in note or "1 frame before its first key frame" in note
+        for note in manifest.notes
+    )
+    assert _decoded(source, manifest, pts) == _expected(frames[1:])
+
+
+@pytest.mark.parametrize(("at", "field"), [(0, 1), (4, 0), (5, 0), (5, 1), (6, 0), (6, 1)])
+def test_a_bare_stream_without_a_field_is_refused(tmp_path: Path, at: int, field: int) -> None:
+    """Its frames are counted: all later ones would be early."""
+    frames = in_fields(FRAMES)
+    del frames[at][field]
+    with pytest.raises(SourceError, match="one field of the frame is missing"):
+        plan_of(bare(tmp_path / "lone.h264", frames), None)
 
 
 @pytest.mark.parametrize("suffix", ["ts", "mkv", "mp4", "m2v"])
