@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from farm.errors import SourceError
 from farm.media.planes import planes_of
 from farm.media.reading.chunk import decode_chunk
 from farm.media.verifying.comparing import compare
+from farm.media.verifying.rates import rate_fault
 from tests.fields import Coded, bare, in_fields, mpeg2_in_fields, muxed, shown_at
 from tests.integration.trips import Rendered, start, verdicts
 from tests.planned import plan_of
@@ -95,6 +97,24 @@ def test_the_output_has_the_fields(tmp_path: Path, name: str) -> None:
             luma = planes_of(frame)[0].astype(int)
             assert np.abs(luma[0::2] - (21 + 2 * number)).max() <= 1
             assert np.abs(luma[1::2] - (20 + 2 * number)).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["short.ts", "short.mts"])
+def test_a_rate_of_fields_that_is_only_guessed_is_no_fault(tmp_path: Path, name: str) -> None:
+    """In a transport stream this short libavformat guesses the rate of the fields; MP4 and Matroska state it."""
+    source = muxed(tmp_path / name, in_fields(FRAMES))
+    trip = start(source, tmp_path)
+    trip.compose()
+    assert verdicts(compare(source, trip.out)) == {}
+    with av.open(str(trip.out)) as container:
+        assert container.streams.video[0].guessed_rate == 50
+    video = replace(plan_of(source, None)[0].source.video, average_rate=Fraction(50))
+    length = Fraction(FRAMES, 25)
+    assert rate_fault(video, "mpegts", FRAMES, length) is None
+    for container_name in ("mp4", "mov", "matroska"):
+        assert rate_fault(video, container_name, FRAMES, length)
+    assert rate_fault(replace(video, fields="progressive"), "mpegts", FRAMES, length)
+    assert rate_fault(replace(video, average_rate=Fraction(100)), "mpegts", FRAMES, length)
 
 
 def test_an_output_without_fields_fails(render: Rendered, tmp_path: Path) -> None:
