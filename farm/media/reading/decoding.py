@@ -34,6 +34,8 @@ _FLAGGING = frozenset({"h264"})
 OWN_THREADS = frozenset({"vvc"})
 #: MPEG-2's decoder raises for every picture in fields, intact or not, and flags no damage in them: only its log tells.
 _TELLING = frozenset({"mpeg2video"})
+#: TIFF's decoder then also raises for a tag that FFmpeg itself writes (the unit of the resolution).
+_LENIENT = frozenset({"tiff"})
 _INVALID = 1094995529  # AVERROR_INVALIDDATA
 _THEORA = b"\x80theora"  # begins its header
 _MARGIN = 256  # pixels that a coded picture may be larger than the shown one, each way
@@ -92,7 +94,7 @@ def _pixels_of(video: VideoStream) -> dict[str, str]:
 
 def strictness(codec: str) -> dict[str, str]:
     """The options with which the decoder of ``codec`` (FFmpeg's name) reports all damage that it notices."""
-    return {} if codec in _FLAGGING | _TELLING else _CHECKED
+    return {} if codec in _FLAGGING | _TELLING | _LENIENT else _CHECKED
 
 
 def decoded(
