@@ -31,6 +31,8 @@ REPAIR_HINT = "add --repair: a copy with repaired times is redacted, and what wa
 #: FFmpeg's name of the format of which no exact copy can be made: the ends of its sound are lost.
 UNREPAIRED = "ogg"
 _WHOLE_HINT = "add --repair to redact what is whole of it"
+#: ``--repair`` copies packets, and keeps the field.
+_FIELD_HINT = "add --on-undetectable blackout to leave the frame out"
 #: Seconds by which times have to jump back for two recordings to be joined there.
 _JUMP = 0.1
 #: Packets of a video before a join that its container may call damaged, as the join breaks its counters.
@@ -97,10 +99,10 @@ class _Reader:
         # a field that waits for the other one of its frame: its pts, and what ``last`` was before
         self.single: tuple[int, tuple[int, int]] | None = None
 
-    def tell_damage(self, what: str | None) -> None:
+    def tell_damage(self, what: str | None, remedy: str = _WHOLE_HINT) -> None:
         """Raise SourceError for a fault ``what`` of the file, or note it if damage is accepted."""
         if what and not self.damaged:
-            raise SourceError(f"{self.path}: {what}", hint=self.hint(f"{CUT_HINT}; or {_WHOLE_HINT}"))
+            raise SourceError(f"{self.path}: {what}", hint=self.hint(f"{CUT_HINT}; or {remedy}"))
         if what and f"the source {what}" not in self.notes:
             self.notes.append(f"the source {what}")
 
@@ -132,7 +134,7 @@ class _Reader:
         decodable = bool(self.keys)  # the single one may be the first key frame
         if (single := self._drop_single()) is not None:
             if decodable:
-                self.tell_damage(f"is damaged at {self._seconds(single)}: {FIELD_MISSING}")
+                self.tell_damage(f"is damaged at {self._seconds(single)}: {FIELD_MISSING}", _FIELD_HINT)
             elif BEGINS_WITHIN_A_FRAME not in self.notes:
                 self.notes.append(BEGINS_WITHIN_A_FRAME)
         count, last = len(self.pts), self.last

@@ -129,8 +129,9 @@ def test_a_field_without_the_other_one_is_damage_and_blackens_nothing_else(tmp_p
     frames = in_fields(FRAMES)
     whole = [*frames[:at], *frames[at + 1 :]]
     source = muxed(tmp_path / name, [*frames[:at], frames[at][:1], *frames[at + 1 :]])
-    with pytest.raises(SourceError, match="one field of the frame is missing"):
+    with pytest.raises(SourceError, match="one field of the frame is missing") as refused:
         plan_of(source, None)
+    assert "--on-undetectable blackout" in str(refused.value.hint)
     manifest, pts = plan_of(source, None, BLACKOUT)
     assert manifest.frames == FRAMES - 1
     assert any("one field of the frame is missing" in note for note in manifest.notes)
