@@ -13,9 +13,9 @@ from farm.domain.manifest import VideoStream
 from farm.errors import SourceError
 from farm.media.failing import reading
 from farm.media.reading.decoding import OWN_THREADS, decoded, open_video, packets
-from farm.media.reading.fields import CUT_WITHIN_A_FRAME, Fields, Part
+from farm.media.reading.fields import CUT_WITHIN_A_FRAME, FIELD_MISSING, Fields, Part
 from farm.media.reading.frame_index import REPAIR_HINT
-from farm.media.reading.frame_times import FrameIndex, usual_duration
+from farm.media.reading.frame_times import FrameIndex, early_frames, usual_duration
 from farm.media.reading.integrity import CUT_HINT, check_complete
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import BARE
@@ -104,23 +104,28 @@ def _left_out(path: Path, missing: bytearray, *, bare: bool) -> tuple[str, ...]:
         raise SourceError(
             f"{path}: its picture {last + 1} cannot be decoded, and its frames can only be counted", hint=CUT_HINT
         )
-    return (f"{left} frames before its first key frame cannot be decoded and are left out",)
+    return (f"{early_frames(left)} cannot be decoded: left out",)
 
 
 def _packets_of(path: Path, video: VideoStream) -> tuple[bytearray, int, bool, bool]:
     """For each packet 1 if it begins a frame that is shown, else 0; the bytes of all; whether the last frame is whole;
     whether the frames' times are their numbers.
 
-    A frame of which one field is in the file is not shown.
+    A frame of which one field is in the file is not shown. Raises SourceError for one behind the first key frame and
+    before the last frame: no decoder tells.
     """
-    begins, size, part = bytearray(), 0, Part.WHOLE
+    begins, size, part, decodable = bytearray(), 0, Part.WHOLE, False
     with (
         open_video(path, video) as (container, stream),
         reading(path, SourceError, "cannot be read to its end", CUT_HINT),
     ):
         fields = Fields(video.codec, stream.codec_context.extradata)
         for packet in packets(container, stream):
-            part = fields.part(packet)
+            before, part = part, fields.part(packet)
+            if before is Part.FIRST and part is not Part.SECOND and decodable:
+                number = begins.count(1) - 1
+                raise SourceError(f"{path}: is damaged at its frame {number}: {FIELD_MISSING}", hint=CUT_HINT)
+            decodable = decodable or packet.is_keyframe
             begins.append(part is not Part.SECOND)
             size += packet.size
         numbered = is_numbered(container, stream)

@@ -34,6 +34,10 @@ _FLAGGING = frozenset({"h264"})
 OWN_THREADS = frozenset({"vvc"})
 #: MPEG-2's decoder raises for every picture in fields, intact or not, and flags no damage in them: only its log tells.
 _TELLING = frozenset({"mpeg2video"})
+#: TIFF's decoder then also raises for a tag that FFmpeg itself writes (the unit of the resolution).
+_LENIENT = frozenset({"tiff"})
+#: An APNG states its colours once, before its pictures; FFmpeg's decoder forgets some of them after the first.
+_STATED_ONCE = frozenset({"apng"})
 _INVALID = 1094995529  # AVERROR_INVALIDDATA
 _THEORA = b"\x80theora"  # begins its header
 _MARGIN = 256  # pixels that a coded picture may be larger than the shown one, each way
@@ -92,7 +96,7 @@ def _pixels_of(video: VideoStream) -> dict[str, str]:
 
 def strictness(codec: str) -> dict[str, str]:
     """The options with which the decoder of ``codec`` (FFmpeg's name) reports all damage that it notices."""
-    return {} if codec in _FLAGGING | _TELLING else _CHECKED
+    return {} if codec in _FLAGGING | _TELLING | _LENIENT else _CHECKED
 
 
 def decoded(
@@ -115,7 +119,21 @@ def decoded(
     key frame, in the file or in time, may fail to decode without being an error.
     """
     stream.codec_context.copy_opaque = numbered
-    number, first, codec = -1, _First(), stream.codec_context.codec.canonical_name
+    codec = stream.codec_context.codec.canonical_name
+    frames = _decoded(container, stream, codec, sent, damage, most, numbered)
+    return _coloured_as_first(frames) if codec in _STATED_ONCE else frames
+
+
+def _decoded(
+    container: InputContainer,
+    stream: AvVideoStream,
+    codec: str,
+    sent: Sent | None,
+    damage: Damage | None,
+    most: int | None,
+    numbered: bool,
+) -> Iterator[VideoFrame]:
+    number, first = -1, _First()
     for packet in islice(packets(container, stream, damage), most):
         number += 1
         beat()  # decoding may begin long before the first frame that is wanted
@@ -125,6 +143,15 @@ def decoded(
             sent(number, packet)
         yield from _taken(stream, codec, packet, number, damage if first.reaches(packet) else _nothing)
     yield from _taken(stream, codec, None, number, damage)
+
+
+def _coloured_as_first(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+    """Yield the frames with the colours of the first one."""
+    first = None
+    for frame in frames:
+        first = first or (frame.color_primaries, frame.color_trc, frame.colorspace)
+        frame.color_primaries, frame.color_trc, frame.colorspace = first
+        yield frame
 
 
 class _First:

@@ -19,6 +19,10 @@ _SLICES, _SPS, _PPS = frozenset({1, 2, 5}), 7, 8
 _HIGH = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 134, 135, 138, 139})
 #: The note where the last field has no other one.
 CUT_WITHIN_A_FRAME = "the source ends with one field of a frame, which decoders do not show: it was left out"
+#: The note where a field before the first key frame has no other one.
+BEGINS_WITHIN_A_FRAME = "the source begins with one field of a frame, which decoders do not show: it was left out"
+#: The fault where a field elsewhere has no other one.
+FIELD_MISSING = "one field of the frame is missing"
 #: Bytes of a NAL unit, and of a key frame's packet, in which headers and parameter sets end.
 _HEAD, _FRONT = 512, 4096
 

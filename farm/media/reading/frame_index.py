@@ -14,8 +14,8 @@ from farm.domain.manifest import VideoStream
 from farm.errors import SourceError
 from farm.media.failing import reading, reason
 from farm.media.reading.decoding import is_shown
-from farm.media.reading.fields import CUT_WITHIN_A_FRAME, Fields, Part
-from farm.media.reading.frame_times import FrameIndex, last_duration
+from farm.media.reading.fields import BEGINS_WITHIN_A_FRAME, CUT_WITHIN_A_FRAME, FIELD_MISSING, Fields, Part
+from farm.media.reading.frame_times import FrameIndex, early_frames, last_duration
 from farm.media.reading.integrity import CUT_HINT, check_single, faults_of
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import demuxed, open_source
@@ -31,6 +31,8 @@ REPAIR_HINT = "add --repair: a copy with repaired times is redacted, and what wa
 #: FFmpeg's name of the format of which no exact copy can be made: the ends of its sound are lost.
 UNREPAIRED = "ogg"
 _WHOLE_HINT = "add --repair to redact what is whole of it"
+#: ``--repair`` copies packets, and keeps the field.
+_FIELD_HINT = "add --on-undetectable blackout to leave the frame out"
 #: Seconds by which times have to jump back for two recordings to be joined there.
 _JUMP = 0.1
 #: Packets of a video before a join that its container may call damaged, as the join breaks its counters.
@@ -97,10 +99,10 @@ class _Reader:
         # a field that waits for the other one of its frame: its pts, and what ``last`` was before
         self.single: tuple[int, tuple[int, int]] | None = None
 
-    def tell_damage(self, what: str | None) -> None:
+    def tell_damage(self, what: str | None, remedy: str = _WHOLE_HINT) -> None:
         """Raise SourceError for a fault ``what`` of the file, or note it if damage is accepted."""
         if what and not self.damaged:
-            raise SourceError(f"{self.path}: {what}", hint=self.hint(f"{CUT_HINT}; or {_WHOLE_HINT}"))
+            raise SourceError(f"{self.path}: {what}", hint=self.hint(f"{CUT_HINT}; or {remedy}"))
         if what and f"the source {what}" not in self.notes:
             self.notes.append(f"the source {what}")
 
@@ -129,8 +131,12 @@ class _Reader:
         if part is Part.SECOND:
             self._take_second(packet)
             return
-        if (single := self._drop_single()) is not None and self.keys:
-            self.tell_damage(f"is damaged at {self._seconds(single)}: one field of the frame is missing")
+        decodable = bool(self.keys)  # the single one may be the first key frame
+        if (single := self._drop_single()) is not None:
+            if decodable:
+                self.tell_damage(f"is damaged at {self._seconds(single)}: {FIELD_MISSING}", _FIELD_HINT)
+            elif BEGINS_WITHIN_A_FRAME not in self.notes:
+                self.notes.append(BEGINS_WITHIN_A_FRAME)
         count, last = len(self.pts), self.last
         self._take_frame(packet)
         if part is Part.FIRST and len(self.pts) > count:
@@ -216,7 +222,8 @@ class _Reader:
         if self._drop_single() is not None:
             self.notes.append(CUT_WITHIN_A_FRAME)
         if self.untimed:
-            self.notes.append(f"{self.untimed} frames of the source have no time and were left out")
+            frames = "1 frame of the source has" if self.untimed == 1 else f"{self.untimed} frames of the source have"
+            self.notes.append(f"{frames} no time: left out")
         # sorted by pts: both in one number, as pairs would take far more memory
         rows = sorted(p << _SIZE_BITS | size for p, size in zip(self.pts, self.sizes, strict=True))
         pts = self._decodable(array("q", (row >> _SIZE_BITS for row in rows)))
@@ -241,9 +248,7 @@ class _Reader:
             raise SourceError(f"{self.path}: none of its frames can be decoded", hint="is it complete?")
         if left := len(pts) - len(kept):
             begins = self._seconds(kept[0] - pts[0])
-            self.notes.append(
-                f"{left} frames before its first key frame cannot be decoded: the output begins {begins} later"
-            )
+            self.notes.append(f"{early_frames(left)} cannot be decoded: the output begins {begins} later")
         return kept
 
     def _check_times(self, pts: "array[int]") -> None:

@@ -52,3 +52,8 @@ def last_duration(pts: "array[int]", video: VideoStream, stated: tuple[int, int]
         if known > 0 and abs(known - left) < near:
             return known
     return round(left) if round(left) > 0 else usual
+
+
+def early_frames(count: int) -> str:
+    """Words for frames that no decoder shows, for notes."""
+    return f"{count} frame{'' if count == 1 else 's'} before its first key frame"

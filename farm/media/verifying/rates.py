@@ -19,12 +19,14 @@ def rate_fault(
 ) -> str | None:
     """A line unless the file's average frame rate is that of its ``frames`` in ``length`` seconds.
 
-    Outside MP4, where it may be that of most frames, it may also be the one that the source ``stated``.
+    Outside MP4, where it may be that of most frames, it may also be the one that the source ``stated``. Where nothing
+    states it, libavformat may take the rate of an interlaced video's fields for it.
     """
     if not video.average_rate or length <= 0 or (container not in BOXED and video.average_rate == stated):
         return None
     near = max(length * (_EXACT if container in BOXED else _ROUNDED), 2 * video.time_base)
-    if abs(frames / video.average_rate - length) < near:
+    of_fields = video.interlaced and container not in STATED
+    if any(abs(frames * many / video.average_rate - length) < near for many in ((1, 2) if of_fields else (1,))):
         return None
     return f"its average frame rate is {float(video.average_rate):.6g}, that of its frames {float(frames / length):.6g}"
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from farm.errors import SourceError
 from farm.media.planes import planes_of
 from farm.media.reading.chunk import decode_chunk
 from farm.media.verifying.comparing import compare
+from farm.media.verifying.rates import rate_fault
 from tests.fields import Coded, bare, in_fields, mpeg2_in_fields, muxed, shown_at
 from tests.integration.trips import Rendered, start, verdicts
 from tests.planned import plan_of
@@ -97,6 +99,24 @@ def test_the_output_has_the_fields(tmp_path: Path, name: str) -> None:
             assert np.abs(luma[1::2] - (20 + 2 * number)).max() <= 1
 
 
+@pytest.mark.parametrize("name", ["short.ts", "short.mts"])
+def test_a_rate_of_fields_that_is_only_guessed_is_no_fault(tmp_path: Path, name: str) -> None:
+    """In a transport stream this short libavformat guesses the rate of the fields; MP4 and Matroska state it."""
+    source = muxed(tmp_path / name, in_fields(FRAMES))
+    trip = start(source, tmp_path)
+    trip.compose()
+    assert verdicts(compare(source, trip.out)) == {}
+    with av.open(str(trip.out)) as container:
+        assert container.streams.video[0].guessed_rate == 50
+    video = replace(plan_of(source, None)[0].source.video, average_rate=Fraction(50))
+    length = Fraction(FRAMES, 25)
+    assert rate_fault(video, "mpegts", FRAMES, length) is None
+    for container_name in ("mp4", "mov", "matroska"):
+        assert rate_fault(video, container_name, FRAMES, length)
+    assert rate_fault(replace(video, fields="progressive"), "mpegts", FRAMES, length)
+    assert rate_fault(replace(video, average_rate=Fraction(100)), "mpegts", FRAMES, length)
+
+
 def test_an_output_without_fields_fails(render: Rendered, tmp_path: Path) -> None:
     source = muxed(tmp_path / "fields.mkv", in_fields(FRAMES))
     words = ("-i", str(source), "-vf", "setfield=prog", "-c:v", "libx264", "-fps_mode", "passthrough", "-copyts")
@@ -104,13 +124,14 @@ def test_an_output_without_fields_fails(render: Rendered, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["lone.mkv", "lone.mp4", "lone.ts"])
-@pytest.mark.parametrize("at", [3, 4])
+@pytest.mark.parametrize("at", [0, 3, 4])
 def test_a_field_without_the_other_one_is_damage_and_blackens_nothing_else(tmp_path: Path, name: str, at: int) -> None:
     frames = in_fields(FRAMES)
     whole = [*frames[:at], *frames[at + 1 :]]
     source = muxed(tmp_path / name, [*frames[:at], frames[at][:1], *frames[at + 1 :]])
-    with pytest.raises(SourceError, match="one field of the frame is missing"):
+    with pytest.raises(SourceError, match="one field of the frame is missing") as refused:
         plan_of(source, None)
+    assert "--on-undetectable blackout" in str(refused.value.hint)
     manifest, pts = plan_of(source, None, BLACKOUT)
     assert manifest.frames == FRAMES - 1
     assert any("one field of the frame is missing" in note for note in manifest.notes)
@@ -147,6 +168,28 @@ def test_a_recording_that_ends_within_a_frame(tmp_path: Path, name: str) -> None
     assert manifest.frames == FRAMES - 1
     assert any("ends with one field of a frame" in note for note in manifest.notes)
     assert _decoded(source, manifest, pts) == _expected(frames[:-1])
+
+
+@pytest.mark.parametrize("name", ["within.mkv", "within.ts", "within.h264"])
+def test_a_recording_that_begins_within_a_frame(tmp_path: Path, name: str) -> None:
+    frames = in_fields(FRAMES)[4:]
+    cut = [frames[0][1:], *frames[1:]]
+    source = bare(tmp_path / name, cut) if name.endswith("h264") else muxed(tmp_path / name, cut)
+    manifest, pts = plan_of(source, None)
+    assert any(
+        "begins with one field of a frame" in note or "1 frame before its first key frame" in note
+        for note in manifest.notes
+    )
+    assert _decoded(source, manifest, pts) == _expected(frames[1:])
+
+
+@pytest.mark.parametrize(("at", "field"), [(0, 1), (4, 0), (5, 0), (5, 1), (6, 0), (6, 1)])
+def test_a_bare_stream_without_a_field_is_refused(tmp_path: Path, at: int, field: int) -> None:
+    """Its frames are counted: all later ones would be early."""
+    frames = in_fields(FRAMES)
+    del frames[at][field]
+    with pytest.raises(SourceError, match="one field of the frame is missing"):
+        plan_of(bare(tmp_path / "lone.h264", frames), None)
 
 
 @pytest.mark.parametrize("suffix", ["ts", "mkv", "mp4", "m2v"])

@@ -54,6 +54,22 @@ def test_colours_of_which_one_is_known_reach_quicktime(
     assert trip.verify() == 30
 
 
+@pytest.mark.parametrize("transfer", ["bt709", "iec61966-2-1", "smpte2084"])
+def test_colours_that_an_apng_states_once_are_those_of_all_frames(
+    render: Rendered, tmp_path: Path, transfer: str
+) -> None:
+    colours = f"format=rgb24,setparams=color_primaries=bt709:color_trc={transfer}"
+    source = render(f"{transfer}.apng", *PICTURE, "-vf", colours, "-c:v", "apng")
+    trip = start(source, tmp_path)
+    trip.compose()
+    assert trip.verify() == 30
+    assert verdicts(compare(source, trip.out)) == {}
+    planned = trip.manifest.source.video.color_transfer
+    assert planned == {"bt709": 1, "iec61966-2-1": 13, "smpte2084": 16}[transfer]
+    with av.open(str(trip.out)) as container:
+        assert {frame.color_trc for frame in container.decode(video=0)} == {planned}
+
+
 def test_a_name_that_is_no_text_is_refused_in_one_line(render: Rendered, tmp_path: Path) -> None:
     source = tmp_path / os.fsdecode(b"b\xffd.mp4")
     source.write_bytes(render("cfr.mp4", *CLIPS["cfr.mp4"]).read_bytes())

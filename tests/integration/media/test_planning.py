@@ -13,6 +13,7 @@ from farm.errors import SourceError
 from farm.media.planes import planes_of
 from farm.media.reading.chunk import decode_chunk
 from farm.media.reading.counting import counted_frames
+from farm.media.reading.frame_times import early_frames
 from farm.media.reading.probe import probe_source
 from tests.integration.trips import ffmpeg, rendered
 from tests.planned import plan_of
@@ -78,7 +79,7 @@ def test_what_comes_before_the_first_key_frame_is_left_out(kind: str, packet: in
     with av.open(str(source)) as container:
         left = sum(1 for p in container.demux(video=0) if p.size) - len(pts)
     assert len(manifest.notes) == bool(left)
-    assert not left or f"{left} frames before its first key frame cannot be decoded" in str(manifest.notes)
+    assert not left or f"{early_frames(left)} cannot be decoded" in str(manifest.notes)
     assert [found for found, _ in frames_of(source, manifest, pts)] == pts
 
 

@@ -26,6 +26,8 @@ CASES = [
     ("deep.mov", ("-c:v", "png", "-pix_fmt", "rgb48be"), "png", "gbrp16le", "gbrp16le"),
     ("gray.mkv", ("-c:v", "png", "-pix_fmt", "ya8"), "png", "yuva444p", "yuva444p"),
     ("high.mov", ("-c:v", "qtrle", "-pix_fmt", "rgb555be"), "qtrle", "gbrp", "bgr0"),
+    ("scan.mov", ("-c:v", "tiff", "-compression_algo", "raw", "-pix_fmt", "rgb24"), "tiff", "rgb24", "bgr0"),
+    ("scan.mkv", ("-c:v", "tiff", "-compression_algo", "lzw", "-pix_fmt", "gray"), "tiff", "gray", "gray"),
     ("fax.mkv", ("-c:v", "png", "-pix_fmt", "monob"), "png", "gray", "gray"),
 ]
 
