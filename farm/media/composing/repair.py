@@ -20,7 +20,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from farm.errors import SourceError, StorageError
-from farm.media.composing.joins import Places, Timeline, in_order, read_on, survey, timeline
+from farm.media.composing.joins import Places, Timeline, in_order, read_on, survey, timeline, unread
 from farm.media.failing import reading, reason, write_error, writing
 from farm.media.reading.decoding import OWN_THREADS, decoded, is_shown, open_video, strictness
 from farm.media.reading.frame_index import UNREPAIRED
@@ -83,7 +83,7 @@ def plan_repair(probe: Probe, limits: Limits) -> Repair:
         raise SourceError(f"{path}: an edit list hides frames of it, which --repair would show")
     if not found.pts:
         raise SourceError(f"{path}: holds no whole frame", hint="copy or download it again")
-    faults = tuple(fault for fault in (found.failed, *faults_of(path, probe.container)) if fault)
+    faults = tuple(fault for fault in (found.failed, unread(found, probe), *faults_of(path, probe.container)) if fault)
     suffix, options = _SAME.get(kind, _NUT)
     bad = frozenset(found.flagged) - found.forgiven | _undecodable(probe, limits)
     times = timeline(found, probe, positive=suffix in _POSITIVE)
@@ -263,7 +263,7 @@ class _Copier:
 
 def _said(repair: Repair) -> Iterator[str]:
     """A line on each fault of the file, and on each join."""
-    yield from (f"repair: the source {fault}; the copy holds what is there" for fault in repair.faults)
+    yield from (f"repair: the source {fault}; the copy holds what can be read" for fault in repair.faults)
     times = repair.timeline
     if not times.joins and times.offsets[0]:
         yield f"repair: all times moved by {float(times.offsets[0]):+.3f} s: they began before zero"

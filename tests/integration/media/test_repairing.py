@@ -179,6 +179,27 @@ def test_a_damaged_frame_and_what_depends_on_it_are_left_out_and_counted(render:
     assert journey.manifest.frames == FRAMES - sum(lost)
 
 
+@pytest.mark.parametrize(("joined", "missing", "checked"), [(1, 50, True), (2, 50, False), (2, 1500, False)])
+def test_what_is_not_read_behind_damage_is_told(
+    render: Rendered, tmp_path: Path, joined: int, missing: int, checked: bool
+) -> None:
+    content = whole(render, "mkv")
+    content = content if checked else content.replace(b"\xbf\x84", b"\xec\x84")  # checksums made void
+    cut = len(content) // 3
+    source = written(tmp_path / "cut.mkv", content[:cut] + content[cut + missing :] + (joined - 1) * content)
+    copy, notes = repaired(source, tmp_path)
+    assert len(pts_of(copy)) < FRAMES * joined - 2
+    assert any("could not be read" in note and "lost" in note for note in notes)
+    clean = written(tmp_path / "clean.mkv", joined * content)
+    assert not any("could not be read" in fault for fault in plan_repair(probe_source(clean), Limits()).faults)
+
+
+@pytest.mark.parametrize("kind", list(CODECS))
+def test_of_a_whole_file_nothing_is_said_to_be_lost(render: Rendered, tmp_path: Path, kind: str) -> None:
+    source = written(tmp_path / f"plain.{kind}", whole(render, kind))
+    assert plan_repair(probe_source(source), Limits()).faults == ()
+
+
 def test_a_damaged_page_of_ogg_is_noticed(render: Rendered, tmp_path: Path) -> None:
     content = render("whole.ogv", *PICTURE, "-c:v", "libtheora", "-q:v", "7", "-c:a", "libvorbis").read_bytes()
     assert plan_of(written(tmp_path / "whole.ogv", content), 1.0)[0].frames == FRAMES
