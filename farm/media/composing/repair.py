@@ -38,6 +38,8 @@ _SAME = {
 _NUT = (".nut", dict[str, str]())
 #: Copies that store dts: in the others they are made up when the file is read.
 _WITH_DTS = (".ts", ".mov")
+#: Seconds before its pts that a field is written to Matroska: what libavformat makes up for fields is after it.
+_AHEAD = 1
 #: Copies that hold no time before zero.
 _POSITIVE = (".ts", ".nut")
 _NEVER = -(2**63)
@@ -201,9 +203,10 @@ class _Copier:
             self._tell_gap(pts)
             self.pts.append(pts)
         dts = packet.dts if self._repair.suffix in _WITH_DTS else None
+        if video and self._video.fields and self._repair.suffix == ".mkv":
+            dts = packet.pts - round(_AHEAD / tick)
         if dts is not None:
-            dts = max(dts + shift, self._last.get(index, dts + shift - 1) + 1)
-            self._last[index] = dts
+            dts = self._last[index] = max(dts + shift, self._last.get(index, dts + shift - 1) + 1)
             if dts > pts:
                 raise SourceError(
                     f"{self._repair.probe.path}: its times contradict each other at {float(pts * tick):.3f} s",
@@ -236,8 +239,7 @@ class _Copier:
 
     def _moved(self, pts: int) -> int:
         """The new pts of the next frame of this one."""
-        new = self._times.moved.get(pts)
-        if new is None:
+        if (new := self._times.moved.get(pts)) is None:
             return pts
         self._used[pts] += 1
         return new[min(self._used[pts], len(new)) - 1]
@@ -255,8 +257,7 @@ class _Copier:
         for index, count in sorted(self._lost.items()):
             if index != self._video.index:
                 yield f"repair: {count} packet{'' if count == 1 else 's'} of stream {index} left out: damaged"
-        moved = sum(map(len, self._times.moved.values()))
-        if moved:
+        if moved := sum(map(len, self._times.moved.values())):
             first = min(self._times.moved) * self._video.time_base
             yield f"repair: {moved} frames had times of others, the first at {float(first):.3f} s: they were spread out"
 
@@ -269,10 +270,9 @@ def _said(repair: Repair) -> Iterator[str]:
         yield f"repair: all times moved by {float(times.offsets[0]):+.3f} s: they began before zero"
     if times.joins:
         yield f"repair: {len(times.joins) + 1} recordings joined"
-    for number, (begin, offset) in enumerate(zip(times.begins, times.offsets, strict=True), 1):
+    for number, (begin, by) in enumerate(zip(times.begins, times.offsets, strict=True), 1):
         if 1 < number <= _MOST_LINES:
-            where = f"begins at {float(begin):.3f} s"
-            yield f"repair: recording {number} {where}: its times moved by {float(offset):+.3f} s"
+            yield f"repair: recording {number} begins at {float(begin):.3f} s: its times moved by {float(by):+.3f} s"
 
 
 def _check(repair: Repair, out: Path, copier: _Copier) -> None:

@@ -19,6 +19,7 @@ from farm.media.composing.repair import plan_repair, write_repaired
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import probe_source
 from farm.media.verifying.comparing import compare
+from tests.fields import in_fields, muxed
 from tests.integration.trips import VP8, X264, Rendered, ffmpeg, verdicts
 from tests.matrix.journey import SOLID, Journey, Tools, travel
 from tests.planned import plan_of
@@ -89,6 +90,19 @@ def test_joined_recordings(render: Rendered, tmp_path: Path, kind: str) -> None:
     copy, _ = repaired(source, tmp_path)
     again, _ = repaired(source, tmp_path / "work")
     assert copy.read_bytes() == again.read_bytes() == Path(journey.manifest.source.path).read_bytes()
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_joined_recordings_in_fields(tmp_path: Path, together: bool) -> None:
+    part = muxed(tmp_path / "fields.mkv", in_fields(15), together=together)
+    source = written(tmp_path / "joined.mkv", 2 * part.read_bytes())
+    assert probe_source(source).video.fields
+    copy, notes = repaired(source, tmp_path)
+    assert "repair: 2 recordings joined" in notes
+    assert plan_of(copy, None)[0].frames == 30
+    with av.open(str(copy)) as opened, av.open(str(part)) as first:
+        shown = [[f.to_ndarray().tobytes() for f in one.decode(video=0)] for one in (opened, first)]
+    assert shown[0] == 2 * shown[1]
 
 
 def test_the_frame_before_a_join_is_kept_whole(render: Rendered, tmp_path: Path) -> None:
