@@ -13,6 +13,7 @@ from farm.domain.artefacts import key_of
 from farm.domain.lifecycle import OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, Death
 from farm.jobs.context import Context
 from farm.jobs.proving import unpainted
+from farm.media.reading.chunk import OR_REPAIR
 from farm.messages import (
     Artefact,
     AttemptOutcome,
@@ -167,9 +168,11 @@ def _about_attempt(session: Session, context: Context, attempt: Attempt, outcome
 
 
 def _of_source(context: Context, job: Job, reason: str) -> str:
-    """A reason that names the video that was submitted where it names a repaired copy of it."""
+    """A reason that names the video that was submitted where it names a repaired copy, and advises no other repair."""
     copy = job.options.get("source", {}).get("copy")
-    return reason.replace(str(context.settings.store_root.resolve() / copy), job.source) if copy else reason
+    if not copy:
+        return reason
+    return reason.replace(str(context.settings.store_root.resolve() / copy), job.source).replace(OR_REPAIR, "")
 
 
 def _completed(session: Session, context: Context, attempt: Attempt, outcome: Completed, now: float) -> None:

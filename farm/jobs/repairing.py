@@ -18,6 +18,7 @@ from farm.errors import SourceError, StorageError
 from farm.jobs.space import existing
 from farm.media.composing.repair import plan_repair, write_repaired
 from farm.media.failing import reading
+from farm.media.reading.chunk import OR_REPAIR
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import Probe, probe_source
 from farm.media.reading.resizing import probe_as_asked
@@ -26,14 +27,20 @@ from farm.storage.base import Storage
 #: The copies' time of change, so that the same copy gives the same plan. A later one shows that it was changed.
 _MOMENT_NS = 946_684_800 * 10**9
 
+_REPAIRED = "it is repaired already: cut it there, and redact the parts one by one"
+
 
 @contextmanager
 def said_of(source: Path, copy: Path) -> Iterator[None]:
-    """Errors of a copy name the source."""
+    """Errors of a copy name the source, and do not advise to repair it. Where both are one, they stay as they are."""
     try:
         yield
     except SourceError as e:
-        raise SourceError(e.message.replace(str(copy), str(source)), hint=e.hint, field=e.field) from e
+        if copy == source:
+            raise
+        hint = e.hint and e.hint.replace(OR_REPAIR, "")
+        hint = _REPAIRED if hint and "--repair" in hint else hint
+        raise SourceError(e.message.replace(str(copy), str(source)), hint=hint, field=e.field) from e
 
 
 @dataclass(frozen=True, slots=True)

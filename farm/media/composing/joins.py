@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
+from mmap import ACCESS_READ, mmap
 from typing import Any
 
 import av.error
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from farm.errors import SourceError
 from farm.liveness import beat
-from farm.media.failing import reason
+from farm.media.failing import reading, reason
+from farm.media.reading.boxes import boxes
 from farm.media.reading.decoding import is_shown
 from farm.media.reading.frame_index import LATE, has_jumped
 from farm.media.reading.integrity import check_single
@@ -27,6 +29,13 @@ from farm.media.reading.probe import Probe
 _MOST_JOINS = 1000
 #: Frames by which the dts that libavformat makes up may be out of order; no recording begins without a key frame there.
 _REORDERED = 17
+#: Bytes of headers between two blocks of Matroska. What begins with an ID of these is not lost if it is not read:
+#: cues, tags, attachments, chapters, and another file's header; but a cluster is.
+_BETWEEN = 128
+_UNREAD = (b"\x1c\x53\xbb\x6b", b"\x12\x54\xc3\x67", b"\x19\x41\xa4\x69", b"\x10\x43\xa7\x70", b"\x1a\x45\xdf\xa3")
+_CLUSTER = b"\x1f\x43\xb6\x75"
+#: What other formats may hold behind their last packet: bytes, and share of the file. An index, and empty packets.
+_BEHIND, _BEHIND_SHARE = 1 << 16, 0.05
 
 
 @dataclass(slots=True)
@@ -45,7 +54,8 @@ class Survey:
     ``hidden``: an edit list hides frames. ``packets`` of the video; ``flagged``: numbers of those that the container
     calls damaged or gives no time. A join breaks its counters, so that it calls the last ones before it damaged:
     ``forgiven``, which only the decoder can tell. ``damaged``: a packet of any stream is flagged; ``untimed``: one has
-    no time. ``failed``: why reading ended early. ``place``: the byte behind the last packet.
+    no time. ``failed``: why reading ended early. ``place``: the byte behind the packets; ``holes``: bytes, from one to
+    another, of which nothing was read, and that are no index.
     """
 
     ticks: dict[int, Fraction]
@@ -61,6 +71,7 @@ class Survey:
     untimed: bool = False
     failed: str | None = None
     place: int = 0
+    holes: list[tuple[int, int]] = field(default_factory=list)
 
     def recording(self, place: int) -> int:
         """The number of the recording that the packet at a byte offset belongs to."""
@@ -110,13 +121,20 @@ def survey(container: InputContainer, seen: Probe) -> Survey:
     """Read a source once. Memory: 10 bytes per frame. Raises SourceError for one that is joined too often."""
     found = Survey({s.index: s.time_base or Fraction(1) for s in container.streams})
     last = dict[int, tuple[int, int]]()  # of each stream: time and recording
-    places, ends = Places(), list[str]()
+    places, ends, block = Places(), list[str](), -1
     late: deque[tuple[int, Packet[Any]]] = deque(maxlen=LATE)
+    blocks = seen.container.startswith("matroska")
     slowly = int(_REORDERED / (seen.video.average_rate or 25) / seen.video.time_base)
     for packet in read_on(container, ends):
         at, stream = places.of(packet), packet.stream_index
         video = stream == seen.video.index
         found.packets += video
+        if blocks and found.place and at > found.place + _BETWEEN:
+            found.holes.append((found.place, at))
+        if at:  # cover art is in no place
+            laced = at == block  # several packets are in one block
+            found.place = max(found.place, (found.place if laced else at) + packet.size)
+            block = at
         if packet.pts is None or packet.is_corrupt:  # a damaged packet may belong to either side
             found.damaged = True
             found.untimed |= packet.pts is None
@@ -146,10 +164,39 @@ def survey(container: InputContainer, seen: Probe) -> Survey:
             before = time
         last[stream] = (max(before, time), number)
         _count(found, packet, seen, found.recording(at))
-        found.place = (packet.pos or 0) + packet.size
     check_single(seen.path, seen.container, found.place)
+    holes = (*found.holes, (found.place or seen.size, seen.size))
+    found.holes = [hole for hole in holes if _is_lost(seen, *hole)]
     found.failed = ends[0] if ends else None
     return found
+
+
+def _is_lost(seen: Probe, begin: int, end: int) -> bool:
+    """Whether the bytes between two offsets, which were not read, may hold packets."""
+    family = seen.container.split(",", maxsplit=1)[0]
+    with reading(seen.path, SourceError, "cannot be read"), seen.path.open("rb") as file:
+        if family == "mov":
+            end = max((box.end for box in boxes(file, 0, end) if box.kind == b"mdat"), default=end)
+        if family != "matroska":
+            return end - begin > max(_BEHIND, int(_BEHIND_SHARE * seen.size))
+        if end - begin <= _BETWEEN:
+            return False
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+            other = min((at for name in _UNREAD if (at := content.find(name, begin, end)) >= 0), default=end)
+            return other - begin > _BETWEEN or content.find(_CLUSTER, begin, end - _BETWEEN) >= 0
+
+
+def unread(found: Survey, seen: Probe) -> str:
+    """What of a source was not read, in words; empty if all was. ``found`` holds at least one frame."""
+    if not found.holes:
+        return ""
+    begin, end = found.holes[0]
+    if end == seen.size:
+        last = float(max(found.pts) * seen.video.time_base)
+        return f"could not be read behind byte {begin} of {end}, {last:.3f} s: what follows is lost"
+    lost = sum(end - begin for begin, end in found.holes)
+    places = f"{len(found.holes)} place{'' if len(found.holes) == 1 else 's'}"
+    return f"could not be read at {places}, {lost} bytes in all, the first behind byte {begin}: what was there is lost"
 
 
 def _count(found: Survey, packet: "Packet[Any]", seen: Probe, number: int) -> None:

@@ -20,7 +20,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from farm.errors import SourceError, StorageError
-from farm.media.composing.joins import Places, Timeline, in_order, read_on, survey, timeline
+from farm.media.composing.joins import Places, Timeline, in_order, read_on, survey, timeline, unread
 from farm.media.failing import reading, reason, write_error, writing
 from farm.media.reading.decoding import OWN_THREADS, decoded, is_shown, open_video, strictness
 from farm.media.reading.frame_index import UNREPAIRED
@@ -38,6 +38,8 @@ _SAME = {
 _NUT = (".nut", dict[str, str]())
 #: Copies that store dts: in the others they are made up when the file is read.
 _WITH_DTS = (".ts", ".mov")
+#: Seconds before its pts that a field is written to Matroska: what libavformat makes up for fields is after it.
+_AHEAD = 1
 #: Copies that hold no time before zero.
 _POSITIVE = (".ts", ".nut")
 _NEVER = -(2**63)
@@ -83,7 +85,7 @@ def plan_repair(probe: Probe, limits: Limits) -> Repair:
         raise SourceError(f"{path}: an edit list hides frames of it, which --repair would show")
     if not found.pts:
         raise SourceError(f"{path}: holds no whole frame", hint="copy or download it again")
-    faults = tuple(fault for fault in (found.failed, *faults_of(path, probe.container)) if fault)
+    faults = tuple(fault for fault in (found.failed, unread(found, probe), *faults_of(path, probe.container)) if fault)
     suffix, options = _SAME.get(kind, _NUT)
     bad = frozenset(found.flagged) - found.forgiven | _undecodable(probe, limits)
     times = timeline(found, probe, positive=suffix in _POSITIVE)
@@ -201,9 +203,10 @@ class _Copier:
             self._tell_gap(pts)
             self.pts.append(pts)
         dts = packet.dts if self._repair.suffix in _WITH_DTS else None
+        if video and self._video.fields and self._repair.suffix == ".mkv":
+            dts = packet.pts - round(_AHEAD / tick)
         if dts is not None:
-            dts = max(dts + shift, self._last.get(index, dts + shift - 1) + 1)
-            self._last[index] = dts
+            dts = self._last[index] = max(dts + shift, self._last.get(index, dts + shift - 1) + 1)
             if dts > pts:
                 raise SourceError(
                     f"{self._repair.probe.path}: its times contradict each other at {float(pts * tick):.3f} s",
@@ -236,8 +239,7 @@ class _Copier:
 
     def _moved(self, pts: int) -> int:
         """The new pts of the next frame of this one."""
-        new = self._times.moved.get(pts)
-        if new is None:
+        if (new := self._times.moved.get(pts)) is None:
             return pts
         self._used[pts] += 1
         return new[min(self._used[pts], len(new)) - 1]
@@ -255,24 +257,22 @@ class _Copier:
         for index, count in sorted(self._lost.items()):
             if index != self._video.index:
                 yield f"repair: {count} packet{'' if count == 1 else 's'} of stream {index} left out: damaged"
-        moved = sum(map(len, self._times.moved.values()))
-        if moved:
+        if moved := sum(map(len, self._times.moved.values())):
             first = min(self._times.moved) * self._video.time_base
             yield f"repair: {moved} frames had times of others, the first at {float(first):.3f} s: they were spread out"
 
 
 def _said(repair: Repair) -> Iterator[str]:
     """A line on each fault of the file, and on each join."""
-    yield from (f"repair: the source {fault}; the copy holds what is there" for fault in repair.faults)
+    yield from (f"repair: the source {fault}; the copy holds what can be read" for fault in repair.faults)
     times = repair.timeline
     if not times.joins and times.offsets[0]:
         yield f"repair: all times moved by {float(times.offsets[0]):+.3f} s: they began before zero"
     if times.joins:
         yield f"repair: {len(times.joins) + 1} recordings joined"
-    for number, (begin, offset) in enumerate(zip(times.begins, times.offsets, strict=True), 1):
+    for number, (begin, by) in enumerate(zip(times.begins, times.offsets, strict=True), 1):
         if 1 < number <= _MOST_LINES:
-            where = f"begins at {float(begin):.3f} s"
-            yield f"repair: recording {number} {where}: its times moved by {float(offset):+.3f} s"
+            yield f"repair: recording {number} begins at {float(begin):.3f} s: its times moved by {float(by):+.3f} s"
 
 
 def _check(repair: Repair, out: Path, copier: _Copier) -> None:

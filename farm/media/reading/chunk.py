@@ -22,7 +22,9 @@ from farm.media.reading.resizing import changed_size, in_size, other_format, oth
 #: The chunks after one, in order, each with the pts of its first frames.
 Following = Sequence[tuple[Chunk, Sequence[int]]]
 
-_REPAIR = "the source is damaged there: add --repair to leave damaged frames out, or --on-undetectable blackout"
+#: The part of a hint that does not help where a repaired copy is read.
+OR_REPAIR = ", or --repair to leave damaged frames out"
+_REPAIR = f"the source is damaged there: add --on-undetectable blackout{OR_REPAIR}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,9 @@ def check_source(path: Path, source: Source) -> None:
     try:
         now = path.stat()
     except OSError as e:
+        if source.original:
+            hint = "submit it again with --repair --overwrite"
+            raise SourceError(f"{source.original}: its repaired copy is gone", hint=hint) from e
         raise SourceError(f"{path}: {e.strerror}", hint="the source must stay in place until the job is done") from e
     if (now.st_size, now.st_mtime_ns) != (source.size, source.mtime_ns):
         raise SourceError(f"{path}: changed since the job was submitted", hint="submit it again")

@@ -1,5 +1,7 @@
 """A video that changes its size: the sizes of its frames, and how each is scaled into the one that was asked for."""
 
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -7,7 +9,9 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.packet import Packet
 from av.video.reformatter import Interpolation
+from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.manifest import Chunk, Placement, VideoStream
 from farm.domain.options import LARGEST, SourceOptions
@@ -17,7 +21,7 @@ from farm.liveness import beat
 from farm.media.failing import reading
 from farm.media.planes import black_frame, format_of, lines_of
 from farm.media.reading.damage import seek
-from farm.media.reading.decoding import decoded, open_video
+from farm.media.reading.decoding import OWN_THREADS, decoded, open_video
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import Probe, probe_source
 
@@ -29,12 +33,16 @@ RESIZE_HINT = "add --resize-to first or --resize-to largest: all frames are scal
 
 @dataclass(slots=True)
 class _Size:
-    """A size that frames of a video have. ``aspect``: of their pixels, None where the stream states none."""
+    """A size that frames of a video have. ``aspects``: of their pixels, with the number of frames."""
 
     width: int
     height: int
-    aspect: Fraction | None = None
-    frames: int = 0
+    aspects: Counter[Fraction] = field(default_factory=Counter)
+
+    @property
+    def aspect(self) -> Fraction | None:
+        """The aspect that most of the frames have; None where the stream states none."""
+        return max(self.aspects, key=lambda aspect: self.aspects[aspect], default=None)
 
 
 @dataclass(slots=True)
@@ -49,8 +57,8 @@ class _Sizes:
     def take(self, frame: av.VideoFrame, aspect: Fraction | None, at: Fraction | None) -> None:
         size = (frame.width, frame.height)
         known = self.found.setdefault(size, _Size(*size))
-        known.frames += 1
-        known.aspect = aspect or known.aspect  # at a change the decoder may be a few frames ahead: the last one counts
+        if aspect is not None:
+            known.aspects[aspect] += 1
         if size != self.last:
             self.changes += 1
             if len(self.runs) <= _MOST_NOTES:
@@ -58,6 +66,34 @@ class _Sizes:
         if self.changes == len(self.runs):
             self.runs[-1] = (*self.runs[-1][:2], self.runs[-1][2] + 1)
         self.last = size
+
+
+class _Aspects:
+    """The pixel aspects that frames were coded with: the decoder's own is that of the packet it has taken last.
+
+    It has taken the first packets of the next recording when it yields the last frames of one.
+    """
+
+    def __init__(self, stream: AvVideoStream) -> None:
+        self._context = stream.codec_context
+        self._latest = -1
+        self._begins, self._aspects = [-1], [self._context.sample_aspect_ratio]
+
+    def sent(self, number: int, _: "Packet[AvVideoStream]") -> None:
+        """Called before each packet is decoded."""
+        self._note()
+        self._latest = number
+
+    def of(self, frame: av.VideoFrame) -> Fraction | None:
+        """The aspect of a frame. Decoders that do not number frames hold none back, or have threads of their own."""
+        self._note()
+        number = frame.opaque if isinstance(frame.opaque, int) else self._latest
+        return self._aspects[bisect_right(self._begins, number) - 1]
+
+    def _note(self) -> None:
+        if (aspect := self._context.sample_aspect_ratio) != self._aspects[-1]:
+            self._begins.append(self._latest)
+            self._aspects.append(aspect)
 
 
 def probe_as_asked(path: Path, options: SourceOptions, limits: Limits) -> Probe:
@@ -82,7 +118,9 @@ def _sizes_of(probe: Probe, limits: Limits) -> _Sizes:
         open_video(probe.path, video, options=any_size) as (container, stream),
         reading(probe.path, SourceError, "cannot be decoded"),
     ):
-        for frame in decoded(container, stream, damage=lambda *_: None):  # damage is an error of the job
+        aspects, numbered = _Aspects(stream), video.codec not in OWN_THREADS
+        # damage is an error of the job
+        for frame in decoded(container, stream, sent=aspects.sent, damage=lambda *_: None, numbered=numbered):
             beat()
             if frame.is_corrupt:
                 continue
@@ -90,7 +128,7 @@ def _sizes_of(probe: Probe, limits: Limits) -> _Sizes:
             limits.check_size(probe.path, frame.width, frame.height)
             if plain_format(frame.format.name) != plain_format(video.pix_fmt):
                 raise other_format(probe.path, frame, video, "" if at is None else f" at {float(at):.3f} s")
-            sizes.take(frame, stream.codec_context.sample_aspect_ratio, at)
+            sizes.take(frame, aspects.of(frame), at)
             if len(sizes.found) > _MOST_SIZES:
                 raise SourceError(f"{probe.path}: its picture has more than {_MOST_SIZES} sizes")
     return sizes

@@ -10,13 +10,14 @@ import pytest
 from farm.coordinator.outcomes import accept
 from farm.domain.options import SourceOptions
 from farm.domain.stages import JobStatus
-from farm.errors import StorageError
+from farm.errors import SourceError, StorageError
 from farm.jobs.placing import Prepared, prepare
 from farm.jobs.plans import job_manifest, restore_plan
 from farm.jobs.queries import job_facts
-from farm.jobs.repairing import Repairs
+from farm.jobs.repairing import Repairs, said_of
 from farm.jobs.retention import clean
 from farm.jobs.submit import submit
+from farm.media.reading.chunk import OR_REPAIR, check_source
 from farm.messages import Failed
 from tests.integration.coordinator.conftest import Bench
 from tests.integration.coordinator.test_submit import SOFTWARE, asked
@@ -70,11 +71,34 @@ def test_an_error_of_a_worker_names_the_source(bench: Bench, prepared: Prepare, 
     order = bench.orders()[0]
     assert order.source == str(source)
     bench.start(order)
-    reason = f"{asked_for.probe.path}: the frame at 2.000 s is damaged"
+    reason = f"{asked_for.probe.path}: the frame at 2.000 s is damaged (add --on-undetectable blackout{OR_REPAIR})"
     failed = Failed(token=order.token, worker=bench.worker_of(order), reason=reason, permanent=True)
     accept(bench.context, failed)
     said = job_facts(bench.context, job).reason or ""
-    assert f"{source}: the frame at 2.000 s is damaged" in said
+    assert f"{source}: the frame at 2.000 s is damaged (add --on-undetectable blackout)" in said
+
+
+def test_a_copy_that_is_gone_is_told_of_by_the_name_of_the_source(prepared: Prepare, source: Path) -> None:
+    manifest = prepared().plan(1)[0]
+    planned = replace(manifest.source, original=str(source))
+    copy = Path(planned.path)
+    check_source(copy, planned)
+    copy.unlink()
+    with pytest.raises(SourceError) as gone:
+        check_source(copy, planned)
+    assert str(gone.value) == f"{source}: its repaired copy is gone (submit it again with --repair --overwrite)"
+
+
+@pytest.mark.parametrize(
+    ("hint", "said"), [("add --repair: x", "repaired already"), (f"a{OR_REPAIR}", "a"), ("b", "b")]
+)
+def test_no_hint_advises_to_repair_a_repaired_copy(source: Path, hint: str, said: str) -> None:
+    copy = source.with_name("copy.ts")
+    with pytest.raises(SourceError) as refused, said_of(source, copy):
+        raise SourceError(f"{copy}: x", hint=hint)
+    assert refused.value.message == f"{source}: x"
+    assert said in str(refused.value.hint)
+    assert "--repair" not in str(refused.value.hint)
 
 
 def test_the_copy_is_kept_while_the_job_needs_it(bench: Bench, prepared: Prepare) -> None:

@@ -19,6 +19,7 @@ from farm.media.composing.repair import plan_repair, write_repaired
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import probe_source
 from farm.media.verifying.comparing import compare
+from tests.fields import in_fields, muxed
 from tests.integration.trips import VP8, X264, Rendered, ffmpeg, verdicts
 from tests.matrix.journey import SOLID, Journey, Tools, travel
 from tests.planned import plan_of
@@ -89,6 +90,19 @@ def test_joined_recordings(render: Rendered, tmp_path: Path, kind: str) -> None:
     copy, _ = repaired(source, tmp_path)
     again, _ = repaired(source, tmp_path / "work")
     assert copy.read_bytes() == again.read_bytes() == Path(journey.manifest.source.path).read_bytes()
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_joined_recordings_in_fields(tmp_path: Path, together: bool) -> None:
+    part = muxed(tmp_path / "fields.mkv", in_fields(15), together=together)
+    source = written(tmp_path / "joined.mkv", 2 * part.read_bytes())
+    assert probe_source(source).video.fields
+    copy, notes = repaired(source, tmp_path)
+    assert "repair: 2 recordings joined" in notes
+    assert plan_of(copy, None)[0].frames == 30
+    with av.open(str(copy)) as opened, av.open(str(part)) as first:
+        shown = [[f.to_ndarray().tobytes() for f in one.decode(video=0)] for one in (opened, first)]
+    assert shown[0] == 2 * shown[1]
 
 
 def test_the_frame_before_a_join_is_kept_whole(render: Rendered, tmp_path: Path) -> None:
@@ -177,6 +191,27 @@ def test_a_damaged_frame_and_what_depends_on_it_are_left_out_and_counted(render:
     journey = travelled(harmed, tmp_path / "work")
     assert sum(lost) > 0
     assert journey.manifest.frames == FRAMES - sum(lost)
+
+
+@pytest.mark.parametrize(("joined", "missing", "checked"), [(1, 50, True), (2, 50, False), (2, 1500, False)])
+def test_what_is_not_read_behind_damage_is_told(
+    render: Rendered, tmp_path: Path, joined: int, missing: int, checked: bool
+) -> None:
+    content = whole(render, "mkv")
+    content = content if checked else content.replace(b"\xbf\x84", b"\xec\x84")  # checksums made void
+    cut = len(content) // 3
+    source = written(tmp_path / "cut.mkv", content[:cut] + content[cut + missing :] + (joined - 1) * content)
+    copy, notes = repaired(source, tmp_path)
+    assert len(pts_of(copy)) < FRAMES * joined - 2
+    assert any("could not be read" in note and "lost" in note for note in notes)
+    clean = written(tmp_path / "clean.mkv", joined * content)
+    assert not any("could not be read" in fault for fault in plan_repair(probe_source(clean), Limits()).faults)
+
+
+@pytest.mark.parametrize("kind", list(CODECS))
+def test_of_a_whole_file_nothing_is_said_to_be_lost(render: Rendered, tmp_path: Path, kind: str) -> None:
+    source = written(tmp_path / f"plain.{kind}", whole(render, kind))
+    assert plan_repair(probe_source(source), Limits()).faults == ()
 
 
 def test_a_damaged_page_of_ogg_is_noticed(render: Rendered, tmp_path: Path) -> None:

@@ -14,10 +14,12 @@ from farm.domain.options import FIRST, LARGEST, SourceOptions
 from farm.errors import SourceError
 from farm.jobs.placing import Request, prepare
 from farm.media.encoding.encoders import ENCODERS
+from farm.media.reading.limits import Limits
+from farm.media.reading.resizing import probe_as_asked
 from farm.media.reading.stills import stills
 from farm.media.verifying.comparing import compare
 from tests.conftest import PROJECT
-from tests.integration.trips import verdicts
+from tests.integration.trips import X264, Rendered, verdicts
 from tests.matrix.journey import SOLID, Journey, Tools, travel
 
 DATA = Path(os.environ.get("FARM_TEST_DATA") or PROJECT.parent / "shared" / "data") / "videos" / "wild"
@@ -156,6 +158,21 @@ def test_one_size_is_not_resized(tmp_path: Path) -> None:
     prepared = prepare(Request(source, tmp_path / "out.webm", False, options), frozenset(ENCODERS))
     assert "all frames have one size: nothing was resized" in prepared.notes
     assert prepared.probe.video.resized == ()
+
+
+@pytest.mark.parametrize(("kind", "codec"), [("ts", X264), ("mpg", ("-c:v", "mpeg2video", "-bf", "2", "-g", "12"))])
+def test_each_size_has_the_pixel_aspect_of_its_own_frames(
+    render: Rendered, tmp_path: Path, kind: str, codec: tuple[str, ...]
+) -> None:
+    """The decoder has taken the next recording's headers when it yields the last frames of one."""
+    joined, shapes = b"", {"160x120": "4/3", "160x240": "16/9", "240x120": "4/3"}
+    for size in (*shapes, "160x120"):
+        picture = ("-f", "lavfi", "-i", f"color=gray:size={size}:rate=25:duration=1,setdar={shapes[size]}")
+        joined += render(f"{size}.{kind}", *picture, *codec).read_bytes()
+    source = tmp_path / f"three.{kind}"
+    source.write_bytes(joined)
+    placed = probe_as_asked(source, SourceOptions(resize_to=FIRST), Limits()).video.resized
+    assert {row[:2]: row[4:] for row in placed} == {(160, 240): (160, 90), (240, 120): (160, 120)}
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="no footage: set FARM_TEST_DATA")
