@@ -12,7 +12,10 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from PIL import Image
 
+from farm.domain.options import JobOptions
 from farm.executables import find_ffmpeg
+from farm.jobs.placing import Request, prepare
+from farm.media.encoding.encoders import ENCODERS
 from tests.conftest import ClipMaker
 from tests.e2e.conftest import Farm
 
@@ -84,15 +87,12 @@ def test_both_videos_of_a_file_are_redacted_at_their_own_times(farm: Farm, dual:
     assert f"redacts stream 2 for job {row['id']}" in said
     assert f"name {row['id']}" in farm.run("cancel", companion["id"], code=2).stderr
 
-
-def test_a_second_video_that_was_not_redacted_is_found(farm: Farm, dual: Path, tmp_path: Path) -> None:
-    out, bad, short = tmp_path / "out.mp4", tmp_path / "bad.mp4", tmp_path / "short.mp4"
-    farm.run("submit", dual, "-o", out)
+    bad, other = tmp_path / "bad.mp4", tmp_path / "other.mp4"
     ffmpeg(out, dual, "-map", "0:v:0", "-map", "0:a", "-map", "1:v:1", "-c", "copy", bad)
     row = farm.json("verify", dual, bad)  # it differs from the source in nothing: said, as of the main video
     assert {f["name"] for f in row["findings"] if f["verdict"] == "differs"} >= {"redaction of stream 2"}
-    ffmpeg(out, dual, "-map", "0:v:0", "-map", "0:a", "-map", "0:v:1", *HEVC, "-filter:v:1", "negate", short)
-    assert "picture of stream 2" in farm.run("verify", dual, short, code=9).stdout
+    ffmpeg(out, dual, "-map", "0:v:0", "-map", "0:a", "-map", "0:v:1", *HEVC, "-filter:v:1", "negate", other)
+    assert "picture of stream 2" in farm.run("verify", dual, other, code=9).stdout
 
 
 def test_one_of_several_videos_is_chosen(farm: Farm, dual: Path, tmp_path: Path) -> None:
@@ -109,20 +109,7 @@ def test_one_of_several_videos_is_chosen(farm: Farm, dual: Path, tmp_path: Path)
     assert not (tmp_path / "part.mp4").exists()
 
 
-def test_a_correction_of_the_second_video_makes_the_output_anew(farm: Farm, dual: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.mp4"
-    row = farm.json("submit", dual, "-o", out)
-    other = row["companions"][0]["id"]
-    first = frames(out, 0)
-    farm.run("edit", other, "drop", 0)
-    farm.run("redact", other)
-    for (_, a), (_, b) in zip(frames(dual, 2), frames(out, 2), strict=True):
-        assert changed(a, b) < 0.01
-    assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(first, frames(out, 0), strict=True))
-    assert farm.json("verify", "--job", row["id"])["verified"]
-
-
-def test_each_video_is_reviewed_on_its_own(farm: Farm, dual: Path, tmp_path: Path) -> None:
+def test_each_video_is_reviewed_and_corrected_on_its_own(farm: Farm, dual: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     row = farm.json("submit", dual, "-o", out, "--review")
     (companion,) = row["companions"]
@@ -131,10 +118,16 @@ def test_each_video_is_reviewed_on_its_own(farm: Farm, dual: Path, tmp_path: Pat
     assert f"farm approve {companion['id']}" in said
     assert not out.exists()
     assert f"{out}: 50 frames" in farm.run("approve", companion["id"]).stdout
+    first = frames(out, 0)
+    farm.run("edit", companion["id"], "drop", 0)
+    farm.run("redact", companion["id"])
+    for (_, a), (_, b) in zip(frames(dual, 2), frames(out, 2), strict=True):
+        assert changed(a, b) < 0.01
+    assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(first, frames(out, 0), strict=True))
+    assert farm.json("verify", "--job", row["id"])["verified"]
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+@pytest.mark.parametrize(("suffix", "form"), [(".mp4", "JPEG"), (".mkv", "PNG")])
 def test_a_face_in_cover_art_is_covered(
     farm: Farm, clip: Path, face: Picture, tmp_path: Path, suffix: str, form: str
 ) -> None:
@@ -162,25 +155,36 @@ def test_a_face_in_cover_art_is_covered(
     assert farm.json("verify", "--job", row["id"])["verified"]
 
 
-@pytest.mark.parametrize("how", ["deep", "cut", "turned"])
-def test_a_cover_that_cannot_be_redacted_is_left_out(
-    farm: Farm, clip: Path, face: Picture, tmp_path: Path, how: str
-) -> None:
-    picture, source, out = tmp_path / "who.jpg", tmp_path / "in.mp4", tmp_path / "out.mp4"
-    if how == "deep":  # 16 bits, which no encoder of pictures takes
-        picture = tmp_path / "who.png"
-        Image.fromarray(face[:, :, 0].astype(np.uint16) * 257).save(picture)
-    else:
-        exif = Image.Exif()
-        exif[0x112] = 6 if how == "turned" else 1
-        Image.fromarray(face).save(picture, exif=exif)
-    if how == "cut":
-        picture.write_bytes(picture.read_bytes()[:3000])
+def with_cover(clip: Path, picture: Path) -> Path:
+    source = picture.with_name("in.mp4")
     ffmpeg(clip, picture, "-map", "0", "-map", "1", "-c", "copy", "-disposition:v:1", "attached_pic", source)
-    said = farm.run("submit", source, "-o", out).stdout
+    return source
+
+
+def test_a_damaged_cover_is_left_out(farm: Farm, clip: Path, face: Picture, tmp_path: Path) -> None:
+    picture, out = tmp_path / "who.jpg", tmp_path / "out.mp4"
+    Image.fromarray(face).save(picture)
+    picture.write_bytes(picture.read_bytes()[:3000])
+    said = farm.run("submit", with_cover(clip, picture), "-o", out).stdout
     assert "stream 2 (cover) was left out, as it cannot be redacted" in said
     with av.open(str(out)) as container:
         assert [s.type for s in container.streams] == ["video", "audio"]
+
+
+@pytest.mark.parametrize("how", ["deep", "turned"])
+def test_a_cover_that_no_picture_can_hold_is_left_out(clip: Path, face: Picture, tmp_path: Path, how: str) -> None:
+    picture = tmp_path / "who.png"
+    if how == "deep":  # 16 bits, which no encoder of pictures takes
+        Image.fromarray(face[:, :, 0].astype(np.uint16) * 257).save(picture)
+    else:
+        exif, picture = Image.Exif(), tmp_path / "who.jpg"
+        exif[0x112] = 6
+        Image.fromarray(face).save(picture, exif=exif)
+    request = Request(with_cover(clip, picture), tmp_path / "out.mp4", overwrite=True, options=JobOptions())
+    prepared = prepare(request, frozenset(ENCODERS))
+    assert not prepared.companions
+    assert [other.kind for other in prepared.probe.others] == ["audio"]
+    assert any("stream 2 (cover) was left out, as it cannot be redacted" in note for note in prepared.notes)
 
 
 def test_the_output_fails_where_a_companion_does(farm: Farm, dual: Path, tmp_path: Path) -> None:
