@@ -39,7 +39,11 @@ demo: $(READY)  ## Blur a clip with a real face, or your own video: make demo VI
 
 .PHONY: test
 test: lint types contracts  ## Everything that must pass: lint, types, import contracts, tests
-	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -m "not faults and not benchmarks and not fuzz and not matrix and not exchange" $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -m "not faults and not benchmarks and not fuzz and not matrix and not exchange and not slow" $(PYTEST_ARGS)
+
+.PHONY: slow
+slow: $(READY)  ## Tests of whole farms that take long, and what they are about changes rarely
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile -m slow $(PYTEST_ARGS)
 
 .PHONY: check
 check: lint types contracts  ## Check lint, types and import contracts, without the tests

@@ -138,6 +138,7 @@ def test_a_folder_that_is_missing_is_made_for_one_video(farm: Farm, clip: Path, 
     assert "cannot write to" in farm.run("submit", clip, "-o", f"{tmp_path}/file/", code=4).stderr
 
 
+@pytest.mark.slow
 def test_names_of_every_length_and_of_no_text(farm: Farm, clip: Path, tmp_path: Path) -> None:
     long = Path(shutil.copy(clip, tmp_path / ("é" * 123 + ".mp4")))  # 250 bytes
     (line,) = farm.run("submit", long, code=4).stderr.splitlines()
@@ -171,6 +172,7 @@ def on_terminal(farm: Farm, columns: int, *words: object) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("columns", [40, 80])
+@pytest.mark.slow
 def test_nothing_in_a_video_reaches_the_terminal(farm: Farm, clip: Path, tmp_path: Path, columns: int) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
@@ -204,6 +206,7 @@ def test_nothing_in_a_video_reaches_the_terminal(farm: Farm, clip: Path, tmp_pat
     assert "2 videos: 1 done, 1 failed" in written
 
 
+@pytest.mark.slow
 def test_no_name_forges_a_line_of_a_log(farm: Farm, clip: Path, tmp_path: Path) -> None:
     folder = tmp_path / "a\n2026-01-01 forged\x1b[2J"
     folder.mkdir()

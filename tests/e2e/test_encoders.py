@@ -81,6 +81,7 @@ def test_an_order_goes_to_the_worker_that_has_the_encoder(
 
 
 @pytest.mark.skipif(find_spec("openvino") is None, reason="the extra blurfarm[openvino] is not installed")
+@pytest.mark.slow
 def test_each_runtime_of_a_job_has_its_own_workers_and_detections(
     farm: Farm, workers: Workers, clip: Path, tmp_path: Path
 ) -> None:
@@ -98,6 +99,7 @@ def test_each_runtime_of_a_job_has_its_own_workers_and_detections(
         assert workers.took(row["id"])["detect"] == {device}
 
 
+@pytest.mark.slow
 def test_what_no_live_worker_has_is_refused_at_submission(
     farm: Farm, workers: Workers, clip: Path, tmp_path: Path
 ) -> None:
@@ -123,6 +125,7 @@ def test_what_this_machine_does_not_have_is_refused_before_any_work(
 
 
 @pytest.mark.skipif(runs_here("hevc_nvenc"), reason="this machine has the encoder")
+@pytest.mark.slow
 def test_an_encoder_without_its_hardware_is_refused_by_a_running_farm(farm: Farm, clip: Path, tmp_path: Path) -> None:
     farm.up()
     said = farm.run("submit", clip, "-o", tmp_path / "out.mp4", "--encoder", "hevc_nvenc", code=2)

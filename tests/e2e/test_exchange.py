@@ -64,6 +64,7 @@ def test_a_video_is_redacted_by_a_file(farm: Farm, source: Path, tmp_path: Path)
     assert track["frames"] == 20
 
 
+@pytest.mark.slow
 def test_regions_are_given_for_all_videos_of_a_command(farm: Farm, source: Path, tmp_path: Path) -> None:
     videos = tmp_path / "in"
     videos.mkdir()

@@ -118,6 +118,7 @@ def test_a_video_is_looked_at_before_anything_is_made_of_it(farm: Farm, make_cli
     assert max(scores) > 0.5  # which other masks are without
 
 
+@pytest.mark.slow
 def test_a_job_under_review_survives_its_processes(farm: Farm, source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     up = farm.up()

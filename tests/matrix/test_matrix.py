@@ -73,7 +73,13 @@ def verdict(name: str, source: Path, folder: Path, tools: Tools, cases: Cases, p
     assert any(re.search(change.said, note) for note in ("", *journey.notes)), journey.notes
 
 
-@pytest.mark.parametrize("name", CLIPS)
+#: Clips of a kind that another one stands for in continuous integration: other samples, other orientations.
+_VARIANTS = re.compile(r"(h264|hevc|av1|vp9|ffv1)_(?!yuv420p\.|yuv420p10le)|mirrored_(?!90)|turned_(?!90\.mp4)")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.matrix] if _VARIANTS.match(name) else []) for name in CLIPS]
+)
 def test_clip(kitchen: Kitchen, tmp_path: Path, cases: Cases, name: str) -> None:
     verdict(name, kitchen.clip(name), tmp_path, tools_for(name), cases, _CLIP_PSNR)
 

@@ -36,6 +36,7 @@ ENCODINGS = [
 
 
 @pytest.mark.parametrize("env", ENCODINGS, ids=str)
+@pytest.mark.slow
 def test_a_terminal_that_cannot_show_everything_gets_escapes(shell: Run, tmp_path: Path, env: dict[str, str]) -> None:
     home = tmp_path / "Grüße → 顔"
     done = shell("config", FARM_HOME=str(home), **env)
