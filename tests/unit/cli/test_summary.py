@@ -89,6 +89,6 @@ def test_black_frames_are_a_note() -> None:
     chunks = [SimpleNamespace(pts_start=10)]
     manifest: Any = SimpleNamespace(frames=50, source=SimpleNamespace(video=video), chunks=chunks)
     assert black_notes(Written((), Found(1, 3)), manifest) == []
-    why = "black because the source could not be decoded there, the first at 1.200 s"
+    why = "black because the source could not be decoded there, the first 1.200 s after the first frame"
     assert black_notes(Written((), Found(2, 3), black=4, first_black=40), manifest) == [f"4 frames are {why}"]
     assert black_notes(Written((), Found(2, 3), black=1, first_black=40), manifest) == [f"1 frame is {why}"]
