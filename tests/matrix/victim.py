@@ -16,6 +16,7 @@ from pathlib import Path
 
 from farm.domain.options import FIRST, JobOptions, SourceOptions
 from farm.errors import FarmError
+from farm.media.composing.decode_times import BOXED
 from farm.media.verifying.comparing import compare
 from farm.media.verifying.comparison import FAILED
 from tests.matrix.journey import SOLID, Journey, Tools, travel
@@ -64,8 +65,11 @@ def _examine(source: Path, folder: Path, journey: Journey | None) -> list[str]:
         found = compare(read, journey.output, resize_to=FIRST)
         return [f"{finding.name}: {finding.text}" for finding in found.findings if finding.verdict == FAILED]
     video, encoder = journey.manifest.source.video, journey.manifest.encoder
-    codec = None if encoder.codec == video.codec else encoder.codec  # which codecs are kept is the matrix's to check
-    allowed = Allowed(video.index, codec, left_out=left_out(journey))
+    # which codecs, containers and formats of samples are kept is the matrix's to check
+    codec = None if encoder.codec == video.codec else encoder.codec
+    container = "mov" if journey.container in BOXED else {"m2ts": "mpegts", "webm": "matroska"}.get(journey.container)
+    container = container or journey.container
+    allowed = Allowed(video.index, codec, container, encoder.pix_fmt, left_out=left_out(journey))
     try:
         wrong = failures(check(read, journey.output, allowed, journey.rectangles))
     except Exception:  # noqa: BLE001 - a checker that fails has confirmed nothing

@@ -12,6 +12,7 @@ import av.error
 
 from farm.domain.manifest import Chunk, Source, VideoStream
 from farm.errors import SourceError
+from farm.media.failing import reason
 from farm.media.planes import black_frame
 from farm.media.reading.counting import counted_frames
 from farm.media.reading.damage import EARLIER, Scout, fits, seek
@@ -230,4 +231,4 @@ class _Reader:
         if (other := other_size(self.path, self.video, self.chunk)) is not None:
             return other
         start, end = (float(t * self.video.time_base) for t in (self.chunk.pts_start, self.chunk.pts_end))
-        return SourceError(f"{self.path}: cannot be decoded between {start:.3f} and {end:.3f} s: {error.strerror}")
+        return SourceError(f"{self.path}: cannot be decoded between {start:.3f} and {end:.3f} s: {reason(error)}")
