@@ -6,16 +6,37 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import av
+import av.logging
 
 from farm.errors import FarmError, OutputError, StorageError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_INVALID = 1094995529  # AVERROR_INVALIDDATA
 
 
 def reason(error: BaseException) -> str:
     """The cause of an error in one line, without the path (``Invalid data found when processing input``)."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text).splitlines()[0]
+
+
+def invalid_data(why: str) -> av.error.InvalidDataError:
+    """The error that FFmpeg's decoders raise for damage, for damage that they do not raise for."""
+    return av.error.InvalidDataError(_INVALID, why)
+
+
+@contextmanager
+def logged(level: int) -> Iterator[list[tuple[int, str, str]]]:
+    """The messages that FFmpeg's libraries log in the block, up to ``level``: each with its level and its source."""
+    before, skipping = av.logging.get_level(), av.logging.get_skip_repeated()
+    av.logging.set_level(level)
+    av.logging.set_skip_repeated(False)
+    try:
+        with av.logging.Capture() as messages:
+            yield messages
+    finally:
+        av.logging.set_level(before)
+        av.logging.set_skip_repeated(skipping)
 
 
 @contextmanager

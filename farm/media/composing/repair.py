@@ -105,7 +105,7 @@ def _undecodable(probe: Probe, limits: Limits) -> set[int]:
             bad.add(number)
 
     numbered = video.codec not in OWN_THREADS
-    options = {**strictness(video.codec), "max_pixels": str(min(limits.pixels, 2**31 - 1))}  # the size may change
+    options = {**strictness(video.codec), **limits.decoder_options}  # the size may change
     with (
         open_video(probe.path, video, options=options) as (container, stream),
         reading(probe.path, SourceError, "cannot be decoded"),

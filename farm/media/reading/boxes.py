@@ -64,6 +64,15 @@ def walk(file: BinaryIO, end: int, into: Container[bytes]) -> Iterator[Box]:
             return
 
 
+def tracked(file: BinaryIO, end: int, into: Container[bytes]) -> Iterator[tuple[int, Box]]:
+    """Yield the boxes as :func:`walk`, each with the ID of the container track that it belongs to; 0: none yet."""
+    track = 0
+    for box in walk(file, end, into):
+        if box.kind == b"tkhd":
+            track = box_number(file, box, track)
+        yield track, box
+
+
 def box_number(file: BinaryIO, box: Box, otherwise: int) -> int:
     """The timescale of an ``mvhd`` box or the track ID of a ``tkhd`` box; ``otherwise`` if the box is too short."""
     file.seek(box.body)

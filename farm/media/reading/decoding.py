@@ -16,6 +16,7 @@ from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.manifest import VideoStream
 from farm.liveness import beat
+from farm.media.failing import invalid_data, logged
 from farm.media.reading.integrity import intact_slices
 from farm.media.reading.limits import Limits
 from farm.media.reading.opening import demuxed, open_source
@@ -38,7 +39,6 @@ _TELLING = frozenset({"mpeg2video"})
 _LENIENT = frozenset({"tiff"})
 #: An APNG states its colours once, before its pictures; FFmpeg's decoder forgets some of them after the first.
 _STATED_ONCE = frozenset({"apng"})
-_INVALID = 1094995529  # AVERROR_INVALIDDATA
 _THEORA = b"\x80theora"  # begins its header
 _MARGIN = 256  # pixels that a coded picture may be larger than the shown one, each way
 #: Called with the number of a packet that cannot be decoded, from where reading began; None: reading itself failed.
@@ -193,7 +193,7 @@ def _check_slices(stream: AvVideoStream, packet: "Packet[AvVideoStream] | None")
     if packet is None or not stream.codec_context.extradata:
         return
     if not intact_slices(bytes(packet)):
-        raise av.error.InvalidDataError(_INVALID, "a check sum in it does not match")
+        raise invalid_data("a check sum in it does not match")
 
 
 def _taken(
@@ -223,17 +223,10 @@ def _told(
     stream: AvVideoStream, packet: "Packet[AvVideoStream] | None"
 ) -> tuple[list[VideoFrame], av.error.FFmpegError | None]:
     """The frames that a packet yields, and an error if the decoder logs one meanwhile."""
-    level, skipping = av.logging.get_level(), av.logging.get_skip_repeated()
-    av.logging.set_level(av.logging.ERROR)
-    av.logging.set_skip_repeated(False)
-    try:
-        with av.logging.Capture() as logged:
-            frames = stream.codec_context.decode(packet)
-    finally:
-        av.logging.set_level(level)
-        av.logging.set_skip_repeated(skipping)
-    text = next((text.strip() for at, _, text in logged if at <= av.logging.ERROR), None)
-    return frames, av.error.InvalidDataError(_INVALID, text) if text else None
+    with logged(av.logging.ERROR) as messages:
+        frames = stream.codec_context.decode(packet)
+    text = next((text.strip() for at, _, text in messages if at <= av.logging.ERROR), None)
+    return frames, invalid_data(text) if text else None
 
 
 def is_shown(codec: str, packet: "Packet[Any]") -> bool:

@@ -10,7 +10,7 @@ from av.video.frame import VideoFrame
 
 from farm.errors import SourceError
 from farm.media.failing import reading
-from farm.media.reading.boxes import box_number, walk
+from farm.media.reading.boxes import tracked
 from farm.media.reading.side_data import Kind, side_data_of
 
 _HOLDERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
@@ -69,12 +69,9 @@ def enhancement_layers(path: Path, container: InputContainer) -> frozenset[int]:
 def _records(path: Path) -> dict[int, _Record]:
     """The records of an MP4 or QuickTime file, by track ID."""
     found: dict[int, _Record] = {}
-    track = 0
     with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
-        for box in walk(file, path.stat().st_size, _HOLDERS):
-            if box.kind == b"tkhd":
-                track = box_number(file, box, track)
-            elif box.kind == b"stsd":
+        for track, box in tracked(file, path.stat().st_size, _HOLDERS):
+            if box.kind == b"stsd":
                 file.seek(box.body)
                 if record := _RECORD.search(file.read(min(box.end - box.body, _LONGEST))):
                     found[track] = _Record(record[1][0] >> 1, record[2][0] >> 4, bool(record[1][1] & 1))

@@ -89,9 +89,8 @@ class _Reader:
         self.last = (0, 0)  # the latest pts and its duration
         self.last_key: int | None = None  # the latest shown key frame
         self.reached: int | None = None  # the greatest dts
-        self.flagged: tuple[int, int] | None = (
-            None  # the pts and number of a damaged packet, until the next ones are read
-        )
+        # the pts and number of a damaged packet, until the next ones are read
+        self.flagged: tuple[int, int] | None = None
         self.until = Fraction(0)  # seconds: where the last packet of any stream ends
         self.latest = 0  # the duration of the latest packet in decoding order
         self.said: TrackEnd | None = None  # the declared end of an MP4's container track

@@ -16,7 +16,8 @@ from av.stream import Discard
 
 from farm.errors import SourceError
 from farm.media.failing import reading
-from farm.media.reading.boxes import box_number, walk
+from farm.media.reading.boxes import box_number, tracked
+from farm.media.reading.opening import demuxed
 from farm.media.reading.stream_details import edit_list
 
 #: The longest delay in seconds of an encoder, which is before the sound; HE-AAC's is 0.118 s.
@@ -78,7 +79,7 @@ def beginnings(
     open_ = set(whole)
     for stream in opened.streams:
         stream.discard = Discard.default if stream.index in whole else Discard.all
-    for number, packet in enumerate(opened.demux([opened.streams[i] for i in whole]) if whole else ()):
+    for number, packet in enumerate(demuxed(opened, [opened.streams[i] for i in whole]) if whole else ()):
         index = packet.stream_index
         if index in open_:
             whole[index].take(packet)
@@ -100,15 +101,13 @@ def cut_tracks(path: Path) -> frozenset[int]:
 
     Raises SourceError.
     """
-    movie = track = 0
+    movie = 0
     edits: dict[int, list[tuple[int, int]]] = {}
     ticks: dict[int, int] = {}
     with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
-        for box in walk(file, path.stat().st_size, _HOLDERS):
+        for track, box in tracked(file, path.stat().st_size, _HOLDERS):
             if box.kind == b"mvhd":
                 movie = box_number(file, box, movie)
-            elif box.kind == b"tkhd":
-                track = box_number(file, box, track)
             elif box.kind == b"elst":
                 edits[track] = [(lasts, begins) for lasts, begins in edit_list(file, box) if begins >= 0]
             elif box.kind == b"mdhd":

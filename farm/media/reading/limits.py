@@ -7,6 +7,7 @@ from typing import Self
 from farm.errors import SourceError
 from farm.settings import Settings
 
+_MOST_PIXELS = 2**31 - 1  # that libavcodec counts
 _HINT = "FARM_MAX_PIXELS and FARM_MAX_HOURS raise the limits"
 
 
@@ -21,6 +22,11 @@ class Limits:
     def of(cls, settings: Settings) -> Self:
         """The limits that the settings state."""
         return cls(settings.max_pixels, settings.max_hours * 3600)
+
+    @property
+    def decoder_options(self) -> dict[str, str]:
+        """The option with which a decoder refuses a picture of more pixels before it allocates memory for it."""
+        return {"max_pixels": str(min(self.pixels, _MOST_PIXELS))}
 
     def check_size(self, where: object, width: int, height: int) -> None:
         """Raises SourceError for a picture of more pixels. ``where``: the file."""

@@ -14,6 +14,7 @@ from av.stream import Stream
 from farm.errors import SourceError
 from farm.media.failing import reason
 from farm.media.reading.integrity import check_begun
+from farm.media.reading.limits import Limits
 from farm.media.reading.unread import refuse_unread
 
 #: Demuxers that read one file and nothing else. Not hls, dash, concat, image2, lavfi and the like: a playlist could
@@ -22,7 +23,6 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,avi,flv,mpeg,mpegvideo,asf,ogg,mxf,nut,ivf,gif,apng,wtv,dv,"
     "h264,hevc,vvc,m4v,av1,obu,mjpeg,jpeg_pipe,yuv4mpegpipe,rm,wav,mp3,aac,flac,ac3,aiff,caf"
 )
-_MOST = 2**31 - 1  # pixels that libavcodec counts
 #: The options of libavformat for opening any untrusted file, with PyAV and with ffmpeg.
 INPUT_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
 
@@ -50,10 +50,10 @@ def check_readable(path: Path) -> None:
         raise SourceError(f"{path}: is empty")
 
 
-def open_source(path: Path, most_pixels: int | None = None) -> InputContainer:
+def open_source(path: Path, limits: Limits | None = None) -> InputContainer:
     """The file opened for reading, with the protocol ``file`` and self-contained formats only.
 
-    ``most_pixels``: of a picture, cover art too, that libavformat decodes to learn what it is. A larger one
+    ``limits``: of the pictures, cover art too, that libavformat decodes to learn what they are. A larger one
     has no size.
     Raises SourceError, one line, if the file is missing, a directory, empty, not readable, or not a video.
     """
@@ -63,7 +63,7 @@ def open_source(path: Path, most_pixels: int | None = None) -> InputContainer:
         return av.open(
             str(path.absolute()),
             "r",
-            options={} if most_pixels is None else {"max_pixels": str(min(most_pixels, _MOST))},
+            options={} if limits is None else limits.decoder_options,
             container_options=INPUT_OPTIONS,
             metadata_errors="replace",
         )

@@ -76,7 +76,7 @@ def probe_source(path: Path, limits: Limits | None = None, video: int | None = N
     size, mtime_ns = file_state(path)
     refuse_many_tags(path)
     with (
-        open_source(path, most_pixels=limits.pixels) as container,
+        open_source(path, limits) as container,
         reading(path, SourceError, "cannot be decoded"),
     ):
         refuse_many_opened(path, container)

@@ -113,9 +113,8 @@ def probe_as_asked(path: Path, options: SourceOptions, limits: Limits) -> Probe:
 def _sizes_of(probe: Probe, limits: Limits) -> _Sizes:
     """The sizes of all intact frames. Raises SourceError for one above the limits, or of another pixel format."""
     video, sizes = probe.video, _Sizes()
-    any_size = {"max_pixels": str(min(limits.pixels, 2**31 - 1))}
     with (
-        open_video(probe.path, video, options=any_size) as (container, stream),
+        open_video(probe.path, video, options=limits.decoder_options) as (container, stream),
         reading(probe.path, SourceError, "cannot be decoded"),
     ):
         aspects, numbered = _Aspects(stream), video.codec not in OWN_THREADS
@@ -216,8 +215,10 @@ def other_size(path: Path, video: VideoStream, chunk: Chunk) -> SourceError | No
 
     A decoder refuses pictures that are much larger than the first ones before it decodes them.
     """
-    any_size = {"max_pixels": str(Limits().pixels)}
-    with open_video(path, video, options=any_size) as (container, stream), reading(path, SourceError, "cannot be read"):
+    with (
+        open_video(path, video, options=Limits().decoder_options) as (container, stream),
+        reading(path, SourceError, "cannot be read"),
+    ):
         if video.timing != "counted":
             seek(container, stream, video, chunk, 0.0)
         for frame in decoded(container, stream, damage=lambda *_: None):

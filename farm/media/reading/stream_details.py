@@ -13,7 +13,7 @@ from av.stream import AttachmentStream, Discard
 
 from farm.errors import SourceError
 from farm.media.failing import reading
-from farm.media.reading.boxes import Box, box_number, walk
+from farm.media.reading.boxes import Box, box_number, tracked
 from farm.media.reading.metadata import has_coordinates
 from farm.media.reading.opening import demuxed, open_source
 from farm.media.reading.probe import codec_name
@@ -67,12 +67,9 @@ def letters_of(source: InputContainer, path: Path) -> dict[int, str]:
 def sample_entries(path: Path) -> dict[int, str]:
     """The type of the first sample entry of each container track of an MP4 or QuickTime file, by track ID."""
     found: dict[int, str] = {}
-    track = 0
     with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
-        for box in walk(file, path.stat().st_size, _HOLDERS):
-            if box.kind == b"tkhd":
-                track = box_number(file, box, track)
-            elif box.kind == b"stsd" and box.end - box.body >= 16:
+        for track, box in tracked(file, path.stat().st_size, _HOLDERS):
+            if box.kind == b"stsd" and box.end - box.body >= 16:
                 file.seek(box.body + 12)
                 found.setdefault(track, file.read(4).decode("latin-1"))
     return found
@@ -89,13 +86,11 @@ class TrackEnd:
 def track_ends(path: Path) -> dict[int, TrackEnd]:
     """The end of each container track whose edit list states it, by track ID (ISO/IEC 14496-12, 8.6.6)."""
     found: dict[int, TrackEnd] = {}
-    ticks = track = 0
+    ticks = 0
     with reading(path, SourceError, "cannot be read"), path.open("rb") as file:
-        for box in walk(file, path.stat().st_size, _HOLDERS):
+        for track, box in tracked(file, path.stat().st_size, _HOLDERS):
             if box.kind == b"mvhd":
                 ticks = box_number(file, box, ticks)
-            elif box.kind == b"tkhd":
-                track = box_number(file, box, track)
             elif box.kind == b"elst" and ticks:
                 lasts = [lasts for lasts, _ in edit_list(file, box)] or [0]
                 if all(lasts):

@@ -7,13 +7,13 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-import av.error
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from farm.domain.pixels import FULL_RANGE, pixel_format
+from farm.media.failing import invalid_data
 from farm.media.planes import Plane, lines_of, planes_of
 
 #: Formats whose words hold one sample each: the letters of a group of words, plane by plane, then the target.
@@ -48,7 +48,6 @@ _FIELDS = {
 #: One bit a pixel, and the value of white.
 _BITS = {"monob": 1, "monow": 0}
 _PALETTE = "pal8"
-_INVALID = 1094995529  # AVERROR_INVALIDDATA
 #: Codecs whose palettes may be transparent, and come with each picture.
 _TRANSPARENT = frozenset({"png", "apng"})
 #: What FFmpeg cannot allocate a converted frame for; no decoder of it writes them.
@@ -175,7 +174,7 @@ def _take_palette(frame: VideoFrame, into: dict[str, Plane]) -> None:
     palette = np.frombuffer(frame.planes[1], np.uint32)[:256]  # type: ignore[call-overload]  # a plane is a buffer
     rows = lines_of(frame.planes[0], np.uint8)[:, : frame.width]
     if "a" not in into and ((palette >> 24)[np.unique(rows)] != 255).any():
-        raise av.error.InvalidDataError(_INVALID, "the palette is missing, or has transparent colours")
+        raise invalid_data("the palette is missing, or has transparent colours")
     for letter, place in (("r", 16), ("g", 8), ("b", 0), ("a", 24)):
         if letter in into:
             into[letter][...] = (palette >> place & 255).astype(np.uint8)[rows]

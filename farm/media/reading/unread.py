@@ -5,8 +5,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import av
+import av.logging
 
 from farm.errors import SourceError
+from farm.media.failing import logged
 
 #: Demuxers of text that names other files, and words in such texts, for which libavformat may have no demuxer.
 _PLAYLISTS = frozenset({"hls", "concat", "concatf", "dash", "imf", "sdp", "rtsp", "sap", "webm_dash_manifest"})
@@ -54,13 +56,8 @@ def _playlist(path: Path, name: str | None) -> SourceError:
 
 def _format(path: Path, options: dict[str, str]) -> str | None:
     """The name of the demuxer that libavformat chose and did not find on the list of formats."""
-    before = av.logging.get_level()
-    av.logging.set_level(av.logging.WARNING)
-    try:
-        with av.logging.Capture() as logged, suppress(av.error.FFmpegError, OSError, UnicodeDecodeError):
-            av.open(str(path.absolute()), "r", container_options=options, metadata_errors="replace").close()
-    finally:
-        av.logging.set_level(before)
-    if any(_UNSURE in text for _, _, text in logged):
+    with logged(av.logging.WARNING) as messages, suppress(av.error.FFmpegError, OSError, UnicodeDecodeError):
+        av.open(str(path.absolute()), "r", container_options=options, metadata_errors="replace").close()
+    if any(_UNSURE in text for _, _, text in messages):
         return None
-    return next((name for _, name, text in logged if text.startswith(_ON_NO_LIST)), None)
+    return next((name for _, name, text in messages if text.startswith(_ON_NO_LIST)), None)
