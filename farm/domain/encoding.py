@@ -15,7 +15,8 @@ class EncoderSettings:
     Colour fields are H.273 code points. ``time_base`` in seconds per tick; ``rate`` in frames per second, as the
     stream's header states it; ``options`` are the encoder's own. ``gop``: most frames between key frames. ``counted``:
     the encoder is given frame numbers instead of times. ``reorders``: it writes B-frames. ``fields``: as in
-    :class:`farm.domain.manifest.VideoStream`.
+    :class:`farm.domain.manifest.VideoStream`. ``copies``: groups of frames on which nothing is painted are not encoded:
+    their packets are copied from the source, see :mod:`farm.media.splicing`.
     """
 
     encoder: str
@@ -38,6 +39,7 @@ class EncoderSettings:
     counted: bool
     reorders: bool
     fields: str
+    copies: bool = False
 
     def row(self) -> dict[str, Any]:
         """The settings as JSON: fractions as text. :func:`load_encoder` is the inverse."""

@@ -25,6 +25,8 @@ CODEC_NAMES = {
 }  # fmt: skip
 #: For ``redact.crf``: as large as the source.
 AUTO = "auto"
+#: For ``redact.untouched``.
+COPY, ENCODE = "copy", "encode"
 UNDETECTABLE = ("fail", "blackout")
 #: For ``source.resize_to``: the size of the first frame, or of the largest one.
 FIRST, LARGEST = "first", "largest"
@@ -164,8 +166,8 @@ class RedactOptions(Section):
 
     ``image``: a file, and in a job its key in the store (:mod:`farm.jobs.images`). ``codec``: None keeps the source's
     family. ``crf``: a number, or :data:`AUTO`. ``encoder``: FFmpeg's name of one (``hevc_nvenc``), None for the codec's
-    usual one. ``scale``: the output's width in pixels where it is to be smaller than the source. ``debug``: boxes are
-    drawn and nothing is covered; no setting turns that on.
+    usual one. ``scale``: the output's width in pixels where it is to be smaller than the source. ``untouched``: see
+    :mod:`farm.media.splicing`. ``debug``: boxes are drawn and nothing is covered; no setting turns that on.
     """
 
     section = "redact"
@@ -201,6 +203,10 @@ class RedactOptions(Section):
     preset: str = option(
         "veryfast", "Encoding speed, ultrafast to veryslow; slower makes smaller files.", "Encoding", "NAME",
         choices=PRESETS,
+    )  # fmt: skip
+    untouched: str = option(
+        COPY, "What becomes of parts without a face: {choices}. copy keeps the source's own, where its codec allows.",
+        "Encoding", "HOW", choices=(COPY, ENCODE), last=True,
     )  # fmt: skip
     overlay: str | None = option(
         None, "Burn into the picture: {choices}.", "Output", "WHAT", choices=(TIME, FRAME, BOTH),

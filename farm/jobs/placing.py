@@ -37,6 +37,7 @@ from farm.media.reading.index import index_source, plan_manifest, wanted_times
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import Probe
 from farm.media.reading.resizing import probe_as_asked
+from farm.media.splicing.table import splicing
 from farm.processes import for_the_user
 
 #: In place of a container's name: the output is a folder of pictures.
@@ -143,6 +144,7 @@ class Prepared:
             wanted, needs = indexed.wanted, _needs_of(request, probe, output_video(probe.video, encoder))
             with _named(request.source):
                 refuse_times(self.container, needs, wanted.shown, wanted.end - wanted.shift)
+        encoder = splicing(probe.path, indexed.source.video, encoder, request.options, self.container)
         return plan_manifest(indexed, encoder, request.chunk_seconds, workers)
 
 

@@ -1,5 +1,6 @@
-"""Stage redact: paints over the faces of a chunk and encodes its frames."""
+"""Stage redact: paints over the faces of a chunk and encodes its frames; copies groups of frames without a face."""
 
+import logging
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -12,26 +13,27 @@ from farm.digests import file_digest
 from farm.domain.encoding import EncoderSettings
 from farm.domain.geometry import Box
 from farm.domain.options import AUTO
-from farm.domain.track import FrameTracks, load_frame
+from farm.domain.track import FrameTracks
 from farm.errors import SourceError, VerificationError
 from farm.media.encoding.encode import SegmentWriter
 from farm.media.encoding.sizing import TRIES, Sizing
 from farm.media.planes import black_out, top_down
 from farm.media.progress import part
-from farm.media.reading.chunk import Decoded
 from farm.media.verifying.fidelity import Samples
 from farm.media.verifying.verify_segment import verify_segment
 from farm.messages import Order
-from farm.storage.base import Storage, opened
+from farm.storage.base import Storage
 from workers.stages.covering import Covering
 from workers.stages.orders import Plan, Report, Result, Tools, Written, make_once, read_plan
 from workers.stages.prefetch import AHEAD, prefetch
 from workers.stages.spent import Spent
+from workers.stages.splitting import Runs
 from workers.vision.resampling import in_format, resized
 from workers.vision.sketch import is_like
 
 _PARTS = TRIES + 2  # of the reported progress: the encodes of `--crf auto`, and verifying
 
+_LOG = logging.getLogger(__name__)
 #: A frame for the encoder, and boxes in the source's pixels that enclose all that was painted on it.
 _Painted = tuple[av.VideoFrame, list[Box]]
 
@@ -49,48 +51,57 @@ def run(order: Order, store: Storage, tools: Tools, report: Report) -> Result:
 
 
 def _redact(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent) -> Written:
-    video, chunk = plan.manifest.source.video, plan.chunk
     (tracks,) = plan.order.inputs
-    pts = plan.pts(chunk)
-    settings, redact = plan.manifest.encoder, plan.options.redact
-    covering = Covering(plan)
-    verifying = part(report, chunk.frames, _PARTS - 1, _PARTS)
-    covered: Counter[str] = Counter()
     report(0)
+    with spent.part("splice"):
+        runs = Runs.of(plan, tracks)
+    try:
+        return _written(path, runs, tools, report, spent)
+    except VerificationError as error:
+        if not any(run.copied for run in runs.runs):
+            raise
+        _LOG.warning("%s: encoded as a whole, as copying failed: %s", plan.chunk.name, error)
+    return _written(path, runs.whole(), tools, report, spent)
+
+
+def _written(path: Path, runs: Runs, tools: Tools, report: Report, spent: Spent) -> Written:
+    """Write the segment and verify it."""
+    plan, encoded = runs.plan, runs.encoded_pts
+    video, settings, redact = plan.manifest.source.video, plan.manifest.encoder, plan.options.redact
+    covered: Counter[str] = Counter()
 
     def encode(settings: EncoderSettings, report: Report) -> tuple[Samples, int]:
-        samples = Samples(chunk.frames, settings, settings.width / video.width)
-        size = settings.width, settings.height
-        writer = SegmentWriter(path, settings, tools.threads)
+        samples = Samples(len(encoded), settings, settings.width / video.width)
         covered.clear()
-        with opened(plan.store, tracks.key) as lines, lines.open(encoding="ascii") as rows:
-            decoded = plan.decoded(pts, tools.threads, spent)
-            first = 1 + plan.manifest.frames_before(chunk.index)
-            flat = settings.given if settings.given != video.pix_fmt else None
-            frames = _painted(plan.source, decoded, map(load_frame, rows), covering, first, size, covered, flat)
-            painted = spent.each("paint", frames)
+        with runs.splice() as splice:
+            writer = SegmentWriter(path, settings, tools.threads, splice)
+            painted = spent.each("paint", _painted(runs, settings, tools.threads, covered, spent))
             with closing(prefetch(painted, AHEAD, "paint")) as ready:
                 _encode(ready, writer, samples, report, spent)
-        if writer.pts != pts:
+        if list(writer.pts) != encoded:
             raise VerificationError(f"{path}: the frames that were encoded are not those that were planned")
         return samples, writer.size
 
-    if redact.crf == AUTO:
-        seconds = float((chunk.pts_end - chunk.pts_start) * video.time_base)
-        sizing = Sizing(settings, redact.preset, chunk.size, seconds)
+    frames = plan.chunk.frames
+    if redact.crf == AUTO and encoded:
+        sizing = Sizing(settings, redact.preset, *runs.target())
         number = 0
-        samples, size = encode(sizing.settings, part(report, chunk.frames, number, _PARTS))
+        samples, size = encode(sizing.settings, part(report, frames, number, _PARTS))
         while not sizing.took(size):
             number += 1
-            samples, size = encode(sizing.settings, part(report, chunk.frames, number, _PARTS))
+            samples, size = encode(sizing.settings, part(report, frames, number, _PARTS))
         settings = sizing.settings
     else:
-        samples, _ = encode(settings, part(report, chunk.frames, 0, _PARTS, width=_PARTS - 1))
+        samples, _ = encode(settings, part(report, frames, 0, _PARTS, width=_PARTS - 1))
     plan.check_source()
-    with spent.part("verify"):
+    verifying = part(report, frames, _PARTS - 1, _PARTS)
+    with spent.part("verify"), runs.source() as source:
         digest = file_digest(path)
-        verified = verify_segment(path, pts, settings, threads=tools.threads, progress=verifying, samples=samples)
-    return Written(verified, digest, None if isinf(samples.psnr) else samples.psnr, covered["frames"], tracks.sha256)
+        verified = verify_segment(
+            path, runs.pts, settings, threads=tools.threads, progress=verifying, samples=samples, source=source
+        )
+    psnr = None if isinf(samples.psnr) else samples.psnr
+    return Written(verified, digest, psnr, covered["frames"], runs.tracks.sha256)
 
 
 def _encode(frames: Iterator[_Painted], writer: SegmentWriter, samples: Samples, report: Report, spent: Spent) -> None:
@@ -106,42 +117,42 @@ def _encode(frames: Iterator[_Painted], writer: SegmentWriter, samples: Samples,
 
 
 def _painted(
-    source: Path,
-    frames: Generator[Decoded, None, None],
-    tracks: Iterator[FrameTracks],
-    covering: Covering,
-    first: int,
-    size: tuple[int, int],
-    covered: Counter[str],
-    pix_fmt: str | None = None,
+    runs: Runs, settings: EncoderSettings, threads: int, covered: Counter[str], spent: Spent
 ) -> Generator[_Painted, None, None]:
-    """Each frame with its tracks covered, in the output's size ``size``.
+    """Each frame that is encoded with its tracks covered, in the output's size. ``covered`` counts those they cover.
 
-    ``pix_fmt``: to convert them to. ``first``: the number of the first frame; ``covered`` counts the frames that the
-    tracks cover.
-    Raises VerificationError unless lines and frames match, SourceError for a frame of ``source`` that is not the
+    Raises VerificationError unless lines and frames match, SourceError for a frame of the source that is not the
     picture that was examined.
     """
-    with closing(frames):
-        for number, decoded in enumerate(frames, first):
-            frame = top_down(decoded.frame)
-            row = next(tracks, None)
-            if row is None or row.pts != frame.pts:
-                raise VerificationError(f"the tracks have no line for the frame of pts {frame.pts}")
-            if row.black or decoded.black:
-                black_out(frame)
-                covers = [Box(0, 0, frame.width, frame.height)]
-            else:
-                if row.sketch and not is_like(frame, row.sketch):
-                    raise SourceError(
-                        f"{source}: the frame of pts {frame.pts} differs from the one that was examined",
-                        hint="the source is damaged there in a way that its decoder does not report; repair or cut it",
-                    )
-                covers = covering.cover(frame, row)
-            covers += covering.burn(frame, number, row)
-            if row.black or row.boxes:
-                covered["frames"] += 1
-            fitted = resized(frame, *size)
-            yield in_format(fitted, pix_fmt) if pix_fmt else fitted, covers
-        if next(tracks, None) is not None:
+    plan = runs.plan
+    covering, first = Covering(plan), 1 + plan.manifest.frames_before(plan.chunk.index)
+    flat = settings.given if settings.given != plan.manifest.source.video.pix_fmt else None
+    with closing(runs.rows(*runs.encoded)) as rows:
+        for run in runs.encoded:
+            pts = runs.pts[run.first : run.end]
+            with closing(plan.decoded(pts, threads, spent, chunk=runs.chunk_of(run))) as frames:
+                for number, (decoded, row) in enumerate(zip(frames, rows, strict=False), first + run.first):
+                    frame = top_down(decoded.frame)
+                    covers = _covered(plan.source, frame, row, covering, black=decoded.black)
+                    covers += covering.burn(frame, number, row)
+                    if row.black or row.boxes:
+                        covered["frames"] += 1
+                    fitted = resized(frame, settings.width, settings.height)
+                    yield in_format(fitted, flat) if flat else fitted, covers
+        if next(rows, None) is not None:
             raise VerificationError("the tracks have more lines than the chunk has frames")
+
+
+def _covered(source: Path, frame: av.VideoFrame, row: FrameTracks, covering: Covering, *, black: bool) -> list[Box]:
+    """Cover the tracks of a frame, all of it if it is ``black``. Returns boxes that hold all that was painted."""
+    if frame.pts != row.pts:
+        raise VerificationError(f"the tracks have no line for the frame of pts {frame.pts}")
+    if row.black or black:
+        black_out(frame)
+        return [Box(0, 0, frame.width, frame.height)]
+    if row.sketch and not is_like(frame, row.sketch):
+        raise SourceError(
+            f"{source}: the frame of pts {frame.pts} differs from the one that was examined",
+            hint="the source is damaged there in a way that its decoder does not report; repair or cut it",
+        )
+    return covering.cover(frame, row)

@@ -183,6 +183,7 @@ def _header(stream: AvVideoStream) -> tuple[object, ...]:
         context.width,
         context.height,
         context.pix_fmt,
-        context.profile,
+        # of parameter sets that differ within a segment, libavformat names the profile of those that come first
+        None if context.extradata else context.profile,
         context.codec_tag,
     )

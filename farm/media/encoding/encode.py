@@ -1,15 +1,19 @@
-"""Encodes the frames of a chunk into a segment.
+"""Encodes the frames of a chunk into a segment, and copies packets of the source between them.
 
 A segment is an MP4, QuickTime or Matroska file. The pts of a frame in it is its number in the chunk, from 0: the plan
 holds the times, in any time base, and no container has to. Matroska holds VP8, which MP4 cannot.
 """
 
 from array import array
+from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain, count, islice
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import av
 from av.filter import Graph
@@ -19,9 +23,12 @@ from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.encoding import EncoderSettings
+from farm.domain.runs import Run
 from farm.errors import DeviceError, SourceError, VerificationError
 from farm.media.encoding.encoders import ENCODERS, Encoder
 from farm.media.failing import reason, writing
+from farm.media.splicing.base import Splicer
+from farm.media.splicing.groups import Copied
 
 #: A segment's ticks, one per frame. Matroska knows no others.
 _TICK = Fraction(1, 1000)
@@ -37,17 +44,26 @@ def muxer_options(time_base: Fraction) -> dict[str, str]:
     return {"video_track_timescale": ticks, "movie_timescale": ticks}
 
 
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """What of a chunk is copied. ``runs``: of all its frames; ``packets``: of all that are copied, in order."""
+
+    splicer: Splicer
+    runs: tuple[Run, ...]
+    packets: Iterator[Copied]
+
+
 class SegmentWriter:
     """Writes one chunk's frames, in order, into a segment file.
 
     A context manager: leaving it without an error finishes the file, leaving it with one closes it unfinished.
-    ``pts``: of the frames that were written; ``size``: of their packets so far, in bytes.
+    ``pts``: of the frames that were encoded; ``size``: of their packets so far, in bytes.
     Raises DeviceError for an encoder that does not run here, VerificationError for a frame that does not fit the
     settings, StorageError when the disk is full.
     """
 
-    def __init__(self, path: Path, settings: EncoderSettings, threads: int) -> None:
-        """``threads``: how many the encoder may use."""
+    def __init__(self, path: Path, settings: EncoderSettings, threads: int, splice: Splice | None = None) -> None:
+        """``threads``: how many the encoder may use. ``splice``: None where all frames are encoded."""
         self.path = path
         self.pts = array("q")
         self.size = 0
@@ -55,6 +71,13 @@ class SegmentWriter:
         self._encoder = ENCODERS[settings.encoder]
         self._packets = 0
         self._numbers: dict[int, int] = {}  # of the frames that the encoder has not given back yet, by its clock
+        self._splice = splice
+        runs = [run for run in splice.runs if not run.copied] if splice else []
+        # the numbers in the chunk of the frames to be encoded, and of those that begin a run of them
+        self._coming = chain.from_iterable(range(run.first, run.end) for run in runs) if splice else count()
+        self._begins = frozenset(run.first for run in runs) if splice else frozenset((0,))
+        self._runs = deque(splice.runs if splice else ())  # whose packets are not all written
+        self._left = 0  # packets of the first of them
         self._ticked = -1  # by the encoder's clock
         self._finished = False
         self._setfield: Graph | None = None
@@ -63,11 +86,30 @@ class SegmentWriter:
             options = {} if settings.muxer == "matroska" else muxer_options(_TICK)
             self._container = av.open(str(path), "w", format=settings.muxer, container_options=options)
             self._stream = self._open_stream(threads)
+            if splice:
+                self._set_header(splice.splicer)
+                self._copy_due(splice)
 
     @property
     def frames(self) -> int:
-        """How many frames were written."""
+        """How many frames were encoded."""
         return len(self.pts)
+
+    def _set_header(self, splicer: Splicer) -> None:
+        """Have the segment state what decodes copied packets, beside the encoder's own."""
+        context = self._stream.codec_context
+        try:
+            context.extradata = splicer.header(context.extradata or b"")
+        except ValueError as error:
+            hint = "submit the video again with --untouched encode"
+            raise VerificationError(f"{self.path.name}: cannot be spliced: {error}", hint=hint) from error
+
+    def _copy_due(self, splice: Splice) -> None:
+        """Copy the packets that come before those of the next run that is encoded."""
+        if self._runs and self._runs[0].copied:
+            for copied in islice(splice.packets, self._runs.popleft().frames):
+                self._put(_packet(*copied))
+        self._left = self._runs[0].frames if self._runs else 0
 
     def _open_stream(self, threads: int) -> AvVideoStream:
         """The segment's only stream, its encoder opened. Raises DeviceError for missing hardware, else SourceError."""
@@ -111,12 +153,13 @@ class SegmentWriter:
         """Encodes one frame. Its picture type and colours become the segment's, its time stays."""
         time = self._time(frame)
         arranged = _arranged(frame, self._settings)
-        self._label(arranged)
+        self._number = next(self._coming, -1)
+        self._label(arranged, key=self._number in self._begins)
         if self._settings.fields != "progressive" and not arranged.interlaced_frame:
             arranged = self._fields(arranged)
         # the caller's frame gets its own time back
         arranged.pts, arranged.time_base = self._tick(time), self._clock
-        self._numbers[arranged.pts] = self.frames
+        self._numbers[arranged.pts] = self._number
         self.pts.append(time)
         try:
             with writing(self.path):
@@ -124,10 +167,10 @@ class SegmentWriter:
         finally:
             frame.pts, frame.time_base = time, self._settings.time_base
 
-    def _label(self, frame: VideoFrame) -> None:
+    def _label(self, frame: VideoFrame, *, key: bool) -> None:
         """Overwrites a frame's own properties: ProRes reads its colours from them, and other encoders its type."""
         settings = self._settings
-        frame.pict_type = PictureType.NONE if self.frames else PictureType.I
+        frame.pict_type = PictureType.I if key else PictureType.NONE
         frame.color_range = settings.color_range
         frame.color_primaries = settings.color_primaries
         frame.color_trc = settings.color_transfer
@@ -178,13 +221,35 @@ class SegmentWriter:
     def _mux(self, frame: VideoFrame | None) -> None:
         for packet in self._stream.encode(frame):
             self.size += packet.size
-            packet.pts = self._number(packet)
-            packet.dts = self._packets - _DELAY if self._settings.reorders else packet.pts
-            packet.time_base = _TICK
-            self._packets += 1
-            self._container.mux(packet)
+            packet.pts = self._number_of(packet)
+            if self._splice:
+                self._mux_spliced(packet, self._splice)
+            else:
+                self._put(packet)
 
-    def _number(self, packet: "Packet[AvVideoStream]") -> int:
+    def _mux_spliced(self, packet: "Packet[AvVideoStream]", splice: Splice) -> None:
+        """Write a packet of the encoder, and what is to be copied behind it."""
+        number = packet.pts or 0
+        run = self._runs[0] if self._runs else None
+        first = run is not None and self._left == run.frames
+        if run is None or not run.first <= number < run.end or (first and not packet.is_keyframe):
+            raise VerificationError(f"{self.path.name}: the encoder did not begin anew where it was told to")
+        self._put(_packet(number, splice.splicer.encoded(bytes(packet)), packet.is_keyframe))
+        self._left -= 1
+        if not self._left:
+            self._runs.popleft()
+            self._copy_due(splice)
+
+    def _put(self, packet: "Packet[Any]") -> None:
+        """Write the next packet in decoding order. Its pts is its frame's number in the chunk."""
+        assert packet.pts is not None
+        reorders = self._settings.reorders or self._splice is not None
+        packet.dts = self._packets - _DELAY if reorders else packet.pts
+        packet.time_base, packet.stream = _TICK, self._stream
+        self._packets += 1
+        self._container.mux(packet)
+
+    def _number_of(self, packet: "Packet[AvVideoStream]") -> int:
         """The number of a packet's frame. Encoders that count may return times by another clock, but in order."""
         time = next(iter(self._numbers), None) if self._settings.counted else packet.pts
         number = None if time is None else self._numbers.pop(time, None)
@@ -198,10 +263,13 @@ class SegmentWriter:
             return
         self._finished = True
         try:
-            if not self.frames:
+            if not self.frames and not self._packets:
                 raise VerificationError(f"{self.path.name}: no frame was written to it")
             with writing(self.path):
-                self._mux(None)
+                if self.frames:
+                    self._mux(None)
+            if self._runs:
+                raise VerificationError(f"{self.path.name}: fewer frames were encoded than planned")
         finally:
             with writing(self.path):
                 self._container.close()
@@ -219,6 +287,12 @@ class SegmentWriter:
             # the first error is the one to report; the file is discarded
             with suppress(av.error.FFmpegError, OSError, ValueError):
                 self._container.close()
+
+
+def _packet(number: int, content: bytes, key: bool) -> "Packet[Any]":
+    packet: Packet[Any] = Packet(content)
+    packet.pts, packet.is_keyframe = number, key
+    return packet
 
 
 def _arranged(frame: VideoFrame, settings: EncoderSettings) -> VideoFrame:

@@ -1,0 +1,166 @@
+"""Splices H.264: encoded groups have parameter sets with an id of their own, beside the source's in one header.
+
+A decoder takes up another sequence parameter set at an IDR picture only (ITU-T H.264, 7.4.1.2.1), which also ends all
+prediction and reordering, so that a group begins with one. Other key frames (open groups, recovery points) do not.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+from av.packet import Packet
+
+from farm.media.splicing.messages import without_private
+from farm.media.splicing.units import LENGTH, Bits, lengthened, units_in, units_of_stream
+
+_SLICE, _IDR, _SEI, _SPS, _PPS, _DELIMITER, _FILLER = 1, 5, 6, 7, 8, 9, 12
+#: What copied packets may hold. Others are layers, views, transparency and partitions, which this decoder hides.
+_COPIED = frozenset({_SLICE, _IDR, _SEI, _SPS, _PPS, _DELIMITER, _FILLER})
+#: x264 gives the id to both of its parameter sets, and takes no greater one.
+_MOST_ID = 31
+_PARAMETERS = "x264-params"
+#: profile_idc of profiles each of which includes those before it, as far as encoders go: Constrained Baseline, Main,
+#: High, High 10, High 4:2:2, High 4:4:4 Predictive.
+_PROFILES = (66, 77, 100, 110, 122, 244)
+#: From High on, a header also states the chroma format and the bits of a sample.
+_HIGH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """An AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1). ``tail``: what High profile adds to it."""
+
+    profile: int
+    compatible: int
+    level: int
+    sps: tuple[bytes, ...]
+    pps: tuple[bytes, ...]
+    tail: bytes
+
+    @classmethod
+    def of(cls, extradata: bytes) -> Self:
+        """Parse a record. Raises ValueError for anything else, and for lengths of other than 4 bytes."""
+        if len(extradata) < 7 or extradata[0] != 1:
+            raise ValueError("its header is no AVCDecoderConfigurationRecord")
+        if (extradata[4] & 3) + 1 != LENGTH:
+            raise ValueError("the lengths in its packets are too short for encoded frames")
+        at, found = 5, list[tuple[bytes, ...]]()
+        for mask in (0x1F, 0xFF):  # SPS, then PPS
+            count, at = extradata[at] & mask, at + 1
+            units = []
+            for _ in range(count):
+                size = int.from_bytes(extradata[at : at + 2], "big")
+                units.append(extradata[at + 2 : at + 2 + size])
+                at += 2 + size
+            if at > len(extradata) or not all(units):
+                raise ValueError("its header is damaged")
+            found.append(tuple(units))
+        (profile, compatible, level), (sps, pps) = extradata[1:4], found
+        return cls(profile, compatible, level, sps, pps, extradata[at:])
+
+    @classmethod
+    def of_units(cls, extradata: bytes) -> Self:
+        """The header of an encoder, which writes parameter sets with start codes. Raises ValueError."""
+        units = list(units_of_stream(extradata))
+        sps, pps = (tuple(unit for unit in units if unit[0] & 31 == kind) for kind in (_SPS, _PPS))
+        if not sps or not pps:
+            raise ValueError("the encoder wrote no parameter sets")
+        tail = b""
+        if sps[0][1] >= _HIGH:
+            bits = Bits.of(sps[0], header=4)
+            bits.exp_golomb()
+            chroma = bits.exp_golomb()
+            if chroma == 3:  # 4:4:4 says here whether its planes are coded apart
+                bits.take(1)
+            tail = bytes((0xFC | chroma, 0xF8 | bits.exp_golomb(), 0xF8 | bits.exp_golomb(), 0))
+        return cls(sps[0][1], sps[0][2], sps[0][3], sps, pps, tail)
+
+    @property
+    def ids(self) -> frozenset[int]:
+        """The ids of all parameter sets. Raises ValueError."""
+        of_sps = (Bits.of(unit, header=4).exp_golomb() for unit in self.sps)
+        return frozenset((*of_sps, *(Bits.of(unit).exp_golomb() for unit in self.pps)))
+
+    def record(self) -> bytes:
+        """The inverse of :meth:`of`."""
+        parts = [bytes((1, self.profile, self.compatible, self.level, 0xFC | LENGTH - 1, 0xE0 | len(self.sps)))]
+        parts += [len(unit).to_bytes(2, "big") + unit for unit in self.sps]
+        parts += [bytes((len(self.pps),)), *(len(unit).to_bytes(2, "big") + unit for unit in self.pps)]
+        return b"".join((*parts, self.tail))
+
+
+class H264:
+    """See :class:`farm.media.splicing.base.Splicer`."""
+
+    def __init__(self, extradata: bytes, metadata: str) -> None:
+        self._header, self._metadata = Header.of(extradata), metadata
+        self._sets = frozenset((*self._header.sps, *self._header.pps))
+        if not self._header.sps or not self._header.pps:
+            raise ValueError("its header has no parameter sets")
+        if self._header.profile not in _PROFILES:
+            raise ValueError(f"its profile {self._header.profile} is not one that encoders continue")
+        free = sorted(frozenset(range(1, _MOST_ID + 1)) - self._header.ids)
+        if not free:
+            raise ValueError("its parameter sets leave no id free")
+        self._id = free[0]
+
+    def parameters(self, encoder: dict[str, str]) -> dict[str, str]:
+        """See :meth:`farm.media.splicing.base.Splicer.parameters`."""
+        listed = filter(None, (encoder.get(_PARAMETERS), f"sps-id={self._id}"))
+        return {**encoder, _PARAMETERS: ":".join(listed)}
+
+    def header(self, encoded: bytes) -> bytes:
+        """See :meth:`farm.media.splicing.base.Splicer.header`."""
+        own, added = self._header, Header.of_units(encoded)
+        if added.ids != {self._id}:
+            raise ValueError(f"the encoder gave its parameter sets the ids {sorted(added.ids)}, not {self._id}")
+        if added.profile not in _PROFILES:
+            raise ValueError(f"the encoder wrote another profile, {added.profile}")
+        higher = max(own, added, key=lambda header: _PROFILES.index(header.profile))
+        if own.tail and added.tail and own.tail[:3] != added.tail[:3]:
+            raise ValueError("the encoder wrote other samples than the source's")
+        return Header(
+            higher.profile, own.compatible & added.compatible, max(own.level, added.level), (*own.sps, *added.sps),
+            (*own.pps, *added.pps), own.tail or added.tail,
+        ).record()  # fmt: skip
+
+    def encoded(self, packet: bytes) -> bytes:
+        """See :meth:`farm.media.splicing.base.Splicer.encoded`."""
+        return lengthened(units_of_stream(packet))
+
+    def copied(self, packet: bytes) -> bytes:
+        """See :meth:`farm.media.splicing.base.Splicer.copied`."""
+        if self._metadata == "keep" or not any(unit[0] & 31 == _SEI for unit in units_in(packet)):
+            return packet
+        kept = without_private(units_in(packet), _SEI, strict=self._metadata == "strip")
+        return lengthened(kept)
+
+    def begins(self, packet: bytes) -> bool:
+        """See :meth:`farm.media.splicing.base.Splicer.begins`."""
+        slices = [kind for kind in self._kinds(packet) if kind in (_SLICE, _IDR)]
+        return bool(slices) and set(slices) == {_IDR}
+
+    def fault(self, packet: "Packet[Any]") -> str | None:
+        """See :meth:`farm.media.splicing.base.Splicer.fault`."""
+        try:
+            kinds = list(self._kinds(bytes(packet)))
+            self.copied(bytes(packet))
+        except ValueError as error:
+            return str(error)
+        other = next((kind for kind in kinds if kind not in _COPIED), None)
+        if other is not None:
+            return f"it holds NAL units of the type {other}"
+        return None if {_SLICE, _IDR}.intersection(kinds) else "it holds no picture"
+
+    def changes(self, packet: "Packet[Any]") -> bool:
+        """See :meth:`farm.media.splicing.base.Splicer.changes`."""
+        if packet.has_sidedata("new_extradata"):
+            return True
+        try:
+            return any(u[0] & 31 in (_SPS, _PPS) and u not in self._sets for u in units_in(bytes(packet)))
+        except ValueError:
+            return True
+
+    @staticmethod
+    def _kinds(packet: bytes) -> Iterator[int]:
+        return (unit[0] & 31 for unit in units_in(packet))

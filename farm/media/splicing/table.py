@@ -1,0 +1,125 @@
+"""Which videos can be spliced: the codecs, what is asked of each, and where the output may be."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import av
+import av.error
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream as AvVideoStream
+
+from farm.domain.encoding import EncoderSettings
+from farm.domain.manifest import VideoStream
+from farm.domain.options import ENCODE, JobOptions
+from farm.errors import SourceError
+from farm.media.reading.decoding import coded_size, open_video, packets
+from farm.media.reading.picture import frame_properties
+from farm.media.splicing.base import Splicer
+from farm.media.splicing.h264 import H264
+
+#: Samples by which a coded picture may be larger than what is shown of it: no more than blocks need. What is cut away
+#: was not examined.
+_PADDING = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Spliced:
+    """A codec that can be spliced. ``make``: of a source's header and ``--metadata``; raises ValueError.
+
+    ``containers`` of outputs in which it was proven: the muxers' names; ``encoders`` that take the place beside it.
+    """
+
+    make: Callable[[bytes, str], Splicer]
+    containers: frozenset[str]
+    encoders: frozenset[str]
+
+
+_BOXED = frozenset({"mp4", "mov", "3gp", "3g2"})
+SPLICED = {
+    "h264": Spliced(H264, _BOXED | {"matroska"}, frozenset({"libx264"})),
+}
+
+
+def splicing(
+    path: Path, video: VideoStream, settings: EncoderSettings, options: JobOptions, container: str
+) -> EncoderSettings:
+    """The settings with which untouched groups of a source are copied; ``settings`` unchanged where none can be.
+
+    ``container``: the output's muxer. Raises SourceError.
+    """
+    if options.redact.untouched == ENCODE or _fault(video, settings, options, container):
+        return settings
+    try:
+        with open_video(path, video) as (opened, stream):
+            splicer = _made(video, stream, options)
+            first = next((p for p in packets(opened, stream) if splicer.begins(bytes(p))), None)
+            if first is None:
+                return settings
+            _check_stated(video, stream.codec_context, bytes(first))
+    except ValueError:
+        return settings
+    return replace(settings, options=splicer.parameters(settings.options), copies=True)
+
+
+def splicer_of(path: Path, video: VideoStream, options: JobOptions) -> Splicer:
+    """What splices a source of which :func:`splicing` said that it can be. Raises SourceError."""
+    with open_video(path, video) as (_, stream):
+        try:
+            return _made(video, stream, options)
+        except ValueError as error:
+            raise SourceError(f"{path}: cannot be spliced: {error}", hint="add --untouched encode") from error
+
+
+def _made(video: VideoStream, stream: AvVideoStream, options: JobOptions) -> Splicer:
+    return SPLICED[video.codec].make(stream.codec_context.extradata or b"", options.compose.metadata)
+
+
+def _fault(video: VideoStream, settings: EncoderSettings, options: JobOptions, container: str) -> str | None:
+    """Why a video is encoded as a whole, by what is known without reading it; None if it may be copied."""
+    spliced, redact = SPLICED.get(video.codec), options.redact
+    if spliced is None or settings.encoder not in spliced.encoders:
+        return f"{video.codec} with {settings.encoder} was not proven"
+    if container not in spliced.containers:
+        return f"{video.codec} in {container} was not proven"
+    if (settings.width, settings.height, settings.pix_fmt) != (video.width, video.height, video.pix_fmt):
+        return "the output has another picture"
+    if redact.debug or redact.overlay or options.compose.pictures:
+        return "something is drawn on every frame"
+    if video.timing != "stamped" or video.resized or video.interlaced:
+        return "its frames are counted, of several sizes or interlaced"
+    return None
+
+
+def _check_stated(video: VideoStream, context: VideoCodecContext, packet: bytes) -> None:
+    """Raise ValueError unless the stream itself, without its container, states what is planned for the whole video.
+
+    A decoder would else see the encoded frames change from the copied ones.
+    """
+    width, height = coded_size(context)
+    if not (0 <= width - video.width < _PADDING and 0 <= height - video.height < _PADDING):
+        raise ValueError("its coded picture is larger than what is shown of it")
+    frame, aspect = _decoded_alone(context, packet)
+    found = (frame.width, frame.height, frame.format.name, *frame_properties(frame).values())
+    planned = (
+        video.width, video.height, video.pix_fmt, video.full_range, video.color_primaries, video.color_transfer,
+        video.color_space,
+    )  # fmt: skip
+    if found[: len(planned)] != planned or aspect != (video.sample_aspect or 1):
+        raise ValueError("its stream states another picture, aspect or other colours than its container")
+
+
+def _decoded_alone(context: VideoCodecContext, packet: bytes) -> tuple[VideoFrame, object]:
+    """A key frame, decoded with the stream's header alone, and the sample aspect that it states."""
+    alone = av.CodecContext.create(context.codec.canonical_name, "r")
+    assert isinstance(alone, VideoCodecContext)
+    alone.extradata = context.extradata
+    alone.thread_count = 1
+    try:
+        frames = [*alone.decode(av.Packet(packet)), *alone.decode(None)]
+    except av.error.FFmpegError as error:
+        raise ValueError("its first key frame does not decode alone") from error
+    if len(frames) != 1:
+        raise ValueError("its first key frame does not decode alone")
+    return frames[0], alone.sample_aspect_ratio or 1
