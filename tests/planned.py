@@ -12,8 +12,9 @@ from farm.domain.artefacts import fingerprint_facts, plan_key, stage_fingerprint
 from farm.domain.edits import Edit
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import Manifest, VideoStream
-from farm.domain.options import JobOptions, RedactOptions, SourceOptions
+from farm.domain.options import ComposeOptions, JobOptions, RedactOptions, SourceOptions
 from farm.media.encoding.choice import encoder_settings
+from farm.media.encoding.copying import copying
 from farm.media.encoding.encoders import ENCODERS
 from farm.media.reading.index import index_source, plan_manifest
 from farm.media.reading.limits import Limits
@@ -38,14 +39,22 @@ def plan_of(
     redact: RedactOptions | None = None,
     workers: int = 1,
     index: int | None = None,
+    container: str = "",
+    metadata: str = "strip-private",
 ) -> tuple[Manifest, Sequence["array[int]"]]:
-    """The manifest of a source and each chunk's pts. ``index``: of a further video or a cover, without the rest."""
+    """The manifest of a source and each chunk's pts. ``index``: of a further video or a cover, without the rest.
+
+    ``container``: of the output; groups may be copied into it, else all is encoded. ``metadata``: of it.
+    """
     limits = limits or Limits()
     probe = probe_source(path, limits, index)
     probe = probe if index is None else replace(probe, others=())
     indexed = index_source(probe, options or SourceOptions(), limits)
     still = index is not None and probe.video.timing == "counted"
     encoder = settings_of(indexed.source.video, redact or RedactOptions(), ("mjpeg", "png") if still else ())
+    if container:
+        asked = JobOptions(redact=redact or RedactOptions(), compose=ComposeOptions(metadata=metadata))
+        encoder = copying(path, indexed.source.video, encoder, asked, container)
     return plan_manifest(indexed, encoder, chunk_seconds, workers)
 
 

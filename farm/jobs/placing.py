@@ -33,11 +33,11 @@ from farm.media.composing.sound import is_edited, refuse_uneditable, refuse_unen
 from farm.media.composing.streams import check_dropped, wanted
 from farm.media.composing.times import SPARSE, sound_fault, times_fault
 from farm.media.encoding.choice import at_rate, encoder_settings, flattened, in_order, other_families, output_video
+from farm.media.encoding.copying import copying
 from farm.media.reading.index import index_source, plan_manifest, wanted_times
 from farm.media.reading.limits import Limits
 from farm.media.reading.probe import Probe
 from farm.media.reading.resizing import probe_as_asked
-from farm.media.splicing.table import splicing
 from farm.processes import for_the_user
 
 #: In place of a container's name: the output is a folder of pictures.
@@ -144,7 +144,7 @@ class Prepared:
             wanted, needs = indexed.wanted, _needs_of(request, probe, output_video(probe.video, encoder))
             with _named(request.source):
                 refuse_times(self.container, needs, wanted.shown, wanted.end - wanted.shift)
-        encoder = splicing(probe.path, indexed.source.video, encoder, request.options, self.container)
+        encoder = copying(probe.path, indexed.source.video, encoder, request.options, self.container)
         return plan_manifest(indexed, encoder, request.chunk_seconds, workers)
 
 

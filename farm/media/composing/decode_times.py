@@ -25,15 +25,6 @@ TRANSPORT = frozenset({"mpegts", "m2ts"})
 ChunkPts = Callable[[Chunk], "array[int]"]
 
 
-def reorder_depth(pts: Sequence[int]) -> int:
-    """The largest number of places that a packet comes later in decoding order than in presentation order.
-
-    ``pts`` in decoding order, all different. The result is the least D with ``sorted(pts)[i - D] <= pts[i]``.
-    """
-    rank = {value: place for place, value in enumerate(sorted(pts))}
-    return max((at - rank[value] for at, value in enumerate(pts)), default=0)
-
-
 def decode_times(pts: Iterator[int], depth: int, room: tuple[int, int] | None = None) -> Iterator[int]:
     """Yield the dts of each packet in decoding order, from all pts in presentation order (see the module).
 

@@ -16,11 +16,12 @@ from av.video.stream import VideoStream as AvVideoStream
 from farm.domain.manifest import Chunk, Manifest, VideoStream
 from farm.errors import VerificationError
 from farm.media.composing.colour_boxes import write_colours
-from farm.media.composing.decode_times import ChunkPts, Ending, Tail, decode_times, reorder_depth
+from farm.media.composing.decode_times import ChunkPts, Ending, Tail, decode_times
 from farm.media.encoding.choice import encoded_video
 from farm.media.encoding.encode import muxer_options
 from farm.media.failing import reading, writing
 from farm.media.progress import Progress, no_progress, part
+from farm.media.reading.frame_times import reorder_depth
 
 _EBML = b"\x1a\x45\xdf\xa3"
 

@@ -24,16 +24,14 @@ from av.video.stream import VideoStream as AvVideoStream
 
 from farm.domain.encoding import EncoderSettings
 from farm.domain.runs import Run
-from farm.errors import DeviceError, SourceError, VerificationError
-from farm.media.encoding.encoders import ENCODERS, Encoder
-from farm.media.failing import reason, writing
+from farm.errors import VerificationError
+from farm.media.encoding.opening import clock, encoder_options, missing, open_encoder
+from farm.media.failing import writing
 from farm.media.splicing.base import Splicer
 from farm.media.splicing.groups import Copied
 
 #: A segment's ticks, one per frame. Matroska knows no others.
 _TICK = Fraction(1, 1000)
-#: An encoder's clock is no finer: libvpx takes no finer one, and the exact times are not needed to choose a quality.
-_FINEST = Fraction(1, 1_000_000)
 #: Packets that a segment's dts are behind: more than any encoder reorders.
 _DELAY = 64
 
@@ -68,7 +66,6 @@ class SegmentWriter:
         self.pts = array("q")
         self.size = 0
         self._settings = settings
-        self._encoder = ENCODERS[settings.encoder]
         self._packets = 0
         self._numbers: dict[int, int] = {}  # of the frames that the encoder has not given back yet, by its clock
         self._splice = splice
@@ -81,7 +78,7 @@ class SegmentWriter:
         self._ticked = -1  # by the encoder's clock
         self._finished = False
         self._setfield: Graph | None = None
-        self._clock = 1 / settings.rate if settings.counted else max(settings.time_base, _FINEST)
+        self._clock = clock(settings)
         with writing(path):
             options = {} if settings.muxer == "matroska" else muxer_options(_TICK)
             self._container = av.open(str(path), "w", format=settings.muxer, container_options=options)
@@ -113,41 +110,15 @@ class SegmentWriter:
 
     def _open_stream(self, threads: int) -> AvVideoStream:
         """The segment's only stream, its encoder opened. Raises DeviceError for missing hardware, else SourceError."""
-        settings = self._settings
+        encoder = self._settings.encoder
         try:
-            stream = self._container.add_stream(settings.encoder, options=_threaded(self._encoder, settings, threads))
+            stream = self._container.add_stream(encoder, options=encoder_options(self._settings, threads))
         except av.codec.codec.UnknownCodecError as error:
-            raise self._missing("this FFmpeg was built without it") from error
+            raise missing(encoder, "this FFmpeg was built without it") from error
         assert isinstance(stream, AvVideoStream)
         stream.time_base = _TICK
-        context = stream.codec_context
-        context.time_base = self._clock
-        context.framerate = settings.rate
-        context.width, context.height = settings.width, settings.height
-        context.pix_fmt = settings.layout
-        context.gop_size = settings.gop
-        # see Encoder.one_thread
-        context.thread_count = 1 if self._encoder.one_thread else threads
-        if settings.sample_aspect:
-            context.sample_aspect_ratio = settings.sample_aspect
-        context.color_range = settings.color_range
-        context.color_primaries = settings.color_primaries
-        context.color_trc = settings.color_transfer
-        context.colorspace = settings.color_space
-        try:
-            context.open()
-        except (av.error.FFmpegError, ValueError) as error:
-            if self._encoder.hardware:
-                raise self._missing(reason(error)) from error
-            picture = f"{settings.width}x{settings.height} {settings.layout}"
-            raise SourceError(f"{settings.encoder} cannot encode this video ({picture}): {reason(error)}") from error
+        open_encoder(stream.codec_context, self._settings, threads)
         return stream
-
-    def _missing(self, why: str) -> DeviceError:
-        return DeviceError(
-            f"{self._encoder.name} does not run on this machine: {why}",
-            hint="leave out --encoder, or use workers whose devices have it",
-        )
 
     def write(self, frame: VideoFrame) -> None:
         """Encodes one frame. Its picture type and colours become the segment's, its time stays."""
@@ -301,12 +272,3 @@ def _arranged(frame: VideoFrame, settings: EncoderSettings) -> VideoFrame:
         return frame
     same = ColorRange(settings.color_range or 1)
     return frame.reformat(format=settings.layout, src_color_range=same, dst_color_range=same)
-
-
-def _threaded(encoder: Encoder, settings: EncoderSettings, threads: int) -> dict[str, str]:
-    """The encoder's options; x265 and SVT-AV1 take the sizes of their thread pools from them, too."""
-    options = dict(settings.options)
-    if encoder.pool and threads > 0:
-        parameter, most = encoder.pool
-        options[encoder.parameters[0]] += f":{parameter}={min(threads, most)}"
-    return options

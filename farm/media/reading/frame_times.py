@@ -1,6 +1,7 @@
 """The times of all frames of a source, and how long its last frame lasts."""
 
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from farm.domain.manifest import VideoStream
@@ -57,3 +58,13 @@ def last_duration(pts: "array[int]", video: VideoStream, stated: tuple[int, int]
 def early_frames(count: int) -> str:
     """Words for frames that no decoder shows, for notes."""
     return f"{count} frame{'' if count == 1 else 's'} before its first key frame"
+
+
+def reorder_depth(pts: Iterable[int]) -> int:
+    """The largest number of places that a packet comes later in decoding order than in presentation order.
+
+    ``pts`` in decoding order, all different. The result is the least D with ``sorted(pts)[i - D] <= pts[i]``.
+    """
+    decoded = list(pts)
+    rank = {value: place for place, value in enumerate(sorted(decoded))}
+    return max((at - rank[value] for at, value in enumerate(decoded)), default=0)

@@ -11,8 +11,11 @@ class Splicer(Protocol):
     Made of the source's header, and whether metadata is kept; ValueError is raised for a source that cannot be spliced.
     """
 
-    def parameters(self, encoder: dict[str, str]) -> dict[str, str]:
-        """The encoder's options, changed so that what it writes can stand beside the source's packets."""
+    def parameters(self, encoder: dict[str, str], depth: int) -> dict[str, str]:
+        """The encoder's options, changed so that what it writes can stand beside the source's packets.
+
+        ``depth``: how many places the source's frames are reordered by.
+        """
         ...
 
     def header(self, encoded: bytes) -> bytes:

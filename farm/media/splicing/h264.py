@@ -2,6 +2,8 @@
 
 A decoder takes up another sequence parameter set at an IDR picture only (ITU-T H.264, 7.4.1.2.1), which also ends all
 prediction and reordering, so that a group begins with one. Other key frames (open groups, recovery points) do not.
+The encoder reorders no more than the source, and its parameter sets say of that what the source's say: see
+:mod:`farm.media.splicing.sequence`.
 """
 
 from collections.abc import Iterator
@@ -10,7 +12,9 @@ from typing import Any, Self
 
 from av.packet import Packet
 
+from farm.domain.options import PRESETS
 from farm.media.splicing.messages import without_private
+from farm.media.splicing.sequence import Sequence
 from farm.media.splicing.units import LENGTH, Bits, lengthened, units_in, units_of_stream
 
 _SLICE, _IDR, _SEI, _SPS, _PPS, _DELIMITER, _FILLER = 1, 5, 6, 7, 8, 9, 12
@@ -19,11 +23,14 @@ _COPIED = frozenset({_SLICE, _IDR, _SEI, _SPS, _PPS, _DELIMITER, _FILLER})
 #: x264 gives the id to both of its parameter sets, and takes no greater one.
 _MOST_ID = 31
 _PARAMETERS = "x264-params"
-#: profile_idc of profiles each of which includes those before it, as far as encoders go: Constrained Baseline, Main,
-#: High, High 10, High 4:2:2, High 4:4:4 Predictive.
-_PROFILES = (66, 77, 100, 110, 122, 244)
-#: From High on, a header also states the chroma format and the bits of a sample.
-_HIGH = 100
+#: profile_idc of what x264 writes: Constrained Baseline, Main, High, High 10, High 4:2:2, High 4:4:4 Predictive. From
+#: High on, a header also states the chroma format and the bits of a sample.
+_PROFILES = frozenset({66, 77, 100, 110, 122, 244})
+_BASELINE, _MAIN, _HIGH = 66, 77, 100
+#: Reference frames of x264's presets.
+_REFERENCES = dict(zip(PRESETS, (1, 1, 1, 2, 2, 3, 5, 8, 16), strict=True))
+#: Those that x264 states at least with B-frames, and where these are references.
+_LEAST_FOR_B, _LEAST_FOR_PYRAMID = 2, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,32 +104,57 @@ class H264:
         self._sets = frozenset((*self._header.sps, *self._header.pps))
         if not self._header.sps or not self._header.pps:
             raise ValueError("its header has no parameter sets")
-        if self._header.profile not in _PROFILES:
-            raise ValueError(f"its profile {self._header.profile} is not one that encoders continue")
+        sequences = [Sequence.of(unit) for unit in self._header.sps]
+        self._sequence = sequences[0]
+        said = {(s.profile, s.level, s.references, s.said) for s in sequences}
+        if len(said) > 1 or self._sequence.profile not in _PROFILES:
+            raise ValueError("its parameter sets are of several kinds, or of one that encoders do not continue")
         free = sorted(frozenset(range(1, _MOST_ID + 1)) - self._header.ids)
         if not free:
             raise ValueError("its parameter sets leave no id free")
         self._id = free[0]
 
-    def parameters(self, encoder: dict[str, str]) -> dict[str, str]:
+    def parameters(self, encoder: dict[str, str], depth: int) -> dict[str, str]:
         """See :meth:`farm.media.splicing.base.Splicer.parameters`."""
-        listed = filter(None, (encoder.get(_PARAMETERS), f"sps-id={self._id}"))
-        return {**encoder, _PARAMETERS: ":".join(listed)}
+        own = self._sequence
+        frames = min(depth, own.said.frames if own.said else depth)
+        given = [f"sps-id={self._id}", f"level={own.level}", f"dpb-size={own.references}"]
+        given.append(f"ref={max(1, min(own.references, _REFERENCES[encoder['preset']]))}")
+        if not frames or own.references < _LEAST_FOR_B or own.profile == _BASELINE:
+            given.append("bframes=0")
+        else:
+            if frames == 1 or own.references < _LEAST_FOR_PYRAMID:
+                given.append("b-pyramid=none")
+            if encoder["preset"] == PRESETS[0]:  # has none, and would count pictures in another way
+                given.append("bframes=3")
+        # without these it may state a lower profile
+        given += {_MAIN: ["cabac=1"], _HIGH: ["8x8dct=1"]}.get(own.profile, [])
+        listed = filter(None, (encoder.get(_PARAMETERS), *given))
+        profile = {_BASELINE: {"profile": "baseline"}, _MAIN: {"profile": "main"}}.get(own.profile, {})
+        return {**encoder, **profile, _PARAMETERS: ":".join(listed)}
 
     def header(self, encoded: bytes) -> bytes:
         """See :meth:`farm.media.splicing.base.Splicer.header`."""
         own, added = self._header, Header.of_units(encoded)
         if added.ids != {self._id}:
             raise ValueError(f"the encoder gave its parameter sets the ids {sorted(added.ids)}, not {self._id}")
-        if added.profile not in _PROFILES:
-            raise ValueError(f"the encoder wrote another profile, {added.profile}")
-        higher = max(own, added, key=lambda header: _PROFILES.index(header.profile))
         if own.tail and added.tail and own.tail[:3] != added.tail[:3]:
             raise ValueError("the encoder wrote other samples than the source's")
+        sps = tuple(self._alike(Sequence.of(unit)) for unit in added.sps)
         return Header(
-            higher.profile, own.compatible & added.compatible, max(own.level, added.level), (*own.sps, *added.sps),
-            (*own.pps, *added.pps), own.tail or added.tail,
+            own.profile, own.compatible & added.compatible, own.level, (*own.sps, *sps), (*own.pps, *added.pps),
+            own.tail or added.tail,
         ).record()  # fmt: skip
+
+    def _alike(self, added: Sequence) -> bytes:
+        """A parameter set of the encoder that says of reordering what the source's say."""
+        own = self._sequence
+        found, wanted = ((s.profile, s.level, s.references) for s in (added, own))
+        if found != wanted:
+            raise ValueError(f"the encoder wrote profile, level and reference frames {found}, not {wanted}")
+        if own.said and added.said and added.said.frames > own.said.frames:
+            raise ValueError(f"the encoder reorders by {added.said.frames} frames")
+        return added.saying(own.said)
 
     def encoded(self, packet: bytes) -> bytes:
         """See :meth:`farm.media.splicing.base.Splicer.encoded`."""

@@ -5,6 +5,8 @@ ITU-T H.264, 7.3.2.3 and annex D; ITU-T H.265 numbers the messages that matter h
 
 from collections.abc import Iterable, Iterator
 
+from farm.media.splicing.sequence import escaped
+
 #: Data that a standards body registered, and data of anybody's: cameras write positions, times and serial numbers here.
 _REGISTERED, _UNREGISTERED = 4, 5
 #: Country and provider, then what captions (ATSC A/53), the active format (ETSI TS 101 154) and HDR10+ begin with.
@@ -30,7 +32,7 @@ def without_private(units: Iterable[bytes], kind: int, *, strict: bool, header: 
         if len(kept) == len(messages):
             yield unit
         elif kept:
-            yield unit[:header] + _escaped(b"".join(_written(*message) for message in kept) + bytes((_STOP,)))
+            yield unit[:header] + escaped(b"".join(_written(*message) for message in kept) + bytes((_STOP,)))
 
 
 def _messages(payload: bytes) -> Iterator[tuple[int, bytes]]:
@@ -62,15 +64,3 @@ def _is_private(number: int, content: bytes, *, strict: bool) -> bool:
 def _written(number: int, content: bytes) -> bytes:
     sizes = (b"\xff" * (value // 0xFF) + bytes((value % 0xFF,)) for value in (number, len(content)))
     return b"".join(sizes) + content
-
-
-def _escaped(payload: bytes) -> bytes:
-    """With the bytes that prevent a start code (H.264, 7.4.1)."""
-    out, zeros = bytearray(), 0
-    for byte in payload:
-        if zeros >= 2 and byte <= 3:
-            out.append(3)
-            zeros = 0
-        out.append(byte)
-        zeros = zeros + 1 if byte == 0 else 0
-    return bytes(out)

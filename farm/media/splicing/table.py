@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -15,6 +16,7 @@ from farm.domain.manifest import VideoStream
 from farm.domain.options import ENCODE, JobOptions
 from farm.errors import SourceError
 from farm.media.reading.decoding import coded_size, open_video, packets
+from farm.media.reading.frame_times import reorder_depth
 from farm.media.reading.picture import frame_properties
 from farm.media.splicing.base import Splicer
 from farm.media.splicing.h264 import H264
@@ -22,6 +24,8 @@ from farm.media.splicing.h264 import H264
 #: Samples by which a coded picture may be larger than what is shown of it: no more than blocks need. What is cut away
 #: was not examined.
 _PADDING = 16
+#: Packets by which it is decided how far a source reorders its frames.
+_SEEN = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +46,29 @@ SPLICED = {
 }
 
 
-def splicing(
+def planned_splicer(
     path: Path, video: VideoStream, settings: EncoderSettings, options: JobOptions, container: str
-) -> EncoderSettings:
-    """The settings with which untouched groups of a source are copied; ``settings`` unchanged where none can be.
+) -> tuple[Splicer, EncoderSettings]:
+    """What splices a source, and settings that ask the encoder for what can stand beside it.
 
-    ``container``: the output's muxer. Raises SourceError.
+    ``container``: the output's muxer. Raises ValueError with the reason why nothing can be copied, SourceError.
     """
-    if options.redact.untouched == ENCODE or _fault(video, settings, options, container):
-        return settings
-    try:
-        with open_video(path, video) as (opened, stream):
-            splicer = _made(video, stream, options)
-            first = next((p for p in packets(opened, stream) if splicer.begins(bytes(p))), None)
-            if first is None:
-                return settings
-            _check_stated(video, stream.codec_context, bytes(first))
-    except ValueError:
-        return settings
-    return replace(settings, options=splicer.parameters(settings.options), copies=True)
+    if fault := _fault(video, settings, options, container):
+        raise ValueError(fault)
+    with open_video(path, video) as (opened, stream):
+        splicer = _made(video, stream, options)
+        found = packets(opened, stream)
+        first = next((p for p in found if splicer.begins(bytes(p))), None)
+        if first is None or first.pts is None:
+            raise ValueError("none of its frames decodes alone")
+        _check_stated(video, stream.codec_context, bytes(first))
+        pts = [first.pts, *(p.pts for p in islice(found, _SEEN) if p.pts is not None)]
+    parameters = splicer.parameters(settings.options, reorder_depth(dict.fromkeys(pts)))
+    return splicer, replace(settings, options=parameters, copies=True)
 
 
 def splicer_of(path: Path, video: VideoStream, options: JobOptions) -> Splicer:
-    """What splices a source of which :func:`splicing` said that it can be. Raises SourceError."""
+    """What splices a source of which :func:`planned_splicer` said that it can be. Raises SourceError."""
     with open_video(path, video) as (_, stream):
         try:
             return _made(video, stream, options)
@@ -79,6 +83,8 @@ def _made(video: VideoStream, stream: AvVideoStream, options: JobOptions) -> Spl
 def _fault(video: VideoStream, settings: EncoderSettings, options: JobOptions, container: str) -> str | None:
     """Why a video is encoded as a whole, by what is known without reading it; None if it may be copied."""
     spliced, redact = SPLICED.get(video.codec), options.redact
+    if redact.untouched == ENCODE:
+        return "that was asked"
     if spliced is None or settings.encoder not in spliced.encoders:
         return f"{video.codec} with {settings.encoder} was not proven"
     if container not in spliced.containers:

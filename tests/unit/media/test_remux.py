@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farm.errors import VerificationError
-from farm.media.composing.decode_times import decode_times, reorder_depth
+from farm.media.composing.decode_times import decode_times
 from farm.media.composing.remux import joined_format, segment_packets
+from farm.media.reading.frame_times import reorder_depth
 
 
 def reordered(pts: list[int], size: int) -> list[int]:
