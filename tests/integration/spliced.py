@@ -18,6 +18,7 @@ from farm.domain.options import ComposeOptions, JobOptions, RedactOptions
 from farm.domain.track import FrameTracks, TrackedBox
 from farm.executables import find_ffmpeg
 from farm.jobs.plans import store_plan
+from farm.media.planes import planes_of
 from farm.storage.local import LocalStorage
 from tests.integration.workers.conftest import Bench, StubTools
 from tests.planned import plan_of
@@ -65,6 +66,11 @@ def pictures(path: Path, decoder: str | None = None) -> list[str]:
     return [line.rsplit(",", 1)[1].strip() for line in ran.stdout.splitlines() if not line.startswith("#")]
 
 
+def digest(frame: av.VideoFrame) -> str:
+    """Of all samples of a frame."""
+    return sha256(b"".join(plane.tobytes() for plane in planes_of(frame, alpha=True))).hexdigest()
+
+
 def sought(path: Path, at: float) -> list[str]:
     """The digests of the frames from the key frame at or before a time up to a few after it, as a player seeks."""
     with av.open(str(path)) as container:
@@ -74,7 +80,7 @@ def sought(path: Path, at: float) -> list[str]:
         found = []
         for frame in container.decode(stream):
             assert not frame.is_corrupt
-            found.append((float(frame.time or 0), sha256(frame.to_ndarray().tobytes()).hexdigest()))
+            found.append((float(frame.time or 0), digest(frame)))
             if float(frame.time or 0) > at + 0.3:
                 break
         return [digest for time, digest in found if time >= at - 1e-6]
@@ -83,10 +89,7 @@ def sought(path: Path, at: float) -> list[str]:
 def all_pictures(path: Path) -> list[tuple[float, str]]:
     """As :func:`sought`, of all frames, decoded from the start."""
     with av.open(str(path)) as container:
-        return [
-            (float(frame.time or 0), sha256(frame.to_ndarray().tobytes()).hexdigest())
-            for frame in container.decode(video=0)
-        ]
+        return [(float(frame.time or 0), digest(frame)) for frame in container.decode(video=0)]
 
 
 def changed(source: Path, out: Path) -> Iterator[float]:

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from av.packet import Packet
 
+from farm.domain.manifest import VideoStream
 from farm.domain.options import PRESETS
 from farm.media.splicing.messages import without_private
 from farm.media.splicing.sequence import Sequence
@@ -99,7 +100,7 @@ class Header:
 class H264:
     """See :class:`farm.media.splicing.base.Splicer`."""
 
-    def __init__(self, extradata: bytes, metadata: str) -> None:
+    def __init__(self, extradata: bytes, metadata: str, _: VideoStream | None = None) -> None:
         self._header, self._metadata = Header.of(extradata), metadata
         self._sets = frozenset((*self._header.sps, *self._header.pps))
         if not self._header.sps or not self._header.pps:

@@ -20,6 +20,7 @@ from farm.media.reading.frame_times import reorder_depth
 from farm.media.reading.picture import frame_properties
 from farm.media.splicing.base import Splicer
 from farm.media.splicing.h264 import H264
+from farm.media.splicing.motion_jpeg import MotionJpeg
 
 #: Samples by which a coded picture may be larger than what is shown of it: no more than blocks need. What is cut away
 #: was not examined.
@@ -30,19 +31,23 @@ _SEEN = 250
 
 @dataclass(frozen=True, slots=True)
 class Spliced:
-    """A codec that can be spliced. ``make``: of a source's header and ``--metadata``; raises ValueError.
+    """A codec that can be spliced. ``make``: of a source's header, ``--metadata``, and the video; raises ValueError.
 
     ``containers`` of outputs in which it was proven: the muxers' names; ``encoders`` that take the place beside it.
+    ``silent``: properties of a frame that its streams never state: the container does, for all frames alike.
     """
 
-    make: Callable[[bytes, str], Splicer]
+    make: Callable[[bytes, str, VideoStream], Splicer]
     containers: frozenset[str]
     encoders: frozenset[str]
+    silent: frozenset[str] = frozenset()
 
 
 _BOXED = frozenset({"mp4", "mov", "3gp", "3g2"})
+_LIGHT = frozenset({"colour primaries", "colour transfer"})
 SPLICED = {
     "h264": Spliced(H264, _BOXED | {"matroska"}, frozenset({"libx264"})),
+    "mjpeg": Spliced(MotionJpeg, frozenset({"mp4", "mov", "matroska", "avi"}), frozenset({"mjpeg"}), _LIGHT),
 }
 
 
@@ -77,7 +82,7 @@ def splicer_of(path: Path, video: VideoStream, options: JobOptions) -> Splicer:
 
 
 def _made(video: VideoStream, stream: AvVideoStream, options: JobOptions) -> Splicer:
-    return SPLICED[video.codec].make(stream.codec_context.extradata or b"", options.compose.metadata)
+    return SPLICED[video.codec].make(stream.codec_context.extradata or b"", options.compose.metadata, video)
 
 
 def _fault(video: VideoStream, settings: EncoderSettings, options: JobOptions, container: str) -> str | None:
@@ -107,12 +112,17 @@ def _check_stated(video: VideoStream, context: VideoCodecContext, packet: bytes)
     if not (0 <= width - video.width < _PADDING and 0 <= height - video.height < _PADDING):
         raise ValueError("its coded picture is larger than what is shown of it")
     frame, aspect = _decoded_alone(context, packet)
-    found = (frame.width, frame.height, frame.format.name, *frame_properties(frame).values())
-    planned = (
-        video.width, video.height, video.pix_fmt, video.full_range, video.color_primaries, video.color_transfer,
-        video.color_space,
-    )  # fmt: skip
-    if found[: len(planned)] != planned or aspect != (video.sample_aspect or 1):
+    silent = SPLICED[video.codec].silent
+    planned = {
+        "colour range": video.full_range,
+        "colour primaries": video.color_primaries,
+        "colour transfer": video.color_transfer,
+        "colour matrix": video.color_space,
+    }
+    found = frame_properties(frame)
+    differs = any(found[name] != value for name, value in planned.items() if name not in silent)
+    picture = (frame.width, frame.height, frame.format.name)
+    if differs or picture != (video.width, video.height, video.pix_fmt) or aspect != (video.sample_aspect or 1):
         raise ValueError("its stream states another picture, aspect or other colours than its container")
 
 

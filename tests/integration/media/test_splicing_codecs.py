@@ -1,0 +1,92 @@
+"""Groups of frames without a mask are copied from sources of other codecs than H.264; seams decode everywhere."""
+
+from pathlib import Path
+
+import av
+import pytest
+from av.video.codeccontext import VideoCodecContext
+
+from farm.media.splicing.motion_jpeg import MotionJpeg
+from tests.integration.media.test_splicing import check
+from tests.integration.spliced import digest, splice
+from tests.integration.trips import rendered
+from tests.planned import plan_of
+
+PICTURE = ["-f", "lavfi", "-i", "testsrc2=size=208x160:rate=25:duration=4"]
+#: Frames of the third group and of a place where chunks meet: groups are 20 frames, chunks 60.
+COVERED = frozenset({45, 46, 75})
+CONTAINERS = {".mkv": "matroska"}
+
+
+def container_of(path: Path) -> str:
+    return CONTAINERS.get(path.suffix, path.suffix[1:])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("splicing")
+
+
+MOTION_JPEG = {
+    "usual.avi": ["-pix_fmt", "yuvj420p"],
+    "usual.mov": ["-pix_fmt", "yuvj422p", "-q:v", "3"],
+    "plain.mkv": ["-pix_fmt", "yuvj444p", "-huffman", "default"],
+    "wide.mkv": ["-pix_fmt", "yuvj420p", "-vf", "setsar=4/3"],
+}
+
+
+@pytest.mark.parametrize("name", MOTION_JPEG)
+def test_frames_of_motion_jpeg(name: str, folder: Path, tmp_path: Path) -> None:
+    source = rendered(folder / f"mjpeg.{name}", *PICTURE, "-c:v", "mjpeg", *MOTION_JPEG[name])
+    found = splice(source, tmp_path, COVERED, source.suffix, container=container_of(source))
+    assert found.manifest.encoder.copies
+    check(found, frozenset(range(100)) - COVERED)
+    assert {number for number, picture in enumerate(alone(found.out)) if picture == alone(source)[number]} == (
+        found.copied
+    )
+
+
+def alone(path: Path) -> list[str]:
+    """Each packet decoded by a decoder that saw no other one: those of JPEG keep tables."""
+    found = []
+    with av.open(str(path)) as container:
+        for packet in container.demux(video=0):
+            if packet.size:
+                decoder = av.CodecContext.create("mjpeg", "r")
+                assert isinstance(decoder, VideoCodecContext)
+                (frame,) = [*decoder.decode(av.Packet(bytes(packet))), *decoder.decode(None)]
+                found.append(digest(frame))
+    return found
+
+
+def segment(kind: int, content: bytes) -> bytes:
+    return bytes((0xFF, kind)) + (len(content) + 2).to_bytes(2, "big") + content
+
+
+EXIF, THUMBNAIL = segment(0xE1, b"Exif\0\0MM\0*GPS"), segment(0xE0, b"JFIF\0\1\1\0\0\1\0\1\1\1RGB")
+NAME = segment(0xFE, b"Lavc62")
+
+
+def test_what_a_jpeg_holds_beside_its_picture(folder: Path) -> None:
+    source = rendered(folder / "bare.avi", *PICTURE, "-c:v", "mjpeg", "-flags", "+bitexact", "-frames:v", "1")
+    with av.open(str(source)) as container:
+        whole = next(bytes(packet) for packet in container.demux(video=0))
+    manifest, _ = plan_of(source, None)
+    splicers = {policy: MotionJpeg(b"", policy, manifest.source.video) for policy in ("strip-private", "strip")}
+    usual = splicers["strip-private"]
+    start = whole[:2]
+    assert usual.fault(av.Packet(whole)) is None
+    assert usual.copied(whole) == whole
+    marked = start + NAME + EXIF + whole[2:]
+    assert usual.fault(av.Packet(marked)) is None
+    assert [each.copied(marked) for each in splicers.values()] == [start + NAME + whole[2:], whole]
+    tables = whole.index(b"\xff\xc4"), whole.index(b"\xff\xda")
+    for odd in (
+        start + THUMBNAIL + whole[2:], start + segment(0xFE, b"Intel(R) JPEG Library") + whole[2:],
+        start + segment(0xE7, b"unknown") + whole[2:], start + segment(0xE0, b"AVI1\1") + whole[2:],
+        start + segment(0xFE, b"CS=ITU601") + whole[2:], whole + whole, whole + b"behind", whole[: tables[1] + 9],
+        whole[:-2], whole[: tables[0]] + whole[tables[1] :], whole.replace(b"\x00\xa0\x00\xd0", b"\x00\xa0\x00\xc0", 1),
+        start + segment(0xDA, b"") + whole[2:], start + segment(0xE0, b"JFIF\0\1\1\0\0\2\0\1\0\0") + whole[2:],
+    ):  # fmt: skip
+        assert odd != whole
+        assert usual.fault(av.Packet(odd)) is not None
