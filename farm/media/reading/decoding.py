@@ -245,11 +245,12 @@ def _vp8_shown(content: memoryview) -> bool:
 
 
 def _vp9_shown(content: memoryview) -> bool:
-    """VP9 bitstream, 6.2 and annex B: at most one frame of a superframe is shown."""
-    return any(_vp9_frame_shown(part) for part in _vp9_frames(content))
+    """VP9 bitstream, 6.2: at most one frame of a superframe is shown."""
+    return any(_vp9_frame_shown(part) for part in vp9_frames(content))
 
 
-def _vp9_frames(content: memoryview) -> list[memoryview]:
+def vp9_frames(content: memoryview) -> list[memoryview]:
+    """The frames of a packet that are not empty (VP9 bitstream, annex B)."""
     marker = content[-1]
     count, width = (marker & 7) + 1, (marker >> 3 & 3) + 1
     size = 2 + count * width

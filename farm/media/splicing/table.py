@@ -21,6 +21,7 @@ from farm.media.reading.picture import frame_properties
 from farm.media.splicing.base import Splicer
 from farm.media.splicing.h264 import H264
 from farm.media.splicing.motion_jpeg import MotionJpeg
+from farm.media.splicing.vp9 import Vp9
 
 #: Samples by which a coded picture may be larger than what is shown of it: no more than blocks need. What is cut away
 #: was not examined.
@@ -48,6 +49,7 @@ _LIGHT = frozenset({"colour primaries", "colour transfer"})
 SPLICED = {
     "h264": Spliced(H264, _BOXED | {"matroska"}, frozenset({"libx264"})),
     "mjpeg": Spliced(MotionJpeg, frozenset({"mp4", "mov", "matroska", "avi"}), frozenset({"mjpeg"}), _LIGHT),
+    "vp9": Spliced(Vp9, frozenset({"mp4", "matroska", "webm"}), frozenset({"libvpx-vp9"}), _LIGHT),
 }
 
 

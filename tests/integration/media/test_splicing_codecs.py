@@ -7,8 +7,9 @@ import pytest
 from av.video.codeccontext import VideoCodecContext
 
 from farm.media.splicing.motion_jpeg import MotionJpeg
+from farm.media.splicing.vp9 import Vp9
 from tests.integration.media.test_splicing import check
-from tests.integration.spliced import digest, splice
+from tests.integration.spliced import digest, pictures, splice
 from tests.integration.trips import rendered
 from tests.planned import plan_of
 
@@ -49,13 +50,11 @@ def test_frames_of_motion_jpeg(name: str, folder: Path, tmp_path: Path) -> None:
 def alone(path: Path) -> list[str]:
     """Each packet decoded by a decoder that saw no other one: those of JPEG keep tables."""
     found = []
-    with av.open(str(path)) as container:
-        for packet in container.demux(video=0):
-            if packet.size:
-                decoder = av.CodecContext.create("mjpeg", "r")
-                assert isinstance(decoder, VideoCodecContext)
-                (frame,) = [*decoder.decode(av.Packet(bytes(packet))), *decoder.decode(None)]
-                found.append(digest(frame))
+    for packet in whole_packets(path):
+        decoder = av.CodecContext.create("mjpeg", "r")
+        assert isinstance(decoder, VideoCodecContext)
+        (frame,) = [*decoder.decode(av.Packet(packet)), *decoder.decode(None)]
+        found.append(digest(frame))
     return found
 
 
@@ -69,8 +68,7 @@ NAME = segment(0xFE, b"Lavc62")
 
 def test_what_a_jpeg_holds_beside_its_picture(folder: Path) -> None:
     source = rendered(folder / "bare.avi", *PICTURE, "-c:v", "mjpeg", "-flags", "+bitexact", "-frames:v", "1")
-    with av.open(str(source)) as container:
-        whole = next(bytes(packet) for packet in container.demux(video=0))
+    whole = whole_packets(source)[0]
     manifest, _ = plan_of(source, None)
     splicers = {policy: MotionJpeg(b"", policy, manifest.source.video) for policy in ("strip-private", "strip")}
     usual = splicers["strip-private"]
@@ -90,3 +88,62 @@ def test_what_a_jpeg_holds_beside_its_picture(folder: Path) -> None:
     ):  # fmt: skip
         assert odd != whole
         assert usual.fault(av.Packet(odd)) is not None
+
+
+VPX = ["-c:v", "libvpx-vp9", "-g", "20", "-keyint_min", "20", "-deadline", "realtime", "-cpu-used", "8"]
+#: Frames that are not shown, and frames that show them; libvpx writes those in two passes only.
+HIDDEN = ["-auto-alt-ref", "6", "-lag-in-frames", "25", "-b:v", "300k", "-deadline", "good", "-cpu-used", "5"]
+VP9 = {
+    "usual.webm": ["-pix_fmt", "yuv420p", *HIDDEN],
+    "plain.mp4": ["-pix_fmt", "yuv420p", "-auto-alt-ref", "0", "-error-resilient", "1"],
+    "half.mkv": ["-pix_fmt", "yuv422p", "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"],
+    "whole.webm": ["-pix_fmt", "yuv444p", "-color_range", "pc", *HIDDEN],
+    "segments.webm": ["-pix_fmt", "yuv420p", "-aq-mode", "3"],
+}  # fmt: skip
+
+
+def rendered_vp9(name: str, folder: Path) -> Path:
+    given = [*PICTURE, *VPX, *VP9[name]]
+    if HIDDEN[0] not in given or "0" in given:
+        return rendered(folder / f"vp9.{name}", *given)
+    given += ["-passlogfile", str(folder / name), "-pass"]
+    rendered(folder / f"first.{name}", *given, "1")
+    return rendered(folder / f"vp9.{name}", *given, "2")
+
+
+@pytest.mark.parametrize("name", VP9)
+def test_groups_of_vp9(name: str, folder: Path, tmp_path: Path) -> None:
+    source = rendered_vp9(name, folder)
+    found = splice(source, tmp_path, COVERED, source.suffix, container=container_of(source))
+    assert found.manifest.encoder.copies
+    check(found, frozenset(range(100)) - frozenset(range(40, 80)))
+    before, after = (pictures(path, "libvpx-vp9") for path in (found.source, found.out))
+    assert after == pictures(found.out)
+    assert [a == b for a, b in zip(before, after, strict=True)] == [n in found.copied for n in range(100)]
+
+
+def test_what_a_frame_of_vp9_may_hold(folder: Path) -> None:
+    source = rendered_vp9("usual.webm", folder)
+    other, small = (
+        rendered(folder / name, *PICTURE, *VPX, *options, "-frames:v", "30")
+        for name, options in (
+            ("other.webm", ["-pix_fmt", "yuv420p", "-colorspace", "bt709"]),
+            ("small.webm", ["-pix_fmt", "yuv420p", "-vf", "scale=200:160"]),
+        )
+    )
+    manifest, _ = plan_of(source, None)
+    splicer = Vp9(b"", "strip-private", manifest.source.video)
+    own, *rest = (whole_packets(path) for path in (source, other, small))
+    assert [splicer.begins(packet) for packet in own] == [n % 20 == 0 for n in range(100)]
+    assert {splicer.fault(av.Packet(packet)) for packet in own} == {None}
+    assert all(splicer.fault(av.Packet(packets[0])) for packets in rest)
+    assert any(len(packet) == 1 for packet in own)  # shows a frame that was hidden
+    superframe = next(packet for packet in own if packet[-1] & 0xE0 == 0xC0)
+    index = superframe.rindex(superframe[-1:], 0, -1)
+    for odd in (superframe[:index] + b"?" + superframe[index:], b"\0" + own[0], b"\xb0" + own[0][1:], own[0][:4]):
+        assert splicer.fault(av.Packet(odd)) is not None
+
+
+def whole_packets(path: Path) -> list[bytes]:
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
