@@ -205,7 +205,11 @@ class SegmentWriter:
         first = run is not None and self._left == run.frames
         if run is None or not run.first <= number < run.end or (first and not packet.is_keyframe):
             raise VerificationError(f"{self.path.name}: the encoder did not begin anew where it was told to")
-        self._put(_packet(number, splice.splicer.encoded(bytes(packet)), packet.is_keyframe))
+        try:
+            content = splice.splicer.encoded(bytes(packet))
+        except ValueError as error:
+            raise VerificationError(f"{self.path.name}: the encoder's packet cannot be spliced: {error}") from error
+        self._put(_packet(number, content, packet.is_keyframe))
         self._left -= 1
         if not self._left:
             self._runs.popleft()

@@ -23,7 +23,7 @@ class Splicer(Protocol):
         ...
 
     def encoded(self, packet: bytes) -> bytes:
-        """A packet of the encoder as it is written."""
+        """A packet of the encoder as it is written. Call it after :meth:`header`. Raises ValueError for an odd one."""
         ...
 
     def copied(self, packet: bytes) -> bytes:

@@ -82,7 +82,7 @@ class Sequence:
         if not at:
             raise ValueError("the encoder's parameter set says nothing of reordering")
         kept = f"{Bits.of(self.unit).take(at):0{at}b}"
-        kept += "0" if reordering is None else _exp_golomb(reordering.frames) + _exp_golomb(reordering.buffered)
+        kept += "0" if reordering is None else exp_golomb(reordering.frames) + exp_golomb(reordering.buffered)
         kept += "1"
         kept += "0" * (-len(kept) % 8)
         return self.unit[:1] + escaped(int(kept, 2).to_bytes(len(kept) // 8, "big"))
@@ -100,7 +100,8 @@ def escaped(payload: bytes) -> bytes:
     return bytes(out)
 
 
-def _exp_golomb(value: int) -> str:
+def exp_golomb(value: int) -> str:
+    """A number as the bits of H.264, 9.1."""
     digits = f"{value + 1:b}"
     return "0" * (len(digits) - 1) + digits
 

@@ -20,6 +20,7 @@ from farm.media.reading.frame_times import reorder_depth
 from farm.media.reading.picture import frame_properties
 from farm.media.splicing.base import Splicer
 from farm.media.splicing.h264 import H264
+from farm.media.splicing.hevc import Hevc
 from farm.media.splicing.motion_jpeg import MotionJpeg
 from farm.media.splicing.vp9 import Vp9
 
@@ -48,6 +49,7 @@ _BOXED = frozenset({"mp4", "mov", "3gp", "3g2"})
 _LIGHT = frozenset({"colour primaries", "colour transfer"})
 SPLICED = {
     "h264": Spliced(H264, _BOXED | {"matroska"}, frozenset({"libx264"})),
+    "hevc": Spliced(Hevc, frozenset({"mp4", "mov", "matroska"}), frozenset({"libx265"})),
     "mjpeg": Spliced(MotionJpeg, frozenset({"mp4", "mov", "matroska", "avi"}), frozenset({"mjpeg"}), _LIGHT),
     "vp9": Spliced(Vp9, frozenset({"mp4", "matroska", "webm"}), frozenset({"libvpx-vp9"}), _LIGHT),
 }

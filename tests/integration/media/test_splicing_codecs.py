@@ -6,7 +6,10 @@ import av
 import pytest
 from av.video.codeccontext import VideoCodecContext
 
+from farm.media.splicing.hevc import Header, Hevc
+from farm.media.splicing.hevc_sets import SPS, SequenceSet, kind_of
 from farm.media.splicing.motion_jpeg import MotionJpeg
+from farm.media.splicing.units import lengthened, units_in
 from farm.media.splicing.vp9 import Vp9
 from tests.integration.media.test_splicing import check
 from tests.integration.spliced import digest, pictures, splice
@@ -147,3 +150,60 @@ def test_what_a_frame_of_vp9_may_hold(folder: Path) -> None:
 def whole_packets(path: Path) -> list[bytes]:
     with av.open(str(path)) as container:
         return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
+def x265(parameters: str = "", *more: str) -> list[str]:
+    given = ":".join(filter(None, ("keyint=20:min-keyint=20:scenecut=0:open-gop=0:log-level=error", parameters)))
+    return [*PICTURE, "-pix_fmt", "yuv420p", "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", given, *more]
+
+
+HEVC = {
+    "usual.mp4": x265("bframes=3", "-tag:v", "hvc1"),
+    "other.mkv": x265("ref=5:bframes=4:rc-lookahead=10:weightb=1:aud=1"),
+    "plain.mov": x265("bframes=0:ref=1", "-tag:v", "hvc1"),
+    "ten.mp4": x265("bframes=2:b-pyramid=0:slices=2", "-pix_fmt", "yuv420p10le", "-tag:v", "hvc1", "-color_primaries",
+                    "bt2020", "-color_trc", "arib-std-b67", "-colorspace", "bt2020nc"),
+    "whole.mkv": x265("bframes=3", "-pix_fmt", "yuv444p"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEVC)
+def test_groups_of_hevc(name: str, folder: Path, tmp_path: Path) -> None:
+    source = rendered(folder / f"hevc.{name}", *HEVC[name])
+    found = splice(source, tmp_path, COVERED, source.suffix, container=container_of(source))
+    assert found.manifest.encoder.copies
+    check(found, frozenset(range(100)) - frozenset(range(40, 80)))
+    header = Header.of(codec_header(found.out))
+    sets = [SequenceSet.of(unit) for unit in header.of_kind(SPS)]
+    assert len({each.id for each in sets}) == len({each.limits for each in sets}) + 1 == 2  # ids differ, limits do not
+
+
+def codec_header(path: Path) -> bytes:
+    with av.open(str(path)) as container:
+        return container.streams.video[0].codec_context.extradata or b""
+
+
+def test_what_a_packet_of_hevc_may_hold(folder: Path) -> None:
+    repeating = x265("bframes=3:repeat-headers=1")
+    source = rendered(folder / "repeating.mkv", *repeating, "-frames:v", "25")
+    manifest, _ = plan_of(source, None)
+    splicer = Hevc(codec_header(source), "strip-private", manifest.source.video)
+    own = [av.Packet(packet) for packet in whole_packets(source)]
+    assert [splicer.begins(bytes(packet)) for packet in own] == [n % 20 == 0 for n in range(25)]
+    assert {splicer.fault(packet) for packet in own} == {None}
+    assert not any(splicer.changes(packet) for packet in own)
+    units = list(units_in(bytes(own[0])))
+    slices = [unit for unit in units if kind_of(unit) < 32]
+    assert SPS in map(kind_of, units)
+    assert [kind_of(unit) for unit in units_in(splicer.copied(bytes(own[0])))] == [*map(kind_of, slices)]
+    sps = next(unit for unit in units if kind_of(unit) == SPS)
+    assert splicer.changes(av.Packet(lengthened([sps[:-1] + b"\x55", *slices])))
+    private, known = b"\x4e\x01\x05\x11" + 17 * b"P" + b"\x80", b"\x4e\x01\x06\x01\x80\x80"
+    assert splicer.copied(lengthened([known, private, *slices])) == lengthened([known, *slices])
+    random_access = [b"\x2a" + unit[1:] for unit in slices]
+    assert not splicer.begins(lengthened(random_access))
+    for odd in (
+        [*slices, b"\x48\x01"], [*slices, b"\x7c\x01\x19"], [b"\x29" + unit[1:] for unit in slices], [private],
+        [unit[:2] + bytes((unit[2] | 0x40,)) + unit[3:] for unit in slices],
+    ):  # fmt: skip
+        assert splicer.fault(av.Packet(lengthened(odd))) is not None

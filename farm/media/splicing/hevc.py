@@ -1,0 +1,180 @@
+"""Splices HEVC: encoded groups have parameter sets with an id of their own, beside the source's in one header.
+
+x265 takes no ids, so that its sets and the headers of its slices are written anew. A copied group begins with an IDR
+picture: in front of another a decoder takes up no other sequence (ITU-T H.265, 7.4.2.4.5), and behind the end of one
+it drops what it has not shown yet (C.5.2.2).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+from av.packet import Packet
+
+from farm.domain.manifest import VideoStream
+from farm.domain.options import PRESETS
+from farm.media.splicing.hevc_sets import PPS, SPS, VPS, Limits, SequenceSet, kind_of
+from farm.media.splicing.hevc_slices import Slices, renumbered_pps
+from farm.media.splicing.messages import without_private
+from farm.media.splicing.units import LENGTH, Bits, lengthened, units_in, units_of_stream
+
+_SETS = (VPS, SPS, PPS)
+_PICTURES, _IDR, _SEI = range(32), (19, 20), (39, 40)
+_DELIMITER, _FILLER = 35, 38
+#: What copied packets may hold. Others end a sequence, or are other layers and makers' own.
+_COPIED = frozenset({*range(10), *range(16, 22), *_SETS, _DELIMITER, _FILLER, *_SEI})
+_RECORD = 22  # bytes of a header before its arrays
+_LEVEL = 12  # the byte of it with the level
+#: Bits of a slice's first byte (no_output_of_prior_pics_flag), and of a record's second (the high tier).
+_DROPS, _TIER = 0x40, 0x20
+_MOST_ID = 15
+_PARAMETERS = "x265-params"
+#: Reference frames of x265's presets.
+_REFERENCES = dict(zip(PRESETS, (1, 1, 2, 2, 3, 3, 4, 5, 5), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """An HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1): what precedes its arrays, and their units."""
+
+    record: bytes
+    units: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, extradata: bytes) -> Self:
+        """Parse a record. Raises ValueError for anything else, and for lengths of other than 4 bytes."""
+        if len(extradata) <= _RECORD or extradata[0] != 1:
+            raise ValueError("its header is no HEVCDecoderConfigurationRecord")
+        if (extradata[_RECORD - 1] & 3) + 1 != LENGTH:
+            raise ValueError("the lengths in its packets are too short for encoded frames")
+        at, units = _RECORD + 1, list[bytes]()
+        for _ in range(extradata[_RECORD]):
+            count = int.from_bytes(extradata[at + 1 : at + 3], "big")
+            at += 3
+            for _ in range(count):
+                size = int.from_bytes(extradata[at : at + 2], "big")
+                units.append(extradata[at + 2 : at + 2 + size])
+                at += 2 + size
+        if at > len(extradata) or not all(units):
+            raise ValueError("its header is damaged")
+        return cls(extradata[:_RECORD], tuple(units))
+
+    def of_kind(self, *kinds: int) -> tuple[bytes, ...]:
+        """Its units of these kinds."""
+        return tuple(unit for unit in self.units if kind_of(unit) in kinds)
+
+    def written(self) -> bytes:
+        """The inverse of :meth:`of`; all sets are here and none is in a packet."""
+        kinds = sorted({kind_of(unit) for unit in self.units})
+        parts = [self.record, bytes((len(kinds),))]
+        for kind in kinds:
+            units = self.of_kind(kind)
+            parts.append(bytes((0x80 | kind,)) + len(units).to_bytes(2, "big"))
+            parts += [len(unit).to_bytes(2, "big") + unit for unit in units]
+        return b"".join(parts)
+
+
+class Hevc:
+    """See :class:`farm.media.splicing.base.Splicer`."""
+
+    def __init__(self, extradata: bytes, metadata: str, _: VideoStream) -> None:
+        self._header, self._metadata = Header.of(extradata), metadata
+        self._sets = frozenset(self._header.of_kind(*_SETS))
+        sequences = [SequenceSet.of(unit) for unit in self._header.of_kind(SPS)]
+        if {kind_of(unit) for unit in self._sets} != set(_SETS) or any(map(_layer, self._header.units)):
+            raise ValueError("its header lacks parameter sets, or has some of further layers")
+        self._sequence = sequences[0]
+        if len({(s.profile, s.limits) for s in sequences}) > 1:
+            raise ValueError("its parameter sets are of several kinds")
+        used = {s.id for s in sequences} | {SequenceSet.of(unit).id for unit in self._header.of_kind(VPS)}
+        used |= {Bits.of(unit, 2).exp_golomb() for unit in self._header.of_kind(PPS)}
+        free = sorted(frozenset(range(1, _MOST_ID + 1)) - used)
+        if not free:
+            raise ValueError("its parameter sets leave no id free")
+        self._id = free[0]
+        self._slices: Slices | None = None
+
+    def parameters(self, encoder: dict[str, str], depth: int) -> dict[str, str]:
+        """See :meth:`farm.media.splicing.base.Splicer.parameters`."""
+        own = self._sequence.limits
+        reordered = min(depth, own.reordered, own.pictures - 2)
+        if own.pictures < 1:
+            raise ValueError("its frames refer to no others")
+        given = [f"ref={min(own.pictures, _REFERENCES[encoder['preset']])}"]
+        if reordered < 1:
+            given.append("bframes=0")
+        elif reordered == 1:
+            given.append("b-pyramid=0")
+        listed = filter(None, (encoder.get(_PARAMETERS), *given))
+        return {**encoder, _PARAMETERS: ":".join(listed)}
+
+    def header(self, encoded: bytes) -> bytes:
+        """See :meth:`farm.media.splicing.base.Splicer.header`."""
+        units = list(units_of_stream(encoded))
+        (video,), (sequence,) = ([SequenceSet.of(u) for u in units if kind_of(u) == kind] for kind in (VPS, SPS))
+        (pps,) = (unit for unit in units if kind_of(unit) == PPS)
+        own = self._sequence
+        if (sequence.profile, sequence.chroma) != (own.profile, own.chroma):
+            raise ValueError(f"the encoder wrote profile {sequence.profile}, not {own.profile}")
+        if sequence.limits.reordered > own.limits.reordered:
+            raise ValueError(f"the encoder reorders by {sequence.limits.reordered} frames")
+        self._slices = Slices.of(sequence, pps)
+        limits = Limits(max(own.limits.level, sequence.limits.level), own.limits.pictures, own.limits.reordered)
+        record, profile = bytearray(self._header.record), Bits.of(sequence.unit, 2).content
+        record[1] |= profile[1] & _TIER
+        record[2:_LEVEL] = bytes(one & other for one, other in zip(record[2:_LEVEL], profile[2:_LEVEL], strict=True))
+        record[_LEVEL] = max(record[_LEVEL], limits.level)
+        added = (*(each.saying(self._id, limits) for each in (video, sequence)), renumbered_pps(pps, self._id))
+        messages = (unit for unit in units if kind_of(unit) in _SEI)
+        return Header(bytes(record), (*self._header.of_kind(*_SETS), *added, *messages)).written()
+
+    def encoded(self, packet: bytes) -> bytes:
+        """See :meth:`farm.media.splicing.base.Splicer.encoded`."""
+        assert self._slices is not None
+        return lengthened(
+            self._slices.renumbered(unit, self._id) if kind_of(unit) in _PICTURES else unit
+            for unit in units_of_stream(packet)
+        )
+
+    def copied(self, packet: bytes) -> bytes:
+        """See :meth:`farm.media.splicing.base.Splicer.copied`. Sets that repeat the header's are left out."""
+        kinds = {kind_of(unit) for unit in units_in(packet)}
+        kept: Iterable[bytes] = (unit for unit in units_in(packet) if kind_of(unit) not in _SETS)
+        if self._metadata != "keep":
+            for kind in kinds.intersection(_SEI):
+                kept = without_private(kept, kind, strict=self._metadata == "strip", header=2)
+        return lengthened(kept) if kinds.intersection((*_SETS, *_SEI)) else packet
+
+    def begins(self, packet: bytes) -> bool:
+        """See :meth:`farm.media.splicing.base.Splicer.begins`."""
+        pictures = [kind for kind in map(kind_of, units_in(packet)) if kind in _PICTURES]
+        return bool(pictures) and set(pictures) <= set(_IDR)
+
+    def fault(self, packet: "Packet[Any]") -> str | None:
+        """See :meth:`farm.media.splicing.base.Splicer.fault`."""
+        try:
+            units = list(units_in(bytes(packet)))
+            self.copied(bytes(packet))
+        except ValueError as error:
+            return str(error)
+        other = next((kind_of(unit) for unit in units if kind_of(unit) not in _COPIED or _layer(unit)), None)
+        if other is not None:
+            return f"it holds NAL units of the type {other}, or of further layers"
+        pictures = [unit for unit in units if kind_of(unit) in _PICTURES]
+        if any(kind_of(unit) in _IDR and unit[2] & _DROPS for unit in pictures):
+            return "it drops the frames before it"
+        return None if pictures else "it holds no picture"
+
+    def changes(self, packet: "Packet[Any]") -> bool:
+        """See :meth:`farm.media.splicing.base.Splicer.changes`."""
+        if packet.has_sidedata("new_extradata"):
+            return True
+        try:
+            return any(kind_of(unit) in _SETS and unit not in self._sets for unit in units_in(bytes(packet)))
+        except ValueError:
+            return True
+
+
+def _layer(unit: bytes) -> int:
+    """nuh_layer_id."""
+    return (unit[0] & 1) << 5 | unit[1] >> 3
