@@ -6,7 +6,7 @@ it drops what it has not shown yet (C.5.2.2).
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from av.packet import Packet
@@ -84,7 +84,7 @@ class Hevc:
         if {kind_of(unit) for unit in self._sets} != set(_SETS) or any(map(_layer, self._header.units)):
             raise ValueError("its header lacks parameter sets, or has some of further layers")
         self._sequence = sequences[0]
-        if len({(s.profile, s.limits) for s in sequences}) > 1:
+        if len({(s.profile, s.limits, s.picture) for s in sequences}) > 1:
             raise ValueError("its parameter sets are of several kinds")
         used = {s.id for s in sequences} | {SequenceSet.of(unit).id for unit in self._header.of_kind(VPS)}
         used |= {Bits.of(unit, 2).exp_golomb() for unit in self._header.of_kind(PPS)}
@@ -100,7 +100,10 @@ class Hevc:
         reordered = min(depth, own.reordered, own.pictures - 2)
         if own.pictures < 1:
             raise ValueError("its frames refer to no others")
-        given = [f"ref={min(own.pictures, _REFERENCES[encoder['preset']])}"]
+        assert self._sequence.picture is not None
+        coding, largest, _, transform = (1 << size for size in self._sequence.picture.blocks)
+        given = [f"ctu={largest}", f"min-cu-size={coding}", f"max-tu-size={transform}"]
+        given += [f"ref={min(own.pictures, _REFERENCES[encoder['preset']])}"]
         if reordered < 1:
             given.append("bframes=0")
         elif reordered == 1:
@@ -114,8 +117,9 @@ class Hevc:
         (video,), (sequence,) = ([SequenceSet.of(u) for u in units if kind_of(u) == kind] for kind in (VPS, SPS))
         (pps,) = (unit for unit in units if kind_of(unit) == PPS)
         own = self._sequence
-        if (sequence.profile, sequence.chroma) != (own.profile, own.chroma):
-            raise ValueError(f"the encoder wrote profile {sequence.profile}, not {own.profile}")
+        found, wanted = ((s.profile, s.picture and replace(s.picture, order_bits=0)) for s in (sequence, own))
+        if found != wanted:
+            raise ValueError(f"the encoder wrote {found}, not {wanted}")
         if sequence.limits.reordered > own.limits.reordered:
             raise ValueError(f"the encoder reorders by {sequence.limits.reordered} frames")
         self._slices = Slices.of(sequence, pps)

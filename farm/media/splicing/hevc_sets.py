@@ -1,10 +1,11 @@
 """HEVC's parameter sets: what splicing reads of them, and the encoder's with other ids and a larger picture buffer.
 
 ITU-T H.265, 7.3.2.1 to 7.3.3. A decoder may drop pictures that it has not shown yet where the next sequence has another
-size of its picture buffer (C.5.2.2), so that spliced sequences state the same.
+size of its pictures or of their buffer (C.5.2.2), so that spliced sequences state the same; and of their blocks, as
+libde265 finishes a picture with the next one's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from farm.media.splicing.sequence import escaped, exp_golomb
@@ -31,21 +32,33 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """The pictures of a sequence. ``chroma``: chroma_format_idc, 0 where planes are coded apart.
+
+    ``order_bits``: of a picture's place in order; ``blocks``: the binary logarithms of the least and greatest size of
+    coding blocks, and of transform blocks.
+    """
+
+    chroma: int
+    size: tuple[int, int]
+    order_bits: int
+    blocks: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class SequenceSet:
-    """A video or sequence parameter set. ``video``: the id of the first; ``id``: its own; ``chroma``: of a sequence.
+    """A video or sequence parameter set. ``id``: its own; ``picture``: None of a video's.
 
     ``layers``: sub-layers beside the first. ``places``: the bits of its payload that hold the level, the id of a
-    sequence, and the limits. ``at``: the bit behind all that was read.
+    sequence, and the limits. ``at``: the bit behind the sizes of blocks.
     """
 
     unit: bytes
-    video: int
     id: int
     layers: int
     profile: int
     limits: Limits
-    chroma: int
-    order_bits: int
+    picture: Picture | None
     places: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
     at: int
 
@@ -59,12 +72,12 @@ class SequenceSet:
         layers = bits.take(3)
         bits.take(1 if sequence else 17)
         profile, level, at_level = _profile(bits, layers)
-        own, begun, chroma, order = video, bits.at, 1, 0
+        own, begun, picture = video, bits.at, None
         at_id = (begun, begun)
         if sequence:
             own = bits.exp_golomb()
             at_id = (begun, bits.at)
-            chroma, order = _picture(bits)
+            picture = _picture(bits)
         limits = at_limits = (0, 0)
         for _ in range(layers + 1 if bits.take(1) else 1):
             begun = bits.at
@@ -72,7 +85,11 @@ class SequenceSet:
             at_limits = (begun, bits.at)
             bits.exp_golomb()
         places = (at_level, at_level + 8), at_id, at_limits
-        return cls(unit, video, own, layers, profile, Limits(level, *limits), chroma, order, places, bits.at)
+        if picture:
+            coding, more, transform, further = (bits.exp_golomb() for _ in range(4))
+            blocks = coding + 3, coding + 3 + more, transform + 2, transform + 2 + further
+            picture = replace(picture, blocks=blocks)
+        return cls(unit, own, layers, profile, Limits(level, *limits), picture, places, bits.at)
 
     def saying(self, number: int, limits: Limits) -> bytes:
         """The unit with this id, of its video parameter set too, and with these limits. Raises ValueError."""
@@ -120,16 +137,15 @@ def _profile(bits: Bits, layers: int) -> tuple[int, int, int]:
     return profile, level, at
 
 
-def _picture(bits: Bits) -> tuple[int, int]:
-    """The chroma format, 0 where its planes are coded apart, and the bits of a picture's place in order."""
+def _picture(bits: Bits) -> Picture:
+    """The format of samples, the size, and the bits of a picture's place in order."""
     chroma = bits.exp_golomb()
     if chroma == _ALL_COLOURS and bits.take(1):
         chroma = 0
-    bits.exp_golomb()
-    bits.exp_golomb()
+    size = bits.exp_golomb(), bits.exp_golomb()
     if bits.take(1):
         for _ in range(4):
             bits.exp_golomb()
     bits.exp_golomb()
     bits.exp_golomb()
-    return chroma, bits.exp_golomb() + 4
+    return Picture(chroma, size, bits.exp_golomb() + 4)

@@ -39,10 +39,11 @@ class Slices:
     @classmethod
     def of(cls, sequence: SequenceSet, pps: bytes) -> Self:
         """Parse the encoder's sets. Raises ValueError for those of another kind."""
-        sps = Bits.of(sequence.unit, HEADER)
+        sps, picture = Bits.of(sequence.unit, HEADER), sequence.picture
+        assert picture is not None
         sps.at = sequence.at
-        for _ in range(6):
-            sps.exp_golomb()
+        sps.exp_golomb()
+        sps.exp_golomb()
         _none(sps.take(1))  # lists of scaling
         sps.take(1)
         sao = bool(sps.take(1))
@@ -72,7 +73,7 @@ class Slices:
         _none(bits.take(1) | bits.take(1))  # lists of scaling, and of references in another order
         bits.exp_golomb()
         return cls(
-            sequence.order_bits, sequence.chroma > 0, sao, mvp, output, extra, cabac, references, offsets, weighted,
+            picture.order_bits, picture.chroma > 0, sao, mvp, output, extra, cabac, references, offsets, weighted,
             rows, across, override, off, bool(bits.take(1)),
         )  # fmt: skip
 

@@ -163,7 +163,7 @@ HEVC = {
     "plain.mov": x265("bframes=0:ref=1", "-tag:v", "hvc1"),
     "ten.mp4": x265("bframes=2:b-pyramid=0:slices=2", "-pix_fmt", "yuv420p10le", "-tag:v", "hvc1", "-color_primaries",
                     "bt2020", "-color_trc", "arib-std-b67", "-colorspace", "bt2020nc"),
-    "whole.mkv": x265("bframes=3", "-pix_fmt", "yuv444p"),
+    "whole.mkv": x265("bframes=3:ctu=16", "-pix_fmt", "yuv444p"),
 }  # fmt: skip
 
 
@@ -176,6 +176,7 @@ def test_groups_of_hevc(name: str, folder: Path, tmp_path: Path) -> None:
     header = Header.of(codec_header(found.out))
     sets = [SequenceSet.of(unit) for unit in header.of_kind(SPS)]
     assert len({each.id for each in sets}) == len({each.limits for each in sets}) + 1 == 2  # ids differ, limits do not
+    assert len({each.picture and (each.picture.size, each.picture.blocks) for each in sets}) == 1
 
 
 def codec_header(path: Path) -> bytes:
