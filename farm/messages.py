@@ -36,7 +36,8 @@ class Artefact(Message):
 
     ``psnr``: of a segment, in decibels, between the encoder's input and its decoded output outside the redacted areas.
     ``covered``: of tracks, the number of frames to be covered; of a segment, the number of frames that were covered,
-    and ``masks``: the SHA-256 of the tracks that said where.
+    and ``masks``: the SHA-256 of the tracks that said where. ``copied``: of a segment, the number of frames whose
+    packets are the source's.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Artefact(Message):
     psnr: float | None = None
     covered: int | None = None
     masks: str | None = None
+    copied: int | None = None
 
 
 class Order(Message):

@@ -98,6 +98,8 @@ def _faces(facts: JobFacts) -> list[str]:
         kept = "unchanged" if facts.psnr is None else f"unchanged ({facts.psnr:.1f} dB)"
         tracks = _counted(facts.faces, "face") + (" (track)" if facts.faces == 1 else " (tracks)")
         lines = [f"{done} {tracks} in {facts.frames_with_faces} of {facts.frames} frames. Rest of the picture {kept}."]
+    if facts.copied:
+        lines.append(f"{_counted(facts.copied, 'frame')} without a face copied from the source, byte for byte.")
     return lines + _stretches(facts)
 
 

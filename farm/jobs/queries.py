@@ -29,7 +29,8 @@ class JobFacts:
     """One job as people see it. Times in seconds since the epoch. ``permanent``: a retry would fail again.
 
     ``container``: FFmpeg's name of the output's container, ``pictures`` for a directory of pictures. ``psnr``: the
-    lowest of any chunk, in dB, away from the faces; None where nothing was measured, or nothing differs. ``options``:
+    lowest of any chunk, in dB, away from the faces; None where nothing was measured, or nothing differs. ``copied``:
+    frames whose packets are the source's; None until the job is over. ``options``:
     ``asdict(JobOptions)``. ``faces``: tracks that were found, and ``frames_with_faces``; ``without_faces``: from and
     to, in seconds of the output, where none was found (:class:`farm.domain.found.Found`); all None until the job was
     linked. ``source_size`` and ``output_size``: of the files, or of all pictures, in bytes; None if not known (yet).
@@ -54,6 +55,7 @@ class JobFacts:
     stages: tuple[StageFacts, ...]
     container: str = ""
     psnr: float | None = None
+    copied: int | None = None
     permanent: bool = False
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     faces: int | None = None
@@ -237,6 +239,7 @@ def _facts(session: Session, job: Job) -> JobFacts:
     mine = (Chunk.job_id.in_(group), Attempt.cause.is_not(None), ~Attempt.reset)
     failures = session.scalar(select(func.count()).select_from(Attempt).join(Chunk).where(*mine))
     found = job.found or {}
+    segments = [Artefact.model_validate(row) for row in made(session, job, _SEGMENTS)]
     return JobFacts(
         id=job.id,
         status=job.status,
@@ -255,7 +258,8 @@ def _facts(session: Session, job: Job) -> JobFacts:
             if stage.counts_frames
         ),
         container=job.container,
-        psnr=lowest_psnr(Artefact.model_validate(row) for row in made(session, job, _SEGMENTS)),
+        psnr=lowest_psnr(segments),
+        copied=sum(segment.copied or 0 for segment in segments) if over else None,
         permanent=job.permanent,
         options=job.options,
         faces=found.get("tracks"),

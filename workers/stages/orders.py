@@ -195,6 +195,7 @@ class Written:
     psnr: float | None = None
     covered: int | None = None
     masks: str | None = None
+    copied: int | None = None
 
 
 def make_once(plan: Plan, frames: int, spent: Spent, write: Callable[[Path], int | Written]) -> Result:
@@ -219,6 +220,6 @@ def make_once(plan: Plan, frames: int, spent: Spent, write: Callable[[Path], int
         draft.verified = written.sha256
     if draft.damaged:
         damaged.append(draft.key)
-    said = {"psnr": written.psnr, "covered": written.covered, "masks": written.masks}
+    said = {"psnr": written.psnr, "covered": written.covered, "masks": written.masks, "copied": written.copied}
     artefact = draft.artefact(frames).model_copy(update=said)
     return Result(artefact, reused=False, spent=spent.seconds(), damaged=tuple(damaged))

@@ -101,7 +101,7 @@ def _written(path: Path, runs: Runs, tools: Tools, report: Report, spent: Spent)
             path, runs.pts, settings, threads=tools.threads, progress=verifying, samples=samples, source=source
         )
     psnr = None if isinf(samples.psnr) else samples.psnr
-    return Written(verified, digest, psnr, covered["frames"], runs.tracks.sha256)
+    return Written(verified, digest, psnr, covered["frames"], runs.tracks.sha256, frames - len(encoded))
 
 
 def _encode(frames: Iterator[_Painted], writer: SegmentWriter, samples: Samples, report: Report, spent: Spent) -> None:

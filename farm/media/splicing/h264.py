@@ -51,16 +51,16 @@ class Header:
         if len(extradata) < 7 or extradata[0] != 1:
             raise ValueError("its header is no AVCDecoderConfigurationRecord")
         if (extradata[4] & 3) + 1 != LENGTH:
-            raise ValueError("the lengths in its packets are too short for encoded frames")
+            raise ValueError("its packets state lengths that are too short for encoded frames")
         at, found = 5, list[tuple[bytes, ...]]()
         for mask in (0x1F, 0xFF):  # SPS, then PPS
-            count, at = extradata[at] & mask, at + 1
-            units = []
+            count = extradata[at] & mask if at < len(extradata) else 0
+            at, units = at + 1, list[bytes]()
             for _ in range(count):
                 size = int.from_bytes(extradata[at : at + 2], "big")
                 units.append(extradata[at + 2 : at + 2 + size])
                 at += 2 + size
-            if at > len(extradata) or not all(units):
+            if at > len(extradata) or not units or not all(units):
                 raise ValueError("its header is damaged")
             found.append(tuple(units))
         (profile, compatible, level), (sps, pps) = extradata[1:4], found
@@ -103,8 +103,6 @@ class H264:
     def __init__(self, extradata: bytes, metadata: str, _: VideoStream | None = None) -> None:
         self._header, self._metadata = Header.of(extradata), metadata
         self._sets = frozenset((*self._header.sps, *self._header.pps))
-        if not self._header.sps or not self._header.pps:
-            raise ValueError("its header has no parameter sets")
         sequences = [Sequence.of(unit) for unit in self._header.sps]
         self._sequence = sequences[0]
         said = {(s.profile, s.level, s.references, s.said) for s in sequences}

@@ -11,8 +11,6 @@ from farm.media.splicing.units import Bits
 
 #: profile_idc with which a set states its chroma format.
 _HIGH = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 134, 135, 138, 139})
-#: level_idc and constraint_set3_flag of level 1b; other levels have numbers of their own.
-_LEVEL_1B = 11, 0x10
 _ANY_ASPECT = 255
 #: Limits of sizes and motion that precede what is said of reordering.
 _LIMITS = 4
@@ -44,11 +42,9 @@ class Sequence:
 
     @classmethod
     def of(cls, unit: bytes) -> Self:
-        """Parse a unit (7.3.2.1.1, E.1.1). Raises ValueError for a damaged one, and for level 1b."""
+        """Parse a unit (7.3.2.1.1, E.1.1). Raises ValueError for a damaged one."""
         bits = Bits.of(unit)
-        profile, constraints, level = bits.take(8), bits.take(8), bits.take(8)
-        if level == _LEVEL_1B[0] and constraints & _LEVEL_1B[1]:
-            raise ValueError("it is of level 1b")
+        profile, _, level = bits.take(8), bits.take(8), bits.take(8)
         bits.exp_golomb()
         if profile in _HIGH:
             _skip_samples(bits)

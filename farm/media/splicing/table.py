@@ -112,10 +112,7 @@ def _check_stated(video: VideoStream, context: VideoCodecContext, packet: bytes)
 
     A decoder would else see the encoded frames change from the copied ones.
     """
-    width, height = coded_size(context)
-    if not (0 <= width - video.width < _PADDING and 0 <= height - video.height < _PADDING):
-        raise ValueError("its coded picture is larger than what is shown of it")
-    frame, aspect = _decoded_alone(context, packet)
+    frame, alone = _decoded_alone(context, packet)
     silent = SPLICED[video.codec].silent
     planned = {
         "colour range": video.full_range,
@@ -125,13 +122,16 @@ def _check_stated(video: VideoStream, context: VideoCodecContext, packet: bytes)
     }
     found = frame_properties(frame)
     differs = any(found[name] != value for name, value in planned.items() if name not in silent)
-    picture = (frame.width, frame.height, frame.format.name)
+    picture, aspect = (frame.width, frame.height, frame.format.name), alone.sample_aspect_ratio or 1
     if differs or picture != (video.width, video.height, video.pix_fmt) or aspect != (video.sample_aspect or 1):
         raise ValueError("its stream states another picture, aspect or other colours than its container")
+    width, height = coded_size(alone)
+    if not (0 <= width - video.width < _PADDING and 0 <= height - video.height < _PADDING):
+        raise ValueError("its coded picture is larger than what is shown of it")
 
 
-def _decoded_alone(context: VideoCodecContext, packet: bytes) -> tuple[VideoFrame, object]:
-    """A key frame, decoded with the stream's header alone, and the sample aspect that it states."""
+def _decoded_alone(context: VideoCodecContext, packet: bytes) -> tuple[VideoFrame, VideoCodecContext]:
+    """A key frame, decoded with the stream's header alone, and the decoder."""
     alone = av.CodecContext.create(context.codec.canonical_name, "r")
     assert isinstance(alone, VideoCodecContext)
     alone.extradata = context.extradata
@@ -142,4 +142,4 @@ def _decoded_alone(context: VideoCodecContext, packet: bytes) -> tuple[VideoFram
         raise ValueError("its first key frame does not decode alone") from error
     if len(frames) != 1:
         raise ValueError("its first key frame does not decode alone")
-    return frames[0], alone.sample_aspect_ratio or 1
+    return frames[0], alone
