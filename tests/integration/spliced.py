@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import dropwhile
 from pathlib import Path
 
 import av
@@ -19,6 +20,7 @@ from farm.domain.track import FrameTracks, TrackedBox
 from farm.executables import find_ffmpeg
 from farm.jobs.plans import store_plan
 from farm.media.planes import planes_of
+from farm.media.splicing.units import lengthened, units_of_stream
 from farm.storage.local import LocalStorage
 from tests.integration.workers.conftest import Bench, StubTools
 from tests.planned import plan_of
@@ -50,7 +52,14 @@ def packets(path: Path) -> list[tuple[float, str]]:
     """The time in seconds and the SHA-256 of each video packet, by time."""
     with av.open(str(path)) as container:
         found = [p for p in container.demux(video=0) if p.size and p.pts is not None]
-        return sorted((float((p.pts or 0) * p.time_base), sha256(bytes(p)).hexdigest()) for p in found)
+        return sorted((float((p.pts or 0) * p.time_base), sha256(_plain(bytes(p))).hexdigest()) for p in found)
+
+
+def _plain(packet: bytes) -> bytes:
+    """A packet; of H.264 with start codes, in MPEG-TS, its slices and messages."""
+    if not packet.startswith(b"\0\0\0\1\x09"):
+        return packet
+    return lengthened(unit for unit in units_of_stream(packet) if unit[0] & 31 in (1, 5, 6))
 
 
 def pictures(path: Path, decoder: str | None = None) -> list[str]:
@@ -71,14 +80,15 @@ def digest(frame: av.VideoFrame) -> str:
     return sha256(b"".join(plane.tobytes() for plane in planes_of(frame, alpha=True))).hexdigest()
 
 
-def sought(path: Path, at: float) -> list[str]:
+def sought(path: Path, at: float, earlier: float = 0.0) -> list[str]:
     """The digests of the frames from the key frame at or before a time up to a few after it, as a player seeks."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert stream.time_base is not None
-        container.seek(round(at / stream.time_base), stream=stream, backward=True)
+        container.seek(round((at - earlier) / stream.time_base), stream=stream, backward=True)
         found = []
-        for frame in container.decode(stream):
+        following = dropwhile(lambda packet: not packet.is_keyframe, container.demux(stream))
+        for frame in (frame for packet in following for frame in packet.decode()):
             assert not frame.is_corrupt
             found.append((float(frame.time or 0), digest(frame)))
             if float(frame.time or 0) > at + 0.3:

@@ -14,7 +14,7 @@ from farm.domain.runs import Group, Run
 from farm.errors import SourceError
 from farm.liveness import beat
 from farm.media.failing import reason
-from farm.media.reading.damage import seek
+from farm.media.reading.damage import EARLIER, seek
 from farm.media.reading.decoding import open_video, packets
 from farm.media.splicing.base import Splicer
 
@@ -99,12 +99,20 @@ def copied_packets(
 
 
 def _packets(path: Path, video: VideoStream, chunk: Chunk) -> Generator["Packet[Any]", None, None]:
-    """The video's packets from the chunk's key frame on, in decoding order."""
+    """The video's packets from the chunk's key frame on, or from before it, in decoding order."""
     try:
-        with open_video(path, video) as (container, stream):
-            seek(container, stream, video, chunk, 0.0)
-            for packet in packets(container, stream):
-                beat()
-                yield packet
+        for earlier in EARLIER:
+            with open_video(path, video) as (container, stream):
+                seek(container, stream, video, chunk, earlier)
+                found = packets(container, stream)
+                first = next(found, None)
+                late = first is None or first.pts is None or first.pts > chunk.seek_pts
+                if first is None or (late and earlier is not None):  # transport streams have no index
+                    continue
+                yield first
+                for packet in found:
+                    beat()
+                    yield packet
+                return
     except av.error.FFmpegError as error:
         raise SourceError(f"{path}: cannot be read: {reason(error)}") from error

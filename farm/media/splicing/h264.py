@@ -23,6 +23,8 @@ _SLICE, _IDR, _SEI, _SPS, _PPS, _DELIMITER, _FILLER = 1, 5, 6, 7, 8, 9, 12
 _COPIED = frozenset({_SLICE, _IDR, _SEI, _SPS, _PPS, _DELIMITER, _FILLER})
 #: x264 gives the id to both of its parameter sets, and takes no greater one.
 _MOST_ID = 31
+#: Begins an AVCDecoderConfigurationRecord, and no start code.
+_RECORD = b"\x01"
 _PARAMETERS = "x264-params"
 #: profile_idc of what x264 writes: Constrained Baseline, Main, High, High 10, High 4:2:2, High 4:4:4 Predictive. From
 #: High on, a header also states the chroma format and the bits of a sample.
@@ -101,7 +103,10 @@ class H264:
     """See :class:`farm.media.splicing.base.Splicer`."""
 
     def __init__(self, extradata: bytes, metadata: str, _: VideoStream | None = None) -> None:
-        self._header, self._metadata = Header.of(extradata), metadata
+        # MPEG-TS has start codes, and the segment lengths; its muxer writes start codes again
+        self._units = units_in if extradata[:1] == _RECORD else units_of_stream
+        self._header = Header.of(extradata) if extradata[:1] == _RECORD else Header.of_units(extradata)
+        self._metadata = metadata
         self._sets = frozenset((*self._header.sps, *self._header.pps))
         sequences = [Sequence.of(unit) for unit in self._header.sps]
         self._sequence = sequences[0]
@@ -112,6 +117,8 @@ class H264:
         if not free:
             raise ValueError("its parameter sets leave no id free")
         self._id = free[0]
+        self._repeats = self._units is units_of_stream  # FFmpeg's muxer repeats those last seen in a packet
+        self._added: tuple[bytes, ...] = ()  # the encoder's sets
 
     def parameters(self, encoder: dict[str, str], depth: int) -> dict[str, str]:
         """See :meth:`farm.media.splicing.base.Splicer.parameters`."""
@@ -140,6 +147,7 @@ class H264:
         if own.tail and added.tail and own.tail[:3] != added.tail[:3]:
             raise ValueError("the encoder wrote other samples than the source's")
         sps = tuple(self._alike(Sequence.of(unit)) for unit in added.sps)
+        self._added = (*sps, *added.pps)
         return Header(
             own.profile, own.compatible & added.compatible, own.level, (*own.sps, *sps), (*own.pps, *added.pps),
             own.tail or added.tail,
@@ -157,19 +165,23 @@ class H264:
 
     def encoded(self, packet: bytes) -> bytes:
         """See :meth:`farm.media.splicing.base.Splicer.encoded`."""
-        return lengthened(units_of_stream(packet))
+        units = list(units_of_stream(packet))
+        if self._repeats and any(unit[0] & 31 == _IDR for unit in units):
+            units[:0] = self._added
+        return lengthened(units)
 
     def copied(self, packet: bytes) -> bytes:
         """See :meth:`farm.media.splicing.base.Splicer.copied`."""
-        if self._metadata == "keep" or not any(unit[0] & 31 == _SEI for unit in units_in(packet)):
-            return packet
-        kept = without_private(units_in(packet), _SEI, strict=self._metadata == "strip")
-        return lengthened(kept)
+        if self._metadata == "keep" or _SEI not in self._kinds(packet):
+            return packet if self._units is units_in else lengthened(self._units(packet))
+        return lengthened(without_private(self._units(packet), _SEI, strict=self._metadata == "strip"))
 
     def begins(self, packet: bytes) -> bool:
         """See :meth:`farm.media.splicing.base.Splicer.begins`."""
-        slices = [kind for kind in self._kinds(packet) if kind in (_SLICE, _IDR)]
-        return bool(slices) and set(slices) == {_IDR}
+        try:
+            return {kind for kind in self._kinds(packet) if kind in (_SLICE, _IDR)} == {_IDR}
+        except ValueError:  # a damaged one
+            return False
 
     def fault(self, packet: "Packet[Any]") -> str | None:
         """See :meth:`farm.media.splicing.base.Splicer.fault`."""
@@ -188,10 +200,9 @@ class H264:
         if packet.has_sidedata("new_extradata"):
             return True
         try:
-            return any(u[0] & 31 in (_SPS, _PPS) and u not in self._sets for u in units_in(bytes(packet)))
+            return any(u[0] & 31 in (_SPS, _PPS) and u not in self._sets for u in self._units(bytes(packet)))
         except ValueError:
             return True
 
-    @staticmethod
-    def _kinds(packet: bytes) -> Iterator[int]:
-        return (unit[0] & 31 for unit in units_in(packet))
+    def _kinds(self, packet: bytes) -> Iterator[int]:
+        return (unit[0] & 31 for unit in self._units(packet))

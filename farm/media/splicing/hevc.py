@@ -151,8 +151,11 @@ class Hevc:
 
     def begins(self, packet: bytes) -> bool:
         """See :meth:`farm.media.splicing.base.Splicer.begins`."""
-        pictures = [kind for kind in map(kind_of, units_in(packet)) if kind in _PICTURES]
-        return bool(pictures) and set(pictures) <= set(_IDR)
+        try:
+            pictures = {kind for kind in map(kind_of, units_in(packet)) if kind in _PICTURES}
+        except ValueError:  # a damaged one
+            return False
+        return bool(pictures) and pictures <= set(_IDR)
 
     def fault(self, packet: "Packet[Any]") -> str | None:
         """See :meth:`farm.media.splicing.base.Splicer.fault`."""

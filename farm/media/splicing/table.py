@@ -46,9 +46,10 @@ class Spliced:
 
 
 _BOXED = frozenset({"mp4", "mov", "3gp", "3g2"})
+_TRANSPORT = frozenset({"mpegts", "m2ts"})
 _LIGHT = frozenset({"colour primaries", "colour transfer"})
 SPLICED = {
-    "h264": Spliced(H264, _BOXED | {"matroska"}, frozenset({"libx264"})),
+    "h264": Spliced(H264, _BOXED | _TRANSPORT | {"matroska"}, frozenset({"libx264"})),
     "hevc": Spliced(Hevc, frozenset({"mp4", "mov", "matroska"}), frozenset({"libx265"})),
     "mjpeg": Spliced(MotionJpeg, frozenset({"mp4", "mov", "matroska", "avi"}), frozenset({"mjpeg"}), _LIGHT),
     "vp9": Spliced(Vp9, frozenset({"mp4", "matroska", "webm"}), frozenset({"libvpx-vp9"}), _LIGHT),

@@ -11,19 +11,20 @@ from farm.media.splicing.hevc_sets import SPS, SequenceSet, kind_of
 from farm.media.splicing.motion_jpeg import MotionJpeg
 from farm.media.splicing.units import lengthened, units_in
 from farm.media.splicing.vp9 import Vp9
-from tests.integration.media.test_splicing import check
-from tests.integration.spliced import digest, pictures, splice
+from tests.integration.media.test_splicing import check, x264
+from tests.integration.spliced import all_pictures, changed, digest, packets, pictures, sought, splice
 from tests.integration.trips import rendered
 from tests.planned import plan_of
 
 PICTURE = ["-f", "lavfi", "-i", "testsrc2=size=208x160:rate=25:duration=4"]
 #: Frames of the third group and of a place where chunks meet: groups are 20 frames, chunks 60.
 COVERED = frozenset({45, 46, 75})
-CONTAINERS = {".mkv": "matroska"}
+CONTAINERS = {".mkv": "matroska", ".ts": "mpegts"}
 
 
 def container_of(path: Path) -> str:
-    return CONTAINERS.get(path.suffix, path.suffix[1:])
+    suffix = path.suffix or path.name
+    return CONTAINERS.get(suffix, suffix[1:])
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +209,23 @@ def test_what_a_packet_of_hevc_may_hold(folder: Path) -> None:
         [unit[:2] + bytes((unit[2] | 0x40,)) + unit[3:] for unit in slices],
     ):  # fmt: skip
         assert splicer.fault(av.Packet(lengthened(odd))) is not None
+
+
+@pytest.mark.parametrize(("given", "out"), [("usual.ts", ".ts"), ("other.m2ts", ".m2ts"), ("bare.mp4", ".ts")])
+def test_groups_of_h264_in_transport_streams(given: str, out: str, folder: Path, tmp_path: Path) -> None:
+    """Start codes become lengths and start codes again: what is copied are the units."""
+    parameters = "bframes=0:ref=1" if given.startswith("other") else "bframes=3:b-pyramid=normal"
+    source = rendered(folder / given, *x264(parameters), "-pix_fmt", "yuv420p")
+    found = splice(source, tmp_path, COVERED, out, container=container_of(Path(out)))
+    assert found.manifest.encoder.copies
+    assert found.copied == frozenset(range(100)) - frozenset(range(40, 80))
+    assert [time for time, _ in packets(found.out)] == [time for time, _ in packets(found.source)]
+    for decoder in (None, "libopenh264"):
+        before, after = (pictures(path, decoder) for path in (found.source, found.out))
+        assert [a == b for a, b in zip(before, after, strict=True)] == [n in found.copied for n in range(100)]
+    for number, change in enumerate(changed(found.source, found.out)):
+        assert change > 20 if number in COVERED else change < 10, number
+    everything = all_pictures(found.out)
+    for number in (19, 20, 39, 40, 41, 79, 80, 81):  # there is no index: FFmpeg finds a key frame near the time
+        time, picture = everything[number]
+        assert sought(found.out, time, earlier=1.0)[0] == picture
