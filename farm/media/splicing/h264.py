@@ -23,8 +23,7 @@ _SLICE, _IDR, _SEI, _SPS, _PPS, _DELIMITER, _FILLER = 1, 5, 6, 7, 8, 9, 12
 _COPIED = frozenset({_SLICE, _IDR, _SEI, _SPS, _PPS, _DELIMITER, _FILLER})
 #: x264 gives the id to both of its parameter sets, and takes no greater one.
 _MOST_ID = 31
-#: Begins an AVCDecoderConfigurationRecord, and no start code.
-_RECORD = b"\x01"
+_STARTS = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
 _PARAMETERS = "x264-params"
 #: profile_idc of what x264 writes: Constrained Baseline, Main, High, High 10, High 4:2:2, High 4:4:4 Predictive. From
 #: High on, a header also states the chroma format and the bits of a sample.
@@ -74,7 +73,7 @@ class Header:
         units = list(units_of_stream(extradata))
         sps, pps = (tuple(unit for unit in units if unit[0] & 31 == kind) for kind in (_SPS, _PPS))
         if not sps or not pps:
-            raise ValueError("the encoder wrote no parameter sets")
+            raise ValueError("its header holds no parameter sets")
         tail = b""
         if sps[0][1] >= _HIGH:
             bits = Bits.of(sps[0], header=4)
@@ -104,8 +103,9 @@ class H264:
 
     def __init__(self, extradata: bytes, metadata: str, _: VideoStream | None = None) -> None:
         # MPEG-TS has start codes, and the segment lengths; its muxer writes start codes again
-        self._units = units_in if extradata[:1] == _RECORD else units_of_stream
-        self._header = Header.of(extradata) if extradata[:1] == _RECORD else Header.of_units(extradata)
+        coded = extradata.startswith(_STARTS)
+        self._units = units_of_stream if coded else units_in
+        self._header = Header.of_units(extradata) if coded else Header.of(extradata)
         self._metadata = metadata
         self._sets = frozenset((*self._header.sps, *self._header.pps))
         sequences = [Sequence.of(unit) for unit in self._header.sps]
@@ -117,7 +117,7 @@ class H264:
         if not free:
             raise ValueError("its parameter sets leave no id free")
         self._id = free[0]
-        self._repeats = self._units is units_of_stream  # FFmpeg's muxer repeats those last seen in a packet
+        self._repeats = coded  # FFmpeg's muxer repeats those last seen in a packet
         self._added: tuple[bytes, ...] = ()  # the encoder's sets
 
     def parameters(self, encoder: dict[str, str], depth: int) -> dict[str, str]:
