@@ -20,7 +20,6 @@ from farm.domain.track import FrameTracks, TrackedBox
 from farm.executables import find_ffmpeg
 from farm.jobs.plans import store_plan
 from farm.media.planes import planes_of
-from farm.media.splicing.units import lengthened, units_of_stream
 from farm.storage.local import LocalStorage
 from tests.integration.workers.conftest import Bench, StubTools
 from tests.planned import plan_of
@@ -52,14 +51,7 @@ def packets(path: Path) -> list[tuple[float, str]]:
     """The time in seconds and the SHA-256 of each video packet, by time."""
     with av.open(str(path)) as container:
         found = [p for p in container.demux(video=0) if p.size and p.pts is not None]
-        return sorted((float((p.pts or 0) * p.time_base), sha256(_plain(bytes(p))).hexdigest()) for p in found)
-
-
-def _plain(packet: bytes) -> bytes:
-    """A packet; of H.264 with start codes, in MPEG-TS, its slices and messages."""
-    if not packet.startswith(b"\0\0\0\1\x09"):
-        return packet
-    return lengthened(unit for unit in units_of_stream(packet) if unit[0] & 31 in (1, 5, 6))
+        return sorted((float((p.pts or 0) * p.time_base), sha256(bytes(p)).hexdigest()) for p in found)
 
 
 def pictures(path: Path, decoder: str | None = None) -> list[str]:

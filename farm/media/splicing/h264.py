@@ -16,14 +16,13 @@ from farm.domain.manifest import VideoStream
 from farm.domain.options import PRESETS
 from farm.media.splicing.messages import without_private
 from farm.media.splicing.sequence import Sequence
-from farm.media.splicing.units import LENGTH, Bits, lengthened, units_in, units_of_stream
+from farm.media.splicing.units import LENGTH, STARTS, Bits, lengthened, units_in, units_of_stream
 
 _SLICE, _IDR, _SEI, _SPS, _PPS, _DELIMITER, _FILLER = 1, 5, 6, 7, 8, 9, 12
 #: What copied packets may hold. Others are layers, views, transparency and partitions, which this decoder hides.
 _COPIED = frozenset({_SLICE, _IDR, _SEI, _SPS, _PPS, _DELIMITER, _FILLER})
 #: x264 gives the id to both of its parameter sets, and takes no greater one.
 _MOST_ID = 31
-_STARTS = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
 _PARAMETERS = "x264-params"
 #: profile_idc of what x264 writes: Constrained Baseline, Main, High, High 10, High 4:2:2, High 4:4:4 Predictive. From
 #: High on, a header also states the chroma format and the bits of a sample.
@@ -103,7 +102,7 @@ class H264:
 
     def __init__(self, extradata: bytes, metadata: str, _: VideoStream | None = None) -> None:
         # MPEG-TS has start codes, and the segment lengths; its muxer writes start codes again
-        coded = extradata.startswith(_STARTS)
+        coded = extradata.startswith(STARTS)
         self._units = units_of_stream if coded else units_in
         self._header = Header.of_units(extradata) if coded else Header.of(extradata)
         self._metadata = metadata

@@ -16,7 +16,7 @@ from farm.domain.options import PRESETS
 from farm.media.splicing.hevc_sets import PPS, SPS, VPS, Limits, SequenceSet, kind_of
 from farm.media.splicing.hevc_slices import Slices, renumbered_pps
 from farm.media.splicing.messages import without_private
-from farm.media.splicing.units import LENGTH, Bits, lengthened, units_in, units_of_stream
+from farm.media.splicing.units import LENGTH, STARTS, Bits, lengthened, units_in, units_of_stream
 
 _SETS = (VPS, SPS, PPS)
 _PICTURES, _IDR, _SEI = range(32), (19, 20), (39, 40)
@@ -59,6 +59,18 @@ class Header:
             raise ValueError("its header is damaged")
         return cls(extradata[:_RECORD], tuple(units))
 
+    @classmethod
+    def of_units(cls, extradata: bytes) -> Self:
+        """Of parameter sets with start codes, as in MPEG-TS. Raises ValueError."""
+        units = tuple(unit for unit in units_of_stream(extradata) if kind_of(unit) in _SETS)
+        sequence = next((SequenceSet.of(unit) for unit in units if kind_of(unit) == SPS), None)
+        if sequence is None or sequence.picture is None:
+            raise ValueError("its header holds no parameter sets")
+        content, picture = Bits.of(sequence.unit, 2).content, sequence.picture
+        layers = sequence.layers + 1 << 3 | (content[0] & 1) << 2 | LENGTH - 1
+        samples = 0xFC | picture.chroma, *(0xF8 | depth - 8 for depth in picture.depths)
+        return cls(bytes((1, *content[1 : _LEVEL + 1], 0xF0, 0, 0xFC, *samples, 0, 0, layers)), units)
+
     def of_kind(self, *kinds: int) -> tuple[bytes, ...]:
         """Its units of these kinds."""
         return tuple(unit for unit in self.units if kind_of(unit) in kinds)
@@ -78,7 +90,10 @@ class Hevc:
     """See :class:`farm.media.splicing.base.Splicer`."""
 
     def __init__(self, extradata: bytes, metadata: str, _: VideoStream) -> None:
-        self._header, self._metadata = Header.of(extradata), metadata
+        # MPEG-TS has start codes, and the segment lengths; its muxer writes start codes again, and the sets
+        coded = extradata.startswith(STARTS)
+        self._units = units_of_stream if coded else units_in
+        self._header, self._metadata = Header.of_units(extradata) if coded else Header.of(extradata), metadata
         self._sets = frozenset(self._header.of_kind(*_SETS))
         sequences = [SequenceSet.of(unit) for unit in self._header.of_kind(SPS)]
         if {kind_of(unit) for unit in self._sets} != set(_SETS) or any(map(_layer, self._header.units)):
@@ -142,17 +157,18 @@ class Hevc:
 
     def copied(self, packet: bytes) -> bytes:
         """See :meth:`farm.media.splicing.base.Splicer.copied`. Sets that repeat the header's are left out."""
-        kinds = {kind_of(unit) for unit in units_in(packet)}
-        kept: Iterable[bytes] = (unit for unit in units_in(packet) if kind_of(unit) not in _SETS)
+        kinds = {kind_of(unit) for unit in self._units(packet)}
+        kept: Iterable[bytes] = (unit for unit in self._units(packet) if kind_of(unit) not in _SETS)
         if self._metadata != "keep":
             for kind in kinds.intersection(_SEI):
                 kept = without_private(kept, kind, strict=self._metadata == "strip", header=2)
-        return lengthened(kept) if kinds.intersection((*_SETS, *_SEI)) else packet
+        same = self._units is units_in and not kinds.intersection((*_SETS, *_SEI))
+        return packet if same else lengthened(kept)
 
     def begins(self, packet: bytes) -> bool:
         """See :meth:`farm.media.splicing.base.Splicer.begins`."""
         try:
-            pictures = {kind for kind in map(kind_of, units_in(packet)) if kind in _PICTURES}
+            pictures = {kind for kind in map(kind_of, self._units(packet)) if kind in _PICTURES}
         except ValueError:  # a damaged one
             return False
         return bool(pictures) and pictures <= set(_IDR)
@@ -160,7 +176,7 @@ class Hevc:
     def fault(self, packet: "Packet[Any]") -> str | None:
         """See :meth:`farm.media.splicing.base.Splicer.fault`."""
         try:
-            units = list(units_in(bytes(packet)))
+            units = list(self._units(bytes(packet)))
             self.copied(bytes(packet))
         except ValueError as error:
             return str(error)
@@ -177,7 +193,7 @@ class Hevc:
         if packet.has_sidedata("new_extradata"):
             return True
         try:
-            return any(kind_of(unit) in _SETS and unit not in self._sets for unit in units_in(bytes(packet)))
+            return any(kind_of(unit) in _SETS and unit not in self._sets for unit in self._units(bytes(packet)))
         except ValueError:
             return True
 

@@ -35,12 +35,13 @@ class Limits:
 class Picture:
     """The pictures of a sequence. ``chroma``: chroma_format_idc, 0 where planes are coded apart.
 
-    ``order_bits``: of a picture's place in order; ``blocks``: the binary logarithms of the least and greatest size of
-    coding blocks, and of transform blocks.
+    ``depths``: bits of a sample of luma and chroma; ``order_bits``: of a picture's place in order; ``blocks``: the
+    binary logarithms of the least and greatest size of coding blocks, and of transform blocks.
     """
 
     chroma: int
     size: tuple[int, int]
+    depths: tuple[int, int]
     order_bits: int
     blocks: tuple[int, int, int, int] = (0, 0, 0, 0)
 
@@ -146,6 +147,5 @@ def _picture(bits: Bits) -> Picture:
     if bits.take(1):
         for _ in range(4):
             bits.exp_golomb()
-    bits.exp_golomb()
-    bits.exp_golomb()
-    return Picture(chroma, size, bits.exp_golomb() + 4)
+    depths = bits.exp_golomb() + 8, bits.exp_golomb() + 8
+    return Picture(chroma, size, depths, bits.exp_golomb() + 4)

@@ -50,7 +50,7 @@ _TRANSPORT = frozenset({"mpegts", "m2ts"})
 _LIGHT = frozenset({"colour primaries", "colour transfer"})
 SPLICED = {
     "h264": Spliced(H264, _BOXED | _TRANSPORT | {"matroska"}, frozenset({"libx264"})),
-    "hevc": Spliced(Hevc, frozenset({"mp4", "mov", "matroska"}), frozenset({"libx265"})),
+    "hevc": Spliced(Hevc, _TRANSPORT | {"mp4", "mov", "matroska"}, frozenset({"libx265"})),
     "mjpeg": Spliced(MotionJpeg, frozenset({"mp4", "mov", "matroska", "avi"}), frozenset({"mjpeg"}), _LIGHT),
     "vp9": Spliced(Vp9, frozenset({"mp4", "matroska", "webm"}), frozenset({"libvpx-vp9"}), _LIGHT),
 }

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 #: Bytes of a unit's length. MP4 allows 1 and 2, too, which hold no large encoded frame.
 LENGTH = 4
 _START = b"\x00\x00\x01"
+#: What a stream with start codes begins with.
+STARTS = (_START, b"\x00" + _START)
 
 
 @dataclass(slots=True)
