@@ -27,6 +27,7 @@ _RECORD = 22  # bytes of a header before its arrays
 _LEVEL = 12  # the byte of it with the level
 #: Bits of a slice's first byte (no_output_of_prior_pics_flag), and of a record's second (the high tier).
 _DROPS, _TIER = 0x40, 0x20
+_NO_LAYER, _NOTHING = 64, b"\xff"
 _MOST_ID = 15
 _PARAMETERS = "x265-params"
 #: Reference frames of x265's presets.
@@ -51,6 +52,8 @@ class Header:
         for _ in range(extradata[_RECORD]):
             count = int.from_bytes(extradata[at + 1 : at + 3], "big")
             at += 3
+            if 2 * count > len(extradata) - at:
+                raise ValueError("its header is damaged")
             for _ in range(count):
                 size = int.from_bytes(extradata[at : at + 2], "big")
                 units.append(extradata[at + 2 : at + 2 + size])
@@ -184,7 +187,7 @@ class Hevc:
         if other is not None:
             return f"it holds NAL units of the type {other}, or of further layers"
         pictures = [unit for unit in units if kind_of(unit) in _PICTURES]
-        if any(kind_of(unit) in _IDR and unit[2] & _DROPS for unit in pictures):
+        if any(kind_of(unit) in _IDR and (unit[2:3] or _NOTHING)[0] & _DROPS for unit in pictures):
             return "it drops the frames before it"
         return None if pictures else "it holds no picture"
 
@@ -199,5 +202,5 @@ class Hevc:
 
 
 def _layer(unit: bytes) -> int:
-    """nuh_layer_id."""
-    return (unit[0] & 1) << 5 | unit[1] >> 3
+    """nuh_layer_id; the one after the last for a unit without it."""
+    return (unit[0] & 1) << 5 | unit[1] >> 3 if len(unit) > 1 else _NO_LAYER

@@ -1,11 +1,16 @@
 """Groups of frames without a mask are copied from sources of other codecs than H.264; seams decode everywhere."""
 
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
 from av.video.codeccontext import VideoCodecContext
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from farm.domain.manifest import VideoStream
 from farm.media.splicing.hevc import Header, Hevc
 from farm.media.splicing.hevc_sets import SPS, SequenceSet, kind_of
 from farm.media.splicing.motion_jpeg import MotionJpeg
@@ -253,3 +258,36 @@ def test_groups_in_transport_streams(name: str, folder: Path, tmp_path: Path) ->
     for number in (19, 20, 39, 40, 41, 79, 80, 81):  # there is no index: FFmpeg finds a key frame near the time
         time, picture = everything[number]
         assert sought(found.out, time, earlier=1.0)[0] == picture
+
+
+@pytest.fixture(scope="module")
+def hevc(folder: Path) -> tuple[bytes, VideoStream]:
+    source = rendered(folder / "random.mp4", *x265("bframes=0"), "-frames:v", "2")
+    return codec_header(source), plan_of(source, None)[0].source.video
+
+
+@given(
+    content=st.binary(min_size=1, max_size=60),
+    begin=st.sampled_from((b"", b"\xff\xd8", b"\x82\x49\x83\x42", b"\0\0\0\2")),
+)
+@settings(deadline=None)
+def test_no_packet_of_any_kind_is_an_error(content: bytes, begin: bytes, hevc: tuple[bytes, VideoStream]) -> None:
+    header, video = hevc
+    full = replace(video, pix_fmt="yuvj420p", color_range=2)
+    for splicer in (Hevc(header, "strip", video), Vp9(b"", "strip", video), MotionJpeg(b"", "strip", full)):
+        packet = av.Packet(begin + content)
+        splicer.begins(bytes(packet))
+        splicer.changes(packet)
+        if splicer.fault(packet) is None:
+            splicer.copied(bytes(packet))
+
+
+@given(st.binary(max_size=60))
+def test_a_damaged_header_of_hevc_is_refused(content: bytes) -> None:
+    for start in (b"", b"\1" + bytes(21), b"\0\0\1\x42\1"):
+        with pytest.raises(ValueError):  # noqa: PT011 - of any kind
+            Hevc(
+                start + content,
+                "keep",
+                VideoStream(0, "hevc", 64, 48, "yuv420p", Fraction(1, 25), Fraction(25), None, 2, 2, 2, 2),
+            )
