@@ -99,7 +99,10 @@ class Header:
 class H264:
     """See :class:`farm.media.splicing.base.Splicer`."""
 
-    def __init__(self, extradata: bytes, metadata: str) -> None:
+    def __init__(self, extradata: bytes, metadata: str, first: bytes = b"") -> None:
+        """``first``: the source's first packet. If it holds parameter sets, so do the encoder's key frames: players may
+        forget those of the header.
+        """
         self._header, self._metadata = Header.of(extradata), metadata
         self._sets = frozenset((*self._header.sps, *self._header.pps))
         sequences = [Sequence.of(unit) for unit in self._header.sps]
@@ -111,6 +114,8 @@ class H264:
         if not free:
             raise ValueError("its parameter sets leave no id free")
         self._id = free[0]
+        self._repeats = any(kind == _SPS for kind in self._kinds(first))
+        self._added: tuple[bytes, ...] = ()  # the encoder's sets
 
     def parameters(self, encoder: dict[str, str], depth: int) -> dict[str, str]:
         """See :meth:`farm.media.splicing.base.Splicer.parameters`."""
@@ -139,6 +144,7 @@ class H264:
         if own.tail and added.tail and own.tail[:3] != added.tail[:3]:
             raise ValueError("the encoder wrote other samples than the source's")
         sps = tuple(self._alike(Sequence.of(unit)) for unit in added.sps)
+        self._added = (*sps, *added.pps)
         return Header(
             own.profile, own.compatible & added.compatible, own.level, (*own.sps, *sps), (*own.pps, *added.pps),
             own.tail or added.tail,
@@ -156,7 +162,10 @@ class H264:
 
     def encoded(self, packet: bytes) -> bytes:
         """See :meth:`farm.media.splicing.base.Splicer.encoded`."""
-        return lengthened(units_of_stream(packet))
+        units = list(units_of_stream(packet))
+        if self._repeats and any(unit[0] & 31 == _IDR for unit in units):
+            units[:0] = self._added
+        return lengthened(units)
 
     def copied(self, packet: bytes) -> bytes:
         """See :meth:`farm.media.splicing.base.Splicer.copied`."""
