@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 from farm.domain.options import Look, RedactOptions
 from farm.domain.polygon import Area
@@ -14,11 +15,17 @@ from farm.media.planes import Plane, format_of, groups_of
 from workers.vision.redactors.base import Patch, Redactor
 from workers.vision.redactors.covers import FULL, Places, Weights, covers_of
 
+_Signed = TypeVar("_Signed", np.int16, np.int32)
 #: Boxes and polygons, what replaces them, and their shape and margin.
 Group = tuple[Iterable[Area], Redactor, RedactOptions | Look]
 
-_SHIFT = np.int8(FULL.bit_length() - 1)
-_HALF = np.int8(FULL // 2)
+
+def _rounding(signed: type[_Signed]) -> tuple[type[_Signed], NDArray[_Signed], NDArray[_Signed]]:
+    """A type, and in it what is added and the shift that then divides by FULL: of another type, numpy converts them."""
+    return signed, np.array(FULL // 2, signed), np.array(FULL.bit_length() - 1, signed)
+
+
+_NARROW, _WIDE = _rounding(np.int16), _rounding(np.int32)
 #: Samples that are blended at once: more do not stay in a core's cache.
 _AT_ONCE = 1 << 15
 
@@ -75,23 +82,25 @@ def _paint_planes(planes: Sequence[Plane], redactors: Sequence[Redactor], places
     for covered, content, weights in zip(patches, contents, places.weights(), strict=True):
         if content:
             # the second field of a frame of odd height has one row less than the first
-            _blend([patch.pixels for patch in covered], content, weights[: len(covered[0].pixels)])
+            fitting = weights[: len(covered[0].pixels)]
+            for patch, shown in zip(covered, content, strict=True):
+                _blend(patch.pixels, shown, fitting)
 
 
-def _blend(targets: Sequence[Plane], shown: Sequence[Plane], weights: Weights) -> None:
-    """Blend planes into ``targets`` in place, by weight; at FULL the result is exactly what is shown."""
+def _blend(target: Plane, shown: Plane, weights: Weights) -> None:
+    """Blend ``shown`` into ``target`` in place, by weight; at FULL the result is exactly ``shown``."""
     if weights.size > _AT_ONCE and len(weights) > 1:
         half = len(weights) // 2
         for rows in (slice(half), slice(half, None)):
-            _blend([target[rows] for target in targets], [plane[rows] for plane in shown], weights[rows])
+            _blend(target[rows], shown[rows], weights[rows])
         return
     # the greatest change times FULL: 255 x 128 fits 16 bits, 65535 x 128 fits 32
-    signed: type[np.signedinteger[Any]] = np.int16 if targets[0].itemsize == 1 else np.int32
-    before, change = np.array(targets, signed), np.array(shown, signed)
+    signed, half_step, shift = _NARROW if target.itemsize == 1 else _WIDE
+    before: NDArray[np.signedinteger[Any]] = target.astype(signed)
+    change: NDArray[np.signedinteger[Any]] = shown.astype(signed)
     change -= before
     change *= weights
-    change += _HALF
-    change >>= _SHIFT
+    change += half_step
+    change >>= shift
     change += before
-    for target, mixed in zip(targets, change, strict=True):
-        target[...] = mixed
+    target[...] = change
