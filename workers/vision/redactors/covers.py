@@ -129,24 +129,23 @@ class Places:
         shapes = np.array([(*cover.centre, *cover.radii) for cover in self._covers])
         across = _near(self._left, self._right, shapes[:, 0] / self._across, shapes[:, 2] / self._across)
         down = _near(self._top, self._bottom, shapes[:, 1] / self._down, shapes[:, 3] / self._down)
-        for cover, columns, rows in zip(self._covers, across, down, strict=True):
+        for cover, (columns, _), (rows, away) in zip(self._covers, across, down, strict=True):
             for polygon in cover.polygon:
                 outline = polygon_weights(polygon, cover.reach, cover.region, FULL)
                 yield per_sample(outline, self._across, self._down)
                 break
             else:
                 # the squared distances of an ellipse add up; of a rectangle the greater one counts
-                near = columns - (_FADED - rows[:, None]) if cover.ellipse else np.minimum(columns, rows[:, None])
+                near = columns - away[:, None] if cover.ellipse else np.minimum(columns, rows[:, None])
                 yield near.clip(_NONE, _ALL, out=near)
 
 
 def _near(
     starts: NDArray[np.intp], stops: NDArray[np.intp], centres: NDArray[np.float64], radii: NDArray[np.float64]
-) -> Iterator[Weights]:
-    """For the samples from each start to its stop: how much nearer than the radius is their point next to the centre.
+) -> Iterator[tuple[Weights, Weights]]:
+    """For the samples from each start to its stop: how near their nearest points are to the centre, and how far away.
 
-    As the difference of the squares, in a unit of which the radius is _FADED: over the fading rim of a cover, it grows
-    from 0 to FULL.
+    Both are squares, of a radius together, which is _FADED: over the fading rim of a cover the first grows to FULL.
     """
     lengths = stops - starts
     ends = np.cumsum(lengths)
@@ -154,6 +153,8 @@ def _near(
     middle = places.astype(np.float32) + np.repeat((0.5 - centres).astype(np.float32), lengths)
     away = np.maximum(np.abs(middle) - np.float32(0.5), 0)
     away *= np.repeat((_FADED**0.5 / radii).astype(np.float32), lengths)
-    near: Weights = _FADED - np.minimum(away * away, _FAR).astype(np.int16)
+    squares: Weights = np.minimum(away * away, _FAR).astype(np.int16)
+    near = _FADED - squares
     for end, length in zip(ends.tolist(), lengths.tolist(), strict=True):
-        yield near[end - length : end]
+        part = slice(end - length, end)
+        yield near[part], squares[part]
