@@ -19,7 +19,7 @@ from farm.settings import load_settings
 _UsageError: Any = typer.BadParameter.__base__
 #: The commands in ``farm --help``, by what they are for; others are listed last.
 _SECTIONS = {
-    "Redact videos": ("submit", "verify", "demo"),
+    "Redact videos": ("submit", "verify", "demo", "bench"),
     "Look and correct": ("preview", "tracks", "detections", "edit", "approve", "redact", "redo", "audit"),
     "Jobs": ("list", "status", "watch", "pause", "resume", "cancel", "retry", "logs", "clean"),
     "The farm": ("up", "down", "worker", "workers", "coordinator", "key", "models", "config", "doctor"),
