@@ -12,10 +12,10 @@ from farm.cli.submit_options import naming_origins, with_job_options
 from farm.domain.regions import Asked
 from farm.errors import OutputError, SettingsError
 from farm.processes import who
-from farm.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from farm.cli.batch import Batch
+    from farm.settings import Settings
 
 
 def option(group: str, say: str, *names: str, default: object = None, metavar: str | None = None) -> Any:  # noqa: ANN401 - Typer's own type
@@ -101,6 +101,8 @@ def register(app: typer.Typer) -> None:
         **options: object,
     ) -> None:
         """Make the faces in videos unrecognisable."""
+        from farm.settings import load_settings
+
         options |= {"devices": devices, "chunk_seconds": chunk_seconds}
         settings = load_settings(**{k: v for k, v in options.items() if v is not None})
         if frames is not None and output is not None:
@@ -122,7 +124,7 @@ def register(app: typer.Typer) -> None:
 
 
 @naming_origins
-def run_submit(settings: Settings, videos: list[Path], output: str | None, how: How) -> list[Path]:
+def run_submit(settings: "Settings", videos: list[Path], output: str | None, how: How) -> list[Path]:
     """Submit the videos, and those in folders, one after the other. Returns the paths of the outputs.
 
     An error of one does not stop the others: the first one sets the exit code. With one video it is raised.
@@ -130,14 +132,14 @@ def run_submit(settings: Settings, videos: list[Path], output: str | None, how: 
     return batch_of(settings, videos, output, how).run()
 
 
-def submit_for_review(settings: Settings, video: Path, *, overwrite: bool) -> str:
+def submit_for_review(settings: "Settings", video: Path, *, overwrite: bool) -> str:
     """Submit a video that waits for a person, and follow it until it does. Returns the job's id."""
     batch = batch_of(settings, [video], None, How(overwrite, review=True))
     batch.run()
     return batch.jobs[0]
 
 
-def batch_of(settings: Settings, videos: list[Path], output: str | None, how: How) -> "Batch":
+def batch_of(settings: "Settings", videos: list[Path], output: str | None, how: How) -> "Batch":
     """The videos of a command, once all is checked that does not depend on one of them."""
     from farm.cli.batch import Batch
     from farm.cli.display import tell
