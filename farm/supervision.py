@@ -38,11 +38,16 @@ class Child:
     patience: float = inf
 
 
-def worker(settings: Settings, device: str, answers: Callable[[], bool] | None = None) -> Child:
-    """The worker of the device with this name. See :class:`Child` for ``answers``."""
+def worker(
+    settings: Settings, device: str, answers: Callable[[], bool] | None = None, able: str | None = None
+) -> Child:
+    """The worker of the device with this name. See :class:`Child` for ``answers``.
+
+    ``able``: what it can do, if that is known, see :attr:`farm.jobs.abilities.Machine.of_each`; else it finds out.
+    """
     return Child(
         f"worker {device}",
-        lambda: processes.module("workers.process", device),
+        lambda: processes.module("workers.process", device, *([] if able is None else [able])),
         settings.logs / f"worker-{device}.out.log",  # what it prints; it logs to worker-DEVICE.log
         {**settings.for_children(), "OMP_NUM_THREADS": "1"},
         role="workers",

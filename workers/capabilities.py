@@ -30,6 +30,12 @@ class Capabilities:
     encoders: tuple[str, ...]
     runtimes: tuple[str, ...]
 
+    @classmethod
+    def load(cls, text: str) -> "Capabilities":
+        """From JSON, as :func:`find`'s process and :mod:`workers.__main__` print it. Raises ValueError."""
+        found = json.loads(text)
+        return cls(tuple(found["encoders"]), tuple(found["runtimes"]))
+
     def without(self, settings: "Settings") -> "Capabilities":
         """Without the encoders that the setting ``hidden_encoders`` names, with ``testing`` only."""
         hidden = settings.hidden_encoders.split(",") if settings.testing else []
@@ -46,7 +52,7 @@ def ask(settings: "Settings", device: str) -> Capabilities:
     try:
         done = processes.ask(command, timeout=_SECONDS)
         done.check_returncode()
-        found = json.loads(done.stdout)
+        return Capabilities.load(done.stdout).without(settings)
     except subprocess.CalledProcessError as e:
         if e.returncode == -signal.SIGKILL:  # as the kernel does where memory is short
             raise FarmError(f"{device}: the process that determines the worker's abilities was killed") from e
@@ -54,7 +60,6 @@ def ask(settings: "Settings", device: str) -> Capabilities:
         raise DeviceError(f"{device}: the worker's abilities cannot be determined: {last}") from e
     except (OSError, subprocess.TimeoutExpired, ValueError) as e:
         raise FarmError(f"{device}: the worker's abilities cannot be determined: {e}") from e
-    return Capabilities(tuple(found["encoders"]), tuple(found["runtimes"])).without(settings)
 
 
 def find(devices: Iterable[Device], cpu_runtime: str) -> Capabilities:

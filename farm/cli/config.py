@@ -39,7 +39,7 @@ def config(as_json: JsonOption = False) -> None:
 @naming_origins
 def values(settings: "Settings") -> dict[str, Any]:
     """The value in force of each setting, for JSON and without passwords. Raises SettingsError for a wrong option."""
-    from farm.local.asking import job_options
+    from farm.jobs.asked import job_options
     from farm.settings import Settings
 
     job_options(settings)

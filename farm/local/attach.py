@@ -5,12 +5,11 @@ import re
 import time
 from collections.abc import Callable
 
-from farm.broker import check_broker
 from farm.errors import DeviceError
-from farm.jobs.abilities import waiting_for
+from farm.jobs.abilities import Abilities, devices_of, usable, waiting_for
 from farm.jobs.context import open_context
 from farm.jobs.workers import live_workers
-from farm.local.farm import Devices, EmbeddedFarm, lock_home, missing_part
+from farm.local.farm import EmbeddedFarm, is_running, lock_home, missing_part
 from farm.settings import Settings
 
 _PATIENCE = 10.0  # seconds
@@ -30,9 +29,11 @@ class FarmAtHand:
         self._farm: EmbeddedFarm | None = None
         if not re.fullmatch(_PLAIN, settings.devices):
             with contextlib.suppress(DeviceError):  # another farm may have it; an embedded one raises when it starts
-                Devices(settings).names()
+                devices_of(settings)
         if not settings.embedded:
-            check_broker(settings)
+            from farm.broker import check_broker  # noqa: PLC0415 - an embedded farm does not wait for Celery
+
+            check_broker(settings)  # before its workers are asked what they can do
         self.tend()
         try:
             self.context = open_context(settings)
@@ -52,8 +53,14 @@ class FarmAtHand:
         if self._farm is not None:
             return len(self._farm.devices)
         with contextlib.suppress(DeviceError):
-            return len(Devices(self._settings).names())
+            return len(devices_of(self._settings))
         return 1
+
+    def abilities(self) -> Abilities:
+        """What jobs may be given. Raises DatabaseError, DeviceError, SettingsError."""
+        if self._farm is not None and self._farm.machine is not None:
+            return self._farm.machine.abilities
+        return usable(self._settings, running=self._settings.embedded and is_running(self._settings))
 
     def tend(self) -> None:
         """Keep the farm up. Raises FarmError when one of its parts could not be started, or cannot run."""

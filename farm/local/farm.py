@@ -5,17 +5,15 @@ import json
 import os
 import shutil
 import socket
-import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Self
 
 from farm import processes
-from farm.broker import check_broker
 from farm.errors import DatabaseAway, DatabaseError, SettingsError, StorageError
 from farm.executables import find_ffmpeg, find_redis_server
-from farm.jobs.abilities import refusal
+from farm.jobs.abilities import Machine, devices_of
 from farm.jobs.context import Context, open_context
 from farm.jobs.queries import coordinator_silence, last_beat
 from farm.jobs.workers import is_alive, list_workers, live_workers
@@ -109,32 +107,6 @@ def why_jobs_wait(context: Context) -> str | None:
     return missing_part(context)
 
 
-class Devices:
-    """The names of the devices that a value of ``--devices`` names, from the workers' program."""
-
-    def __init__(self, settings: Settings) -> None:
-        """Start the program, which takes a moment."""
-        root = Path("/")
-        self._process = subprocess.Popen(
-            processes.module("workers", settings.devices, "--list"),
-            cwd=root,
-            env=processes.environment(root),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # Ctrl-C is for this process
-            preexec_fn=processes.dying_with_this(),  # noqa: PLW1509 - two system calls, no lock is taken
-        )
-
-    def names(self) -> list[str]:
-        """Wait for the names. Raises DeviceError when one of the devices is not there, SettingsError."""
-        listed, said = self._process.communicate()
-        if self._process.returncode == 0:
-            return listed.split()
-        raise refusal(self._process.returncode, said)
-
-
 class EmbeddedFarm:
     """Context manager: all parts are up or starting inside it, and stopped after it. Takes over the home's lock.
 
@@ -151,11 +123,12 @@ class EmbeddedFarm:
         flower: bool = False,
     ) -> None:
         self.settings = settings
-        #: The devices of the workers.
+        #: The devices of the workers, and what is known of them before they report.
         self.devices: list[str] = []
+        self.machine: Machine | None = None
         self._lock = lock
         self._tell = tell
-        self._flower = flower
+        self._flower, self._service = flower, service
         self._supervisor = Supervisor(tell)
         self._redis: EmbeddedRedis | None = None
         self._context: Context | None = None
@@ -180,24 +153,28 @@ class EmbeddedFarm:
         return self
 
     def _start(self) -> None:
+        if not self._service:  # one question for all; a farm that stays lets each worker find out, so that one may fail
+            self.machine = Machine(self.settings)
         check_programs(self.settings)
-        devices = Devices(self.settings)
         if self._flower:
             flower.arguments(self.settings, 0)  # raises for an address that is open without a password
         if self.settings.embedded:
             self._redis = EmbeddedRedis(self.settings, self._supervisor)
             self._redis.start()
         else:
+            from farm.broker import check_broker  # noqa: PLC0415 - Celery is not needed where the farm starts Redis
+
             check_broker(self.settings)
             Signer.load(self.settings.key_path)
         self._context = open_context(self.settings, owner=True)
         if self.settings.embedded:
             self._context.store.remove_unfinished(here=True)
         processes.remove_abandoned_scratch()
-        self.devices = devices.names()
-        for name in self.devices:
-            self._supervisor.add(worker(self.settings, name, self._is_alive(self._context, name)))
         self._supervisor.add(self._coordinator(self._context))
+        self.devices = self.machine.devices if self.machine else devices_of(self.settings)
+        able = self.machine.of_each if self.machine else None
+        for name in self.devices:
+            self._supervisor.add(worker(self.settings, name, self._is_alive(self._context, name), able))
         if self._flower:
             env = self.settings.for_children()
             self._supervisor.add(Child("Flower", self._flower_command, self._log("flower"), env))

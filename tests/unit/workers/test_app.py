@@ -15,6 +15,7 @@ from farm.settings import Settings, load_settings
 from farm.supervision import worker
 from workers import process
 from workers.app import WorkerApp
+from workers.capabilities import Capabilities
 from workers.process import hold_device, introduction
 
 
@@ -61,7 +62,7 @@ def test_a_child_that_is_started_has_no_address_of_the_database(monkeypatch: pyt
 
 
 def test_each_start_is_another_incarnation_of_the_same_worker() -> None:
-    first, second = introduction(Settings(), "cpu1"), introduction(Settings(), "cpu1")
+    first, second = (introduction("cpu1", Capabilities((), ())) for _ in range(2))
     assert first.worker == second.worker == f"cpu1@{first.host}"
     (supervisor, start), (same, later) = (each.incarnation.split("/") for each in (first, second))
     assert supervisor == same  # the process that started both
