@@ -1,5 +1,6 @@
 """Keeps child processes running: one that ends or stops answering is started again, after a pause that grows."""
 
+import json
 import signal
 import subprocess
 import threading
@@ -8,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from farm import processes
 from farm.errors import DeviceError, FarmError, OutputError, SettingsError
@@ -39,15 +41,16 @@ class Child:
 
 
 def worker(
-    settings: Settings, device: str, answers: Callable[[], bool] | None = None, able: str | None = None
+    settings: Settings, device: str, answers: Callable[[], bool] | None = None, **told: Mapping[str, Any]
 ) -> Child:
     """The worker of the device with this name. See :class:`Child` for ``answers``.
 
-    ``able``: what it can do, if that is known, see :attr:`farm.jobs.abilities.Machine.of_each`; else it finds out.
+    ``told``: what it need not find out. ``able``: what it can do, see :attr:`farm.jobs.abilities.Machine.of_each`;
+    ``detect``: the options of a job that will soon come, for which it prepares.
     """
     return Child(
         f"worker {device}",
-        lambda: processes.module("workers.process", device, *([] if able is None else [able])),
+        lambda: processes.module("workers.process", device, json.dumps(told)),
         settings.logs / f"worker-{device}.out.log",  # what it prints; it logs to worker-DEVICE.log
         {**settings.for_children(), "OMP_NUM_THREADS": "1"},
         role="workers",

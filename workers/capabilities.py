@@ -9,7 +9,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -31,9 +31,8 @@ class Capabilities:
     runtimes: tuple[str, ...]
 
     @classmethod
-    def load(cls, text: str) -> "Capabilities":
-        """From JSON, as :func:`find`'s process and :mod:`workers.__main__` print it. Raises ValueError."""
-        found = json.loads(text)
+    def of(cls, found: Mapping[str, Iterable[str]]) -> "Capabilities":
+        """From their JSON."""
         return cls(tuple(found["encoders"]), tuple(found["runtimes"]))
 
     def without(self, settings: "Settings") -> "Capabilities":
@@ -52,7 +51,7 @@ def ask(settings: "Settings", device: str) -> Capabilities:
     try:
         done = processes.ask(command, timeout=_SECONDS)
         done.check_returncode()
-        return Capabilities.load(done.stdout).without(settings)
+        return Capabilities.of(json.loads(done.stdout)).without(settings)
     except subprocess.CalledProcessError as e:
         if e.returncode == -signal.SIGKILL:  # as the kernel does where memory is short
             raise FarmError(f"{device}: the process that determines the worker's abilities was killed") from e

@@ -4,20 +4,23 @@
 child.
 """
 
+import json
 import os
 import socket
 import sys
 import time
+from typing import cast
 
 import psutil
 
+from farm.domain.detectors import DetectOptions
 from farm.errors import DeviceError, FarmError
 from farm.logs import begin_log
 from farm.messages import Hello
 from farm.processes import end_with_input, hold
 from farm.settings import Settings, load_settings
 from farm.storage.opening import open_storage
-from workers.app import WorkerApp, log_of
+from workers.app import WorkerApp, fork_while_alone, log_of
 from workers.capabilities import Capabilities, ask
 from workers.child import Child
 from workers.signals import Presence
@@ -53,8 +56,8 @@ def introduction(device: str, able: Capabilities) -> Hello:
     )
 
 
-def main(device: str, able: str | None = None) -> int:
-    """Run the worker of ``device`` until it is told to stop. ``able``: its capabilities as JSON, if they are known.
+def main(device: str, told: str = "{}") -> int:
+    """Run the worker of ``device`` until it is told to stop. ``told``: see :func:`farm.supervision.worker`.
 
     Raises DeviceError, SettingsError, FarmError: see :func:`workers.capabilities.ask`.
     """
@@ -63,9 +66,12 @@ def main(device: str, able: str | None = None) -> int:
     settings = load_settings(database_url=None, flower_basic_auth=None)  # passwords of others
     begin_log("worker", log_of(settings, device))
     held = hold_device(settings, device)
-    hello = introduction(device, ask(settings, device) if able is None else Capabilities.load(able))
+    known = json.loads(told)
+    detect = DetectOptions.load(known["detect"]) if "detect" in known else None
+    hello = introduction(device, Capabilities.of(known["able"]) if "able" in known else ask(settings, device))
     Presence(settings, hello, Child(settings, hello.worker, device, open_storage(settings))).connect()
-    WorkerApp(settings, hello.worker, device).worker_main(
+    fork_while_alone()
+    WorkerApp(settings, hello.worker, device, detect=cast("DetectOptions | None", detect)).worker_main(
         ["worker", "--hostname", hello.worker, "--pool", "prefork", "--concurrency", "1",
          "--without-gossip", "--without-mingle", "--task-events", "--loglevel", "INFO"]
     )  # fmt: skip

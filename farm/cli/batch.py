@@ -189,6 +189,7 @@ class Batch:
         item.began = time.time()
         prepared, again = item.prepared, "run the same command again"
         item.submitted = self._patience(lambda: submit(farm.context, prepared, model, farm.workers()), again)
+        farm.employ(item.submitted.chunks)
         if self._how.detach:
             job = item.submitted.job
             item.facts = self._patience(lambda: job_facts(farm.context, job), f"follow the job: farm watch {job}")

@@ -157,7 +157,7 @@ def _batch(settings: "Settings", videos: list[Path], output: str | None, how: Ho
     if len(found.videos) > 1 and how.pictures:
         count = len(found.videos)
         raise OutputError(f"{output}: cannot hold the frames of {count} videos", hint="submit one at a time")
-    with closing(FarmAtHand(settings, _tell, start=not how.detach)) as farm:
+    with closing(FarmAtHand(settings, _tell, start=not how.detach, job=asked)) as farm:
         from farm.cli.batch import Batch
         from farm.cli.model_progress import fetcher
         from farm.local.asking import check_options

@@ -123,7 +123,8 @@ class Coordinator:
         if not self._repaired:
             repair(self._context)
             self._repaired = True
-        for part in (self._receive, self._advance, self._dispatch, self._publish, self._sweep):
+        # a new Redis is noticed before the first order is published: else that would count as lost with an old one
+        for part in (self._receive, self._advance, self._sweep, self._dispatch, self._publish):
             self._leading.keep()
             part()
 

@@ -91,11 +91,11 @@ class Machine:
         return Abilities(frozenset(self._found["encoders"]), frozenset(self._found["runtimes"]))
 
     @property
-    def of_each(self) -> str | None:
-        """The abilities of a worker of any of these devices, for its command line; None where they may differ."""
+    def of_each(self) -> dict[str, list[str]] | None:
+        """The abilities of a worker of any of these devices as JSON; None where they may differ."""
         if not all(name.startswith("cpu") for name in self.devices):
             return None
-        return json.dumps({"encoders": self._found["encoders"], "runtimes": self._found["runtimes"]})
+        return {name: self._found[name] for name in ("encoders", "runtimes")}
 
 
 def try_detector(settings: Settings, options: DetectOptions) -> None:

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable
 
+from farm.domain.options import JobOptions
 from farm.errors import DeviceError
 from farm.jobs.abilities import Abilities, devices_of, usable, waiting_for
 from farm.jobs.context import open_context
@@ -22,8 +23,13 @@ class FarmAtHand:
     The farm is up from here until :meth:`close`. Raises BrokerError, DatabaseError, FarmError, SettingsError.
     """
 
-    def __init__(self, settings: Settings, tell: Callable[[str], None], *, start: bool) -> None:
-        """``tell``: is given lines for the person; ``start``: whether to start a farm where none runs."""
+    def __init__(
+        self, settings: Settings, tell: Callable[[str], None], *, start: bool, job: JobOptions | None = None
+    ) -> None:
+        """``tell``: is given lines for the person; ``start``: whether to start a farm where none runs; ``job``: see
+        :class:`EmbeddedFarm`.
+        """
+        self._job = job
         self._settings, self._tell = settings, tell
         self._start = start and settings.embedded
         self._farm: EmbeddedFarm | None = None
@@ -56,6 +62,11 @@ class FarmAtHand:
             return len(devices_of(self._settings))
         return 1
 
+    def employ(self, chunks: int) -> None:
+        """Have workers for so many chunks more, where this object started the farm and was given a job's options."""
+        if self._farm is not None:
+            self._farm.employ(chunks)
+
     def abilities(self) -> Abilities:
         """What jobs may be given. Raises DatabaseError, DeviceError, SettingsError."""
         if self._farm is not None and self._farm.machine is not None:
@@ -67,7 +78,7 @@ class FarmAtHand:
         if self._farm is not None:
             self._farm.tend()
         elif self._start and (lock := lock_home(self._settings)) is not None:
-            farm = EmbeddedFarm(self._settings, lock, self._tell)
+            farm = EmbeddedFarm(self._settings, lock, self._tell, job=self._job)
             self._farm = farm.__enter__()
 
     def waiting(self, job: str, errand: str) -> Callable[[], None]:

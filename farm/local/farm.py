@@ -5,12 +5,14 @@ import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from farm import processes
+from farm.domain.options import JobOptions
 from farm.errors import DatabaseAway, DatabaseError, SettingsError, StorageError
 from farm.executables import find_ffmpeg, find_redis_server
 from farm.jobs.abilities import Machine, devices_of
@@ -26,6 +28,7 @@ from farm.supervision import Child, Supervisor, worker
 NO_FARM = "no farm is running here: start one with `farm up`"
 _LITTLE = 1 << 20  # bytes without which a database cannot be written
 _LONG = 86400.0  # seconds of a silence that are not counted any more
+_ALL_SECONDS = 5.0  # after which all workers are there, whatever was submitted
 _COORDINATOR_SECONDS = 60.0  # for its last transaction; also the silence after which it is taken to hang
 
 
@@ -111,6 +114,8 @@ class EmbeddedFarm:
     """Context manager: all parts are up or starting inside it, and stopped after it. Takes over the home's lock.
 
     ``tell`` gets a line about each part that ended. ``service``: it is what ``farm up`` runs. ``flower``: with Flower.
+    ``job``: of a job that will soon be submitted: the workers prepare for it, and the last one leaves its core to who
+    submits until :meth:`employ`.
     """
 
     def __init__(
@@ -121,10 +126,13 @@ class EmbeddedFarm:
         *,
         service: bool = False,
         flower: bool = False,
+        job: JobOptions | None = None,
     ) -> None:
-        self.settings = settings
+        self.settings, self._job = settings, job
         #: The devices of the workers, and what is known of them before they report.
         self.devices: list[str] = []
+        self._idle: list[str] = []  # those without a worker yet
+        self._began, self._chunks = 0.0, 0
         self.machine: Machine | None = None
         self._lock = lock
         self._tell = tell
@@ -172,12 +180,27 @@ class EmbeddedFarm:
         processes.remove_abandoned_scratch()
         self._supervisor.add(self._coordinator(self._context))
         self.devices = self.machine.devices if self.machine else devices_of(self.settings)
-        able = self.machine.of_each if self.machine else None
-        for name in self.devices:
-            self._supervisor.add(worker(self.settings, name, self._is_alive(self._context, name), able))
+        self._began, self._idle = time.monotonic(), list(self.devices)
+        self._employ(len(self.devices) if self._job is None else max(1, len(self.devices) - 1))
         if self._flower:
             env = self.settings.for_children()
             self._supervisor.add(Child("Flower", self._flower_command, self._log("flower"), env))
+
+    def employ(self, chunks: int) -> None:
+        """Have workers for so many chunks more, up to one for each device."""
+        self._chunks += chunks
+        self._employ(min(len(self.devices), self._chunks))
+
+    def _employ(self, count: int) -> None:
+        told: dict[str, dict[str, Any]] = {}
+        if self.machine is not None and (able := self.machine.of_each) is not None:
+            told["able"] = able
+        if self._job is not None:
+            told["detect"] = asdict(self._job.detect)
+        assert self._context is not None
+        while len(self.devices) - len(self._idle) < count:
+            name = self._idle.pop(0)
+            self._supervisor.add(worker(self.settings, name, self._is_alive(self._context, name), **told))
 
     def _is_alive(self, context: Context, device: str) -> Callable[[], bool]:
         """Whether the coordinator takes the worker of ``device`` for alive, to be asked again and again."""
@@ -238,6 +261,8 @@ class EmbeddedFarm:
     def tend(self) -> None:
         """Start again what has ended. Raises FarmError when the farm lacks a part that cannot run."""
         self._supervisor.watch()
+        if self._idle and time.monotonic() - self._began > _ALL_SECONDS:
+            self._employ(len(self.devices))
 
     def close(self, grace: float = 0.0, hurry: Callable[[], bool] = lambda: False) -> None:
         """Stop all parts: the workers finish their chunks for ``grace`` seconds, or until ``hurry`` says so.
