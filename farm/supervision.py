@@ -65,14 +65,16 @@ class Stops:
     The first one asks to finish what is under way, the second one to stop at once.
     """
 
-    def __init__(self) -> None:
-        self.asked = 0
+    def __init__(self, tell: Callable[[], object] = lambda: None) -> None:
+        """``tell`` is called in the handler of each signal: it takes no lock that the main thread takes elsewhere."""
+        self.asked, self._tell = 0, tell
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup: the terminal's end does not matter
                 signal.signal(number, self._ask)
 
     def _ask(self, number: int, _frame: object) -> None:
         self.asked += 2 if number == signal.SIGQUIT else 1
+        self._tell()
 
     @property
     def hurry(self) -> bool:

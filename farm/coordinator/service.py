@@ -55,12 +55,18 @@ class Coordinator:
         self._swept = 0.0
         self._told: set[str] = set()
         self._wait = _IDLE_SECONDS
+        self._led = False
         self.ended = threading.Event()
 
     @property
     def leads(self) -> bool:
         """Whether this coordinator led when it last looked."""
         return self._leading.held
+
+    @property
+    def led(self) -> bool:
+        """Whether this coordinator leads, or did when it ended."""
+        return self._led or self.leads
 
     def run(self, stop: threading.Event) -> None:
         """The loop. Sets ``self.ended`` after its last write; closing the connections may take longer."""
@@ -70,6 +76,7 @@ class Coordinator:
         finally:
             self._retention.stop()
             self._slow.shutdown(wait=True, cancel_futures=True)
+            self._led = self.leads
             self._leading.release()
             self.ended.set()
             self._broker.close()
@@ -84,7 +91,8 @@ class Coordinator:
             log.warning("lost the lead to another coordinator")
             self._forget()
         except BROKER_ERRORS as e:
-            log.warning("Redis: %s; trying again", e)
+            if not stop.is_set():
+                log.warning("Redis: %s; trying again", e)
             self._broker.reset()
             stop.wait(1)
         except FarmError as e:

@@ -270,9 +270,8 @@ class EmbeddedFarm:
         Other orders under way are released and count as no failure; the store holds finished artefacts only.
         """
         self._supervisor.stop({"workers", None}, grace, hurry)
-        self._supervisor.stop({"coordinator"}, _COORDINATOR_SECONDS)
-        if self._redis is not None:
-            self._redis.stop()
+        # Redis at the same time: the coordinator needs it for nothing else than to wait for messages
+        self._supervisor.stop({"coordinator", "redis"}, _COORDINATOR_SECONDS)
         if self._context is not None:
             if self.settings.embedded:
                 with contextlib.suppress(StorageError):  # the next farm tries again
