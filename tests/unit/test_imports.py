@@ -57,3 +57,11 @@ def test_a_workers_parent_imports_only_what_passes_messages() -> None:
 
 def test_what_lists_devices_imports_no_runtime() -> None:
     assert heavy("import workers.device, workers.supervisor") <= {"pydantic"}
+
+
+def test_an_embedded_farm_is_started_before_what_plans_a_job_is_imported() -> None:
+    assert heavy("import farm.local.attach") == {"pydantic", "sqlalchemy"}
+
+
+def test_the_coordinator_begins_without_what_reads_videos() -> None:
+    assert heavy("import farm.local.coordinator") == OF_MESSAGES | {"sqlalchemy"}
