@@ -53,6 +53,7 @@ class Coordinator:
         self._damaged: dict[str, str] = {}  # by job: an artefact to be made again
         self._retention = Retention(context)
         self._swept = 0.0
+        self._heard = False
         self._told: set[str] = set()
         self._wait = _IDLE_SECONDS
         self._led = False
@@ -137,7 +138,7 @@ class Coordinator:
             part()
 
     def _receive(self) -> None:
-        self._broker.receive(self._handle, self._wait)
+        self._heard = self._broker.receive(self._handle, self._wait) > 0
 
     def _handle(self, body: object) -> None:
         self._leading.keep()  # raises: then the message goes back for the leader
@@ -169,6 +170,8 @@ class Coordinator:
 
     def _dispatch(self) -> None:
         dispatch(self._context)
+        if self._heard and rebalance(self._context, self._broker):  # a worker may just have become idle
+            dispatch(self._context)
         self._wait = _BUSY_SECONDS if not self._advancing and under_way(self._context) else _IDLE_SECONDS
 
     def _publish(self) -> None:
