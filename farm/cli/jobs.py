@@ -95,7 +95,8 @@ def _farm_status(context: "Context", *, as_json: bool) -> None:
     from farm.jobs import queries
     from farm.jobs.retention import stored
     from farm.jobs.workers import list_workers
-    from farm.local.farm import NO_FARM, is_running, missing_part, running_farm
+    from farm.local.farm import NO_FARM, missing_part
+    from farm.local.home import is_running, running_farm
 
     settings = context.settings
     unfinished = [s for s in JobStatus if not s.over]

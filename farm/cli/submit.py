@@ -150,14 +150,19 @@ def _batch(settings: "Settings", videos: list[Path], output: str | None, how: Ho
     An embedded farm is started before what this command itself needs is imported: its processes start meanwhile.
     """
     from farm.jobs.asked import job_options
-    from farm.local.attach import FarmAtHand
+    from farm.jobs.machine import Machine
+    from farm.local.home import is_running
 
     asked = job_options(settings, pictures=how.pictures, debug=how.debug)
     found = named(videos, output, recursive=how.recursive)
     if len(found.videos) > 1 and how.pictures:
         count = len(found.videos)
         raise OutputError(f"{output}: cannot hold the frames of {count} videos", hint="submit one at a time")
-    with closing(FarmAtHand(settings, _tell, start=not how.detach, job=asked)) as farm:
+    starts = settings.embedded and not how.detach and not is_running(settings)
+    machine = Machine(settings) if starts else None  # it answers while the database's modules are imported
+    from farm.local.attach import FarmAtHand
+
+    with closing(FarmAtHand(settings, _tell, start=not how.detach, job=asked, machine=machine)) as farm:
         from farm.cli.batch import Batch
         from farm.cli.model_progress import fetcher
         from farm.local.asking import check_options

@@ -78,7 +78,8 @@ def _say(text: str) -> None:
 
 
 def _run(settings: "Settings", *, flower: bool) -> None:
-    from farm.local.farm import EmbeddedFarm, lock_home
+    from farm.local.farm import EmbeddedFarm
+    from farm.local.home import lock_home
     from farm.supervision import Stops
 
     if warning := settings.warning():
@@ -105,7 +106,7 @@ def _run(settings: "Settings", *, flower: bool) -> None:
 
 def _start_detached(settings: "Settings", command: list[str]) -> None:
     """Start the farm in the background and wait until it is up. Raises FarmError with its last line if it ends."""
-    from farm.local.farm import running_farm
+    from farm.local.home import running_farm
 
     settings.make_home()
     path = settings.home / "logs" / "farm.log"
@@ -132,7 +133,7 @@ def _start_detached(settings: "Settings", command: list[str]) -> None:
 def down(now: Annotated[bool, typer.Option("--now", help="Do not wait for the chunks in progress.")] = False) -> None:
     """Stop the farm that `farm up` runs on this machine, after the chunks in progress."""
     from farm.cli.display import output
-    from farm.local.farm import is_running, running_farm
+    from farm.local.home import is_running, running_farm
     from farm.settings import load_settings
 
     settings = load_settings()

@@ -1,15 +1,10 @@
 """What the workers of a farm can do: the encoders and the runtimes that they have."""
 
-import json
-import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
+from dataclasses import replace
 
 from sqlalchemy import select
 
-from farm import processes
 from farm.database.models import Job, Worker
 from farm.database.statuses import worker_status
 from farm.domain.detectors import DetectOptions
@@ -18,21 +13,11 @@ from farm.domain.options import JobOptions
 from farm.domain.quality import resolved
 from farm.domain.runtimes import RUNTIMES, fastest
 from farm.domain.stages import JobStatus, Work, stage_at, work_named
-from farm.errors import DeviceError, FarmError, ModelError, SettingsError
+from farm.errors import SettingsError
 from farm.jobs.context import Context, open_context
+from farm.jobs.machine import Abilities, Machine, ask_workers
 from farm.media.encoding.encoders import ENCODERS
 from farm.settings import Settings
-
-_SECONDS = 120  # a GPU's driver may take a while to start
-_CANNOT = "the abilities of this machine cannot be determined"
-
-
-@dataclass(frozen=True, slots=True)
-class Abilities:
-    """``encoders``: FFmpeg's names; ``runtimes``: of :data:`farm.domain.runtimes.RUNTIMES`."""
-
-    encoders: frozenset[str]
-    runtimes: frozenset[str]
 
 
 def usable(settings: Settings, *, running: bool) -> Abilities:
@@ -63,41 +48,6 @@ def reported(context: Context, *, alive: bool) -> Abilities:
     return Abilities(frozenset(encoders), frozenset(runtimes))
 
 
-class Machine:
-    """This machine as the program of the workers sees it, which is asked while this process does something else."""
-
-    def __init__(self, settings: Settings) -> None:
-        """Start the program. Raises DeviceError."""
-        self._question = Question(settings, _CANNOT, "--abilities")
-
-    @cached_property
-    def _found(self) -> dict[str, list[str]]:
-        try:
-            found: dict[str, list[str]] = json.loads(self._question.answer())
-        except ValueError as e:
-            raise DeviceError(f"{_CANNOT}: {e}") from e
-        return found
-
-    @property
-    def devices(self) -> list[str]:
-        """The names of the devices of the setting ``devices``. Raises DeviceError for one that is not there,
-        SettingsError.
-        """
-        return self._found["devices"]
-
-    @property
-    def abilities(self) -> Abilities:
-        """What workers of these devices will report. Raises DeviceError, SettingsError."""
-        return Abilities(frozenset(self._found["encoders"]), frozenset(self._found["runtimes"]))
-
-    @property
-    def of_each(self) -> dict[str, list[str]] | None:
-        """The abilities of a worker of any of these devices as JSON; None where they may differ."""
-        if not all(name.startswith("cpu") for name in self.devices):
-            return None
-        return {name: self._found[name] for name in ("encoders", "runtimes")}
-
-
 def try_detector(settings: Settings, options: DetectOptions) -> None:
     """Run those networks once on this machine that only running proves: a user's own files, another project's.
 
@@ -106,57 +56,6 @@ def try_detector(settings: Settings, options: DetectOptions) -> None:
     for one in resolved(options).networks:
         if one.network.argument:
             ask_workers(settings, f"{one.written} cannot be tried", f"--detector={one.written}")
-
-
-class Question:
-    """A question to the program of the workers on this machine, which takes it a moment to answer."""
-
-    def __init__(self, settings: Settings, cannot: str, *words: str) -> None:
-        """``cannot``: the beginning of an error where it does not answer. Raises DeviceError."""
-        root, self._cannot = Path("/"), cannot
-        try:
-            self._process = subprocess.Popen(
-                processes.module("workers", settings.devices, *words),
-                cwd=root,
-                env=processes.environment(root),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                errors="replace",
-                start_new_session=True,  # Ctrl-C is for this process
-                preexec_fn=processes.dying_with_this(),  # noqa: PLW1509 - two system calls, no lock is taken
-            )
-        except OSError as e:
-            raise DeviceError(f"{cannot}: {e}") from e
-
-    def answer(self, timeout: float = _SECONDS) -> str:
-        """What it says. Raises DeviceError, and what the program ended with: ModelError, SettingsError."""
-        try:
-            answer, said = self._process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired as e:
-            processes.kill(self._process)
-            raise DeviceError(f"{self._cannot}: {e}") from e
-        if self._process.returncode:
-            raise _refusal(self._process.returncode, said)
-        return answer
-
-
-def devices_of(settings: Settings) -> list[str]:
-    """The names of the devices of the setting ``devices``. Raises DeviceError where one is not there, SettingsError."""
-    return ask_workers(settings, "the devices of this machine cannot be determined", "--list").split()
-
-
-def ask_workers(settings: Settings, cannot: str, *words: str, timeout: float = _SECONDS) -> str:
-    """Ask, and wait for the answer: see :class:`Question`."""
-    return Question(settings, cannot, *words).answer(timeout)
-
-
-def _refusal(status: int, said: str) -> FarmError:
-    """The error with which the workers' program ended, from its exit status and what it said."""
-    line = (said.strip().splitlines() or [f"the workers cannot run here: they ended with {status}"])[-1]
-    kind = next((kind for kind in (SettingsError, ModelError) if status == kind.exit_code), DeviceError)
-    return kind(line.removeprefix("error: "))
 
 
 def with_runtime(options: JobOptions, able: Abilities) -> JobOptions:

@@ -7,7 +7,8 @@ from pathlib import Path
 from farm.domain.detectors import NOTHING
 from farm.domain.options import JobOptions
 from farm.domain.regions import Asked
-from farm.jobs.abilities import Abilities, try_detector, with_runtime
+from farm.jobs.abilities import try_detector, with_runtime
+from farm.jobs.machine import Abilities
 from farm.jobs.people import with_people
 from farm.jobs.placing import Prepared, Request, prepare
 from farm.jobs.repairing import Repairs

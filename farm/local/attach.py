@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 from farm.domain.options import JobOptions
 from farm.errors import DeviceError
-from farm.jobs.abilities import Abilities, devices_of, usable, waiting_for
+from farm.jobs.abilities import usable, waiting_for
 from farm.jobs.context import open_context
+from farm.jobs.machine import Abilities, Machine, devices_of
 from farm.jobs.workers import live_workers
-from farm.local.farm import EmbeddedFarm, is_running, lock_home, missing_part
+from farm.local.farm import EmbeddedFarm, missing_part
+from farm.local.home import is_running, lock_home
 from farm.settings import Settings
 
 _PATIENCE = 10.0  # seconds
@@ -24,12 +26,18 @@ class FarmAtHand:
     """
 
     def __init__(
-        self, settings: Settings, tell: Callable[[str], None], *, start: bool, job: JobOptions | None = None
+        self,
+        settings: Settings,
+        tell: Callable[[str], None],
+        *,
+        start: bool,
+        job: JobOptions | None = None,
+        machine: Machine | None = None,
     ) -> None:
-        """``tell``: is given lines for the person; ``start``: whether to start a farm where none runs; ``job``: see
-        :class:`EmbeddedFarm`.
+        """``tell``: is given lines for the person; ``start``: whether to start a farm where none runs; ``job`` and
+        ``machine``: see :class:`EmbeddedFarm`.
         """
-        self._job = job
+        self._job, self._machine = job, machine
         self._settings, self._tell = settings, tell
         self._start = start and settings.embedded
         self._farm: EmbeddedFarm | None = None
@@ -78,7 +86,7 @@ class FarmAtHand:
         if self._farm is not None:
             self._farm.tend()
         elif self._start and (lock := lock_home(self._settings)) is not None:
-            farm = EmbeddedFarm(self._settings, lock, self._tell, job=self._job)
+            farm = EmbeddedFarm(self._settings, lock, self._tell, job=self._job, machine=self._machine)
             self._farm = farm.__enter__()
 
     def waiting(self, job: str, errand: str) -> Callable[[], None]:

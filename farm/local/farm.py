@@ -7,7 +7,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -15,11 +15,12 @@ from farm import processes
 from farm.domain.options import JobOptions
 from farm.errors import DatabaseAway, DatabaseError, SettingsError, StorageError
 from farm.executables import find_ffmpeg, find_redis_server
-from farm.jobs.abilities import Machine, devices_of
 from farm.jobs.context import Context, open_context
+from farm.jobs.machine import Machine, devices_of
 from farm.jobs.queries import coordinator_silence, last_beat
 from farm.jobs.workers import is_alive, list_workers, live_workers
 from farm.local import flower
+from farm.local.home import Running, is_running
 from farm.local.redis import EmbeddedRedis
 from farm.settings import Settings
 from farm.signing import Signer
@@ -30,48 +31,6 @@ _LITTLE = 1 << 20  # bytes without which a database cannot be written
 _LONG = 86400.0  # seconds of a silence that are not counted any more
 _ALL_SECONDS = 5.0  # after which all workers are there, whatever was submitted
 _COORDINATOR_SECONDS = 60.0  # for its last transaction; also the silence after which it is taken to hang
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """The farm that runs in a home, as it wrote itself into the home's lock.
-
-    ``service``: it was started by ``farm up``, else by a command that ends it. ``up``: its first worker is ready.
-    ``flower``: the address of Flower.
-    """
-
-    pid: int
-    service: bool
-    up: bool = False
-    flower: str | None = None
-
-
-def lock_home(settings: Settings, patience: float = 0.0) -> IO[str] | None:
-    """Take the lock of this home's farm, which is held until closed; None if another process holds it.
-
-    ``patience``: seconds to wait for it, as :func:`is_running` takes it for a moment.
-    """
-    settings.make_home()
-    return processes.hold(settings.lock_file, patience)
-
-
-def is_running(settings: Settings) -> bool:
-    """Whether a process runs the farm of this home."""
-    held = lock_home(settings)
-    if held is not None:
-        held.close()
-    return held is None
-
-
-def running_farm(settings: Settings) -> Running | None:
-    """The farm that runs in this home; None if none does, or it has just begun."""
-    if not is_running(settings):
-        return None
-    try:
-        said = json.loads(settings.lock_file.read_text())
-        return Running(**{**said, "pid": int(said["pid"])})
-    except (OSError, ValueError, TypeError, LookupError):
-        return None
 
 
 def check_programs(settings: Settings) -> None:
@@ -115,7 +74,7 @@ class EmbeddedFarm:
 
     ``tell`` gets a line about each part that ended. ``service``: it is what ``farm up`` runs. ``flower``: with Flower.
     ``job``: of a job that will soon be submitted: the workers prepare for it, and the last one leaves its core to who
-    submits until :meth:`employ`.
+    submits until :meth:`employ`. ``machine``: this one, if it was asked already.
     """
 
     def __init__(
@@ -127,13 +86,14 @@ class EmbeddedFarm:
         service: bool = False,
         flower: bool = False,
         job: JobOptions | None = None,
+        machine: Machine | None = None,
     ) -> None:
         self.settings, self._job = settings, job
         #: The devices of the workers, and what is known of them before they report.
         self.devices: list[str] = []
         self._idle: list[str] = []  # those without a worker yet
         self._began, self._chunks = 0.0, 0
-        self.machine: Machine | None = None
+        self.machine = machine
         self._lock = lock
         self._tell = tell
         self._flower, self._service = flower, service
@@ -161,7 +121,9 @@ class EmbeddedFarm:
         return self
 
     def _start(self) -> None:
-        if not self._service:  # one question for all; a farm that stays lets each worker find out, so that one may fail
+        if (
+            self.machine is None and not self._service
+        ):  # one question for all; a farm that stays lets each worker find out, so that one may fail
             self.machine = Machine(self.settings)
         check_programs(self.settings)
         if self._flower:

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from farm.local.farm import is_running
+from farm.local.home import is_running
 from farm.settings import load_settings
 from tests.conftest import ClipMaker
 from tests.e2e.conftest import SLOWLY, Farm, assert_exact

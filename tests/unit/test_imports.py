@@ -65,3 +65,7 @@ def test_an_embedded_farm_is_started_before_what_plans_a_job_is_imported() -> No
 
 def test_the_coordinator_begins_without_what_reads_videos() -> None:
     assert heavy("import farm.local.coordinator") == OF_MESSAGES | {"sqlalchemy"}
+
+
+def test_what_asks_the_machine_needs_no_database() -> None:
+    assert heavy("import farm.jobs.asked, farm.jobs.machine, farm.local.home") == {"pydantic"}

@@ -16,9 +16,10 @@ from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest, load_manifest
 from farm.domain.options import ComposeOptions, JobOptions, RedactOptions
 from farm.errors import JobFailed, OutputError, SettingsError, SourceError
-from farm.jobs.abilities import Abilities, reported, usable, with_runtime
+from farm.jobs.abilities import reported, usable, with_runtime
 from farm.jobs.asked import job_options
 from farm.jobs.control import control
+from farm.jobs.machine import Abilities
 from farm.jobs.placing import Prepared, Request, prepare
 from farm.jobs.submit import submit
 from farm.media.encoding.encoders import ENCODERS
