@@ -121,9 +121,7 @@ class EmbeddedFarm:
         return self
 
     def _start(self) -> None:
-        if (
-            self.machine is None and not self._service
-        ):  # one question for all; a farm that stays lets each worker find out, so that one may fail
+        if self.machine is None and not self._service:  # `farm up` lets each worker find out: one may fail alone
             self.machine = Machine(self.settings)
         check_programs(self.settings)
         if self._flower:
