@@ -1,7 +1,7 @@
 """``farm submit``: redacts videos."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,10 +159,13 @@ def _batch(settings: "Settings", videos: list[Path], output: str | None, how: Ho
         count = len(found.videos)
         raise OutputError(f"{output}: cannot hold the frames of {count} videos", hint="submit one at a time")
     starts = settings.embedded and not how.detach and not is_running(settings)
-    machine = Machine(settings) if starts else None  # it answers while the database's modules are imported
-    from farm.local.attach import FarmAtHand
+    with ExitStack() as stack:
+        # it answers while the database's modules are imported
+        machine = stack.enter_context(closing(Machine(settings))) if starts else None
+        from farm.local.attach import FarmAtHand
 
-    with closing(FarmAtHand(settings, _tell, start=not how.detach, job=asked, machine=machine)) as farm:
+        farm = FarmAtHand(settings, _tell, start=not how.detach, job=asked, machine=machine)
+        stack.enter_context(closing(farm))
         from farm.cli.batch import Batch
         from farm.cli.model_progress import fetcher
         from farm.local.asking import check_options

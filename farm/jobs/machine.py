@@ -29,6 +29,10 @@ class Machine:
         """Start the program. Raises DeviceError."""
         self._question = Question(settings, _CANNOT, "--abilities")
 
+    def close(self) -> None:
+        """End the program, if nobody has waited for its answer."""
+        self._question.close()
+
     @cached_property
     def _found(self) -> dict[str, list[str]]:
         try:
@@ -79,12 +83,18 @@ class Question:
         except OSError as e:
             raise DeviceError(f"{cannot}: {e}") from e
 
+    def close(self) -> None:
+        """End the program, if it has not been waited for."""
+        if self._process.returncode is None:
+            processes.kill(self._process)
+            self._process.communicate()
+
     def answer(self, timeout: float = _SECONDS) -> str:
         """What it says. Raises DeviceError, and what the program ended with: ModelError, SettingsError."""
         try:
             answer, said = self._process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired as e:
-            processes.kill(self._process)
+            self.close()
             raise DeviceError(f"{self._cannot}: {e}") from e
         if self._process.returncode:
             raise _refusal(self._process.returncode, said)

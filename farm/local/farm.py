@@ -232,6 +232,8 @@ class EmbeddedFarm:
         self._supervisor.stop({"workers", None}, grace, hurry)
         # Redis at the same time: the coordinator needs it for nothing else than to wait for messages
         self._supervisor.stop({"coordinator", "redis"}, _COORDINATOR_SECONDS)
+        if self.machine is not None:
+            self.machine.close()
         if self._context is not None:
             if self.settings.embedded:
                 with contextlib.suppress(StorageError):  # the next farm tries again
