@@ -9,7 +9,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,11 @@ class Capabilities:
     encoders: tuple[str, ...]
     runtimes: tuple[str, ...]
 
+    @classmethod
+    def of(cls, found: Mapping[str, Iterable[str]]) -> "Capabilities":
+        """From their JSON."""
+        return cls(tuple(found["encoders"]), tuple(found["runtimes"]))
+
     def without(self, settings: "Settings") -> "Capabilities":
         """Without the encoders that the setting ``hidden_encoders`` names, with ``testing`` only."""
         hidden = settings.hidden_encoders.split(",") if settings.testing else []
@@ -46,7 +51,7 @@ def ask(settings: "Settings", device: str) -> Capabilities:
     try:
         done = processes.ask(command, timeout=_SECONDS)
         done.check_returncode()
-        found = json.loads(done.stdout)
+        return Capabilities.of(json.loads(done.stdout)).without(settings)
     except subprocess.CalledProcessError as e:
         if e.returncode == -signal.SIGKILL:  # as the kernel does where memory is short
             raise FarmError(f"{device}: the process that determines the worker's abilities was killed") from e
@@ -54,7 +59,6 @@ def ask(settings: "Settings", device: str) -> Capabilities:
         raise DeviceError(f"{device}: the worker's abilities cannot be determined: {last}") from e
     except (OSError, subprocess.TimeoutExpired, ValueError) as e:
         raise FarmError(f"{device}: the worker's abilities cannot be determined: {e}") from e
-    return Capabilities(tuple(found["encoders"]), tuple(found["runtimes"])).without(settings)
 
 
 def find(devices: Iterable[Device], cpu_runtime: str) -> Capabilities:
