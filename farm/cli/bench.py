@@ -14,11 +14,11 @@ from farm.cli.submit import option
 from farm.cli.submit_options import naming_origins, with_job_options
 from farm.domain.stages import STAGES
 from farm.errors import FarmError, SettingsError, SourceError
-from farm.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from farm.cli.measuring import Run
     from farm.media.reading.probe import Probe
+    from farm.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +50,8 @@ def register(app: typer.Typer) -> None:
 
         It runs a farm of its own, in a temporary folder, and leaves no output. Measure on an otherwise idle machine.
         """
+        from farm.settings import load_settings
+
         options |= {"devices": devices, "chunk_seconds": chunk_seconds}
         given = {name: value for name, value in options.items() if value is not None}
         run_bench(load_settings(**given), given, source, _Part(frames, seconds), layouts=layouts, as_json=as_json)
@@ -62,7 +64,7 @@ class _Part:
     frames: int | None
     seconds: str | None
 
-    def options(self, settings: Settings, probe: "Probe") -> dict[str, str]:
+    def options(self, settings: "Settings", probe: "Probe") -> dict[str, str]:
         """The job option that makes a job end there. Raises SettingsError."""
         from farm.domain.time import seconds_of
 
@@ -90,13 +92,13 @@ class _Part:
 
 @naming_origins
 def run_bench(
-    settings: Settings, given: dict[str, Any], video: Path, part: _Part, *, layouts: bool, as_json: bool
+    settings: "Settings", given: dict[str, Any], video: Path, part: _Part, *, layouts: bool, as_json: bool
 ) -> None:
     """Measure and print. ``given``: the options of the command line, which ``settings`` hold with all others."""
     from farm.cli import display
     from farm.cli.measuring import measure_ffmpeg, measure_job
     from farm.executables import find_ffmpeg
-    from farm.local.farm import is_running
+    from farm.local.home import is_running
     from farm.media.reading.limits import Limits
     from farm.media.reading.probe import probe_source
 

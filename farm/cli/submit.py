@@ -12,7 +12,7 @@ from farm.cli.exchange import FORMATS
 from farm.cli.sources import How, Video, named
 from farm.cli.submit_options import naming_origins, with_job_options
 from farm.domain.regions import Asked
-from farm.errors import OutputError, SettingsError
+from farm.errors import OutputError, SettingsError, SourceError
 from farm.processes import who
 
 if TYPE_CHECKING:
@@ -158,6 +158,8 @@ def _batch(settings: "Settings", videos: list[Path], output: str | None, how: Ho
     if len(found.videos) > 1 and how.pictures:
         count = len(found.videos)
         raise OutputError(f"{output}: cannot hold the frames of {count} videos", hint="submit one at a time")
+    if not any(video.source.exists() for video in found.videos):  # no farm is started for a misspelt name
+        raise SourceError(f"{found.videos[0].name}: there is no such file", hint="check the name")
     starts = settings.embedded and not how.detach and not is_running(settings)
     with ExitStack() as stack:
         # it answers while the database's modules are imported
