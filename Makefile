@@ -131,10 +131,13 @@ fit-fusion: $(READY)  ## Fit how CenterFace and YuNet are fused; needs FARM_TEST
 docs: $(READY)  ## Write the table of options in the README
 	$(BIN)/python -m tests.option_table
 
+# not torch: which build fits depends on a host's driver, and what it brings is gigabytes
+LOCKED := --extra postgres --extra openvino --extra sign --extra deepface --extra retinaface
+
 .PHONY: lock
 lock: $(BIN)/python  ## Regenerate constraints.txt from pyproject.toml (add LOCK_ARGS=--upgrade for newer versions)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --all-extras --group dev \
+	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url $(LOCKED) --group dev \
 	  --python-version 3.11 $(LOCK_ARGS) pyproject.toml -o constraints.txt
 
 .PHONY: clean

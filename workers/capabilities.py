@@ -6,6 +6,7 @@ encoders would add 70 MiB to 70, and a crash of a driver would end the worker.
 """
 
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from workers.vision.device import Device, runtimes
 
 if TYPE_CHECKING:  # needs pydantic, which would take most of the other process's time
     from farm.settings import Settings
+
+log = logging.getLogger(__name__)
 
 _SECONDS = 60  # a GPU's driver may take a while to start
 
@@ -47,6 +50,8 @@ def ask(settings: "Settings", device: str) -> Capabilities:
         done = processes.ask(command, timeout=_SECONDS)
         done.check_returncode()
         found = json.loads(done.stdout)
+        for line in done.stderr.splitlines():  # why a GPU lacks a runtime that is installed
+            log.warning("%s", line)
     except subprocess.CalledProcessError as e:
         if e.returncode == -signal.SIGKILL:  # as the kernel does where memory is short
             raise FarmError(f"{device}: the process that determines the worker's abilities was killed") from e
@@ -58,7 +63,8 @@ def ask(settings: "Settings", device: str) -> Capabilities:
 
 
 def find(devices: Iterable[Device], cpu_runtime: str) -> Capabilities:
-    """What workers of these devices can do, found out in this process, which imports PyAV and OpenVINO.
+    """What workers of these devices can do, found out in this process, which imports PyAV, OpenVINO and, for a GPU,
+    what computes on it.
 
     Raises SettingsError, and DeviceError, also for a GPU that cannot be computed on: its worker must not begin.
     """
@@ -67,12 +73,12 @@ def find(devices: Iterable[Device], cpu_runtime: str) -> Capabilities:
 
     quiet_encoders()
     kinds = {device.kind: device for device in devices}
+    found = {kind: runtimes(cpu_runtime, device) for kind, device in kinds.items()}
     if gpu := kinds.get("cuda"):
-        from workers.vision.detectors.onnxruntime_session import check_cuda  # noqa: PLC0415 - heavy
+        from workers.vision.detectors.checking import working  # noqa: PLC0415 - heavy
 
-        check_cuda(gpu)
-    found = [name for device in kinds.values() for name in runtimes(cpu_runtime, device)]
-    return Capabilities(available_encoders(), tuple(found))
+        found["cuda"] = working(gpu, found["cuda"])
+    return Capabilities(available_encoders(), tuple(name for names in found.values() for name in names))
 
 
 if __name__ == "__main__":

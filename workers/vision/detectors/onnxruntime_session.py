@@ -6,9 +6,9 @@ from contextlib import redirect_stdout
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 
 from farm.errors import DeviceError, ModelError
+from workers.vision.detectors.failing import device_failure
 from workers.vision.device import Device
 
 
@@ -29,8 +29,9 @@ class OnnxRuntimeSession:
         try:
             self._session = ort.InferenceSession(model, _options(threads), providers=[(name, settings)])
         except Exception as e:  # onnxruntime's own errors share no base class
-            kind = ModelError if device.kind == "cpu" else DeviceError
-            raise kind(f"the model cannot be loaded on {device.name}: {e}", hint="farm models verify") from e
+            if device.kind == "cuda":
+                raise device_failure(device, e, "the model cannot be loaded") from e
+            raise ModelError(f"the model cannot be loaded on {device.name}: {e}", hint="farm models verify") from e
         if self._session.get_providers()[0] != name:
             hint = "CUDA's and cuDNN's libraries must be those of this onnxruntime-gpu: see `import onnxruntime; "
             hint += "onnxruntime.print_debug_info()`"
@@ -38,28 +39,15 @@ class OnnxRuntimeSession:
         tf32 = self._session.get_provider_options()[name].get("use_tf32", "0")
         if (tf32 == "1") != (precision == "tf32"):
             raise DeviceError(f"{name} does not compute in {precision} on {device.name}")
-        self._input = self._session.get_inputs()[0].name
+        self._device, self._input = device, self._session.get_inputs()[0].name
 
     def run(self, given: NDArray[np.generic]) -> list[NDArray[np.float32]]:
         """See :class:`workers.vision.detectors.session.Session`."""
         try:
             outputs: list[NDArray[np.float32]] = self._session.run(None, {self._input: given})
         except Exception as e:  # onnxruntime's own errors share no base class
-            raise DeviceError(f"the model cannot be run: {e}", hint="is the GPU's memory full?") from e
+            raise device_failure(self._device, e, "the model cannot be run") from e
         return outputs
-
-
-def check_cuda(device: Device) -> None:
-    """Run a small convolution on a GPU: most of what can be wrong with the CUDA libraries shows. Raises DeviceError."""
-    shapes = {"in": [1, 1, 8, 8], "weights": [1, 1, 3, 3], "out": [1, 1, 6, 6]}
-    given = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()}
-    weights = helper.make_tensor("weights", TensorProto.FLOAT, shapes["weights"], [1.0] * 9)
-    nodes = [helper.make_node("Conv", ["in", "weights"], ["out"])]
-    graph = helper.make_graph(nodes, "check", [given["in"]], [given["out"]], [weights])
-    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 13)])
-    (found,) = OnnxRuntimeSession(model.SerializeToString(), device, 1, "f32").run(np.ones(shapes["in"], np.float32))
-    if not (found == 9).all():
-        raise DeviceError(f"{device.name} computes wrong results", hint="see the driver's log")
 
 
 def _load_libraries() -> None:

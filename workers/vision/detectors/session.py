@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.domain.runtimes import RUNTIMES
+from farm.domain.runtimes import RUNTIMES, needs_gpu, precision_of
 from farm.errors import DeviceError
 from workers.vision.device import Device
 
@@ -21,7 +21,10 @@ class Session(Protocol):
     """A model of one input, loaded on one device."""
 
     def run(self, given: NDArray[np.generic]) -> list[NDArray[np.float32]]:
-        """All outputs, float32 as the model declares them, for one input, which is contiguous. Raises DeviceError."""
+        """All outputs, as float32, for one input, which is contiguous.
+
+        Raises DeviceError; OutOfMemory where the device's memory was full.
+        """
         ...
 
 
@@ -29,12 +32,16 @@ def open_session(model: bytes, device: Device, threads: int, runtime: str) -> Se
     """Load ``model`` (an ONNX file's bytes) on exactly ``device``; ``threads`` are for a CPU.
 
     ``runtime``: one of :data:`farm.domain.runtimes.RUNTIMES`. Raises DeviceError when the device cannot be used, or
-    not with this runtime, ModelError when the model cannot be loaded.
+    not with this runtime, OutOfMemory, ModelError when the model cannot be loaded.
     """
-    by, _, precision = runtime.partition("-")
-    if runtime not in RUNTIMES or (by == "cuda") != (device.kind == "cuda"):
+    by, precision = runtime.partition("-")[0], precision_of(runtime)
+    if runtime not in RUNTIMES or needs_gpu(runtime) != (device.kind == "cuda"):
         raise DeviceError(f"{device.name} has no runtime {runtime}")
     log.info("model on %s by %s", device.name, runtime)
+    if by == "torch":
+        from workers.vision.detectors.torch_session import TorchSession  # noqa: PLC0415 - an extra, and very heavy
+
+        return TorchSession(model, device, threads, precision)
     if by == "openvino":
         from workers.vision.detectors.openvino_session import OpenVinoSession  # noqa: PLC0415 - an extra
 
