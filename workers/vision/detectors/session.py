@@ -67,3 +67,7 @@ class BySize(Generic[T]):
             self._made[size] = self._make(width, height)
         self._made.move_to_end(size)
         return self._made[size]
+
+    def clear(self) -> None:
+        """Let all of them go."""
+        self._made.clear()
