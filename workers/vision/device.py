@@ -35,6 +35,10 @@ class Device:
         return cls("cuda" if found[1] == "cuda" else "cpu", int(found[2]))
 
 
+#: The variable that says where engines are kept, see :mod:`workers.vision.detectors.engines`. onnxruntime knows it.
+ENGINES = "ORT_TENSORRT_CACHE_PATH"
+
+
 def environment(device: Device) -> dict[str, str]:
     """The environment in which a worker's process sees its device and no other GPU.
 
