@@ -94,6 +94,12 @@ exchange: $(READY) $(EXCHANGE)/.ready  ## Check files of masks with the librarie
 gpu: $(READY)  ## Run the tests that need an NVIDIA GPU, with onnxruntime-gpu in place of onnxruntime
 	$(BIN)/pytest tests/gpu $(PYTEST_ARGS)
 
+# on a bare CUDA machine there is no .venv: the Python that has PyTorch
+GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
+.PHONY: bench-gpu
+bench-gpu:  ## What a GPU is worth here, in less than 8 minutes: make bench-gpu [GPU_PYTHON=python3] [BENCH_ARGS="--device cpu"]
+	$(GPU_PYTHON) -m tests.gpu.bench $(BENCH_ARGS)
+
 .PHONY: matrix
 matrix: $(READY)  ## Check every property of every clip and footage file; writes build/matrix.md
 	rm -f build/matrix.md
