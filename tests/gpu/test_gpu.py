@@ -15,6 +15,7 @@ from tests.e2e.conftest import Farm, assert_exact, farm, frames_of
 from workers.capabilities import find
 from workers.device import list_gpus
 from workers.vision.detectors.base import Detector
+from workers.vision.detectors.centerface import CenterFace
 from workers.vision.detectors.combined import create_detector
 from workers.vision.device import Device, gpu_families
 
@@ -95,6 +96,27 @@ def test_a_killed_gpu_worker_is_replaced_and_the_output_is_exact(farm: Farm, mak
     psutil.Process(pid).kill()
     farm.wait_until(lambda: farm.job()["status"] == "done", "the job", process)
     assert_exact(source, tmp_path / "out.mp4")
+
+
+def test_a_full_gpu_halves_its_batches_and_finds_the_same(
+    weights: Path, photograph_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch takes the memory")
+    if not torch.cuda.is_available():
+        pytest.skip("this PyTorch has no CUDA")
+    picture = cv2.resize(photograph(photograph_file)[:, :, ::-1], (1280, 1280)).astype(np.uint8)
+    runtime = find([GPU], "auto").runtimes[0]
+    network = CenterFace((weights / "centerface.onnx").read_bytes(), GPU, 1, runtime)
+    alone = network.find([picture], 0.5)
+    free, _ = torch.cuda.mem_get_info(0)
+    held = torch.empty(max(0, free - (1 << 30)), dtype=torch.uint8, device="cuda:0")  # leaves one GiB
+    full = CenterFace((weights / "centerface.onnx").read_bytes(), GPU, 1, runtime)
+    full._session.batch_size = 128  # pictures alone take more
+    found = full.find([picture] * 4, 0.5)
+    del held
+    assert "at a time from now on" in caplog.text
+    for boxes in found:
+        assert boxes == pytest.approx(alone[0], abs=1)
 
 
 def test_a_gpu_that_is_not_there_and_an_encoder_it_does_not_have_are_refused(

@@ -2,6 +2,7 @@
 
 import pickle
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +29,17 @@ def test_the_child_gets_the_application_of_its_parent(monkeypatch: pytest.Monkey
     for app in (parent, child):
         assert [queue.name for queue in app.conf.task_queues] == ["worker:cpu0@host"]
         assert {name for name in app.tasks if not name.startswith("celery.")} == set(TASKS)
+
+
+@pytest.mark.parametrize("unusable", [None, "cuda0 does not answer any more"])
+def test_a_child_ends_after_an_order_that_lost_its_device(unusable: str | None) -> None:
+    app: Any = WorkerApp(Settings(broker_url="redis://127.0.0.1:1/0"), "cuda0@host", "cuda0")
+    ran: list[object] = []
+    app.__dict__["_signer"] = SimpleNamespace(open=lambda order, queue: order)
+    app.__dict__["runner"] = SimpleNamespace(run=ran.append, unusable=unusable)
+    with pytest.raises(SystemExit, match="does not answer") if unusable else nullcontext():
+        app.tasks["detect"].run("order")
+    assert ran == ["order"]
 
 
 def test_a_worker_has_no_password_that_it_has_no_use_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
