@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # needs pydantic, which would take most of the other process'
 
 log = logging.getLogger(__name__)
 
-_SECONDS = 60  # a GPU's driver may take a while to start
+_SECONDS = 120  # a GPU's driver may take a while to start
 
 
 @dataclass(frozen=True, slots=True)

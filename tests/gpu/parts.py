@@ -75,7 +75,7 @@ class Bench:
     def _offered(self) -> Sequence[str]:
         """The runtimes of the device that work; of a CPU those that a GPU has too. Raises FarmError."""
         if self._device.kind == "cuda":
-            return working(self._device, runtimes("auto", self._device))
+            return working(self._device, runtimes("auto", self._device))  # the parts try the others
         names = ("onnxruntime",) if missing(["torch"]) else ("torch", "onnxruntime")
         return [runtime for name in names for runtime in runtimes(name, self._device)]
 

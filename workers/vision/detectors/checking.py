@@ -14,15 +14,20 @@ log = logging.getLogger(__name__)
 
 
 def working(device: Device, runtimes: Sequence[str]) -> tuple[str, ...]:
-    """Those of a GPU's runtimes that compute, in their order; one of each family is tried.
+    """A GPU's runtimes, in their order, without those that are found not to compute.
 
-    Says why another one does not. Raises DeviceError, the first, where none does.
+    Families are tried in order, up to the first that works: a worker must not wait for PyTorch, or for TensorRT, of
+    which no job may want anything. The others show what they can when a job names them. Says why one is left out.
+    Raises DeviceError, the first, where none works.
     """
     failures: dict[str, DeviceError | ModelError] = {}
-    families = {name.partition("-")[0]: name for name in reversed(runtimes)}
-    for family, name in reversed(families.items()):
+    for name in runtimes:
+        family = name.partition("-")[0]
+        if family in failures:
+            continue
         try:
             check(device, name)
+            break
         except (DeviceError, ModelError) as e:
             failures[family] = e
     found = tuple(name for name in runtimes if name.partition("-")[0] not in failures)
