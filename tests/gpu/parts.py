@@ -33,9 +33,10 @@ _JOB_SECONDS = 120.0  # kept for the whole jobs
 class Bench:
     """Measures on one device. ``seconds``: how long all of it may take; what does not fit is left out, and told."""
 
-    def __init__(self, kind: str, video: Path, weights: Path, seconds: float, *, quick: bool) -> None:
+    def __init__(self, kind: str, video: Path, weights: Path, seconds: float) -> None:
         self._device = Device("cuda" if kind == "cuda" else "cpu", 0)
-        self._video, self._weights, self._quick = video, weights, quick
+        self._video, self._weights = video, weights
+        self._quick = kind == "cpu"  # where PyTorch is slow, and nothing is to be measured
         self._until = time.monotonic() + seconds
         self._failed = 0
         self._scratch = Path(tempfile.mkdtemp(prefix="blurfarm-bench-"))
@@ -142,7 +143,7 @@ class Bench:
             return (1, 2)
         if runtime.startswith("tensorrt"):  # which makes an engine for each size
             return (8, 32)
-        return BATCHES if self._device.kind == "cuda" else (1, 8)
+        return BATCHES
 
     def _jobs(self, runtime: str) -> None:
         if lacking := missing(_WHOLE_JOB):

