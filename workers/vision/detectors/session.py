@@ -38,6 +38,11 @@ def open_session(model: bytes, device: Device, threads: int, runtime: str) -> Se
     if runtime not in RUNTIMES or needs_gpu(runtime) != (device.kind == "cuda"):
         raise DeviceError(f"{device.name} has no runtime {runtime}")
     log.info("model on %s by %s", device.name, runtime)
+    session = _opened(model, device, threads, by, precision)
+    return _Finite(session, runtime) if precision == "f16" else session
+
+
+def _opened(model: bytes, device: Device, threads: int, by: str, precision: str) -> Session:
     if by == "torch":
         from workers.vision.detectors.torch_session import TorchSession  # noqa: PLC0415 - an extra, and very heavy
 
@@ -49,6 +54,21 @@ def open_session(model: bytes, device: Device, threads: int, runtime: str) -> Se
     from workers.vision.detectors.onnxruntime_session import OnnxRuntimeSession  # noqa: PLC0415 - only the one in use
 
     return OnnxRuntimeSession(model, device, threads, precision)
+
+
+class _Finite:
+    """A session in half precision, whose numbers end at 65504: what grows beyond would find no face, in silence."""
+
+    def __init__(self, session: Session, runtime: str) -> None:
+        self._session, self._runtime = session, runtime
+
+    def run(self, given: NDArray[np.generic]) -> list[NDArray[np.float32]]:
+        """See :class:`Session`. Raises DeviceError where a number is not finite."""
+        outputs = self._session.run(given)
+        if not all(np.isfinite(output).all() for output in outputs):
+            hint = "use one in another precision, such as --runtime cuda-tf32"
+            raise DeviceError(f"this model's numbers are too large for {self._runtime}", hint=hint)
+        return outputs
 
 
 class BySize(Generic[T]):

@@ -61,6 +61,7 @@ class TorchGraph:
 
     def __call__(self, given: Tensor) -> list[Tensor]:
         """The outputs for a tensor that lies on the device. Raises what PyTorch raises."""
+        given = given.to(self._dtype) if given.is_floating_point() else given
         values = {**self._constants, self._input: given}
         for step in self._steps:
             found = step.operator(step.attributes, *(values[name] for name in step.inputs))
@@ -181,7 +182,8 @@ def _split(a: Attributes, x: Tensor, sizes: Tensor = None) -> tuple[Tensor, ...]
 
 
 def _slice(a: Attributes, x: Tensor, *more: Tensor) -> Tensor:
-    starts, ends, axes, steps = [*(part.tolist() if part is not None else None for part in more), None, None][:4]
+    told = [part.tolist() if part is not None else None for part in more]
+    starts, ends, axes, steps = [*told, *[None] * 4][:4]  # as attributes before version 10
     starts, ends = a.get("starts", starts), a.get("ends", ends)
     axes = a.get("axes", axes) or range(len(starts))
     cut = [slice(None)] * x.ndim

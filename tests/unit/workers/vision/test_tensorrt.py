@@ -1,10 +1,12 @@
 """TensorRT by onnxruntime, which is not here: what it is asked, what it must say, and where engines are kept."""
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper
@@ -126,6 +128,17 @@ def test_a_convolution_on_the_cpu_is_never_silent(session: type[Session], monkey
     monkeypatch.setattr(session, "parts", ((CUDA, ("Relu",)), (CPU, ("Conv",))))
     with pytest.raises(DeviceError, match="CUDAExecutionProvider leaves Conv to others on cuda2"):
         open_session(b"model", GPU, 1, "cuda-f32")
+
+
+@pytest.mark.parametrize("number", [1.0, float("nan"), float("inf")])
+def test_numbers_too_large_for_half_precision_are_an_error_and_not_no_faces(
+    number: float, session: type[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = [np.zeros((1, 2), np.float32), np.full((1, 2), number, np.float32)]
+    monkeypatch.setattr(session, "run", lambda *_: outputs, raising=False)
+    opened = open_session(b"model", GPU, 1, "tensorrt-f16")
+    with pytest.raises(DeviceError, match="too large for tensorrt-f16") if number != 1 else nullcontext():
+        assert opened.run(np.zeros(1, np.float32)) is outputs
 
 
 def test_onnxruntime_really_tells_who_computes_what() -> None:

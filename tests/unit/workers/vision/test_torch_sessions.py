@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from farm.errors import ModelError
 from workers.vision.detectors import centerface, yunet
-from workers.vision.detectors.graph import BGR, RGB, InputForm, with_fixed_shape
+from workers.vision.detectors.graph import BGR, RGB, InputForm, inputs_of, with_fixed_shape
 from workers.vision.detectors.session import open_session
 from workers.vision.device import Device, runtimes
 
@@ -115,6 +115,32 @@ def graph(nodes: Sequence[onnx.NodeProto], weights: Sequence[onnx.TensorProto]) 
     made.output[0].type.tensor_type.elem_type = TensorProto.FLOAT
     model = helper.make_model(made, ir_version=8, opset_imports=[helper.make_opsetid("", 14)])
     return bytes(model.SerializeToString())
+
+
+def test_a_slice_of_older_models_says_where_in_attributes() -> None:
+    model = onnx.load_model_from_string(graph([node("Slice", ["x"], ["y"], starts=[1], ends=[3], axes=[2])], []))
+    model.opset_import[0].version = 9
+    ((mine, theirs),) = both(model.SerializeToString(), X)
+    assert (mine == theirs).all()
+
+
+@pytest.mark.parametrize(("precision", "within"), [("f32", 1e-4), ("f16", 0.5)])
+def test_networks_of_other_makers_tell_what_they_tell_by_onnxruntime(
+    precision: str, within: float, footage: Path
+) -> None:
+    """With their own inputs: float32."""
+    for path in sorted((footage / "models").glob("*.onnx")):
+        proto = onnx.load(str(path))
+        (given,) = inputs_of(proto)
+        sides = [dim.dim_value or usual for dim, usual in zip(given.type.tensor_type.shape.dim, SIDES, strict=True)]
+        outputs = [output.name for output in proto.graph.output]
+        model = with_fixed_shape(path.read_bytes(), outputs, None, sides[0], sides[3], sides[2])
+        picture = ((np.random.default_rng(0).random(sides) - 0.5) * 2).astype(np.float32)
+        for mine, theirs in both(model, picture, precision):
+            assert mine == pytest.approx(theirs, abs=within), path.name
+
+
+SIDES = 1, 3, 320, 320
 
 
 @pytest.mark.parametrize(
