@@ -82,6 +82,8 @@ class WorkerApp(Celery):
             self.runner.run(
                 self._signer.open(order, queue_of(self.worker))
             )  # the other keyword arguments are for display in Flower
+            if self.runner.unusable:  # Celery starts another child, which tries the device anew
+                raise SystemExit(self.runner.unusable)
 
         self.task(name=stage, lazy=False, shared=False)(run)
 

@@ -24,7 +24,7 @@ from workers.app import WorkerApp, fork_while_alone, log_of
 from workers.capabilities import Capabilities, ask
 from workers.child import Child
 from workers.signals import Presence
-from workers.vision.device import Device, environment
+from workers.vision.device import ENGINES, Device, environment
 
 _ENDING_SECONDS = 10.0  # a killed process may take a while to end: its GPU's memory is freed first
 
@@ -64,6 +64,7 @@ def main(device: str, told: str = "{}") -> int:
     end_with_input()
     os.environ |= environment(Device.named(device))  # before anything that could look for GPUs is started
     settings = load_settings(database_url=None, flower_basic_auth=None)  # passwords of others
+    os.environ.setdefault(ENGINES, str(settings.home / "engines"))
     begin_log("worker", log_of(settings, device))
     held = hold_device(settings, device)
     known = json.loads(told)

@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,6 +34,17 @@ def test_the_child_gets_the_application_of_its_parent(monkeypatch: pytest.Monkey
         assert {name for name in app.tasks if not name.startswith("celery.")} == set(TASKS)
 
 
+@pytest.mark.parametrize("unusable", [None, "cuda0 does not answer any more"])
+def test_a_child_ends_after_an_order_that_lost_its_device(unusable: str | None) -> None:
+    app: Any = WorkerApp(Settings(broker_url="redis://127.0.0.1:1/0"), "cuda0@host", "cuda0")
+    ran: list[object] = []
+    app.__dict__["_signer"] = SimpleNamespace(open=lambda order, queue: order)
+    app.__dict__["runner"] = SimpleNamespace(run=ran.append, unusable=unusable)
+    with pytest.raises(SystemExit, match="does not answer") if unusable else nullcontext():
+        app.tasks["detect"].run("order")
+    assert ran == ["order"]
+
+
 def test_a_worker_has_no_password_that_it_has_no_use_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even where the settings file of its home has them, for the coordinator."""
     monkeypatch.setenv("FARM_HOME", str(tmp_path))
@@ -50,6 +62,7 @@ def test_a_worker_has_no_password_that_it_has_no_use_for(tmp_path: Path, monkeyp
     monkeypatch.setattr(process, "introduction", lambda device, able: SimpleNamespace(worker="cpu0@host"))
     monkeypatch.setattr(process, "WorkerApp", app)
     monkeypatch.setattr(process, "environment", lambda device: {})
+    monkeypatch.setenv("ORT_TENSORRT_CACHE_PATH", "")  # so that it is as before afterwards
     assert process.main("cpu0", '{"able": {"encoders": [], "runtimes": []}}') == 0
     assert seen
     assert not any(b"s3cret" in body for body in seen)
