@@ -52,8 +52,7 @@ def dispatch(context: Context) -> int:
 
 
 def rebalance(context: Context, broker: Broker) -> int:
-    """Take back orders that their workers do not take while a worker that can do them is idle: it gets them next.
-    Returns their number.
+    """Take back orders that their workers do not take, for an idle one that can do them. Returns their number.
 
     An order that its worker has just taken stays with it. Raises one of broker.BROKER_ERRORS.
     """
