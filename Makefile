@@ -94,6 +94,12 @@ exchange: $(READY) $(EXCHANGE)/.ready  ## Check files of masks with the librarie
 gpu: $(READY)  ## Run the tests that need an NVIDIA GPU, with onnxruntime-gpu in place of onnxruntime
 	$(BIN)/pytest tests/gpu $(PYTEST_ARGS)
 
+# on a bare CUDA machine there is no .venv: the Python that has PyTorch
+GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,python3)
+.PHONY: bench-gpu
+bench-gpu:  ## What a GPU is worth here, in less than 8 minutes: make bench-gpu [GPU_PYTHON=python3] [BENCH_ARGS="--device cpu"]
+	$(GPU_PYTHON) -m tests.gpu.bench $(BENCH_ARGS)
+
 .PHONY: matrix
 matrix: $(READY)  ## Check every property of every clip and footage file; writes build/matrix.md
 	rm -f build/matrix.md
@@ -131,10 +137,13 @@ fit-fusion: $(READY)  ## Fit how CenterFace and YuNet are fused; needs FARM_TEST
 docs: $(READY)  ## Write the table of options in the README
 	$(BIN)/python -m tests.option_table
 
+# not torch: which build fits depends on a host's driver, and what it brings is gigabytes
+LOCKED := --extra postgres --extra openvino --extra sign --extra deepface --extra retinaface
+
 .PHONY: lock
 lock: $(BIN)/python  ## Regenerate constraints.txt from pyproject.toml (add LOCK_ARGS=--upgrade for newer versions)
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --all-extras --group dev \
+	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url $(LOCKED) --group dev \
 	  --python-version 3.11 $(LOCK_ARGS) pyproject.toml -o constraints.txt
 
 .PHONY: clean

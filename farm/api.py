@@ -13,13 +13,14 @@ from farm.domain.options import Override
 from farm.domain.regions import Asked, Span
 from farm.errors import FarmError
 from farm.jobs import auditing, edits, redoing
+from farm.jobs.asked import job_options
 from farm.jobs.control import control
 from farm.jobs.errands import run_errand
 from farm.jobs.marking import Marker
 from farm.jobs.queries import JobFacts, check_done, job_facts, list_jobs
 from farm.jobs.submit import submit
 from farm.jobs.tracks import JobTracks, TrackFacts
-from farm.local.asking import check_options, job_options
+from farm.local.asking import check_options
 from farm.local.attach import FarmAtHand
 from farm.models.digest import model_digest
 from farm.models.store import ModelStore
@@ -84,8 +85,8 @@ class Farm(FarmAtHand):
             tuple(cover), tuple(ignore), tuple(only_in), None if detections is None else Path(detections), None, who()
         )
         checked = check_options(
-            settings, job_options(settings), self._fetch, keep=list(map(Path, keep)), only=list(map(Path, only)),
-            masks_given=detections is not None, start=self._start,
+            settings, job_options(settings), self._fetch, self.abilities(), keep=list(map(Path, keep)),
+            only=list(map(Path, only)), masks_given=detections is not None,
         )  # fmt: skip
         prepared = checked.prepare(
             Path(video), None if output is None else Path(output), overwrite=overwrite, review=review,

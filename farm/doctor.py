@@ -129,6 +129,8 @@ def check_gpu() -> Check:
         return Check("gpu", ok=None, found="none: workers use the CPU")
     if not _installed("onnxruntime-gpu"):
         advice = "to use it, install onnxruntime-gpu in place of onnxruntime"
+        if _installed("torch"):
+            advice += ", or name it: --devices cuda:0 uses PyTorch, if that has CUDA"
         return Check("gpu", ok=None, found=f"{'; '.join(gpus)}, but this onnxruntime has no CUDA", advice=advice)
     return Check("gpu", ok=True, found="; ".join(gpus))
 

@@ -76,6 +76,14 @@ class DeviceError(FarmError):
     permanent = False
 
 
+class OutOfMemory(DeviceError):
+    """The device's memory is full."""
+
+
+class DeviceLost(DeviceError):
+    """The device does not answer any more, and this process cannot use it again."""
+
+
 class StorageError(FarmError):
     """The store cannot be written or read."""
 

@@ -218,7 +218,7 @@ def remove_abandoned_scratch() -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def kill(process: "subprocess.Popen[bytes]") -> None:
+def kill(process: "subprocess.Popen[bytes] | subprocess.Popen[str]") -> None:
     """Kill a process that :func:`start` started, or what is left of its session if it has just ended."""
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS refuses for a group of zombies
         os.killpg(process.pid, signal.SIGKILL)

@@ -96,7 +96,7 @@ class Settings(BaseModel):
     ffmpeg: ProgramPath | None = None
     redis_server: ProgramPath | None = None
     devices: str = "auto"
-    cpu_runtime: Literal["auto", "openvino", "onnxruntime"] = "auto"
+    cpu_runtime: Literal["auto", "openvino", "onnxruntime", "torch"] = "auto"
     flower_address: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     #: Other names, comma separated, that browsers may know Flower by.
     flower_hosts: str = ""

@@ -1,5 +1,6 @@
 """Keeps child processes running: one that ends or stops answering is started again, after a pause that grows."""
 
+import json
 import signal
 import subprocess
 import threading
@@ -8,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from farm import processes
 from farm.errors import DeviceError, FarmError, OutputError, SettingsError
@@ -38,11 +40,17 @@ class Child:
     patience: float = inf
 
 
-def worker(settings: Settings, device: str, answers: Callable[[], bool] | None = None) -> Child:
-    """The worker of the device with this name. See :class:`Child` for ``answers``."""
+def worker(
+    settings: Settings, device: str, answers: Callable[[], bool] | None = None, **told: Mapping[str, Any]
+) -> Child:
+    """The worker of the device with this name. See :class:`Child` for ``answers``.
+
+    ``told``: what it need not find out. ``able``: what it can do, see :attr:`farm.jobs.abilities.Machine.of_each`;
+    ``detect``: the options of a job that will soon come, for which it prepares.
+    """
     return Child(
         f"worker {device}",
-        lambda: processes.module("workers.process", device),
+        lambda: processes.module("workers.process", device, json.dumps(told)),
         settings.logs / f"worker-{device}.out.log",  # what it prints; it logs to worker-DEVICE.log
         {**settings.for_children(), "OMP_NUM_THREADS": "1"},
         role="workers",
@@ -57,14 +65,16 @@ class Stops:
     The first one asks to finish what is under way, the second one to stop at once.
     """
 
-    def __init__(self) -> None:
-        self.asked = 0
+    def __init__(self, tell: Callable[[], object] = lambda: None) -> None:
+        """``tell`` is called in the handler of each signal: it takes no lock that the main thread takes elsewhere."""
+        self.asked, self._tell = 0, tell
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup: the terminal's end does not matter
                 signal.signal(number, self._ask)
 
     def _ask(self, number: int, _frame: object) -> None:
         self.asked += 2 if number == signal.SIGQUIT else 1
+        self._tell()
 
     @property
     def hurry(self) -> bool:

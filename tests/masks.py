@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from farm.domain.geometry import Box
 from farm.domain.options import RedactOptions
 from farm.domain.pixels import PixelFormat
-from workers.vision.redactors.covers import FULL, FaceCover, Weights, covers_of
+from workers.vision.redactors.covers import FULL, FaceCover, Places, Weights, covers_of
 
 
 def mask_of(
@@ -29,7 +29,7 @@ def mask_of(
 
 def _luma_weights(cover: FaceCover, *, fields: bool) -> Weights:
     """The weights of the cover's region on the luma plane of the frame."""
+    (lines,) = Places([cover], 1, 2 if fields else 1).weights()
     if not fields:
-        return cover.weights(1, 1)
-    lines = cover.weights(1, 2)  # of each field
+        return lines
     return np.repeat(lines, 2, axis=0)[: cover.region.y1 - cover.region.y0]

@@ -1,7 +1,7 @@
 """``python -m workers DEVICES``: what ``farm worker`` and ``farm up`` start.
 
-With ``--list`` it checks the devices, prints their names and starts nothing; with ``--abilities`` it prints what
-workers of them can do, as JSON; with ``--detector=NAME`` it runs that detector once; with ``--recogniser=NAME`` it
+With ``--list`` it checks the devices, prints their names and starts nothing; with ``--abilities`` it prints them and
+what workers of them can do, as JSON; with ``--detector=NAME`` it runs that detector once; with ``--recogniser=NAME`` it
 prints the faces on the photos that stand after it, as JSON of :mod:`farm.domain.faces`.
 """
 
@@ -37,7 +37,8 @@ try:
         print(*(device.name for device in devices))
     elif "--abilities" in asked:
         os.environ.update(environment(max(devices)))  # a GPU if there is one: its encoders are seen by this process
-        print(json.dumps(asdict(find(devices, settings.cpu_runtime).without(settings))))
+        able = find(devices, settings.cpu_runtime).without(settings)
+        print(json.dumps({"devices": [device.name for device in devices], **asdict(able)}))
     elif detector is not None:
         from workers.stages.toolbox import Toolbox
 

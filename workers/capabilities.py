@@ -6,10 +6,11 @@ encoders would add 70 MiB to 70, and a crash of a driver would end the worker.
 """
 
 import json
+import logging
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,9 @@ from workers.vision.device import Device, runtimes
 if TYPE_CHECKING:  # needs pydantic, which would take most of the other process's time
     from farm.settings import Settings
 
-_SECONDS = 60  # a GPU's driver may take a while to start
+log = logging.getLogger(__name__)
+
+_SECONDS = 120  # a GPU's driver may take a while to start
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,11 @@ class Capabilities:
 
     encoders: tuple[str, ...]
     runtimes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, found: Mapping[str, Iterable[str]]) -> "Capabilities":
+        """From their JSON."""
+        return cls(tuple(found["encoders"]), tuple(found["runtimes"]))
 
     def without(self, settings: "Settings") -> "Capabilities":
         """Without the encoders that the setting ``hidden_encoders`` names, with ``testing`` only."""
@@ -46,7 +54,9 @@ def ask(settings: "Settings", device: str) -> Capabilities:
     try:
         done = processes.ask(command, timeout=_SECONDS)
         done.check_returncode()
-        found = json.loads(done.stdout)
+        found = Capabilities.of(json.loads(done.stdout)).without(settings)
+        for line in done.stderr.splitlines():  # why a GPU lacks a runtime that is installed
+            log.warning("%s", line)
     except subprocess.CalledProcessError as e:
         if e.returncode == -signal.SIGKILL:  # as the kernel does where memory is short
             raise FarmError(f"{device}: the process that determines the worker's abilities was killed") from e
@@ -54,11 +64,12 @@ def ask(settings: "Settings", device: str) -> Capabilities:
         raise DeviceError(f"{device}: the worker's abilities cannot be determined: {last}") from e
     except (OSError, subprocess.TimeoutExpired, ValueError) as e:
         raise FarmError(f"{device}: the worker's abilities cannot be determined: {e}") from e
-    return Capabilities(tuple(found["encoders"]), tuple(found["runtimes"])).without(settings)
+    return found
 
 
 def find(devices: Iterable[Device], cpu_runtime: str) -> Capabilities:
-    """What workers of these devices can do, found out in this process, which imports PyAV and OpenVINO.
+    """What workers of these devices can do, found out in this process, which imports PyAV, OpenVINO and, for a GPU,
+    what computes on it.
 
     Raises SettingsError, and DeviceError, also for a GPU that cannot be computed on: its worker must not begin.
     """
@@ -67,12 +78,12 @@ def find(devices: Iterable[Device], cpu_runtime: str) -> Capabilities:
 
     quiet_encoders()
     kinds = {device.kind: device for device in devices}
+    found = {kind: runtimes(cpu_runtime, device) for kind, device in kinds.items()}
     if gpu := kinds.get("cuda"):
-        from workers.vision.detectors.onnxruntime_session import check_cuda  # noqa: PLC0415 - heavy
+        from workers.vision.detectors.checking import working  # noqa: PLC0415 - heavy
 
-        check_cuda(gpu)
-    found = [name for device in kinds.values() for name in runtimes(cpu_runtime, device)]
-    return Capabilities(available_encoders(), tuple(found))
+        found["cuda"] = working(gpu, found["cuda"])
+    return Capabilities(available_encoders(), tuple(name for names in found.values() for name in names))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ import logging
 import os
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import psutil
 
 from farm.errors import DeviceError, SettingsError
 from farm.processes import ask
-from workers.vision.device import Device, runtime_has_cuda
+from workers.vision.device import INSTALL_CUDA, NO_CUDA, Device, gpu_families
 
 log = logging.getLogger(__name__)
 
@@ -43,36 +43,38 @@ def parse_devices(
     text: str,
     *,
     gpus: Callable[[], int] = list_gpus,
-    has_cuda: Callable[[], bool] = runtime_has_cuda,
+    families: Callable[[], Collection[str]] = gpu_families,
     cores: Callable[[], int] = count_cores,
 ) -> list[Device]:
     """The devices that ``--devices`` names; each is checked to be present.
 
-    ``auto``: every GPU if there is any, else one CPU worker per core. Raises SettingsError for an invalid value and
-    DeviceError for an absent device. ``gpus``, ``has_cuda`` and ``cores`` query the machine.
+    ``auto``: every GPU if there is any that onnxruntime can use, else one CPU worker per core. Raises SettingsError for
+    an invalid value and DeviceError for an absent device. ``gpus``, ``families`` and ``cores`` query the machine.
     """
     words = text.strip().lower()
     if words == "auto":
-        return _automatic(gpus, has_cuda, cores)
+        return _automatic(gpus, families, cores)
     devices = [device for part in words.split(",") for device in _part(part.strip(), text)]
     if len(set(devices)) != len(devices):
         raise SettingsError(f'--devices: "{text}" names a device twice; use {_WORDS}')
     wanted = [device for device in devices if device.kind == "cuda"]
     if wanted:
-        _check_gpus(wanted, gpus(), has_cuda)
+        _check_gpus(wanted, gpus(), families)
     return devices
 
 
-def _automatic(gpus: Callable[[], int], has_cuda: Callable[[], bool], cores: Callable[[], int]) -> list[Device]:
+def _automatic(
+    gpus: Callable[[], int], families: Callable[[], Collection[str]], cores: Callable[[], int]
+) -> list[Device]:
     found = gpus()
-    if found and has_cuda():
+    able = families() if found else ()
+    if "cuda" in able:
         return [Device("cuda", index) for index in range(found)]
-    if found:
-        log.warning("%d GPU(s) here, but this onnxruntime has no CUDA: using the CPU (%s)", found, _INSTALL)
+    if found:  # PyTorch has not run on a GPU for the farm yet: it is for those who name the device
+        why = "onnxruntime has no CUDA here" if able else NO_CUDA
+        how = "PyTorch can: --devices cuda:0" if able else f"to use them, {INSTALL_CUDA}"
+        log.warning("%d GPU(s) here, but %s: using the CPU (%s)", found, why, how)
     return [Device("cpu", index) for index in range(cores())]
-
-
-_INSTALL = "to use them, install onnxruntime-gpu in place of onnxruntime"
 
 
 def _part(part: str, text: str) -> list[Device]:
@@ -86,10 +88,10 @@ def _part(part: str, text: str) -> list[Device]:
     return [Device("cpu", index) for index in range(int(found[1] or 1))]
 
 
-def _check_gpus(wanted: list[Device], found: int, has_cuda: Callable[[], bool]) -> None:
+def _check_gpus(wanted: list[Device], found: int, families: Callable[[], Collection[str]]) -> None:
     for device in wanted:
         if device.index >= found:
             there = f"this host has {found} GPU(s)" if found else "this host has no GPU"
             raise DeviceError(f"cuda:{device.index} is not there: {there}", hint="see nvidia-smi -L, or use cpu:N")
-    if not has_cuda():
-        raise DeviceError("this onnxruntime has no CUDA", hint=_INSTALL.replace("them", "a GPU"))
+    if not families():
+        raise DeviceError(NO_CUDA, hint=INSTALL_CUDA)

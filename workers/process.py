@@ -4,24 +4,27 @@
 child.
 """
 
+import json
 import os
 import socket
 import sys
 import time
+from typing import cast
 
 import psutil
 
+from farm.domain.detectors import DetectOptions
 from farm.errors import DeviceError, FarmError
 from farm.logs import begin_log
 from farm.messages import Hello
 from farm.processes import end_with_input, hold
 from farm.settings import Settings, load_settings
 from farm.storage.opening import open_storage
-from workers.app import WorkerApp, log_of
-from workers.capabilities import ask
+from workers.app import WorkerApp, fork_while_alone, log_of
+from workers.capabilities import Capabilities, ask
 from workers.child import Child
 from workers.signals import Presence
-from workers.vision.device import Device, environment
+from workers.vision.device import ENGINES, Device, environment
 
 _ENDING_SECONDS = 10.0  # a killed process may take a while to end: its GPU's memory is freed first
 
@@ -39,9 +42,9 @@ def hold_device(settings: Settings, device: str) -> object:
     return held
 
 
-def introduction(settings: Settings, device: str) -> Hello:
-    """A new incarnation of the worker of ``device`` on this host. Raises DeviceError, FarmError: see :func:`ask`."""
-    able, host = ask(settings, device), socket.gethostname()
+def introduction(device: str, able: Capabilities) -> Hello:
+    """A new incarnation of the worker of ``device`` on this host."""
+    host = socket.gethostname()
     return Hello(
         worker=f"{device}@{host}",  # the same at each start
         incarnation=f"{os.getppid()}-{psutil.Process(os.getppid()).create_time():.2f}/{time.time():.6f}",
@@ -53,16 +56,23 @@ def introduction(settings: Settings, device: str) -> Hello:
     )
 
 
-def main(device: str) -> int:
-    """Run the worker of ``device`` until it is told to stop. Raises DeviceError, SettingsError."""
+def main(device: str, told: str = "{}") -> int:
+    """Run the worker of ``device`` until it is told to stop. ``told``: see :func:`farm.supervision.worker`.
+
+    Raises DeviceError, SettingsError, FarmError: see :func:`workers.capabilities.ask`.
+    """
     end_with_input()
     os.environ |= environment(Device.named(device))  # before anything that could look for GPUs is started
     settings = load_settings(database_url=None, flower_basic_auth=None)  # passwords of others
+    os.environ.setdefault(ENGINES, str(settings.home / "engines"))
     begin_log("worker", log_of(settings, device))
     held = hold_device(settings, device)
-    hello = introduction(settings, device)
+    known = json.loads(told)
+    detect = DetectOptions.load(known["detect"]) if "detect" in known else None
+    hello = introduction(device, Capabilities.of(known["able"]) if "able" in known else ask(settings, device))
     Presence(settings, hello, Child(settings, hello.worker, device, open_storage(settings))).connect()
-    WorkerApp(settings, hello.worker, device).worker_main(
+    fork_while_alone()
+    WorkerApp(settings, hello.worker, device, detect=cast("DetectOptions | None", detect)).worker_main(
         ["worker", "--hostname", hello.worker, "--pool", "prefork", "--concurrency", "1",
          "--without-gossip", "--without-mingle", "--task-events", "--loglevel", "INFO"]
     )  # fmt: skip
@@ -72,7 +82,7 @@ def main(device: str) -> int:
 
 if __name__ == "__main__":
     try:
-        code = main(sys.argv[1])
+        code = main(*sys.argv[1:])
     except FarmError as e:  # by the code, the supervisor sees that another start would not help
         sys.stderr.write(f"error: {e}\n")
         code = e.exit_code

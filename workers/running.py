@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from farm import liveness
 from farm.broker import BROKER_ERRORS
 from farm.domain.stages import work_named
-from farm.errors import AttemptStopped, DamagedArtefact, FarmError, StorageError
+from farm.errors import AttemptStopped, DamagedArtefact, DeviceLost, FarmError, StorageError
 from farm.logs import about
 from farm.messages import Completed, Failed, GivenBack, Message, Order, Started
 from farm.settings import Settings
@@ -40,6 +40,8 @@ class OrderRunner:
         self._reporter = reporter
         self._store = store
         self._tools = tools
+        #: Why this process cannot work on any more; a new one may.
+        self.unusable: str | None = None
 
     def run(self, body: object) -> None:
         """Run the order whose JSON value is ``body`` and report its outcome. Raises pydantic.ValidationError.
@@ -77,6 +79,7 @@ class OrderRunner:
             )
         except FarmError as e:
             log.error("%s", e)
+            self.unusable = str(e) if isinstance(e, DeviceLost) else None
             cause = "infrastructure" if isinstance(e, StorageError) else "task"
             return Failed(token=order.token, worker=self.worker, cause=cause, reason=str(e), permanent=e.permanent)
         except OSError as e:

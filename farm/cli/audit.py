@@ -10,7 +10,6 @@ import typer
 from farm.cli.jobs import JsonOption
 from farm.cli.redo import DetectorOption, QualityOption, SizeOption, ThresholdOption, changed_detect
 from farm.errors import JobFailed, OutputError, SettingsError
-from farm.settings import load_settings
 
 if TYPE_CHECKING:
     from farm.jobs.context import Context
@@ -57,6 +56,7 @@ def audit(
     from farm.cli.summaries import audit_lines
     from farm.jobs import auditing
     from farm.local.attach import FarmAtHand
+    from farm.settings import load_settings
 
     paths = outputs or []
     _check(paths, sign, overwrite=overwrite)

@@ -5,7 +5,6 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from errno import EDQUOT, ENOSPC, EROFS
 from pathlib import Path
@@ -74,8 +73,9 @@ class Batch:
         asked: JobOptions,
         found: Named,
         prepare: Callable[[Video], Prepared],
+        farm: FarmAtHand,
     ) -> None:
-        self._prepared = prepare
+        self._prepared, self._farm = prepare, farm
         self._settings, self._how, self._asked = settings, how, asked
         self._alone = len(found.videos) == 1
         self._tries = [
@@ -106,12 +106,12 @@ class Batch:
         """
         for item in display.counted("checking", self._tries, quiet=self._alone or self._how.as_json):
             self._tried(item, self._prepare)
+            self._farm.tend()
         ready = [item for item in self._tries if item.prepared]
         if ready:
             fetch = fetcher(self._settings, quiet=self._how.as_json)
             model = model_digest(self._asked.detect, fetch, testing=self._settings.testing)
-            with closing(FarmAtHand(self._settings, display.tell, start=not self._how.detach)) as farm:
-                self._run(farm, model, ready)
+            self._run(self._farm, model, ready)
         self._finish()
         if self._failed:
             raise typer.Exit(self._failed[0].code)
@@ -189,6 +189,7 @@ class Batch:
         item.began = time.time()
         prepared, again = item.prepared, "run the same command again"
         item.submitted = self._patience(lambda: submit(farm.context, prepared, model, farm.workers()), again)
+        farm.employ(item.submitted.chunks)
         if self._how.detach:
             job = item.submitted.job
             item.facts = self._patience(lambda: job_facts(farm.context, job), f"follow the job: farm watch {job}")

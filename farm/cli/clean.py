@@ -8,7 +8,6 @@ import typer
 from farm.cli.jobs import JsonOption
 from farm.domain.time import seconds_of
 from farm.errors import SettingsError
-from farm.settings import load_settings
 
 
 def register(app: typer.Typer) -> None:
@@ -30,6 +29,7 @@ def clean(
     from farm.cli import display
     from farm.jobs.context import open_context
     from farm.jobs.retention import clean as clean_store
+    from farm.settings import load_settings
 
     settings = load_settings()
     try:

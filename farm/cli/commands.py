@@ -14,12 +14,10 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from farm.settings import load_settings
-
 _UsageError: Any = typer.BadParameter.__base__
 #: The commands in ``farm --help``, by what they are for; others are listed last.
 _SECTIONS = {
-    "Redact videos": ("submit", "verify", "demo"),
+    "Redact videos": ("submit", "verify", "demo", "bench"),
     "Look and correct": ("preview", "tracks", "detections", "edit", "approve", "redact", "redo", "audit"),
     "Jobs": ("list", "status", "watch", "pause", "resume", "cancel", "retry", "logs", "clean"),
     "The farm": ("up", "down", "worker", "workers", "coordinator", "key", "models", "config", "doctor"),
@@ -179,6 +177,7 @@ def job_ids(incomplete: str) -> Iterator[tuple[str, str]]:
     """For completion: the ids of jobs that begin so, each with its status and source."""
     from farm.jobs.context import open_context
     from farm.jobs.queries import list_jobs
+    from farm.settings import load_settings
 
     with contextlib.suppress(Exception):  # the shell shows whatever is printed
         settings = load_settings()

@@ -1,6 +1,6 @@
 """``farm config``: every setting and option, its value, and where that comes from."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -8,7 +8,9 @@ from farm.cli.jobs import JsonOption
 from farm.cli.submit_options import naming_origins
 from farm.configuration import masked, settings_file
 from farm.domain.options import submit_options
-from farm.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from farm.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -19,6 +21,7 @@ def register(app: typer.Typer) -> None:
 def config(as_json: JsonOption = False) -> None:
     """Show every setting and option of submit, its value, and where that comes from."""
     from farm.cli import display
+    from farm.settings import load_settings
 
     settings = load_settings()
     rows = [(name, value, settings.origin(name)) for name, value in values(settings).items()]
@@ -34,9 +37,10 @@ def config(as_json: JsonOption = False) -> None:
 
 
 @naming_origins
-def values(settings: Settings) -> dict[str, Any]:
+def values(settings: "Settings") -> dict[str, Any]:
     """The value in force of each setting, for JSON and without passwords. Raises SettingsError for a wrong option."""
-    from farm.local.asking import job_options
+    from farm.jobs.asked import job_options
+    from farm.settings import Settings
 
     job_options(settings)
     found = {name: getattr(settings, name) for name in Settings.model_fields}

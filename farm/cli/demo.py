@@ -9,7 +9,6 @@ from farm.cli.commands import named_path
 from farm.cli.sources import How
 from farm.cli.submit import run_submit
 from farm.errors import SourceError
-from farm.settings import load_settings
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +30,7 @@ def demo(
     from farm.demo.sheet import contact_sheet
     from farm.media.failing import writing
     from farm.models.store import ModelStore
+    from farm.settings import load_settings
 
     settings, source = load_settings(), video
     if source is not None and source.is_dir():

@@ -32,7 +32,7 @@ class _Console(Console):
 errors = _Console(stderr=True, highlight=False, markup=False, emoji=False)
 output = _Console(highlight=False, markup=False, emoji=False)
 Item = TypeVar("Item")
-_POLL_SECONDS = 0.2
+_POLL_SECONDS, _FIRST_SECONDS, _SLOWER = 0.2, 0.02, 20  # of a job that began N s ago, every N / 20 s
 _DRAW_SECONDS = 1.0
 _SAY_SECONDS = 10.0
 _AWAY_SECONDS = 600.0  # longer than a server takes to be restarted or to fail over
@@ -189,6 +189,7 @@ class Watcher:
         """Poll the status often, which is cheap, and draw the progress less often."""
         drawn = 0.0
         last: JobStatus | None = None
+        began = time.monotonic()
 
         def poll() -> JobFacts | None:
             nonlocal drawn, last
@@ -208,7 +209,7 @@ class Watcher:
             return None
 
         while (facts := self._patience(poll, self._otherwise)) is None:
-            time.sleep(_POLL_SECONDS)
+            time.sleep(min(_POLL_SECONDS, max(_FIRST_SECONDS, (time.monotonic() - began) / _SLOWER)))
         return facts
 
     def _say_waiting(self, status: JobStatus) -> None:

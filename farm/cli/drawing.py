@@ -20,7 +20,6 @@ from farm.cli.edits import (
 )
 from farm.domain.edits import Edit
 from farm.errors import SettingsError
-from farm.settings import load_settings
 
 if TYPE_CHECKING:
     from farm.domain.options import Override
@@ -84,6 +83,7 @@ def _followed(marker: "Marker", box: str, at: float | None, span: "Span", overri
     from farm.api import Editor
     from farm.cli import display
     from farm.local.attach import FarmAtHand
+    from farm.settings import load_settings
 
     with closing(FarmAtHand(load_settings(), display.tell, start=True)) as farm:
         editor = Editor(farm, marker)

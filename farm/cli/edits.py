@@ -16,7 +16,6 @@ from farm.domain.time import seconds_of
 from farm.domain.track import number_in, number_text
 from farm.errors import SettingsError
 from farm.processes import who
-from farm.settings import load_settings
 
 if TYPE_CHECKING:
     from farm.jobs.context import Context
@@ -124,6 +123,7 @@ def append(ctx: typer.Context, author: str | None, reason: str, make: "Callable[
     from farm.jobs.context import open_context
     from farm.jobs.edits import add_edits
     from farm.jobs.marking import Marker
+    from farm.settings import load_settings
 
     context = open_context(load_settings())
     marker = Marker(context, str(ctx.obj), author or who(), reason)
@@ -143,6 +143,7 @@ def undo_one(
     """Undo an edit. To undo an undo is to redo."""
     from farm.jobs.context import open_context
     from farm.jobs.edits import add_edits, undo
+    from farm.settings import load_settings
 
     context = open_context(load_settings())
     job = str(ctx.obj)
@@ -157,6 +158,7 @@ def log(ctx: typer.Context, as_json: JsonOption = False) -> None:
     from farm.jobs.context import open_context
     from farm.jobs.edits import edits_of
     from farm.jobs.queries import iso_time
+    from farm.settings import load_settings
 
     edits = edits_of(open_context(load_settings()), str(ctx.obj))
     left = {one.number for one in effective(edits)}

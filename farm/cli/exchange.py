@@ -9,7 +9,6 @@ from farm.cli import edits
 from farm.cli.edits import AuthorOption, FromOption, ReasonOption, ToOption
 from farm.cli.jobs import JobArgument
 from farm.processes import who
-from farm.settings import load_settings
 
 #: The names of :data:`farm.exchange.formats.FORMATS`, which `farm --help` does not wait for.
 FORMATS = ("json", "csv", "coco", "mot", "cvat", "labelstudio")
@@ -42,6 +41,7 @@ def detections(
     from farm.cli import display
     from farm.jobs.context import open_context
     from farm.jobs.exchanging import export_masks
+    from farm.settings import load_settings
 
     paths, lost = export_masks(open_context(load_settings()), job, form, output, overwrite=overwrite)
     for path in paths:
@@ -64,6 +64,7 @@ def import_file(
     from farm.cli import display
     from farm.jobs.context import open_context
     from farm.jobs.exchanging import import_masks
+    from farm.settings import load_settings
 
     context = open_context(load_settings())
     job, added, said = import_masks(context, str(ctx.obj), file, form, author or who(), reason)

@@ -11,7 +11,6 @@ from farm.cli.commands import job_ids
 from farm.domain.lifecycle import JobEvent
 from farm.domain.printable import shown
 from farm.domain.stages import JobStatus
-from farm.settings import load_settings
 
 if TYPE_CHECKING:
     from farm.jobs.context import Context
@@ -48,6 +47,7 @@ def _add_control(app: typer.Typer, event: JobEvent, text: str) -> None:
         from farm.jobs.context import open_context
         from farm.jobs.control import control
         from farm.local.farm import why_jobs_wait
+        from farm.settings import load_settings
 
         context = open_context(load_settings())
         found, now = control(context, job, event)
@@ -62,6 +62,7 @@ def _add_control(app: typer.Typer, event: JobEvent, text: str) -> None:
 def status(job: OptionalJob = None, as_json: JsonOption = False) -> None:
     """Show the workers, the unfinished jobs and the size of the store, or one job in detail."""
     from farm.jobs.context import open_context
+    from farm.settings import load_settings
 
     context = open_context(load_settings())
     if job is None:
@@ -94,7 +95,8 @@ def _farm_status(context: "Context", *, as_json: bool) -> None:
     from farm.jobs import queries
     from farm.jobs.retention import stored
     from farm.jobs.workers import list_workers
-    from farm.local.farm import NO_FARM, is_running, missing_part, running_farm
+    from farm.local.farm import NO_FARM, missing_part
+    from farm.local.home import is_running, running_farm
 
     settings = context.settings
     unfinished = [s for s in JobStatus if not s.over]
@@ -142,6 +144,7 @@ def list_all(
     from farm.cli import display, tables
     from farm.jobs.context import open_context
     from farm.jobs.queries import list_jobs
+    from farm.settings import load_settings
 
     limit = None if every else _NEWEST + 1
     jobs = list_jobs(open_context(load_settings()), status or tuple(JobStatus), limit)
@@ -162,6 +165,7 @@ def watch(job: JobArgument, as_json: JsonOption = False) -> None:
     from farm.cli.summaries import summary
     from farm.jobs.context import open_context
     from farm.jobs.queries import check_done, job_facts
+    from farm.settings import load_settings
 
     context = open_context(load_settings())
     before = job_facts(context, job)

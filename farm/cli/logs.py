@@ -8,7 +8,6 @@ import typer
 from farm.cli.jobs import JobArgument, JsonOption
 from farm.cli.tables import moment
 from farm.domain.printable import shown
-from farm.settings import load_settings
 
 if TYPE_CHECKING:
     from farm.jobs.story import Entry
@@ -33,6 +32,7 @@ def logs(
     from farm.cli import display
     from farm.jobs.context import open_context
     from farm.jobs.story import story
+    from farm.settings import load_settings
 
     found = story(open_context(load_settings()), job, chunk)
     if as_json:

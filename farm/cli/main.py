@@ -14,6 +14,7 @@ import typer
 from farm import __version__
 from farm.cli import (
     audit,
+    bench,
     clean,
     config,
     demo,
@@ -70,6 +71,7 @@ logs.register(app)
 up.register(app)
 service.register(app)
 demo.register(app)
+bench.register(app)
 clean.register(app)
 verify.register(app)
 config.register(app)

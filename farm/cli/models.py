@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from farm.cli.jobs import JsonOption
-from farm.settings import load_settings
 
 app = typer.Typer(help="List, download and check detection models.", no_args_is_help=True)
 NameArgument = Annotated[
@@ -19,6 +18,7 @@ def list_models(as_json: JsonOption = False) -> None:
     """List the models, their licences, and whether their weights are on this machine."""
     from farm.cli import display
     from farm.models.store import ModelStore
+    from farm.settings import load_settings
 
     rows = [
         {
@@ -47,6 +47,7 @@ def pull(names: NameArgument = None, as_json: JsonOption = False) -> None:
     from farm.cli.model_progress import ensure_model
     from farm.domain.quality import default_models
     from farm.models.store import ModelStore
+    from farm.settings import load_settings
 
     settings = load_settings()
     store = ModelStore(settings)
@@ -65,6 +66,7 @@ def verify(names: NameArgument = None, as_json: JsonOption = False) -> None:
     from farm.cli import display
     from farm.domain.quality import default_models
     from farm.models.store import ModelStore
+    from farm.settings import load_settings
 
     store = ModelStore(load_settings())
     for model in [store.named(name) for name in names or default_models()]:

@@ -13,7 +13,6 @@ from farm.cli.tables import cut
 from farm.domain.edits import Action
 from farm.domain.time import time_text
 from farm.errors import NotFound, SettingsError
-from farm.settings import load_settings
 
 if TYPE_CHECKING:
     from farm.jobs.tracks import TrackFacts
@@ -77,6 +76,7 @@ def _people(job: str) -> People:
     """The tracks of each person, by number. Raises NotFound where faces were not told apart."""
     from farm.jobs.context import open_context
     from farm.jobs.tracks import JobTracks
+    from farm.settings import load_settings
 
     tracks = JobTracks(open_context(load_settings()), job)
     if not tracks.known and tracks.job.options.get("people", {}).get("recogniser") is None:

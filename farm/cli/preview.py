@@ -1,6 +1,7 @@
 """``farm preview``: shows in pictures what a job covers, or what one would cover."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -8,7 +9,9 @@ from farm.cli.commands import FarmCommand, job_ids
 from farm.cli.submit import option, submit_for_review
 from farm.cli.submit_options import naming_origins, with_job_options
 from farm.errors import OutputError, SettingsError
-from farm.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from farm.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -45,11 +48,13 @@ def register(app: typer.Typer) -> None:
         Of a video: its faces are looked for, as `farm submit --review` does; nothing is redacted before `farm approve`.
         The file shows faces that are not redacted: keep it as you keep the source.
         """
+        from farm.settings import load_settings
+
         given = {name: value for name, value in {**options, "devices": devices}.items() if value is not None}
         run_preview(load_settings(**given), what, output, overwrite=overwrite, options=bool(given))
 
 
-def run_preview(settings: Settings, what: str, output: Path | None, *, overwrite: bool, options: bool) -> None:
+def run_preview(settings: "Settings", what: str, output: Path | None, *, overwrite: bool, options: bool) -> None:
     """Preview a job, or submit a video first. ``options``: whether any option of a job was given."""
     from farm.cli import display
     from farm.jobs.context import open_context
@@ -72,7 +77,7 @@ def run_preview(settings: Settings, what: str, output: Path | None, *, overwrite
 
 
 @naming_origins
-def _submitted(settings: Settings, video: Path, *, overwrite: bool) -> str:
+def _submitted(settings: "Settings", video: Path, *, overwrite: bool) -> str:
     """The job of a video that waits for a person."""
     try:
         return submit_for_review(settings, video, overwrite=overwrite)

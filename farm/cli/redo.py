@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,9 @@ from farm.cli.jobs import JobArgument, JsonOption
 from farm.cli.revisions import go_on
 from farm.domain.detectors import DetectOptions
 from farm.errors import SettingsError
-from farm.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from farm.settings import Settings
 
 QualityOption = Annotated[str | None, typer.Option(metavar="NAME", help="As for `farm submit`: thorough finds more.")]
 DetectorOption = Annotated[str | None, typer.Option(metavar="NAME", help="Another detector, as for `farm submit`.")]
@@ -46,6 +48,7 @@ def redo(
     from farm.cli import display
     from farm.jobs.context import open_context
     from farm.jobs.redoing import redo as look_again
+    from farm.settings import load_settings
 
     settings = load_settings()
     given = {"quality": quality, "detector": detector, "size": detect_size, "tiles": tiles, "threshold": threshold}
@@ -60,7 +63,7 @@ def redo(
 
 
 def changed_detect(
-    settings: Settings, given: dict[str, str | None], *, quiet: bool
+    settings: "Settings", given: dict[str, str | None], *, quiet: bool
 ) -> Callable[[DetectOptions], DetectOptions]:
     """Changes the options of a job's detector by what was given, as for ``farm submit``; its weights are there then.
 

@@ -10,7 +10,6 @@ from farm.cli.commands import RedactCommand
 from farm.cli.edits import AuthorOption, ReasonOption
 from farm.cli.jobs import JobArgument, JsonOption
 from farm.processes import who
-from farm.settings import load_settings
 
 
 def register(top: typer.Typer) -> None:
@@ -29,6 +28,7 @@ def approve(
     """Let a job go on that waits for review, with the edits that it has."""
     from farm.jobs.context import open_context
     from farm.jobs.edits import approve as approve_job
+    from farm.settings import load_settings
 
     found = approve_job(open_context(load_settings()), job, author or who(), reason)
     go_on(found, detach=detach, as_json=as_json)
@@ -47,6 +47,7 @@ def redact(
     from farm.jobs.context import open_context
     from farm.jobs.edits import revise
     from farm.jobs.queries import job_facts
+    from farm.settings import load_settings
 
     context = open_context(load_settings())
     found, changed = revise(context, job)
@@ -66,6 +67,7 @@ def go_on(job: str, *, detach: bool, as_json: bool) -> None:
     from farm.jobs.queries import check_done, job_facts
     from farm.local.attach import FarmAtHand
     from farm.local.farm import why_jobs_wait
+    from farm.settings import load_settings
 
     with closing(FarmAtHand(load_settings(), display.tell, start=not detach)) as farm:
         if detach:

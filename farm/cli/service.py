@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -9,8 +10,10 @@ from farm.cli.jobs import JsonOption
 from farm.cli.up import DevicesOption
 from farm.logs import begin_log
 from farm.processes import become, module
-from farm.settings import Settings, load_settings
 from farm.signing import Signer, make_key
+
+if TYPE_CHECKING:
+    from farm.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -21,17 +24,18 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
-def _warn(settings: Settings) -> None:
+def _warn(settings: "Settings") -> None:
     if warning := settings.warning():
         print(f"warning: {warning}", file=sys.stderr)
 
 
 def worker(devices: DevicesOption = None) -> None:
     """Run workers on this machine for a farm elsewhere (FARM_BROKER_URL)."""
+    from farm.broker import check_broker
+    from farm.settings import load_settings
+
     settings = load_settings(**({} if devices is None else {"devices": devices}))
     _warn(settings)
-    from farm.broker import check_broker
-
     check_broker(settings)
     Signer.load(settings.key_path)
     # farm never imports workers
@@ -43,6 +47,7 @@ def coordinator() -> None:
     from farm.broker import check_broker
     from farm.cli.display import output
     from farm.local.coordinator import run
+    from farm.settings import load_settings
 
     settings = load_settings()
     _warn(settings)
@@ -55,6 +60,7 @@ def coordinator() -> None:
 def key() -> None:
     """Make the key that signs the messages of a farm of several machines, unless there is one."""
     from farm.cli.display import output
+    from farm.settings import load_settings
 
     path = load_settings().key_path
     made = make_key(path)
@@ -67,6 +73,7 @@ def doctor(as_json: JsonOption = False) -> None:
     """Check this machine and say what is missing."""
     from farm.cli.display import output, print_json
     from farm.doctor import diagnose
+    from farm.settings import load_settings
 
     checks = list(diagnose(load_settings()))
     if as_json:

@@ -1,5 +1,7 @@
 """``farm submit``: redacts videos."""
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +12,13 @@ from farm.cli.exchange import FORMATS
 from farm.cli.sources import How, Video, named
 from farm.cli.submit_options import naming_origins, with_job_options
 from farm.domain.regions import Asked
-from farm.errors import OutputError, SettingsError
+from farm.errors import OutputError, SettingsError, SourceError
 from farm.processes import who
-from farm.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from farm.cli.batch import Batch
+    from farm.jobs.placing import Prepared
+    from farm.settings import Settings
 
 
 def option(group: str, say: str, *names: str, default: object = None, metavar: str | None = None) -> Any:  # noqa: ANN401 - Typer's own type
@@ -101,6 +104,8 @@ def register(app: typer.Typer) -> None:
         **options: object,
     ) -> None:
         """Make the faces in videos unrecognisable."""
+        from farm.settings import load_settings
+
         options |= {"devices": devices, "chunk_seconds": chunk_seconds}
         settings = load_settings(**{k: v for k, v in options.items() if v is not None})
         if frames is not None and output is not None:
@@ -122,45 +127,68 @@ def register(app: typer.Typer) -> None:
 
 
 @naming_origins
-def run_submit(settings: Settings, videos: list[Path], output: str | None, how: How) -> list[Path]:
+def run_submit(settings: "Settings", videos: list[Path], output: str | None, how: How) -> list[Path]:
     """Submit the videos, and those in folders, one after the other. Returns the paths of the outputs.
 
     An error of one does not stop the others: the first one sets the exit code. With one video it is raised.
     """
-    return batch_of(settings, videos, output, how).run()
+    with _batch(settings, videos, output, how) as batch:
+        return batch.run()
 
 
-def submit_for_review(settings: Settings, video: Path, *, overwrite: bool) -> str:
+def submit_for_review(settings: "Settings", video: Path, *, overwrite: bool) -> str:
     """Submit a video that waits for a person, and follow it until it does. Returns the job's id."""
-    batch = batch_of(settings, [video], None, How(overwrite, review=True))
-    batch.run()
+    with _batch(settings, [video], None, How(overwrite, review=True)) as batch:
+        batch.run()
     return batch.jobs[0]
 
 
-def batch_of(settings: Settings, videos: list[Path], output: str | None, how: How) -> "Batch":
-    """The videos of a command, once all is checked that does not depend on one of them."""
-    from farm.cli.batch import Batch
-    from farm.cli.display import tell
-    from farm.cli.model_progress import fetcher
-    from farm.jobs.placing import Prepared
-    from farm.local.asking import check_options, job_options
+@contextmanager
+def _batch(settings: "Settings", videos: list[Path], output: str | None, how: How) -> Iterator["Batch"]:
+    """The videos of a command, once all is checked that does not depend on one of them, and the farm for them.
+
+    An embedded farm is started before what this command itself needs is imported: its processes start meanwhile.
+    """
+    from farm.jobs.asked import job_options
+    from farm.jobs.machine import Machine
+    from farm.local.home import is_running
 
     asked = job_options(settings, pictures=how.pictures, debug=how.debug)
     found = named(videos, output, recursive=how.recursive)
     if len(found.videos) > 1 and how.pictures:
         count = len(found.videos)
         raise OutputError(f"{output}: cannot hold the frames of {count} videos", hint="submit one at a time")
-    fetch = fetcher(settings, quiet=how.as_json)
-    checked = check_options(
-        settings, asked, fetch, keep=how.keep, only=how.only, masks_given=how.edits.detections is not None,
-        start=not how.detach,
-    )  # fmt: skip
+    if not any(video.source.exists() for video in found.videos):  # no farm is started for a misspelt name
+        raise SourceError(f"{found.videos[0].name}: there is no such file", hint="check the name")
+    starts = settings.embedded and not how.detach and not is_running(settings)
+    with ExitStack() as stack:
+        # it answers while the database's modules are imported
+        machine = stack.enter_context(closing(Machine(settings))) if starts else None
+        from farm.local.attach import FarmAtHand
 
-    def prepared(video: Video) -> Prepared:
-        return checked.prepare(
-            video.source, video.output, overwrite=how.overwrite, folder=found.folder and not how.pictures,
-            review=how.review, audit=how.audit, strict=how.strict, edits=how.edits,
-            tell=(lambda _: None) if how.as_json else tell,
+        farm = FarmAtHand(settings, _tell, start=not how.detach, job=asked, machine=machine)
+        stack.enter_context(closing(farm))
+        from farm.cli.batch import Batch
+        from farm.cli.model_progress import fetcher
+        from farm.local.asking import check_options
+
+        fetch = fetcher(settings, quiet=how.as_json)
+        checked = check_options(
+            settings, asked, fetch, farm.abilities(), keep=how.keep, only=how.only,
+            masks_given=how.edits.detections is not None,
         )  # fmt: skip
+        tell: Callable[[str], None] = (lambda _: None) if how.as_json else _tell
 
-    return Batch(settings, how, checked.options, found, prepared)
+        def prepared(video: Video) -> "Prepared":
+            return checked.prepare(
+                video.source, video.output, overwrite=how.overwrite, folder=found.folder and not how.pictures,
+                review=how.review, audit=how.audit, strict=how.strict, edits=how.edits, tell=tell,
+            )  # fmt: skip
+
+        yield Batch(settings, how, checked.options, found, prepared, farm)
+
+
+def _tell(line: str) -> None:
+    from farm.cli import display
+
+    display.tell(line)

@@ -4,14 +4,16 @@ import re
 from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import Parameter, Signature, signature
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import typer
 
 from farm.domain.option import GROUPS, Option
 from farm.domain.options import PICTURE_FORMATS, sections, submit_options
 from farm.errors import FarmError
-from farm.settings import Settings
+
+if TYPE_CHECKING:
+    from farm.settings import Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,7 +50,7 @@ def _choices(option: Option) -> Callable[[str], list[str]] | None:
     return complete if option.choices else None
 
 
-def error_text(error: FarmError, settings: Settings | None = None) -> str:
+def error_text(error: FarmError, settings: "Settings | None" = None) -> str:
     """An error's line. Where the error is about an option, options are spelled as on the command line.
 
     The one that it is about is spelled as where it was given, if ``settings`` know: ``FARM_CRF``, ``farm.toml: crf``.
@@ -60,11 +62,11 @@ def error_text(error: FarmError, settings: Settings | None = None) -> str:
     return text
 
 
-def naming_origins(run: Callable[Concatenate[Settings, P], R]) -> Callable[Concatenate[Settings, P], R]:
+def naming_origins(run: Callable[Concatenate["Settings", P], R]) -> Callable[Concatenate["Settings", P], R]:
     """Decorate a function of settings: its errors about an option name it as where it was given."""
 
     @wraps(run)
-    def wrapped(settings: Settings, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapped(settings: "Settings", /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return run(settings, *args, **kwargs)
         except FarmError as e:

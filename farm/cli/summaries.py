@@ -4,11 +4,11 @@ from typing import Any
 
 from farm.cli.submit_options import options_line
 from farm.cli.tables import clock
+from farm.domain.containers import PICTURES_CONTAINER
 from farm.domain.detectors import LARGEST_SIZE
 from farm.domain.printable import shown
 from farm.domain.quality import size_of
 from farm.domain.time import time_text
-from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.queries import JobFacts
 
 #: What the styles do to a face.

@@ -4,11 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from textwrap import wrap
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 
 from farm.domain.printable import shown
-from farm.jobs.queries import JobFacts
+
+if TYPE_CHECKING:
+    from farm.jobs.queries import JobFacts
 
 #: Terminals of fewer columns get two lines where others get one.
 NARROW = 60
@@ -43,13 +46,13 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def share_done(job: JobFacts) -> float:
+def share_done(job: "JobFacts") -> float:
     """How much of a job is done, from 0 to 1."""
     done, total = sum(s.frames_done for s in job.stages), sum(s.frames for s in job.stages)
     return 1.0 if job.status == "done" else min(1.0, done / max(1, total))
 
 
-def job_lines(jobs: Sequence[JobFacts], width: int | None) -> Iterator[str]:
+def job_lines(jobs: Sequence["JobFacts"], width: int | None) -> Iterator[str]:
     """The jobs, one after the other. ``width``: of the terminal, None for a pipe: then there are tabs and no heading.
 
     The fields for a pipe: id, status, percent done, time of submission (ISO 8601), frames, source, output.
@@ -79,7 +82,7 @@ def job_lines(jobs: Sequence[JobFacts], width: int | None) -> Iterator[str]:
             yield f"{line}  {middle(job.source, each)}"
 
 
-def job_details(job: JobFacts) -> Iterator[str]:
+def job_details(job: "JobFacts") -> Iterator[str]:
     """All that a person wants to know about one job; paths are whole."""
     yield f"job {job.id}: {job.status}, {int(100 * share_done(job))} % of {job.frames} frames done"
     yield f"  source:    {shown(job.source)}"
@@ -110,7 +113,7 @@ class Row:
     kind: str = ""
 
 
-def row_of(name: str, job: JobFacts) -> Row:
+def row_of(name: str, job: "JobFacts") -> Row:
     """The row of a job that is done."""
     faces = "" if job.faces is None else str(job.faces or "none")
     return Row(name, job.status, faces, "; ".join(job.notes))

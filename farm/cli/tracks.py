@@ -11,7 +11,6 @@ from farm.cli.tables import cut
 from farm.domain.printable import shown
 from farm.domain.time import time_text
 from farm.domain.track import number_text
-from farm.settings import load_settings
 
 if TYPE_CHECKING:
     from farm.jobs.tracks import TrackFacts
@@ -31,6 +30,7 @@ def tracks(job: JobArgument, as_json: JsonOption = False) -> None:
     from farm.cli import display
     from farm.jobs.context import open_context
     from farm.jobs.tracks import JobTracks
+    from farm.settings import load_settings
 
     found = JobTracks(open_context(load_settings()), job).facts()
     if as_json:

@@ -8,14 +8,16 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from farm.errors import FarmError, PrintError
 from farm.logs import begin_log
 from farm.processes import environment, module, users_umask
-from farm.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from farm.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ def up(
     """Run a farm on this machine until Ctrl-C."""
     from farm.cli.display import output
     from farm.local.unit import systemd_unit
+    from farm.settings import load_settings
 
     settings = load_settings(**({} if devices is None else {"devices": devices}))
     words = ["up", *([] if devices is None else ["--devices", devices]), *([] if flower else ["--no-flower"])]
@@ -74,8 +77,9 @@ def _say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _run(settings: Settings, *, flower: bool) -> None:
-    from farm.local.farm import EmbeddedFarm, lock_home
+def _run(settings: "Settings", *, flower: bool) -> None:
+    from farm.local.farm import EmbeddedFarm
+    from farm.local.home import lock_home
     from farm.supervision import Stops
 
     if warning := settings.warning():
@@ -100,9 +104,9 @@ def _run(settings: Settings, *, flower: bool) -> None:
     _say("the farm has stopped; the next `farm up` resumes unfinished jobs")
 
 
-def _start_detached(settings: Settings, command: list[str]) -> None:
+def _start_detached(settings: "Settings", command: list[str]) -> None:
     """Start the farm in the background and wait until it is up. Raises FarmError with its last line if it ends."""
-    from farm.local.farm import running_farm
+    from farm.local.home import running_farm
 
     settings.make_home()
     path = settings.home / "logs" / "farm.log"
@@ -129,7 +133,8 @@ def _start_detached(settings: Settings, command: list[str]) -> None:
 def down(now: Annotated[bool, typer.Option("--now", help="Do not wait for the chunks in progress.")] = False) -> None:
     """Stop the farm that `farm up` runs on this machine, after the chunks in progress."""
     from farm.cli.display import output
-    from farm.local.farm import is_running, running_farm
+    from farm.local.home import is_running, running_farm
+    from farm.settings import load_settings
 
     settings = load_settings()
     if not is_running(settings):

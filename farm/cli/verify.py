@@ -10,7 +10,6 @@ from farm.cli.jobs import JsonOption
 from farm.domain.options import SourceOptions
 from farm.domain.printable import shown
 from farm.errors import SettingsError, SourceError, VerificationError
-from farm.settings import load_settings
 
 if TYPE_CHECKING:
     from farm.jobs.proving import Proof
@@ -64,6 +63,7 @@ def verify(
     from farm.cli import display
     from farm.media.reading.limits import Limits
     from farm.media.verifying.further import compare_all
+    from farm.settings import load_settings
 
     if (job is None) == (source is None or output is None) or (job is not None and source is not None):
         raise SettingsError("name SOURCE and OUTPUT, or a job with --job", hint="farm verify --help")
@@ -130,6 +130,7 @@ def proved(job: str, *, as_json: bool) -> "Proof":
     from farm.cli import display
     from farm.jobs.context import open_context
     from farm.jobs.proving import prove
+    from farm.settings import load_settings
 
     proof = prove(open_context(load_settings()), job)
     if as_json and (proof.pictures or not proof.holds):

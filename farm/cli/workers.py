@@ -11,7 +11,6 @@ from farm.cli.jobs import JsonOption
 from farm.cli.tables import cut, moment
 from farm.domain.printable import shown
 from farm.processes import who
-from farm.settings import load_settings
 
 if TYPE_CHECKING:
     from farm.jobs.workers import Hold, WorkerFacts
@@ -35,6 +34,7 @@ def list_all(ctx: typer.Context, as_json: JsonOption = False) -> None:
     from farm.cli import display
     from farm.jobs.context import open_context
     from farm.jobs.workers import list_workers
+    from farm.settings import load_settings
 
     workers = list_workers(open_context(load_settings()))
     if as_json:
@@ -67,6 +67,7 @@ def _hold(name: str, hold: "Hold | None", reason: str | None, *, as_json: bool) 
     from farm.cli import display
     from farm.jobs.context import open_context
     from farm.jobs.workers import hold_worker
+    from farm.settings import load_settings
 
     facts = hold_worker(open_context(load_settings()), name, hold, who(), reason)
     if as_json:

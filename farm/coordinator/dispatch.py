@@ -51,19 +51,22 @@ def dispatch(context: Context) -> int:
         return len(assignments)
 
 
-def rebalance(context: Context, broker: Broker) -> None:
-    """Take back orders that their workers do not take while a worker that can do them is idle: it gets them next.
+def rebalance(context: Context, broker: Broker) -> int:
+    """Take back orders that their workers do not take, for an idle one that can do them. Returns their number.
 
     An order that its worker has just taken stays with it. Raises one of broker.BROKER_ERRORS.
     """
     now = context.clock()
     with context.database.read() as session:
         waiting = list(_Planner(session, context.settings, now).movable())
+    taken_back = 0
     for worker, token in waiting:
         if broker.take_back(worker, token):
+            taken_back += 1
             with context.database.write() as session:
                 taken = session.scalars(select(Attempt).where(Attempt.token == token))
                 release(session, taken, now, f"taken back from {worker}, which did not begin it")
+    return taken_back
 
 
 def take_back_held(context: Context, broker: Broker) -> None:

@@ -13,7 +13,6 @@ from farm.domain.artefacts import key_of
 from farm.domain.lifecycle import OPEN_ATTEMPTS, AttemptStatus, ChunkEvent, Death
 from farm.jobs.context import Context
 from farm.jobs.proving import unpainted
-from farm.media.reading.chunk import OR_REPAIR
 from farm.messages import (
     Artefact,
     AttemptOutcome,
@@ -172,6 +171,8 @@ def _of_source(context: Context, job: Job, reason: str) -> str:
     copy = job.options.get("source", {}).get("copy")
     if not copy:
         return reason
+    from farm.media.reading.chunk import OR_REPAIR  # noqa: PLC0415 - PyAV, which the coordinator begins without
+
     return reason.replace(str(context.settings.store_root.resolve() / copy), job.source).replace(OR_REPAIR, "")
 
 

@@ -53,14 +53,21 @@ class Coordinator:
         self._damaged: dict[str, str] = {}  # by job: an artefact to be made again
         self._retention = Retention(context)
         self._swept = 0.0
+        self._heard = False
         self._told: set[str] = set()
         self._wait = _IDLE_SECONDS
+        self._led = False
         self.ended = threading.Event()
 
     @property
     def leads(self) -> bool:
         """Whether this coordinator led when it last looked."""
         return self._leading.held
+
+    @property
+    def led(self) -> bool:
+        """Whether this coordinator leads, or did when it ended."""
+        return self._led or self.leads
 
     def run(self, stop: threading.Event) -> None:
         """The loop. Sets ``self.ended`` after its last write; closing the connections may take longer."""
@@ -70,6 +77,7 @@ class Coordinator:
         finally:
             self._retention.stop()
             self._slow.shutdown(wait=True, cancel_futures=True)
+            self._led = self.leads
             self._leading.release()
             self.ended.set()
             self._broker.close()
@@ -84,7 +92,8 @@ class Coordinator:
             log.warning("lost the lead to another coordinator")
             self._forget()
         except BROKER_ERRORS as e:
-            log.warning("Redis: %s; trying again", e)
+            if not stop.is_set():
+                log.warning("Redis: %s; trying again", e)
             self._broker.reset()
             stop.wait(1)
         except FarmError as e:
@@ -123,12 +132,13 @@ class Coordinator:
         if not self._repaired:
             repair(self._context)
             self._repaired = True
-        for part in (self._receive, self._advance, self._dispatch, self._publish, self._sweep):
+        # a new Redis is noticed before the first order is published: else that would count as lost with an old one
+        for part in (self._receive, self._advance, self._sweep, self._dispatch, self._publish):
             self._leading.keep()
             part()
 
     def _receive(self) -> None:
-        self._broker.receive(self._handle, self._wait)
+        self._heard = self._broker.receive(self._handle, self._wait) > 0
 
     def _handle(self, body: object) -> None:
         self._leading.keep()  # raises: then the message goes back for the leader
@@ -160,6 +170,8 @@ class Coordinator:
 
     def _dispatch(self) -> None:
         dispatch(self._context)
+        if self._heard and rebalance(self._context, self._broker):  # a worker may just have become idle
+            dispatch(self._context)
         self._wait = _BUSY_SECONDS if not self._advancing and under_way(self._context) else _IDLE_SECONDS
 
     def _publish(self) -> None:

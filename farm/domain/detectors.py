@@ -213,7 +213,7 @@ class DetectOptions(Section):
     )  # fmt: skip
     files: str | None = option(None)
     runtime: str | None = option(
-        None, "Runtime of the detector: openvino, onnxruntime or cuda; also with a precision, such as openvino-f32.",
+        None, f"Runtime of the detector: {listed(FAMILIES)}; also with a precision, such as openvino-f32.",
         "Running", "NAME", shown="the fastest worker's", choices=(*FAMILIES, *RUNTIMES), last=True,
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,7 @@ def is_near(box: Box, width: float, height: float) -> bool:
     return touches(box.grown(1.0), width, height)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Region:
+class Region(NamedTuple):
     """A rectangle of whole pixels ``[x0, x1) × [y0, y1)`` inside a picture."""
 
     x0: int

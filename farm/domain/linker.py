@@ -13,6 +13,7 @@ video as long as it is looked at. The result depends only on the sequence of fra
 its own frame, whichever track it is assigned to.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -273,11 +274,13 @@ def _pairs(expected: Sequence[Box], found: Sequence[Box], weak: Sequence[bool]) 
     weak ones, and overlapping boxes before near ones; ties are broken by order.
     """
     candidates = []
-    rows = [(*box.centre, max(box.w, box.h) / 2, box) for box in found]
+    rows = sorted((*box.centre, max(box.w, box.h) / 2, index, box) for index, box in enumerate(found))
+    columns, widest = [x for x, *_ in rows], max((reach for _, _, reach, *_ in rows), default=0.0)
     for at, box in enumerate(expected):
         x, y = box.centre
         reach = max(box.w, box.h) / 2
-        for index, (x1, y1, reach1, other) in enumerate(rows):
+        around = reach + widest + 1  # of a crowd, few are looked at
+        for x1, y1, reach1, index, other in rows[bisect_left(columns, x - around) : bisect_right(columns, x + around)]:
             if abs(x - x1) > reach + reach1 or abs(y - y1) > reach + reach1:
                 continue  # neither overlapping nor near
             likeness = affinity(box, other)

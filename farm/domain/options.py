@@ -25,8 +25,7 @@ CODEC_NAMES = {
 }  # fmt: skip
 #: For ``redact.crf``: as large as the source.
 AUTO = "auto"
-#: For ``redact.untouched``.
-COPY, ENCODE = "copy", "encode"
+COPY, ENCODE = "copy", "encode"  # for ``redact.untouched``
 UNDETECTABLE = ("fail", "blackout")
 #: For ``source.resize_to``: the size of the first frame, or of the largest one.
 FIRST, LARGEST = "first", "largest"
@@ -205,7 +204,7 @@ class RedactOptions(Section):
         choices=PRESETS,
     )  # fmt: skip
     untouched: str = option(
-        COPY, "What becomes of parts without a face: {choices}. copy keeps the source's own, where its codec allows.",
+        COPY, "Parts without a face: {choices}. copy takes them from the source as they are, where its codec allows.",
         "Encoding", "HOW", choices=(COPY, ENCODE), last=True,
     )  # fmt: skip
     overlay: str | None = option(

@@ -1,13 +1,10 @@
 """What the workers of a farm can do: the encoders and the runtimes that they have."""
 
-import json
-import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlalchemy import select
 
-from farm import processes
 from farm.database.models import Job, Worker
 from farm.database.statuses import worker_status
 from farm.domain.detectors import DetectOptions
@@ -16,20 +13,11 @@ from farm.domain.options import JobOptions
 from farm.domain.quality import resolved
 from farm.domain.runtimes import RUNTIMES, fastest
 from farm.domain.stages import JobStatus, Work, stage_at, work_named
-from farm.errors import DeviceError, FarmError, ModelError, SettingsError
+from farm.errors import SettingsError
 from farm.jobs.context import Context, open_context
+from farm.jobs.machine import Abilities, Machine, ask_workers
 from farm.media.encoding.encoders import ENCODERS
 from farm.settings import Settings
-
-_SECONDS = 120  # a GPU's driver may take a while to start
-
-
-@dataclass(frozen=True, slots=True)
-class Abilities:
-    """``encoders``: FFmpeg's names; ``runtimes``: of :data:`farm.domain.runtimes.RUNTIMES`."""
-
-    encoders: frozenset[str]
-    runtimes: frozenset[str]
 
 
 def usable(settings: Settings, *, running: bool) -> Abilities:
@@ -49,7 +37,7 @@ def usable(settings: Settings, *, running: bool) -> Abilities:
             return alive
         if not settings.embedded:
             return Abilities(frozenset(ENCODERS), earlier.runtimes)
-    return of_this_machine(settings)
+    return Machine(settings).abilities
 
 
 def reported(context: Context, *, alive: bool) -> Abilities:
@@ -60,20 +48,6 @@ def reported(context: Context, *, alive: bool) -> Abilities:
     return Abilities(frozenset(encoders), frozenset(runtimes))
 
 
-def of_this_machine(settings: Settings) -> Abilities:
-    """What workers of the setting ``devices`` will report here, from the program that the workers ask as well.
-
-    Raises DeviceError, SettingsError.
-    """
-    cannot = "the abilities of this machine cannot be determined"
-    said = ask_workers(settings, cannot, "--abilities")
-    try:
-        found = json.loads(said)
-    except ValueError as e:
-        raise DeviceError(f"{cannot}: {e}") from e
-    return Abilities(frozenset(found["encoders"]), frozenset(found["runtimes"]))
-
-
 def try_detector(settings: Settings, options: DetectOptions) -> None:
     """Run those networks once on this machine that only running proves: a user's own files, another project's.
 
@@ -82,27 +56,6 @@ def try_detector(settings: Settings, options: DetectOptions) -> None:
     for one in resolved(options).networks:
         if one.network.argument:
             ask_workers(settings, f"{one.written} cannot be tried", f"--detector={one.written}")
-
-
-def ask_workers(settings: Settings, cannot: str, *words: str, timeout: float = _SECONDS) -> str:
-    """What the workers' program says on this machine. ``cannot``: the beginning of an error where it does not answer.
-
-    Raises DeviceError, and what the program ended with: ModelError, SettingsError.
-    """
-    try:
-        done = processes.ask(processes.module("workers", settings.devices, *words), timeout=timeout)
-    except (OSError, subprocess.TimeoutExpired) as e:
-        raise DeviceError(f"{cannot}: {e}") from e
-    if done.returncode:
-        raise refusal(done.returncode, done.stderr)
-    return done.stdout
-
-
-def refusal(status: int, said: str) -> FarmError:
-    """The error with which the workers' program ended, from its exit status and what it said."""
-    line = (said.strip().splitlines() or [f"the workers cannot run here: they ended with {status}"])[-1]
-    kind = next((kind for kind in (SettingsError, ModelError) if status == kind.exit_code), DeviceError)
-    return kind(line.removeprefix("error: "))
 
 
 def with_runtime(options: JobOptions, able: Abilities) -> JobOptions:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Protocol, TypeVar
 
+from farm.domain.containers import MUXERS, SUFFIXES
 from farm.domain.options import CODECS, JobOptions
 from farm.errors import OutputError, SettingsError, SourceError
-from farm.media.composing.containers import MUXERS, SUFFIXES
 from farm.media.composing.held import is_unknown
 from farm.media.composing.needs import Needs
 from farm.media.reading.probe import Probe

@@ -18,6 +18,7 @@ from farm.database.events import record_event
 from farm.database.models import Chunk, Job
 from farm.database.statuses import locked_job, move_job
 from farm.digests import file_digest
+from farm.domain.containers import PICTURES_CONTAINER
 from farm.domain.detection import Detection
 from farm.domain.detectors import DetectOptions
 from farm.domain.edits import Action, Edit, of_masks
@@ -33,7 +34,6 @@ from farm.jobs.beginning import stage_artefacts
 from farm.jobs.context import Context
 from farm.jobs.edits import hold_back
 from farm.jobs.errands import errand_row, gathered
-from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.plans import job_manifest, restore_plan
 from farm.jobs.queries import find_job
 from farm.jobs.tracks import JobTracks

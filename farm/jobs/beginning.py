@@ -10,6 +10,7 @@ from farm.database.edits import job_edits
 from farm.database.models import Chunk, Job
 from farm.database.statuses import delete_chunks, move_job
 from farm.domain.artefacts import artefact_name, fingerprint_facts, stage_fingerprint
+from farm.domain.containers import output_suffix
 from farm.domain.edits import Action, digest_of, of_masks
 from farm.domain.lifecycle import ChunkStatus, JobEvent
 from farm.domain.manifest import Manifest
@@ -18,7 +19,6 @@ from farm.domain.sound import sound_spans
 from farm.domain.stages import JobStatus, Stage, next_stage, stage_at
 from farm.errors import VerificationError
 from farm.jobs.companions import streams_request
-from farm.media.composing.containers import output_suffix
 from farm.messages import Artefact
 from farm.storage.base import Storage
 

@@ -11,6 +11,7 @@ from farm.database.events import record_event
 from farm.database.models import Job
 from farm.database.statuses import locked_job, move_job, set_back
 from farm.digests import has_digest
+from farm.domain.containers import PICTURES_CONTAINER
 from farm.domain.detectors import NOTHING
 from farm.domain.edits import Action, Edit, check_text, effective
 from farm.domain.lifecycle import JobEvent
@@ -19,12 +20,10 @@ from farm.errors import EditError, IllegalTransition, OutputError
 from farm.jobs.beginning import stage_rows
 from farm.jobs.companions import locked_with_main
 from farm.jobs.context import Context
-from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.plans import job_manifest, restore_plan
 from farm.jobs.queries import find_job
 from farm.jobs.recognition import is_undecided
 from farm.jobs.retrying import resumable_stage
-from farm.media.reading.chunk import check_source
 from farm.storage.base import Storage
 
 #: More edits than a person or a sensible rule makes: each is looked at for every box.
@@ -123,6 +122,8 @@ def revise(context: Context, job_id: str) -> tuple[str, bool]:
         raise IllegalTransition(f"job {job.id} is not done: it is {job.status}", hint=what_to_do(job))
     if job.masked == latest and Path(job.output).exists() and all(map(context.store.exists, tracks)):
         return job.main or job.id, False
+    from farm.media.reading.chunk import check_source  # noqa: PLC0415 - PyAV, which the coordinator begins without
+
     check_source(Path(manifest.source.path), manifest.source)
     with context.database.read() as session:
         check_output(session, job)

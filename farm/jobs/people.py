@@ -17,7 +17,7 @@ from farm.domain.recognisers import (
     named_recogniser,
 )
 from farm.errors import SettingsError
-from farm.jobs.abilities import ask_workers
+from farm.jobs.machine import ask_workers
 from farm.models.brought import RECOGNISER_HELP, read_description, recogniser_files
 from farm.settings import Settings
 

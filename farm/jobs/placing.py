@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from farm.domain.artefacts import DEBUG_MARK, OUTPUT_MARK
+from farm.domain.containers import PICTURES_CONTAINER
 from farm.domain.detectors import NOTHING
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import VIDEO, Manifest, VideoStream
@@ -40,8 +41,6 @@ from farm.media.reading.probe import Probe
 from farm.media.reading.resizing import probe_as_asked
 from farm.processes import for_the_user
 
-#: In place of a container's name: the output is a folder of pictures.
-PICTURES_CONTAINER = "pictures"
 _LIMITS = Limits()
 _Placed = tuple[EncoderSettings, Path, str, tuple[str, ...]]
 _SHOWS = "WARNING: faces are not redacted (--debug): boxes are drawn, nothing is covered; keep it as the source"

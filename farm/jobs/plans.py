@@ -13,9 +13,6 @@ from farm.domain.manifest import Manifest, dump_manifest, dump_pts, load_manifes
 from farm.domain.options import load_options
 from farm.errors import JobFailed, SourceError, StorageError
 from farm.jobs.context import Context
-from farm.media.reading.index import cut, index_source
-from farm.media.reading.limits import Limits
-from farm.media.reading.resizing import probe_as_asked
 from farm.storage.base import Storage, is_whole
 
 
@@ -63,6 +60,11 @@ def restore_plan(context: Context, job_id: str) -> None:
     if all(is_whole(context.store, pts_key(job.plan, chunk)) for chunk in manifest.chunks):
         _store(context.store, job.plan, dump_manifest(manifest))
         return
+    # rare, and the coordinator reads no video otherwise: it begins a third sooner without PyAV and NumPy
+    from farm.media.reading.index import cut, index_source  # noqa: PLC0415
+    from farm.media.reading.limits import Limits  # noqa: PLC0415
+    from farm.media.reading.resizing import probe_as_asked  # noqa: PLC0415
+
     limits = Limits.of(context.settings)
     options = load_options(job.options).source
     indexed = index_source(probe_as_asked(Path(manifest.source.path), options, limits), options, limits)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 from farm.database.models import Chunk, Job
 from farm.digests import file_digest
 from farm.domain.artefacts import digest_in, key_of, pts_key
+from farm.domain.containers import PICTURES_CONTAINER
 from farm.domain.manifest import Manifest, dump_manifest
 from farm.domain.options import load_options
 from farm.domain.sound import load_spans
@@ -19,12 +21,13 @@ from farm.errors import IllegalTransition, VerificationError
 from farm.jobs.beginning import planned_rows, stage_rows
 from farm.jobs.companions import companions_of, refuse_companion
 from farm.jobs.context import Context
-from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.plans import job_manifest
 from farm.jobs.queries import find_job
-from farm.media.verifying.verify_sound import SoundEdits
 from farm.messages import Artefact
 from farm.storage.base import is_whole
+
+if TYPE_CHECKING:
+    from farm.media.verifying.verify_sound import SoundEdits
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Proof:
     pictures: bool
     part: bool
     links: tuple[Link, ...]
-    sound: SoundEdits | None = None
+    sound: "SoundEdits | None" = None
     video: int | None = None
     resize_to: str | None = None
 
@@ -82,6 +85,8 @@ def prove(context: Context, job_id: str) -> Proof:
     pictures = job.container == PICTURES_CONTAINER
     asked = load_options(job.options)
     options, resize_to = asked.compose, asked.source.resize_to
+    from farm.media.verifying.verify_sound import SoundEdits  # noqa: PLC0415 - PyAV: the coordinator begins without
+
     sound = None if pictures else SoundEdits(manifest, job.container, options, spans)
     links = (*chain, *of_others, *_output(job, rows))
     paths, video = (Path(manifest.source.path), Path(job.output)), manifest.source.video.index

@@ -15,6 +15,7 @@ from farm import __version__
 from farm.database.edits import job_edits
 from farm.digests import file_digest
 from farm.domain.artefacts import FORMAT_VERSION
+from farm.domain.containers import PICTURES_CONTAINER
 from farm.domain.detectors import DetectOptions
 from farm.domain.edits import effective
 from farm.domain.options import load_options
@@ -24,7 +25,6 @@ from farm.errors import OutputError, SettingsError
 from farm.files import whole_file
 from farm.jobs.beginning import stage_rows
 from farm.jobs.context import Context
-from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.queries import iso_time, job_events
 from farm.jobs.tracks import JobTracks, TrackFacts
 

@@ -11,14 +11,13 @@ from sqlalchemy.orm import Session
 from farm.database.events import record_event
 from farm.database.models import Attempt, Chunk, Job
 from farm.database.statuses import move_chunks, move_job, set_back
+from farm.domain.containers import PICTURES_CONTAINER
 from farm.domain.lifecycle import ChunkEvent, ChunkStatus, JobEvent
 from farm.domain.stages import JobStatus, Stage, stage_at, stage_named
 from farm.errors import IllegalTransition
 from farm.jobs.beginning import renew_rows, stage_rows
 from farm.jobs.context import Context
-from farm.jobs.placing import PICTURES_CONTAINER
 from farm.jobs.plans import job_manifest, restore_plan
-from farm.media.reading.chunk import check_source
 from farm.storage.base import Storage, is_whole
 
 
@@ -61,6 +60,8 @@ def retry_job(session: Session, store: Storage, job: Job, now: float, damaged: A
         record_event(session, now, f"missing from the store, done again from {stage.name}: {chunks}", job.id)
     renew_rows(session, job, manifest, stage)
     if job.open_chunks:
+        from farm.media.reading.chunk import check_source  # noqa: PLC0415 - PyAV, which the coordinator begins without
+
         check_source(Path(manifest.source.path), manifest.source)
     job.repairs = 0
     move_job(session, job, JobEvent.RETRY, now)

@@ -38,12 +38,15 @@ from farm.storage.base import Storage
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The job, its output, and whether it existed already and goes on. ``warning``: a line for the user."""
+    """The job, its output, and whether it existed already and goes on. ``warning``: a line for the user. ``chunks``: of
+    it and its companions.
+    """
 
     job: str
     output: Path
     resumed: bool
     warning: str | None = None
+    chunks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
     if request.chunk_seconds is None:
         manifest, pts = _with_earlier_chunks(context, earlier, manifest, pts)
         main = replace(main, manifest=manifest, pts=pts)
+    chunks = sum(len(each.manifest.chunks) for each in (main, *companions))
     claim_store(context)
     while True:
         _check_copy(context, request)
@@ -103,7 +107,7 @@ def submit(context: Context, prepared: Prepared, model_sha256: str, workers: int
                 submitted = _resume(context, unfinished.id, output, request)
             else:
                 submitted = _add_jobs(context, main, companions)
-            return replace(submitted, warning=warning)
+            return replace(submitted, warning=warning, chunks=chunks)
         except _PlanDiscarded:
             _edits(context, prepared, manifest, pts)
 

@@ -13,6 +13,8 @@ from farm.processes import end_with_input, keep_private
 from farm.settings import Settings, load_settings
 from farm.supervision import Stops
 
+_LOOK_SECONDS = 0.5
+
 
 def run(settings: Settings, tell: Callable[[str], None] | None = None, *, embedded: bool = False) -> None:
     """Coordinate until a signal asks to stop. ``tell``: see :class:`Coordinator`. Raises DatabaseError, SettingsError.
@@ -20,19 +22,18 @@ def run(settings: Settings, tell: Callable[[str], None] | None = None, *, embedd
     ``embedded``: for the farm that holds the home's lock, with a Redis of its own. Its workers stop before this: then
     orders under way are released, and count as no failure.
     """
-    stops, stop = Stops(), threading.Event()
+    stop = threading.Event()
+    stops = Stops(stop.set)  # this thread takes the event's lock nowhere else
     context = open_context(settings)
     sole = embedded and settings.database_url is None  # nobody else starts one in this home, as its lock is held
     coordinator = Coordinator(context, sole=sole, tell=tell)
     loop = threading.Thread(target=coordinator.run, args=[stop], name="coordinator", daemon=True)
     loop.start()
     while not stops.asked and loop.is_alive():
-        loop.join(0.1)
-    led = coordinator.leads
-    stop.set()
+        loop.join(_LOOK_SECONDS)  # less if the loop ends, which a signal tells it to
     while not stops.hurry and loop.is_alive() and not coordinator.ended.wait(0.1):
         pass
-    if led and embedded:
+    if coordinator.led and embedded:
         give_all_back(context, "the farm was stopped")
 
 

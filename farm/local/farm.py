@@ -5,21 +5,22 @@ import json
 import os
 import shutil
 import socket
-import subprocess
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self
 
 from farm import processes
-from farm.broker import check_broker
+from farm.domain.options import JobOptions
 from farm.errors import DatabaseAway, DatabaseError, SettingsError, StorageError
 from farm.executables import find_ffmpeg, find_redis_server
-from farm.jobs.abilities import refusal
 from farm.jobs.context import Context, open_context
+from farm.jobs.machine import Machine, devices_of
 from farm.jobs.queries import coordinator_silence, last_beat
 from farm.jobs.workers import is_alive, list_workers, live_workers
 from farm.local import flower
+from farm.local.home import Running, is_running
 from farm.local.redis import EmbeddedRedis
 from farm.settings import Settings
 from farm.signing import Signer
@@ -28,49 +29,8 @@ from farm.supervision import Child, Supervisor, worker
 NO_FARM = "no farm is running here: start one with `farm up`"
 _LITTLE = 1 << 20  # bytes without which a database cannot be written
 _LONG = 86400.0  # seconds of a silence that are not counted any more
+_ALL_SECONDS = 5.0  # after which all workers are there, whatever was submitted
 _COORDINATOR_SECONDS = 60.0  # for its last transaction; also the silence after which it is taken to hang
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """The farm that runs in a home, as it wrote itself into the home's lock.
-
-    ``service``: it was started by ``farm up``, else by a command that ends it. ``up``: its first worker is ready.
-    ``flower``: the address of Flower.
-    """
-
-    pid: int
-    service: bool
-    up: bool = False
-    flower: str | None = None
-
-
-def lock_home(settings: Settings, patience: float = 0.0) -> IO[str] | None:
-    """Take the lock of this home's farm, which is held until closed; None if another process holds it.
-
-    ``patience``: seconds to wait for it, as :func:`is_running` takes it for a moment.
-    """
-    settings.make_home()
-    return processes.hold(settings.lock_file, patience)
-
-
-def is_running(settings: Settings) -> bool:
-    """Whether a process runs the farm of this home."""
-    held = lock_home(settings)
-    if held is not None:
-        held.close()
-    return held is None
-
-
-def running_farm(settings: Settings) -> Running | None:
-    """The farm that runs in this home; None if none does, or it has just begun."""
-    if not is_running(settings):
-        return None
-    try:
-        said = json.loads(settings.lock_file.read_text())
-        return Running(**{**said, "pid": int(said["pid"])})
-    except (OSError, ValueError, TypeError, LookupError):
-        return None
 
 
 def check_programs(settings: Settings) -> None:
@@ -109,36 +69,12 @@ def why_jobs_wait(context: Context) -> str | None:
     return missing_part(context)
 
 
-class Devices:
-    """The names of the devices that a value of ``--devices`` names, from the workers' program."""
-
-    def __init__(self, settings: Settings) -> None:
-        """Start the program, which takes a moment."""
-        root = Path("/")
-        self._process = subprocess.Popen(
-            processes.module("workers", settings.devices, "--list"),
-            cwd=root,
-            env=processes.environment(root),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # Ctrl-C is for this process
-            preexec_fn=processes.dying_with_this(),  # noqa: PLW1509 - two system calls, no lock is taken
-        )
-
-    def names(self) -> list[str]:
-        """Wait for the names. Raises DeviceError when one of the devices is not there, SettingsError."""
-        listed, said = self._process.communicate()
-        if self._process.returncode == 0:
-            return listed.split()
-        raise refusal(self._process.returncode, said)
-
-
 class EmbeddedFarm:
     """Context manager: all parts are up or starting inside it, and stopped after it. Takes over the home's lock.
 
     ``tell`` gets a line about each part that ended. ``service``: it is what ``farm up`` runs. ``flower``: with Flower.
+    ``job``: of a job that will soon be submitted: the workers prepare for it, and the last one leaves its core to who
+    submits until :meth:`employ`. ``machine``: this one, if it was asked already.
     """
 
     def __init__(
@@ -149,13 +85,18 @@ class EmbeddedFarm:
         *,
         service: bool = False,
         flower: bool = False,
+        job: JobOptions | None = None,
+        machine: Machine | None = None,
     ) -> None:
-        self.settings = settings
-        #: The devices of the workers.
+        self.settings, self._job = settings, job
+        #: The devices of the workers, and what is known of them before they report.
         self.devices: list[str] = []
+        self._idle: list[str] = []  # those without a worker yet
+        self._began, self._chunks = 0.0, 0
+        self.machine = machine
         self._lock = lock
         self._tell = tell
-        self._flower = flower
+        self._flower, self._service = flower, service
         self._supervisor = Supervisor(tell)
         self._redis: EmbeddedRedis | None = None
         self._context: Context | None = None
@@ -180,27 +121,46 @@ class EmbeddedFarm:
         return self
 
     def _start(self) -> None:
+        if self.machine is None and not self._service:  # `farm up` lets each worker find out: one may fail alone
+            self.machine = Machine(self.settings)
         check_programs(self.settings)
-        devices = Devices(self.settings)
         if self._flower:
             flower.arguments(self.settings, 0)  # raises for an address that is open without a password
         if self.settings.embedded:
             self._redis = EmbeddedRedis(self.settings, self._supervisor)
             self._redis.start()
         else:
+            from farm.broker import check_broker  # noqa: PLC0415 - Celery is not needed where the farm starts Redis
+
             check_broker(self.settings)
             Signer.load(self.settings.key_path)
         self._context = open_context(self.settings, owner=True)
         if self.settings.embedded:
             self._context.store.remove_unfinished(here=True)
         processes.remove_abandoned_scratch()
-        self.devices = devices.names()
-        for name in self.devices:
-            self._supervisor.add(worker(self.settings, name, self._is_alive(self._context, name)))
         self._supervisor.add(self._coordinator(self._context))
+        self.devices = self.machine.devices if self.machine else devices_of(self.settings)
+        self._began, self._idle = time.monotonic(), list(self.devices)
+        self._employ(len(self.devices) if self._job is None else max(1, len(self.devices) - 1))
         if self._flower:
             env = self.settings.for_children()
             self._supervisor.add(Child("Flower", self._flower_command, self._log("flower"), env))
+
+    def employ(self, chunks: int) -> None:
+        """Have workers for so many chunks more, up to one for each device."""
+        self._chunks += chunks
+        self._employ(min(len(self.devices), self._chunks))
+
+    def _employ(self, count: int) -> None:
+        told: dict[str, dict[str, Any]] = {}
+        if self.machine is not None and (able := self.machine.of_each) is not None:
+            told["able"] = able
+        if self._job is not None:
+            told["detect"] = asdict(self._job.detect)
+        assert self._context is not None
+        while len(self.devices) - len(self._idle) < count:
+            name = self._idle.pop(0)
+            self._supervisor.add(worker(self.settings, name, self._is_alive(self._context, name), **told))
 
     def _is_alive(self, context: Context, device: str) -> Callable[[], bool]:
         """Whether the coordinator takes the worker of ``device`` for alive, to be asked again and again."""
@@ -261,6 +221,8 @@ class EmbeddedFarm:
     def tend(self) -> None:
         """Start again what has ended. Raises FarmError when the farm lacks a part that cannot run."""
         self._supervisor.watch()
+        if self._idle and time.monotonic() - self._began > _ALL_SECONDS:
+            self._employ(len(self.devices))
 
     def close(self, grace: float = 0.0, hurry: Callable[[], bool] = lambda: False) -> None:
         """Stop all parts: the workers finish their chunks for ``grace`` seconds, or until ``hurry`` says so.
@@ -268,9 +230,10 @@ class EmbeddedFarm:
         Other orders under way are released and count as no failure; the store holds finished artefacts only.
         """
         self._supervisor.stop({"workers", None}, grace, hurry)
-        self._supervisor.stop({"coordinator"}, _COORDINATOR_SECONDS)
-        if self._redis is not None:
-            self._redis.stop()
+        # Redis at the same time: the coordinator needs it for nothing else than to wait for messages
+        self._supervisor.stop({"coordinator", "redis"}, _COORDINATOR_SECONDS)
+        if self.machine is not None:
+            self.machine.close()
         if self._context is not None:
             if self.settings.embedded:
                 with contextlib.suppress(StorageError):  # the next farm tries again

@@ -14,6 +14,7 @@ import pytest
 from tests.benchmarks.conftest import Timed, repeated, report, timed
 from tests.conftest import ClipMaker
 from tests.e2e.conftest import Farm
+from tests.processes import works
 
 pytestmark = pytest.mark.benchmarks
 _RIVAL_SECONDS = 5
@@ -82,7 +83,7 @@ class _Peak(threading.Thread):
         while not self.over.wait(0.1):
             for process in psutil.Process(os.getpid()).children(recursive=True):
                 try:
-                    kind = _kind(process.cmdline())
+                    kind = "worker" if works(process) else _kind(process.cmdline())
                     self.peaks[kind] = max(self.peaks.get(kind, 0), process.memory_info().rss)
                 except psutil.Error:
                     continue
@@ -90,7 +91,7 @@ class _Peak(threading.Thread):
 
 def _kind(command: list[str]) -> str:
     line = " ".join(command)
-    kinds = {"spawn_main": "worker", "celery": "worker", "submit": "farm submit", "valkey-server": "redis"}
+    kinds = {"celery": "worker", "submit": "farm submit", "valkey-server": "redis"}
     kinds |= {"farm.local.coordinator": "coordinator"}
     kinds |= {"workers.process": "worker's parent", "-m workers": "workers' supervisor", "ffmpeg": "ffmpeg"}
     return next((kind for word, kind in kinds.items() if word in line), "other")

@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from farm import processes
-from farm.local.farm import is_running
+from farm.local.home import is_running
 from farm.settings import load_settings
 from farm.signing import make_key
 

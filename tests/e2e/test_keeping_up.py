@@ -15,19 +15,20 @@ from typing import Any
 import psutil
 import pytest
 
-from farm.local.farm import is_running
+from farm.local.home import is_running
 from farm.settings import load_settings
 from tests.conftest import ClipMaker
 from tests.e2e.conftest import SLOWLY, Farm, assert_exact
+from tests.processes import works
 
 pytestmark = pytest.mark.e2e
 
-#: The processes of a farm, by what their command lines contain.
+#: The processes of a farm, by what their command lines contain; a worker's child is known by its parent.
 PARTS = {
     "redis": "valkey-server",
     "coordinator": "farm.local.coordinator",
     "worker": "workers.process",
-    "child": "billiard.spawn",
+    "child": "",
     "flower": "farm.local.flower",
 }
 
@@ -46,7 +47,7 @@ def part(pid: int, name: str) -> psutil.Process:
     """The first process of a part."""
     for process in family(pid):
         with contextlib.suppress(psutil.Error):
-            if PARTS[name] in " ".join(process.cmdline()):
+            if works(process) if name == "child" else PARTS[name] in " ".join(process.cmdline()) and not works(process):
                 return process
     raise AssertionError(f"no {name} in {family(pid)}")
 

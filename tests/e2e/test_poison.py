@@ -20,6 +20,7 @@ from sqlalchemy import create_engine, text
 from farm.settings import load_settings
 from tests.conftest import PROJECT, ClipMaker
 from tests.e2e.conftest import Farm, assert_exact, frames_of
+from tests.processes import works
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
@@ -95,9 +96,9 @@ def reached(tmp_path: Path) -> list[int]:
 
 def children(farm: Farm) -> list[psutil.Process]:
     """The processes that do the work, one of each worker."""
-    found = []
+    found: list[psutil.Process] = []
     for pid in farm.worker_pids():
-        found += [c for c in psutil.Process(pid).children() if any("spawn_main" in word for word in c.cmdline())]
+        found += filter(works, psutil.Process(pid).children())
     return found
 
 

@@ -25,6 +25,7 @@ from farm.settings import load_settings
 from farm.signing import make_key
 from tests.faults.proxy import Proxy
 from tests.faults.reference import rows
+from tests.processes import works
 from tests.programs import program
 
 #: Times of the farm, in seconds, so that what is lost is missed within a short test.
@@ -32,12 +33,21 @@ _QUICK = {"lease": 8, "progress": 0.5, "stall": 8, "heartbeat": 0.5, "worker_sil
 
 #: What finds the processes of a kind, but for the farm's own, by their command lines.
 _FOUND: dict[str, Callable[[list[str]], bool]] = {
-    "child": lambda words: any("billiard.spawn" in word and "spawn_main" in word for word in words),
     "worker": lambda words: "workers.process" in words,
     "redis": lambda words: "valkey-server" in words[0],
     "coordinator": lambda words: "farm.local.coordinator" in words or "coordinator" in words[-1:],
     "ffmpeg": lambda words: "ffmpeg" in Path(words[0]).name and "-i" in words,
 }
+
+
+def _is(kind: str, process: psutil.Process) -> bool:
+    """Whether a process is of a kind."""
+    words = words_of(process)
+    if not words:
+        return False
+    with contextlib.suppress(psutil.Error):
+        return works(process) if kind == "child" else _FOUND[kind](words) and not works(process)
+    return False
 
 
 class Rig:
@@ -182,7 +192,7 @@ head -c 2048 /dev/urandom | dd of="$last" bs=1 seek=$at conv=notrunc status=none
         everyone = [process for process in self.processes() if not _is_command(process)]
         if kind == "farm":
             return everyone
-        found = [process for process in everyone if (words := words_of(process)) and _FOUND[kind](words)]
+        found = [process for process in everyone if _is(kind, process)]
         return [found[int(choice * len(found))]] if found else []
 
     def reap(self, pids: set[int]) -> None:
@@ -200,7 +210,7 @@ head -c 2048 /dev/urandom | dd of="$last" bs=1 seek=$at conv=notrunc status=none
         for row in rows(self.home, "SELECT pid FROM workers WHERE name = ?", worker):
             with contextlib.suppress(psutil.Error):
                 for process in psutil.Process(row["pid"]).children():
-                    if (words := words_of(process)) and _FOUND["child"](words):
+                    if _is("child", process):
                         return process
         return None
 

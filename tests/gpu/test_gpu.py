@@ -10,31 +10,34 @@ import pytest
 
 from farm.demo.clip import photograph
 from farm.domain.detectors import DetectOptions
-from farm.domain.runtimes import RUNTIMES
+from farm.domain.runtimes import RUNTIMES, needs_gpu
 from tests.e2e.conftest import Farm, assert_exact, farm, frames_of
 from workers.capabilities import find
 from workers.device import list_gpus
 from workers.vision.detectors.base import Detector
+from workers.vision.detectors.centerface import CenterFace
 from workers.vision.detectors.combined import create_detector
-from workers.vision.device import Device, runtime_has_cuda
+from workers.vision.device import Device, gpu_families
 
 __all__ = ["farm"]  # a fixture
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not list_gpus(), reason="the driver lists no GPU"),
-    pytest.mark.skipif(list_gpus() > 0 and not runtime_has_cuda(), reason="onnxruntime-gpu is not installed"),
+    pytest.mark.skipif(
+        list_gpus() > 0 and not gpu_families(), reason="neither onnxruntime-gpu nor PyTorch with CUDA is installed"
+    ),
 ]
 GPU, CPU = Device("cuda", 0), Device("cpu", 0)
 
 
 def detector(runtime: str, weights: Path) -> Detector:
-    device = GPU if runtime.startswith("cuda") else CPU
+    device = GPU if needs_gpu(runtime) else CPU
     options = DetectOptions(runtime=runtime)
     return create_detector(options, device, threads=1, weights=lambda name: weights / f"{name}.onnx")
 
 
-@pytest.mark.parametrize("runtime", [name for name in RUNTIMES if name.startswith("cuda")])
+@pytest.mark.parametrize("runtime", [name for name in RUNTIMES if needs_gpu(name)])
 def test_a_gpu_finds_what_a_cpu_finds(runtime: str, weights: Path, photograph_file: Path) -> None:
     if runtime not in find([GPU], "auto").runtimes:
         pytest.skip(f"this GPU has no {runtime}")
@@ -61,7 +64,7 @@ def test_a_video_is_redacted_on_the_gpu_and_the_process_is_pinned_to_it(farm: Fa
     (pid,) = farm.worker_pids()
     assert psutil.Process(pid).environ()["CUDA_VISIBLE_DEVICES"] == "0"
     facts = farm.json("submit", clip, "-o", tmp_path / "gpu.mp4")
-    assert facts["options"]["detect"]["runtime"].startswith("cuda-")
+    assert needs_gpu(facts["options"]["detect"]["runtime"])
     assert facts["frames_with_faces"] == len(frames_of(clip))
     assert_exact(clip, tmp_path / "gpu.mp4")
     held = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
@@ -93,6 +96,27 @@ def test_a_killed_gpu_worker_is_replaced_and_the_output_is_exact(farm: Farm, mak
     psutil.Process(pid).kill()
     farm.wait_until(lambda: farm.job()["status"] == "done", "the job", process)
     assert_exact(source, tmp_path / "out.mp4")
+
+
+def test_a_full_gpu_halves_its_batches_and_finds_the_same(
+    weights: Path, photograph_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch takes the memory")
+    if not torch.cuda.is_available():
+        pytest.skip("this PyTorch has no CUDA")
+    picture = cv2.resize(photograph(photograph_file)[:, :, ::-1], (1280, 1280)).astype(np.uint8)
+    runtime = find([GPU], "auto").runtimes[0]
+    network = CenterFace((weights / "centerface.onnx").read_bytes(), GPU, 1, runtime)
+    alone = network.find([picture], 0.5)
+    free, _ = torch.cuda.mem_get_info(0)
+    held = torch.empty(max(0, free - (1 << 30)), dtype=torch.uint8, device="cuda:0")  # leaves one GiB
+    full = CenterFace((weights / "centerface.onnx").read_bytes(), GPU, 1, runtime)
+    full._session.batch_size = 128  # pictures alone take more
+    found = full.find([picture] * 4, 0.5)
+    del held
+    assert "at a time from now on" in caplog.text
+    for boxes in found:
+        assert boxes == pytest.approx(alone[0], abs=1)
 
 
 def test_a_gpu_that_is_not_there_and_an_encoder_it_does_not_have_are_refused(

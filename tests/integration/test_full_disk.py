@@ -15,7 +15,8 @@ from farm.jobs.context import Context, open_context
 from farm.jobs.placing import Request, prepare
 from farm.jobs.space import check_space
 from farm.jobs.submit import submit
-from farm.local.farm import EmbeddedFarm, lock_home, missing_part
+from farm.local.farm import EmbeddedFarm, missing_part
+from farm.local.home import lock_home
 from farm.media.encoding.encoders import ENCODERS
 from farm.models.store import ModelStore, _replacing
 from farm.settings import load_settings

@@ -25,7 +25,7 @@ from farm.domain.geometry import Box
 from farm.domain.options import JobOptions
 from farm.domain.weights import Weights
 from farm.errors import ModelError, SettingsError
-from farm.local.asking import job_options
+from farm.jobs.asked import job_options
 from farm.models.digest import model_digest
 from farm.models.store import ModelStore
 from farm.settings import Settings, load_settings

@@ -39,11 +39,17 @@ class Covering:
         """
         if self._options.debug:
             return []
-        looks = [(box.area, look_of(box, self._options)) for box in masks.boxes]
+        alike: dict[object, Look] = {}  # a crowd has hundreds of boxes that are covered in one way
+        looks: list[tuple[Area, Look]] = []
+        for box in masks.boxes:
+            way = box.kind, box.track < 0, box.override
+            if way not in alike:
+                alike[way] = look_of(box, self._options)
+            looks.append((box.area, alike[way]))
         stamps = [self._stamp(area, look) for area, look in looks if look.style == IMAGE]
         groups = [
             ([area for area, its in looks if its == look], self._redactor(look.style), look)
-            for look in sorted({look for _, look in looks})
+            for look in sorted(set(alike.values()))
         ]
         paint_all(frame, groups, fields=self._video.interlaced)
         stamps.sort(key=lambda stamp: stamp.layer.size)  # the largest on top

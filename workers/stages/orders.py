@@ -15,12 +15,12 @@ from farm.domain.artefacts import (
     pts_key,
     stage_fingerprint,
 )
+from farm.domain.containers import output_suffix
 from farm.domain.detectors import DetectOptions
 from farm.domain.manifest import Chunk, Manifest, load_manifest
 from farm.domain.options import JobOptions, load_options
 from farm.domain.stages import work_named
 from farm.errors import VerificationError
-from farm.media.composing.containers import output_suffix
 from farm.media.planes import format_of
 from farm.media.reading.chunk import Decoded, Following, check_source, decode_chunk
 from farm.messages import Artefact, Order

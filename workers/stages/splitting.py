@@ -78,7 +78,9 @@ class Runs:
                     if row.pts != self.pts[number]:
                         raise VerificationError(f"the tracks have no line for the frame of pts {self.pts[number]}")
                     yield row
-                at = run.end
+                    at = number + 1
+                if at < run.end:
+                    raise VerificationError(f"the tracks have no line for the frame of pts {self.pts[at]}")
             if at == self.plan.chunk.frames and next(lines, None) is not None:
                 raise VerificationError("the tracks have more lines than the chunk has frames")
 

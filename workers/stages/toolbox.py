@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
 from farm.domain.detectors import DetectOptions
 from farm.domain.faces import Reference
+from farm.domain.quality import resolved
 from farm.domain.recognisers import PeopleOptions
 from farm.errors import DeviceError
 from farm.executables import find_ffmpeg
@@ -43,7 +45,8 @@ class Toolbox:
         self.runtimes = runtimes(settings.cpu_runtime, self.device)
         self._models = ModelStore(settings)
         self._named_ffmpeg = settings.ffmpeg
-        self.detector = lru_cache(maxsize=2)(self._load)
+        self._detectors = lru_cache(maxsize=2)(self._load)
+        self._loading = Lock()  # what is being prepared is waited for, not loaded twice
         self.reader = lru_cache(maxsize=1)(self._reader)
         use_one_thread()
         quiet_encoders()
@@ -52,6 +55,20 @@ class Toolbox:
     def ffmpeg(self) -> Path:
         """The program that composes. Raises SettingsError, OutputError."""
         return find_ffmpeg(self._named_ffmpeg).path
+
+    def detector(self, options: DetectOptions) -> Detector:
+        """See :class:`workers.stages.orders.Tools`."""
+        with self._loading:
+            return self._detectors(options)
+
+    def prepare(self, options: DetectOptions) -> None:
+        """Load the detector of a job that is being planned, unless weights are still to be fetched.
+
+        Raises ModelError, DeviceError.
+        """
+        weights = [one.network.weights for one in resolved(options).networks]
+        if all(each is None or self._models.locate(each.name) for each in weights):
+            self.detector(options if options.runtime else replace(options, runtime=self.runtimes[0]))
 
     def _reader(self, options: PeopleOptions) -> FaceReader:
         """What reads faces by the recogniser of these options. Raises ModelError, DeviceError."""
@@ -69,8 +86,8 @@ class Toolbox:
 
     def free_detectors(self) -> None:
         """Let a CPU's detectors go: they take as much memory as encoding does. A GPU keeps them: loading takes long."""
-        if self.device.kind == "cpu" and self.detector.cache_info().currsize:
-            self.detector.cache_clear()
+        if self.device.kind == "cpu" and self._detectors.cache_info().currsize:
+            self._detectors.cache_clear()
             gc.collect()  # a detector refers to itself
 
     def try_detector(self, options: DetectOptions) -> None:

@@ -22,6 +22,7 @@ def client(task: str, kind: str, name: str, device: Device, folders: Sequence[Pa
     if device.kind != "cpu":
         raise DeviceError(f"deepface:{name} runs on CPUs only, not on {device.name}", hint="use --devices cpu")
     os.environ.setdefault("DEEPFACE_ONNX_PROVIDERS", "cpu")
+    os.environ.setdefault("DEEPFACE_BACKEND_ENGINE", "onnx")  # else that of PyTorch, wherever that is installed
     try:
         from deepface.commons import weight_utils  # noqa: PLC0415 - an extra
         from deepface.modules import modeling  # noqa: PLC0415

@@ -19,10 +19,12 @@ def shrunk(plane: Plane, width: int, height: int) -> Plane:
 
     Aliasing is as low as with area averaging at an eighth of the time: OpenCV has a vectorised path for 2 x 2.
     """
-    while plane.shape[1] >= 2 * width and plane.shape[0] >= 2 * height:
-        rows, columns = plane.shape[0] // 2, plane.shape[1] // 2
-        plane = scaled(plane[: 2 * rows, : 2 * columns], columns, rows, cv2.INTER_AREA)
-    if plane.shape != (height, width):
+    rows, columns = plane.shape
+    while columns >= 2 * width and rows >= 2 * height:
+        plane = plane[: rows // 2 * 2, : columns // 2 * 2]
+        rows, columns = rows // 2, columns // 2
+        plane = scaled(plane, columns, rows, cv2.INTER_AREA)
+    if (rows, columns) != (height, width):
         plane = scaled(plane, width, height, cv2.INTER_LINEAR)
     return plane
 

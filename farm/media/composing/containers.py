@@ -3,8 +3,7 @@
 from array import array
 from fractions import Fraction
 
-from farm.domain.artefacts import PICTURE_ARCHIVE
-from farm.domain.options import ComposeOptions
+from farm.domain.containers import MUXERS, SUFFIXES
 from farm.domain.orientation import Matrix
 from farm.errors import OutputError
 from farm.media.composing.colours import states_colours, states_full_range
@@ -13,27 +12,6 @@ from farm.media.composing.held import LOSABLE
 from farm.media.composing.needs import Needs
 from farm.media.composing.times import holds_ticks, times_fault
 
-#: The container of an output for each suffix that it may have: FFmpeg's name of the muxer, or of the demuxer.
-MUXERS = {
-    ".mp4": "mp4",
-    ".m4v": "mp4",
-    ".mov": "mov",
-    ".mkv": "matroska",
-    ".webm": "webm",
-    ".ts": "mpegts",
-    ".m2ts": "m2ts",
-    ".mts": "m2ts",
-    ".avi": "avi",
-    ".mpg": "mpeg",
-    ".mpeg": "mpeg",
-    ".vob": "mpeg",
-    ".ps": "mpeg",
-    ".3gp": "3gp",
-    ".3g2": "3g2",
-    ".flv": "flv",
-}
-#: The usual suffix of each muxer: the first in the table.
-SUFFIXES = {muxer: suffix for suffix, muxer in reversed(MUXERS.items())}
 _ONE = 65536  # in a display matrix, whose numbers have 16 fractional bits
 #: The codecs that each muxer keeps with every pts, header, aspect and colours (measured with FFmpeg).
 _VIDEO: dict[str, frozenset[str]] = {
@@ -64,11 +42,6 @@ _OTHERS = ("matroska", "mov", "mp4")
 
 class NoContainer(OutputError):
     """No container holds a video as its encoder writes it; another encoder may help."""
-
-
-def output_suffix(container: str, options: ComposeOptions) -> str:
-    """Suffix of the composed artefact, with its dot. ``container``: FFmpeg's name of it."""
-    return PICTURE_ARCHIVE if options.pictures else SUFFIXES.get(container, ".mkv")
 
 
 def default_container(

@@ -100,7 +100,10 @@ class Header:
 class H264:
     """See :class:`farm.media.splicing.base.Splicer`."""
 
-    def __init__(self, extradata: bytes, metadata: str, _: VideoStream | None = None) -> None:
+    def __init__(self, extradata: bytes, metadata: str, first: bytes = b"", _: VideoStream | None = None) -> None:
+        """``first``: the source's first packet. If it holds parameter sets, so do the encoder's key frames: players may
+        forget those of the header, and FFmpeg's muxer of MPEG-TS repeats those that it saw last in a packet.
+        """
         # MPEG-TS has start codes, and the segment lengths; its muxer writes start codes again
         coded = extradata.startswith(STARTS)
         self._units = units_of_stream if coded else units_in
@@ -116,7 +119,7 @@ class H264:
         if not free:
             raise ValueError("its parameter sets leave no id free")
         self._id = free[0]
-        self._repeats = coded  # FFmpeg's muxer repeats those last seen in a packet
+        self._repeats = coded or any(kind == _SPS for kind in self._kinds(first))
         self._added: tuple[bytes, ...] = ()  # the encoder's sets
 
     def parameters(self, encoder: dict[str, str], depth: int) -> dict[str, str]:

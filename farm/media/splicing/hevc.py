@@ -11,7 +11,6 @@ from typing import Any, Self
 
 from av.packet import Packet
 
-from farm.domain.manifest import VideoStream
 from farm.domain.options import PRESETS
 from farm.media.splicing.hevc_sets import PPS, SPS, VPS, Limits, SequenceSet, kind_of
 from farm.media.splicing.hevc_slices import Slices, renumbered_pps
@@ -92,7 +91,7 @@ class Header:
 class Hevc:
     """See :class:`farm.media.splicing.base.Splicer`."""
 
-    def __init__(self, extradata: bytes, metadata: str, _: VideoStream) -> None:
+    def __init__(self, extradata: bytes, metadata: str, *_: object) -> None:
         # MPEG-TS has start codes, and the segment lengths; its muxer writes start codes again, and the sets
         coded = extradata.startswith(STARTS)
         self._units = units_of_stream if coded else units_in

@@ -39,7 +39,7 @@ class _Segment(NamedTuple):
 class MotionJpeg:
     """See :class:`farm.media.splicing.base.Splicer`."""
 
-    def __init__(self, extradata: bytes, metadata: str, video: VideoStream) -> None:
+    def __init__(self, extradata: bytes, metadata: str, _: bytes, video: VideoStream) -> None:
         pixels = pixel_format(video.pix_fmt)
         if extradata:
             raise ValueError("its container holds a header")

@@ -1,12 +1,13 @@
 """Which videos can be spliced: the codecs, what is asked of each, and where the output may be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import av
 import av.error
+from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideoStream
@@ -33,13 +34,14 @@ _SEEN = 250
 
 @dataclass(frozen=True, slots=True)
 class Spliced:
-    """A codec that can be spliced. ``make``: of a source's header, ``--metadata``, and the video; raises ValueError.
+    """A codec that can be spliced. ``make``: of a source's header, ``--metadata``, the first packet, and the video;
+    raises ValueError.
 
     ``containers`` of outputs in which it was proven: the muxers' names; ``encoders`` that take the place beside it.
     ``silent``: properties of a frame that its streams never state: the container does, for all frames alike.
     """
 
-    make: Callable[[bytes, str, VideoStream], Splicer]
+    make: Callable[[bytes, str, bytes, VideoStream], Splicer]
     containers: frozenset[str]
     encoders: frozenset[str]
     silent: frozenset[str] = frozenset()
@@ -66,9 +68,10 @@ def planned_splicer(
     if fault := _fault(video, settings, options, container):
         raise ValueError(fault)
     with open_video(path, video) as (opened, stream):
-        splicer = _made(video, stream, options)
         found = packets(opened, stream)
-        first = next((p for p in found if splicer.begins(bytes(p))), None)
+        splicer, first = _made(video, stream, options, found)
+        while first is not None and not splicer.begins(bytes(first)):
+            first = next(found, None)
         if first is None or first.pts is None:
             raise ValueError("none of its frames decodes alone")
         _check_stated(video, stream.codec_context, bytes(first))
@@ -79,15 +82,20 @@ def planned_splicer(
 
 def splicer_of(path: Path, video: VideoStream, options: JobOptions) -> Splicer:
     """What splices a source of which :func:`planned_splicer` said that it can be. Raises SourceError."""
-    with open_video(path, video) as (_, stream):
+    with open_video(path, video) as (opened, stream):
         try:
-            return _made(video, stream, options)
+            return _made(video, stream, options, packets(opened, stream))[0]
         except ValueError as error:
             raise SourceError(f"{path}: cannot be spliced: {error}", hint="add --untouched encode") from error
 
 
-def _made(video: VideoStream, stream: AvVideoStream, options: JobOptions) -> Splicer:
-    return SPLICED[video.codec].make(stream.codec_context.extradata or b"", options.compose.metadata, video)
+def _made(
+    video: VideoStream, stream: AvVideoStream, options: JobOptions, found: "Iterator[Packet[AvVideoStream]]"
+) -> "tuple[Splicer, Packet[AvVideoStream] | None]":
+    """The splicer of an opened source, and the first of the packets ``found`` in it."""
+    first = next(found, None)
+    header, content = stream.codec_context.extradata or b"", bytes(first) if first else b""
+    return SPLICED[video.codec].make(header, options.compose.metadata, content, video), first
 
 
 def _fault(video: VideoStream, settings: EncoderSettings, options: JobOptions, container: str) -> str | None:

@@ -55,7 +55,7 @@ class _Frame:
 class Vp9:
     """See :class:`farm.media.splicing.base.Splicer`."""
 
-    def __init__(self, extradata: bytes, metadata: str, video: VideoStream) -> None:
+    def __init__(self, extradata: bytes, metadata: str, _: bytes, video: VideoStream) -> None:
         del extradata, metadata  # MP4 and Matroska derive theirs from the pictures; there is no metadata in the frames
         pixels = pixel_format(video.pix_fmt)
         if not pixels or pixels.family != "yuv" or pixels.alpha:

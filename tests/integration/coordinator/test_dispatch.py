@@ -235,6 +235,24 @@ def test_a_detect_order_goes_only_to_a_worker_with_the_runtime(bench: Bench, add
     assert bench.orders() == []  # w0 is idle, and gets none
 
 
+def test_on_a_mixed_farm_a_gpu_detects_and_those_with_the_encoder_redact(bench: Bench, add_job: AddJob) -> None:
+    """A data-centre GPU computes and encodes nothing; a chunk that it fails never goes to a CPU, which finds others."""
+    bench.hello("gpu", encoders=("libx264",), runtimes=("cuda-tf32", "torch-cuda-tf32"))
+    bench.hello("cpu", encoders=("libx264", "libx265"), runtimes=("openvino-f32",))
+    add_job("found", chunks=2, output="found.mp4", options=JobOptions(detect=DetectOptions(runtime="cuda-tf32")))
+    redacting(bench, add_job, "libx265", "painted", chunks=2)
+    orders = bench.orders()
+    assert [(o.job, bench.worker_of(o)) for o in orders] == [("found", "gpu")] * 2 + [("painted", "cpu")] * 2
+    fail(bench, orders[0].token, "gpu")
+    bench.clock.pass_(1)
+    (again,) = bench.orders()
+    assert (again.chunk, bench.worker_of(again)) == (orders[0].chunk, "gpu")  # the cpu is idle, and gets none
+    bench.hello("other", runtimes=("cuda-tf32",))
+    fail(bench, again.token, "gpu")
+    bench.clock.pass_(1)
+    assert [(o.chunk, bench.worker_of(o)) for o in bench.orders()] == [(orders[0].chunk, "other")]
+
+
 def test_a_job_without_a_worker_waits_for_any(bench: Bench, add_job: AddJob) -> None:
     add_job()
     assert waiting_for(bench.context, "job") == "a worker: start one with `farm up` or `farm worker`"

@@ -10,16 +10,18 @@ import pytest
 from farm.cli.submit_options import error_text
 from farm.database.models import Job, Plan, Worker
 from farm.domain.artefacts import fingerprint_facts, stage_fingerprint
+from farm.domain.containers import PICTURES_CONTAINER
 from farm.domain.detectors import DetectOptions
 from farm.domain.lifecycle import JobEvent
 from farm.domain.manifest import Manifest, load_manifest
 from farm.domain.options import ComposeOptions, JobOptions, RedactOptions
 from farm.errors import JobFailed, OutputError, SettingsError, SourceError
-from farm.jobs.abilities import Abilities, reported, usable, with_runtime
+from farm.jobs.abilities import reported, usable, with_runtime
+from farm.jobs.asked import job_options
 from farm.jobs.control import control
-from farm.jobs.placing import PICTURES_CONTAINER, Prepared, Request, prepare
+from farm.jobs.machine import Abilities
+from farm.jobs.placing import Prepared, Request, prepare
 from farm.jobs.submit import submit
-from farm.local.asking import job_options
 from farm.media.encoding.encoders import ENCODERS
 from farm.settings import load_settings
 from tests.integration.coordinator.conftest import Bench

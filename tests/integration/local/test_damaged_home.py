@@ -9,7 +9,7 @@ from farm.database.models import Job
 from farm.errors import DatabaseError, SettingsError
 from farm.jobs.context import open_context
 from farm.jobs.queries import count_jobs
-from farm.local.farm import lock_home, running_farm
+from farm.local.home import lock_home, running_farm
 from farm.settings import Settings, load_settings
 
 pytestmark = pytest.mark.integration

@@ -1,7 +1,6 @@
 """Groups of frames without a mask are copied from sources of other codecs than H.264; seams decode everywhere."""
 
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -79,7 +78,7 @@ def test_what_a_jpeg_holds_beside_its_picture(folder: Path) -> None:
     source = rendered(folder / "bare.avi", *PICTURE, "-c:v", "mjpeg", "-flags", "+bitexact", "-frames:v", "1")
     whole = whole_packets(source)[0]
     manifest, _ = plan_of(source, None)
-    splicers = {policy: MotionJpeg(b"", policy, manifest.source.video) for policy in ("strip-private", "strip")}
+    splicers = {policy: MotionJpeg(b"", policy, b"", manifest.source.video) for policy in ("strip-private", "strip")}
     usual = splicers["strip-private"]
     start = whole[:2]
     assert usual.fault(av.Packet(whole)) is None
@@ -141,7 +140,7 @@ def test_what_a_frame_of_vp9_may_hold(folder: Path) -> None:
         )
     )
     manifest, _ = plan_of(source, None)
-    splicer = Vp9(b"", "strip-private", manifest.source.video)
+    splicer = Vp9(b"", "strip-private", b"", manifest.source.video)
     own, *rest = (whole_packets(path) for path in (source, other, small))
     assert [splicer.begins(packet) for packet in own] == [n % 20 == 0 for n in range(100)]
     assert {splicer.fault(av.Packet(packet)) for packet in own} == {None}
@@ -193,8 +192,7 @@ def codec_header(path: Path) -> bytes:
 def test_what_a_packet_of_hevc_may_hold(folder: Path) -> None:
     repeating = x265("bframes=3:repeat-headers=1")
     source = rendered(folder / "repeating.mkv", *repeating, "-frames:v", "25")
-    manifest, _ = plan_of(source, None)
-    splicer = Hevc(codec_header(source), "strip-private", manifest.source.video)
+    splicer = Hevc(codec_header(source), "strip-private")
     own = [av.Packet(packet) for packet in whole_packets(source)]
     assert [splicer.begins(bytes(packet)) for packet in own] == [n % 20 == 0 for n in range(25)]
     assert {splicer.fault(packet) for packet in own} == {None}
@@ -274,7 +272,7 @@ def hevc(folder: Path) -> tuple[bytes, VideoStream]:
 def test_no_packet_of_any_kind_is_an_error(content: bytes, begin: bytes, hevc: tuple[bytes, VideoStream]) -> None:
     header, video = hevc
     full = replace(video, pix_fmt="yuvj420p", color_range=2)
-    for splicer in (Hevc(header, "strip", video), Vp9(b"", "strip", video), MotionJpeg(b"", "strip", full)):
+    for splicer in (Hevc(header, "strip"), Vp9(b"", "strip", b"", video), MotionJpeg(b"", "strip", b"", full)):
         packet = av.Packet(begin + content)
         splicer.begins(bytes(packet))
         splicer.changes(packet)
@@ -286,8 +284,4 @@ def test_no_packet_of_any_kind_is_an_error(content: bytes, begin: bytes, hevc: t
 def test_a_damaged_header_of_hevc_is_refused(content: bytes) -> None:
     for start in (b"", b"\1" + bytes(21), b"\0\0\1\x42\1"):
         with pytest.raises(ValueError):  # noqa: PT011 - of any kind
-            Hevc(
-                start + content,
-                "keep",
-                VideoStream(0, "hevc", 64, 48, "yuv420p", Fraction(1, 25), Fraction(25), None, 2, 2, 2, 2),
-            )
+            Hevc(start + content, "keep")

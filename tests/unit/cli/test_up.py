@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from farm.cli.batch import interrupted
 from farm.cli.main import app
 from farm.errors import FarmError, SettingsError
-from farm.local.farm import lock_home
+from farm.local.home import lock_home
 from farm.settings import load_settings
 from tests.unit.cli.conftest import Run, the_line
 

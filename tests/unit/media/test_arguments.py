@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from farm.domain.containers import MUXERS
 from farm.domain.manifest import OtherStream, Source, VideoStream
 from farm.domain.options import ComposeOptions, RedactOptions
 from farm.errors import OutputError
 from farm.media.composing.arguments import ComposeInputs, CoverArt, Tags, compose_arguments, written_tags
-from farm.media.composing.containers import MUXERS, container_for, default_container, refuse_loss
+from farm.media.composing.containers import container_for, default_container, refuse_loss
 from farm.media.composing.needs import Needs
 from farm.media.composing.streams import plan_streams
 from farm.media.composing.trim import Trim

@@ -1,7 +1,10 @@
 """What passes from a worker's parent to its child: settings, its name and its device."""
 
 import pickle
+import subprocess
+import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +18,7 @@ from farm.settings import Settings, load_settings
 from farm.supervision import worker
 from workers import process
 from workers.app import WorkerApp
+from workers.capabilities import Capabilities
 from workers.process import hold_device, introduction
 
 
@@ -30,6 +34,17 @@ def test_the_child_gets_the_application_of_its_parent(monkeypatch: pytest.Monkey
         assert {name for name in app.tasks if not name.startswith("celery.")} == set(TASKS)
 
 
+@pytest.mark.parametrize("unusable", [None, "cuda0 does not answer any more"])
+def test_a_child_ends_after_an_order_that_lost_its_device(unusable: str | None) -> None:
+    app: Any = WorkerApp(Settings(broker_url="redis://127.0.0.1:1/0"), "cuda0@host", "cuda0")
+    ran: list[object] = []
+    app.__dict__["_signer"] = SimpleNamespace(open=lambda order, queue: order)
+    app.__dict__["runner"] = SimpleNamespace(run=ran.append, unusable=unusable)
+    with pytest.raises(SystemExit, match="does not answer") if unusable else nullcontext():
+        app.tasks["detect"].run("order")
+    assert ran == ["order"]
+
+
 def test_a_worker_has_no_password_that_it_has_no_use_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even where the settings file of its home has them, for the coordinator."""
     monkeypatch.setenv("FARM_HOME", str(tmp_path))
@@ -40,16 +55,36 @@ def test_a_worker_has_no_password_that_it_has_no_use_for(tmp_path: Path, monkeyp
     monkeypatch.setattr(process, "hold_device", lambda settings, device: None)
     monkeypatch.setattr(process, "Presence", lambda settings, hello, child: SimpleNamespace(connect=lambda: None))
 
-    def app(settings: Settings, worker: str, device: str) -> SimpleNamespace:
+    def app(settings: Settings, worker: str, device: str, **_: object) -> SimpleNamespace:
         seen.append(pickle.dumps(WorkerApp(settings, "cpu0@host", device)))
         return SimpleNamespace(worker_main=lambda words: None)
 
-    monkeypatch.setattr(process, "introduction", lambda settings, device: SimpleNamespace(worker="cpu0@host"))
+    monkeypatch.setattr(process, "introduction", lambda device, able: SimpleNamespace(worker="cpu0@host"))
     monkeypatch.setattr(process, "WorkerApp", app)
     monkeypatch.setattr(process, "environment", lambda device: {})
-    assert process.main("cpu0") == 0
+    monkeypatch.setenv("ORT_TENSORRT_CACHE_PATH", "")  # so that it is as before afterwards
+    assert process.main("cpu0", '{"able": {"encoders": [], "runtimes": []}}') == 0
     assert seen
     assert not any(b"s3cret" in body for body in seen)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are forked on Linux only")
+def test_a_child_is_forked_as_long_as_no_other_thread_may_hold_a_lock() -> None:
+    code = """
+import billiard, threading
+from workers.app import fork_while_alone
+fork_while_alone()
+def begin():
+    child = billiard.get_context("spawn").Process(target=print, args=("hello",))
+    child.start()
+    child.join()
+    print(child._popen.method)
+begin()
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+begin()
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["hello", "fork", "hello", "spawn"], done.stderr
 
 
 def test_a_child_that_is_started_has_no_address_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +96,7 @@ def test_a_child_that_is_started_has_no_address_of_the_database(monkeypatch: pyt
 
 
 def test_each_start_is_another_incarnation_of_the_same_worker() -> None:
-    first, second = introduction(Settings(), "cpu1"), introduction(Settings(), "cpu1")
+    first, second = (introduction("cpu1", Capabilities((), ())) for _ in range(2))
     assert first.worker == second.worker == f"cpu1@{first.host}"
     (supervisor, start), (same, later) = (each.incarnation.split("/") for each in (first, second))
     assert supervisor == same  # the process that started both

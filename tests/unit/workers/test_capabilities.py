@@ -16,7 +16,8 @@ def test_another_process_finds_what_this_one_does() -> None:
 
 
 def test_workers_of_several_kinds_of_devices_are_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.vision.detectors.onnxruntime_session.check_cuda", lambda _: None)
+    monkeypatch.setattr("workers.vision.detectors.checking.check", lambda *_: None)
+    monkeypatch.setattr("workers.vision.device.gpu_families", lambda: ("cuda",))
     found = find([Device("cuda", 0), Device("cpu", 0), Device("cpu", 1)], "onnxruntime")
     assert found.runtimes == ("cuda-f32", "onnxruntime-f32")
 

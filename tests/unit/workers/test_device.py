@@ -9,8 +9,8 @@ from workers.device import parse_devices
 from workers.vision.device import Device, environment
 
 
-def parse(text: str, gpus: int = 0, has_cuda: bool = True, cores: int = 3) -> list[str]:
-    found = parse_devices(text, gpus=lambda: gpus, has_cuda=lambda: has_cuda, cores=lambda: cores)
+def parse(text: str, gpus: int = 0, families: tuple[str, ...] = ("cuda",), cores: int = 3) -> list[str]:
+    found = parse_devices(text, gpus=lambda: gpus, families=lambda: families, cores=lambda: cores)
     return [device.name for device in found]
 
 
@@ -21,8 +21,10 @@ def test_auto_takes_every_gpu_else_one_worker_a_core() -> None:
 
 def test_auto_says_when_it_leaves_gpus_alone(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert parse("auto", gpus=1, has_cuda=False, cores=1) == ["cpu0"]
-    assert "onnxruntime-gpu" in caplog.text
+        assert parse("auto", gpus=1, families=(), cores=1) == ["cpu0"]
+        assert "onnxruntime-gpu" in caplog.text
+        assert parse("auto", gpus=1, families=("torch",), cores=1) == ["cpu0"]
+    assert "PyTorch can: --devices cuda:0" in caplog.text
 
 
 def test_lists() -> None:
@@ -55,8 +57,9 @@ def test_a_gpu_that_is_not_there() -> None:
 
 
 def test_a_gpu_asked_for_without_cuda_is_never_the_cpu() -> None:
-    with pytest.raises(DeviceError, match="no CUDA"):
-        parse("cuda:0", gpus=1, has_cuda=False)
+    with pytest.raises(DeviceError, match="neither onnxruntime nor PyTorch has CUDA"):
+        parse("cuda:0", gpus=1, families=())
+    assert parse("cuda:0", gpus=1, families=("torch",)) == ["cuda0"]
 
 
 def test_environment_shows_one_gpu_or_none() -> None:
@@ -71,7 +74,9 @@ def test_names() -> None:
 
 
 def test_importing_it_imports_nothing_heavy() -> None:
-    code = "import sys, workers.device; print(sorted({'cv2', 'numpy', 'onnxruntime', 'av'} & set(sys.modules)))"
+    code = (
+        "import sys, workers.device; print(sorted({'cv2', 'numpy', 'onnxruntime', 'av', 'torch'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from farm.errors import AttemptStopped, SourceError, StorageError
+from farm.errors import AttemptStopped, DeviceError, DeviceLost, SourceError, StorageError
 from farm.messages import TASKS, Artefact, Completed, Failed, GivenBack, Message, Order, Started
 from farm.settings import Settings
 from tests.memory_store import MemoryStorage
@@ -63,6 +63,22 @@ def raising(error: BaseException) -> Callable[[Report], Result]:
         raise error
 
     return work
+
+
+@pytest.mark.parametrize(
+    ("error", "unusable"),
+    [(DeviceLost("cuda0 does not answer"), "cuda0 does not answer"), (DeviceError("no such runtime"), None)],
+)
+def test_a_process_whose_device_is_lost_says_so_and_is_not_used_again(
+    error: DeviceError, unusable: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("workers.stages.detect.run", lambda *_: raising(error)(lambda _: None))
+    reporter, tools = Recorder(), Future[Tools]()
+    tools.set_result(None)  # type: ignore[arg-type]  # what works here needs none
+    runner = OrderRunner(SETTINGS, "w0", reporter, MemoryStorage(tmp_path), tools)
+    runner.run(order().model_dump(mode="json"))
+    assert runner.unusable == unusable
+    assert reporter.sent[-1] == Failed(token="t", worker="w0", cause="task", reason=str(error), permanent=False)
 
 
 @pytest.mark.parametrize("stage", TASKS)

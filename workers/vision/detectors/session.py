@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.domain.runtimes import RUNTIMES
+from farm.domain.runtimes import RUNTIMES, needs_gpu, precision_of
 from farm.errors import DeviceError
 from workers.vision.device import Device
 
@@ -21,7 +21,10 @@ class Session(Protocol):
     """A model of one input, loaded on one device."""
 
     def run(self, given: NDArray[np.generic]) -> list[NDArray[np.float32]]:
-        """All outputs, float32 as the model declares them, for one input, which is contiguous. Raises DeviceError."""
+        """All outputs, as float32, for one input, which is contiguous.
+
+        Raises DeviceError; OutOfMemory where the device's memory was full.
+        """
         ...
 
 
@@ -29,12 +32,21 @@ def open_session(model: bytes, device: Device, threads: int, runtime: str) -> Se
     """Load ``model`` (an ONNX file's bytes) on exactly ``device``; ``threads`` are for a CPU.
 
     ``runtime``: one of :data:`farm.domain.runtimes.RUNTIMES`. Raises DeviceError when the device cannot be used, or
-    not with this runtime, ModelError when the model cannot be loaded.
+    not with this runtime, OutOfMemory, ModelError when the model cannot be loaded.
     """
-    by, _, precision = runtime.partition("-")
-    if runtime not in RUNTIMES or (by == "cuda") != (device.kind == "cuda"):
+    by, precision = runtime.partition("-")[0], precision_of(runtime)
+    if runtime not in RUNTIMES or needs_gpu(runtime) != (device.kind == "cuda"):
         raise DeviceError(f"{device.name} has no runtime {runtime}")
     log.info("model on %s by %s", device.name, runtime)
+    session = _opened(model, device, threads, by, precision)
+    return _Finite(session, runtime) if precision == "f16" else session
+
+
+def _opened(model: bytes, device: Device, threads: int, by: str, precision: str) -> Session:
+    if by == "torch":
+        from workers.vision.detectors.torch_session import TorchSession  # noqa: PLC0415 - an extra, and very heavy
+
+        return TorchSession(model, device, threads, precision)
     if by == "openvino":
         from workers.vision.detectors.openvino_session import OpenVinoSession  # noqa: PLC0415 - an extra
 
@@ -42,6 +54,21 @@ def open_session(model: bytes, device: Device, threads: int, runtime: str) -> Se
     from workers.vision.detectors.onnxruntime_session import OnnxRuntimeSession  # noqa: PLC0415 - only the one in use
 
     return OnnxRuntimeSession(model, device, threads, precision)
+
+
+class _Finite:
+    """A session in half precision, whose numbers end at 65504: what grows beyond would find no face, in silence."""
+
+    def __init__(self, session: Session, runtime: str) -> None:
+        self._session, self._runtime = session, runtime
+
+    def run(self, given: NDArray[np.generic]) -> list[NDArray[np.float32]]:
+        """See :class:`Session`. Raises DeviceError where a number is not finite."""
+        outputs = self._session.run(given)
+        if not all(np.isfinite(output).all() for output in outputs):
+            hint = "use one in another precision, such as --runtime cuda-tf32"
+            raise DeviceError(f"this model's numbers are too large for {self._runtime}", hint=hint)
+        return outputs
 
 
 class BySize(Generic[T]):
@@ -60,3 +87,7 @@ class BySize(Generic[T]):
             self._made[size] = self._make(width, height)
         self._made.move_to_end(size)
         return self._made[size]
+
+    def clear(self) -> None:
+        """Let all of them go."""
+        self._made.clear()

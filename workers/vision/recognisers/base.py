@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.domain.recognisers import NamedRecogniser, PeopleOptions
+from farm.domain.runtimes import precision_of
 from workers.vision.detectors.base import Picture
-from workers.vision.device import Device
+from workers.vision.device import Device, runtimes
 
 #: A row of unit length for each face: float32, faces x numbers.
 Vectors = NDArray[np.float32]
@@ -49,8 +50,8 @@ class Site:
 
     @property
     def runtime(self) -> str:
-        """What runs its network: in full precision, so that all workers tell the same."""
-        return "cuda-f32" if self.device.kind == "cuda" else "onnxruntime-f32"
+        """What runs its network: in full precision, so that all workers tell the same. Raises DeviceError."""
+        return next(name for name in runtimes("onnxruntime", self.device) if precision_of(name) == "f32")
 
 
 #: ``create`` in a recogniser's module. Raises ModelError, DeviceError.

@@ -1,5 +1,7 @@
 """Style ``blur``: what is broader than a third of the face, without edges."""
 
+from collections.abc import Sequence
+
 import cv2
 
 from farm.domain.options import RedactOptions
@@ -11,9 +13,9 @@ from workers.vision.resampling import scaled
 
 def create(_options: RedactOptions) -> Redactor:
     """A low-pass filter whose radius scales with the face."""
-    return _content
+    return _contents
 
 
-def _content(patch: Patch) -> Plane:
-    rows, columns = patch.pixels.shape
-    return scaled(softened(patch), columns, rows, cv2.INTER_LINEAR)
+def _contents(patches: Sequence[Patch]) -> list[Plane]:
+    shown = zip(patches, softened(patches), strict=True)
+    return [scaled(plane, patch.pixels.shape[1], patch.pixels.shape[0], cv2.INTER_LINEAR) for patch, plane in shown]

@@ -8,13 +8,13 @@ ellipse does not fully cover the corners of the box; use the rectangle then.
 What a person draws as a polygon is covered as one, whatever the shape: :mod:`workers.vision.redactors.outlines`.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.domain.geometry import Box, Region, covering_region
+from farm.domain.geometry import Box, Region
 from farm.domain.options import Look, RedactOptions
 from farm.domain.pixels import PixelFormat
 from farm.domain.polygon import Area, Polygon
@@ -24,6 +24,7 @@ Weights = NDArray[np.int16]
 
 #: The weight of a sample that is fully replaced. A power of two: blending multiplies and shifts.
 FULL = 128
+_NONE, _ALL = np.int16(0), np.int16(FULL)
 _SOLID_SHARE = 0.9
 _FADED = int(FULL / (1 - _SOLID_SHARE**2))
 _FAR = 10_000  # outside every cover; twice this fits 16 bits
@@ -32,8 +33,7 @@ _CELLS = 6
 _SMALLEST_CELL = 2.0
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class FaceCover:
+class FaceCover(NamedTuple):
     """The cover of one face: its ``region`` on the luma plane, its shape's ``centre`` and ``radii``, all in pixels.
 
     ``cell``: the side in pixels of the cells that styles measure in. Covers sort by it: the coarsest is painted last.
@@ -47,35 +47,6 @@ class FaceCover:
     ellipse: bool
     reach: float = 0.0
     polygon: tuple[Polygon, ...] = ()
-
-    def region_in(self, across: int, down: int) -> Region:
-        """The same region in a plane with one sample per ``across`` x ``down`` pixels."""
-        r = self.region
-        return Region(r.x0 // across, r.y0 // down, -(-r.x1 // across), -(-r.y1 // down))
-
-    def weights(self, across: int, down: int) -> Weights:
-        """How strongly each sample of :meth:`region_in` is covered, 0 to FULL: int16, rows x columns.
-
-        A sample has the weight of the point of its area that is nearest to the centre: partly inside counts as inside.
-        """
-        for polygon in self.polygon:
-            return per_sample(polygon_weights(polygon, self.reach, self.region, FULL), across, down)
-        r = self.region_in(across, down)
-        dx = _fading(r.x0, r.x1, self.centre[0] / across, self.radii[0] / across)
-        dy = _fading(r.y0, r.y1, self.centre[1] / down, self.radii[1] / down)
-        # ellipse: the sum of both squared distances; rectangle: the greater one
-        combine = np.add if self.ellipse else np.maximum
-        weights: Weights = combine(dx[None, :], dy[:, None])
-        np.subtract(_FADED, weights, out=weights)
-        np.maximum(weights, 0, out=weights)
-        return np.minimum(weights, FULL, out=weights)
-
-    def cells(self, across: int, down: int) -> tuple[int, int]:
-        """The number of cells (across, down) in the region; the same in every plane, at most one per sample."""
-        r = self.region_in(across, down)
-        columns, rows = r.x1 - r.x0, r.y1 - r.y0
-        wide, high = round(columns * across / self.cell), round(rows * down / self.cell)
-        return min(max(1, wide), columns), min(max(1, high), rows)
 
 
 def covers_of(
@@ -91,29 +62,99 @@ def covers_of(
 
     ``fields``: for an interlaced frame, in which one line of a field stands for two lines of the frame.
     """
+    drawn = list(areas)
+    if not drawn:
+        return []
     align = max(pixels.across, pixels.down * (2 if fields else 1))  # all are powers of two
-    found = set()
-    for area in areas:
-        box = area if isinstance(area, Box) else area.bounds
-        grown = area.grown(options.margin)
-        region = covering_region(grown, width, height, align)
-        if not region.empty:
-            radii = max(grown.w / 2, 0.5), max(grown.h / 2, 0.5)
-            cell = max(min(box.w, box.h) / _CELLS, _SMALLEST_CELL)
-            cover = FaceCover(cell, region, grown.centre, radii, options.shape == "ellipse")
-            if isinstance(area, Polygon):
-                reach = min(area.reach(options.margin), max(width, height) / 2)
-                cover = replace(cover, ellipse=False, reach=reach, polygon=(area,))
-            found.add(cover)
+    boxes = [area if isinstance(area, Box) else area.bounds for area in drawn]
+    own = np.array([(box.x, box.y, box.w, box.h) for box in boxes])
+    margin = own[:, 2:] * options.margin  # as Box.grown and geometry.covering_region, of all at once
+    begin, sides = own[:, :2] - margin, own[:, 2:] + 2 * margin
+    first = np.maximum(0, np.floor(begin / align) * align)
+    last = np.minimum((width, height), np.ceil((begin + sides) / align) * align)
+    seen = np.flatnonzero((last > first).all(axis=1))
+    columns = (
+        np.maximum(own[:, 2:].min(axis=1) / _CELLS, _SMALLEST_CELL)[seen],
+        np.hstack([first, last])[seen].astype(int),
+        (begin + sides / 2)[seen],
+        np.maximum(sides / 2, 0.5)[seen],
+    )
+    found, ellipse = set(), options.shape == "ellipse"
+    for number, size, region, centre, radii in zip(*(each.tolist() for each in (seen, *columns)), strict=True):
+        cover = FaceCover(size, Region(*region), tuple(centre), tuple(radii), ellipse)
+        if isinstance(area := drawn[number], Polygon):
+            reach = min(area.reach(options.margin), max(width, height) / 2)
+            cover = cover._replace(ellipse=False, reach=reach, polygon=(area,))
+        found.add(cover)
     return sorted(found)
 
 
-def _fading(start: int, stop: int, centre: float, radius: float) -> Weights:
-    """For samples ``start`` to ``stop``: the squared distance of their nearest point from ``centre``.
-
-    The unit is such that ``radius`` squared is _FADED, and the fading rim of a cover is FULL wide.
+class Place(NamedTuple):
+    """Where a cover lies in planes of one sampling, and its size there in cells (across, down), at most one per
+    sample; a cover has as many cells in every plane.
     """
-    middle = np.arange(start, stop, dtype=np.float32) + np.float32(0.5 - centre)
-    away = np.maximum(np.abs(middle) - np.float32(0.5), 0) * np.float32(_FADED**0.5 / radius)
+
+    rows: slice
+    columns: slice
+    cells: tuple[int, int]
+
+
+class Places:
+    """Where covers lie in planes with one sample per ``across`` x ``down`` pixels, and how strongly they cover each.
+
+    Computed for all covers of a frame at once: a crowd has hundreds.
+    """
+
+    def __init__(self, covers: Sequence[FaceCover], across: int, down: int) -> None:
+        self._covers, self._across, self._down = covers, across, down
+        corners = np.array([cover.region for cover in covers])
+        self._left, self._top = corners[:, 0] // across, corners[:, 1] // down
+        self._right, self._bottom = -(-corners[:, 2] // across), -(-corners[:, 3] // down)
+
+    def __iter__(self) -> Iterator[Place]:
+        """The place of each cover."""
+        cell = np.array([cover.cell for cover in self._covers])
+        wide, high = self._right - self._left, self._bottom - self._top
+        across = np.minimum(np.maximum(1, np.rint(wide * self._across / cell).astype(int)), wide)
+        down = np.minimum(np.maximum(1, np.rint(high * self._down / cell).astype(int)), high)
+        edges = (self._top, self._bottom, self._left, self._right, across, down)
+        for y0, y1, x0, x1, *cells in np.array(edges).T.tolist():
+            yield Place(slice(y0, y1), slice(x0, x1), (cells[0], cells[1]))
+
+    def weights(self) -> Iterator[Weights]:
+        """How strongly each sample of each place is covered, 0 to FULL: int16, rows x columns.
+
+        A sample has the weight of the point of its area that is nearest to the centre: partly inside counts as inside.
+        """
+        shapes = np.array([(*cover.centre, *cover.radii) for cover in self._covers])
+        across = _near(self._left, self._right, shapes[:, 0] / self._across, shapes[:, 2] / self._across)
+        down = _near(self._top, self._bottom, shapes[:, 1] / self._down, shapes[:, 3] / self._down)
+        for cover, (columns, _), (rows, away) in zip(self._covers, across, down, strict=True):
+            for polygon in cover.polygon:
+                outline = polygon_weights(polygon, cover.reach, cover.region, FULL)
+                yield per_sample(outline, self._across, self._down)
+                break
+            else:
+                # the squared distances of an ellipse add up; of a rectangle the greater one counts
+                near = columns - away[:, None] if cover.ellipse else np.minimum(columns, rows[:, None])
+                yield near.clip(_NONE, _ALL, out=near)
+
+
+def _near(
+    starts: NDArray[np.intp], stops: NDArray[np.intp], centres: NDArray[np.float64], radii: NDArray[np.float64]
+) -> Iterator[tuple[Weights, Weights]]:
+    """For the samples from each start to its stop: how near their nearest points are to the centre, and how far away.
+
+    Both are squares, of a radius together, which is _FADED: over the fading rim of a cover the first grows to FULL.
+    """
+    lengths = stops - starts
+    ends = np.cumsum(lengths)
+    places = np.arange(ends[-1]) - np.repeat(ends - stops, lengths)
+    middle = places.astype(np.float32) + np.repeat((0.5 - centres).astype(np.float32), lengths)
+    away = np.maximum(np.abs(middle) - np.float32(0.5), 0)
+    away *= np.repeat((_FADED**0.5 / radii).astype(np.float32), lengths)
     squares: Weights = np.minimum(away * away, _FAR).astype(np.int16)
-    return squares
+    near = _FADED - squares
+    for end, length in zip(ends.tolist(), lengths.tolist(), strict=True):
+        part = slice(end - length, end)
+        yield near[part], squares[part]

@@ -1,5 +1,7 @@
 """Style ``pixelate``: a mosaic. Its squares show the blur: no more remains of the face than with ``blur``."""
 
+from collections.abc import Sequence
+
 import cv2
 
 from farm.domain.options import RedactOptions
@@ -11,9 +13,10 @@ from workers.vision.resampling import scaled, shrunk
 
 def create(_options: RedactOptions) -> Redactor:
     """Squares of one colour each. The means of the face's own squares would let a recogniser find it."""
-    return _content
+    return _contents
 
 
-def _content(patch: Patch) -> Plane:
-    rows, columns = patch.pixels.shape
-    return scaled(shrunk(softened(patch), *patch.cells), columns, rows, cv2.INTER_NEAREST)
+def _contents(patches: Sequence[Patch]) -> list[Plane]:
+    squares = [shrunk(plane, *patch.cells) for patch, plane in zip(patches, softened(patches), strict=True)]
+    shown = zip(patches, squares, strict=True)
+    return [scaled(plane, patch.pixels.shape[1], patch.pixels.shape[0], cv2.INTER_NEAREST) for patch, plane in shown]

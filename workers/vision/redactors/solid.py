@@ -8,4 +8,4 @@ from workers.vision.redactors.base import Redactor
 
 def create(_options: RedactOptions) -> Redactor:
     """Black in the video's own range: nothing of the face remains."""
-    return lambda patch: np.full_like(patch.pixels, patch.black)
+    return lambda patches: [np.full_like(patch.pixels, patch.black) for patch in patches]

@@ -3,6 +3,7 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from farm.domain.detection import Detection
 from farm.domain.detectors import DetectOptions
 from farm.domain.geometry import Box, intersection_over_union
+from farm.domain.runtimes import RUNTIMES, fastest
 from farm.errors import DeviceError, ModelError, SettingsError
 from workers.vision import device
 from workers.vision.detectors.base import network_size
@@ -24,7 +26,7 @@ from workers.vision.detectors.graph import InputForm, with_fixed_shape
 from workers.vision.detectors.session import open_session
 from workers.vision.device import Device, runtimes
 
-CPU = Device("cpu", 0)
+CPU, GPU = Device("cpu", 0), Device("cuda", 0)
 
 
 def no_weights(name: str) -> Path:
@@ -119,11 +121,13 @@ def _need_openvino() -> None:
         pytest.skip("the extra blurfarm[openvino] is not installed")
 
 
-@pytest.fixture(params=["onnxruntime-f32", "openvino-f32", "openvino-bf16"])
+@pytest.fixture(params=["onnxruntime-f32", "openvino-f32", "openvino-bf16", "torch-cpu-f32"])
 def runtime(request: pytest.FixtureRequest) -> str:
     if request.param.startswith("openvino"):
         _need_openvino()
-    if request.param not in runtimes("auto", CPU):
+    if request.param.startswith("torch"):
+        pytest.importorskip("torch", reason="PyTorch is not installed")
+    elif request.param not in runtimes("auto", CPU):
         pytest.skip(f"this CPU has no {request.param}")
     return str(request.param)
 
@@ -194,6 +198,8 @@ def test_the_setting_limits_the_runtimes_of_a_cpu(monkeypatch: pytest.MonkeyPatc
     assert runtimes("auto", CPU) == ("onnxruntime-f32",)
     with pytest.raises(DeviceError, match="OpenVINO is not installed"):
         runtimes("openvino", CPU)
+    with pytest.raises(DeviceError, match="PyTorch is not installed"):
+        runtimes("torch", CPU)
 
 
 @pytest.mark.parametrize(
@@ -212,9 +218,44 @@ def test_the_runtimes_of_a_gpu_follow_from_what_it_can(
     program.write_text(f"#!/bin/sh\n[ $1 = --id=3 ] && echo '{said}'\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(device, "gpu_families", lambda: ("cuda",))
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert runtimes("onnxruntime", Device("cuda", 3)) == found
+
+
+def test_the_runtimes_of_a_gpu_follow_from_what_is_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By files: neither onnxruntime nor PyTorch is imported for it."""
+    monkeypatch.setattr(device, "_has_tf32", lambda _: True)
+    monkeypatch.setattr("ctypes.util.find_library", lambda _: None)
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: SimpleNamespace(submodule_search_locations=[str(tmp_path / name)])
+    )
+
+    def files(*names: str) -> None:
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text("__version__ = '2.11.0'\ncuda: Optional[str] = None\n")
+
+    files("torch/version.py", "onnxruntime/capi/libonnxruntime_providers_shared.so")
+    with pytest.raises(DeviceError, match="neither onnxruntime nor PyTorch has CUDA here"):
+        runtimes("auto", GPU)
+    (tmp_path / "torch/version.py").write_text("__version__ = '2.11.0+cu130'\ncuda: Optional[str] = '13.0'\n")
+    assert runtimes("auto", GPU) == ("torch-cuda-tf32", "torch-cuda-f32", "torch-cuda-f16")
+    files("onnxruntime/capi/libonnxruntime_providers_cuda.so", "onnxruntime/capi/libonnxruntime_providers_tensorrt.so")
+    assert runtimes("auto", GPU)[:2] == ("cuda-tf32", "cuda-f32")
+    assert "tensorrt-f16" not in runtimes("auto", GPU)
+    files("tensorrt_libs/libnvinfer.so.10")
+    assert "tensorrt-f16" in runtimes("auto", GPU)
+    assert fastest(runtimes("auto", GPU)) == "cuda-tf32"
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen"),
+    [(None, "cuda-tf32"), ("torch", "torch-cuda-tf32"), ("tensorrt", "tensorrt-f16"), ("openvino", "openvino-bf16")],
+)
+def test_half_precision_is_only_used_where_it_is_asked_for(asked: str | None, chosen: str) -> None:
+    assert fastest(RUNTIMES, asked) == chosen
 
 
 def test_runtimes_of_another_kind_of_device_are_refused() -> None:

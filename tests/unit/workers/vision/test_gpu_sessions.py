@@ -8,12 +8,12 @@ import pytest
 from onnx import TensorProto, helper
 
 from farm.errors import DeviceError
-from workers.vision.detectors import onnxruntime_session
+from workers.vision.detectors import checking
 from workers.vision.detectors.onnxruntime_session import OnnxRuntimeSession
 from workers.vision.detectors.session import open_session
 from workers.vision.device import Device
 
-CPU = Device("cpu", 0)
+CPU, GPU = Device("cpu", 0), Device("cuda", 0)
 
 
 @pytest.mark.parametrize(("asked", "used"), [("cuda-tf32", "0"), ("cuda-f32", "1")])
@@ -94,18 +94,43 @@ def test_libraries_of_pips_packages_are_loaded_before_a_session_on_a_gpu(
     assert order == ["libraries", "session", "session"]
 
 
-@pytest.mark.parametrize(("result", "error"), [(9.0, None), (0.0, "computes wrong results")])
+class OnTheCpu:
+    """What a GPU computes, computed by the CPU; ``result``: of the convolution."""
+
+    def __init__(self, model: bytes, result: float) -> None:
+        self._session, self._result = open_session(model, CPU, 1, "onnxruntime-f32"), result
+
+    def run(self, given: Any) -> Any:
+        return [found * self._result / 9 for found in self._session.run(given)]
+
+
+@pytest.mark.parametrize(("result", "error"), [(9.0, None), (0.0, "cuda0 computes wrong results by cuda-f32")])
 def test_a_gpu_is_checked_by_a_convolution(result: float, error: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The model is a valid one: here the CPU runs it in the GPU's place."""
-
-    class OnTheCpu(OnnxRuntimeSession):
-        def __init__(self, model: bytes, _gpu: Device, threads: int, precision: str) -> None:
-            super().__init__(model, CPU, threads, precision)
-
-        def run(self, blob: Any) -> Any:
-            (found,) = super().run(blob)
-            return [found * result / 9]
-
-    monkeypatch.setattr(onnxruntime_session, "OnnxRuntimeSession", OnTheCpu)
+    monkeypatch.setattr(checking, "open_session", lambda model, *_: OnTheCpu(model, result))
     with pytest.raises(DeviceError, match=error) if error else nullcontext():
-        onnxruntime_session.check_cuda(Device("cuda", 0))
+        checking.check(GPU, "cuda-f32")
+
+
+def test_a_gpu_offers_what_works_on_it_and_says_what_does_not(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken: dict[str, DeviceError] = {}
+    tried: list[str] = []
+
+    def opened(model: bytes, _device: Device, _threads: int, runtime: str) -> OnTheCpu:
+        tried.append(runtime)
+        if runtime in broken:
+            raise broken[runtime]
+        return OnTheCpu(model, 9.0)
+
+    monkeypatch.setattr(checking, "open_session", opened)
+    offered = ("cuda-tf32", "cuda-f32", "torch-cuda-tf32", "torch-cuda-f32", "torch-cuda-f16")
+    assert checking.working(GPU, offered) == offered
+    assert tried == ["cuda-tf32"]  # PyTorch takes long to import: not before a job asks for it
+    broken["cuda-tf32"] = DeviceError("no cuDNN here")
+    assert checking.working(GPU, offered) == offered[2:]
+    assert "cuda0 does not use cuda: no cuDNN here" in caplog.text
+    broken["torch-cuda-tf32"] = DeviceError("the driver is too old for this PyTorch")
+    with pytest.raises(DeviceError, match="no cuDNN here"):
+        checking.working(GPU, offered)

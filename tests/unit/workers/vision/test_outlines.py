@@ -52,7 +52,7 @@ def test_what_a_polygon_touches_or_encloses_has_full_strength(polygon: Polygon, 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(st.floats(0, 96), st.floats(0, 64)), min_size=3, max_size=9), st.sampled_from([0.1, 5.0]))
 def test_what_is_farther_than_its_reach_is_not_covered(corners: list[tuple[float, float]], reach: float) -> None:
-    polygon = Polygon(tuple(corners))
+    polygon = Polygon(tuple(corners)).rounded()
     weights = polygon_weights(polygon, reach, Region(0, 0, *SIZE), FULL)
     drawn = touched(polygon, *SIZE).astype(np.uint8)
     outer, _ = cv2.findContours(drawn, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

@@ -164,3 +164,23 @@ def test_faces_and_plates_are_painted_together_each_in_its_own_way() -> None:
     assert (luma[60:, :] == before[60:, :]).all()
     paint(frames[2], [face], ways[FACE][0], options)
     assert (copies(frames[2])[0][12:28, 12:28] == luma[12:28, 12:28]).all()
+
+
+def test_a_cover_of_many_samples_is_painted_like_a_small_one() -> None:
+    # it is blended in parts
+    options = RedactOptions(style="solid", shape="rectangle")
+    large, small = noise(size=(640, 480)), noise(size=(640, 480))
+    box = Box(100, 90, 400, 300)
+    paint(large, [box], create_redactor(options), options)
+    mask = mask_of([box], 640, 480, options, format_of("yuv420p"))
+    luma, before = planes_of(large)[0], planes_of(small)[0].astype(int)
+    assert np.abs(luma - (before + (16 - before) * (mask / 255))).max() <= 2  # the mask is rounded
+    assert (luma[mask == 255] == 16).all()
+    assert (luma[mask == 0] == before[mask == 0]).all()
+
+
+def test_boxes_far_outside_cover_nothing() -> None:
+    frame = noise()
+    before, options = copies(frame), RedactOptions()
+    after = painted(frame, [Box(1e30, 0, 10, 10), Box(-1e30, -1e30, 5, 5), Box(0, 1e19, 1e19, 1)], options)
+    assert all((a == b).all() for a, b in zip(before, after, strict=True))
