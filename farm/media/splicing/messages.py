@@ -9,8 +9,9 @@ from farm.media.splicing.sequence import escaped
 
 #: Data that a standards body registered, and data of anybody's: cameras write positions, times and serial numbers here.
 _REGISTERED, _UNREGISTERED = 4, 5
-#: Country and provider, then what captions (ATSC A/53), the active format (ETSI TS 101 154) and HDR10+ begin with.
-_KNOWN = (b"\xb5\x00\x31GA94", b"\xb5\x00\x31DTG1", b"\xb5\x00\x3c\x00\x01\x04")
+#: Country and provider, then what captions (ATSC A/53) and the active format (ETSI TS 101 154) begin with. HDR10+ is
+#: left out of copied groups, as it is of encoded ones.
+_KNOWN = (b"\xb5\x00\x31GA94", b"\xb5\x00\x31DTG1")
 #: The UUID before x264's version and options.
 _X264 = bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef")
 _STOP = 0x80
