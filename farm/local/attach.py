@@ -62,10 +62,9 @@ class FarmAtHand:
 
     def workers(self) -> int:
         """How many workers the farm has, or will have; the number of chunks depends on it."""
-        if alive := live_workers(self.context):
-            return alive
-        if self._farm is not None:
-            return len(self._farm.devices)
+        own = len(self._farm.devices) if self._farm is not None else 0  # of which the last one may start later
+        if found := max(own, live_workers(self.context)):
+            return found
         with contextlib.suppress(DeviceError):
             return len(devices_of(self._settings))
         return 1

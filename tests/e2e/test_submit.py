@@ -51,8 +51,17 @@ def test_a_video_without_a_face_is_a_warning_or_no_output(farm: Farm, tmp_path: 
     row = farm.json("list")[0]
     assert (row["faces"], row["without_faces"]) == (0, [[0.0, 2.0]])
     assert (row["source_size"], row["output_size"]) == (source.stat().st_size, out.stat().st_size)
+    assert row["copied"] == 50
     asked = farm.run("verify", source, out).stdout
     assert asked.startswith("ok: 50 of 50 frames, but no change was found in any of them (does it show a face?)")
+
+
+def test_chunks_are_planned_for_workers_that_start_later(farm: Farm, make_clip: ClipMaker, tmp_path: Path) -> None:
+    """The last worker waits for the plan, which has a chunk for it: 9 s are one chunk for one worker."""
+    farm.env["FARM_DEVICES"] = "cpu:2"
+    row = farm.json("submit", make_clip(seconds=9, gop=25), "-o", tmp_path / "out.mp4")
+    assert {s["stage"]: s["chunks"] for s in row["stages"]} == {"detect": 2, "redact": 2, "compose": 1}
+    assert row["copied"] in range(row["frames"])
 
 
 def test_the_same_again_is_refused_then_redone_from_what_is_there(farm: Farm, clip: Path, tmp_path: Path) -> None:
