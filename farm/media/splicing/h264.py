@@ -115,6 +115,8 @@ class H264:
         said = {(s.profile, s.level, s.references, s.said) for s in sequences}
         if len(said) > 1 or self._sequence.profile not in _PROFILES:
             raise ValueError("its parameter sets are of several kinds, or of one that encoders do not continue")
+        if any(map(_is_spare, self._header.pps)):
+            raise ValueError("its pictures may have spare slices, or slices in another order")
         free = sorted(frozenset(range(1, _MOST_ID + 1)) - self._header.ids)
         if not free:
             raise ValueError("its parameter sets leave no id free")
@@ -208,3 +210,22 @@ class H264:
 
     def _kinds(self, packet: bytes) -> Iterator[int]:
         return (unit[0] & 31 for unit in self._units(packet))
+
+
+def _is_spare(unit: bytes) -> bool:
+    """Whether a picture parameter set allows redundant slices, which may hold another picture, or groups of slices
+    (7.3.2.2).
+    """
+    bits = Bits.of(unit)
+    for _ in range(2):  # ids
+        bits.exp_golomb()
+    bits.take(2)
+    if bits.exp_golomb():
+        return True
+    for _ in range(2):
+        bits.exp_golomb()
+    bits.take(3)
+    for _ in range(3):  # quantisers
+        bits.exp_golomb()
+    bits.take(2)
+    return bool(bits.take(1))

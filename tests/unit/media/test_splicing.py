@@ -1,5 +1,6 @@
 """Parameter sets and messages of H.264, read and written bit by bit."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -65,6 +66,18 @@ def test_an_encoder_that_writes_something_else_is_refused(parameters: str) -> No
     splicer = H264(Header.of_units(extradata("bframes=3")).record(), "keep")
     with pytest.raises(ValueError, match="the encoder"):
         splicer.header(extradata(parameters, preset="veryfast"))
+
+
+def test_spare_slices_are_not_copied() -> None:
+    header = Header.of_units(extradata("bframes=0:ref=1:cabac=0:8x8dct=0", profile="baseline"))
+    (unit,) = header.pps
+    bits = "".join(f"{byte:08b}" for byte in unit[1:])
+    at = len(bits.rstrip("0")) - 2  # the flag before the last one
+    assert bits[at] == "0"
+    spare = unit[:1] + int(bits[:at] + "1" + bits[at + 1 :], 2).to_bytes(len(unit) - 1, "big")
+    H264(header.record(), "keep")
+    with pytest.raises(ValueError, match="spare slices"):
+        H264(replace(header, pps=(spare,)).record(), "keep")
 
 
 @given(st.binary(max_size=40))
