@@ -78,6 +78,9 @@ def _compose(path: Path, plan: Plan, tools: Tools, report: Report, spent: Spent)
             for key in (*(segment.key for segment in plan.order.inputs), *_outputs(plan.order)):
                 check_content(plan.store, key)  # the output was compared with what they were when it was
     plan.check_source()
+    if manifest.encoder.copies:  # the bytes of copied frames were examined if the source is still what was planned
+        with spent.part("check"):
+            plan.check_content()
     return Written(frames, digest)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, cast
 
+from farm.digests import file_digest
 from farm.domain.artefacts import (
     artefact_name,
     fingerprint_facts,
@@ -20,7 +21,7 @@ from farm.domain.detectors import DetectOptions
 from farm.domain.manifest import Chunk, Manifest, load_manifest
 from farm.domain.options import JobOptions, load_options
 from farm.domain.stages import work_named
-from farm.errors import VerificationError
+from farm.errors import SourceError, VerificationError
 from farm.media.planes import format_of
 from farm.media.reading.chunk import Decoded, Following, check_source, decode_chunk
 from farm.messages import Artefact, Order
@@ -162,6 +163,12 @@ class Plan:
     def check_source(self) -> None:
         """Raise SourceError unless the source is unchanged since it was planned."""
         check_source(self.source, self.manifest.source)
+
+    def check_content(self) -> None:
+        """Raise SourceError unless each byte of the source is what it was when it was planned."""
+        if file_digest(self.source) != self.manifest.source.digest:
+            text = f"{self.source}: its content changed since the job was submitted"
+            raise SourceError(text, hint="submit it again; if nobody changed it, check the disk")
 
 
 def read_plan(order: Order, store: Storage, *, of_source: bool = True) -> Plan:

@@ -28,6 +28,10 @@ _PARAMETERS = "x264-params"
 #: High on, a header also states the chroma format and the bits of a sample.
 _PROFILES = frozenset({66, 77, 100, 110, 122, 244})
 _BASELINE, _MAIN, _HIGH = 66, 77, 100
+#: Bytes that High profile adds to a header: the chroma format, the bits of a sample, and a count of further sets.
+_TAIL = 4
+#: Bytes of a delimiter.
+_DELIMITED = 2
 #: Reference frames of x264's presets.
 _REFERENCES = dict(zip(PRESETS, (1, 1, 1, 2, 2, 3, 5, 8, 16), strict=True))
 #: Those that x264 states at least with B-frames, and where these are references.
@@ -64,7 +68,10 @@ class Header:
                 raise ValueError("its header is damaged")
             found.append(tuple(units))
         (profile, compatible, level), (sps, pps) = extradata[1:4], found
-        return cls(profile, compatible, level, sps, pps, extradata[at:])
+        tail = extradata[at:]
+        if tail and (len(tail) != _TAIL or tail[-1]):  # sets of alpha planes, or bytes of no use
+            raise ValueError("its header holds more than parameter sets")
+        return cls(profile, compatible, level, sps, pps, tail)
 
     @classmethod
     def of_units(cls, extradata: bytes) -> Self:
@@ -90,7 +97,9 @@ class Header:
         return frozenset((*of_sps, *(Bits.of(unit).exp_golomb() for unit in self.pps)))
 
     def record(self) -> bytes:
-        """The inverse of :meth:`of`."""
+        """The inverse of :meth:`of`. Raises ValueError for more sets than it can count."""
+        if len(self.sps) > _MOST_ID or len(self.pps) > 0xFF:
+            raise ValueError("its parameter sets leave no room for the encoder's")
         parts = [bytes((1, self.profile, self.compatible, self.level, 0xFC | LENGTH - 1, 0xE0 | len(self.sps)))]
         parts += [len(unit).to_bytes(2, "big") + unit for unit in self.sps]
         parts += [bytes((len(self.pps),)), *(len(unit).to_bytes(2, "big") + unit for unit in self.pps)]
@@ -112,7 +121,7 @@ class H264:
         self._sets = frozenset((*self._header.sps, *self._header.pps))
         sequences = [Sequence.of(unit) for unit in self._header.sps]
         self._sequence = sequences[0]
-        said = {(s.profile, s.level, s.references, s.said) for s in sequences}
+        said = {(s.profile, s.level, s.references, s.said, s.size) for s in sequences}
         if len(said) > 1 or self._sequence.profile not in _PROFILES:
             raise ValueError("its parameter sets are of several kinds, or of one that encoders do not continue")
         if any(map(_is_spare, self._header.pps)):
@@ -176,9 +185,10 @@ class H264:
 
     def copied(self, packet: bytes) -> bytes:
         """See :meth:`farm.media.splicing.base.Splicer.copied`."""
-        if self._metadata == "keep" or _SEI not in self._kinds(packet):
+        if self._metadata == "keep" or not {_SEI, _FILLER}.intersection(self._kinds(packet)):
             return packet if self._units is units_in else lengthened(self._units(packet))
-        return lengthened(without_private(self._units(packet), _SEI, strict=self._metadata == "strip"))
+        used = (unit for unit in self._units(packet) if unit[0] & 31 != _FILLER)
+        return lengthened(without_private(used, _SEI, strict=self._metadata == "strip"))
 
     def begins(self, packet: bytes) -> bool:
         """See :meth:`farm.media.splicing.base.Splicer.begins`."""
@@ -191,9 +201,12 @@ class H264:
         """See :meth:`farm.media.splicing.base.Splicer.fault`."""
         try:
             kinds = list(self._kinds(bytes(packet)))
+            long = any(unit[0] & 31 == _DELIMITER and len(unit) > _DELIMITED for unit in self._units(bytes(packet)))
             self.copied(bytes(packet))
         except ValueError as error:
             return str(error)
+        if long:
+            return "a delimiter in it holds something"
         other = next((kind for kind in kinds if kind not in _COPIED), None)
         if other is not None:
             return f"it holds NAL units of the type {other}"
@@ -213,8 +226,8 @@ class H264:
 
 
 def _is_spare(unit: bytes) -> bool:
-    """Whether a picture parameter set allows redundant slices, which may hold another picture, or groups of slices
-    (7.3.2.2).
+    """Whether a picture parameter set allows redundant slices, which may hold another picture, or groups of slices, or
+    holds something behind its end (7.3.2.2).
     """
     bits = Bits.of(unit)
     for _ in range(2):  # ids
@@ -228,4 +241,12 @@ def _is_spare(unit: bytes) -> bool:
     for _ in range(3):  # quantisers
         bits.exp_golomb()
     bits.take(2)
-    return bool(bits.take(1))
+    if bits.take(1):
+        return True
+    if bits.ended:
+        return False
+    bits.take(1)  # the transform of 8 x 8
+    if not bits.take(1):  # lists of quantisers, which are not read
+        bits.exp_golomb()
+        return not bits.ended
+    return False

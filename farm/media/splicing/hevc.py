@@ -158,9 +158,11 @@ class Hevc:
         )
 
     def copied(self, packet: bytes) -> bytes:
-        """See :meth:`farm.media.splicing.base.Splicer.copied`. Sets that repeat the header's are left out."""
+        """See :meth:`farm.media.splicing.base.Splicer.copied`. Those sets are left out but with start codes."""
         kinds = {kind_of(unit) for unit in self._units(packet)}
-        kept: Iterable[bytes] = (unit for unit in self._units(packet) if kind_of(unit) not in _SETS)
+        # with start codes they stay in front of the messages that refer to them
+        left = () if self._units is units_of_stream else _SETS
+        kept: Iterable[bytes] = (unit for unit in self._units(packet) if kind_of(unit) not in left)
         if self._metadata != "keep":
             for kind in kinds.intersection(_SEI):
                 kept = without_private(kept, kind, strict=self._metadata == "strip", header=2)

@@ -3,17 +3,27 @@
 ITU-T H.264, 7.3.2.3 and annex D; ITU-T H.265 numbers the messages that matter here in the same way.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 
 from farm.media.splicing.sequence import escaped
 
 #: Data that a standards body registered, and data of anybody's: cameras write positions, times and serial numbers here.
 _REGISTERED, _UNREGISTERED = 4, 5
-#: Country and provider, then what captions (ATSC A/53) and the active format (ETSI TS 101 154) begin with. HDR10+ is
-#: left out of copied groups, as it is of encoded ones.
-_KNOWN = (b"\xb5\x00\x31GA94", b"\xb5\x00\x31DTG1")
-#: The UUID before x264's version and options.
-_X264 = bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef")
+#: What else is kept, all of it numbers for decoders and displays: buffering and timing, pan and scan, recovery points,
+#: tone mapping, packing of stereo frames, orientation, sets in use, decoding units, checksums of pictures, mastering
+#: display, light levels, transfer, ambient light. Messages that hold others are not.
+_KEPT = frozenset({0, 1, 2, 6, 23, 45, 47, 129, 130, 132, 137, 144, 147, 148})
+#: Captions (ATSC A/53, 6.2.3.1), of as many triples of bytes as they state, and the active format (ETSI TS 101 154).
+#: HDR10+ is left out of copied groups, as it is of encoded ones.
+_CAPTIONS, _TRIPLES = re.compile(rb"\xb5\x00\x31GA94\x03(.).((?:...)*)\xff", re.DOTALL), 0x1F
+_ACTIVE_FORMAT = re.compile(rb"\xb5\x00\x31DTG1[\x01\x41].?", re.DOTALL)
+#: x264's UUID, version and options.
+_X264 = re.compile(
+    re.escape(bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef"))
+    + rb"x264 - core \d+[ \w.+]{0,40} - H\.264/MPEG-4 AVC codec - Copy(?:left|right) [ -~]{0,80} - options:"
+    rb"(?: [a-z0-9_]+(?:=[-0-9a-z.:,/]{1,40})?){0,120}\x00?"
+)
 _STOP = 0x80
 
 
@@ -58,8 +68,12 @@ def _messages(payload: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _is_private(number: int, content: bytes, *, strict: bool) -> bool:
     if number == _UNREGISTERED:
-        return strict or not content.startswith(_X264)
-    return number == _REGISTERED and not content.startswith(_KNOWN)
+        return strict or not _X264.fullmatch(content)
+    if number == _REGISTERED:
+        captions = _CAPTIONS.fullmatch(content)
+        stated = captions is not None and 3 * (captions[1][0] & _TRIPLES) == len(captions[2])
+        return not stated and not _ACTIVE_FORMAT.fullmatch(content)
+    return number not in _KEPT
 
 
 def _written(number: int, content: bytes) -> bytes:

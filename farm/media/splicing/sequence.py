@@ -28,6 +28,7 @@ class Reordering:
 class Sequence:
     """A parsed set. ``references``: max_num_ref_frames; ``said``: of reordering, None if nothing.
 
+    ``size``: width, height and how both are cropped, as they are coded.
     ``at``: the bit of its payload in which it says whether it says something of reordering, 0 if it has none;
     ``numbers``: the bit from which on it does.
     """
@@ -36,6 +37,7 @@ class Sequence:
     profile: int
     level: int
     references: int
+    size: tuple[int, ...]
     said: Reordering | None
     at: int
     numbers: int
@@ -52,12 +54,10 @@ class Sequence:
         _skip_order(bits)
         references = bits.exp_golomb()
         bits.take(1)
-        bits.exp_golomb()
-        bits.exp_golomb()
-        bits.take(1 if bits.take(1) else 2)
-        if bits.take(1):
-            for _ in range(4):
-                bits.exp_golomb()
+        width, height, frames_only = bits.exp_golomb(), bits.exp_golomb(), bits.take(1)
+        bits.take(1 if frames_only else 2)
+        cropped = [bits.exp_golomb() for _ in range(4)] if bits.take(1) else []
+        size = (width, height, frames_only, *cropped)
         at, numbers, said = 0, 0, None
         if bits.take(1):
             _skip_display(bits)
@@ -68,7 +68,9 @@ class Sequence:
                     bits.exp_golomb()
                 numbers = bits.at
                 said = Reordering(bits.exp_golomb(), bits.exp_golomb())
-        return cls(unit, profile, level, references, said, at, numbers)
+        if not bits.ended:
+            raise ValueError("a parameter set holds something behind its end")
+        return cls(unit, profile, level, references, size, said, at, numbers)
 
     def saying(self, reordering: Reordering | None) -> bytes:
         """The unit that says this of reordering. Raises ValueError for one that cannot."""

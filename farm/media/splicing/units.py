@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 #: Bytes of a unit's length. MP4 allows 1 and 2, too, which hold no large encoded frame.
 LENGTH = 4
+#: Bits in which a unit ends, at most: a one and zeros.
+_LAST = 8
 _START = b"\x00\x00\x01"
 #: What a stream with start codes begins with.
 STARTS = (_START, b"\x00" + _START)
@@ -33,6 +35,13 @@ class Bits:
         found = int.from_bytes(self.content[self.at // 8 : -(-end // 8)], "big") >> (-end % 8)
         self.at = end
         return found & ((1 << count) - 1)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left but the bit that ends a unit, and zeros."""
+        left = 8 * len(self.content) - self.at
+        rest = int.from_bytes(self.content, "big") & ((1 << left) - 1)
+        return left > 0 and rest == 1 << (left - 1) and left <= _LAST
 
     def exp_golomb(self) -> int:
         """An unsigned number as in H.264, 9.1. Raises ValueError for one of more than 32 bits, or at the end."""

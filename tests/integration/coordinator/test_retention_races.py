@@ -270,7 +270,7 @@ class TestBothDatabases:
             def late_check(*_: object) -> None:  # after retry has looked at the store
                 meanwhile(lambda: clean(other, 7 * DAY))
 
-            monkeypatch.setattr("farm.jobs.retrying.check_source", late_check)
+            monkeypatch.setattr("farm.media.reading.chunk.check_source", late_check)
             control(bench.context, "job", JobEvent.RETRY)
         second[0].result(30)
         pool.shutdown()

@@ -1,5 +1,6 @@
 """What of an H.264 source is not copied: where its parameter sets change, where no group ends, and what is private."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from av.packet import Packet
 
 from farm.domain.options import RedactOptions, SourceOptions
+from farm.errors import SourceError
 from farm.media.encoding import encode
 from farm.media.splicing.h264 import H264
 from farm.media.splicing.units import lengthened, units_in, units_of_stream
@@ -16,6 +18,7 @@ from tests.integration.media.test_splicing import COVERED, SOURCES, x264
 from tests.integration.spliced import all_pictures, changed, packets, pictures, splice
 from tests.integration.trips import rendered
 from tests.planned import plan_of
+from workers.stages.splitting import Runs
 
 UNTOUCHED = frozenset(range(100)) - frozenset(range(40, 80))
 #: An SEI message of data of anybody's: a UUID, then what a camera may write.
@@ -138,6 +141,28 @@ def test_a_copy_that_is_not_the_source_is_noticed_and_encoded(
     assert found.copied == frozenset()
     assert "is not that of the source" in caplog.text
     assert [n for n, change in enumerate(changed(found.source, found.out)) if change > 20] == [45]
+
+
+def test_a_source_whose_bytes_changed_is_not_published(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In place, with its size and its time: nothing else would tell that a copied frame is not the one examined."""
+    source = tmp_path / "source.mp4"
+    source.write_bytes(usual(folder).read_bytes())
+    made = Runs.of
+
+    def changed_meanwhile(*arguments: Any) -> Runs:
+        state, content = source.stat(), bytearray(source.read_bytes())
+        with av.open(str(source)) as container:
+            at = next(p.pos or 0 for p in container.demux(video=0) if p.pts and not p.is_keyframe)
+        content[at + 40] ^= 1
+        source.write_bytes(content)
+        os.utime(source, ns=(state.st_atime_ns, state.st_mtime_ns))
+        return made(*arguments)
+
+    monkeypatch.setattr(Runs, "of", changed_meanwhile)
+    with pytest.raises(SourceError, match="content changed"):
+        splice(source, tmp_path, {95}, chunk_seconds=10)
 
 
 def test_frames_that_an_edit_list_hides_are_not_copied(folder: Path, tmp_path: Path) -> None:

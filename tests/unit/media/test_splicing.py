@@ -15,7 +15,10 @@ from farm.media.splicing.sequence import Reordering, Sequence, escaped
 from farm.media.splicing.units import Bits, units_in
 
 _CAPTION = b"\xb5\x00\x31GA94\x03\xc1\xff\xfc\x80\x80\xff"
-_X264 = bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef") + b"x264 - core 165"
+_X264 = bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef") + (
+    b"x264 - core 165 r3222 b35605a - H.264/MPEG-4 AVC codec - Copyleft 2003-2025 - http://videolan.org/x264.html - "
+    b"options: cabac=1 ref=3 deblock=1:0:0 me=hex rc=crf crf=23.0 qpstep=4 ip_ratio=1.40 aq=1:1.00\0"
+)
 
 
 def extradata(parameters: str = "", pix_fmt: str = "yuv420p", **options: str) -> bytes:
@@ -107,7 +110,8 @@ def test_no_start_code_in_a_payload(payload: bytes) -> None:
 
 
 def message(number: int, content: bytes) -> bytes:
-    return bytes((number, len(content))) + content
+    size = b"\xff" * (len(content) // 255) + bytes((len(content) % 255,))
+    return bytes((number,)) + size + content
 
 
 def test_only_private_messages_are_left_out() -> None:
@@ -120,6 +124,29 @@ def test_only_private_messages_are_left_out() -> None:
     assert list(without_private([encoder], 6, strict=False)) == [encoder]
     assert list(without_private([encoder], 6, strict=True)) == []
     assert list(without_private([b"\x06" + message(4, b"\xb5\x00\x09GPS") + b"\x80"], 6, strict=False)) == []
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        message(37, message(5, bytes(16) + b"GPS")), message(200, b"GPS"), message(4, _CAPTION + b"GPS"),
+        message(4, b"\xb5\x00\x31DTG1\x01\x0bGPS"), message(5, _X264 + b"GPS"), message(3, b"GPS"),
+    ],
+)  # fmt: skip
+def test_private_data_in_odd_messages_is_left_out(hidden: bytes) -> None:
+    (kept,) = without_private([b"\x06" + message(1, b"\x12") + hidden + b"\x80"], 6, strict=False)
+    assert kept == b"\x06" + message(1, b"\x12") + b"\x80"
+
+
+def test_a_header_with_more_than_parameter_sets_is_refused() -> None:
+    header = Header.of_units(extradata("bframes=3"))
+    for more in (replace(header, tail=header.tail + b"GPS"), replace(header, sps=(header.sps[0] + b"GPS",)),
+                 replace(header, pps=(header.pps[0] + b"GPS",))):  # fmt: skip
+        with pytest.raises(ValueError, match=r"more than|behind its end|spare slices"):
+            H264(more.record(), "keep")
+    many = H264(replace(header, sps=header.sps * 31).record(), "keep")
+    with pytest.raises(ValueError, match="no room"):
+        many.header(extradata(many.parameters({"preset": "fast"}, 2)["x264-params"], preset="fast"))
 
 
 @given(st.binary(max_size=30))
