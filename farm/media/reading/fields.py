@@ -13,10 +13,10 @@ from typing import Any
 
 from av.packet import Packet
 
+from farm.media.reading.bits import HIGH, Bits, skip_order, skip_samples
+
 #: nal_unit_type of slices that begin with a slice header, and of parameter sets.
 _SLICES, _SPS, _PPS = frozenset({1, 2, 5}), 7, 8
-#: profile_idc with which a parameter set states its chroma format.
-_HIGH = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 134, 135, 138, 139})
 #: The note where the last field has no other one.
 CUT_WITHIN_A_FRAME = "the source ends with one field of a frame, which decoders do not show: it was left out"
 #: The note where a field before the first key frame has no other one.
@@ -101,19 +101,19 @@ class Fields:
         return Part.FIRST if pictures and self._open else Part.WHOLE
 
     def _learn(self, unit: bytes) -> None:
-        with suppress(IndexError):  # a damaged parameter set
+        with suppress(ValueError):  # a damaged parameter set
             if unit[0] & 31 == _SPS:
-                number, self._sequences[number] = _sequence(_Bits(unit))
+                number, self._sequences[number] = _sequence(Bits.of(unit))
             elif unit[0] & 31 == _PPS:
-                bits = _Bits(unit)
-                self._sets[bits.golomb()] = bits.golomb()
+                bits = Bits.of(unit)
+                self._sets[bits.exp_golomb()] = bits.exp_golomb()
 
     def _picture(self, unit: bytes) -> _Picture | None:
-        bits = _Bits(unit[:64])
-        with suppress(IndexError, KeyError):
-            bits.golomb()  # first_mb_in_slice
-            bits.golomb()  # slice_type
-            sequence = self._sequences[self._sets[bits.golomb()]]
+        bits = Bits.of(unit[:64])
+        with suppress(ValueError, KeyError):
+            bits.exp_golomb()  # first_mb_in_slice
+            bits.exp_golomb()  # slice_type
+            sequence = self._sequences[self._sets[bits.exp_golomb()]]
             if sequence.coded_apart:
                 bits.take(2)
             number = bits.take(sequence.number_bits)
@@ -122,73 +122,19 @@ class Fields:
         return None
 
 
-class _Bits:
-    """Reads a NAL unit after its first byte, without the bytes that keep start codes out of it.
-
-    Raises IndexError at its end.
-    """
-
-    def __init__(self, unit: bytes) -> None:
-        content = unit[1:].replace(b"\0\0\3", b"\0\0")
-        self._left = len(content) * 8
-        self._value = int.from_bytes(content, "big")
-
-    def take(self, count: int) -> int:
-        """The next ``count`` bits."""
-        if count > self._left:
-            raise IndexError
-        self._left -= count
-        return self._value >> self._left & ((1 << count) - 1)
-
-    def golomb(self) -> int:
-        """An unsigned Exp-Golomb code."""
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-        return (1 << zeros) - 1 + self.take(zeros)
-
-
-def _sequence(bits: _Bits) -> tuple[int, _Sequence]:
+def _sequence(bits: Bits) -> tuple[int, _Sequence]:
     """The number of a sequence parameter set, and what it says (7.3.2.1.1)."""
     profile = bits.take(8)
     bits.take(16)
-    number, apart = bits.golomb(), False
-    if profile in _HIGH:
-        chroma = bits.golomb()
-        apart = chroma == 3 and bool(bits.take(1))
-        bits.golomb()
-        bits.golomb()
-        bits.take(1)
-        if bits.take(1):
-            for at in range(12 if chroma == 3 else 8):
-                _skip_scaling(bits, 16 if at < 6 else 64)
-    number_bits = bits.golomb() + 4
-    order = bits.golomb()
-    if order == 0:
-        bits.golomb()
-    elif order == 1:
-        bits.take(1)
-        bits.golomb()
-        bits.golomb()
-        for _ in range(bits.golomb()):
-            bits.golomb()
-    bits.golomb()
+    number = bits.exp_golomb()
+    apart = skip_samples(bits) if profile in HIGH else False
+    number_bits = bits.exp_golomb() + 4
+    skip_order(bits)
+    bits.exp_golomb()
     bits.take(1)
-    bits.golomb()
-    bits.golomb()
+    bits.exp_golomb()
+    bits.exp_golomb()
     return number, _Sequence(number_bits, not bits.take(1), apart)
-
-
-def _skip_scaling(bits: _Bits, size: int) -> None:
-    """A scaling list (7.3.2.1.1.1), if there is one."""
-    last = following = 8
-    if not bits.take(1):
-        return
-    for _ in range(size):
-        if following:
-            code = bits.golomb()
-            following = (last + (code // 2 + 1 if code % 2 else -code // 2)) % 256
-        last = following or last
 
 
 def _configured(extradata: bytes) -> Iterator[bytes]:

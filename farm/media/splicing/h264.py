@@ -14,9 +14,10 @@ from av.packet import Packet
 
 from farm.domain.manifest import VideoStream
 from farm.domain.options import PRESETS
+from farm.media.reading.bits import Bits
 from farm.media.splicing.messages import without_private
 from farm.media.splicing.sequence import Sequence
-from farm.media.splicing.units import LENGTH, STARTS, Bits, lengthened, units_in, units_of_stream
+from farm.media.splicing.units import LENGTH, STARTS, lengthened, units_in, units_of_stream
 
 _SLICE, _IDR, _SEI, _SPS, _PPS, _DELIMITER, _FILLER = 1, 5, 6, 7, 8, 9, 12
 #: What copied packets may hold. Others are layers, views, transparency and partitions, which this decoder hides.

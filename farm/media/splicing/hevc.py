@@ -12,10 +12,11 @@ from typing import Any, Self
 from av.packet import Packet
 
 from farm.domain.options import PRESETS
+from farm.media.reading.bits import Bits
 from farm.media.splicing.hevc_sets import PPS, SPS, VPS, Limits, SequenceSet, kind_of
 from farm.media.splicing.hevc_slices import Slices, renumbered_pps
 from farm.media.splicing.messages import without_private
-from farm.media.splicing.units import LENGTH, STARTS, Bits, lengthened, units_in, units_of_stream
+from farm.media.splicing.units import LENGTH, STARTS, lengthened, units_in, units_of_stream
 
 _SETS = (VPS, SPS, PPS)
 _PICTURES, _IDR, _SEI = range(32), (19, 20), (39, 40)

@@ -8,8 +8,8 @@ libde265 finishes a picture with the next one's.
 from dataclasses import dataclass, replace
 from typing import Self
 
+from farm.media.reading.bits import Bits
 from farm.media.splicing.sequence import escaped, exp_golomb
-from farm.media.splicing.units import Bits
 
 VPS, SPS, PPS = 32, 33, 34
 #: Bytes of a unit's header.

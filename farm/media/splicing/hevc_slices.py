@@ -6,9 +6,9 @@ ITU-T H.265, 7.3.2.3, 7.3.6 and 7.3.7. What x265 is not told to use here is refu
 from dataclasses import dataclass
 from typing import Self
 
+from farm.media.reading.bits import Bits
 from farm.media.splicing.hevc_sets import HEADER, SequenceSet, in_bytes, kind_of, replaced
 from farm.media.splicing.sequence import escaped, exp_golomb
-from farm.media.splicing.units import Bits
 
 #: Bytes of a unit among which its header ends, with the places where its rows begin.
 _MOST = 8192

@@ -7,10 +7,8 @@ A decoder may drop pictures that it has not shown yet where the next sequence ha
 from dataclasses import dataclass
 from typing import Self
 
-from farm.media.splicing.units import Bits
+from farm.media.reading.bits import HIGH, Bits, skip_order, skip_samples
 
-#: profile_idc with which a set states its chroma format.
-_HIGH = frozenset({100, 110, 122, 244, 44, 83, 86, 118, 128, 134, 135, 138, 139})
 _ANY_ASPECT = 255
 #: Limits of sizes and motion that precede what is said of reordering.
 _LIMITS = 4
@@ -48,10 +46,10 @@ class Sequence:
         bits = Bits.of(unit)
         profile, _, level = bits.take(8), bits.take(8), bits.take(8)
         bits.exp_golomb()
-        if profile in _HIGH:
-            _skip_samples(bits)
+        if profile in HIGH:
+            skip_samples(bits)
         bits.exp_golomb()
-        _skip_order(bits)
+        skip_order(bits)
         references = bits.exp_golomb()
         bits.take(1)
         width, height, frames_only = bits.exp_golomb(), bits.exp_golomb(), bits.take(1)
@@ -102,42 +100,6 @@ def exp_golomb(value: int) -> str:
     """A number as the bits of H.264, 9.1."""
     digits = f"{value + 1:b}"
     return "0" * (len(digits) - 1) + digits
-
-
-def _signed(bits: Bits) -> int:
-    value = bits.exp_golomb()
-    return (value + 1) // 2 if value % 2 else -(value // 2)
-
-
-def _skip_samples(bits: Bits) -> None:
-    """Chroma format, bit depths, and matrices of quantisers."""
-    chroma = bits.exp_golomb()
-    if chroma == 3:
-        bits.take(1)
-    bits.exp_golomb()
-    bits.exp_golomb()
-    bits.take(1)
-    if bits.take(1):
-        for number in range(12 if chroma == 3 else 8):
-            if bits.take(1):
-                last = following = 8
-                for _ in range(16 if number < 6 else 64):
-                    if following:
-                        following = (last + _signed(bits)) % 256
-                    last = following or last
-
-
-def _skip_order(bits: Bits) -> None:
-    """How the order of pictures is coded."""
-    kind = bits.exp_golomb()
-    if kind == 0:
-        bits.exp_golomb()
-    elif kind == 1:
-        bits.take(1)
-        for _ in range(2):
-            bits.exp_golomb()
-        for _ in range(bits.exp_golomb()):
-            bits.exp_golomb()
 
 
 def _skip_display(bits: Bits) -> None:

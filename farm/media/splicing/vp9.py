@@ -11,8 +11,8 @@ from av.packet import Packet
 
 from farm.domain.manifest import VideoStream
 from farm.domain.pixels import pixel_format
+from farm.media.reading.bits import Bits
 from farm.media.reading.decoding import vp9_frames
-from farm.media.splicing.units import Bits
 
 _MARKER, _SYNC = 2, 0x498342
 #: H.273's number of the colour matrix, by VP9's; the last is RGB.

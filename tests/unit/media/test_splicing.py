@@ -9,10 +9,11 @@ from av.video.codeccontext import VideoCodecContext
 from hypothesis import given
 from hypothesis import strategies as st
 
+from farm.media.reading.bits import Bits
 from farm.media.splicing.h264 import H264, Header
 from farm.media.splicing.messages import without_private
 from farm.media.splicing.sequence import Reordering, Sequence, escaped
-from farm.media.splicing.units import Bits, units_in
+from farm.media.splicing.units import units_in
 
 _CAPTION = b"\xb5\x00\x31GA94\x03\xc1\xff\xfc\x80\x80\xff"
 _X264 = bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef") + (
