@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from farm.cli.commands import FarmCommand, named_path
-from farm.cli.submit import option
+from farm.cli.submit import CHUNK_SECONDS, DEVICES, option
 from farm.cli.submit_options import naming_origins, with_job_options
 from farm.domain.stages import STAGES
 from farm.errors import FarmError, SettingsError, SourceError
@@ -34,16 +34,8 @@ def register(app: typer.Typer) -> None:
             "Running", "Also with 1, 2, 4 and so on CPU workers, up to one for each core.", default=False
         ),
         as_json: bool = option("Running", "Print the result as JSON, in one line.", "--json", default=False),
-        devices: str | None = option(
-            "Running",
-            "What to compute on: auto, cpu:N (cores) or cuda:0,cuda:1 (GPUs). Default: auto.",
-            metavar="DEVICES",
-        ),
-        chunk_seconds: str | None = option(
-            "Running",
-            "Length of the chunks that workers process, such as 10s. Default: chosen for the workers.",
-            metavar="TIME",
-        ),
+        devices: str | None = DEVICES,
+        chunk_seconds: str | None = CHUNK_SECONDS,
         **options: object,
     ) -> None:
         """Measure what redacting a video costs here: CPU time by step, and speed beside plain ffmpeg's.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from farm.cli.commands import FarmCommand, job_ids
-from farm.cli.submit import option, submit_for_review
+from farm.cli.submit import DEVICES, option, submit_for_review
 from farm.cli.submit_options import naming_origins, with_job_options
 from farm.errors import OutputError, SettingsError
 
@@ -36,11 +36,7 @@ def register(app: typer.Typer) -> None:
             "--overwrite",
             default=False,
         ),
-        devices: str | None = option(
-            "Running",
-            "What to compute on: auto, cpu:N (cores) or cuda:0,cuda:1 (GPUs). Default: auto.",
-            metavar="DEVICES",
-        ),
+        devices: str | None = DEVICES,
         **options: object,
     ) -> None:
         """Show what is covered in pictures: tracks, frames with boxes, and when anything is covered.

@@ -26,6 +26,16 @@ def option(group: str, say: str, *names: str, default: object = None, metavar: s
     return typer.Option(default, *names, help=say, metavar=metavar, rich_help_panel=group)
 
 
+DEVICES = option(
+    "Running", "What to compute on: auto, cpu:N (cores) or cuda:0,cuda:1 (GPUs). Default: auto.", metavar="DEVICES"
+)
+CHUNK_SECONDS = option(
+    "Running",
+    "Length of the chunks that workers process, such as 10s. Default: chosen for the workers.",
+    metavar="TIME",
+)
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
@@ -91,16 +101,8 @@ def register(app: typer.Typer) -> None:
             "Faces", "Cover only the person on this photo; may be repeated.", "--only", metavar="PHOTO"
         ),
         as_json: bool = option("Running", "Print the result as JSON, one line per job.", "--json", default=False),
-        devices: str | None = option(
-            "Running",
-            "What to compute on: auto, cpu:N (cores) or cuda:0,cuda:1 (GPUs). Default: auto.",
-            metavar="DEVICES",
-        ),
-        chunk_seconds: str | None = option(
-            "Running",
-            "Length of the chunks that workers process, such as 10s. Default: chosen for the workers.",
-            metavar="TIME",
-        ),
+        devices: str | None = DEVICES,
+        chunk_seconds: str | None = CHUNK_SECONDS,
         **options: object,
     ) -> None:
         """Make the faces in videos unrecognisable."""

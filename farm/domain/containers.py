@@ -24,6 +24,10 @@ MUXERS = {
     ".3g2": "3g2",
     ".flv": "flv",
 }
+#: Muxers of files whose packets last until the next one is decoded.
+BOXED = frozenset({"mp4", "mov", "3gp", "3g2"})
+#: Transport streams: with packets of 188 bytes, and of 192 as on Blu-ray discs and in camcorders.
+TRANSPORT = frozenset({"mpegts", "m2ts"})
 #: The usual suffix of each muxer: the first in the table.
 SUFFIXES = {muxer: suffix for suffix, muxer in reversed(MUXERS.items())}
 

@@ -14,9 +14,9 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
+from farm.domain.containers import BOXED
 from farm.domain.options import FIRST, JobOptions, SourceOptions
 from farm.errors import FarmError
-from farm.media.composing.decode_times import BOXED
 from farm.media.verifying.comparing import compare
 from farm.media.verifying.comparison import FAILED
 from tests.matrix.journey import SOLID, Journey, Tools, travel

@@ -9,10 +9,11 @@ from typing import Any
 
 import ffmpeg
 
+from farm.domain.containers import BOXED, TRANSPORT
 from farm.domain.manifest import COVER, OtherStream, Source, VideoStream
 from farm.media.composing.colour_boxes import colour_boxes
 from farm.media.composing.colours import range_filter
-from farm.media.composing.decode_times import BOXED, STATED, TRANSPORT, Ending
+from farm.media.composing.decode_times import STATED, Ending
 from farm.media.composing.edit_lists import Hidden
 from farm.media.composing.trim import WHOLE, Trim
 from farm.media.encoding.sound import EncodedSound

@@ -1,8 +1,8 @@
 """Which outputs state a video's colours: its range, and its primaries, transfer and matrix."""
 
+from farm.domain.containers import TRANSPORT
 from farm.domain.manifest import VideoStream
 from farm.domain.pixels import pixel_format
-from farm.media.composing.decode_times import TRANSPORT
 from farm.media.encoding.holding import LIKE_BT601, ONE_MATRIX
 
 LIMITED, UNSPECIFIED = 1, 2

@@ -12,13 +12,14 @@ from types import MappingProxyType
 from av.container import InputContainer
 from av.stream import Disposition
 
+from farm.domain.containers import BOXED
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import COVER, Manifest
 from farm.domain.options import ComposeOptions
 from farm.domain.sound import SoundSpan
 from farm.errors import OutputError, SourceError, VerificationError
 from farm.media.composing.arguments import ComposeInputs, compose_arguments, written_tags
-from farm.media.composing.decode_times import BOXED, STATED, ChunkPts, Ending
+from farm.media.composing.decode_times import STATED, ChunkPts, Ending
 from farm.media.composing.edit_lists import hidden_by_edits, write_hidden
 from farm.media.composing.redacted import RedactedStream, attached_covers, check_complete, redacted_videos
 from farm.media.composing.remux import join_segments

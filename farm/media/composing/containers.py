@@ -3,11 +3,10 @@
 from array import array
 from fractions import Fraction
 
-from farm.domain.containers import MUXERS, SUFFIXES
+from farm.domain.containers import BOXED, MUXERS, SUFFIXES, TRANSPORT
 from farm.domain.orientation import Matrix
 from farm.errors import OutputError
 from farm.media.composing.colours import states_colours, states_full_range
-from farm.media.composing.decode_times import BOXED, TRANSPORT
 from farm.media.composing.held import LOSABLE
 from farm.media.composing.needs import Needs
 from farm.media.composing.times import holds_ticks, times_fault

@@ -14,14 +14,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 
+from farm.domain.containers import BOXED
 from farm.domain.manifest import Chunk
 
-#: Muxers of files whose packets last until the next one is decoded.
-BOXED = frozenset({"mp4", "mov", "3gp", "3g2"})
 #: Those that state a frame rate, or all that it is computed from; that of the others is guessed from some packets.
 STATED = BOXED | {"matroska", "webm"}
-#: Transport streams: with packets of 188 bytes, and of 192 as on Blu-ray discs and in camcorders.
-TRANSPORT = frozenset({"mpegts", "m2ts"})
 ChunkPts = Callable[[Chunk], "array[int]"]
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from av.container import InputContainer
 
+from farm.domain.containers import TRANSPORT
 from farm.domain.manifest import THUMBNAILS, VIDEO, Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.media.composing.arguments import Tags
 from farm.media.composing.colours import range_note
-from farm.media.composing.decode_times import TRANSPORT
 from farm.media.composing.held import encoded_as, holds, is_unknown
 from farm.media.composing.hiding import beginnings_of
 from farm.media.composing.tags import all_tags, unheld_tags

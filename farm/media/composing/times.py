@@ -6,8 +6,8 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+from farm.domain.containers import BOXED, TRANSPORT
 from farm.domain.manifest import OtherStream
-from farm.media.composing.decode_times import BOXED, TRANSPORT
 from farm.media.reading.opening import open_source
 
 #: The most frames that an encoder decodes before one that is shown earlier; see the least that MP4's offsets count to.

@@ -15,6 +15,7 @@ from av.packet import Packet
 from farm.domain.manifest import VideoStream
 from farm.domain.options import PRESETS
 from farm.media.reading.bits import Bits
+from farm.media.splicing.base import free_id, with_parameters
 from farm.media.splicing.messages import without_private
 from farm.media.splicing.sequence import Sequence
 from farm.media.splicing.units import LENGTH, STARTS, lengthened, units_in, units_of_stream
@@ -127,10 +128,7 @@ class H264:
             raise ValueError("its parameter sets are of several kinds, or of one that encoders do not continue")
         if any(map(_is_spare, self._header.pps)):
             raise ValueError("its pictures may have spare slices, or slices in another order")
-        free = sorted(frozenset(range(1, _MOST_ID + 1)) - self._header.ids)
-        if not free:
-            raise ValueError("its parameter sets leave no id free")
-        self._id = free[0]
+        self._id = free_id(self._header.ids, _MOST_ID)
         self._repeats = coded or any(kind == _SPS for kind in self._kinds(first))
         self._added: tuple[bytes, ...] = ()  # the encoder's sets
 
@@ -149,9 +147,8 @@ class H264:
                 given.append("bframes=3")
         # without these it may state a lower profile
         given += {_MAIN: ["cabac=1"], _HIGH: ["8x8dct=1"]}.get(own.profile, [])
-        listed = filter(None, (encoder.get(_PARAMETERS), *given))
         profile = {_BASELINE: {"profile": "baseline"}, _MAIN: {"profile": "main"}}.get(own.profile, {})
-        return {**encoder, **profile, _PARAMETERS: ":".join(listed)}
+        return with_parameters({**encoder, **profile}, _PARAMETERS, given)
 
     def header(self, encoded: bytes) -> bytes:
         """See :meth:`farm.media.splicing.base.Splicer.header`."""
@@ -201,12 +198,12 @@ class H264:
     def fault(self, packet: "Packet[Any]") -> str | None:
         """See :meth:`farm.media.splicing.base.Splicer.fault`."""
         try:
-            kinds = list(self._kinds(bytes(packet)))
-            long = any(unit[0] & 31 == _DELIMITER and len(unit) > _DELIMITED for unit in self._units(bytes(packet)))
+            units = list(self._units(bytes(packet)))
             self.copied(bytes(packet))
         except ValueError as error:
             return str(error)
-        if long:
+        kinds = [unit[0] & 31 for unit in units]
+        if any(kind == _DELIMITER and len(unit) > _DELIMITED for kind, unit in zip(kinds, units, strict=True)):
             return "a delimiter in it holds something"
         other = next((kind for kind in kinds if kind not in _COPIED), None)
         if other is not None:

@@ -13,6 +13,7 @@ from av.packet import Packet
 
 from farm.domain.options import PRESETS
 from farm.media.reading.bits import Bits
+from farm.media.splicing.base import free_id, with_parameters
 from farm.media.splicing.hevc_sets import PPS, SPS, VPS, Limits, SequenceSet, kind_of
 from farm.media.splicing.hevc_slices import Slices, renumbered_pps
 from farm.media.splicing.messages import without_private
@@ -106,10 +107,7 @@ class Hevc:
             raise ValueError("its parameter sets are of several kinds")
         used = {s.id for s in sequences} | {SequenceSet.of(unit).id for unit in self._header.of_kind(VPS)}
         used |= {Bits.of(unit, 2).exp_golomb() for unit in self._header.of_kind(PPS)}
-        free = sorted(frozenset(range(1, _MOST_ID + 1)) - used)
-        if not free:
-            raise ValueError("its parameter sets leave no id free")
-        self._id = free[0]
+        self._id = free_id(used, _MOST_ID)
         self._slices: Slices | None = None
 
     def parameters(self, encoder: dict[str, str], depth: int) -> dict[str, str]:
@@ -126,8 +124,7 @@ class Hevc:
             given.append("bframes=0")
         elif reordered == 1:
             given.append("b-pyramid=0")
-        listed = filter(None, (encoder.get(_PARAMETERS), *given))
-        return {**encoder, _PARAMETERS: ":".join(listed)}
+        return with_parameters(encoder, _PARAMETERS, given)
 
     def header(self, encoded: bytes) -> bytes:
         """See :meth:`farm.media.splicing.base.Splicer.header`."""
@@ -159,7 +156,7 @@ class Hevc:
         )
 
     def copied(self, packet: bytes) -> bytes:
-        """See :meth:`farm.media.splicing.base.Splicer.copied`. Those sets are left out but with start codes."""
+        """See :meth:`farm.media.splicing.base.Splicer.copied`. Sets are left out where units have lengths."""
         kinds = {kind_of(unit) for unit in self._units(packet)}
         # with start codes they stay in front of the messages that refer to them
         left = () if self._units is units_of_stream else _SETS

@@ -13,6 +13,7 @@ from av.packet import Packet
 
 from farm.domain.manifest import VideoStream
 from farm.domain.pixels import pixel_format
+from farm.media.splicing.base import WithoutHeader
 
 _SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
 _BASELINE, _HUFFMAN, _SCAN, _QUANTISERS, _RESTARTS, _COMMENT = 0xC0, 0xC4, 0xDA, 0xDB, 0xDD, 0xFE
@@ -36,7 +37,7 @@ class _Segment(NamedTuple):
     content: bytes
 
 
-class MotionJpeg:
+class MotionJpeg(WithoutHeader):
     """See :class:`farm.media.splicing.base.Splicer`."""
 
     def __init__(self, extradata: bytes, metadata: str, _: bytes, video: VideoStream) -> None:
@@ -48,19 +49,6 @@ class MotionJpeg:
             raise ValueError("its samples are not those that JPEG usually has")
         self._size, self._aspect = (video.height, video.width), video.sample_aspect or Fraction(1)
         self._sampling, self._strict = (pixels.across, pixels.down), metadata == "strip"
-
-    def parameters(self, encoder: dict[str, str], depth: int) -> dict[str, str]:
-        """See :meth:`farm.media.splicing.base.Splicer.parameters`."""
-        del depth
-        return encoder
-
-    def header(self, encoded: bytes) -> bytes:
-        """See :meth:`farm.media.splicing.base.Splicer.header`."""
-        return encoded
-
-    def encoded(self, packet: bytes) -> bytes:
-        """See :meth:`farm.media.splicing.base.Splicer.encoded`."""
-        return packet
 
     def copied(self, packet: bytes) -> bytes:
         """See :meth:`farm.media.splicing.base.Splicer.copied`."""
@@ -82,10 +70,6 @@ class MotionJpeg:
         except (ValueError, IndexError) as error:
             return str(error)
         return None
-
-    def changes(self, packet: "Packet[Any]") -> bool:
-        """See :meth:`farm.media.splicing.base.Splicer.changes`."""
-        return packet.has_sidedata("new_extradata")
 
     def _is_left_out(self, segment: _Segment) -> bool:
         if segment.kind == _COMMENT:

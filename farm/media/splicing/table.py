@@ -12,6 +12,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideoStream
 
+from farm.domain.containers import BOXED, TRANSPORT
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import VideoStream
 from farm.domain.options import ENCODE, JobOptions
@@ -47,12 +48,10 @@ class Spliced:
     silent: frozenset[str] = frozenset()
 
 
-_BOXED = frozenset({"mp4", "mov", "3gp", "3g2"})
-_TRANSPORT = frozenset({"mpegts", "m2ts"})
 _LIGHT = frozenset({"colour primaries", "colour transfer"})
 SPLICED = {
-    "h264": Spliced(H264, _BOXED | _TRANSPORT | {"matroska"}, frozenset({"libx264"})),
-    "hevc": Spliced(Hevc, _TRANSPORT | {"mp4", "mov", "matroska"}, frozenset({"libx265"})),
+    "h264": Spliced(H264, BOXED | TRANSPORT | {"matroska"}, frozenset({"libx264"})),
+    "hevc": Spliced(Hevc, TRANSPORT | {"mp4", "mov", "matroska"}, frozenset({"libx265"})),
     "mjpeg": Spliced(MotionJpeg, frozenset({"mp4", "mov", "matroska", "avi"}), frozenset({"mjpeg"}), _LIGHT),
     "vp9": Spliced(Vp9, frozenset({"mp4", "matroska", "webm"}), frozenset({"libvpx-vp9"}), _LIGHT),
 }

@@ -13,6 +13,7 @@ from farm.domain.manifest import VideoStream
 from farm.domain.pixels import pixel_format
 from farm.media.reading.bits import Bits
 from farm.media.reading.decoding import vp9_frames
+from farm.media.splicing.base import WithoutHeader
 
 _MARKER, _SYNC = 2, 0x498342
 #: H.273's number of the colour matrix, by VP9's; the last is RGB.
@@ -52,7 +53,7 @@ class _Frame:
         return cls(bits, profile, repeats=False, key=key, shown=shown, resilient=resilient)
 
 
-class Vp9:
+class Vp9(WithoutHeader):
     """See :class:`farm.media.splicing.base.Splicer`."""
 
     def __init__(self, extradata: bytes, metadata: str, _: bytes, video: VideoStream) -> None:
@@ -63,19 +64,6 @@ class Vp9:
         self._size = video.width, video.height
         self._samples = (pixels.bits, video.color_space, video.full_range, pixels.across == 2, pixels.down == 2)
         self._profile = _HIGH * (pixels.bits > 8) + ((pixels.across, pixels.down) != (2, 2))
-
-    def parameters(self, encoder: dict[str, str], depth: int) -> dict[str, str]:
-        """See :meth:`farm.media.splicing.base.Splicer.parameters`."""
-        del depth
-        return encoder
-
-    def header(self, encoded: bytes) -> bytes:
-        """See :meth:`farm.media.splicing.base.Splicer.header`."""
-        return encoded
-
-    def encoded(self, packet: bytes) -> bytes:
-        """See :meth:`farm.media.splicing.base.Splicer.encoded`."""
-        return packet
 
     def copied(self, packet: bytes) -> bytes:
         """See :meth:`farm.media.splicing.base.Splicer.copied`."""
@@ -102,10 +90,6 @@ class Vp9:
         except ValueError as error:
             return str(error)
         return None
-
-    def changes(self, packet: "Packet[Any]") -> bool:
-        """See :meth:`farm.media.splicing.base.Splicer.changes`."""
-        return packet.has_sidedata("new_extradata")
 
     def _check(self, frame: _Frame) -> None:
         """Raise ValueError for a frame of another kind of samples, or size, than planned."""

@@ -6,11 +6,11 @@ from fractions import Fraction
 
 from av.video.frame import VideoFrame
 
+from farm.domain.containers import BOXED
 from farm.domain.manifest import VideoStream
 from farm.domain.orientation import UPRIGHT, Matrix
 from farm.domain.pixels import pixel_format, plain_format
 from farm.media.composing.colours import states_range
-from farm.media.composing.decode_times import BOXED
 from farm.media.encoding.holding import LIKE_BT601, ONE_MATRIX
 from farm.media.reading.picture import frame_properties
 from farm.media.verifying.packets import seconds

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import pairwise
 
+from farm.domain.containers import BOXED
 from farm.domain.manifest import VideoStream
-from farm.media.composing.decode_times import BOXED, STATED
+from farm.media.composing.decode_times import STATED
 from farm.media.verifying.packets import seconds
 
 _MATROSKA = frozenset({"matroska", "webm"})

@@ -7,13 +7,14 @@ from types import MappingProxyType
 from av.container import InputContainer
 from av.video.stream import VideoStream as AvVideoStream
 
+from farm.domain.containers import BOXED
 from farm.domain.encoding import EncoderSettings
 from farm.domain.manifest import VIDEO, Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.domain.sound import SoundSpan
 from farm.errors import VerificationError
 from farm.media.composing.containers import keeps_packets
-from farm.media.composing.decode_times import BOXED, ChunkPts
+from farm.media.composing.decode_times import ChunkPts
 from farm.media.composing.redacted import RedactedStream, check_complete
 from farm.media.composing.sound import in_frames
 from farm.media.composing.streams import USUAL

@@ -15,12 +15,12 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from farm.domain.containers import BOXED, TRANSPORT
 from farm.domain.manifest import Manifest, OtherStream
 from farm.domain.options import ComposeOptions
 from farm.domain.sound import SoundSpan
 from farm.errors import VerificationError
 from farm.media.composing.arguments import Tags, keeps_any_key, place_of_video
-from farm.media.composing.decode_times import BOXED, TRANSPORT
 from farm.media.composing.sound import encoded_streams
 from farm.media.composing.streams import USUAL, Rest, made_by_muxer, rest_of
 from farm.media.composing.trim import WHOLE, Trim, check_chapters
