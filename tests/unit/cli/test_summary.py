@@ -54,6 +54,14 @@ def test_the_summary_says_what_was_done_and_how_large_it_is() -> None:
     assert lines_of(container="pictures", **{**sizes, "faces": 2})[1] == "  Size: 50 pictures, 999 bytes."
 
 
+@pytest.mark.parametrize(("copied", "says"), [(1, "1 frame"), (41, "41 frames")])
+def test_the_summary_says_what_was_copied(copied: int, says: str) -> None:
+    line = f"  {says} without a face copied from the source, byte for byte."
+    assert lines_of(faces=1, frames_with_faces=9, copied=copied)[1] == line
+    assert line in lines_of(faces=0, frames_with_faces=0, copied=copied)
+    assert not any("copied" in other for other in lines_of(faces=1, frames_with_faces=9, copied=0))
+
+
 def test_no_face_at_all_is_a_warning_with_advice() -> None:
     assert lines_of(faces=0, frames_with_faces=0, without_faces=[[0.0, 2.0]]) == [
         "  WARNING: No face was found in any of the 50 frames: the output is not redacted.",
